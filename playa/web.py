@@ -1,0 +1,373 @@
+"""HTTP as Mesos speaks it: what the master's and the agents' servers share.
+
+Content negotiation, error bodies word for word, HTTP Basic authentication, and event streams of RecordIO records
+(Mesos documentation, "Scheduler HTTP API"). No route and no state of Mesos is in here.
+
+A stream never makes its sender wait: records queue up, a subscriber that does not read is cut off when its backlog is
+longer than the limit, and nobody else notices (`RecordStream`).
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
+from typing import TypeVar
+
+from aiohttp import web
+from google.protobuf.message import Message
+
+from mesos_v1 import content, recordio
+from mesos_v1.content import ContentError, ContentType
+
+log = logging.getLogger(__name__)
+
+STREAM_ID_HEADER = "Mesos-Stream-Id"
+_TEXT = "text/plain; charset=utf-8"
+
+M = TypeVar("M", bound=Message)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
+    """A request that gets an error status; raised anywhere in a handler.
+
+    Attributes:
+        status: The HTTP status.
+        text: The body, as plain text.
+        headers: More headers.
+    """
+
+    def __init__(self, status: int, text: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = dict(headers or {})
+
+    def response(self) -> web.Response:
+        """The answer to send."""
+        return plain(self.status, self.text, self.headers)
+
+
+def plain(status: int, text: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer of plain text; without a text there is no content type either, as from Mesos."""
+    more = dict(headers or {})
+    if text:
+        more["Content-Type"] = _TEXT
+    return web.Response(status=status, body=text.encode(), headers=more)
+
+
+def accepted() -> web.Response:
+    """202 without a body: the answer to every call but SUBSCRIBE."""
+    return web.Response(status=202)
+
+
+def method_not_allowed(received: str, allowed: Iterable[str]) -> Refused:
+    """405 in Mesos's words."""
+    allowed = tuple(allowed)
+    listed = ", ".join(f"'{method}'" for method in allowed)
+    text = f"405 Method Not Allowed. Expecting one of {{ {listed} }}, but received '{received}'."
+    return Refused(405, text, {"Allow": ", ".join(allowed)})
+
+
+def message_answer(message: Message, content_type: ContentType) -> web.Response:
+    """200 with a protobuf message in the form that the client accepts."""
+    body = content.serialize(message, content_type)
+    return web.Response(body=body, headers={"Content-Type": content_type.value})
+
+
+def json_answer(value: object, *, jsonp: str | None = None) -> web.Response:
+    """200 with JSON, as the endpoints outside the V1 API answer (`?jsonp=f` wraps it in a call of f)."""
+    text = json.dumps(value, separators=(",", ":"))
+    if jsonp:
+        return web.Response(body=f"{jsonp}({text});".encode(), headers={"Content-Type": "text/javascript"})
+    return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
+
+
+async def read_message(request: web.Request, cls: type[M], name: str = "Call") -> M:
+    """The body as a protobuf message, from JSON or protobuf by the request's content type.
+
+    Raises:
+        Refused: With status and text as Mesos gives them: 400, or 415 for another content type.
+    """
+    header = request.headers.get("Content-Type")
+    if header is None:
+        raise Refused(400, "Expecting 'Content-Type' to be present")
+    media_type = header.split(";")[0].strip().lower()
+    if media_type == ContentType.PROTOBUF.value:
+        try:
+            return content.parse(cls, await request.read(), ContentType.PROTOBUF)
+        except ContentError:
+            raise Refused(400, f"Failed to parse body into {name} protobuf") from None
+    if media_type == ContentType.JSON.value:
+        return _from_json(await request.read(), cls, name)
+    raise Refused(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+
+
+def _from_json(body: bytes, cls: type[M], name: str) -> M:
+    text = body.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        near = text[error.pos :].split("\n", 1)[0]
+        why = f"syntax error at line {error.lineno} near: {near}"
+        raise Refused(400, f"Failed to parse body into JSON: {why}") from None
+    except RecursionError:
+        raise Refused(400, "Failed to parse body into JSON: nested too deeply") from None
+    if not isinstance(value, dict):
+        raise Refused(400, f"Failed to convert JSON into {name} protobuf: Expecting a JSON object")
+    try:
+        return content.from_json(cls, value)
+    except ContentError as error:
+        raise Refused(400, f"Failed to convert JSON into {name} protobuf: {error}") from None
+
+
+def accepted_type(request: web.Request) -> ContentType:
+    """The form of the answer that the client asks for; JSON where it asks for nothing, as Mesos.
+
+    Raises:
+        Refused: 406, when it accepts neither.
+    """
+    header = request.headers.get("Accept")
+    if header is None or accepts(header, ContentType.JSON.value):
+        return ContentType.JSON
+    if accepts(header, ContentType.PROTOBUF.value):
+        return ContentType.PROTOBUF
+    raise Refused(
+        406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'"
+    )
+
+
+def accepts(header: str, media_type: str) -> bool:
+    """Whether an Accept header allows a media type (RFC 9110, section 12.5.1; a weight of 0 forbids)."""
+    main, _, _ = media_type.partition("/")
+    for entry in header.split(","):
+        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weights = [p[2:] for p in parameters if p.startswith("q=")]
+        if kind in {media_type, f"{main}/*", "*/*"} and not any(_is_zero(w) for w in weights):
+            return True
+    return False
+
+
+def _is_zero(weight: str) -> bool:
+    try:
+        return float(weight) == 0.0
+    except ValueError:
+        return False
+
+
+def principal_of(
+    request: web.Request, credentials: Mapping[str, str], realm: str, *, required: bool
+) -> str | None:
+    """Who sends the request, by HTTP Basic authentication (RFC 7617).
+
+    Raises:
+        Refused: 401, when credentials are required and there are none or wrong ones.
+    """
+    if not required:
+        return None
+    refused = Refused(401, "401 Unauthorized.", {"WWW-Authenticate": f'Basic realm="{realm}"'})
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise refused
+    try:
+        principal, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise refused from None
+    expected = credentials.get(principal)
+    if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
+        raise refused
+    return principal
+
+
+class Shape(Enum):
+    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults on demand."""
+
+    NORMAL = "normal"
+    SPLIT = "split"  # every byte by itself
+    COALESCE = "coalesce"  # several records in one piece, late
+    HELD = "held"  # nothing is sent at all, the connection stays: half open
+
+
+class RecordStream:
+    """The event stream of one subscriber.
+
+    `send` never waits. The HTTP handler of the subscription awaits `run`, which ends when the stream is closed from
+    either side.
+    """
+
+    def __init__(self, content_type: ContentType, *, max_backlog: int) -> None:
+        self.content_type = content_type
+        self.shape = Shape.NORMAL
+        self.records_sent = 0
+        self._max_backlog = max_backlog
+        self._backlog: deque[bytes] = deque()
+        self._backlog_bytes = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._closing
+
+    def send_message(self, message: Message) -> None:
+        """Queue one event."""
+        self.send(content.serialize(message, self.content_type))
+
+    def send(self, record: bytes) -> None:
+        """Queue one event that is serialized already."""
+        if self._closing:
+            return
+        framed = recordio.encode(record)
+        self._backlog.append(framed)
+        self._backlog_bytes += len(framed)
+        self._wake.set()
+        if self._backlog_bytes > self._max_backlog:
+            log.warning("a subscriber left %d bytes unread: its stream is closed", self._backlog_bytes)
+            self.abort()
+
+    def send_raw(self, data: bytes) -> None:
+        """Queue bytes as they are, not a record: only faults do so."""
+        self._backlog.append(data)
+        self._backlog_bytes += len(data)
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Close in order, after what is queued has been sent."""
+        self._closing = True
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Cut the connection: what is queued is lost, as when a machine dies."""
+        self._closing = True
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        self._wake.set()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def reshape(self, shape: Shape) -> None:
+        """Change how records are cut from now on."""
+        self.shape = shape
+        self._wake.set()
+
+    async def run(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Answer a subscription: send the head, then records until the stream is closed."""
+        response = web.StreamResponse(
+            headers={"Content-Type": self.content_type.value, **headers}
+        )
+        response.enable_chunked_encoding()
+        self._transport = request.transport
+        await response.prepare(request)
+        try:
+            await self._pump(response)
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("a subscriber went away")
+        finally:
+            self._closing = True
+        response.force_close()
+        return response
+
+    async def _pump(self, response: web.StreamResponse) -> None:
+        while True:
+            if self.shape is Shape.COALESCE and not self._closing:
+                await asyncio.sleep(0.25)
+            if self._backlog and self.shape is not Shape.HELD:
+                await self._write(response, self._take())
+            elif self._closing:
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _take(self) -> bytes:
+        data = b"".join(self._backlog)
+        self._backlog.clear()
+        return data
+
+    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
+        if self.shape is Shape.SPLIT:
+            for i in range(len(data)):
+                await response.write(data[i : i + 1])
+                await asyncio.sleep(0)
+        else:
+            await response.write(data)
+        self._backlog_bytes -= len(data)
+        self.records_sent += 1
+
+
+@web.middleware
+async def mesos_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error leaves in Mesos's form; no traceback reaches a client."""
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return refused.response()
+    except web.HTTPNotFound:
+        return plain(404, "404 Not Found.")
+    except web.HTTPMethodNotAllowed as error:
+        allowed = sorted(method for method in error.allowed_methods if method != "HEAD")
+        return method_not_allowed(request.method, allowed).response()
+    except web.HTTPRequestEntityTooLarge:
+        return plain(413, "The request's body is too long")
+    except web.HTTPException as error:
+        return plain(error.status, error.text or error.reason, {})
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return plain(500, "500 Internal Server Error.")
+
+
+async def _as_mesos_signs(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall("Server", None)
+
+
+def new_application(*, max_body: int) -> web.Application:
+    """An application with the middleware and limits that master and agents share."""
+    app = web.Application(client_max_size=max_body, middlewares=[mesos_errors])
+    app.on_response_prepare.append(_as_mesos_signs)
+    return app
+
+
+class Site:
+    """An application on a port, started and stopped by the actor that owns it."""
+
+    def __init__(self, app: web.Application, ip: str, port: int) -> None:
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=300.0
+        )
+        self._ip = ip
+        self._port = port
+
+    async def start(self) -> int:
+        """Listen; returns the port.
+
+        Raises:
+            OSError: The port is in use, or may not be used.
+        """
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._ip, self._port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        address: tuple[str, int] = self._runner.addresses[0]
+        self._port = address[1]
+        return self._port
+
+    async def stop(self, *, abort: bool = False) -> None:
+        """Stop listening and close all connections; with `abort` at once, in the middle of what they do."""
+        if abort and self._runner.server is not None:
+            for connection in list(self._runner.server.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+        await self._runner.cleanup()
