@@ -137,9 +137,7 @@ def accepted_type(request: web.Request) -> ContentType:
         return ContentType.JSON
     if accepts(header, ContentType.PROTOBUF.value):
         return ContentType.PROTOBUF
-    raise Refused(
-        406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'"
-    )
+    raise Refused(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
 
 
 def accepts(header: str, media_type: str) -> bool:
@@ -259,9 +257,7 @@ class RecordStream:
 
     async def run(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         """Answer a subscription: send the head, then records until the stream is closed."""
-        response = web.StreamResponse(
-            headers={"Content-Type": self.content_type.value, **headers}
-        )
+        response = web.StreamResponse(headers={"Content-Type": self.content_type.value, **headers})
         response.enable_chunked_encoding()
         self._transport = request.transport
         await response.prepare(request)
