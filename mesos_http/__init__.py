@@ -1,1 +1,46 @@
-"""Charter to come."""
+"""The I/O of both client sides: how the scheduler reaches a master and the executor its agent.
+
+Here belongs what turns calls as bytes into HTTP and HTTP back into records and answers: the streaming
+subscription, pipelined calls, redirects, credentials, TLS, domain sockets. It is our own small client over
+asyncio protocols and not aiohttp's: an executor must be subscribed quickly, and calls must be pipelined.
+
+Here does not belong what calls and events mean, when to come back, and any server.
+"""
+
+from mesos_http.connecting import Timeouts
+from mesos_http.endpoint import Endpoint
+from mesos_http.errors import (
+    BadTlsSettings,
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolError,
+    RedirectFailed,
+    StreamBroken,
+    TransportError,
+)
+from mesos_http.exchange import exchange
+from mesos_http.pipeline import CallPipeline
+from mesos_http.responses import Response
+from mesos_http.security import BearerToken, Credentials, TlsSettings
+from mesos_http.subscription import Subscription
+from mesos_v1.errors import ApiError
+
+__all__ = [
+    "ApiError",
+    "BadTlsSettings",
+    "BearerToken",
+    "CallPipeline",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Credentials",
+    "Endpoint",
+    "ProtocolError",
+    "RedirectFailed",
+    "Response",
+    "StreamBroken",
+    "Subscription",
+    "Timeouts",
+    "TlsSettings",
+    "TransportError",
+    "exchange",
+]

@@ -1,0 +1,109 @@
+"""Opening a connection to an endpoint: TCP, TLS or domain socket; and the one place that starts tasks.
+
+The connections of this package are asyncio protocols. Where no actor owns a piece of background work (a
+pipeline that reconnects), it is a guarded task: named, kept, and never failing silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mesos_http.endpoint import Endpoint
+from mesos_http.errors import ConnectFailed
+from mesos_http.security import TlsSettings
+
+_MAX_SOCKET_PATH = 107  # bytes of sockaddr_un.sun_path, without its final zero (unix(7))
+
+logger = logging.getLogger("mesos_http")
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, in seconds.
+
+    Attributes:
+        connect: For a connection (name resolution and TLS included).
+        response: For the answer to a request, from when it could be answered.
+    """
+
+    connect: float = 5.0
+    response: float = 15.0
+
+
+async def connect(
+    factory: Callable[[], ProtocolT],
+    endpoint: Endpoint,
+    *,
+    tls: TlsSettings | None = None,
+    seconds: float,
+) -> tuple[asyncio.Transport, ProtocolT]:
+    """Open a connection and give its transport and protocol.
+
+    Args:
+        seconds: How long to try.
+
+    Raises:
+        ConnectFailed: It could not be opened; the message says to where and why.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds):
+            if endpoint.socket_path:
+                path = usable_socket_path(endpoint.socket_path)
+                transport, protocol = await loop.create_unix_connection(factory, path)
+            else:
+                context = (tls or TlsSettings()).context() if endpoint.scheme == "https" else None
+                transport, protocol = await loop.create_connection(
+                    factory, endpoint.host, endpoint.port, ssl=context
+                )
+    except TimeoutError:
+        raise ConnectFailed(f"no connection to {_where(endpoint)} within {seconds:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectFailed(
+            f"the certificate of {_where(endpoint)} is not accepted: {error.verify_message}"
+        ) from error
+    except ssl.SSLError as error:
+        raise ConnectFailed(f"TLS with {_where(endpoint)} failed: {error.reason or error}") from error
+    except OSError as error:
+        raise ConnectFailed(f"no connection to {_where(endpoint)}: {error.strerror or error}") from error
+    return transport, protocol
+
+
+def usable_socket_path(path: str) -> str:
+    """The shortest form of ``path`` if it is too long for a socket's address, as Mesos's executor library does.
+
+    Raises:
+        ConnectFailed: The relative form is too long as well.
+    """
+    if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+        return path
+    relative = os.path.relpath(path)
+    if len(os.fsencode(relative)) <= _MAX_SOCKET_PATH:
+        return relative
+    raise ConnectFailed(f"the path of the domain socket is longer than {_MAX_SOCKET_PATH} bytes: {path}")
+
+
+def _where(endpoint: Endpoint) -> str:
+    return endpoint.socket_path or endpoint.authority
+
+
+def start_task(coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    """Start a task that nobody waits for: it is kept alive, and its failure is logged."""
+    task = asyncio.get_running_loop().create_task(coro, name=name)
+    _tasks.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the task %s failed: %s", task.get_name(), error, exc_info=error)

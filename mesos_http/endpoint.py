@@ -1,0 +1,116 @@
+"""Where an API is served: an immutable address that can be parsed, printed and redirected.
+
+Three kinds: ``http://host:port/path``, ``https://host:port/path`` and ``http+unix://%2Fpath%2Fof%2Fsocket/path``
+(the agent's executor API on a domain socket). Credentials are not part of an address here: an address is
+printed in logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote, urlsplit
+
+from mesos_http.errors import RedirectFailed
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address of one API endpoint.
+
+    Attributes:
+        scheme: ``http``, ``https`` or ``http+unix``.
+        host: Name or address (an IPv6 address without its brackets); "localhost" for a domain socket.
+        port: TCP port; 0 for a domain socket.
+        path: Absolute path with its query, as it goes on the request line.
+        socket_path: File of the domain socket, or "".
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    socket_path: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Endpoint:
+        """Read an address such as ``http://10.0.0.1:5050/api/v1/scheduler``.
+
+        Raises:
+            ValueError: One sentence that says what is wrong with it. The sentence never repeats a user name
+                or password found in the address.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"not an address: {error}") from None
+        if "@" in parts.netloc:
+            raise ValueError("an address must not contain a user name or password; set credentials instead")
+        if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url):
+            raise ValueError("an address must not contain spaces or control characters")
+        path = parts.path or "/"
+        if parts.query:
+            path = f"{path}?{parts.query}"
+        path = quote(path, safe="/?&=%()!$'*+,;:@~-._")
+        if parts.scheme == "http+unix":
+            if not parts.netloc:
+                raise ValueError(f"{url!r} names no socket (expected http+unix://%2Fpath%2Fof%2Fsocket/path)")
+            return cls("http+unix", "localhost", 0, path, unquote(parts.netloc))
+        if parts.scheme not in DEFAULT_PORTS:
+            raise ValueError(f"{url!r} does not start with http://, https:// or http+unix://")
+        if not parts.hostname:
+            raise ValueError(f"{url!r} names no host")
+        return cls(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], path)
+
+    @classmethod
+    def unix(cls, socket_path: str, path: str) -> Endpoint:
+        """Make the address of ``path`` on a domain socket."""
+        return cls("http+unix", "localhost", 0, path, socket_path)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in an address and in the Host header."""
+        if self.socket_path:
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address as text; `parse` reads it back."""
+        if self.socket_path:
+            return f"http+unix://{quote(self.socket_path, safe='')}{self.path}"
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    def __str__(self) -> str:
+        return self.url
+
+    def with_path(self, path: str) -> Endpoint:
+        """The same server, another path."""
+        return replace(self, path=path)
+
+    def redirected(self, location: str) -> Endpoint:
+        """Resolve the Location of a redirect against this address.
+
+        Mesos sends ``//host:port/path`` (Master::Http::redirect); absolute addresses and absolute paths are
+        understood as well (RFC 9110, 10.2.2).
+
+        Raises:
+            RedirectFailed: The location cannot be used, or leaves https for http.
+        """
+        if location.startswith("//"):
+            scheme = "http" if self.socket_path else self.scheme
+            location = f"{scheme}:{location}"
+        elif location.startswith("/"):
+            return self.with_path(location)
+        try:
+            target = Endpoint.parse(location)
+        except ValueError as error:
+            raise RedirectFailed(f"{self} redirects to an address that is no use: {error}") from None
+        if self.scheme == "https" and target.scheme != "https":
+            raise RedirectFailed(f"{self} redirects to {target}, which is not https; not followed")
+        if target.path == "/":  # some proxies name only the host
+            target = target.with_path(self.path)
+        return target

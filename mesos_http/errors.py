@@ -1,0 +1,51 @@
+"""What can go wrong between us and a Mesos endpoint, as far as the network and HTTP are concerned.
+
+An answer of Mesos that is not the hoped-for one is no failure of the transport: it is
+`mesos_v1.errors.ApiError`, which knows what each status means. No text made here ever holds a credential.
+"""
+
+from __future__ import annotations
+
+EXCERPT = 120
+
+
+def excerpt(data: bytes, limit: int = EXCERPT) -> str:
+    """Give the beginning of ``data`` as printable text, for an error message."""
+    text = data[:limit].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return f"{text}…" if len(data) > limit else text
+
+
+class TransportError(Exception):
+    """Base of everything that this package raises about a connection."""
+
+
+class ConnectFailed(TransportError):
+    """No connection could be had: refused, unreachable, timed out, or TLS did not agree."""
+
+
+class RedirectFailed(ConnectFailed):
+    """A redirect that cannot be followed: a loop, too many, no Location, or from https to http."""
+
+
+class BadTlsSettings(ConnectFailed):
+    """A certificate, key or CA file of our own settings cannot be used."""
+
+
+class ProtocolError(TransportError):
+    """The other side sent something that is not HTTP/1.1 as RFC 9112 has it, or more than we take."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before the answer was there; whether the call took effect is not known."""
+
+
+class StreamBroken(TransportError):
+    """A subscription's stream ended, in whatever way.
+
+    Attributes:
+        reason: One line that says how: end of stream, a record cut in the middle, not RecordIO, reset.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,264 @@
+"""A subscription: one POST whose answer is an endless RecordIO stream (scheduler, executor and operator API).
+
+Opens the connection, follows redirects to the leader, and gives the records as they come. It knows nothing of
+what is in them, of heartbeats or of coming back: that is the business of the actors that own it.
+
+Reading is held back (TCP backpressure) while more than `HIGH_WATER` bytes of records wait to be taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from mesos_http.connecting import Timeouts, connect
+from mesos_http.endpoint import Endpoint
+from mesos_http.errors import ProtocolError, RedirectFailed, StreamBroken
+from mesos_http.requests import Headers, RequestWriter
+from mesos_http.responses import END, Head, ResponseParser
+from mesos_http.security import BearerToken, Credentials, TlsSettings
+from mesos_v1.errors import ApiError
+from mesos_v1.recordio import Decoder, RecordIOError
+
+MAX_REDIRECTS = 5
+MAX_RECORD = 64 * 1024 * 1024
+HIGH_WATER = 8 * 1024 * 1024
+LOW_WATER = 1 * 1024 * 1024
+_MAX_ERROR_BODY = 16 * 1024
+_REDIRECTS = frozenset({301, 302, 307, 308})
+
+
+class Subscription:
+    """An open subscription. Made by `open`.
+
+    Attributes:
+        endpoint: Where it was opened in the end: calls go there as well.
+        stream_id: The Mesos-Stream-Id that goes with every call of a scheduler; "" where none is given.
+        content_type: The content type of the records.
+    """
+
+    def __init__(self, endpoint: Endpoint, stream: _Stream, head: Head) -> None:
+        self.endpoint = endpoint
+        self.stream_id = head.header("mesos-stream-id")
+        self.content_type = head.header("content-type").partition(";")[0].strip()
+        self._stream = stream
+
+    def __repr__(self) -> str:
+        return f"Subscription({self.endpoint.url!r}, stream_id={self.stream_id!r})"
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        body: bytes,
+        *,
+        content_type: str = "application/x-protobuf",
+        accept: str = "",
+        headers: Headers = (),
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - immutable
+        tls: TlsSettings | None = None,
+        credentials: Credentials | BearerToken | None = None,
+        follow_redirects: int = MAX_REDIRECTS,
+        max_record_bytes: int = MAX_RECORD,
+    ) -> Subscription:
+        """Subscribe.
+
+        Args:
+            accept: Content type of the records; as ``content_type`` if empty.
+            follow_redirects: How many redirects to follow. Credentials go along (the other masters need them);
+                from https to http nothing is followed.
+
+        Raises:
+            ConnectFailed: No connection (`RedirectFailed` when redirects lead nowhere).
+            ApiError: The answer is not 200.
+            StreamBroken: The connection broke, or fell silent, before there was an answer.
+        """
+        seen = {endpoint}
+        while True:
+            writer = RequestWriter(
+                endpoint, headers=(("Accept", accept or content_type), *headers), credentials=credentials
+            )
+            transport, stream = await connect(
+                lambda: _Stream(max_record_bytes), endpoint, tls=tls, seconds=timeouts.connect
+            )
+            try:
+                transport.write(writer.post(body, content_type))
+                head = await stream.answer(timeouts.response)
+            except BaseException:
+                stream.close()
+                raise
+            if head.status == 200:
+                return cls(endpoint, stream, head)
+            stream.close()
+            if head.status not in _REDIRECTS or not follow_redirects:
+                raise ApiError(head.status, stream.error_body)
+            endpoint = _next_hop(endpoint, head, seen, follow_redirects)
+
+    async def records(self) -> AsyncIterator[bytes]:
+        """Give the records as they come; ends when `close` is called. For one reader.
+
+        Raises:
+            StreamBroken: The stream has ended; all records that arrived before were given.
+        """
+        stream = self._stream
+        while True:
+            while stream.records:
+                yield stream.take()
+            if stream.closed:
+                return
+            if stream.broken is not None:
+                raise stream.broken
+            await stream.wait()
+
+    async def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
+        """Give the records in the groups in which they are there; otherwise as `records`."""
+        stream = self._stream
+        while True:
+            if stream.records:
+                yield tuple(stream.take() for _ in range(len(stream.records)))
+                continue
+            if stream.closed:
+                return
+            if stream.broken is not None:
+                raise stream.broken
+            await stream.wait()
+
+    def close(self) -> None:
+        """Close the connection at once. May be called more than once."""
+        self._stream.close()
+
+
+def _next_hop(endpoint: Endpoint, head: Head, seen: set[Endpoint], limit: int) -> Endpoint:
+    location = head.header("location")
+    if not location:
+        raise RedirectFailed(f"{endpoint} redirects ({head.status}), but does not say where to")
+    target = endpoint.redirected(location)
+    if target in seen:
+        raise RedirectFailed(f"{endpoint} redirects in a circle: to {target}, which was asked before")
+    if len(seen) > limit:
+        raise RedirectFailed(f"more than {limit} redirects; the last one from {endpoint} to {target}")
+    seen.add(target)
+    return target
+
+
+class _Stream(asyncio.Protocol):
+    """The connection of a subscription: HTTP and RecordIO decoded as bytes arrive, records kept until taken."""
+
+    def __init__(self, max_record_bytes: int) -> None:
+        self.records: deque[bytes] = deque()
+        self.broken: StreamBroken | None = None
+        self.closed = False
+        self.error_body = ""
+        self._parser = ResponseParser()
+        self._decoder = Decoder(max_record_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._head: Head | None = None
+        self._answered = False
+        self._waiting = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.broken is not None or self.closed:
+            return
+        try:
+            for part in self._parser.feed(data):
+                self._take_part(part)
+        except (ProtocolError, RecordIOError) as error:
+            self._break(str(error))
+        self._wake()
+
+    def eof_received(self) -> None:
+        try:
+            for part in self._parser.eof():
+                self._take_part(part)
+        except ProtocolError:
+            self._end("the connection was closed by the other side")
+        self._end("the other side closed the connection without an answer")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(f"the connection broke: {exc}" if exc else "the connection was closed")
+
+    async def answer(self, seconds: float) -> Head:
+        """Wait for the head, and for the whole body when it is an error's."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._answered:
+                    if self.broken is not None:
+                        if self._head is not None and self._head.status != 200:
+                            break  # an error whose body broke off is still that error
+                        raise self.broken
+                    await self.wait()
+        except TimeoutError:
+            if self._head is None or self._head.status == 200:
+                raise StreamBroken(f"no answer within {seconds:g} s") from None
+        assert self._head is not None
+        return self._head
+
+    async def wait(self) -> None:
+        """Wait until something has changed."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def take(self) -> bytes:
+        """Take the next record; goes on reading when few are left."""
+        record = self.records.popleft()
+        self._waiting -= len(record)
+        if self._paused and self._waiting < LOW_WATER and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return record
+
+    def close(self) -> None:
+        """Close the connection, whatever is under way."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._wake()
+
+    def _take_part(self, part: object) -> None:
+        if isinstance(part, Head):
+            self._head = part
+            self._answered = part.status == 200
+        elif self._head is None or self._head.status != 200:
+            if part is END:
+                self._answered = True
+            elif isinstance(part, bytes) and len(self.error_body) < _MAX_ERROR_BODY:
+                self.error_body += part[:_MAX_ERROR_BODY].decode("utf-8", "replace")
+        elif part is END:
+            self._end("the other side ended the stream")
+        elif isinstance(part, bytes):
+            self._take_records(self._decoder.feed(part))
+
+    def _take_records(self, records: list[bytes]) -> None:
+        self.records.extend(records)
+        self._waiting += sum(map(len, records))
+        if self._waiting > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _end(self, reason: str) -> None:
+        try:
+            self._decoder.finish()
+        except RecordIOError as error:
+            reason = f"{reason} in the middle of a record ({error})"
+        self._break(reason)
+        self._wake()
+
+    def _break(self, reason: str) -> None:
+        if self.broken is None:
+            self.broken = StreamBroken(reason)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
