@@ -1,0 +1,102 @@
+"""For each message type, what the JSON of `content` needs to know of its fields; made once, when first used."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+
+class Kind(Enum):
+    """How a field looks in JSON."""
+
+    STRING = auto()
+    BYTES = auto()
+    NUMBER = auto()
+    INTEGER = auto()
+    BOOLEAN = auto()
+    ENUM = auto()
+    MESSAGE = auto()
+    MAP = auto()
+
+
+_KINDS = {
+    FieldDescriptor.TYPE_STRING: Kind.STRING,
+    FieldDescriptor.TYPE_BYTES: Kind.BYTES,
+    FieldDescriptor.TYPE_DOUBLE: Kind.NUMBER,
+    FieldDescriptor.TYPE_FLOAT: Kind.NUMBER,
+    FieldDescriptor.TYPE_BOOL: Kind.BOOLEAN,
+    FieldDescriptor.TYPE_ENUM: Kind.ENUM,
+    FieldDescriptor.TYPE_MESSAGE: Kind.MESSAGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a message, as JSON sees it.
+
+    Attributes:
+        prints_default: Printed even when it is not set: it has a default and is not deprecated, as in Mesos.
+        default: That default, as printed.
+        item: For a map, its values.
+    """
+
+    name: str
+    kind: Kind
+    repeated: bool
+    prints_default: bool = False
+    default: Any = None
+    enum_names: dict[int, str] = field(default_factory=dict)
+    enum_numbers: dict[str, int] = field(default_factory=dict)
+    item: "Field | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The fields of a message type, in the order of their declaration and by name."""
+
+    in_order: tuple[Field, ...]
+    by_name: dict[str, Field]
+    has_defaults: bool
+
+
+_plans: dict[type[Message], Plan] = {}  # never more than there are message types
+
+
+def plan_of(cls: type[Message]) -> Plan:
+    """Return the plan of a message type."""
+    plan = _plans.get(cls)
+    if plan is None:
+        fields = tuple(_field(each) for each in cls.DESCRIPTOR.fields)
+        by_name = {each.name: each for each in fields}
+        plan = Plan(fields, by_name, any(each.prints_default for each in fields))
+        _plans[cls] = plan
+    return plan
+
+
+def _field(descriptor: FieldDescriptor) -> Field:
+    kind = _KINDS.get(descriptor.type, Kind.INTEGER)
+    repeated = descriptor.is_repeated
+    inner = descriptor.message_type
+    if inner is not None and repeated and inner.GetOptions().map_entry:
+        item = _field(inner.fields_by_name["value"])
+        return Field(descriptor.name, Kind.MAP, repeated=True, item=item)
+    names: dict[int, str] = {}
+    numbers: dict[str, int] = {}
+    default = descriptor.default_value
+    if descriptor.enum_type is not None:
+        names = {value.number: value.name for value in descriptor.enum_type.values}
+        numbers = {value.name: value.number for value in descriptor.enum_type.values}
+        default = names[default]
+    return Field(
+        name=descriptor.name,
+        kind=kind,
+        repeated=repeated,
+        prints_default=descriptor.has_default_value
+        and not repeated
+        and not descriptor.GetOptions().deprecated,
+        default=default,
+        enum_names=names,
+        enum_numbers=numbers,
+    )

@@ -1,0 +1,177 @@
+"""Every error of this package, and what a Mesos answer means: one table from HTTP status to its consequences.
+
+Code that reconnects, retries or gives up asks an `ApiError` (`.retryable`, `.subscription_lost`, `.unauthorized`,
+`.not_leader`) and never compares status numbers itself.
+"""
+
+from dataclasses import dataclass
+
+_BODY_SHOWN = 300
+
+
+class MesosError(Exception):
+    """Base of all errors that come from talking the Mesos V1 API."""
+
+
+# -- The bytes are wrong ---------------------------------------------------------------------------------------------
+
+
+class RecordIOError(MesosError):
+    """The RecordIO stream is broken; nothing after this point can be read."""
+
+
+class MalformedLength(RecordIOError):  # noqa: N818
+    """Where a record's length was expected, there is something else."""
+
+
+class RecordTooLong(RecordIOError):  # noqa: N818
+    """A record announces a length above the limit."""
+
+
+class TruncatedRecord(RecordIOError):  # noqa: N818
+    """The stream ended inside a record, or inside the length of one."""
+
+
+class ContentError(MesosError):
+    """A body or record cannot be read as the message that was expected.
+
+    Attributes:
+        reason: What is wrong, in a form that can be shown to whoever sent it.
+        where: The path of the field (`offers.offers[0].hostname`), or an empty string for the whole.
+    """
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.reason = reason
+        self.where = where
+
+
+class BadEvent(MesosError):  # noqa: N818
+    """An event came in that lacks what its type promises."""
+
+
+# -- The values are wrong --------------------------------------------------------------------------------------------
+
+
+class ResourceError(MesosError, ValueError):
+    """A resource cannot be: no such text, a negative amount, a range that ends before it begins."""
+
+
+class OperationError(MesosError):
+    """An offer operation cannot be applied to the resources at hand."""
+
+
+# -- Mesos answered, but not with what was asked for -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an HTTP status of the master or agent means for its client.
+
+    Attributes:
+        text: The meaning in words.
+        retryable: The same request may succeed later, unchanged.
+        subscription_lost: The subscription that the call belongs to is gone: subscribe again.
+        unauthorized: Credentials are missing, wrong or not sufficient; trying again changes nothing.
+        not_leader: Another master (or another path) answers this; see the `Location` header.
+    """
+
+    text: str
+    retryable: bool = False
+    subscription_lost: bool = False
+    unauthorized: bool = False
+    not_leader: bool = False
+
+
+MEANINGS: dict[int, Meaning] = {
+    307: Meaning("another master leads", retryable=True, not_leader=True),
+    308: Meaning("another master leads", retryable=True, not_leader=True),
+    400: Meaning("the request is invalid"),
+    401: Meaning("credentials are missing or wrong", unauthorized=True),
+    403: Meaning("the principal may not do this", unauthorized=True),
+    404: Meaning("no such endpoint"),
+    405: Meaning("the endpoint does not take this method"),
+    406: Meaning("no acceptable content type"),
+    409: Meaning("in conflict with what is there already"),
+    410: Meaning("gone"),
+    411: Meaning("the request has no length"),
+    413: Meaning("the request is too large"),
+    415: Meaning("the content type is not supported"),
+    429: Meaning("too many requests", retryable=True),
+    500: Meaning("an internal error of the server", retryable=True),
+    501: Meaning("not supported by this Mesos"),
+    502: Meaning("a proxy could not reach the server", retryable=True),
+    503: Meaning("not ready: no leader yet, or still recovering", retryable=True),
+    504: Meaning("a proxy gave up waiting for the server", retryable=True),
+}
+"""Status → meaning, for the statuses that Mesos (or a proxy before it) is known to answer."""
+
+LOST_SUBSCRIPTION = (
+    # Mesos: Scheduler HTTP API, "Calls": the stream id ties a call to its subscription.
+    "stream ID",
+    "Framework cannot be found",
+    "Framework is not subscribed",
+    "Executor is not subscribed",
+    "Executor cannot be found",
+    "not subscribed",
+)
+"""Words in the body of a 400 or 403 which say that the sender's subscription is not the current one."""
+
+MISSING_STREAM_ID = "should include the 'Mesos-Stream-Id' header"
+
+
+def classify(status: int, body: str = "") -> Meaning:
+    """Return what an answer means; a status nobody foresaw is retryable when it is a server's fault (5xx)."""
+    meaning = MEANINGS.get(status)
+    if meaning is None:
+        family = status // 100
+        text = {3: "an unexpected redirect", 4: "the request is refused", 5: "the server failed"}.get(
+            family, "an unexpected status"
+        )
+        meaning = Meaning(text, retryable=family == 5)
+    if (
+        status in {400, 403}
+        and MISSING_STREAM_ID not in body
+        and any(words in body for words in LOST_SUBSCRIPTION)
+    ):
+        return Meaning("the subscription is not the current one", subscription_lost=True)
+    return meaning
+
+
+class ApiError(MesosError):
+    """The master or agent answered a request with something else than success.
+
+    Attributes:
+        status: The HTTP status.
+        body: The body as text; Mesos explains itself in plain words there.
+        meaning: What follows from it, by `classify`.
+        location: The `Location` header of a redirect, if there was one.
+    """
+
+    def __init__(self, status: int, body: str = "", *, location: str | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.location = location
+        self.meaning = classify(status, body)
+        shown = body if len(body) <= _BODY_SHOWN else body[:_BODY_SHOWN] + "…"
+        super().__init__(f"HTTP {status}, {self.meaning.text}" + (f": {shown}" if shown else ""))
+
+    @property
+    def retryable(self) -> bool:
+        """The same request may succeed later, unchanged."""
+        return self.meaning.retryable
+
+    @property
+    def subscription_lost(self) -> bool:
+        """The subscription that the call belongs to is gone."""
+        return self.meaning.subscription_lost
+
+    @property
+    def unauthorized(self) -> bool:
+        """Credentials are missing, wrong or not sufficient."""
+        return self.meaning.unauthorized
+
+    @property
+    def not_leader(self) -> bool:
+        """Another master answers this; `location` says which."""
+        return self.meaning.not_leader
