@@ -1,0 +1,88 @@
+"""`--set key=value`: one value of the configuration, given on the command line.
+
+The value is TOML (`--set cluster.agents=3`, `--set scheduler.render=false`, `--set 'framework.roles=["web"]'`); what is not
+TOML is taken as a string, so that `--set scheduler.seed=http://example.org` needs no quotes.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from mesostic.config.locations import Path, split_key
+from mesostic.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One `--set`.
+
+    Attributes:
+        key: as written.
+        path: the key's parts; digits may index an array.
+        value: what TOML made of it, or the text itself.
+        raw: the text after the `=`; a key that wants a string takes this (`--set framework.name=007`).
+    """
+
+    key: str
+    path: Path
+    value: Any
+    raw: str
+
+
+def parse_override(text: str) -> Override:
+    """Read `key=value`.
+
+    Raises:
+        ConfigError: no `=`, a key that is none, or a list, table or quoted string that does not end.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: expected key=value, for example --set scheduler.limit=100.")
+    try:
+        path = split_key(key.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--set {text}: {key.strip()!r} is not a key; keys look like table.key or actors.name.key."
+        ) from None
+    return Override(key=key.strip(), path=path, value=_value(key, raw), raw=raw)
+
+
+def apply_override(table: dict[str, Any], override: Override) -> Path:
+    """Put the value in its place, making tables on the way; the path with array indexes as numbers.
+
+    Raises:
+        ConfigError: the way goes through something that is no table.
+    """
+    current: Any = table
+    resolved: list[str | int] = []
+    for position, part in enumerate(override.path):
+        last = position == len(override.path) - 1
+        if isinstance(current, list) and str(part).isdecimal() and int(part) < len(current):
+            index = int(part)
+            resolved.append(index)
+            if last:
+                current[index] = override.value
+            current = current[index]
+        elif isinstance(current, dict):
+            resolved.append(part)
+            if last:
+                current[str(part)] = override.value
+            else:
+                current = current.setdefault(str(part), {})
+        else:
+            through = ".".join(str(name) for name in override.path[:position])
+            raise ConfigError(
+                f"--set {override.key}={override.raw}: {through} is not a table, so it has no keys."
+            )
+    return tuple(resolved)
+
+
+def _value(key: str, raw: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {raw}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if raw.strip()[:1] in {"[", "{", '"', "'"}:
+            raise ConfigError(f"--set {key}={raw}: the value is not valid TOML: {error}.") from None
+        return raw
+    # "1\nother = 2" is TOML, but not one value
+    return parsed["value"] if parsed.keys() == {"value"} else raw

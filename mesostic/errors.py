@@ -1,0 +1,36 @@
+"""Errors that are the user's business: each is one paragraph, shown without a traceback.
+
+Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short message and where the traceback is.
+"""
+
+from mesostic.exit_codes import CLUSTER_FAILED, USAGE
+
+
+class MesosticError(Exception):
+    """Something the user can put right. The text is complete sentences, ready to be printed.
+
+    Attributes:
+        exit_code: what the `mesostic` command ends with.
+    """
+
+    exit_code = USAGE
+
+
+class ConfigError(MesosticError):
+    """A configuration that cannot be run: every problem found, not only the first.
+
+    Attributes:
+        problems: one line each, with file, line, key, what was expected and what was there.
+    """
+
+    def __init__(self, heading: str, problems: tuple[str, ...] = ()) -> None:
+        """Join the heading and the problems into one text."""
+        self.heading = heading
+        self.problems = problems
+        super().__init__("\n".join([heading, *(f"  {problem}" for problem in problems)]))
+
+
+class ClusterError(MesosticError):
+    """The cluster could not be started or reached, or it ended while the framework ran."""
+
+    exit_code = CLUSTER_FAILED
