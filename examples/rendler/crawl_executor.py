@@ -1,0 +1,149 @@
+"""The crawl executor: fetches a page, obeys robots.txt, reads the links. One for each agent, many pages at a time.
+
+What may pass by itself (no answer, 503, a broken connection) fails the task, and the framework tries it again; what will
+not (404, robots.txt, a PDF) is the task's result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from examples.rendler.fetching import Answer, Fetcher, TemporaryFailure
+from examples.rendler.links import Page, is_html, media_type, read_page
+from examples.rendler.messages import Crawl, Crawled
+from examples.rendler.robots import BELIEVED_FOR, Rules, robots_url
+from examples.rendler.urls import host, normalise
+from mesostic import Executor, TaskFailed, setting, task
+
+PARSED_IN_A_THREAD = 256 * 1024
+"""Bytes from which on a page is read in a thread, so that the others do not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSettings:
+    """`[executors.crawl.settings]`."""
+
+    timeout: float = setting(15.0, help="How long one page may take to come, in seconds.", unit="seconds")
+    max_bytes: int = setting(5_000_000, help="Pages larger than this are not read to the end.", unit="bytes")
+    user_agent: str = setting(
+        "mesostic-rendler/0.1", help="Who asks; robots.txt is read for the part before the slash."
+    )
+    obey_robots: bool = setting(True, help="Whether robots.txt is obeyed.")
+
+
+class CrawlExecutor(Executor):
+    """Fetches pages over kept-alive connections."""
+
+    Settings = CrawlSettings
+    settings: CrawlSettings
+
+    async def on_start(self) -> None:
+        """Opens what all tasks share."""
+        self._fetcher = Fetcher(self.settings.user_agent)
+        self._rules: dict[str, tuple[float, asyncio.Future[Rules]]] = {}
+        self._turns: dict[str, float] = {}
+        self._robot = self.settings.user_agent.partition("/")[0]
+
+    async def on_stop(self) -> None:
+        """Closes the connections."""
+        await self._fetcher.close()
+
+    @task
+    async def crawl(self, page: Crawl) -> Crawled:
+        """Fetches one page; see `Crawled` for what is a result and not a failure."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                rules = await self._rules_for(page.url)
+            delay = rules.crawl_delay(self._robot)
+            if not rules.reachable:
+                raise TemporaryFailure("robots.txt cannot be read now, so nothing may be fetched")
+            if not rules.allows(page.url, self._robot):
+                return Crawled(
+                    page.url, None, error="not allowed by robots.txt", skipped=True, crawl_delay=delay
+                )
+            await self._wait_for_turn(page.url, max(page.delay, delay or 0.0))
+            started = time.monotonic()
+            async with asyncio.timeout(self.settings.timeout):
+                answer = await self._fetcher.get(page.url, max_bytes=self.settings.max_bytes, wanted=is_html)
+            return await self._read(page, answer, delay, time.monotonic() - started)
+        except TimeoutError:
+            raise TaskFailed(f"no answer within {self.settings.timeout:g} s", retry=True) from None
+        except TemporaryFailure as error:
+            raise TaskFailed(str(error), retry=True) from None
+        except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
+            raise TaskFailed(f"{type(error).__name__}: {error}", retry=False) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise TaskFailed(str(error) or type(error).__name__, retry=True) from None
+
+    async def _read(self, page: Crawl, answer: Answer, delay: float | None, seconds: float) -> Crawled:
+        error, skipped, redirect, found = "", False, "", Page("", (), follow=True)
+        if answer.location:
+            redirect = normalise(answer.location, page.url) or ""
+            if not redirect:
+                error = f"redirects to {answer.location[:200]!r}, which is no web page"
+        elif answer.status >= 400:
+            error = f"HTTP {answer.status} {_phrase(answer.status)}".rstrip()
+        elif not is_html(answer.content_type):
+            error, skipped = f"not HTML: {media_type(answer.content_type) or 'no content type'}", True
+        elif answer.too_large:
+            error, skipped = f"larger than {self.settings.max_bytes:,} bytes", True
+        elif len(answer.body) > PARSED_IN_A_THREAD:
+            found = await asyncio.to_thread(read_page, answer.body, answer.content_type, page.url)
+        else:
+            found = read_page(answer.body, answer.content_type, page.url)
+        return Crawled(
+            url=page.url,
+            status=answer.status,
+            content_type=media_type(answer.content_type),
+            bytes=len(answer.body),
+            title=found.title,
+            links=found.links,
+            follow=found.follow,
+            redirect=redirect,
+            error=error,
+            skipped=skipped,
+            crawl_delay=delay,
+            seconds=seconds,
+        )
+
+    async def _rules_for(self, url: str) -> Rules:
+        """The rules of the page's site: fetched once however many pages ask, and believed for a while."""
+        if not self.settings.obey_robots:
+            return Rules(None)
+        where = robots_url(url)
+        known = self._rules.get(where)
+        if known is not None and time.monotonic() - known[0] < BELIEVED_FOR and not known[1].cancelled():
+            return await asyncio.shield(known[1])
+        future: asyncio.Future[Rules] = asyncio.get_running_loop().create_future()
+        self._rules[where] = (time.monotonic(), future)
+        try:
+            rules = await self._fetcher.robots(where)
+        except BaseException:
+            del self._rules[where]  # the next page asks again
+            future.cancel()
+            raise
+        if not rules.reachable:
+            del self._rules[where]
+        future.set_result(rules)
+        return rules
+
+    async def _wait_for_turn(self, url: str, delay: float) -> None:
+        """Keeps requests to a host apart, whatever the order in which their tasks were started."""
+        if delay > 0:
+            name, now = host(url), time.monotonic()
+            turn = max(now, self._turns.get(name, now))
+            self._turns[name] = turn + delay
+            await asyncio.sleep(turn - now)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""

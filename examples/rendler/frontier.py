@@ -1,0 +1,288 @@
+"""The crawl itself: which page next, what a result means, and when it is over. Pure: no actors, no I/O, no clock.
+
+The scheduler asks for pages to visit, and tells what became of each. Everything is idempotent: a result that comes twice,
+late, or for a page that nobody asked for changes nothing, so redelivered updates do no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from examples.rendler.messages import Crawled, Rendered
+from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.politeness import Politeness, PoliteQueue
+from examples.rendler.urls import site
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a crawl stops. Zero means no limit, but for `max_depth`, where None does."""
+
+    max_pages: int = 0
+    max_depth: int | None = None
+    max_pictures: int = 0
+    max_redirects: int = 10
+    other_sites: bool = False
+    sites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where a crawl stands."""
+
+    crawled: int = 0
+    failed: int = 0
+    skipped: int = 0
+    pictures: int = 0
+    pictures_failed: int = 0
+
+
+class Frontier:
+    """The pages known, the two queues, and what is under way."""
+
+    def __init__(self, limits: Limits, *, delay: float = 0.0, render: bool = True) -> None:
+        """Args: limits, delay (seconds between requests to a host), and whether pages get pictures."""
+        self.limits = limits
+        self.politeness = Politeness(delay)
+        self._render = render
+        self._crawl_queue = PoliteQueue(self.politeness)
+        self._render_queue = PoliteQueue(self.politeness)
+        self._pages: dict[str, PageRecord] = {}
+        self._hops: dict[str, int] = {}
+        self._crawling: set[str] = set()
+        self._rendering: set[str] = set()
+        self._render_asked: set[str] = set()
+        self._sites: set[str] = set(limits.sites)
+        self._counts = dict.fromkeys(("crawled", "failed", "skipped", "pictures", "pictures_failed"), 0)
+        self.left_out = 0
+
+    # --- questions ---
+
+    @property
+    def counts(self) -> Counts:
+        """What has been done so far."""
+        return Counts(**self._counts)
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Pages that wait to be crawled, and to be rendered."""
+        return len(self._crawl_queue), len(self._render_queue)
+
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """Pages being crawled, and being rendered."""
+        return len(self._crawling), len(self._rendering)
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing queued, and nothing under way (staged, running or between two attempts)."""
+        return not (self._crawling or self._rendering or len(self._crawl_queue) or len(self._render_queue))
+
+    def page(self, url: str) -> PageRecord | None:
+        """What is known about a page."""
+        return self._pages.get(url)
+
+    def next_at(self, now: float) -> float | None:
+        """When there will next be something to visit: `now` or later; None where nothing is queued."""
+        times = [
+            at for at in (self._crawl_queue.next_at(now), self._render_queue.next_at(now)) if at is not None
+        ]
+        return min(times, default=None)
+
+    # --- what to do ---
+
+    def start(self, url: str) -> None:
+        """Queues the seed, and makes its site the one to stay on."""
+        self._sites.add(site(url))
+        self._discover(url, depth=0, parent="")
+
+    def restore(self, records: Iterable[PageRecord]) -> int:
+        """Takes over the pages of an earlier run, so that they are not visited again; returns how many.
+
+        Pages that failed are tried once more, and pages that have no picture yet are queued for one.
+        """
+        done = [record for record in records if record.is_final and record.state is not PageState.FAILED]
+        for record in done:
+            known = self._pages.get(record.url)
+            if known is None:
+                self._pages[record.url] = record
+                self._sites.add(site(record.url)) if record.depth == 0 else None
+        for record in done:
+            self._count(record.state)
+            if record.picture:
+                self._counts["pictures"] += 1
+                self._render_asked.add(record.url)
+            self._follow(record)
+        return len(done)
+
+    def next_crawl(self, now: float) -> PageRecord | None:
+        """The next page to crawl, if one is due; it is under way from now on."""
+        url = self._crawl_queue.take(now)
+        if url is None:
+            return None
+        self._crawling.add(url)
+        return self._store(replace(self._pages[url], state=PageState.CRAWLING))
+
+    def next_render(self, now: float) -> PageRecord | None:
+        """The next page to take a picture of, if one is due; it is under way from now on."""
+        url = self._render_queue.take(now)
+        if url is None:
+            return None
+        self._rendering.add(url)
+        return self._pages[url]
+
+    def stop(self) -> int:
+        """Empties both queues; what is under way is still waited for. Returns how many pages will not be crawled."""
+        self._render_queue.clear()
+        return self._crawl_queue.clear()
+
+    # --- what became of it ---
+
+    def crawled(self, result: Crawled, *, attempts: int = 1) -> PageRecord | None:
+        """A crawl task finished. Returns the page's record, or None where that was known already."""
+        record = self._end_crawl(result.url)
+        if record is None:
+            return None
+        if result.crawl_delay is not None:
+            self.politeness.ask_for(result.url, result.crawl_delay)
+        if result.redirect:
+            state = PageState.REDIRECT
+        elif result.skipped:
+            state = PageState.SKIPPED
+        elif result.error:
+            state = PageState.FAILED
+        else:
+            state = PageState.CRAWLED
+        record = self._store(
+            replace(
+                record,
+                state=state,
+                status=result.status,
+                content_type=result.content_type,
+                bytes=result.bytes,
+                title=result.title,
+                links=result.links,
+                redirect=result.redirect,
+                attempts=attempts,
+                seconds=result.seconds,
+                error=result.error,
+            )
+        )
+        self._count(state)
+        record = self._follow(record, follow=result.follow)
+        return record
+
+    def crawl_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
+        """The last attempt to crawl a page failed; the crawl goes on."""
+        record = self._end_crawl(url)
+        if record is None:
+            return None
+        status = re.match(r"HTTP (\d{3})\b", error)
+        self._count(PageState.FAILED)
+        return self._store(
+            replace(
+                record,
+                state=PageState.FAILED,
+                status=int(status[1]) if status else None,
+                attempts=attempts,
+                error=error,
+            )
+        )
+
+    def rendered(self, result: Rendered, *, attempts: int = 1) -> PageRecord | None:
+        """A picture was taken. Returns the page's record, or None where that was known already."""
+        if result.url not in self._rendering:
+            return None
+        self._rendering.discard(result.url)
+        self._counts["pictures"] += 1
+        return self._store(
+            replace(
+                self._pages[result.url],
+                picture=result.picture,
+                thumbnail=result.thumbnail,
+                picture_attempts=attempts,
+                picture_error=result.note,
+            )
+        )
+
+    def render_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
+        """The last attempt to take a picture failed; the crawl goes on."""
+        if url not in self._rendering:
+            return None
+        self._rendering.discard(url)
+        self._counts["pictures_failed"] += 1
+        return self._store(replace(self._pages[url], picture_attempts=attempts, picture_error=error))
+
+    # --- inside ---
+
+    def _store(self, record: PageRecord) -> PageRecord:
+        self._pages[record.url] = record
+        return record
+
+    def _count(self, state: PageState) -> None:
+        if state is PageState.FAILED:
+            self._counts["failed"] += 1
+        elif state is PageState.SKIPPED:
+            self._counts["skipped"] += 1
+        else:
+            self._counts["crawled"] += 1
+
+    def _end_crawl(self, url: str) -> PageRecord | None:
+        if url not in self._crawling:
+            return None
+        self._crawling.discard(url)
+        return self._pages[url]
+
+    def _follow(self, record: PageRecord, *, follow: bool = True) -> PageRecord:
+        if record.state is PageState.REDIRECT:
+            return self._follow_redirect(record)
+        if record.state is PageState.CRAWLED:
+            if follow:
+                for link in record.links:
+                    self._discover(link, depth=record.depth + 1, parent=record.url)
+            if self._render and record.url not in self._render_asked and self._has_room_for_pictures():
+                self._render_asked.add(record.url)
+                self._render_queue.put(record.url)
+        return record
+
+    def _follow_redirect(self, record: PageRecord) -> PageRecord:
+        hops = self._hops.get(record.url, 0) + 1
+        if hops > self.limits.max_redirects:
+            error = f"more than {self.limits.max_redirects} redirects in a row"
+            return self._store(replace(record, state=PageState.FAILED, error=error))
+        if record.depth == 0:  # the seed has moved: its new site is the one to stay on
+            self._sites.add(site(record.redirect))
+        if record.redirect not in self._pages:
+            self._hops[record.redirect] = hops
+            self._discover(record.redirect, depth=record.depth, parent=record.url)
+        return record
+
+    def _has_room_for_pictures(self) -> bool:
+        return not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
+
+    def _discover(self, url: str, *, depth: int, parent: str) -> None:
+        if url in self._pages:
+            return
+        limits = self.limits
+        if not limits.other_sites and site(url) not in self._sites:
+            return
+        if limits.max_depth is not None and depth > limits.max_depth:
+            self.left_out += 1
+            return
+        if limits.max_pages and len(self._pages) >= limits.max_pages:
+            self.left_out += 1
+            return
+        self._pages[url] = PageRecord(url=url, depth=depth, parent=parent)
+        self._crawl_queue.put(url)
+
+
+def picture_name(record: PageRecord) -> str:
+    """A file name for a page's picture: readable, distinct, and the same in every run."""
+    parts = urlsplit(record.url)
+    path = re.sub(r"\.x?html?$", "", parts.path.strip("/")) or "index"
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")[:60].lower() or "page"
+    return f"{readable}-{hashlib.sha256(record.url.encode()).hexdigest()[:8]}"

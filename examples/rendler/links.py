@@ -1,0 +1,75 @@
+"""What an HTML page says: its title, its links, and whether it asks not to be followed. Pure; no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selectolax.lexbor import LexborHTMLParser
+from w3lib.encoding import html_to_unicode
+
+from examples.rendler.urls import normalise
+
+MAX_LINKS = 5_000
+"""Distinct links kept of one page, in the order of the page."""
+MAX_TITLE_CHARACTERS = 200
+
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found on a page; links are normalised, distinct, in the page's order."""
+
+    title: str
+    links: tuple[str, ...]
+    follow: bool
+
+
+def media_type(content_type: str) -> str:
+    """`Text/HTML; charset=utf-8` → `text/html`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_html(content_type: str) -> bool:
+    """Whether a Content-Type names something that links can be read from."""
+    return media_type(content_type) in _HTML_TYPES
+
+
+def read_page(body: bytes, content_type: str, url: str) -> Page:
+    """Reads any bytes as HTML, as a browser would: no input is an error.
+
+    Args:
+        body: The page as it came.
+        content_type: The header's value; its charset wins over the page's own.
+        url: Where the page was found; `<base href>` on the page wins over it for relative links.
+    """
+    _, text = html_to_unicode(content_type or None, body)
+    tree = LexborHTMLParser(text)
+    base = url
+    base_node = tree.css_first("base[href]")
+    if base_node is not None:
+        base = normalise(base_node.attributes.get("href") or "", url) or url
+    title_node = tree.css_first("title")
+    title = " ".join((title_node.text() if title_node is not None else "").split())[:MAX_TITLE_CHARACTERS]
+    hrefs: dict[str, None] = {}
+    for node in tree.css("a[href], area[href]"):
+        attributes = node.attributes
+        if "nofollow" not in (attributes.get("rel") or "").lower():
+            hrefs[(attributes.get("href") or "").partition("#")[0]] = None
+    links: dict[str, None] = {}
+    for href in hrefs:
+        link = normalise(href, base)
+        if link is not None and link != url:
+            links[link] = None
+            if len(links) == MAX_LINKS:
+                break
+    return Page(title=title, links=tuple(links), follow=_may_follow(tree))
+
+
+def _may_follow(tree: LexborHTMLParser) -> bool:
+    for node in tree.css("meta[name][content]"):
+        if (node.attributes.get("name") or "").lower() == "robots":
+            words = (node.attributes.get("content") or "").lower()
+            if "nofollow" in words or "none" in words.replace(",", " ").split():
+                return False
+    return True
