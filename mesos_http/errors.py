@@ -19,7 +19,7 @@ class TransportError(Exception):
     """Base of everything that this package raises about a connection."""
 
 
-class ConnectFailed(TransportError):
+class ConnectFailed(TransportError):  # noqa: N818 - the names of what happened
     """No connection could be had: refused, unreachable, timed out, or TLS did not agree."""
 
 
@@ -35,11 +35,11 @@ class ProtocolError(TransportError):
     """The other side sent something that is not HTTP/1.1 as RFC 9112 has it, or more than we take."""
 
 
-class ConnectionLost(TransportError):
+class ConnectionLost(TransportError):  # noqa: N818 - the names of what happened
     """The connection broke before the answer was there; whether the call took effect is not known."""
 
 
-class StreamBroken(TransportError):
+class StreamBroken(TransportError):  # noqa: N818 - the names of what happened
     """A subscription's stream ended, in whatever way.
 
     Attributes:

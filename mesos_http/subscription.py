@@ -92,7 +92,7 @@ class Subscription:
                 return cls(endpoint, stream, head)
             stream.close()
             if head.status not in _REDIRECTS or not follow_redirects:
-                raise ApiError(head.status, stream.error_body)
+                raise ApiError(head.status, stream.error_body, location=head.header("location") or None)
             endpoint = _next_hop(endpoint, head, seen, follow_redirects)
 
     async def records(self) -> AsyncIterator[bytes]:
@@ -237,6 +237,8 @@ class _Stream(asyncio.Protocol):
             self._end("the other side ended the stream")
         elif isinstance(part, bytes):
             self._take_records(self._decoder.feed(part))
+            if self._decoder.failed:  # known already: do not wait for the next bytes
+                self._decoder.feed(b"")
 
     def _take_records(self, records: list[bytes]) -> None:
         self.records.extend(records)
