@@ -202,11 +202,11 @@ class _Connection(asyncio.Protocol):
             return
         self._heard = self._loop.time()
         try:
-            responses = self._reader.feed(data)
+            self._answer(self._reader.feed(data))
+            if self._reader.failed and not self.ended:  # known already: do not wait for the next bytes
+                self._reader.feed(b"")
         except ProtocolError as error:
             self.end(ConnectionLost(f"the answer cannot be read: {error}"))
-            return
-        self._answer(responses)
 
     def eof_received(self) -> None:
         try:

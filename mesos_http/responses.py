@@ -6,8 +6,9 @@ never ends. `ResponseReader` on top of it gives whole `Response` values with a b
 
 What is understood (RFC 9112): Content-Length, chunked (extensions and trailers skipped), statuses without a
 body, bodies that end with the connection, ``Connection: close``, interim 1xx responses (skipped). Everything
-else is a `ProtocolError` with an excerpt; after one the parser is dead. Not understood, and never asked for:
-other transfer codings, answers to HEAD and CONNECT.
+else is a `ProtocolError` with an excerpt; after one the parser is dead. What was complete before the error is
+never lost by it: the error is raised by the next call then (`failed` says so at once). Not understood, and
+never asked for: other transfer codings, answers to HEAD and CONNECT.
 """
 
 from __future__ import annotations
@@ -108,7 +109,13 @@ class ResponseParser:
         self._state = _State.HEAD
         self._left = 0  # bytes still to come of a body or chunk
         self._closing = False
+        self._error: ProtocolError | None = None
         self._last: tuple[bytes, _Framing] | None = None  # Mesos answers many calls with the same head
+
+    @property
+    def failed(self) -> bool:
+        """Whether what came is known to be no HTTP: the next call raises."""
+        return self._error is not None
 
     @property
     def in_response(self) -> bool:
@@ -123,6 +130,8 @@ class ResponseParser:
         Raises:
             ProtocolError: The bytes are no HTTP response. The parser is dead then.
         """
+        if self._error is not None:
+            raise self._error
         parts: list[Part] = []
         buffer = self._buffer
         buffer += data
@@ -133,9 +142,13 @@ class ResponseParser:
                 if step < 0:
                     break
                 at = step
-        except ProtocolError:
+        except ProtocolError as error:
+            self._error = error
             self._state = _State.DEAD
-            raise
+            buffer.clear()
+            if not parts:
+                raise
+            return parts
         del buffer[:at]
         self._searched = max(0, self._searched - at)
         return parts
@@ -146,6 +159,8 @@ class ResponseParser:
         Raises:
             ProtocolError: It ended in the middle of a response.
         """
+        if self._error is not None:
+            raise self._error
         if self._state is _State.UNTIL_CLOSE:
             self._state = _State.CLOSED
             return [END]
@@ -179,8 +194,6 @@ class ResponseParser:
                 return -1
             parts.append(bytes(buffer[at:]))
             return len(buffer)
-        if state is _State.DEAD:
-            raise ProtocolError("the connection is dead after an earlier error")
         if at < len(buffer):  # CLOSED
             raise ProtocolError(f"bytes after the last response: {excerpt(bytes(buffer[at : at + 40]))}")
         return -1
@@ -268,6 +281,12 @@ class ResponseReader:
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._error: ProtocolError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether what came is known to be no HTTP, or too much: the next call raises."""
+        return self._error is not None or self._parser.failed
 
     @property
     def in_response(self) -> bool:
@@ -291,6 +310,8 @@ class ResponseReader:
         return self._collect(self._parser.eof())
 
     def _collect(self, parts: list[Part]) -> list[Response]:
+        if self._error is not None:
+            raise self._error
         responses: list[Response] = []
         for part in parts:
             if isinstance(part, Head):
@@ -298,7 +319,12 @@ class ResponseReader:
             elif isinstance(part, bytes):
                 self._size += len(part)
                 if self._size > self._max_body:
-                    raise ProtocolError(f"the body of a response is longer than {self._max_body} bytes")
+                    self._error = ProtocolError(
+                        f"the body of a response is longer than {self._max_body} bytes"
+                    )
+                    if not responses:
+                        raise self._error
+                    break
                 self._body.append(part)
             elif self._head is not None:
                 head, body = self._head, b"".join(self._body)

@@ -169,6 +169,8 @@ class _Stream(asyncio.Protocol):
         try:
             for part in self._parser.feed(data):
                 self._take_part(part)
+            if self._parser.failed:  # known already: do not wait for the next bytes
+                self._parser.feed(b"")
         except (ProtocolError, RecordIOError) as error:
             self._break(str(error))
         self._wake()

@@ -129,14 +129,27 @@ def test_whether_the_connection_goes_on_is_read_from_the_head(head, close):
     ],
 )
 def test_what_is_no_http_is_refused_with_a_clear_error_however_it_is_cut(data, says):
+    parser = ResponseParser()
     with pytest.raises(ProtocolError, match=says):
-        ResponseParser().feed(data)
+        parser.feed(data)
+        assert parser.failed
+        parser.feed(b"")
     parser = ResponseParser()
     with pytest.raises(ProtocolError, match=says):
         for at in range(0, len(data), 1 if len(data) < 1000 else 500):
             parser.feed(data[at : at + (1 if len(data) < 1000 else 500)])
-    with pytest.raises(ProtocolError, match="dead"):
+    with pytest.raises(ProtocolError, match=says):
         parser.feed(b"H")
+    with pytest.raises(ProtocolError, match=says):
+        parser.eof()
+
+
+def test_garbage_after_a_response_does_not_cost_that_response():
+    reader = ResponseReader()
+    assert [response.status for response in reader.feed(ACCEPTED + b"garbage")] == [202]
+    assert reader.failed
+    with pytest.raises(ProtocolError, match="garbage"):
+        reader.feed(b"")
 
 
 def test_an_error_shows_only_the_beginning_of_the_garbage_and_no_control_characters():

@@ -1,0 +1,83 @@
+import asyncio
+
+import pytest
+from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Timeouts, exchange
+
+from tests.support.raw_server import raw_server, response
+
+
+async def echo_size(request, writer):
+    writer.write(response(201, b"%d" % len(request.body)))
+
+
+async def test_a_body_in_memory_is_sent():
+    async with raw_server(echo_size) as server:
+        answer = await exchange(
+            "PUT", server.endpoint.with_path("/uploads/a.png"), b"x" * 700_000, credentials=BearerToken("hush"),
+            headers=(("Content-Type", "image/png"),),
+        )  # fmt: skip
+        assert (answer.status, answer.body) == (201, b"700000")
+    (request,) = server.requests
+    assert (request.method, request.path) == ("PUT", "/uploads/a.png")
+    assert request.headers["authorization"] == "Bearer hush"
+    assert request.headers["content-type"] == "image/png"
+
+
+async def test_a_file_is_streamed(tmp_path):
+    path = tmp_path / "big"
+    path.write_bytes(b"abc" * 1_000_000)
+    async with raw_server(echo_size) as server:
+        assert (await exchange("PUT", server.endpoint, path)).body == b"3000000"
+
+
+async def test_a_missing_file_is_an_os_error(tmp_path):
+    async with raw_server(echo_size) as server:
+        with pytest.raises(FileNotFoundError):
+            await exchange("PUT", server.endpoint, tmp_path / "none")
+
+
+async def test_a_refusal_before_the_whole_body_was_sent_is_the_answer(tmp_path):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response(413, b"at most 1 MB", headers="Connection: close\r\n"))
+        await writer.drain()
+        await asyncio.sleep(30)
+
+    path = tmp_path / "big"
+    path.write_bytes(bytes(50_000_000))
+    listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with raw_server(echo_size) as server:
+        endpoint = type(server.endpoint)("http", "127.0.0.1", listener.sockets[0].getsockname()[1])
+        answer = await asyncio.wait_for(exchange("PUT", endpoint, path), 10)
+        assert (answer.status, answer.text) == (413, "at most 1 MB")
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("says", "answer"),
+    [("without an answer", b""), ("cannot be read", b"nonsense\r\n\r\n"), ("cannot be read", b"HTTP/1.1 20")],
+)
+async def test_no_answer_or_nonsense_is_a_lost_connection(says, answer):
+    async def handler(request, writer):
+        writer.write(answer)
+        writer.close()
+
+    async with raw_server(handler) as server:
+        with pytest.raises(ConnectionLost, match=says):
+            await exchange("PUT", server.endpoint, b"x")
+
+
+async def test_silence_is_given_up():
+    async def handler(request, writer):
+        await asyncio.sleep(30)
+
+    async with raw_server(handler) as server:
+        with pytest.raises(ConnectionLost, match=r"no answer within 0.05 s"):
+            await exchange("PUT", server.endpoint, b"x", timeouts=Timeouts(connect=5, response=0.05))
+
+
+async def test_nobody_listening_is_a_failed_connect():
+    async with raw_server(echo_size) as server:
+        endpoint = server.endpoint
+    with pytest.raises(ConnectFailed):
+        await exchange("GET", endpoint)
