@@ -1,0 +1,229 @@
+"""What a resource is beside its name and amount: allocation, reservations, disk, revocable, shared, provider.
+
+All of it travels as `meta`, the protobuf bytes of a `Resource` with only those fields set, so that nothing is lost,
+not even fields of a newer Mesos. `facts_of(meta)` says what arithmetic and printing need to know; there are few different
+metas in a cluster, so facts are computed once for each and kept.
+
+The rules of sameness are Mesos's (src/common/resources.cpp): the volume of a disk and the principal of its persistence say
+how a disk is used, not which it is, so they do not count; a reservation in the old form (`role` with `reservation`) is the
+same as in the new one (`reservations`).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mesos_v1 import pb
+from mesos_v1.errors import ResourceError
+
+ResourceProto = pb.mesos.Resource
+PLAIN = b""
+"""The meta of a resource that is not reserved, not allocated, and nothing else either."""
+
+_CACHED = 4096
+_SOURCE = ResourceProto.DiskInfo.Source
+_RESERVATION = ResourceProto.ReservationInfo
+_ANYONE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One level of a reservation; a refined reservation has several, the outermost first."""
+
+    role: str
+    dynamic: bool = True
+    principal: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+
+    def to_proto(self) -> pb.mesos.Resource.ReservationInfo:
+        """Return it as the API writes it."""
+        proto = _RESERVATION(
+            type=_RESERVATION.DYNAMIC if self.dynamic else _RESERVATION.STATIC, role=self.role
+        )
+        if self.principal is not None:
+            proto.principal = self.principal
+        for key, value in self.labels:
+            label = proto.labels.labels.add(key=key)
+            if value is not None:
+                label.value = value
+        return proto
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.Resource.ReservationInfo) -> "Reservation":
+        """Read it from the API's form."""
+        return cls(
+            role=proto.role,
+            dynamic=proto.type != _RESERVATION.STATIC,
+            principal=proto.principal if proto.HasField("principal") else None,
+            labels=tuple(
+                (label.key, label.value if label.HasField("value") else None) for label in proto.labels.labels
+            ),
+        )
+
+    def __str__(self) -> str:
+        parts = ["DYNAMIC" if self.dynamic else "STATIC", self.role]
+        if self.principal is not None:
+            parts.append(self.principal)
+        if self.labels:
+            parts.append(
+                "{"
+                + ", ".join(key if value is None else f"{key}: {value}" for key, value in self.labels)
+                + "}"
+            )
+        return "(" + ",".join(parts) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What arithmetic and printing need to know of a `meta`.
+
+    Attributes:
+        key: Canonical bytes: two resources can be added only when these are equal.
+        unallocated: The `key` without the allocation.
+        bare: The `key` without allocation and reservations.
+        reservations: From the outermost to the innermost.
+        role: Whom it is reserved for, `*` for anyone.
+        allocated_to: The role that it is allocated to, if it is.
+        persistence_id: Of a persistent volume, else None.
+        indivisible: It is taken whole or not at all: a persistent volume, a mounted or block disk, a shared resource.
+        label: How Mesos prints it, between the name and the colon.
+    """
+
+    key: bytes
+    unallocated: bytes
+    bare: bytes
+    reservations: tuple[Reservation, ...]
+    role: str
+    allocated_to: str | None
+    persistence_id: str | None
+    indivisible: bool
+    revocable: bool
+    shared: bool
+    source_type: str | None
+    label: str
+
+
+def parse_meta(meta: bytes) -> pb.mesos.Resource:
+    """Return a meta as a (partial) protobuf message of its own."""
+    message = ResourceProto()
+    message.ParseFromString(meta)
+    return message
+
+
+def print_meta(message: pb.mesos.Resource) -> bytes:
+    """Return the meta of a resource; its name and amount are left out."""
+    stripped = ResourceProto()
+    stripped.CopyFrom(message)
+    for name in ("name", "type", "scalar", "ranges", "set"):
+        stripped.ClearField(name)
+    return stripped.SerializePartialToString(deterministic=True)
+
+
+@lru_cache(_CACHED)
+def facts_of(meta: bytes) -> Facts:
+    """Return the facts of a meta.
+
+    Raises:
+        ResourceError: Both forms of reservation are used at once.
+    """
+    proto = parse_meta(meta)
+    modernise(proto)
+    reservations = tuple(Reservation.from_proto(each) for each in proto.reservations)
+    label = _label(proto, reservations)
+    disk = proto.disk if proto.HasField("disk") else None
+    persistence_id = disk.persistence.id if disk is not None and disk.HasField("persistence") else None
+    source = disk.source if disk is not None and disk.HasField("source") else None
+    indivisible = proto.HasField("shared") or persistence_id is not None
+    if source is not None:
+        whole = source.type in (_SOURCE.MOUNT, _SOURCE.BLOCK) or (
+            source.type == _SOURCE.RAW and source.HasField("id")
+        )
+        indivisible = indivisible or whole
+    allocated_to = proto.allocation_info.role if proto.HasField("allocation_info") else None
+    _forget_use(proto)
+    key = proto.SerializePartialToString(deterministic=True)
+    proto.ClearField("allocation_info")
+    unallocated = proto.SerializePartialToString(deterministic=True)
+    proto.ClearField("reservations")
+    return Facts(
+        key=key,
+        unallocated=unallocated,
+        bare=proto.SerializePartialToString(deterministic=True),
+        reservations=reservations,
+        role=reservations[-1].role if reservations else _ANYONE,
+        allocated_to=allocated_to,
+        persistence_id=persistence_id,
+        indivisible=indivisible,
+        revocable=proto.HasField("revocable"),
+        shared=proto.HasField("shared"),
+        source_type=None if source is None else _SOURCE.Type.Name(source.type),
+        label=label,
+    )
+
+
+def modernise(proto: pb.mesos.Resource) -> None:
+    """Turn `role` and `reservation`, the form before reservation refinement, into `reservations`.
+
+    Raises:
+        ResourceError: Both forms are used at once.
+    """
+    if proto.reservations and (
+        proto.HasField("reservation") or (proto.HasField("role") and proto.role != _ANYONE)
+    ):
+        raise ResourceError("a resource has 'reservations' together with 'role' or 'reservation'")
+    if not proto.reservations:
+        if proto.HasField("reservation"):
+            new = proto.reservations.add()
+            new.CopyFrom(proto.reservation)
+            new.type = _RESERVATION.DYNAMIC
+            new.role = proto.role
+        elif proto.HasField("role") and proto.role != _ANYONE:
+            proto.reservations.add(type=_RESERVATION.STATIC, role=proto.role)
+    proto.ClearField("role")
+    proto.ClearField("reservation")
+
+
+def _forget_use(proto: pb.mesos.Resource) -> None:
+    """Drop what says how a resource is used, not which it is; bring what has no order into one."""
+    if proto.HasField("disk"):
+        proto.disk.ClearField("volume")
+        if proto.disk.HasField("persistence"):
+            proto.disk.persistence.ClearField("principal")
+    for reservation in proto.reservations:
+        if len(reservation.labels.labels) > 1:
+            reservation.labels.labels.sort(key=lambda label: (label.key, label.value))
+        elif not reservation.labels.labels:
+            reservation.ClearField("labels")
+
+
+def _label(proto: pb.mesos.Resource, reservations: tuple[Reservation, ...]) -> str:
+    """Print what stands between name and colon, as Mesos does."""
+    out = ""
+    if proto.HasField("allocation_info"):
+        out += f"(allocated: {proto.allocation_info.role})"
+    if reservations:
+        out += "(reservations: [" + ",".join(str(each) for each in reservations) + "])"
+    if proto.HasField("disk"):
+        out += f"[{_disk_label(proto.disk)}]"
+    if proto.HasField("revocable"):
+        out += "{REV}"
+    if proto.HasField("shared"):
+        out += "<SHARED>"
+    return out
+
+
+def _disk_label(disk: pb.mesos.Resource.DiskInfo) -> str:
+    out = ""
+    if disk.HasField("source"):
+        out += _SOURCE.Type.Name(disk.source.type)
+        if disk.source.HasField("id") or disk.source.HasField("profile"):
+            out += f"({disk.source.id},{disk.source.profile})"
+        for kind in ("path", "mount"):
+            if disk.source.HasField(kind):
+                out += ":" + getattr(disk.source, kind).root
+    if disk.HasField("persistence"):
+        out += ("," if out else "") + disk.persistence.id
+    if disk.HasField("volume"):
+        volume = disk.volume
+        out += ":" + (volume.host_path + ":" if volume.HasField("host_path") else "") + volume.container_path
+        out += ":rw" if volume.mode == pb.mesos.Volume.RW else ":ro"
+    return out

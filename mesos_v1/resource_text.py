@@ -1,0 +1,133 @@
+"""Resources and attributes as text: `cpus:4;mem:1024;ports:[31000-32000]`, `rack:r1;zone:eu`.
+
+The grammar is Mesos's (Mesos: Attributes and Resources); resources may also be the JSON of a list of `Resource`.
+"""
+
+import json
+import re
+
+from mesos_v1 import pb
+from mesos_v1.content import from_json
+from mesos_v1.errors import ContentError, ResourceError
+from mesos_v1.resource import Kind, Resource, to_millis
+from mesos_v1.resource_meta import PLAIN, Reservation, print_meta
+
+_NAME = re.compile(r"(?P<name>[^():\s]+)\s*(?:\(\s*(?P<role>[^()\s,]+)\s*\))?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_RANGE = re.compile(r"\s*([0-9]{1,20})\s*-\s*([0-9]{1,20})\s*")
+
+Value = tuple[Kind | None, float, tuple[tuple[int, int], ...], tuple[str, ...], str]
+"""What a value was found to be; no kind means plain text."""
+
+
+def parse_resources(text: str, role: str = "*") -> list[Resource]:
+    """Read resources; see `Resources.parse`."""
+    text = text.strip()
+    if text.startswith("["):
+        return _from_json(text, role)
+    out = []
+    for part in _parts(text):
+        head, value = _split(part)
+        match = _NAME.fullmatch(head)
+        if match is None:
+            raise ResourceError(f"{part!r}: expected name:value or name(role):value")
+        kind, number, ranges, items, words = parse_value(value)
+        if kind is None:
+            raise ResourceError(
+                f"{part!r}: {words!r} is not an amount; expected a number, [ranges] or {{set}}"
+            )
+        meta = _reserved_for(match["role"] or role)
+        millis = to_millis(number) if kind is Kind.SCALAR else 0
+        out.append(Resource(match["name"], kind, millis, ranges, items, meta))
+    return out
+
+
+def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
+    """Read attributes as an agent's `--attributes` gives them.
+
+    Raises:
+        ResourceError: It cannot be read; says where.
+    """
+    out = []
+    for part in _parts(text):
+        name, value = _split(part)
+        kind, number, ranges, items, words = parse_value(value)
+        attribute = pb.mesos.Attribute(name=name)
+        if kind is Kind.SCALAR:
+            attribute.type = pb.mesos.Value.SCALAR
+            attribute.scalar.value = number
+        elif kind is Kind.RANGES:
+            attribute.type = pb.mesos.Value.RANGES
+            attribute.ranges.SetInParent()
+            for begin, end in ranges:
+                attribute.ranges.range.add(begin=begin, end=end)
+        elif kind is Kind.SET:
+            attribute.type = pb.mesos.Value.SET
+            attribute.set.item.extend(items)
+        else:
+            attribute.type = pb.mesos.Value.TEXT
+            attribute.text.value = words
+        out.append(attribute)
+    return out
+
+
+def parse_value(text: str) -> Value:
+    """Read one value: a number, `[1-2, 5-6]`, `{a, b}`, or else text.
+
+    Raises:
+        ResourceError: It begins like ranges or a set, and is none.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        if not text.endswith("]"):
+            raise ResourceError(f"{text!r}: ranges end with ]")
+        found = []
+        for part in text[1:-1].split(",") if text[1:-1].strip() else ():
+            match = _RANGE.fullmatch(part)
+            if match is None:
+                raise ResourceError(f"{text!r}: expected ranges such as [31000-32000, 33000-33010]")
+            found.append((int(match[1]), int(match[2])))
+        return Kind.RANGES, 0, tuple(found), (), text
+    if text.startswith("{"):
+        if not text.endswith("}"):
+            raise ResourceError(f"{text!r}: a set ends with }}")
+        return Kind.SET, 0, (), tuple(item.strip() for item in text[1:-1].split(",") if item.strip()), text
+    if _NUMBER.fullmatch(text):
+        return Kind.SCALAR, float(text), (), (), text
+    return None, 0, (), (), text
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
+
+
+def _split(part: str) -> tuple[str, str]:
+    name, colon, value = part.partition(":")
+    if not colon or not name.strip() or not value.strip():
+        raise ResourceError(f"{part!r}: expected name:value")
+    return name.strip(), value.strip()
+
+
+def _reserved_for(role: str) -> bytes:
+    if role == "*":
+        return PLAIN
+    proto = pb.mesos.Resource()
+    proto.reservations.append(Reservation(role, dynamic=False).to_proto())
+    return print_meta(proto)
+
+
+def _from_json(text: str, role: str) -> list[Resource]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ResourceError(f"not the JSON of a list of resources: {error}") from None
+    out = []
+    for index, value in enumerate(values):
+        try:
+            proto = from_json(pb.mesos.Resource, value)
+        except ContentError as error:
+            raise ResourceError(f"resource {index}: {error}") from None
+        if role != "*" and not proto.reservations and not proto.HasField("role"):
+            proto.reservations.append(Reservation(role, dynamic=False).to_proto())
+        out.append(Resource.from_proto(proto))
+    return out
