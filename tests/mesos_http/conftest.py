@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from dataclasses import dataclass
@@ -36,15 +36,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
     def make(name: str, key: ec.EllipticCurvePrivateKey, alternative: x509.GeneralName | None) -> str:
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject if key is not ca_key else ca_name)
             .issuer_name(ca_name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
             .add_extension(x509.BasicConstraints(ca=key is ca_key, path_length=None), critical=True)
         )
         if alternative is not None:

@@ -1,4 +1,5 @@
 import pytest
+
 from mesos_http import BearerToken, Credentials, Endpoint, RedirectFailed
 from mesos_http.requests import RequestWriter
 

@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
-from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Timeouts, exchange
 
+from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Timeouts, exchange
 from tests.support.raw_server import raw_server, response
 
 

@@ -1,9 +1,9 @@
 import asyncio
 
 import pytest
+
 from mesos_http import CallPipeline, ConnectFailed, ConnectionLost, Credentials, Endpoint
 from mesos_http.connecting import Timeouts
-
 from tests.support.raw_server import in_pieces, raw_server, response
 
 

@@ -1,6 +1,9 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mesos_http.errors import ProtocolError
 from mesos_http.responses import END, Head, Response, ResponseParser, ResponseReader, parse_head
 
@@ -42,7 +45,7 @@ def read(pieces: list[bytes], *, eof: bool = False) -> list[tuple[int, bytes]]:
 
 def cut(data: bytes, *points: int) -> list[bytes]:
     edges = [0, *sorted(points), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def test_pipelined_responses_are_read_in_order():

@@ -1,6 +1,6 @@
 import pytest
-from mesos_http import BadTlsSettings, CallPipeline, ConnectFailed, Subscription, TlsSettings, TransportError
 
+from mesos_http import BadTlsSettings, CallPipeline, ConnectFailed, Subscription, TlsSettings, TransportError
 from tests.support.raw_server import STREAM_HEAD, chunk, raw_server, response
 
 
