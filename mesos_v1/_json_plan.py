@@ -68,7 +68,7 @@ def plan_of(cls: type[Message]) -> Plan:
     """Return the plan of a message type."""
     plan = _plans.get(cls)
     if plan is None:
-        fields = tuple(_field(cast(FieldDescriptor, each)) for each in cls.DESCRIPTOR.fields)
+        fields = tuple(_field(cast("FieldDescriptor", each)) for each in cls.DESCRIPTOR.fields)
         by_name = {each.name: each for each in fields}
         plan = Plan(fields, by_name, any(each.prints_default for each in fields))
         _plans[cls] = plan

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1.errors import OperationError, ResourceError
-from mesos_v1.resource import MILLIS, Ident, Kind, Resource, print_millis, to_millis
 from mesos_v1.ranges import Ranges
+from mesos_v1.resource import MILLIS, Ident, Kind, Resource, print_millis, to_millis
 from mesos_v1.resource_meta import PLAIN, Reservation, parse_meta, print_meta
 
 if TYPE_CHECKING:

@@ -1,0 +1,395 @@
+"""The API's things as immutable values: ids, offers, statuses. What crosses an actor's border is made of these.
+
+Each is a frozen dataclass of plain immutable fields, made by `from_proto`, and packable by a codec that knows such
+classes. An absent optional field is `None` (or empty, for text, bytes and tuples). The larger ones keep the protobuf bytes
+that they were read from (`raw`), so that whoever needs a field that is not here can get at it.
+"""
+
+from dataclasses import dataclass
+from typing import NewType
+
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from mesos_v1.states import OperationState, TaskState
+
+FrameworkId = NewType("FrameworkId", str)
+OfferId = NewType("OfferId", str)
+AgentId = NewType("AgentId", str)
+TaskId = NewType("TaskId", str)
+ExecutorId = NewType("ExecutorId", str)
+ContainerId = NewType("ContainerId", str)
+OperationId = NewType("OperationId", str)
+
+NANOS = 1_000_000_000
+_SOURCES = {number: name for name, number in pb.mesos.TaskStatus.Source.items()}
+_REASONS = {number: name for name, number in pb.mesos.TaskStatus.Reason.items()}
+_TASK_STATES = {number: TaskState(name) for name, number in pb.mesos.TaskState.items()}
+_OPERATION_STATES = {number: OperationState(name) for name, number in pb.mesos.OperationState.items()}
+_VALUE_TYPES = {number: name for name, number in pb.mesos.Value.Type.items()}
+
+Labels = tuple[tuple[str, str | None], ...]
+"""Pairs of key and value, in order; Mesos allows a key more than once, and a label without value."""
+
+
+def labels_of(proto: pb.mesos.Labels) -> Labels:
+    """Read labels."""
+    return tuple((label.key, label.value if label.HasField("value") else None) for label in proto.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of an agent, such as `rack:r1`.
+
+    Attributes:
+        type: TEXT, SCALAR, RANGES or SET; says which of the other fields holds the value.
+    """
+
+    name: str
+    type: str = "TEXT"
+    text: str = ""
+    scalar: float = 0.0
+    ranges: tuple[tuple[int, int], ...] = ()
+    items: tuple[str, ...] = ()
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.Attribute) -> "Attribute":
+        """Read an attribute."""
+        return cls(
+            name=proto.name,
+            type=_VALUE_TYPES[proto.type],
+            text=proto.text.value,
+            scalar=proto.scalar.value,
+            ranges=tuple((each.begin, each.end) for each in proto.ranges.range),
+            items=tuple(proto.set.item),
+        )
+
+    @property
+    def value(self) -> str:
+        """The value as text, as Mesos prints it."""
+        if self.type == "SCALAR":
+            return f"{self.scalar:.3f}".rstrip("0").rstrip(".")
+        if self.type == "RANGES":
+            return "[" + ", ".join(f"{begin}-{end}" for begin, end in self.ranges) + "]"
+        if self.type == "SET":
+            return "{" + ", ".join(self.items) + "}"
+        return self.text
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailability:
+    """When an agent is to be down.
+
+    Attributes:
+        start: Unix time in seconds.
+        duration: Seconds, or None for no end that is known.
+    """
+
+    start: float
+    duration: float | None = None
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.Unavailability) -> "Unavailability":
+        """Read an unavailability."""
+        duration = proto.duration.nanoseconds / NANOS if proto.HasField("duration") else None
+        return cls(proto.start.nanoseconds / NANOS, duration)
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Where an agent or master stands: a region, and a zone in it."""
+
+    region: str
+    zone: str
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.DomainInfo) -> "Domain | None":
+        """Read a domain; None when it names no fault domain."""
+        if not proto.HasField("fault_domain"):
+            return None
+        return cls(proto.fault_domain.region.name, proto.fault_domain.zone.name)
+
+
+@dataclass(frozen=True, slots=True)
+class MasterInfo:
+    """The master that a scheduler is subscribed with.
+
+    Attributes:
+        hostname: As the master announces it; empty when it does not.
+        port: Where its HTTP endpoints are.
+    """
+
+    id: str
+    hostname: str
+    port: int
+    version: str
+    pid: str
+    domain: Domain | None = None
+    capabilities: tuple[str, ...] = ()
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.MasterInfo) -> "MasterInfo":
+        """Read what a master says of itself."""
+        address = proto.address if proto.HasField("address") else None
+        return cls(
+            id=proto.id,
+            hostname=proto.hostname or (address.hostname or address.ip if address else ""),
+            port=address.port if address else proto.port,
+            version=proto.version,
+            pid=proto.pid,
+            domain=Domain.from_proto(proto.domain) if proto.HasField("domain") else None,
+            capabilities=tuple(
+                pb.mesos.MasterInfo.Capability.Type.Name(each.type) for each in proto.capabilities
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Resources of one agent that the framework may use now, or decline.
+
+    Attributes:
+        role: The role that the resources are allocated to; `*` for a framework without roles.
+        executor_ids: The framework's executors that run on the agent already.
+        unavailability: Set when maintenance of the agent is scheduled.
+        url: Where the agent answers, such as `http://10.0.0.7:5051/slave(1)`; empty when it does not say.
+    """
+
+    id: OfferId
+    framework_id: FrameworkId
+    agent_id: AgentId
+    hostname: str
+    resources: Resources
+    role: str = "*"
+    attributes: tuple[Attribute, ...] = ()
+    executor_ids: tuple[ExecutorId, ...] = ()
+    unavailability: Unavailability | None = None
+    url: str = ""
+    domain: Domain | None = None
+    raw: bytes = b""
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.Offer) -> "Offer":
+        """Read an offer.
+
+        Raises:
+            ResourceError: One of its resources is not valid.
+        """
+        has = proto.HasField
+        return cls(
+            OfferId(proto.id.value),
+            FrameworkId(proto.framework_id.value),
+            AgentId(proto.agent_id.value),
+            proto.hostname,
+            Resources.from_proto(proto.resources),
+            proto.allocation_info.role if has("allocation_info") else "*",
+            tuple([Attribute.from_proto(each) for each in proto.attributes]),
+            tuple([ExecutorId(each.value) for each in proto.executor_ids]),
+            Unavailability.from_proto(proto.unavailability) if has("unavailability") else None,
+            print_url(proto.url) if has("url") else "",
+            Domain.from_proto(proto.domain) if has("domain") else None,
+            proto.SerializePartialToString(),
+        )
+
+    def attribute(self, name: str) -> str | None:
+        """Return the text of the first attribute of that name, None if there is none."""
+        return next((each.value for each in self.attributes if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOffer:
+    """A request of the master to free an agent (or some resources) before it goes down.
+
+    Attributes:
+        agent_id: None when the whole framework is meant.
+        resources: What is asked back; empty means all.
+    """
+
+    id: OfferId
+    framework_id: FrameworkId
+    agent_id: AgentId | None
+    unavailability: Unavailability
+    resources: Resources = Resources()  # noqa: RUF009  # immutable
+    url: str = ""
+    raw: bytes = b""
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.InverseOffer) -> "InverseOffer":
+        """Read an inverse offer."""
+        return cls(
+            id=OfferId(proto.id.value),
+            framework_id=FrameworkId(proto.framework_id.value),
+            agent_id=AgentId(proto.agent_id.value) if proto.HasField("agent_id") else None,
+            unavailability=Unavailability.from_proto(proto.unavailability),
+            resources=Resources.from_proto(proto.resources),
+            url=print_url(proto.url) if proto.HasField("url") else "",
+            raw=proto.SerializePartialToString(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """What the latest check of a task found; nothing yet when all fields are None.
+
+    Attributes:
+        type: COMMAND, HTTP or TCP.
+    """
+
+    type: str
+    exit_code: int | None = None
+    http_status: int | None = None
+    tcp_succeeded: bool | None = None
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.CheckStatusInfo) -> "CheckStatus":
+        """Read a check's status."""
+        return cls(
+            type=pb.mesos.CheckInfo.Type.Name(proto.type),
+            exit_code=proto.command.exit_code if proto.command.HasField("exit_code") else None,
+            http_status=proto.http.status_code if proto.http.HasField("status_code") else None,
+            tcp_succeeded=proto.tcp.succeeded if proto.tcp.HasField("succeeded") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """What is known of a task at one moment.
+
+    Attributes:
+        source: SOURCE_MASTER, SOURCE_AGENT, SOURCE_EXECUTOR, or empty.
+        reason: Such as REASON_CONTAINER_LIMITATION_MEMORY, or empty.
+        data: Whatever the executor put there.
+        timestamp: Unix time in seconds; 0 when there is none.
+        uuid: Set when the status must be acknowledged, with exactly these bytes.
+        healthy: The latest health check; None when there was none.
+        unreachable_time: Unix time since when the agent cannot be reached.
+        limitation: The resources whose limit the task broke.
+        container_ids: Its container, then the containers that one is nested in.
+    """
+
+    task_id: TaskId
+    state: TaskState
+    message: str = ""
+    source: str = ""
+    reason: str = ""
+    data: bytes = b""
+    agent_id: AgentId | None = None
+    executor_id: ExecutorId | None = None
+    timestamp: float = 0.0
+    uuid: bytes = b""
+    healthy: bool | None = None
+    labels: Labels = ()
+    check_status: CheckStatus | None = None
+    unreachable_time: float | None = None
+    limitation: Resources | None = None
+    container_ids: tuple[ContainerId, ...] = ()
+    ip_addresses: tuple[str, ...] = ()
+    raw: bytes = b""
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.TaskStatus) -> "TaskStatus":
+        """Read a status.
+
+        Raises:
+            ResourceError: The resources of its limitation are not valid.
+        """
+        has = proto.HasField
+        container_ids: tuple[ContainerId, ...] = ()
+        ip_addresses: tuple[str, ...] = ()
+        if has("container_status"):
+            container_ids, ip_addresses = _containers(proto.container_status)
+        return cls(
+            TaskId(proto.task_id.value),
+            # a state from the future is an unknown field to protobuf, and the field itself is not set
+            _TASK_STATES[proto.state] if has("state") else TaskState.TASK_UNKNOWN,
+            proto.message,
+            _SOURCES[proto.source] if has("source") else "",
+            _REASONS[proto.reason] if has("reason") else "",
+            proto.data,
+            AgentId(proto.agent_id.value) if has("agent_id") else None,
+            ExecutorId(proto.executor_id.value) if has("executor_id") else None,
+            proto.timestamp,
+            proto.uuid,
+            proto.healthy if has("healthy") else None,
+            labels_of(proto.labels) if has("labels") else (),
+            CheckStatus.from_proto(proto.check_status) if has("check_status") else None,
+            proto.unreachable_time.nanoseconds / NANOS if has("unreachable_time") else None,
+            Resources.from_proto(proto.limitation.resources) if has("limitation") else None,
+            container_ids,
+            ip_addresses,
+            proto.SerializePartialToString(),
+        )
+
+    @property
+    def must_be_acknowledged(self) -> bool:
+        """Whether the agent sends it again until it is acknowledged."""
+        return bool(self.uuid) and self.agent_id is not None
+
+    def label(self, key: str) -> str | None:
+        """Return the value of the first label with that key, None if there is none."""
+        return next((value for each, value in self.labels if each == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStatus:
+    """What is known of an offer operation at one moment.
+
+    Attributes:
+        operation_id: As the framework chose it; None for an operation without id.
+        converted_resources: What the operation made.
+        uuid: Set when the status must be acknowledged, with exactly these bytes.
+        resource_provider_id: Set when a resource provider did it, not the agent.
+    """
+
+    operation_id: OperationId | None
+    state: OperationState
+    message: str = ""
+    converted_resources: Resources = Resources()  # noqa: RUF009  # immutable
+    uuid: bytes = b""
+    agent_id: AgentId | None = None
+    resource_provider_id: str | None = None
+    raw: bytes = b""
+
+    @classmethod
+    def from_proto(cls, proto: pb.mesos.OperationStatus) -> "OperationStatus":
+        """Read an operation's status."""
+        has = proto.HasField
+        return cls(
+            operation_id=OperationId(proto.operation_id.value) if has("operation_id") else None,
+            state=_OPERATION_STATES[proto.state] if has("state") else OperationState.OPERATION_UNSUPPORTED,
+            message=proto.message,
+            converted_resources=Resources.from_proto(proto.converted_resources),
+            uuid=proto.uuid.value,
+            agent_id=AgentId(proto.agent_id.value) if has("agent_id") else None,
+            resource_provider_id=proto.resource_provider_id.value if has("resource_provider_id") else None,
+            raw=proto.SerializePartialToString(),
+        )
+
+    @property
+    def must_be_acknowledged(self) -> bool:
+        """Whether it is sent again until it is acknowledged."""
+        return bool(self.uuid)
+
+
+def print_url(url: pb.mesos.URL) -> str:
+    """Return a URL of the API as text."""
+    text = f"{url.scheme}://{url.address.hostname or url.address.ip}:{url.address.port}{url.path}"
+    if url.query:
+        text += "?" + "&".join(f"{each.key}={each.value}" for each in url.query)
+    return text + (f"#{url.fragment}" if url.HasField("fragment") else "")
+
+
+def _containers(status: pb.mesos.ContainerStatus) -> tuple[tuple[ContainerId, ...], tuple[str, ...]]:
+    ids: list[ContainerId] = []
+    if status.HasField("container_id"):
+        container = status.container_id
+        ids.append(ContainerId(container.value))
+        while container.HasField("parent"):
+            container = container.parent
+            ids.append(ContainerId(container.value))
+    addresses = [
+        each.ip_address for info in status.network_infos for each in info.ip_addresses if each.ip_address
+    ]
+    return tuple(ids), tuple(addresses)
