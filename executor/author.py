@@ -1,0 +1,184 @@
+"""What an author of an executor writes with: the base class, `@task`, the context of a task, and how to fail.
+
+What is here is the whole public surface; how it is run is in the actors beside. An executor is one process on an
+agent, shared by the tasks that it is given, several at a time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from actors.runtime import NoSettings
+from executor.context import TaskContext
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId
+
+__all__ = ["BadExecutor", "Executor", "TaskContext", "TaskFailed", "TaskMethod", "task", "task_methods"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__mesostic_task__"
+
+
+class TaskFailed(Exception):  # noqa: N818 - what an author says
+    """Raised by a task to fail with exactly this message, without a traceback in the log.
+
+    Args:
+        message: One line for whoever looks at the task.
+        retry: False when trying again cannot help; the framework does not start it again then.
+    """
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry = retry
+
+
+class BadExecutor(Exception):  # noqa: N818 - the name of what is wrong
+    """An executor class that cannot be used; the message is one sentence for its author."""
+
+
+class Executor:
+    """Base of an author's executor.
+
+    Subclass it, and mark one method for each type of payload with `@task`. The methods run on one event loop, as
+    coroutines; plain functions run in a thread each. What a method returns travels to the scheduler in the task's last,
+    acknowledged status update; what it raises becomes TASK_FAILED.
+
+    Attributes:
+        Settings: A frozen dataclass with defaults; its values come from the framework's configuration.
+        settings: An instance of it (not yet there in ``__init__``: use `on_start`).
+        sandbox: The executor's working directory on the agent.
+    """
+
+    Settings: ClassVar[type] = NoSettings
+    settings: Any
+    sandbox: Path
+    framework_id: FrameworkId
+    executor_id: ExecutorId
+    agent_id: AgentId
+    _send: Callable[[object], None]
+
+    async def on_start(self) -> None:
+        """Called once, before the first task is started; tasks wait for it. Raising fails them all, and the
+        executor ends."""
+
+    async def on_stop(self) -> None:
+        """Called once at the end, when no task runs any more; the shutdown grace period bounds it."""
+
+    async def on_message(self, message: Any) -> None:
+        """Called for each message that the scheduler sends to this executor, one after another.
+
+        Messages are best effort: Mesos may lose them. What this raises is logged.
+        """
+
+    def send(self, message: object) -> None:
+        """Send a message to the framework's scheduler, best effort (results belong into what a task returns)."""
+        self._send(message)
+
+
+def task(method: F) -> F:
+    """Mark the method that runs tasks with a certain type of payload.
+
+    The type is read from the annotation of the first argument (a class, or a union of classes); an argument
+    annotated with `TaskContext` gets the task's context. A method without a payload runs tasks that carry none; one
+    whose payload is ``bytes`` gets data that is no message of ours as it is.
+    """
+    if not callable(method):
+        raise TypeError("@task belongs on a method; put it next to the def (below @staticmethod and others)")
+    setattr(method, _MARK, True)
+    return method
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMethod:
+    """One `@task` method.
+
+    Attributes:
+        payload: Name of its payload's parameter, or "".
+        context: Name of its context's parameter, or "".
+        in_thread: It is a plain function.
+    """
+
+    name: str
+    payload: str
+    context: str
+    in_thread: bool
+
+    def bind(self, executor: Executor, payload: object, context: TaskContext) -> Callable[[], Any]:
+        """The call that runs a task."""
+        arguments: dict[str, object] = {}
+        if self.payload:
+            arguments[self.payload] = payload
+        if self.context:
+            arguments[self.context] = context
+        method = getattr(executor, self.name)
+        return lambda: method(**arguments)
+
+
+def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
+    """The `@task` methods of a class by their type of payload (``NoneType``: none).
+
+    Raises:
+        BadExecutor: There is none, two have the same type, or an annotation cannot be read.
+    """
+    found: dict[type, TaskMethod] = {}
+    for name in dir(cls):
+        function = inspect.getattr_static(cls, name, None)
+        if not callable(function) or not getattr(function, _MARK, False):
+            continue
+        for kind, method in _read_method(cls, name, function):
+            if kind in found:
+                raise BadExecutor(
+                    f"{cls.__name__}.{found[kind].name} and {cls.__name__}.{name} both run {_name(kind)} tasks"
+                )
+            found[kind] = method
+    if not found:
+        raise BadExecutor(
+            f"{cls.__name__} has no @task method: write one for each type of payload, "
+            "such as `@task async def crawl(self, page: Crawl) -> Crawled`"
+        )
+    return found
+
+
+def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMethod]]:
+    where = f"@task {cls.__name__}.{name}"
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as error:
+        raise BadExecutor(f"{where}: {error}; import what the annotations name") from None
+    payload = context = ""
+    kinds: list[type] = [type(None)]
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        hint = hints.get(parameter.name)
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+            raise BadExecutor(f"{where}: takes a payload and a TaskContext, not {parameter}")
+        if hint is TaskContext and not context:
+            context = parameter.name
+        elif payload or hint is TaskContext:
+            raise BadExecutor(f"{where}: has an argument too many ({parameter.name}): a payload and a TaskContext is all")
+        elif hint is None:
+            raise BadExecutor(f"{where}: its payload {parameter.name!r} has no annotation that says its type")
+        else:
+            payload = parameter.name
+            kinds = _classes(hint, where)
+    in_thread = not inspect.iscoroutinefunction(function)
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise BadExecutor(f"{where}: is a generator; return the result, and use TaskContext.send for what comes before")
+    return [(kind, TaskMethod(name, payload, context, in_thread)) for kind in kinds]
+
+
+def _classes(hint: Any, where: str) -> list[type]:
+    if typing.get_origin(hint) in {typing.Union, types.UnionType}:
+        return [cls for part in typing.get_args(hint) for cls in _classes(part, where)]
+    if isinstance(hint, type):
+        return [hint]
+    raise BadExecutor(f"{where}: the payload's type {hint!r} is no class")
+
+
+def _name(kind: type) -> str:
+    return "payload-less" if kind is type(None) else kind.__name__

@@ -1,0 +1,329 @@
+"""The executor's subscription with its agent: keeps it, sends calls over it, remembers what is not acknowledged.
+
+The states are a table in `executor.connection_states`; here is what its actions do. What becomes of a call that is made
+while there is no subscription: updates are kept and go with the next SUBSCRIBE (Mesos makes sure of them);
+messages wait, the newest `MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from actors.runtime import Actor, receive
+from executor.agent_link import AgentLink
+from executor.connection_states import Action, Event, State, transition
+from executor.environment import AgentEnvironment
+from executor.messages import (
+    AgentGone,
+    AgentLost,
+    CallEnded,
+    Happened,
+    HeartbeatDue,
+    Leave,
+    Left,
+    Records,
+    RecoveryOver,
+    ResendDue,
+    SendMessage,
+    SendUpdate,
+)
+from executor.unacknowledged import Unacknowledged
+from mesos_http import Response, TransportError
+from mesos_v1 import executor_calls, executor_events, pb
+from mesos_v1.content import ContentError, ContentType, parse, serialize
+from mesos_v1.errors import ApiError, BadEvent, MesosError, classify
+
+HEARTBEAT_INTERVAL = 30 * 60.0
+"""Seconds between HEARTBEAT calls (executor.cpp, DEFAULT_HEARTBEAT_CALL_INTERVAL): they keep firewalls awake."""
+
+RESEND_AFTER = 1.0
+NOT_READY_BACKOFF = 1.0
+MAX_KEPT_MESSAGES = 256
+
+logger = logging.getLogger(__name__)
+
+
+class AgentConnectionActor(Actor):
+    """Owns the subscription. Its parent, the executor, gets the events.
+
+    Args:
+        new_link: Makes the link of an attempt.
+    """
+
+    def __init__(
+        self,
+        environment: AgentEnvironment,
+        new_link: Callable[[], AgentLink],
+        executor: str,
+        content_type: ContentType = ContentType.PROTOBUF,
+    ) -> None:
+        super().__init__()
+        self._environment = environment
+        self._new_link = new_link
+        self._executor = executor
+        self._content_type = content_type
+        self._state = State.DISCONNECTED
+        self._unacknowledged = Unacknowledged()
+        self._kept: deque[bytes] = deque(maxlen=MAX_KEPT_MESSAGES)
+        self._link: AgentLink | None = None
+        self._attempt = 0
+        self._failures = 0
+        self._calls = 0  # on their way
+        self._leaving = False
+        self._recovery: Any = None
+
+    def on_start(self) -> None:
+        """Subscribe at once."""
+        self.timers.every(HEARTBEAT_INTERVAL, HeartbeatDue())
+        self._happen(Event.DUE)
+
+    def on_stop(self) -> None:
+        """Leave no connection open."""
+        self._close()
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_happened(self, happened: Happened) -> None:
+        """Something happened to the subscription."""
+        if happened.attempt == self._attempt:
+            self._happen(happened.event, happened.reason)
+
+    @receive
+    def on_recovery_over(self, over: RecoveryOver) -> None:
+        """The agent did not come back."""
+        self._recovery = None
+        seconds = self._environment.recovery_timeout
+        self._happen(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
+
+    @receive
+    def on_records(self, batch: Records) -> None:
+        """Events came."""
+        for record in batch.records:
+            if batch.attempt != self._attempt or self._link is None:
+                return  # an event before this one has ended the subscription
+            self._read(record)
+
+    @receive
+    def on_send_update(self, update: SendUpdate) -> None:
+        """Send an update, now or with the next SUBSCRIBE."""
+        self._unacknowledged.updated(update.task_id, update.uuid, update.status)
+        if self._subscribed:
+            self._send_update(update.uuid, update.status)
+
+    @receive
+    def on_resend(self, due: ResendDue) -> None:
+        """Send an update again that got lost on the way."""
+        status = self._unacknowledged.update(due.uuid)
+        if status is not None and self._subscribed and due.attempt == self._attempt:
+            self._send_update(due.uuid, status)
+
+    @receive
+    def on_send_message(self, message: SendMessage) -> None:
+        """Send a message, now or after the next SUBSCRIBED."""
+        if self._subscribed:
+            self._call(executor_calls.message(message.data))
+        elif self._state is not State.ENDED:
+            self._kept.append(message.data)
+
+    @receive
+    def on_heartbeat_due(self, due: HeartbeatDue) -> None:
+        """Say that we are alive."""
+        if self._subscribed:
+            self._call(executor_calls.heartbeat())
+
+    @receive
+    def on_leave(self, leave: Leave) -> None:
+        """The executor ends: tell it when all calls are answered."""
+        self._leaving = True
+        self._happen(Event.LEAVE, "the executor ends")
+        self._tell_left()
+
+    # -- the table ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _subscribed(self) -> bool:
+        return self._state in {State.SUBSCRIBED, State.LEAVING}
+
+    def _happen(self, event: Event, reason: str = "", value: object = None) -> None:
+        old = self._state
+        self._state, actions = transition(old, event, checkpoint=self._environment.checkpoint)
+        if old is not self._state:
+            why = f": {reason}" if reason else ""
+            logger.info("agent %s: %s -> %s%s", self._environment.endpoint, old.value, self._state.value, why)
+        for action in actions:
+            self._do(action, event, reason, value)
+
+    def _do(self, action: Action, event: Event, reason: str, value: object) -> None:
+        match action:
+            case Action.CONNECT:
+                self._connect()
+            case Action.CLOSE:
+                self._close()
+            case Action.ANNOUNCE:
+                self._announce(value)
+            case Action.DELIVER:
+                self._deliver(value)
+            case Action.TELL_LOST:
+                self.tell(self._executor, AgentLost(reason))
+            case Action.RETRY:
+                self._retry()
+            case Action.START_RECOVERY:
+                if self._recovery is None:
+                    self._recovery = self.timers.after(self._environment.recovery_timeout, RecoveryOver())
+            case Action.STOP_RECOVERY:
+                if self._recovery is not None:
+                    self._recovery.cancel()
+                    self._recovery = None
+            case Action.END:
+                self._attempt += 1  # nothing that still comes in counts
+                self.tell(self._executor, AgentGone(reason, refused=event is Event.REFUSED))
+            case Action.IGNORE:
+                logger.debug("ignored in state %s: %s %s", self._state.value, event.value, reason)
+
+    def _connect(self) -> None:
+        self._attempt += 1
+        self._link = self._new_link()
+        call = executor_calls.subscribe(
+            [pb.mesos.TaskInfo.FromString(task) for task in self._unacknowledged.tasks],
+            [pb.mesos.TaskStatus.FromString(status) for status in self._unacknowledged.updates],
+        )
+        attempt = self._listen(self._attempt, self._link, self._encode(call))
+        self.run_in_background(attempt, name=f"subscription {self._attempt}")
+
+    async def _listen(self, attempt: int, link: AgentLink, call: bytes) -> None:
+        """One attempt from its beginning to its end; all that it sees goes through the mailbox."""
+        me = self.actor_ref
+        try:
+            await link.subscribe(call)
+            me.tell(Happened(attempt, Event.OPENED))
+            async for records in link.batches():
+                me.tell(Records(attempt, records))
+        except ApiError as error:
+            not_ready = error.retryable or error.status == 404
+            me.tell(Happened(attempt, Event.NOT_READY if not_ready else Event.REFUSED, str(error)))
+        except (TransportError, MesosError) as error:
+            me.tell(Happened(attempt, Event.LOST, str(error)))
+
+    def _close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+            self._calls = 0
+            self._tell_left()
+
+    def _retry(self) -> None:
+        """Wait a random part of the longest backoff (executor.cpp), which doubles from a second up to the maximum."""
+        self._failures += 1
+        if self._environment.checkpoint:
+            most = min(self._environment.backoff_max, NOT_READY_BACKOFF * 2.0 ** min(self._failures - 1, 16))
+        else:
+            most = NOT_READY_BACKOFF
+        self.timers.after(self.ids.uniform(0.0, most), Happened(self._attempt, Event.DUE))
+
+    def _announce(self, value: object) -> None:
+        self._failures = 0
+        self.tell(self._executor, value)
+        while self._kept:
+            self._call(executor_calls.message(self._kept.popleft()))
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _read(self, record: bytes) -> None:
+        try:
+            event = executor_events.read(parse(pb.executor.Event, record, self._content_type))
+        except (ContentError, BadEvent) as error:
+            logger.error("the agent sent an event that cannot be read: %s", error)
+            return
+        match event:
+            case executor_events.Subscribed():
+                self._happen(Event.SUBSCRIBED, value=event)
+            case executor_events.Shutdown():
+                self._happen(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
+            case executor_events.Error(message):
+                logger.error("the agent said ERROR: %s", message)
+                self._happen(Event.ERROR, f"the agent said: {message}")
+            case _:
+                self._happen(Event.ARRIVED, value=event)
+
+    def _deliver(self, event: object) -> None:
+        match event:
+            case executor_events.Acknowledged(task_id, uuid):
+                if not self._unacknowledged.acknowledged(task_id, uuid):
+                    logger.debug("an acknowledgement of %s for an update that does not wait", task_id)
+                return
+            case executor_events.Heartbeat():
+                return
+            case executor_events.Unknown(name):
+                logger.warning("the agent sent an event of a kind that is not known here: %s", name)
+                return
+            case executor_events.Launch(task, task_id):
+                self._unacknowledged.launched(task_id, task)
+            case executor_events.LaunchGroup(tasks, task_ids):
+                for task_id, task in zip(task_ids, tasks, strict=True):
+                    self._unacknowledged.launched(task_id, task)
+            case _:
+                pass
+        self.tell(self._executor, event)
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def _encode(self, call: pb.executor.Call) -> bytes:
+        complete = executor_calls.with_ids(call, self._environment.framework_id, self._environment.executor_id)
+        return serialize(complete, self._content_type)
+
+    def _call(self, call: pb.executor.Call, uuid: bytes = b"") -> None:
+        assert self._link is not None
+        attempt, me = self._attempt, self.actor_ref
+        self._calls += 1
+
+        def answered(answer: asyncio.Future[Response]) -> None:
+            status, text = _outcome(answer)
+            if me.is_alive():
+                me.tell(CallEnded(attempt, uuid, status, text))
+
+        self._link.send(self._encode(call)).add_done_callback(answered)
+
+    @receive
+    def on_call_ended(self, ended: CallEnded) -> None:
+        """A call was answered, or got lost."""
+        if ended.attempt != self._attempt or self._link is None:
+            return  # of an old link: what matters is kept, and went with the next SUBSCRIBE
+        self._calls -= 1
+        if not 200 <= ended.status < 300:
+            self._call_failed(ended)
+        self._tell_left()
+
+    def _call_failed(self, ended: CallEnded) -> None:
+        error = str(ApiError(ended.status, ended.text)) if ended.status else ended.text
+        meaning = classify(ended.status, ended.text)
+        if not ended.uuid:
+            logger.warning("a message to the scheduler did not get through: %s", error)
+        elif not ended.status or meaning.retryable or meaning.subscription_lost:
+            logger.warning("a status update did not get through, and will be sent again: %s", error)
+            self.timers.after(RESEND_AFTER, ResendDue(self._attempt, ended.uuid))
+        else:
+            logger.error("the agent refuses a status update: %s", error)
+            self._unacknowledged.withdraw(ended.uuid)  # it would spoil the next SUBSCRIBE
+
+    def _send_update(self, uuid: bytes, status: bytes) -> None:
+        self._call(executor_calls.update(pb.mesos.TaskStatus.FromString(status)), uuid)
+
+    def _tell_left(self) -> None:
+        if self._leaving and not self._calls:
+            self._leaving = False
+            self.tell(self._executor, Left())
+
+
+def _outcome(answer: asyncio.Future[Response]) -> tuple[int, str]:
+    if answer.cancelled():
+        return 0, "cancelled"
+    error = answer.exception()
+    if error is not None:
+        return 0, str(error)
+    response = answer.result()
+    return response.status, response.text if response.status >= 300 else ""

@@ -1,0 +1,149 @@
+"""What an agent tells an executor through its environment, read once and checked.
+
+Source: Mesos documentation, Executor HTTP API, "Executor Environment Variables"; src/slave/slave.cpp
+(executorEnvironment) for what is set when; src/executor/executor.cpp for what a library must make of it. Durations
+are those of stout: a number and a unit ("5secs", "250ms", "15mins").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mesos_http import BearerToken, Endpoint, TlsSettings
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId
+
+DEFAULT_GRACE_PERIOD = 5.0
+DEFAULT_RECOVERY_TIMEOUT = 15 * 60.0
+DEFAULT_BACKOFF_MAX = 2.0
+TOKEN_VARIABLE = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"  # noqa: S105 - a name, not a token
+
+_UNITS = {
+    "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "secs": 1.0, "mins": 60.0, "hrs": 3600.0, "days": 86400.0, "weeks": 604800.0,
+}  # fmt: skip
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)")
+_PID = re.compile(r"(?P<id>[^@\s]+)@(?P<address>\S+:[0-9]+)")
+
+
+class BadEnvironment(Exception):  # noqa: N818 - the name of what is wrong
+    """The environment is not that of an executor; the message is one sentence for its user."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnvironment:
+    """An executor's environment.
+
+    Attributes:
+        endpoint: The agent's executor API, over TCP or on a domain socket.
+        checkpoint: The framework checkpoints: a lost agent is waited for.
+        recovery_timeout: Seconds to wait for a lost agent.
+        backoff_max: Most seconds between two attempts to subscribe.
+        shutdown_grace_period: Seconds from SHUTDOWN until the agent kills what is left.
+        token: What authenticates the executor, where the agent asks for it.
+        tls: How to speak to an agent that serves TLS.
+        sandbox: The working directory that the agent keeps for this executor.
+    """
+
+    framework_id: FrameworkId
+    executor_id: ExecutorId
+    agent_id: AgentId
+    endpoint: Endpoint
+    checkpoint: bool
+    recovery_timeout: float
+    backoff_max: float
+    shutdown_grace_period: float
+    token: BearerToken | None = field(repr=False)
+    tls: TlsSettings | None
+    sandbox: Path
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> AgentEnvironment:
+        """Read the variables.
+
+        Raises:
+            BadEnvironment: One is missing or makes no sense.
+        """
+        token = environ.get(TOKEN_VARIABLE, "")
+        secure = environ.get("LIBPROCESS_SSL_ENABLED", "").lower() in {"1", "true"}
+        return cls(
+            framework_id=FrameworkId(_required(environ, "MESOS_FRAMEWORK_ID")),
+            executor_id=ExecutorId(_required(environ, "MESOS_EXECUTOR_ID")),
+            agent_id=AgentId(environ.get("MESOS_SLAVE_ID", "")),
+            endpoint=_endpoint(environ, secure),
+            # "0" is what an agent sets where there is no checkpointing: it must not count as true
+            checkpoint=environ.get("MESOS_CHECKPOINT", "") in {"1", "true"},
+            recovery_timeout=_duration(environ, "MESOS_RECOVERY_TIMEOUT", DEFAULT_RECOVERY_TIMEOUT),
+            backoff_max=_duration(environ, "MESOS_SUBSCRIPTION_BACKOFF_MAX", DEFAULT_BACKOFF_MAX),
+            shutdown_grace_period=_duration(environ, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_GRACE_PERIOD),
+            token=BearerToken(token) if token else None,
+            tls=_tls(environ) if secure else None,
+            sandbox=Path(environ.get("MESOS_SANDBOX") or environ.get("MESOS_DIRECTORY") or "."),
+        )
+
+
+def take_secrets(environ: MutableMapping[str, str]) -> None:
+    """Remove the token, so that no child process finds it (as executor.cpp does)."""
+    environ.pop(TOKEN_VARIABLE, None)
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as Mesos writes it ("1.5mins") and give its seconds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or match[2] not in _UNITS:
+        raise ValueError(f"{text!r} is no duration (a number and one of {', '.join(_UNITS)})")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise BadEnvironment(f"{name} is not set: an executor is started by a Mesos agent, which sets it")
+    return value
+
+
+def _duration(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadEnvironment(f"{name}: {error}") from None
+
+
+def _endpoint(environ: Mapping[str, str], secure: bool) -> Endpoint:
+    """Where the agent serves the executor API.
+
+    The path begins with the name of the agent's process ("slave(1)"), as executor.cpp has it: several agents may
+    share one port.
+    """
+    pid = environ.get("MESOS_SLAVE_PID", "")
+    match = _PID.fullmatch(pid)
+    if pid and match is None:
+        raise BadEnvironment(f"MESOS_SLAVE_PID: {pid!r} is not of the form name@address:port")
+    path = f"/{match['id']}/api/v1/executor" if match else "/api/v1/executor"
+    socket_path = environ.get("MESOS_DOMAIN_SOCKET", "")
+    if socket_path:
+        return Endpoint.unix(socket_path, path)
+    address = environ.get("MESOS_AGENT_ENDPOINT") or (match["address"] if match else "")
+    if not address:
+        address = _required(environ, "MESOS_AGENT_ENDPOINT")
+    try:
+        return Endpoint.parse(f"{'https' if secure else 'http'}://{address}{path}")
+    except ValueError as error:
+        raise BadEnvironment(f"MESOS_AGENT_ENDPOINT: {error}") from None
+
+
+def _tls(environ: Mapping[str, str]) -> TlsSettings:
+    return TlsSettings(
+        ca=environ.get("LIBPROCESS_SSL_CA_FILE") or None,
+        cert=environ.get("LIBPROCESS_SSL_CERT_FILE") or None,
+        key=environ.get("LIBPROCESS_SSL_KEY_FILE") or None,
+        verify_hostname=environ.get("LIBPROCESS_SSL_HOSTNAME_VALIDATION_SCHEME", "") != "none",
+    )

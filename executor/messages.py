@@ -1,0 +1,297 @@
+"""What the actors of an executor tell each other.
+
+The events of the agent are told as `mesos_v1.executor_events` reads them (``Launch``, ``Kill``, …): they are immutable
+values, and are registered here so that they can be traced.
+"""
+
+from __future__ import annotations
+
+from actors.runtime import Immutable, message, register
+from executor.connection_states import Event
+from mesos_v1 import executor_events
+from mesos_v1.values import TaskId
+
+for _event in (
+    executor_events.Subscribed,
+    executor_events.Launch,
+    executor_events.LaunchGroup,
+    executor_events.Kill,
+    executor_events.Acknowledged,
+    executor_events.Message,
+    executor_events.Shutdown,
+    executor_events.Error,
+    executor_events.Heartbeat,
+    executor_events.Unknown,
+):
+    register(_event)
+
+
+# -- to the connection -----------------------------------------------------------------------------------------------
+
+
+@message
+class SendUpdate:
+    """Send a status update, and keep it until it is acknowledged.
+
+    Attributes:
+        status: A TaskStatus.
+    """
+
+    task_id: TaskId
+    uuid: bytes
+    status: bytes
+
+
+@message
+class SendMessage:
+    """Send a framework message to the scheduler, best effort."""
+
+    data: bytes
+
+
+@message
+class Leave:
+    """The executor is about to end: no way back. Answered with `Left` once the calls on their way are answered."""
+
+
+# -- from the connection to the executor -----------------------------------------------------------------------------
+
+
+@message
+class AgentLost:
+    """The agent is gone, and is being looked for."""
+
+    reason: str
+
+
+@message
+class AgentGone:
+    """There is no agent any more, and none will come: the executor has to end.
+
+    Attributes:
+        refused: The agent does not want this executor.
+    """
+
+    reason: str
+    refused: bool
+
+
+@message
+class Left:
+    """Every call was answered, or will never be."""
+
+
+# -- within the connection -------------------------------------------------------------------------------------------
+
+
+@message
+class Happened:
+    """Something happened to the subscription.
+
+    Attributes:
+        attempt: To which one: what belongs to an old one is ignored.
+    """
+
+    attempt: int
+    event: Event
+    reason: str = ""
+
+
+@message
+class Records:
+    """Events came, as they were on the wire."""
+
+    attempt: int
+    records: tuple[bytes, ...]
+
+
+@message
+class RecoveryOver:
+    """The agent did not come back in time."""
+
+
+@message
+class CallEnded:
+    """A call has its answer, or will never have one.
+
+    Attributes:
+        uuid: Of the update that it carried; empty for any other call.
+        status: HTTP status; 0 when the connection broke.
+        text: The answer's body, or how it broke.
+    """
+
+    attempt: int
+    uuid: bytes
+    status: int
+    text: str
+
+
+@message
+class ResendDue:
+    """An update that did not get through is to be sent again, if it still has to be."""
+
+    attempt: int
+    uuid: bytes
+
+
+@message
+class HeartbeatDue:
+    """It is time for a HEARTBEAT call."""
+
+
+# -- executor and author ---------------------------------------------------------------------------------------------
+
+
+@message
+class StartAuthor:
+    """Run the author's `on_start`."""
+
+
+@message
+class AuthorStarted:
+    """`on_start` is done."""
+
+
+@message
+class AuthorFailed:
+    """`on_start` raised."""
+
+    reason: str
+
+
+@message
+class StopAuthor:
+    """Run the author's `on_stop`."""
+
+
+@message
+class AuthorStopped:
+    """`on_stop` is done, whatever came of it."""
+
+
+@message
+class ForAuthor:
+    """A message of the scheduler, for the author's `on_message`."""
+
+    message: Immutable
+
+
+@message
+class EndRequested:
+    """End gracefully (a signal)."""
+
+    reason: str
+
+
+@message
+class PhaseOver:
+    """The time for a part of the ending is over.
+
+    Attributes:
+        phase: Which one.
+    """
+
+    phase: str
+
+
+# -- executor and tasks ----------------------------------------------------------------------------------------------
+
+
+@message
+class StartTask:
+    """Run the task."""
+
+
+@message
+class RefuseTask:
+    """The task cannot be run."""
+
+    reason: str
+    retry: bool = True
+
+
+@message
+class KillTask:
+    """End the task.
+
+    Attributes:
+        grace: Seconds that it may take.
+    """
+
+    grace: float
+
+
+@message
+class TaskEnded:
+    """A task has reported its last state."""
+
+    task_id: TaskId
+    state: str
+
+
+# -- within a task ---------------------------------------------------------------------------------------------------
+
+
+@message
+class Returned:
+    """Its function returned."""
+
+    result: Immutable
+
+
+@message
+class Raised:
+    """Its function raised."""
+
+    reason: str
+    retry: bool = True
+
+
+@message
+class Cancelled:
+    """Its coroutine ended by cancellation."""
+
+
+@message
+class GraceOver:
+    """It did not end in time."""
+
+
+@message
+class SendToFramework:
+    """Its function sends a message to the scheduler."""
+
+    message: Immutable
+
+
+@message
+class Progress:
+    """Its function reports how far it is."""
+
+    message: Immutable
+
+
+@message
+class ProgressDue:
+    """The newest report may be sent now."""
+
+
+# -- the trace -------------------------------------------------------------------------------------------------------
+
+
+@message
+class StartShipping:
+    """Ship the trace to the framework's server from now on."""
+
+    server_url: str
+    path: str
+
+
+@message
+class ShipDue:
+    """It is time to ship what is new."""
+
+
+@message
+class FinishShipping:
+    """Ship what is left; answered when it is done."""

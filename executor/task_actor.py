@@ -1,0 +1,305 @@
+"""One running task: decides by the table in `executor.task_states`, runs the author's function, reports.
+
+The function runs beside the mailbox (a coroutine as a background task, a plain function in a thread), so that a KILL is
+always heard. Everything that it asks for or ends with comes back as a message; that is also what gives a
+result its place in the trace: the task's payload caused the start, the start caused the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.runtime import Actor, current_message_id, pack, receive
+from executor.author import TaskFailed
+from executor.context import TaskContext, Upload
+from executor.messages import (
+    Cancelled,
+    GraceOver,
+    KillTask,
+    Progress,
+    ProgressDue,
+    Raised,
+    RefuseTask,
+    Returned,
+    SendMessage,
+    SendToFramework,
+    SendUpdate,
+    StartTask,
+    TaskEnded,
+)
+from executor.statuses import MAX_RESULT, one_line, status
+from executor.task_states import TERMINAL, Action, Event, State, transition
+from executor.uploads import Uploader
+from mesos_v1.states import TaskState
+from mesos_v1.values import ExecutorId, TaskId
+
+PROGRESS_INTERVAL = 1.0
+_REPORTS = {
+    State.FINISHED: TaskState.TASK_FINISHED,
+    State.FAILED: TaskState.TASK_FAILED,
+    State.KILLED: TaskState.TASK_KILLED,
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a task actor is made for.
+
+    Attributes:
+        function: Makes the call that runs the task, given its context; None if nothing can run it.
+        in_thread: The function is a plain one.
+        raw: The scheduler does not speak our envelope: bytes travel as they are.
+        cause: Id of the message that launched the task.
+    """
+
+    task_id: TaskId
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    function: Callable[[TaskContext], Callable[[], Any]] | None
+    in_thread: bool
+    raw: bool
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all tasks of an executor share: names of the actors around, and services."""
+
+    executor_id: ExecutorId
+    executor: str
+    connection: str
+    sandbox: Path
+    uploader: Uploader
+
+
+class RunningTaskActor(Actor):
+    """The life of one task."""
+
+    def __init__(self, assignment: Assignment, around: Surroundings) -> None:
+        super().__init__()
+        self._assignment = assignment
+        self._around = around
+        self._state = State.LAUNCHED
+        self._running: asyncio.Task[None] | None = None
+        self._cause = assignment.cause
+        self._progress: object = None
+        self._progress_waits = False
+        self._office = _Office(self)
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_start_task(self, start: StartTask) -> None:
+        """Run."""
+        self._happen(Event.START)
+
+    @receive
+    def on_refused(self, refused: RefuseTask) -> None:
+        """It cannot be run."""
+        self._happen(Event.REFUSED, refused.reason, retry=refused.retry)
+
+    @receive
+    def on_kill(self, kill: KillTask) -> None:
+        """End it."""
+        self._happen(Event.KILL, "killed", grace=kill.grace)
+
+    @receive
+    def on_returned(self, returned: Returned) -> None:
+        """The function returned: pack what it returned, if it can be packed and is not too large."""
+        try:
+            data = self._pack(returned.result)
+        except (TypeError, ValueError) as error:
+            self._happen(Event.RAISED, f"the result cannot be sent: {error}", retry=False)
+            return
+        if len(data) > MAX_RESULT:
+            reason = (
+                f"the result has {len(data):,} bytes, and a status update takes {MAX_RESULT:,}: "
+                "upload it (TaskContext.upload) and return its name"
+            )
+            self._happen(Event.RAISED, reason, retry=False)
+            return
+        self._happen(Event.RETURNED, data=data)
+
+    @receive
+    def on_raised(self, raised: Raised) -> None:
+        """The function raised."""
+        self._happen(Event.RAISED, raised.reason, retry=raised.retry)
+
+    @receive
+    def on_cancelled(self, cancelled: Cancelled) -> None:
+        """The coroutine was cancelled."""
+        self._happen(Event.CANCELLED, "its coroutine was cancelled")
+
+    @receive
+    def on_grace_over(self, over: GraceOver) -> None:
+        """It takes too long to end."""
+        self._happen(Event.GRACE_OVER, "killed; it did not end within its grace period")
+
+    @receive
+    def on_send(self, send: SendToFramework) -> None:
+        """Send a message for the function."""
+        self.tell(self._around.connection, SendMessage(self._pack(send.message)))
+
+    @receive
+    def on_progress(self, progress: Progress) -> None:
+        """Report progress, now or when a second has passed since the last report."""
+        self._progress = progress.message
+        if not self._progress_waits:
+            self._report_progress()
+
+    @receive
+    def on_progress_due(self, due: ProgressDue) -> None:
+        """Report what was kept back."""
+        self._progress_waits = False
+        if self._progress is not None:
+            self._report_progress()
+
+    # -- the table ---------------------------------------------------------------------------------------------------
+
+    def _happen(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True, grace: float = 0.0) -> None:
+        old = self._state
+        self._state, actions = transition(old, event)
+        for action in actions:
+            match action:
+                case Action.RUN:
+                    self._run()
+                case Action.REPORT_RUNNING:
+                    self._report(TaskState.TASK_RUNNING)
+                case Action.INTERRUPT:
+                    self._interrupt(grace)
+                case Action.ABANDON:
+                    logger.warning("task %s does not end when killed; it is left to itself", self._assignment.task_id)
+                case Action.REPORT:
+                    killed = self._state is State.KILLED and event is not Event.GRACE_OVER
+                    self._end("killed" if killed else message, b"" if killed else data, retry=retry)
+                case Action.IGNORE:
+                    logger.debug("task %s: ignored in state %s: %s", self._assignment.task_id, old.value, event.value)
+
+    def _run(self) -> None:
+        assignment = self._assignment
+        assert assignment.function is not None
+        self._cause = current_message_id() or self._cause
+        context = TaskContext(
+            self._office,
+            task_id=assignment.task_id,
+            name=assignment.name,
+            labels=assignment.labels,
+            sandbox=self._around.sandbox,
+        )
+        work = self._work(assignment.function(context), self._cause)
+        self._running = self.run_in_background(work, name=f"task {assignment.task_id}")
+
+    async def _work(self, function: Callable[[], Any], cause: str) -> None:
+        """Run the author's function; whatever it does, exactly one message says how it ended."""
+        outcome: object
+        try:
+            if self._assignment.in_thread:
+                result = await self.in_thread(function)
+            else:
+                result = await function()
+            if inspect.isawaitable(result):
+                result = await result
+            outcome = Returned(result)
+        except asyncio.CancelledError:
+            if not self.actor_ref.is_alive() or self._state in TERMINAL:
+                raise  # the executor ends
+            outcome = Cancelled()
+        except TaskFailed as error:
+            outcome = Raised(error.message or "TaskFailed", retry=error.retry)
+        except Exception as error:
+            logger.exception("task %s failed", self._assignment.task_id)
+            outcome = Raised(one_line(error))
+        if self.actor_ref.is_alive():
+            self.actor_ref.tell_caused(outcome, cause)
+
+    def _interrupt(self, grace: float) -> None:
+        self.timers.after(grace, GraceOver())
+        if not self._assignment.in_thread and self._running is not None:
+            self._running.cancel()
+
+    # -- what goes out -----------------------------------------------------------------------------------------------
+
+    def _pack(self, message: object) -> bytes:
+        if message is None:
+            return b""
+        if self._assignment.raw and isinstance(message, bytes):
+            return message
+        return pack(message, id=current_message_id(), cause=self._cause)
+
+    def _report(self, state: TaskState, message: str = "", data: bytes = b"", *, retry: bool = True) -> None:
+        uuid = self.ids.uuid_bytes()
+        update = status(
+            self._assignment.task_id,
+            self._around.executor_id,
+            state,
+            uuid=uuid,
+            timestamp=self.clock.time(),
+            message=message,
+            data=data,
+            retry=retry,
+        )
+        self.tell(self._around.connection, SendUpdate(self._assignment.task_id, uuid, update))
+
+    def _report_progress(self) -> None:
+        newest, self._progress = self._progress, None
+        if self._state is not State.RUNNING:
+            return
+        self._progress_waits = True
+        self.timers.after(PROGRESS_INTERVAL, ProgressDue())
+        if isinstance(newest, str):
+            self._report(TaskState.TASK_RUNNING, newest)
+        else:
+            self._report(TaskState.TASK_RUNNING, data=self._pack(newest))
+
+    def _end(self, message: str, data: bytes, *, retry: bool) -> None:
+        self._report(_REPORTS[self._state], message, data, retry=retry)
+        self.tell(self._around.executor, TaskEnded(self._assignment.task_id, self._state.value))
+        self.stop()
+
+
+class _Office:
+    """What a task's context talks to; may be called from the task's thread."""
+
+    def __init__(self, actor: RunningTaskActor) -> None:
+        self._actor = actor
+        self.loop = asyncio.get_running_loop()
+
+    @property
+    def killed(self) -> bool:
+        return self._actor._state is not State.RUNNING
+
+    def send(self, message: object) -> None:
+        pack_check(message)
+        self._tell(SendToFramework(message))
+
+    def progress(self, message: object) -> None:
+        if not isinstance(message, str):
+            pack_check(message)
+        self._tell(Progress(message))
+
+    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
+        task_id = self._actor._assignment.task_id
+        return await self._actor._around.uploader.upload(name, source, content_type, task_id)
+
+    def _tell(self, message: object) -> None:
+        ref = self._actor.actor_ref
+        if ref.is_alive():
+            ref.tell_caused(message, self._actor._cause)
+
+
+def pack_check(message: object) -> None:
+    """Refuse at once, where the author is at fault, what could not be packed later.
+
+    Raises:
+        TypeError: It is no message.
+    """
+    if not isinstance(message, bytes):
+        pack(message)
