@@ -40,11 +40,11 @@ _START_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 5.0
 
 
-class NoChromium(Exception):
+class ChromiumMissingError(Exception):
     """There is nothing to take pictures with; the text says how to get it."""
 
 
-class BrowserDied(Exception):
+class BrowserDiedError(Exception):
     """The browser ended under the page; the next picture starts another one."""
 
 
@@ -52,14 +52,14 @@ def find_chromium(path: str = "") -> str:
     """The Chromium to use: `path` if given, else the first of `PROGRAMS` on the PATH.
 
     Raises:
-        NoChromium: With what to do about it.
+        ChromiumMissingError: With what to do about it.
     """
     if importlib.util.find_spec("playwright") is None:
-        raise NoChromium(_HOW_TO_GET_PLAYWRIGHT)
+        raise ChromiumMissingError(_HOW_TO_GET_PLAYWRIGHT)
     if path:
         found = shutil.which(path)
         if found is None:
-            raise NoChromium(
+            raise ChromiumMissingError(
                 f"the setting chromium names {path!r}, which is no program here; {HOW_TO_GET_ONE}"
             )
         return found
@@ -67,12 +67,12 @@ def find_chromium(path: str = "") -> str:
         found = shutil.which(program)
         if found is not None:
             return found
-    raise NoChromium(HOW_TO_GET_ONE)
+    raise ChromiumMissingError(HOW_TO_GET_ONE)
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A page's picture as PNG, its small version as WebP, and what was odd about it."""
+    """A page's picture as PNG, its small version as JPEG, and what was odd about it."""
 
     picture: bytes
     thumbnail: bytes
@@ -127,12 +127,12 @@ class Chromium:
                     await self._playwright.stop()
         self._browser = self._playwright = None
 
-    async def picture(self, url: str, *, timeout: float) -> Shot:
-        """Opens a page and takes its picture once it has loaded, or as it is when the time is up.
+    async def picture(self, url: str, *, limit: float) -> Shot:
+        """Opens a page and takes its picture once it has loaded, or as it is when the time is up: after `limit` seconds.
 
         Raises:
             TimeoutError: Nothing had come of the page when the time was up.
-            BrowserDied: The browser, or the page's process, ended.
+            BrowserDiedError: The browser, or the page's process, ended.
             playwright's Error: The page cannot be opened.
         """
         from playwright.async_api import Error
@@ -147,38 +147,38 @@ class Chromium:
                 ignore_https_errors=False,
             )
         except Error as error:
-            raise BrowserDied(str(error)) from error
+            raise BrowserDiedError(str(error)) from error
         try:
             page = await context.new_page()
-            return await self._take(page, url, timeout)
+            return await self._take(page, url, limit)
         except Error as error:
             if not browser.is_connected() or "crash" in error.message.lower():
-                raise BrowserDied("the browser ended while it had the page open") from error
+                raise BrowserDiedError("the browser ended while it had the page open") from error
             raise
         finally:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
                     await context.close()
 
-    async def _take(self, page: Page, url: str, timeout: float) -> Shot:
+    async def _take(self, page: Page, url: str, limit: float) -> Shot:
         from playwright.async_api import TimeoutError as PageTimeout
 
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + limit
         note = ""
         try:
-            await page.goto(url, wait_until="commit", timeout=timeout * 1000)
+            await page.goto(url, wait_until="commit", timeout=limit * 1000)
         except PageTimeout:
             raise TimeoutError from None
         try:
             await page.wait_for_load_state("load", timeout=max(1.0, (deadline - time.monotonic()) * 1000))
         except PageTimeout:
-            note = f"still loading after {timeout:g} s: pictured as it was"
+            note = f"still loading after {limit:g} s: pictured as it was"
         session = await page.context.new_cdp_session(page)
         # Not page.screenshot: that waits for fonts, which may never come.
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(limit):
             picture = await session.send("Page.captureScreenshot", {"format": "png"})
             clip: dict[str, Any] = {"x": 0, "y": 0, "width": self._width, "height": self._height}
             clip["scale"] = self._thumbnail_scale
-            small = {"format": "webp", "quality": 80, "clip": clip}
+            small = {"format": "jpeg", "quality": 72, "clip": clip}
             thumbnail = await session.send("Page.captureScreenshot", small)
         return Shot(base64.b64decode(picture["data"]), base64.b64decode(thumbnail["data"]), note)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from examples.rendler.fetching import Answer, Fetcher, TemporaryFailure
+from examples.rendler.fetching import Answer, Fetcher, TemporaryError
 from examples.rendler.links import Page, is_html, media_type, read_page
 from examples.rendler.messages import Crawl, Crawled
 from examples.rendler.robots import BELIEVED_FOR, Rules, robots_url
@@ -62,7 +62,7 @@ class CrawlExecutor(Executor):
                 rules = await self._rules_for(page.url)
             delay = rules.crawl_delay(self._robot)
             if not rules.reachable:
-                raise TemporaryFailure("robots.txt cannot be read now, so nothing may be fetched")
+                raise TemporaryError("robots.txt cannot be read now, so nothing may be fetched")
             if not rules.allows(page.url, self._robot):
                 return Crawled(
                     page.url, None, error="not allowed by robots.txt", skipped=True, crawl_delay=delay
@@ -74,7 +74,7 @@ class CrawlExecutor(Executor):
             return await self._read(page, answer, delay, time.monotonic() - started)
         except TimeoutError:
             raise TaskFailed(f"no answer within {self.settings.timeout:g} s", retry=True) from None
-        except TemporaryFailure as error:
+        except TemporaryError as error:
             raise TaskFailed(str(error), retry=True) from None
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
             raise TaskFailed(f"{type(error).__name__}: {error}", retry=False) from None

@@ -17,7 +17,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
 
 
-class TemporaryFailure(Exception):
+class TemporaryError(Exception):
     """It did not work now, and may later; the text says why."""
 
 
@@ -57,13 +57,13 @@ class Fetcher:
         """Fetches a page; the body is read only where its content type is wanted.
 
         Raises:
-            TemporaryFailure: The server answered that it cannot now.
+            TemporaryError: The server answered that it cannot now.
             aiohttp.ClientError, OSError: No whole answer came.
         """
         async with self._session.get(url, allow_redirects=False) as response:
             content_type = response.headers.get("Content-Type", "")
             if response.status in TEMPORARY_STATUSES:
-                raise TemporaryFailure(f"HTTP {response.status} {response.reason or ''}".rstrip())
+                raise TemporaryError(f"HTTP {response.status} {response.reason or ''}".rstrip())
             if response.status in _REDIRECTS:
                 return Answer(
                     response.status, content_type, b"", location=response.headers.get("Location", "")

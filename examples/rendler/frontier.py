@@ -58,7 +58,7 @@ class Frontier:
         self._render_asked: set[str] = set()
         self._sites: set[str] = set(limits.sites)
         self._counts = dict.fromkeys(("crawled", "failed", "skipped", "pictures", "pictures_failed"), 0)
-        self.left_out = 0
+        self._left_out: set[str] = set()
 
     # --- questions ---
 
@@ -81,6 +81,11 @@ class Frontier:
     def is_done(self) -> bool:
         """Nothing queued, and nothing under way (staged, running or between two attempts)."""
         return not (self._crawling or self._rendering or len(self._crawl_queue) or len(self._render_queue))
+
+    @property
+    def left_out(self) -> int:
+        """Pages that a limit kept from being visited, as far as they were found."""
+        return len(self._left_out)
 
     def page(self, url: str) -> PageRecord | None:
         """What is known about a page."""
@@ -107,10 +112,9 @@ class Frontier:
         """
         done = [record for record in records if record.is_final and record.state is not PageState.FAILED]
         for record in done:
-            known = self._pages.get(record.url)
-            if known is None:
-                self._pages[record.url] = record
-                self._sites.add(site(record.url)) if record.depth == 0 else None
+            self._pages.setdefault(record.url, record)
+            if record.depth == 0:
+                self._sites.add(site(record.url))
         for record in done:
             self._count(record.state)
             if record.picture:
@@ -139,6 +143,11 @@ class Frontier:
         """Empties both queues; what is under way is still waited for. Returns how many pages will not be crawled."""
         self._render_queue.clear()
         return self._crawl_queue.clear()
+
+    def stop_rendering(self) -> None:
+        """Takes no more pictures; those under way are still waited for."""
+        self._render = False
+        self._render_queue.clear()
 
     # --- what became of it ---
 
@@ -172,8 +181,8 @@ class Frontier:
                 error=result.error,
             )
         )
-        self._count(state)
         record = self._follow(record, follow=result.follow)
+        self._count(record.state)
         return record
 
     def crawl_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
@@ -271,10 +280,10 @@ class Frontier:
         if not limits.other_sites and site(url) not in self._sites:
             return
         if limits.max_depth is not None and depth > limits.max_depth:
-            self.left_out += 1
+            self._left_out.add(url)
             return
         if limits.max_pages and len(self._pages) >= limits.max_pages:
-            self.left_out += 1
+            self._left_out.add(url)
             return
         self._pages[url] = PageRecord(url=url, depth=depth, parent=parent)
         self._crawl_queue.put(url)

@@ -131,3 +131,17 @@ class CrawlEnded:
     """The last thing that the display shows."""
 
     summary: tuple[str, ...]
+
+
+@message
+class LoadResults:
+    """Read the results of an earlier run (answered with ResultsLoaded)."""
+
+    output: str
+
+
+@message
+class ResultsLoaded:
+    """The pages of an earlier run; none where there is none."""
+
+    pages: tuple[PageRecord, ...]

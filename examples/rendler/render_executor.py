@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from examples.rendler.chromium import BrowserDied, Chromium, NoChromium, find_chromium
+from examples.rendler.chromium import BrowserDiedError, Chromium, ChromiumMissingError, find_chromium
 from examples.rendler.messages import Render, Rendered
 from mesostic import Executor, TaskContext, TaskFailed, setting, task
 
@@ -53,15 +53,15 @@ class RenderExecutor(Executor):
         timeout = self.settings.timeout
         try:
             async with self._room:
-                shot = await chromium.picture(page.url, timeout=timeout)
+                shot = await chromium.picture(page.url, limit=timeout)
         except TimeoutError:
             raise TaskFailed(f"the page did not load within {timeout:g} s", retry=True) from None
-        except BrowserDied as error:
+        except BrowserDiedError as error:
             raise TaskFailed(str(error), retry=True) from None
         except Exception as error:
             raise TaskFailed(_first_line(error), retry=True) from None
-        picture, thumbnail = f"{page.name}.png", f"{page.name}.thumb.webp"
-        await context.upload(thumbnail, shot.thumbnail, "image/webp")
+        picture, thumbnail = f"{page.name}.png", f"{page.name}.thumb.jpg"
+        await context.upload(thumbnail, shot.thumbnail, "image/jpeg")
         await context.upload(picture, shot.picture, "image/png")
         seconds = time.monotonic() - started
         return Rendered(
@@ -73,7 +73,7 @@ class RenderExecutor(Executor):
             settings = self.settings
             try:
                 program = find_chromium(settings.chromium)
-            except NoChromium as error:
+            except ChromiumMissingError as error:
                 raise TaskFailed(f"{NO_CHROMIUM}{error}", retry=False) from None
             self._chromium = Chromium(
                 program,

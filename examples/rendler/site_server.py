@@ -34,7 +34,7 @@ async def _slow(server: SiteServer, request: web.Request) -> web.StreamResponse:
     return server.file_response(request.path)
 
 
-async def _never(server: SiteServer, request: web.Request) -> web.StreamResponse:
+async def _never(server: SiteServer, _request: web.Request) -> web.StreamResponse:
     """Takes the request and never answers."""
     await server.stopping.wait()
     return web.Response(status=503)
@@ -47,18 +47,18 @@ async def _at_the_third_knock(server: SiteServer, request: web.Request) -> web.S
     return server.file_response(request.path)
 
 
-async def _moved(server: SiteServer, request: web.Request) -> web.StreamResponse:
+async def _moved(_server: SiteServer, _request: web.Request) -> web.StreamResponse:
     """A redirect that leads somewhere."""
     return web.Response(status=301, headers={"Location": "/routes/index.html"})
 
 
-async def _ring(server: SiteServer, request: web.Request) -> web.StreamResponse:
+async def _ring(_server: SiteServer, request: web.Request) -> web.StreamResponse:
     """Two redirects that lead to each other."""
     other = "/ferry/and-round-again" if request.path.endswith("round-and-round") else "/ferry/round-and-round"
     return web.Response(status=302, headers={"Location": other})
 
 
-async def _too_large(server: SiteServer, request: web.Request) -> web.StreamResponse:
+async def _too_large(_server: SiteServer, request: web.Request) -> web.StreamResponse:
     """An HTML page of many megabytes, sent without saying how long it is."""
     response = web.StreamResponse(headers={"Content-Type": "text/html; charset=utf-8"})
     await response.prepare(request)

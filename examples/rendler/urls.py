@@ -19,12 +19,12 @@ MAX_URL_CHARACTERS = 2_000
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ALREADY_NORMAL = re.compile(
-    r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[1-9][0-9]*)?/(?:[A-Za-z0-9_~-]+[./]?)*", re.ASCII
+    r"https?://[a-z0-9][a-z0-9.-]*[a-z0-9](?::[1-9][0-9]*)?/[A-Za-z0-9_~./-]*", re.ASCII
 )
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
-class BadSeed(ValueError):
+class SeedError(ValueError):
     """The address to start from is not one that can be crawled; the text says why, for the user."""
 
 
@@ -41,10 +41,7 @@ def normalise(url: str, base: str = "") -> str | None:
         joined = urljoin(base, url) if base else url
         if len(joined) > MAX_URL_CHARACTERS or joined[:4].lower() != "http":
             return None
-        if (
-            _ALREADY_NORMAL.fullmatch(joined)
-            and "." not in joined.rpartition("/")[0].partition("//")[2].partition("/")[2]
-        ):
+        if _ALREADY_NORMAL.fullmatch(joined) and "/." not in joined:
             return _without_default_port(joined)
         return _without_default_port(canonicalize_url(joined))
     except (ValueError, UnicodeError):
@@ -67,19 +64,19 @@ def seed(text: str) -> str:
     """The normalised address to start from; `example.org/page` is read as `https://example.org/page`.
 
     Raises:
-        BadSeed: With a sentence for the user.
+        SeedError: With a sentence for the user.
     """
     text = text.strip()
     example = "give one like https://example.org/ (--set scheduler.seed=URL)"
     if not text:
-        raise BadSeed(f"no address to start from: {example}")
+        raise SeedError(f"no address to start from: {example}")
     if not _SCHEME.match(text) and re.match(r"[\w-]+(\.[\w-]+)+(:\d+)?(/|$)", text):
         text = f"https://{text}"
     elif re.match(r"[\w.-]+:\d+(/|$)", text):
         text = f"http://{text}"
     url = normalise(text) if re.match(r"(?i)https?://", text) else None
     if url is None or any(character.isspace() for character in text):
-        raise BadSeed(f"the seed {text!r} is no address of a web page: {example}")
+        raise SeedError(f"the seed {text!r} is no address of a web page: {example}")
     return url
 
 

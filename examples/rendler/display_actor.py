@@ -1,0 +1,130 @@
+"""The display actor: what the user sees while the crawl goes on. A live panel on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from examples.rendler.messages import CrawlEnded, CrawlStarted, Note, Progress
+from mesostic import Actor, Composition, receive, setting
+
+PLAIN_EVERY = 2.0
+"""Seconds between two plain lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """`[actors.display]`."""
+
+    style: Literal["auto", "live", "plain", "none"] = setting(
+        "auto", help='How progress is shown; "auto": live on a terminal, plain lines otherwise.'
+    )
+
+
+class DisplayActor(Actor):
+    """Owns the terminal."""
+
+    Settings = DisplaySettings
+
+    def __init__(self, composition: Composition, settings: DisplaySettings) -> None:
+        super().__init__()
+        style = settings.style
+        if style == "auto":
+            style = "live" if sys.stdout.isatty() else "plain"
+        self._style = style
+        self._console = Console(highlight=False, soft_wrap=style != "live")
+        self._live: Live | None = None
+        self._last_line = 0.0
+
+    def on_stop(self) -> None:
+        """Gives the terminal back as it was, however the crawl ended."""
+        self._end_live()
+
+    @receive
+    def on_started(self, started: CrawlStarted) -> None:
+        """Says what is about to happen."""
+        with_pictures = "" if started.render else ", without pictures"
+        self._say(f"RENDLER crawls {started.seed}{with_pictures}")
+        if self._style == "live":
+            self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    @receive
+    def on_note(self, note: Note) -> None:
+        """Says something once."""
+        self._say(note.text)
+
+    @receive
+    def on_progress(self, progress: Progress) -> None:
+        """Shows where the crawl stands."""
+        if self._live is not None:
+            self._live.update(_panel(progress), refresh=True)
+        elif self._style == "plain" and progress.seconds - self._last_line >= PLAIN_EVERY:
+            self._last_line = progress.seconds
+            self._say(_line(progress))
+
+    @receive
+    def on_ended(self, ended: CrawlEnded) -> None:
+        """The last words."""
+        self._end_live()
+        for line in ended.summary:
+            self._say(line)
+
+    def _say(self, text: str) -> None:
+        if self._style != "none":
+            self._console.print(Text(text))
+
+    def _end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _line(progress: Progress) -> str:
+    parts = [f"{progress.seconds:6.1f} s: {progress.crawled:,} crawled"]
+    if progress.failed or progress.skipped:
+        parts.append(f"{progress.skipped:,} skipped, {progress.failed:,} failed")
+    parts.append(f"{progress.crawl_queue + progress.crawling:,} to crawl")
+    if progress.pictures or progress.rendering or progress.render_queue:
+        parts.append(
+            f"{progress.pictures:,} pictures, {progress.render_queue + progress.rendering:,} to render"
+        )
+    if progress.phase != "crawling":
+        parts.append(progress.phase)
+    return "; ".join(parts)
+
+
+def _panel(progress: Progress) -> Group:
+    visited = progress.crawled + progress.failed + progress.skipped
+    found = visited + progress.crawl_queue + progress.crawling
+    rendered = progress.pictures + progress.pictures_failed
+    to_render = rendered + progress.render_queue + progress.rendering
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold cyan")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    state = [f"{progress.crawling} under way, {progress.crawl_queue} queued"]
+    if progress.failed or progress.skipped:
+        state.append(f"{progress.skipped} skipped, {progress.failed} failed")
+    table.add_row("pages", _bar(visited, found), f"{visited:,}/{found:,}", "; ".join(state))
+    if to_render:
+        state = [f"{progress.rendering} under way, {progress.render_queue} queued"]
+        if progress.pictures_failed:
+            state.append(f"{progress.pictures_failed} failed")
+        table.add_row("pictures", _bar(rendered, to_render), f"{rendered:,}/{to_render:,}", "; ".join(state))
+    rate = visited / progress.seconds if progress.seconds > 0 else 0.0
+    footer = Text(f"{progress.phase}, {progress.seconds:.1f} s, {rate:.0f} pages a second", style="dim")
+    latest = Text(progress.latest, style="dim", overflow="ellipsis", no_wrap=True)
+    return Group(table, footer, latest)
+
+
+def _bar(done: int, of: int) -> ProgressBar:
+    return ProgressBar(total=max(of, 1), completed=done, width=30)

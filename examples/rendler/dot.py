@@ -1,0 +1,133 @@
+"""`result.dot`: the crawl as a Graphviz graph, pictures as nodes; and `result.svg`, `result.pdf` where `dot` is installed.
+
+Graphviz takes minutes for what a large crawl links, so both are bounded: beyond `MAX_EDGES` links only those by which
+each page was found first are drawn, and beyond `MAX_DRAWN_NODES` pages nothing is drawn (the .dot file is complete).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from examples.rendler.pages import PageRecord, PageState
+
+MAX_EDGES = 400
+MAX_DRAWN_NODES = 1_000
+_WIDE_FROM_NODES = 120
+"""From here on a radial layout, where rows would become metres wide."""
+DRAW_TIMEOUT = 40.0
+
+_COLOURS = {
+    PageState.CRAWLED: "#37587f",
+    PageState.REDIRECT: "#8a6d3b",
+    PageState.SKIPPED: "#8a8f90",
+    PageState.FAILED: "#b03a2e",
+}
+
+
+def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
+    """The graph as text; pictures are named relative to the folder of the file."""
+    known = {page.url: number for number, page in enumerate(pages)}
+    links = [(page, link) for page in pages for link in _targets(page) if link in known]
+    all_links = len(links) <= MAX_EDGES
+    lines = [
+        "// pictures are in images/, next to this file",
+        "digraph rendler {",
+        f"  graph [label={_quote(title)}, labelloc=t, fontname=Helvetica, fontsize=24, bgcolor=white, {_layout(pages)}];",
+        '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=9, penwidth=1.4];',
+        '  edge [color="#37587f66", arrowsize=0.5];',
+    ]
+    if not all_links:
+        lines.append(f"  // {len(links)} links: only those by which each page was found first are drawn")
+    lines += [f"  n{number} [{_node(page)}];" for number, page in enumerate(pages)]
+    for page in pages:
+        parent = known.get(page.parent)
+        if parent is not None:
+            lines.append(f"  n{parent} -> n{known[page.url]}{_edge(pages[parent])};")
+    if all_links:
+        first = {(page.parent, page.url) for page in pages}
+        for page, link in links:
+            if (page.url, link) not in first:
+                style = (
+                    ' [style=dashed, color="#8a6d3b"]'
+                    if page.redirect
+                    else ' [color="#37587f1c", constraint=false]'
+                )
+                lines.append(f"  n{known[page.url]} -> n{known[link]}{style};")
+    lines.append("}\n")
+    return "\n".join(lines)
+
+
+def draw(folder: Path, *, nodes: int) -> tuple[list[str], str]:
+    """Draws `result.dot` of a folder with Graphviz. Blocks: to be called in a thread.
+
+    Returns:
+        The names of the files written, and a sentence on what was not drawn and why (empty where all was).
+    """
+    program = shutil.which("dot")
+    if program is None:
+        return (
+            [],
+            "no result.svg and result.pdf: Graphviz is not installed (Debian, Ubuntu: apt install graphviz)",
+        )
+    if nodes > MAX_DRAWN_NODES:
+        return (
+            [],
+            f"no result.svg and result.pdf: {nodes:,} pages are more than Graphviz can draw in reasonable time",
+        )
+    written = []
+    for kind in ("svg", "pdf"):
+        name = f"result.{kind}"
+        try:
+            command = [program, f"-T{kind}", "-o", name, "result.dot"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=DRAW_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            (folder / name).unlink(missing_ok=True)
+            return written, f"no {name}: Graphviz took longer than {DRAW_TIMEOUT:g} s"
+        except (OSError, subprocess.CalledProcessError) as error:
+            return written, f"no {name}: Graphviz failed ({error})"
+        written.append(name)
+    return written, ""
+
+
+def _layout(pages: Sequence[PageRecord]) -> str:
+    if len(pages) >= _WIDE_FROM_NODES:
+        return "layout=twopi, ranksep=4, overlap=prism, overlap_scaling=-3, root=n0"
+    return "layout=dot, rankdir=LR, nodesep=0.15, ranksep=1.6"
+
+
+def _targets(page: PageRecord) -> Iterable[str]:
+    return (page.redirect,) if page.redirect else page.links
+
+
+def _node(page: PageRecord) -> str:
+    colour = _quote(_COLOURS.get(page.state, "#8a8f90"))
+    address = f"URL={_quote(page.url)}, tooltip={_quote(page.title or page.url)}, color={colour}"
+    label = _shortened(page.title or urlsplit(page.url).path or page.url)
+    if page.thumbnail:
+        image = _quote(f"images/{page.thumbnail}")
+        return f"label={_quote(label)}, labelloc=b, image={image}, imagescale=true, imagepos=tc, fixedsize=true, width=2.3, height=1.66, {address}"
+    why = (
+        f"\\n{_shortened(page.error or f'→ {urlsplit(page.redirect).path}')}"
+        if page.error or page.redirect
+        else ""
+    )
+    return f"label={_quote(label, why)}, fontcolor={colour}, {address}"
+
+
+def _edge(parent: PageRecord) -> str:
+    return ' [style=dashed, color="#8a6d3b"]' if parent.redirect else ""
+
+
+def _shortened(text: str, length: int = 42) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _quote(text: str, escaped: str = "") -> str:
+    """A Graphviz string; `escaped` is appended with its escapes (a line break) left alone."""
+    clean = "".join(character for character in text if character.isprintable())
+    tail = "".join(character for character in escaped if character.isprintable()).replace('"', "'")
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + tail + '"'

@@ -1,0 +1,58 @@
+"""The words with which a crawl ends: what was done, what went wrong, where everything is. Pure; no I/O."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from examples.rendler.messages import WriteResults
+from examples.rendler.pages import PageRecord, PageState
+
+_WHAT = {
+    "index.html": "the crawl, to look at in a browser",
+    "result.dot": "the crawl as a Graphviz graph",
+    "result.svg": "the graph, drawn",
+    "result.pdf": "the graph, drawn",
+    "pages.jsonl": "one line for each page",
+}
+_MOST_ERRORS = 5
+
+
+def summary(
+    pages: Sequence[PageRecord], *, folder: Path, files: Iterable[str], remark: str, write: WriteResults
+) -> tuple[str, ...]:
+    """The lines to print at the end."""
+    count = collections.Counter(page.state for page in pages)
+    pictures = sum(bool(page.picture) for page in pages)
+    rate = len(pages) / write.seconds if write.seconds > 0 else 0.0
+    lines = [
+        f"{len(pages):,} pages in {write.seconds:.1f} s ({rate:.0f} a second): "
+        f"{count[PageState.CRAWLED]:,} crawled, {count[PageState.REDIRECT]:,} redirects, "
+        f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {pictures:,} pictures"
+    ]
+    if write.reason:
+        lines.append(write.reason)
+    if write.queued:
+        lines.append(f"{write.queued:,} more pages were found and not visited")
+    lines += _errors(pages)
+    lines.append(f"results in {folder}:")
+    lines += [f"  {name:<12} {_WHAT[name]}" for name in files]
+    if pictures:
+        lines.append(f"  {'images/':<12} the pictures")
+    if remark:
+        lines.append(remark)
+    return tuple(lines)
+
+
+def _errors(pages: Sequence[PageRecord]) -> list[str]:
+    failed = [page for page in pages if page.state is PageState.FAILED]
+    lines = []
+    for page in failed[:_MOST_ERRORS]:
+        tries = f" ({page.attempts} attempts)" if page.attempts > 1 else ""
+        lines.append(f"  failed: {page.url}: {page.error}{tries}")
+    if len(failed) > _MOST_ERRORS:
+        lines.append(f"  … and {len(failed) - _MOST_ERRORS:,} more: see pages.jsonl")
+    without = [page for page in pages if page.picture_error and not page.picture]
+    lines += [f"  no picture: {page.url}: {page.picture_error}" for page in without[:_MOST_ERRORS]]
+    return lines

@@ -1,0 +1,258 @@
+"""RENDLER's scheduler: two queues, crawl and render, drained first come first served at the rate of the offers.
+
+What to do next is `Frontier`'s business, how a task gets its resources is the framework's; this actor stands between them.
+A crawl and a render window bound what is asked of the offers at a time, so that a page found early is not overtaken and
+memory stays bounded. Results arrive in acknowledged status updates, so none is lost; one that comes twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from examples.rendler import urls
+from examples.rendler.chromium import ChromiumMissingError, find_chromium
+from examples.rendler.frontier import Frontier, Limits, picture_name
+from examples.rendler.messages import (
+    Crawl,
+    Crawled,
+    CrawlEnded,
+    CrawlStarted,
+    LoadResults,
+    Note,
+    PageChanged,
+    PictureArrived,
+    Progress,
+    Render,
+    Rendered,
+    ResultsLoaded,
+    ResultsWritten,
+    WriteResults,
+)
+from examples.rendler.pages import PageRecord
+from examples.rendler.render_executor import NO_CHROMIUM
+from examples.rendler.settings import RendlerSettings
+from mesostic import (
+    Registered,
+    SchedulerActor,
+    ShutdownRequested,
+    TaskFailure,
+    TaskFinished,
+    Uploaded,
+    message,
+    receive,
+)
+
+PROGRESS_EVERY = 0.25
+"""Seconds between two looks at where the crawl stands."""
+
+
+@message
+class Wake:
+    """A host may be asked again."""
+
+
+@message
+class Tick:
+    """Time to show progress."""
+
+
+@message
+class GiveUpWaiting:
+    """The tasks under way have had their time to end."""
+
+
+class RendlerScheduler(SchedulerActor):
+    """Crawls a site and takes a picture of each page."""
+
+    Settings = RendlerSettings
+    settings: RendlerSettings
+
+    def on_start(self) -> None:
+        """Sets out the queues; nothing is visited before the master has taken us in."""
+        super().on_start()
+        settings = self.settings
+        self._seed = urls.seed(settings.seed)
+        self._renders, self._render_note = self._wants_pictures()
+        limits = Limits(
+            max_pages=settings.max_pages,
+            max_depth=settings.max_depth,
+            max_pictures=settings.max_pictures,
+            other_sites=settings.other_sites,
+            sites=settings.sites,
+        )
+        self._frontier = Frontier(limits, delay=settings.delay, render=self._renders)
+        self._started_at: float | None = None
+        self._ended_by = ""
+        self._is_writing = False
+        self._left = 0
+        self._latest = ""
+        self._wakes_at = float("inf")
+
+    # --- the beginning ---
+
+    def on_registered(self, event: Registered) -> None:
+        """The crawl begins, or goes on where an earlier one ended."""
+        if self._started_at is not None:
+            return
+        self._started_at = self.clock.now()
+        self.tell("display", CrawlStarted(self._seed, self.settings.output, self._renders))
+        self.tell("results", CrawlStarted(self._seed, self.settings.output, self._renders))
+        if self._render_note:
+            self.tell("display", Note(self._render_note))
+        self.timers.every(PROGRESS_EVERY, Tick())
+        if self.settings.resume:
+            self.tell("results", LoadResults(self.settings.output))
+        else:
+            self._begin()
+
+    @receive
+    def on_results_loaded(self, loaded: ResultsLoaded) -> None:
+        """An earlier run's pages need not be visited again."""
+        known = self._frontier.restore(loaded.pages)
+        if known:
+            self.tell("display", Note(f"going on after {known:,} pages of an earlier run"))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._frontier.start(self._seed)
+        self._pump()
+
+    def _wants_pictures(self) -> tuple[bool, str]:
+        if self.settings.render != "auto":
+            return bool(self.settings.render), ""
+        try:
+            find_chromium()
+        except ChromiumMissingError as error:
+            return False, f"crawling without pictures: {error}"
+        return True, ""
+
+    # --- the queues ---
+
+    def _pump(self) -> None:
+        """Launches what fits into the windows, and ends when there is nothing left to do."""
+        if self._is_writing or self._started_at is None:
+            return
+        frontier, settings, now = self._frontier, self.settings, self.clock.now()
+        while frontier.under_way[0] < settings.crawling and (page := frontier.next_crawl(now)):
+            self.launch(
+                Crawl(page.url, page.depth, frontier.politeness.delay(page.url)),
+                executor="crawl",
+                name=f"crawl {page.url}",
+                cpus=settings.crawl_cpus,
+                mem=settings.crawl_mem,
+                retry=settings.crawl_retry,
+            )
+        while frontier.under_way[1] < settings.rendering and (page := frontier.next_render(now)):
+            self.launch(
+                Render(page.url, picture_name(page)),
+                executor="render",
+                name=f"render {page.url}",
+                cpus=settings.render_cpus,
+                mem=settings.render_mem,
+                retry=settings.render_retry,
+            )
+        if frontier.is_done:
+            self._write_results()
+        else:
+            self._sleep_until(frontier.next_at(now), now)
+
+    def _sleep_until(self, at: float | None, now: float) -> None:
+        if at is not None and now < at < self._wakes_at:
+            self._wakes_at = at
+            self.timers.after(at - now, Wake())
+
+    @receive
+    def on_wake(self, wake: Wake) -> None:
+        """Some host's delay is over."""
+        self._wakes_at = float("inf")
+        self._pump()
+
+    # --- what became of it ---
+
+    def on_task_finished(self, done: TaskFinished) -> None:
+        """A page was fetched, or a picture taken."""
+        if isinstance(done.result, Crawled):
+            self._page_changed(self._frontier.crawled(done.result, attempts=done.attempts))
+        elif isinstance(done.result, Rendered):
+            self._page_changed(self._frontier.rendered(done.result, attempts=done.attempts))
+        elif isinstance(done.payload, (Crawl, Render)):
+            self._task_failed(done.payload, "the executor's answer could not be read", done.attempts)
+
+    def on_task_failed(self, failed: TaskFailure) -> None:
+        """The last attempt failed; the crawl goes on."""
+        if isinstance(failed.payload, (Crawl, Render)):
+            self._task_failed(failed.payload, failed.message or failed.reason, failed.attempts)
+
+    def _task_failed(self, payload: Crawl | Render, error: str, attempts: int) -> None:
+        if isinstance(payload, Crawl):
+            self._page_changed(self._frontier.crawl_failed(payload.url, error, attempts=attempts))
+            return
+        if error.startswith(NO_CHROMIUM) and self._renders:
+            self._renders = False
+            self._frontier.stop_rendering()
+            self.tell("display", Note(f"going on without pictures: {error.removeprefix(NO_CHROMIUM)}"))
+        self._page_changed(self._frontier.render_failed(payload.url, error, attempts=attempts))
+
+    def on_uploaded(self, upload: Uploaded) -> None:
+        """A picture has arrived at the framework's server."""
+        self.tell("results", PictureArrived(upload.name, upload.path))
+
+    def _page_changed(self, page: PageRecord | None) -> None:
+        if page is not None:
+            self._latest = page.url
+            self.tell("results", PageChanged(page))
+        self._pump()
+
+    # --- progress, and the end ---
+
+    @receive
+    def on_tick(self, tick: Tick) -> None:
+        """Tells the display where the crawl stands."""
+        counts, queued, under_way = self._frontier.counts, self._frontier.queued, self._frontier.under_way
+        phase = "writing the results" if self._is_writing else "ending" if self._ended_by else "crawling"
+        self.tell(
+            "display",
+            Progress(
+                crawled=counts.crawled,
+                failed=counts.failed,
+                skipped=counts.skipped,
+                crawl_queue=queued[0],
+                crawling=under_way[0],
+                render_queue=queued[1],
+                rendering=under_way[1],
+                pictures=counts.pictures,
+                pictures_failed=counts.pictures_failed,
+                seconds=self._seconds(),
+                latest=self._latest,
+                phase=phase,
+            ),
+        )
+
+    def on_shutdown_requested(self, request: ShutdownRequested) -> None:
+        """Ctrl-C: nothing new is started, what is under way gets a moment, and what is there is written."""
+        if self._ended_by:
+            return
+        self._ended_by = request.reason
+        self._left = self._frontier.stop()
+        self.timers.after(self.settings.ending_timeout, GiveUpWaiting())
+        self._pump() if self._started_at is not None else self.finish(0)
+
+    @receive
+    def on_give_up_waiting(self, message: GiveUpWaiting) -> None:
+        """Some task does not end: the results are written without it."""
+        self._write_results()
+
+    def _write_results(self) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            reason = f"ended early ({self._ended_by})" if self._ended_by else ""
+            queued = self._left + self._frontier.under_way[0] + self._frontier.left_out
+            self.tell("results", WriteResults(reason, queued, self._seconds()))
+
+    @receive
+    def on_results_written(self, written: ResultsWritten) -> None:
+        """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
+        self.tell("display", CrawlEnded(written.summary))
+        failed = self._frontier.counts.crawled == 0 and not self._ended_by
+        self.finish(1 if failed else 0)
+
+    def _seconds(self) -> float:
+        return 0.0 if self._started_at is None else self.clock.now() - self._started_at
