@@ -1,1 +1,83 @@
-"""Charter to come."""
+"""Mesostic: write Apache Mesos frameworks as actors that exchange immutable messages.
+
+The public names, in one place. Each is imported when it is first used, so that an executor on an agent, which needs
+few of them, starts as fast as those few allow.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actors.composition import Composition, Outcome
+    from actors.scheduler_actor import SchedulerActor
+
+    from actors.runtime import Actor, ActorRef, ActorSystem, Supervision, message, receive, setting
+    from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
+    from executor.author import Executor, TaskContext, TaskFailed, task
+    from mesos_v1.resources import Resources
+    from mesos_v1.states import TERMINAL_STATES, TaskState, is_terminal
+    from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId, TaskStatus
+    from mesostic.config.compose import load_configuration
+    from mesostic.errors import ConfigError, MesosticError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "actors.composition": ("Composition", "Outcome"),
+    "actors.runtime": ("Actor", "ActorRef", "ActorSystem", "Supervision", "message", "receive", "setting"),
+    "actors.scheduler_actor": ("SchedulerActor",),
+    "actors.settings": ("ExecutorSettings", "FrameworkSettings", "RetryPolicy"),
+    "executor.author": ("Executor", "TaskContext", "TaskFailed", "task"),
+    "mesos_v1.resources": ("Resources",),
+    "mesos_v1.states": ("TERMINAL_STATES", "TaskState", "is_terminal"),
+    "mesos_v1.values": ("AgentId", "ExecutorId", "Offer", "OfferId", "TaskId", "TaskStatus"),
+    "mesostic.config.compose": ("load_configuration",),
+    "mesostic.errors": ("ConfigError", "MesosticError"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "TERMINAL_STATES",
+    "Actor",
+    "ActorRef",
+    "ActorSystem",
+    "AgentId",
+    "Composition",
+    "ConfigError",
+    "Executor",
+    "ExecutorId",
+    "ExecutorSettings",
+    "FrameworkSettings",
+    "MesosticError",
+    "Offer",
+    "OfferId",
+    "Outcome",
+    "Resources",
+    "RetryPolicy",
+    "SchedulerActor",
+    "Supervision",
+    "TaskContext",
+    "TaskFailed",
+    "TaskId",
+    "TaskState",
+    "TaskStatus",
+    "is_terminal",
+    "load_configuration",
+    "message",
+    "receive",
+    "setting",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"mesostic has no public name {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -37,7 +37,7 @@ class Document:
         """Where the key stands, to start a message with: "hello.toml:7" or "--set scheduler.seed=…"."""
         override = self.override_of(path)
         if override is not None:
-            return f"--set {override.key}"
+            return override.option
         line = nearest_line(self.lines, path)
         return self.file if line is None else f"{self.file}:{line}"
 
@@ -60,7 +60,8 @@ class Document:
     def problem(self, path: Path, text: str) -> None:
         """Note a problem; the message gets the place and the key in front."""
         line = nearest_line(self.lines, path) or 0
-        key = dotted(path)
+        override = self.override_of(path)
+        key = "" if override is not None and override.is_flag else dotted(path)
         self.problems.append((line, f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
 
     def unknown_key(self, path: Path, known: Iterable[str]) -> None:

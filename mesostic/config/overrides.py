@@ -21,12 +21,19 @@ class Override:
         path: the key's parts; digits may index an array.
         value: what TOML made of it, or the text itself.
         raw: the text after the `=`; a key that wants a string takes this (`--set framework.name=007`).
+        is_flag: it was a flag of its own (`--port 5050`), not a `--set`.
     """
 
     key: str
     path: Path
     value: Any
     raw: str
+    is_flag: bool = False
+
+    @property
+    def option(self) -> str:
+        """How the command line has it."""
+        return self.key if self.is_flag else f"--set {self.key}"
 
 
 def parse_override(text: str) -> Override:
@@ -77,12 +84,24 @@ def apply_override(table: dict[str, Any], override: Override) -> Path:
     return tuple(resolved)
 
 
-def _value(key: str, raw: str) -> Any:
+def toml_or_text(raw: str) -> Any:
+    """The TOML value that the text is, or the text.
+
+    Raises:
+        ValueError: it starts like a list, a table or a quoted string, and is none.
+    """
     try:
         parsed = tomllib.loads(f"value = {raw}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         if raw.strip()[:1] in {"[", "{", '"', "'"}:
-            raise ConfigError(f"--set {key}={raw}: the value is not valid TOML: {error}.") from None
+            raise ValueError(f"the value is not valid TOML: {error}") from None
         return raw
     # "1\nother = 2" is TOML, but not one value
     return parsed["value"] if parsed.keys() == {"value"} else raw
+
+
+def _value(key: str, raw: str) -> Any:
+    try:
+        return toml_or_text(raw)
+    except ValueError as error:
+        raise ConfigError(f"--set {key}={raw}: {error}.") from None

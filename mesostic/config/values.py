@@ -41,20 +41,38 @@ _UNITS = {
 _LONGEST_SHOWN = 60
 
 
-def build(cls: type[T], table: Mapping[str, Any], path: Path, document: Document) -> T | None:
-    """An instance of the settings class `cls` from a table; None after noting what is wrong with it."""
+def build(
+    cls: type[T],
+    table: Mapping[str, Any],
+    path: Path,
+    document: Document,
+    *,
+    given: Mapping[str, Any] | None = None,
+    partial: bool = False,
+) -> T | None:
+    """An instance of the settings class `cls` from a table; None after noting what is wrong with it.
+
+    Args:
+        cls: a frozen dataclass.
+        table: what stands in the file.
+        path: where it stands.
+        document: takes the problems.
+        given: values of fields that do not come from the table (unless it has them, too).
+        partial: required keys may be missing (then the answer is None, too, but nothing is noted).
+    """
     fields = settings_fields(cls)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(given or {})
     for key, value in table.items():
         if key not in fields:
             document.unknown_key((*path, key), fields)
             values[key] = INVALID
-            continue
-        values[key] = _convert(fields[key].type, value, _Place((*path, key), document, fields[key]))
+        else:
+            values[key] = build_field(fields[key], value, (*path, key), document)
     for name, field in fields.items():
-        if name not in table and field.required:
+        if name not in values and field.required:
             more = f" ({field.help.rstrip('.')})" if field.help else ""
-            document.problem((*path, name), f"missing; expected {describe(field)}{more}")
+            if not partial:
+                document.problem((*path, name), f"missing; expected {describe(field)}{more}")
             values[name] = INVALID
     if any(value is INVALID for value in values.values()):
         return None
@@ -63,6 +81,11 @@ def build(cls: type[T], table: Mapping[str, Any], path: Path, document: Document
     except (ValueError, TypeError) as error:
         document.problem(path, _sentence(error))
         return None
+
+
+def build_field(field: FieldInfo, value: Any, path: Path, document: Document) -> Any:
+    """One field's value; `INVALID` after noting what is wrong with it."""
+    return _convert(field.type, value, _Place(path, document, field))
 
 
 def describe(field: FieldInfo) -> str:

@@ -1,0 +1,112 @@
+"""The `mesostic` command: which commands there are, and what becomes of errors. What they do is in `commands`.
+
+Commands are imported only when they are used. A user's mistake is told in one paragraph; a bug of ours in one
+line that names the file with the traceback (or shows it, with `--debug`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import traceback
+from typing import NoReturn
+
+import click
+
+from mesostic import __version__, exit_codes
+from mesostic.errors import MesosticError
+
+COMMANDS = {
+    "check": ("mesostic.commands.check", "Check a configuration and print its composition."),
+    "cluster": ("mesostic.commands.cluster", "Start the embedded cluster alone, for any framework."),
+    "init": ("mesostic.commands.init", "Write a first framework of your own."),
+    "run": ("mesostic.commands.run", "Run a framework."),
+    "trace": ("mesostic.commands.trace", "Read trace logs: who told whom what, and why."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called; the list of them needs no import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with the nearest command in the message."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from mesostic.config.document import suggestion
+
+            ctx.fail(f"There is no command {args[0]!r}{suggestion(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, from `COMMANDS`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="mesostic %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks of unexpected errors.")
+def cli(debug: bool) -> None:
+    """Write Apache Mesos frameworks as actors that exchange immutable messages."""
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code (`mesostic.exit_codes`)."""
+    try:
+        result = cli.main(args=arguments, prog_name="mesostic", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return exit_codes.INTERRUPTED
+    except MesosticError as error:
+        click.echo(f"mesostic: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        return _quiet_broken_pipe()
+    except Exception as error:
+        _tell_bug(error, debug="--debug" in arguments)
+        return exit_codes.BUG
+    return result if isinstance(result, int) else exit_codes.OK
+
+
+def _quiet_broken_pipe() -> int:
+    """Whoever read our output has seen enough (`mesostic trace show … | head`)."""
+    sys.stdout = None  # or the interpreter complains while it flushes
+    return exit_codes.OK
+
+
+def _tell_bug(error: Exception, *, debug: bool) -> None:
+    text = (
+        f"mesostic: an unexpected error, a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    )
+    if debug:
+        traceback.print_exception(error)
+        click.echo(text, err=True)
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="mesostic-error-", suffix=".log", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exception(error, file=file)
+    click.echo(f"{text}. The traceback is in {file.name} (or run it with mesostic --debug).", err=True)

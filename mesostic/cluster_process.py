@@ -1,0 +1,85 @@
+"""The child process in which the embedded cluster of `mesostic run` lives: started by `mesostic.embedded`.
+
+It imports the cluster, then waits on its standard input for one line with the settings (so that it can be started while
+the parent still reads the configuration, and credentials stand on no command line), answers with one line of JSON
+(`{"url": …}` or `{"error": …}`), and ends when its standard input does: that is, with its parent, whatever the parent
+dies of. Its standard error is the cluster's log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger("mesostic.cluster")
+
+STOP_TIMEOUT = 15.0
+"""Seconds that the cluster may take to stop its agents and their executors."""
+
+
+def main() -> int:
+    """Serve one cluster; 0 when it was stopped in order."""
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # the parent decides, by closing our standard input
+    logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
+    from playa import Cluster  # the slow part: done before there is anything to wait for
+
+    line = sys.stdin.buffer.readline()
+    if not line.strip():
+        return 0  # the configuration was wrong: nothing to do
+    order = json.loads(line)
+    logging.getLogger().setLevel(str(order.get("log_level", "info")).upper())
+    return asyncio.run(_serve(Cluster, base64.b64decode(order["settings"])))
+
+
+async def _serve(cluster_class: Any, packed: bytes) -> int:
+    from actors.runtime import unpack_value
+    from playa import ClusterSettings
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    threading.Thread(target=_wait_for_parent, args=(loop, ended), daemon=True).start()
+    try:
+        cluster = cluster_class(unpack_value(ClusterSettings, packed))
+        await cluster.__aenter__()
+    except OSError as error:
+        _log.exception("The cluster could not be started")
+        _answer({"error": error.strerror or str(error)})
+        return 1
+    except Exception as error:
+        _log.exception("The cluster could not be started")
+        _answer({"error": f"{type(error).__name__}: {error}"})
+        return 1
+    _answer({"url": cluster.url})
+    await ended.wait()
+    try:
+        await asyncio.wait_for(cluster.__aexit__(None, None, None), STOP_TIMEOUT)
+    except TimeoutError:
+        _log.error("The cluster did not stop in %s s", STOP_TIMEOUT)
+        return 1
+    return 0
+
+
+def _wait_for_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Blocks until the pipe from the parent is closed (a thread: files and pipes alike)."""
+    while sys.stdin.buffer.read(1024):
+        pass
+    loop.call_soon_threadsafe(ended.set)
+
+
+def _answer(answer: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # for a checkout that is not installed
+    sys.exit(main())

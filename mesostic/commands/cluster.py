@@ -1,0 +1,163 @@
+"""`mesostic cluster`: the embedded cluster alone. Its flags are made from its settings, named as Mesos names them.
+
+A flag's value goes the way a configuration's value goes, so that it is checked and explained the same; `--offer-timeout` and
+`--offer_timeout` (as Mesos spells it) are the same flag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mesostic.commands.options import log_level_option, say, set_up_logging
+from mesostic.config.fields import FieldInfo, settings_fields
+from mesostic.config.quantities import format_duration
+from mesostic.errors import ClusterError, ConfigError
+from playa.settings import AgentSettings, ClusterSettings
+
+if TYPE_CHECKING:
+    from playa import Cluster
+
+_TEXT_FORMS = {
+    "agents": "N",
+    "roles": "ROLE,…",
+    "weights": "ROLE=WEIGHT,…",
+    "credentials": "FILE",
+    "environment": "NAME=VALUE,…",
+    "executor_environment": "NAME=VALUE,…",
+}
+"""Flags whose text is no TOML value, with what stands for it in the help."""
+
+
+def _options() -> list[click.Option]:
+    options = []
+    agent_fields = settings_fields(AgentSettings)
+    cluster_fields = settings_fields(ClusterSettings)
+    for info in [*cluster_fields.values(), *agent_fields.values()]:
+        if info.name in cluster_fields and info.name in agent_fields and info in agent_fields.values():
+            continue  # the master's own; agents take theirs from --config
+        options.append(_option(info, of_agents=info.name not in cluster_fields))
+    return options
+
+
+def _option(info: FieldInfo, *, of_agents: bool) -> click.Option:
+    flag = info.type is bool
+    metavar = (
+        "BOOL" if flag else _TEXT_FORMS.get(info.name, {int: "N", float: "NUMBER"}.get(info.type, "TEXT"))
+    )
+    if info.unit == "seconds":
+        metavar = "DURATION"
+    default = "" if info.secret or info.default in {None, "", ()} else f"  [default: {_shown(info)}]"
+    return click.Option(
+        [f"--{info.name.replace('_', '-')}", info.name],
+        metavar=metavar,
+        is_flag=False,
+        flag_value="true" if flag else None,
+        help=("Each agent: " if of_agents else "") + info.help + default,
+    )
+
+
+def _shown(info: FieldInfo) -> object:
+    if info.name == "agents":
+        return len(info.default)
+    if info.unit == "seconds":
+        return format_duration(info.default)
+    return str(info.default).lower() if isinstance(info.default, bool) else info.default
+
+
+@click.command(
+    "cluster",
+    short_help="Start the embedded cluster alone, for any framework.",
+    params=_options(),
+    context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
+)
+@click.option("--config", type=click.Path(), help="Take the table [cluster] of this file; flags go over it.")
+@log_level_option
+def command(config: str | None, log_level: str, **flags: str | None) -> int:
+    """Start a master and agents on this machine, and serve frameworks until Ctrl-C.
+
+    The flags have the names and meanings of those of mesos-master and mesos-agent. Frameworks of any library connect to the URL
+    that is printed.
+    """
+    set_up_logging(log_level)
+    settings = settings_from_flags({name: text for name, text in flags.items() if text is not None}, config)
+    return asyncio.run(_serve(settings))
+
+
+def settings_from_flags(flags: dict[str, str], config: str | None = None) -> ClusterSettings:
+    """The cluster's settings from texts of flags over a file's `[cluster]`.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    from mesostic.config.cluster import build_cluster
+    from mesostic.config.document import load_document, parse_document
+    from mesostic.config.overrides import Override
+
+    document = (
+        load_document(config)
+        if config is not None
+        else parse_document("", file="mesostic cluster", folder=Path.cwd())
+    )
+    table = document.table.setdefault("cluster", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{document.file}: cluster: expected a table.")
+    for name, text in flags.items():
+        value = _value(name, text)
+        table[name] = value
+        flag = f"--{name.replace('_', '-')}"
+        document.overrides["cluster", name] = Override(flag, ("cluster", name), value, text, is_flag=True)
+    cluster, _ = build_cluster(document)
+    document.fail_on_problems()
+    assert cluster is not None
+    return cluster
+
+
+def _value(name: str, text: str) -> Any:
+    from mesostic.config.overrides import toml_or_text
+
+    if name == "roles":
+        return [role for role in text.split(",") if role]
+    if name in {"weights", "environment", "executor_environment"}:
+        pairs = [item.partition("=") for item in text.split(",") if item]
+        if not all(equals for _, equals, _ in pairs):
+            raise ConfigError(f"--{name.replace('_', '-')}: expected {_TEXT_FORMS[name]}, found {text!r}.")
+        return {key: toml_or_text(value) if name == "weights" else value for key, _, value in pairs}
+    if name == "credentials":
+        from mesostic.config.credentials import read_credentials
+
+        return read_credentials(Path(text))
+    return toml_or_text(text)
+
+
+async def _serve(settings: ClusterSettings) -> int:
+    from mesostic.interrupts import Interrupts
+    from playa import Cluster
+
+    interrupts = Interrupts()
+    try:
+        async with Cluster(settings) as cluster:
+            _announce(settings, cluster)
+            await interrupts.wait_for_final()
+            say("stopping the cluster")
+    except OSError as error:
+        where = f" on port {settings.port}" if settings.port else ""
+        reason = error.strerror or str(error)
+        raise ClusterError(f"The cluster could not be started{where}: {reason}.") from None
+    return 0
+
+
+def _announce(settings: ClusterSettings, cluster: Cluster) -> None:
+    kinds: dict[str, int] = {}
+    for agent in settings.agents:
+        text = agent.resources + (f" [{agent.attributes}]" if agent.attributes else "")
+        kinds[text] = kinds.get(text, 0) + 1
+    click.echo(f"master: {cluster.url}")
+    for text, count in kinds.items():
+        click.echo(f"agents: {count} x {text}")
+    click.echo(f"status page: {cluster.url}/")
+    click.echo(f"for a framework of Mesostic: --set framework.master={cluster.url}")
+    click.echo("Ctrl-C stops the cluster.")

@@ -1,0 +1,54 @@
+"""Options and small habits that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def sets_option(function: F) -> F:
+    """`--set key=value`, any number of times."""
+    return click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one key of the configuration, e.g. scheduler.limit=10 (TOML; a bare string needs no quotes).",
+    )(function)
+
+
+def log_level_option(function: F) -> F:
+    """`--log-level`."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS),
+        default="warning",
+        show_default=True,
+        help="What is logged to standard error.",
+    )(function)
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error, one line a record; asyncio and aiohttp only when it matters."""
+    import logging
+
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S", level=level.upper()
+    )
+    if level != "debug":
+        for name in ("asyncio", "aiohttp.access"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def say(text: str) -> None:
+    """Tell the user on standard error what is happening."""
+    click.echo(
+        click.style(f"mesostic: {text}", dim=True) if sys.stderr.isatty() else f"mesostic: {text}", err=True
+    )

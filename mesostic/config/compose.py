@@ -1,0 +1,270 @@
+"""A document becomes a configuration: the composition of actors, the trace, the cluster. Nothing is started here.
+
+`TABLES` is the list of what a file may hold. Each part is built by a function that notes its problems in the document and
+goes on, so that one run of `mesostic check` finds all of them; only then the user's mistakes are raised together.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from actors.composition import BUILT_IN, ActorSpec, Composition
+from actors.scheduler_actor import SchedulerActor
+
+from actors.runtime import Actor, NoSettings, pack_value
+from actors.settings import ExecutorSettings, FrameworkSettings
+from executor.author import BadExecutor, Executor, task_methods
+from mesostic.config.classes import lies_in, load_class, make_importable
+from mesostic.config.cluster import build_cluster
+from mesostic.config.document import Document, load_document
+from mesostic.config.fields import settings_fields
+from mesostic.config.locations import Path
+from mesostic.config.masters import EMBEDDED, check_master
+from mesostic.config.settings import EmbeddedSettings, TraceSettings
+from mesostic.config.values import build
+from playa.settings import ClusterSettings
+
+TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
+"""Every table that a configuration may have."""
+
+_A_SCHEDULER = "a scheduler (a subclass of mesostic.SchedulerActor)"
+_AN_ACTOR = "an actor (a subclass of mesostic.Actor)"
+_AN_EXECUTOR = "an executor (a subclass of mesostic.Executor)"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that a file says, checked.
+
+    Attributes:
+        file: as the user named it.
+        composition: the framework and its actors; `framework.master` may still be "embedded".
+        trace: where messages are written.
+        cluster: settings of the embedded cluster; None when the master is another.
+        embedded: what becomes of its folder.
+    """
+
+    file: str
+    composition: Composition
+    trace: TraceSettings
+    cluster: ClusterSettings | None
+    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the framework runs on the embedded cluster."""
+        return self.cluster is not None
+
+
+def load_configuration(path: str | FilePath, sets: Sequence[str] = ()) -> Configuration:
+    """Read, check and compose; imports the classes that the file names.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    return compose(load_document(path, sets))
+
+
+def compose(document: Document) -> Configuration:
+    """As `load_configuration`, for a document that was read before."""
+    make_importable(document.folder)
+    for key, value in document.table.items():
+        if key not in TABLES:
+            document.unknown_key((key,), TABLES)
+        elif not isinstance(value, dict):
+            document.problem((key,), "expected a table")
+    document.fail_on_problems()
+    framework = _framework(document)
+    actors = _actors(document)
+    executors = _executors(document)
+    trace = build(TraceSettings, document.table.get("trace", {}), ("trace",), document)
+    cluster, embedded = build_cluster(document)
+    document.fail_on_problems()
+    assert framework is not None
+    assert trace is not None
+    assert embedded is not None
+    return Configuration(
+        file=document.file,
+        composition=Composition(framework=framework, actors=tuple(actors), executors=tuple(executors)),
+        trace=trace,
+        cluster=cluster if framework.master == EMBEDDED else None,
+        embedded=embedded,
+    )
+
+
+def master_of(document: Document) -> Any:
+    """What `[framework] master` says, unchecked: for whoever wants to start the cluster while the rest is loaded."""
+    framework = document.table.get("framework", {})
+    return framework.get("master", EMBEDDED) if isinstance(framework, dict) else None
+
+
+def _framework(document: Document) -> FrameworkSettings | None:
+    table = {"master": EMBEDDED, **document.table.get("framework", {})}
+    framework = build(FrameworkSettings, table, ("framework",), document)
+    if framework is not None:
+        check_master(framework.master, ("framework", "master"), document)
+    return framework
+
+
+def _actors(document: Document) -> list[ActorSpec]:
+    """The built-in actors first, in their order, then the author's own in the order of the file."""
+    own = document.table.get("actors", {})
+    specs: list[ActorSpec | None] = []
+    for name, default in BUILT_IN.items():
+        path: Path = (name,) if name in document.table else ("actors", name)
+        if name in document.table and name in own:
+            document.problem(
+                ("actors", name), f"stands in the file twice: as [{name}] and as [actors.{name}]"
+            )
+        table = document.table.get(name, own.get(name, {}))
+        if name == "scheduler":
+            specs.append(_actor(name, table, path, _Kind(SchedulerActor, _A_SCHEDULER), document))
+        else:
+            what = f"a replacement of {name} (a subclass of {default.__name__})"
+            specs.append(_actor(name, table, path, _Kind(default, what, default), document))
+    for name, table in own.items():
+        if name not in BUILT_IN and _is_table(table, ("actors", name), document):
+            if not _is_name(name):
+                document.problem(
+                    ("actors", name), "an actor's name is made of letters, digits, '-', '_' and '.'"
+                )
+            specs.append(_actor(name, table, ("actors", name), _Kind(Actor, _AN_ACTOR), document))
+    return [spec for spec in specs if spec is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the class of an actor has to be: a subclass of `base`, in words `what`, and which it is if none is named."""
+
+    base: type
+    what: str
+    default: type | None = None
+
+
+def _actor(name: str, table: Any, path: Path, kind: _Kind, document: Document) -> ActorSpec | None:
+    if not _is_table(table, path, document):
+        return None
+    if "class" not in table and kind.default is None:
+        document.problem(
+            (*path, "class"), f'missing; expected the class path of {kind.what}, such as "module:Class"'
+        )
+        return None
+    cls: type | None = kind.default
+    if "class" in table:
+        cls = load_class(table["class"], kind.base, kind.what, (*path, "class"), document)
+    if cls is None:
+        return None
+    settings = _settings(cls, {key: value for key, value in table.items() if key != "class"}, path, document)
+    return None if settings is None else ActorSpec(name=name, cls=cls, settings=settings)
+
+
+def _executors(document: Document) -> list[ExecutorSettings]:
+    executors = []
+    for name, table in document.table.get("executors", {}).items():
+        path: Path = ("executors", name)
+        if not _is_table(table, path, document):
+            continue
+        if not _is_name(name):
+            document.problem(path, "an executor's name is made of letters, digits, '-', '_' and '.'")
+        settings = _executor(name, table, path, document)
+        if settings is not None:
+            executors.append(settings)
+    return executors
+
+
+def _executor(name: str, table: dict[str, Any], path: Path, document: Document) -> ExecutorSettings | None:
+    own = executor_table(table, path, document)
+    if "class" not in table:
+        document.problem(
+            (*path, "class"), f'missing; expected the class path of {_AN_EXECUTOR}, such as "module:Class"'
+        )
+        cls = None
+    else:
+        cls = load_class(table["class"], Executor, _AN_EXECUTOR, (*path, "class"), document)
+    if cls is not None:
+        try:
+            task_methods(cls)
+        except BadExecutor as error:
+            document.problem((*path, "class"), f"{table['class']}: {error}")
+            return None
+    packed = b""
+    given_settings = table.get("settings", {})
+    if cls is not None and _is_table(given_settings, (*path, "settings"), document):
+        settings = _settings(cls, given_settings, (*path, "settings"), document)
+        packed = pack_value(settings) if settings is not None else b""
+    class_path = table.get("class", "")
+    built = build(
+        ExecutorSettings, own, path, document, given={"name": name, "cls": class_path, "settings": packed}
+    )
+    if built is None or cls is None:
+        return None
+    packages = _packages(built.packages, cls, path, document)
+    return build(
+        ExecutorSettings,
+        {key: value for key, value in own.items() if key != "packages"},
+        path,
+        document,
+        given={"name": name, "cls": class_path, "settings": packed, "packages": packages},
+    )
+
+
+def executor_table(table: dict[str, Any], path: Path, document: Document) -> dict[str, Any]:
+    """The keys of an executor's table that are those of `ExecutorSettings`; notes those that nobody knows."""
+    known = set(settings_fields(ExecutorSettings)) - {"name", "cls"} | {"class", "settings"}
+    for key in table:
+        if key not in known:
+            document.unknown_key((*path, key), known)
+    return {key: value for key, value in table.items() if key in known - {"class", "settings"}}
+
+
+def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document) -> tuple[str, ...]:
+    """What is shipped to the agents: paths made absolute, and the executor's own module when it lies beside the file."""
+    packages = []
+    for index, package in enumerate(named):
+        file = document.base_folder((*path, "packages")) / FilePath(package).expanduser()
+        if file.exists():
+            packages.append(str(file.resolve()))
+        elif package.replace(".", "").isidentifier() and importlib.util.find_spec(package.partition(".")[0]):
+            packages.append(package)
+        else:
+            document.problem(
+                (*path, "packages", index),
+                f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported',
+            )
+    own = lies_in(cls.__module__, document.folder)
+    if own is not None and str(own) not in packages:
+        packages.append(str(own))
+    return tuple(packages)
+
+
+def _settings(cls: Any, table: dict[str, Any], path: Path, document: Document) -> object | None:
+    settings_class = getattr(cls, "Settings", NoSettings)
+    try:
+        settings_fields(settings_class)
+    except TypeError as error:
+        document.problem(path, f"{cls.__name__}.Settings cannot be filled: {error}")
+        return None
+    except NameError as error:
+        module = sys.modules[settings_class.__module__]
+        document.problem(
+            path, f"{module.__name__}:{settings_class.__qualname__} has an annotation it lacks: {error}"
+        )
+        return None
+    built: object | None = build(settings_class, table, path, document)
+    return built
+
+
+def _is_table(value: Any, path: Path, document: Document) -> bool:
+    if not isinstance(value, dict):
+        document.problem(path, "expected a table")
+        return False
+    return True
+
+
+def _is_name(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()

@@ -1,0 +1,32 @@
+"""Settings of the command itself: the trace, and what becomes of the embedded cluster's folder.
+
+Settings of actors, executors and of the cluster stand beside the classes that use them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from actors.runtime import setting
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """The trace log of the framework (docs/tracing.md)."""
+
+    file: str = setting("", help="Where every message is written; empty: no trace.", unit="path")
+    payloads: bool = setting(
+        True, help="Whether messages' contents are written too, or only who sent what to whom."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """What only `master = "embedded"` has: these keys stand in `[cluster]` beside those of the cluster."""
+
+    keep_work_dir: Literal["on-failure", "always", "never"] = setting(
+        "on-failure",
+        help="When the cluster's folder (sandboxes, logs) is kept after the framework has ended.",
+    )
+    start_timeout: float = setting(30.0, help="How long the cluster may take to start.", unit="seconds")

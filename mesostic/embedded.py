@@ -1,0 +1,155 @@
+"""`master = "embedded"`: the cluster as a child process that never outlives us.
+
+The child (`mesostic.cluster_process`) is started first thing and imports while we load the configuration; it starts a
+cluster only when it gets its settings. It lives in a session of its own, so that Ctrl-C reaches only us, and ends when
+its standard input is closed, which the kernel does for us if we cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesostic.errors import ClusterError
+
+if TYPE_CHECKING:
+    from playa.settings import ClusterSettings
+
+_STOP_TIMEOUT = 20.0
+_LOG_LINES_SHOWN = 5
+
+
+class EmbeddedCluster:
+    """One embedded cluster: `launch`, `await start(settings)`, `await stop()`, then `clean_up` or `keep`.
+
+    Attributes:
+        work_dir: holds the log and, unless the settings name another folder, everything of the cluster.
+        log: the file with the cluster's log.
+        url: of the master, once started.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], work_dir: Path) -> None:
+        """Use `launch`."""
+        self._process = process
+        self.work_dir = work_dir
+        self.log = work_dir / "cluster.log"
+        self.url = ""
+
+    @classmethod
+    def launch(cls) -> EmbeddedCluster:
+        """Start the process; it imports, and waits for its settings."""
+        work_dir = Path(tempfile.mkdtemp(prefix="mesostic-"))
+        with (work_dir / "cluster.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", str(Path(__file__).with_name("cluster_process.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=work_dir,
+                start_new_session=True,
+            )
+        return cls(process, work_dir)
+
+    async def start(
+        self, settings: ClusterSettings, *, patience: float = 30.0, log_level: str = "info"
+    ) -> str:
+        """Give the process its settings and wait until the master answers; its URL.
+
+        Raises:
+            ClusterError: the port is in use, the folder cannot be written, … (with the reason).
+        """
+        from actors.runtime import pack_value
+
+        settings = replace(settings, work_dir=settings.work_dir or str(self.work_dir))
+        packed = base64.b64encode(pack_value(settings)).decode()
+        order = json.dumps({"settings": packed, "log_level": log_level}) + "\n"
+        try:
+            line = await asyncio.wait_for(asyncio.to_thread(self._exchange, order.encode()), patience)
+        except TimeoutError:
+            await self.stop(at_once=True)
+            raise ClusterError(
+                f"The embedded cluster did not start in {patience:g} s.{self.log_tail()}"
+            ) from None
+        answer = json.loads(line) if line.strip() else {"error": "its process ended" + self.log_tail()}
+        if "url" not in answer:
+            await self.stop()
+            port = f" on port {settings.port}" if settings.port else ""
+            raise ClusterError(
+                f"The embedded cluster could not be started{port}: {answer['error'].rstrip('.')}."
+            )
+        self.url = str(answer["url"])
+        return self.url
+
+    async def wait(self) -> None:
+        """Until the process ends: its standard output is closed then."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def readable() -> None:
+            if not os.read(descriptor, 1024):
+                loop.remove_reader(descriptor)
+                ended.set()
+
+        loop.add_reader(descriptor, readable)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End the cluster with everything it started; returns when it is gone."""
+        if at_once:
+            self.kill()
+        self.let_go()
+        try:
+            await asyncio.to_thread(self._process.wait, _STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            await asyncio.to_thread(self._process.wait)
+
+    def let_go(self) -> None:
+        """Close the pipe that keeps it alive, without waiting."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def log_tail(self) -> str:
+        """The last lines of the cluster's log, as the end of a message."""
+        with contextlib.suppress(OSError):
+            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            if lines:
+                return " Its log ends with:\n" + "\n".join(
+                    f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:]
+                )
+        return ""
+
+    def clean_up(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.work_dir, ignore_errors=True)
+
+    def _exchange(self, order: bytes) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(order)
+            self._process.stdin.flush()
+        return self._process.stdout.readline()

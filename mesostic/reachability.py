@@ -1,0 +1,86 @@
+"""Is there a master at all? Asked once, before the framework starts, so that a typing error does not look like patience.
+
+Later on the connection actor takes over: a framework that has run keeps trying for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from mesostic.errors import ClusterError
+
+_CONNECT_TIMEOUT = 5.0
+_PAUSE = 0.5
+_DEFAULT_PORTS = {"http": 80, "https": 443, "zk": 2181}
+
+
+async def wait_for_master(masters: Sequence[str], patience: float, tell: Callable[[str], None]) -> None:
+    """Return as soon as one of the addresses takes a connection.
+
+    Args:
+        masters: URLs, or one zk:// address.
+        patience: seconds to go on trying; 0: for ever.
+        tell: takes a message after the first failure.
+
+    Raises:
+        ClusterError: nobody answered in time; names each address with its reason.
+    """
+    addresses = [address for master in masters for address in addresses_of(master)]
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience if patience else None
+    told = False
+    while True:
+        reasons = []
+        for host, port in addresses:
+            reason = await _try(host, port)
+            if reason is None:
+                return
+            reasons.append(f"{host}:{port} ({reason})")
+        text = f"No master can be reached at {', '.join(reasons)}."
+        if deadline is not None and loop.time() >= deadline:
+            raise ClusterError(
+                f"{text} Tried for {patience:g} s. Check framework.master and that the master runs; "
+                "--set framework.master=embedded runs on the built-in cluster."
+            )
+        if not told:
+            tell(
+                f"{text} Trying again for {patience:g} s."
+                if patience
+                else f"{text} Trying again until it answers."
+            )
+            told = True
+        await asyncio.sleep(_PAUSE)
+
+
+def addresses_of(master: str) -> list[tuple[str, int]]:
+    """Where to connect to: host and port of each server that the address names."""
+    scheme, _, rest = master.partition("://")
+    if scheme == "zk":
+        hosts = rest.partition("/")[0].rpartition("@")[2].split(",")
+        urls = [f"zk://{host}" for host in hosts if host]
+    else:
+        urls = [master]
+    addresses = []
+    for url in urls:
+        parts = urlsplit(url)
+        addresses.append((parts.hostname or "", parts.port or _DEFAULT_PORTS.get(scheme, 80)))
+    return addresses
+
+
+async def _try(host: str, port: int) -> str | None:
+    """None when a connection was made, or why not."""
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"no answer in {_CONNECT_TIMEOUT:g} s"
+    except OSError as error:
+        text = error.strerror or str(error)
+        return text[:1].lower() + text[1:] if "Connect call failed" not in text else "connection refused"
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return None

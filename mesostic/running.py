@@ -1,0 +1,159 @@
+"""Runs a configuration: cluster, actors, signals, and the end of all three.
+
+The order matters for the time to the first task: the file is read (milliseconds), the cluster's process is started, and while
+it imports, so do we. Nothing runs before the whole configuration has been checked: the cluster's process waits for its
+settings until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesostic import exit_codes
+from mesostic.commands.options import say
+from mesostic.config.document import Document, load_document
+from mesostic.embedded import EmbeddedCluster
+from mesostic.errors import ClusterError, ConfigError
+from mesostic.interrupts import Interrupts
+from mesostic.reachability import wait_for_master
+from mesostic.waiting import first_of
+
+if TYPE_CHECKING:
+    from actors.composition import Composition, Outcome
+
+    from actors.runtime import TraceWriter
+    from mesostic.config.compose import Configuration
+
+
+def run_file(
+    path: str, sets: Sequence[str], *, master_timeout: float = 30.0, log_level: str = "warning"
+) -> int:
+    """Run the framework of a file to its end; the exit code.
+
+    Raises:
+        ConfigError: the configuration has problems.
+        ClusterError: the cluster could not be started or reached, or was lost.
+    """
+    document = load_document(path, sets)
+    framework = document.table.get("framework")
+    embedded = (
+        framework.get("master", "embedded") if isinstance(framework, dict) else "embedded"
+    ) == "embedded"
+    cluster = EmbeddedCluster.launch() if embedded else None
+    kept = True
+    try:
+        configuration = _compose(document)
+        outcome = asyncio.run(_run(configuration, cluster, master_timeout, log_level))
+        kept = cluster is not None and _is_kept(configuration, outcome)
+        return outcome
+    except ConfigError:
+        kept = False
+        raise
+    except KeyboardInterrupt:
+        kept = False
+        return exit_codes.INTERRUPTED
+    finally:
+        if cluster is not None:
+            cluster.kill()
+            if kept:
+                say(f"the cluster's folder (logs, sandboxes) is kept: {cluster.work_dir}")
+            else:
+                cluster.clean_up()
+
+
+def _compose(document: Document) -> Configuration:
+    from mesostic.config.compose import compose
+
+    return compose(document)
+
+
+def _is_kept(configuration: Configuration, exit_code: int) -> bool:
+    keep = configuration.embedded.keep_work_dir
+    return keep == "always" or (
+        keep == "on-failure" and exit_code not in {exit_codes.OK, exit_codes.INTERRUPTED}
+    )
+
+
+async def _run(
+    configuration: Configuration, cluster: EmbeddedCluster | None, master_timeout: float, log_level: str
+) -> int:
+    interrupts = Interrupts()
+    try:
+        running = _run_all(configuration, cluster, interrupts, master_timeout, log_level)
+        outcome = await first_of(running, interrupts.wait_for_final())
+    except BaseException:
+        if cluster is not None:
+            await cluster.stop(at_once=True)
+        raise
+    if outcome is None:
+        say("ended at once")
+        if cluster is not None:
+            await cluster.stop(at_once=True)
+        return exit_codes.INTERRUPTED
+    if cluster is not None:
+        await cluster.stop()
+    if outcome.exit_code != 0 and outcome.reason:
+        say(outcome.reason)
+    return outcome.exit_code
+
+
+async def _run_all(
+    configuration: Configuration,
+    cluster: EmbeddedCluster | None,
+    interrupts: Interrupts,
+    master_timeout: float,
+    log_level: str,
+) -> Outcome:
+    """From the cluster's start to the framework's end."""
+    composition = configuration.composition
+    if cluster is None:
+        await wait_for_master(composition.framework.masters(), master_timeout, say)
+        return await _run_actors(configuration, composition, interrupts)
+    assert configuration.cluster is not None
+    url = await cluster.start(
+        configuration.cluster,
+        patience=configuration.embedded.start_timeout,
+        log_level="debug" if log_level == "debug" else "info",
+    )
+    say(f"the embedded cluster is at {url}")
+    composition = replace(composition, framework=replace(composition.framework, master=url))
+    outcome = await first_of(_run_actors(configuration, composition, interrupts), cluster.wait())
+    if outcome is None:
+        raise ClusterError(f"The embedded cluster ended while the framework ran.{cluster.log_tail()}")
+    return outcome
+
+
+async def _run_actors(
+    configuration: Configuration, composition: Composition, interrupts: Interrupts
+) -> Outcome:
+    from actors.composition import run
+
+    from actors.messages import ShutdownRequested
+    from actors.runtime import ActorSystem
+
+    async with ActorSystem(composition.framework.name, trace=_open_trace(configuration)) as system:
+
+        def ask_to_end(signal_name: str) -> None:
+            say(f"{signal_name}: the framework is asked to end (Ctrl-C again ends everything at once)")
+            system.get("scheduler").tell(ShutdownRequested(signal_name))
+
+        interrupts.on_first = ask_to_end
+        return await run(composition, system=system)
+
+
+def _open_trace(configuration: Configuration) -> TraceWriter | None:
+    trace = configuration.trace
+    if not trace.file:
+        return None
+    from actors.runtime import TraceWriter
+
+    try:
+        return TraceWriter(
+            Path(trace.file), configuration.composition.framework.name, payloads=trace.payloads
+        )
+    except OSError as error:
+        raise ConfigError(f"The trace cannot be written to {trace.file}: {error.strerror}.") from None
