@@ -38,7 +38,7 @@ class Field:
 
     Attributes:
         prints_default: Printed even when it is not set: it has a default and is not deprecated, as in Mesos.
-        default: That default, as printed.
+        default: That default, as printed; of a list that is always printed, an empty one.
         item: For a map, its values.
     """
 
@@ -61,6 +61,13 @@ class Plan:
     has_defaults: bool
 
 
+SNAPSHOTS = frozenset(
+    f"mesos.v1.{side}.Response.{name}"
+    for side in ("master", "agent")
+    for name in ("GetTasks", "GetExecutors", "GetFrameworks", "GetAgents")
+)
+"""Messages whose lists Mesos prints even when they are empty: it writes their JSON from its state, not from protobuf."""
+
 _plans: dict[type[Message], Plan] = {}  # never more than there are message types
 
 
@@ -68,14 +75,20 @@ def plan_of(cls: type[Message]) -> Plan:
     """Return the plan of a message type."""
     plan = _plans.get(cls)
     if plan is None:
-        fields = tuple(_field(cast("FieldDescriptor", each)) for each in cls.DESCRIPTOR.fields)
+        lists = cls.DESCRIPTOR.full_name in SNAPSHOTS
+        fields = tuple(_field(cast("FieldDescriptor", each), lists) for each in cls.DESCRIPTOR.fields)
         by_name = {each.name: each for each in fields}
         plan = Plan(fields, by_name, any(each.prints_default for each in fields))
         _plans[cls] = plan
     return plan
 
 
-def _field(descriptor: FieldDescriptor) -> Field:
+def _field(descriptor: FieldDescriptor, lists: bool = False) -> Field:
+    """Make the plan of one field.
+
+    Args:
+        lists: Whether the message is one whose lists are printed even when they are empty.
+    """
     kind = _KINDS.get(descriptor.type, Kind.INTEGER)
     repeated = descriptor.is_repeated
     inner = descriptor.message_type
@@ -84,17 +97,17 @@ def _field(descriptor: FieldDescriptor) -> Field:
         return Field(descriptor.name, Kind.MAP, repeated=True, item=item)
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
-    default = descriptor.default_value
+    default = () if repeated else descriptor.default_value
     if descriptor.enum_type is not None:
         names = {value.number: value.name for value in descriptor.enum_type.values}
         numbers = {value.name: value.number for value in descriptor.enum_type.values}
-        default = names[default]
+        if not repeated:
+            default = names[default]
     return Field(
         name=descriptor.name,
         kind=kind,
         repeated=repeated,
-        prints_default=descriptor.has_default_value
-        and not repeated
+        prints_default=(lists if repeated else descriptor.has_default_value)
         and not descriptor.GetOptions().deprecated,
         default=default,
         enum_names=names,

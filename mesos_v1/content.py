@@ -90,7 +90,7 @@ def to_json(message: Message) -> dict[str, Any]:
         if field.name in values:
             out[field.name] = _printed(field, values[field.name])
         elif field.prints_default:
-            out[field.name] = field.default
+            out[field.name] = [] if field.repeated else field.default
     return out
 
 

@@ -13,7 +13,7 @@ from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1.errors import ResourceError
 from mesos_v1.ranges import Ranges
-from mesos_v1.resource_meta import PLAIN, Facts, facts_of, print_meta
+from mesos_v1.resource_meta import PLAIN, Facts, facts_of, parse_meta, print_meta
 
 MILLIS = 1000
 _MAX_MILLIS = 2**53  # what a double can hold exactly
@@ -96,6 +96,10 @@ class Resource(_Derived):
             ident = (*ident, self.millis, self.ranges, self.items)
         object.__setattr__(self, "_ident", ident)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        fields = (self.name, self.kind, self.millis, self.ranges, self.items, self.meta, self.count)
+        return Resource, fields
+
     # -- what it is --
 
     @property
@@ -171,6 +175,16 @@ class Resource(_Derived):
     def with_meta(self, meta: bytes) -> "Resource":
         """Return the same amount of something else."""
         return Resource(self.name, self.kind, self.millis, self.ranges, self.items, meta, self.count)
+
+    def used_as(self, want: "Resource") -> "Resource":
+        """Return as much of this as `want` asks for, mounted where `want` says (for volumes and whole disks)."""
+        how = parse_meta(want.meta)
+        meta = self.meta
+        if how.disk.HasField("volume"):
+            proto = parse_meta(meta)
+            proto.disk.volume.CopyFrom(how.disk.volume)
+            meta = print_meta(proto)
+        return Resource(self.name, self.kind, self.millis, self.ranges, self.items, meta, want.count)
 
     def with_millis(self, millis: int) -> "Resource":
         """Return another amount of the same."""

@@ -80,6 +80,9 @@ class Resources(_Indexed):
         if len(index) != len(self.entries):
             object.__setattr__(self, "entries", tuple(index.values()))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Resources, (self.entries,)
+
     # -- making them --
 
     @classmethod

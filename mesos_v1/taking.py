@@ -16,7 +16,7 @@ def take(have: Resources, wanted: Resources) -> Resources | None:
     """See `Resources.take`."""
     left = have
     picked: list[Resource] = []
-    for want in wanted:
+    for want in _pickiest_first(wanted):
         found, missing = _serve(left, want)
         if missing is not None:
             return None
@@ -29,7 +29,7 @@ def explain(have: Resources, wanted: Resources) -> tuple[Shortfall, ...]:
     """See `Resources.explain_shortfall`."""
     left = have
     short: list[Shortfall] = []
-    for want in wanted:
+    for want in _pickiest_first(wanted):
         found, missing = _serve(left, want)
         if missing is not None:
             detail = ""
@@ -57,6 +57,11 @@ def take_any(have: Resources, name: str, count: int) -> Resources | None:
     return None if count > 0 else Resources(tuple(picked))
 
 
+def _pickiest_first(wanted: Resources) -> list[Resource]:
+    """Order wants so that one which can be served in many ways does not take what another cannot do without."""
+    return sorted(wanted, key=lambda want: -len(want.facts.reservations))
+
+
 def _serve(have: Resources, want: Resource) -> tuple[list[Resource], Resource | None]:
     """Return what of `have` serves `want`, and what of it is missing."""
     found: list[Resource] = []
@@ -64,7 +69,7 @@ def _serve(have: Resources, want: Resource) -> tuple[list[Resource], Resource | 
     for entry in _candidates(have, want):
         if want.facts.indivisible:
             if entry.count >= want.count and _same_amount(entry, want):
-                return [want.with_meta(entry.meta)], None
+                return [entry.used_as(want)], None
             continue
         part = entry.common(missing) if missing is not None else None
         if part is None or missing is None:

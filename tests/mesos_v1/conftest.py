@@ -1,0 +1,40 @@
+"""Recordings and ways to cut bytes, for the tests of mesos_v1."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECORDED = Path(__file__).resolve().parent.parent / "recorded"
+
+
+def _cuts(data: bytes) -> Iterator[list[bytes]]:
+    """The same bytes whole, one at a time, in two halves at every place, and in pieces of several sizes."""
+    yield [data]
+    yield [data[i : i + 1] for i in range(len(data))]
+    for i in range(len(data) + 1):
+        yield [data[:i], data[i:]]
+    for size in (2, 3, 5, 7, 64):
+        yield [data[i : i + size] for i in range(0, len(data), size)]
+
+
+@pytest.fixture(scope="session")
+def cuts() -> Callable[[bytes], Iterator[list[bytes]]]:
+    return _cuts
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[..., list[dict[str, Any]]]:
+    """The lines of one recording, or of all, with the file's name in `file`."""
+
+    def read(name: str = "*") -> list[dict[str, Any]]:
+        lines = []
+        for path in sorted(RECORDED.glob(f"{name}.jsonl")):
+            for line in path.read_text().splitlines():
+                lines.append({**json.loads(line), "file": path.name})
+        assert lines
+        return lines
+
+    return read
