@@ -89,22 +89,26 @@ def json_answer(value: object, *, jsonp: str | None = None) -> web.Response:
 
 
 async def read_message(request: web.Request, cls: type[M], name: str = "Call") -> M:
-    """The body as a protobuf message, from JSON or protobuf by the request's content type.
+    """The body of a request as a protobuf message; see `parse_message`."""
+    return parse_message(await request.read(), request.headers.get("Content-Type"), cls, name)
+
+
+def parse_message(body: bytes, content_type: str | None, cls: type[M], name: str = "Call") -> M:
+    """A body as a protobuf message, from JSON or protobuf by its content type.
 
     Raises:
         Refused: With status and text as Mesos gives them: 400, or 415 for another content type.
     """
-    header = request.headers.get("Content-Type")
-    if header is None:
+    if content_type is None:
         raise Refused(400, "Expecting 'Content-Type' to be present")
-    media_type = header.split(";")[0].strip().lower()
+    media_type = content_type.split(";")[0].strip().lower()
     if media_type == ContentType.PROTOBUF.value:
         try:
-            return content.parse(cls, await request.read(), ContentType.PROTOBUF)
+            return content.parse(cls, body, ContentType.PROTOBUF)
         except ContentError:
             raise Refused(400, f"Failed to parse body into {name} protobuf") from None
     if media_type == ContentType.JSON.value:
-        return _from_json(await request.read(), cls, name)
+        return _from_json(body, cls, name)
     raise Refused(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
 
 
@@ -127,15 +131,19 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
 
 
 def accepted_type(request: web.Request) -> ContentType:
-    """The form of the answer that the client asks for; JSON where it asks for nothing, as Mesos.
+    """The form of the answer that the client asks for; see `chosen_type`."""
+    return chosen_type(request.headers.get("Accept"))
+
+
+def chosen_type(accept: str | None) -> ContentType:
+    """The form of the answer that an Accept header asks for; JSON where it asks for nothing, as Mesos.
 
     Raises:
         Refused: 406, when it accepts neither.
     """
-    header = request.headers.get("Accept")
-    if header is None or accepts(header, ContentType.JSON.value):
+    if accept is None or accepts(accept, ContentType.JSON.value):
         return ContentType.JSON
-    if accepts(header, ContentType.PROTOBUF.value):
+    if accepts(accept, ContentType.PROTOBUF.value):
         return ContentType.PROTOBUF
     raise Refused(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
 
