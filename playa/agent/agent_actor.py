@@ -1,0 +1,379 @@
+"""The agent actor: takes the master's messages, executors' calls and timers, and hands each to the part that knows.
+
+Theory of operation: the parts (`registration`, `launching`, `executors` with `updating` and `simulation`, `operations`)
+share one `AgentContext` and run only here, one message at a time. Processes, checks and downloads are awaited by child actors.
+Stopping this actor is the agent's sudden death: what checkpoints lives on, all else is killed; the next actor with the same
+work directory recovers. An orderly end is `ShutdownAgent`.
+"""
+
+import logging
+from pathlib import Path
+
+from actors.runtime import Actor, ChildFailed, receive
+from mesos_v1 import pb
+from mesos_v1.resource_text import parse_attributes
+from mesos_v1.resources import Resources
+from playa.agent import messages as own
+from playa.agent import recovery
+from playa.agent.context import AgentContext
+from playa.agent.executor_states import ExecutorState
+from playa.agent.executors import Executors
+from playa.agent.files import Files
+from playa.agent.launching import Launching
+from playa.agent.operations import Operations
+from playa.agent.painting import paint
+from playa.agent.registration import Registration
+from playa.agent.restoring import Restoring
+from playa.agent.sandbox import remove
+from playa.agent.site import AgentSite
+from playa.messages import (
+    AgentRegistered,
+    AgentReregistered,
+    ApplyOperation,
+    FrameworkMessage,
+    KillTask,
+    OperationAcknowledged,
+    Ping,
+    ReconcileOperations,
+    RunTask,
+    RunTaskGroup,
+    ShutdownAgent,
+    ShutdownExecutor,
+    ShutdownFramework,
+    Silence,
+    UnregisterAgent,
+    UpdateAcknowledged,
+    UpdateFramework,
+)
+from playa.settings import AgentSettings
+
+log = logging.getLogger(__name__)
+
+Call = pb.executor.Call
+
+
+class AgentActor(Actor):
+    """One agent of the embedded cluster."""
+
+    def __init__(self, settings: AgentSettings, index: int, cluster_dir: str) -> None:
+        super().__init__()
+        self._settings = settings
+        self._index = index
+        self._work_dir = Path(settings.work_dir or f"{cluster_dir}/agents/{index}").absolute()
+        self._site: AgentSite | None = None
+
+    async def on_start(self) -> None:
+        """Open the site, recover what is to be recovered, look for the master."""
+        settings = self._settings
+        self._total = Resources.parse(settings.resources, role=settings.default_role)
+        info = pb.mesos.AgentInfo(hostname=settings.hostname, port=settings.port or 5051)
+        info.resources.extend(self._total.to_proto())
+        info.attributes.extend(parse_attributes(settings.attributes))
+        self._start_time = self.clock.time()
+        self._context = context = AgentContext(self, settings, self._work_dir, info)
+        self._operations = Operations(context, self._total)
+        self._executors = Executors(context)
+        self._updating = self._executors.updating
+        self._launching = Launching(context, self._executors, self._operations)
+        self._registration = Registration(context, self._updating, self._operations)
+        recovered = recovery.read(context.ledger.read())
+        if not settings.simulate:
+            await self._open_site(recovered.agent_info)
+            self.timers.every(settings.executor_heartbeat_interval, own.HeartbeatExecutors())
+        self._recover(recovered)
+
+    async def _open_site(self, known: bytes | None) -> None:
+        """Listen; an agent that comes back listens where its executors look for it."""
+        settings = self._settings
+        port = settings.port
+        if not port and known is not None:
+            port = pb.mesos.AgentInfo.FromString(known).port
+        for attempt in (port, settings.port):
+            self._site = AgentSite(self.actor_ref, settings, Files(self._work_dir), attempt)
+            try:
+                await self._site.start()
+            except OSError:
+                if attempt == settings.port:
+                    raise
+                log.warning("port %d is taken: surviving executors will not find this agent", attempt)
+            else:
+                break
+        self._context.port = self._context.info.port = self._site.port if self._site is not None else 0
+
+    def _recover(self, recovered: recovery.Recovered) -> None:
+        context = self._context
+        restoring = Restoring(context, self._launching, self._executors, self._operations)
+        if recovered.agent_info is not None:
+            context.info.id.CopyFrom(pb.mesos.AgentInfo.FromString(recovered.agent_info).id)
+            recovered.agent_info = context.info.SerializeToString()
+            context.ledger.rewrite(recovery.records(recovered))
+        waiting = restoring.restore(recovered)
+        if waiting:
+            context.recovering = True
+            context.after(self._settings.executor_reregistration_timeout, own.RecoveryOver())
+        else:
+            self._registration.begin()
+
+    async def on_stop(self) -> None:
+        """Die: connections are cut, the checkpoint stays."""
+        self._context.ledger.close()
+        if self._site is not None:
+            await self._site.stop()
+
+    # --- The master -------------------------------------------------------------------------------------------
+
+    @receive
+    def on_registered(self, message: AgentRegistered) -> None:
+        """The master gave this agent its id."""
+        self._registration.registered(message)
+
+    @receive
+    def on_reregistered(self, message: AgentReregistered) -> None:
+        """The master knows this agent again."""
+        self._registration.reregistered(message)
+
+    @receive
+    def on_ping(self, message: Ping) -> None:
+        """The master asks whether it is there."""
+        self._registration.ping(message)
+
+    @receive
+    def on_run_task(self, message: RunTask) -> None:
+        """Launch a task."""
+        framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
+        self._launching.run(framework, [pb.mesos.TaskInfo.FromString(message.task)], None)
+
+    @receive
+    def on_run_group(self, message: RunTaskGroup) -> None:
+        """Launch a task group."""
+        framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
+        group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
+        executor = pb.mesos.ExecutorInfo.FromString(message.executor)
+        self._launching.run(framework, list(group.tasks), executor)
+
+    @receive
+    def on_kill(self, message: KillTask) -> None:
+        """Kill a task."""
+        self._executors.kill(message)
+
+    @receive
+    def on_acknowledged(self, message: UpdateAcknowledged) -> None:
+        """The scheduler has seen an update."""
+        self._updating.acknowledged(message)
+
+    @receive
+    def on_framework_message(self, message: FrameworkMessage) -> None:
+        """The scheduler has something to say to an executor."""
+        self._executors.message_to_executor(message.framework_id, message.executor_id, message.data)
+
+    @receive
+    def on_shutdown_executor(self, message: ShutdownExecutor) -> None:
+        """End an executor."""
+        framework = self._context.frameworks.get(message.framework_id)
+        executor = self._context.executor(message.framework_id, message.executor_id)
+        if framework is not None and executor is not None and not framework.terminating:
+            self._executors.shut_down(framework, executor)
+
+    @receive
+    def on_shutdown_framework(self, message: ShutdownFramework) -> None:
+        """The framework is over."""
+        framework = self._context.frameworks.get(message.framework_id)
+        if framework is not None:
+            self._executors.shut_down_framework(framework)
+
+    @receive
+    def on_update_framework(self, message: UpdateFramework) -> None:
+        """The framework changed what it says of itself."""
+        self._launching.update_framework(pb.mesos.FrameworkInfo.FromString(message.framework_info))
+
+    @receive
+    def on_apply_operation(self, message: ApplyOperation) -> None:
+        """Change the agent's resources."""
+        self._operations.apply(message)
+
+    @receive
+    def on_operation_acknowledged(self, message: OperationAcknowledged) -> None:
+        """The scheduler has seen how an operation went."""
+        self._operations.acknowledged(message)
+
+    @receive
+    def on_reconcile_operations(self, message: ReconcileOperations) -> None:
+        """The master asks after operations."""
+        self._operations.reconcile(message)
+
+    @receive
+    def on_shutdown_agent(self, message: ShutdownAgent) -> None:
+        """End in order: executors first, then the agent; it does not come back with this id."""
+        context = self._context
+        if context.terminating:
+            return
+        log.info("shutting down: %s", message.reason)
+        context.terminating = True
+        context.to_master(UnregisterAgent(context.agent_id))
+        context.ledger.forget()
+        for framework in list(context.frameworks.values()):
+            self._executors.shut_down_framework(framework)
+        self._end_if_idle()
+
+    @receive
+    def on_silence(self, message: Silence) -> None:
+        """A fault on demand."""
+        self._registration.silence(message)
+
+    # --- Executors --------------------------------------------------------------------------------------------
+
+    @receive
+    def on_executor_called(self, message: own.ExecutorCalled) -> own.CallAnswer:
+        """A call came over HTTP."""
+        call = Call.FromString(message.call)
+        if not self._context.agent_id:
+            return own.CallAnswer(503, "Agent has not finished recovery")
+        framework = self._context.frameworks.get(call.framework_id.value)
+        if framework is None:
+            return own.CallAnswer(400, "Framework cannot be found")
+        executor = framework.executors.get(call.executor_id.value)
+        if executor is None:
+            return own.CallAnswer(400, "Executor cannot be found")
+        if executor.token and message.token != executor.token:
+            return own.CallAnswer(401, "401 Unauthorized.")
+        if call.type == Call.SUBSCRIBE:
+            stream = self._site.streams.get(message.stream) if self._site is not None else None
+            self._executors.subscribe(framework, executor, stream, call.subscribe)
+            self._end_recovery_early()
+            return own.CallAnswer(200)
+        if self._context.recovering:
+            return own.CallAnswer(503, "Agent has not finished recovery")
+        if executor.state is ExecutorState.REGISTERING:
+            return own.CallAnswer(403, "Executor is not subscribed")
+        if call.type == Call.UPDATE:
+            status = call.update.status
+            self._updating.from_executor(framework, executor.executor_id, status, executor.pid or None)
+        elif call.type == Call.MESSAGE:
+            self._executors.message_to_framework(framework, executor.executor_id, call.message.data)
+        return own.CallAnswer(202)
+
+    @receive
+    def on_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
+        """A built-in executor is ready."""
+        framework = self._context.frameworks.get(message.framework_id)
+        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
+        if framework is not None and executor is not None:
+            self._executors.subscribe(framework, executor, None)
+
+    @receive
+    def on_built_in_update(self, message: own.BuiltInUpdate) -> None:
+        """A built-in executor has a status."""
+        framework = self._context.frameworks.get(message.framework_id)
+        if framework is not None:
+            status = pb.mesos.TaskStatus.FromString(message.status)
+            self._updating.from_executor(framework, message.executor_id, status, message.pid)
+
+    @receive
+    def on_container_started(self, message: own.ContainerStarted) -> None:
+        """An executor's process runs."""
+        self._executors.started(message)
+
+    @receive
+    def on_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
+        """An executor's process could not be started."""
+        self._executors.launch_failed(message)
+        self._end_if_idle()
+
+    @receive
+    def on_container_exited(self, message: own.ContainerExited) -> None:
+        """An executor's process is over."""
+        self._executors.ended(message)
+        self._end_if_idle()
+
+    @receive
+    def on_child_failed(self, message: ChildFailed) -> None:
+        """A container's actor failed: a bug here must not take the other executors with it."""
+        log.error("%s failed: %s", message.name, message.error)
+        for framework in list(self._context.frameworks.values()):
+            for executor in list(framework.executors.values()):
+                if executor.runner is not None and executor.runner.name == message.name:
+                    self._executors.launch_failed(
+                        own.ContainerLaunchFailed(
+                            framework.framework_id,
+                            executor.executor_id,
+                            executor.container_id,
+                            str(message.error),
+                        )
+                    )
+
+    # --- Timers -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_registration_due(self, message: own.RegistrationDue) -> None:
+        """Try (again) to be known to the master."""
+        self._registration.attempt(message)
+
+    @receive
+    def on_ping_overdue(self, message: own.PingOverdue) -> None:
+        """See whether the master still pings."""
+        self._registration.ping_overdue()
+
+    @receive
+    def on_silence_over(self, message: own.SilenceOver) -> None:
+        """A fault is over."""
+        self._registration.silence_over()
+
+    @receive
+    def on_resend_due(self, message: own.ResendDue) -> None:
+        """Send again what nobody acknowledged."""
+        self._updating.resend()
+        self._operations.resend()
+
+    @receive
+    def on_simulated_due(self, message: own.SimulatedDue) -> None:
+        """Simulated tasks end."""
+        self._executors.simulation.due()
+
+    @receive
+    def on_registration_overdue(self, message: own.RegistrationOverdue) -> None:
+        """An executor took too long to subscribe."""
+        self._executors.registration_overdue(message)
+
+    @receive
+    def on_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
+        """An executor took too long to end."""
+        self._executors.shutdown_overdue(message)
+
+    @receive
+    def on_heartbeat(self, message: own.HeartbeatExecutors) -> None:
+        """HEARTBEAT to the executors."""
+        self._executors.heartbeat()
+
+    @receive
+    def on_collect_garbage(self, message: own.CollectGarbage) -> None:
+        """A sandbox has been kept long enough."""
+        remove(Path(message.path))
+
+    @receive
+    def on_recovery_over(self, message: own.RecoveryOver) -> None:
+        """Executors from before the restart had their time."""
+        if self._context.recovering:
+            self._context.recovering = False
+            self._executors.reregistration_overdue()
+            self._registration.begin()
+
+    def _end_recovery_early(self) -> None:
+        """All executors are back: no reason to wait."""
+        if self._context.recovering and not any(
+            executor.state is ExecutorState.REGISTERING
+            for framework in self._context.frameworks.values()
+            for executor in framework.executors.values()
+        ):
+            self._context.recovering = False
+            self._registration.begin()
+
+    def _end_if_idle(self) -> None:
+        if self._context.terminating and not self._context.frameworks:
+            self.actor_ref.stop(block=False)
+
+    # --- Operators --------------------------------------------------------------------------------------------
+
+    @receive
+    def on_query_state(self, message: own.QueryState) -> own.AgentPicture:
+        """Someone wants to see what this agent knows."""
+        return paint(self._context, self._operations, self._start_time)

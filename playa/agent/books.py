@@ -1,0 +1,175 @@
+"""What an agent knows: its frameworks, their executors, their tasks. Plain records and questions about them.
+
+The agent actor and its helpers are the only writers; the tables of `executor_states` say which changes there can be.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from actors.runtime import ActorRef
+from mesos_v1 import pb
+from playa.agent.executor_states import ExecutorState, TaskPhase
+from playa.web import RecordStream
+
+MAX_COMPLETED_TASKS = 200
+
+
+class Kind(Enum):
+    """What runs an executor's tasks."""
+
+    CUSTOM = "CUSTOM"
+    COMMAND = "COMMAND"
+    DEFAULT = "DEFAULT"
+    SIMULATED = "SIMULATED"
+
+
+class TaskRecord:
+    """One task. `statuses` keeps one status per state, as Mesos does."""
+
+    __slots__ = ("info", "phase", "state", "statuses")
+
+    def __init__(self, info: pb.mesos.TaskInfo) -> None:
+        self.info = info
+        self.phase = TaskPhase.QUEUED
+        self.state: pb.mesos.TaskState.ValueType = pb.mesos.TASK_STAGING
+        self.statuses: list[pb.mesos.TaskStatus] = []
+
+    @property
+    def task_id(self) -> str:
+        """Its id."""
+        return self.info.task_id.value
+
+    def note(self, status: pb.mesos.TaskStatus) -> None:
+        """Remember a status as the newest."""
+        if self.statuses and self.statuses[-1].state == status.state:
+            self.statuses.pop()
+        self.statuses.append(status)
+        self.state = status.state
+
+
+@dataclass(slots=True)
+class Ending:
+    """What the end of an executor will mean for its tasks, when that is known beforehand."""
+
+    state: "pb.mesos.TaskState.ValueType | None"
+    reason: "pb.mesos.TaskStatus.Reason.ValueType"
+    message: str
+
+
+@dataclass(slots=True)
+class ExecutorRecord:
+    """One executor.
+
+    Attributes:
+        info: Its ExecutorInfo, with framework id.
+        framework_id: Its framework.
+        container_id: Its run.
+        kind: What runs its tasks.
+        for_command_task: Whether the agent made it up for a command task; the master does not know of such ones.
+        sandbox: Path of its sandbox.
+        checkpoint: Whether it survives its agent.
+        state: See `executor_states`.
+        tasks: By task id, but for the completed ones.
+        groups: The task groups that wait for it, as tuples of task ids.
+        completed: The last tasks that are over and acknowledged.
+        stream: Of a custom executor, while it is subscribed.
+        runner: The actor of its container, or of the built-in executor itself.
+        pid: Of its process; 0 if there is none (yet).
+        ending: Set when the agent ends it for a reason of its own.
+        ever_sent: Whether it was ever sent a task.
+        token: What its calls must present, if anything.
+    """
+
+    info: pb.mesos.ExecutorInfo
+    framework_id: str
+    container_id: str
+    kind: Kind
+    for_command_task: bool = False
+    sandbox: str = ""
+    checkpoint: bool = False
+    state: ExecutorState = ExecutorState.REGISTERING
+    tasks: dict[str, TaskRecord] = field(default_factory=dict)
+    groups: list[tuple[str, ...]] = field(default_factory=list)
+    completed: deque[TaskRecord] = field(default_factory=lambda: deque(maxlen=MAX_COMPLETED_TASKS))
+    stream: RecordStream | None = None
+    runner: ActorRef | None = None
+    pid: int = 0
+    ending: Ending | None = None
+    ever_sent: bool = False
+    token: str = ""
+
+    @property
+    def executor_id(self) -> str:
+        """Its id."""
+        return self.info.executor_id.value
+
+    def in_phase(self, phase: TaskPhase) -> list[TaskRecord]:
+        """Its tasks in one phase, oldest first."""
+        return [task for task in self.tasks.values() if task.phase is phase]
+
+    def group_of(self, task_id: str) -> tuple[str, ...] | None:
+        """The group that still waits for the executor and holds this task."""
+        return next((group for group in self.groups if task_id in group), None)
+
+
+class FrameworkRecord:
+    """One framework that has something here."""
+
+    __slots__ = ("completed", "executors", "framework_id", "info", "terminating", "where")
+
+    def __init__(self, info: pb.mesos.FrameworkInfo, max_completed: int) -> None:
+        self.framework_id = info.id.value
+        self.info = info
+        self.terminating = False
+        self.executors: dict[str, ExecutorRecord] = {}
+        self.where: dict[str, ExecutorRecord] = {}
+        self.completed: deque[ExecutorRecord] = deque(maxlen=max_completed)
+
+    def tasks(self) -> Iterator[tuple[ExecutorRecord, TaskRecord]]:
+        """All tasks that are not completed."""
+        for executor in self.executors.values():
+            for task in executor.tasks.values():
+                yield executor, task
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it is here any more."""
+        return not self.executors
+
+
+def task_proto(
+    framework_id: str, executor: ExecutorRecord, task: TaskRecord, in_flight: pb.mesos.TaskStatus | None
+) -> pb.mesos.Task:
+    """A task as `mesos.v1.Task`, for the master and for operators.
+
+    Args:
+        framework_id: Its framework.
+        executor: Its executor.
+        task: The task.
+        in_flight: The status that is on its way to the scheduler, if one is.
+    """
+    info = task.info
+    out = pb.mesos.Task(
+        name=info.name,
+        task_id=info.task_id,
+        agent_id=info.agent_id,
+        state=task.state,
+        resources=info.resources,
+    )
+    out.framework_id.value = framework_id
+    if not executor.for_command_task:
+        out.executor_id.value = executor.executor_id
+    out.statuses.extend(task.statuses)
+    last = in_flight or (task.statuses[-1] if task.statuses else None)
+    if last is not None:
+        out.status_update_state = last.state
+        out.status_update_uuid = last.uuid
+    for name in ("labels", "discovery", "container", "health_check", "kill_policy"):
+        if info.HasField(name):
+            getattr(out, name).CopyFrom(getattr(info, name))
+    user = info.command.user if info.HasField("command") else info.executor.command.user
+    if user:
+        out.user = user
+    return out

@@ -1,0 +1,474 @@
+"""The executors that Mesos brings: the command executor (one command) and the default executor (groups of tasks).
+
+Real ones are programs of their own; here they are actors inside the cluster, so that a command task costs one process
+and not two. To a framework they look the same: TASK_STARTING before TASK_RUNNING, exit codes and signals as states
+and messages, kill policies, checks, and a group that ends when one of its tasks fails.
+
+Theory of operation: each task is a `Run`; its process, its checks and its fetching are awaited in the background and come back
+as messages, so that all decisions are made in handlers. Updates go to the agent, which acknowledges them; when no task is
+left and everything is acknowledged, the executor ends with status 0.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+from actors.runtime import Actor, ActorRef, receive
+from mesos_v1 import pb
+from playa.agent import statuses
+from playa.agent.checks import CheckFailed, Plan, passed, perform
+from playa.agent.container_actor import PrepareFailed, fetch_failure, furnish
+from playa.agent.environment import nested_environment, task_environment
+from playa.agent.executor_api import unsupported
+from playa.agent.fetcher import FetchFailed, fetch, wanted
+from playa.agent.messages import (
+    BuiltInSpec,
+    BuiltInSubscribed,
+    BuiltInUpdate,
+    CheckDone,
+    CheckDue,
+    CompletionOverdue,
+    ContainerExited,
+    ContainerLaunchFailed,
+    ContainerStarted,
+    DestroyContainer,
+    Escalate,
+    KillRun,
+    LaunchTasks,
+    RecoveredRun,
+    RunEnded,
+    RunPrepared,
+    ShutDown,
+    UpdateHandled,
+)
+from playa.agent.processes import PROCESSES, command_of, kept_status, start_time
+from playa.agent.runs import Run, end_of
+from playa.agent.words import exited
+
+Reason = pb.mesos.TaskStatus.Reason
+_REAPING = 2.0
+_OWN_PID = os.getpid()
+
+
+class BuiltInExecutor(Actor):
+    """The command executor, or the default executor, of one framework on one agent."""
+
+    def __init__(self, spec: BuiltInSpec, agent: ActorRef) -> None:
+        super().__init__()
+        self._spec = spec
+        self._container = spec.container
+        self._sandbox = Path(spec.container.sandbox)
+        self._agent = agent
+        self._framework = pb.mesos.FrameworkInfo.FromString(spec.framework_info)
+        self._runs: dict[str, Run] = {}
+        self._unacknowledged: set[bytes] = set()
+        self._launched_any = False
+        self._shutting_down = False
+
+    # --- Coming -----------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Make the sandbox ready and subscribe; or take up what ran before."""
+        if self._spec.recovered:
+            self._launched_any = True
+            for recovered in self._spec.recovered:
+                self._recover(recovered)
+            self._subscribe()
+            return
+        info = pb.mesos.CommandInfo.FromString(self._container.command)
+        try:
+            furnish(self._container)
+        except PrepareFailed as error:
+            self._refuse(str(error))
+            return
+        if info.uris:
+            self.run_in_background(self._fetch_first(info), name="fetch")
+        else:
+            self._subscribe()
+
+    def on_stop(self) -> None:
+        """The agent died: what does not checkpoint dies with it."""
+        if not self._container.checkpoint:
+            self._kill_all()
+
+    async def _fetch_first(self, info: pb.mesos.CommandInfo) -> None:
+        try:
+            await fetch(wanted(info.uris), self._sandbox, self.in_thread)
+        except FetchFailed as error:
+            self._refuse(fetch_failure(self._container.container_id, error))
+        else:
+            self._subscribe()
+
+    def _subscribe(self) -> None:
+        c = self._container
+        self._agent.tell(BuiltInSubscribed(c.framework_id, c.executor_id, c.container_id))
+
+    def _refuse(self, why: str) -> None:
+        c = self._container
+        self._agent.tell(ContainerLaunchFailed(c.framework_id, c.executor_id, c.container_id, why))
+        self.actor_ref.stop(block=False)
+
+    def _recover(self, recovered: RecoveredRun) -> None:
+        task = pb.mesos.TaskInfo.FromString(recovered.task)
+        nested = self._sandbox / "containers" / recovered.container_id
+        run = Run(
+            task,
+            nested if recovered.container_id else self._sandbox,
+            recovered.container_id,
+            recovered.group,
+        )
+        if recovered.last_status:
+            run.last = pb.mesos.TaskStatus.FromString(recovered.last_status)
+        self._runs[run.task_id] = run
+        status_file = self._status_file(run)
+        run.child = PROCESSES.adopt(
+            recovered.pid, recovered.started, owner=self._container.owner, status_file=status_file
+        )
+        if run.child is None:
+            self.actor_ref.tell(RunEnded(run.task_id, kept_status(status_file)))
+        else:
+            self._follow(run)
+
+    # --- Launching --------------------------------------------------------------------------------------------
+
+    @receive
+    def on_launch(self, message: LaunchTasks) -> None:
+        """Run a command task, or a group."""
+        tasks = [pb.mesos.TaskInfo.FromString(task) for task in message.tasks]
+        self._launched_any = True
+        if self._spec.groups:
+            self._launch_group(tasks)
+        else:
+            task = tasks[0]
+            run = self._runs[task.task_id.value] = Run(task, self._sandbox)
+            self._start(run)
+
+    def _launch_group(self, tasks: list[pb.mesos.TaskInfo]) -> None:
+        group = tuple(task.task_id.value for task in tasks)
+        runs = []
+        for task in tasks:
+            container_id = self.ids.uuid()
+            run = Run(task, self._sandbox / "containers" / container_id, container_id, group)
+            self._runs[run.task_id] = run
+            runs.append(run)
+            self._update(run, pb.mesos.TASK_STARTING)
+        if any(task.command.uris for task in tasks):
+            self.run_in_background(self._prepare(runs), name="fetch")
+            return
+        for run in runs:
+            self.on_prepared(RunPrepared(run.task_id, self._furnish_nested(run)))
+
+    def _furnish_nested(self, run: Run) -> str | None:
+        """Make the sandbox of a task of a group; gives why that failed."""
+        why = None if not run.task.HasField("container") else unsupported(run.task.container)
+        if why is not None:
+            return why
+        try:
+            run.sandbox.mkdir(parents=True)
+            links = self._sandbox / "tasks"
+            links.mkdir(exist_ok=True)
+            link = links / run.task_id
+            link.unlink(missing_ok=True)
+            link.symlink_to(run.sandbox)
+            for resource in run.task.resources:
+                path = resource.disk.volume.container_path
+                if resource.disk.HasField("persistence") and "/" not in path:
+                    (run.sandbox / path).symlink_to(self._sandbox / path)
+        except OSError as error:
+            return f"Failed to create nested sandbox: {error.strerror}"
+        return None
+
+    async def _prepare(self, runs: list[Run]) -> None:
+        for run in runs:
+            why = self._furnish_nested(run)
+            if why is None:
+                try:
+                    await fetch(wanted(run.task.command.uris), run.sandbox, self.in_thread)
+                except FetchFailed as error:
+                    why = fetch_failure(run.container_id, error)
+            self.actor_ref.tell(RunPrepared(run.task_id, why))
+
+    @receive
+    def on_prepared(self, message: RunPrepared) -> None:
+        """A task of a group can start, or cannot."""
+        run = self._runs.get(message.task_id)
+        if run is None:
+            return
+        if self._shutting_down or run.killing:
+            self._finish(run, pb.mesos.TASK_KILLED, "")
+        elif message.why is not None:
+            self._finish(run, pb.mesos.TASK_FAILED, message.why)
+        else:
+            self._start(run)
+
+    def _start(self, run: Run) -> None:
+        task, c = run.task, self._container
+        if run.container_id:
+            environment = nested_environment(
+                task, sandbox=str(run.sandbox), ip=self._spec.ip, agent_wide=self._spec.agent_wide
+            )
+        else:
+            environment = task_environment(dict(c.environment), task)
+        command = command_of(task.command, environment, run.sandbox, task.command.user or c.user)
+        try:
+            run.child = PROCESSES.spawn(
+                command, owner=c.owner, survives=c.outlives, status_file=self._status_file(run)
+            )
+        except OSError as error:
+            # As from the real launcher: the command "ran", and exited with 1.
+            with (run.sandbox / "stderr").open("a") as err:
+                err.write(f"Failed to execute command: {error.strerror or error}\n")
+            run.exec_failed = True
+        if run.child is not None:
+            pid = run.child.pid
+            self._agent.tell(
+                ContainerStarted(
+                    c.framework_id, c.executor_id, c.container_id, run.task_id, pid, start_time(pid)
+                )
+            )
+        if not run.container_id:
+            self._update(run, pb.mesos.TASK_STARTING)
+        self._update(run, pb.mesos.TASK_RUNNING)
+        if run.exec_failed:
+            self.actor_ref.tell(RunEnded(run.task_id, exited(1)))
+            return
+        self._follow(run)
+        limit = task.max_completion_time.nanoseconds / 1e9
+        if limit > 0:
+            run.completion = self.timers.after(limit, CompletionOverdue(run.task_id))
+
+    def _follow(self, run: Run) -> None:
+        """Wait for its end, and begin its checks."""
+        self.run_in_background(self._wait(run), name=f"wait {run.task_id}")
+        run.plan_checks(self.clock.now())
+        for health, plan in run.plans.items():
+            self.timers.after(plan.delay, CheckDue(run.task_id, health))
+
+    async def _wait(self, run: Run) -> None:
+        if run.child is not None:
+            self.actor_ref.tell(RunEnded(run.task_id, await run.child.wait()))
+
+    def _status_file(self, run: Run) -> Path | None:
+        if not self._container.outlives:
+            return None
+        folder = Path(self._container.owner) / "meta" / "statuses"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / (run.container_id or self._container.container_id)
+
+    # --- Checks -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_check_due(self, message: CheckDue) -> None:
+        """Time for a check."""
+        run = self._runs.get(message.task_id)
+        if run is not None and message.health in run.plans:
+            plan = run.plans[message.health]
+            self.run_in_background(self._check(run, message.health, plan), name="check")
+
+    async def _check(self, run: Run, health: bool, plan: Plan) -> None:
+        c = self._container
+        environment = dict(c.environment)
+        try:
+            result = await perform(plan, environment=environment, directory=run.sandbox, owner=c.owner)
+        except CheckFailed as error:
+            self.actor_ref.tell(CheckDone(run.task_id, health, None, str(error)))
+        else:
+            self.actor_ref.tell(CheckDone(run.task_id, health, result.SerializeToString()))
+
+    @receive
+    def on_check_done(self, message: CheckDone) -> None:
+        """A check has a result: judge it, tell what is new, do it again later."""
+        run = self._runs.get(message.task_id)
+        if run is None or message.health not in run.plans or run.last is None:
+            return
+        result = None
+        if message.result is not None:
+            result = pb.mesos.CheckStatusInfo.FromString(message.result)
+        if message.health:
+            self._judge_health(run, result)
+        else:
+            self._judge_check(run, result)
+        plan = run.plans.get(message.health)
+        if plan is not None:
+            self.timers.after(plan.interval, CheckDue(run.task_id, message.health))
+
+    def _judge_check(self, run: Run, result: pb.mesos.CheckStatusInfo | None) -> None:
+        news = run.check.result(result) if run.check is not None else None
+        if news is not None and run.last is not None:
+            status = statuses.follow_up(
+                run.last,
+                uuid=self.ids.uuid_bytes(),
+                timestamp=self.clock.time(),
+                reason=Reason.REASON_TASK_CHECK_STATUS_UPDATED,
+            )
+            status.check_status.CopyFrom(news)
+            self._forward(run, status)
+
+    def _judge_health(self, run: Run, result: pb.mesos.CheckStatusInfo | None) -> None:
+        ok = result is not None and passed(result)
+        verdict = run.health.result(ok=ok, now=self.clock.now()) if run.health is not None else None
+        if verdict is None or run.last is None:
+            return
+        status = statuses.follow_up(
+            run.last,
+            uuid=self.ids.uuid_bytes(),
+            timestamp=self.clock.time(),
+            reason=Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED,
+            healthy=verdict.healthy,
+        )
+        self._forward(run, status)
+        if verdict.kill:
+            run.killed_unhealthy = True
+            self._kill(run, None)
+
+    # --- Killing ----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_kill(self, message: KillRun) -> None:
+        """The framework wants a task killed."""
+        run = self._runs.get(message.task_id)
+        if run is not None and not self._shutting_down:
+            self._kill(run, message.grace_period)
+
+    def _kill(self, run: Run, asked: float | None) -> None:
+        now, grace = self.clock.now(), run.grace_period(asked)
+        if run.killing:
+            if run.escalation is not None and run.kill_started + grace < run.kill_deadline:
+                run.escalation.cancel()
+                run.kill_deadline = max(run.kill_started + grace, now)
+                run.escalation = self.timers.after(run.kill_deadline - now, Escalate(run.task_id))
+            return
+        run.killing = True
+        run.stop_timers()
+        capability = pb.mesos.FrameworkInfo.Capability.TASK_KILLING_STATE
+        if not run.overran and statuses.has_capability(self._framework, capability):
+            self._update(run, pb.mesos.TASK_KILLING)
+        if run.child is not None:
+            run.child.signal(signal.SIGTERM)
+        run.kill_started, run.kill_deadline = now, now + grace
+        run.escalation = self.timers.after(grace, Escalate(run.task_id))
+
+    @receive
+    def on_escalate(self, message: Escalate) -> None:
+        """The grace period is over."""
+        run = self._runs.get(message.task_id)
+        if run is not None and run.child is not None:
+            run.child.kill()
+
+    @receive
+    def on_completion_overdue(self, message: CompletionOverdue) -> None:
+        """It has had all the time it may have."""
+        run = self._runs.get(message.task_id)
+        if run is not None and not run.killing:
+            run.overran = True
+            self._kill(run, 0.0)
+
+    @receive
+    def on_shut_down(self, message: ShutDown) -> None:
+        """The agent wants this executor to end."""
+        if self._shutting_down:
+            return
+        self._shutting_down = True
+        if not self._runs:
+            self._end()
+        for run in list(self._runs.values()):
+            own = None if self._spec.groups else max(message.grace_period - _REAPING, 0.0)
+            self._kill(run, own)
+
+    @receive
+    def on_destroy(self, message: DestroyContainer) -> None:
+        """Kill all of it now."""
+        self._kill_all()
+        self._runs.clear()
+        self._end(status=9)
+
+    def _kill_all(self) -> None:
+        for run in self._runs.values():
+            if run.child is not None:
+                run.child.kill()
+
+    # --- Ending -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_run_ended(self, message: RunEnded) -> None:
+        """A task's process is over."""
+        run = self._runs.get(message.task_id)
+        if run is not None:
+            end = end_of(run, message.status)
+            self._finish(run, end.state, end.message, end.reason)
+
+    def _finish(
+        self,
+        run: Run,
+        state: "pb.mesos.TaskState.ValueType",
+        text: str,
+        reason: "Reason.ValueType | None" = None,
+    ) -> None:
+        run.stop_timers()
+        self._update(run, state, text, reason)
+        del self._runs[run.task_id]
+        failed = state in {pb.mesos.TASK_FAILED, pb.mesos.TASK_KILLED}
+        if failed and run.group and not self._shutting_down and not run.killing_group:
+            self._kill_group(run.group)
+        self._end_if_done()
+
+    def _kill_group(self, group: tuple[str, ...]) -> None:
+        for task_id in group:
+            other = self._runs.get(task_id)
+            if other is None:
+                continue
+            other.killing_group = True
+            if not other.killing:
+                self._kill(other, None)
+
+    @receive
+    def on_handled(self, message: UpdateHandled) -> None:
+        """The agent has an update."""
+        self._unacknowledged.discard(message.uuid)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._launched_any and not self._runs and not self._unacknowledged:
+            self._end()
+
+    def _end(self, status: int = 0) -> None:
+        c = self._container
+        self._agent.tell(ContainerExited(c.framework_id, c.executor_id, c.container_id, status))
+        self.actor_ref.stop(block=False)
+
+    # --- Updates ----------------------------------------------------------------------------------------------
+
+    def _update(
+        self,
+        run: Run,
+        state: "pb.mesos.TaskState.ValueType",
+        text: str = "",
+        reason: "Reason.ValueType | None" = None,
+    ) -> None:
+        status = statuses.executor_status(
+            run.task,
+            state,
+            uuid=self.ids.uuid_bytes(),
+            timestamp=self.clock.time(),
+            executor_id=self._container.executor_id,
+            message=text,
+            reason=reason,
+        )
+        if run.killed_unhealthy and statuses.is_terminal(state):
+            status.healthy = False
+        if run.container_id:
+            container_id = status.container_status.container_id
+            container_id.value = run.container_id
+            container_id.parent.value = self._container.container_id
+        self._forward(run, status)
+
+    def _forward(self, run: Run, status: pb.mesos.TaskStatus) -> None:
+        run.last = status
+        self._unacknowledged.add(status.uuid)
+        c = self._container
+        pid = run.pid
+        if pid is None and not run.container_id:
+            pid = run.child.pid if run.child is not None else _OWN_PID
+        self._agent.tell(
+            BuiltInUpdate(c.framework_id, c.executor_id, c.container_id, status.SerializeToString(), pid)
+        )

@@ -1,0 +1,114 @@
+"""What the parts of one agent share: its settings, books, streams of updates, checkpoint, and the ways out.
+
+The agent actor makes one and gives it to its parts (`registration`, `launching`, `executors`, `updating`, `operations`);
+they run only inside that actor's handlers.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from actors.runtime import Actor, ActorDeadError, ActorRef
+from mesos_v1 import pb
+from playa.agent.books import ExecutorRecord, FrameworkRecord
+from playa.agent.checkpoint import Ledger
+from playa.agent.sandbox import Layout
+from playa.agent.updates import UpdateStreams
+from playa.settings import AgentSettings
+
+MASTER = "master"
+
+
+class AgentContext:
+    """One agent's state and its ways out.
+
+    Attributes:
+        actor: The agent actor: clock, timers, ids, children.
+        settings: Of the agent.
+        work_dir: Where it keeps everything.
+        info: `AgentInfo`; has an id once the master gave one.
+        port: Of its site; 0 for a simulated agent.
+        frameworks: By id.
+        completed_frameworks: The last ones that are gone.
+        streams: The status update manager.
+        ledger: The checkpoint.
+        silent: A fault: nothing goes to the master.
+        connected: Whether the master knows the agent.
+        recovering: Whether executors from before a restart still have time to come back.
+        terminating: Whether the agent is on its way out.
+    """
+
+    def __init__(
+        self, actor: Actor, settings: AgentSettings, work_dir: Path, info: pb.mesos.AgentInfo
+    ) -> None:
+        self.actor = actor
+        self.settings = settings
+        self.work_dir = work_dir
+        self.layout = Layout(work_dir)
+        self.info = info
+        self.port = 0
+        self.frameworks: dict[str, FrameworkRecord] = {}
+        self.completed_frameworks: list[FrameworkRecord] = []
+        self.streams = UpdateStreams(
+            settings.status_update_retry_interval_min, settings.status_update_retry_interval_max
+        )
+        self.ledger = Ledger(work_dir / "meta")
+        self.silent = False
+        self.connected = False
+        self.recovering = False
+        self.terminating = False
+        self._master = actor.ref(MASTER)
+
+    @property
+    def agent_id(self) -> str:
+        """The id that the master gave, empty before."""
+        return self.info.id.value
+
+    @property
+    def owner(self) -> str:
+        """What the agent's processes are listed under."""
+        return str(self.work_dir)
+
+    @property
+    def ip(self) -> str:
+        """The address that executors and tasks are told."""
+        return self.settings.ip
+
+    @property
+    def pid(self) -> str:
+        """The agent as Mesos writes it."""
+        return f"slave(1)@{self.ip}:{self.port}"
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.actor.clock.now()
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self.actor.clock.time()
+
+    def uuid(self) -> bytes:
+        """Sixteen fresh bytes."""
+        return self.actor.ids.uuid_bytes()
+
+    def to_master(self, message: Any) -> None:
+        """Tell the master, unless a fault keeps the agent silent."""
+        if not self.silent:
+            self._master.tell(message)
+
+    def tell(self, ref: ActorRef, message: Any) -> None:
+        """Tell one of the agent's own actors; one that has just ended does not need it any more."""
+        with suppress(ActorDeadError):
+            ref.tell(message)
+
+    def after(self, seconds: float, message: Any) -> None:
+        """Tell the agent itself later."""
+        self.actor.timers.after(seconds, message)
+
+    def executor(self, framework_id: str, executor_id: str, container_id: str = "") -> ExecutorRecord | None:
+        """An executor of a framework; with a container id, only that run of it."""
+        framework = self.frameworks.get(framework_id)
+        found = framework.executors.get(executor_id) if framework is not None else None
+        if found is not None and container_id and found.container_id != container_id:
+            return None
+        return found

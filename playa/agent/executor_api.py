@@ -1,0 +1,116 @@
+"""What an agent makes of an executor's call: refusals word for word, and the executor that a command task gets.
+
+Pure. The texts are recorded from a Mesos 1.12 agent (`custom_executor`), where a body such as
+`Failed to validate Executor::Call: Expecting 'uuid' to be present` comes with status 400.
+"""
+
+from typing import Final
+
+from mesos_v1 import pb
+
+Call = pb.executor.Call
+
+COMMAND_EXECUTOR_CPUS: Final = 0.1
+COMMAND_EXECUTOR_MEM: Final = 32.0
+_SHOWN: Final = 15
+_PREFIX: Final = "Failed to validate Executor::Call: "
+_PARTS: Final = {Call.SUBSCRIBE: "subscribe", Call.UPDATE: "update", Call.MESSAGE: "message"}
+
+
+def refusal(call: pb.executor.Call) -> str | None:
+    """Why a call is answered with 400, as the body says it; None for a call that is well formed."""
+    why = _why(call)
+    return None if why is None else _PREFIX + why
+
+
+def _why(call: pb.executor.Call) -> str | None:
+    if not call.IsInitialized():
+        return "Not initialized: a required field is missing"
+    if not call.HasField("type") or call.type == Call.UNKNOWN:
+        return "Expecting 'type' to be present"
+    if not call.HasField("executor_id"):
+        return "Expecting 'executor_id' to be present"
+    if not call.HasField("framework_id"):
+        return "Expecting 'framework_id' to be present"
+    part = _PARTS.get(call.type)
+    if part is not None and part not in {field.name for field, _ in call.ListFields()}:
+        return f"Expecting '{part}' to be present"
+    return _why_status(call) if call.type == Call.UPDATE else None
+
+
+def _why_status(call: pb.executor.Call) -> str | None:
+    status = call.update.status
+    executor, framework = call.executor_id.value, call.framework_id.value
+    if not status.HasField("uuid"):
+        return "Expecting 'uuid' to be present"
+    if len(status.uuid) != 16:
+        return "Not a valid UUID"
+    if status.HasField("executor_id") and status.executor_id.value != executor:
+        theirs = status.executor_id.value
+        return f"ExecutorID in Call: {executor} does not match ExecutorID in TaskStatus: {theirs}"
+    if status.source != pb.mesos.TaskStatus.SOURCE_EXECUTOR:
+        return (
+            f"Received Call from executor {executor} of framework {framework} "
+            "with invalid source, expecting 'SOURCE_EXECUTOR'"
+        )
+    if status.state == pb.mesos.TASK_STAGING:
+        return f"Received TASK_STAGING from executor {executor} of framework {framework} which is not allowed"
+    return None
+
+
+def command_executor(framework_id: str, task: pb.mesos.TaskInfo) -> pb.mesos.ExecutorInfo:
+    """The ExecutorInfo that an agent makes up for a task that brings a command and no executor."""
+    info = pb.mesos.ExecutorInfo()
+    info.executor_id.value = task.task_id.value
+    info.framework_id.value = framework_id
+    if task.HasField("container"):
+        info.container.CopyFrom(task.container)
+    info.name = f"Command Executor (Task: {task.task_id.value}) (Command: {_shown(task.command)})"
+    info.source = task.task_id.value
+    info.command.uris.extend(task.command.uris)
+    if task.command.HasField("environment"):
+        info.command.environment.CopyFrom(task.command.environment)
+    if task.command.HasField("user"):
+        info.command.user = task.command.user
+    info.command.shell = False
+    info.command.value = "/usr/libexec/mesos/mesos-executor"
+    info.command.arguments.extend(["mesos-executor", "--launcher_dir=/usr/libexec/mesos"])
+    if task.HasField("labels"):
+        info.labels.CopyFrom(task.labels)
+    if task.HasField("discovery"):
+        info.discovery.CopyFrom(task.discovery)
+    if task.kill_policy.HasField("grace_period"):
+        info.shutdown_grace_period.nanoseconds = task.kill_policy.grace_period.nanoseconds + 2_000_000_000
+    role = task.resources[0].allocation_info.role if task.resources else "*"
+    for name, amount in (("cpus", COMMAND_EXECUTOR_CPUS), ("mem", COMMAND_EXECUTOR_MEM)):
+        resource = info.resources.add(name=name, type=pb.mesos.Value.SCALAR)
+        resource.scalar.value = amount
+        resource.allocation_info.role = role
+    return info
+
+
+def _shown(command: pb.mesos.CommandInfo) -> str:
+    if not command.HasField("value"):
+        return "NO COMMAND" if command.shell else "NO EXECUTABLE"
+    text = command.value if command.shell else ", ".join([command.value, *command.arguments])
+    short = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return f"sh -c '{short}'" if command.shell else f"[{short}]"
+
+
+def unsupported(container: pb.mesos.ContainerInfo) -> str | None:
+    """Why this agent cannot make a container; None if it can.
+
+    There is no image provisioner, no volume isolator and no CNI network here, as on an agent that was started without
+    those isolators; Docker's containerizer is not there either.
+    """
+    if container.type != pb.mesos.ContainerInfo.MESOS:
+        return ""
+    if container.mesos.HasField("image"):
+        kind = pb.mesos.Image.Type.Name(container.mesos.image.type)
+        return f"Unsupported container image type: {kind}"
+    if container.volumes:
+        return "Volumes in ContainerInfo is not supported"
+    for network in container.network_infos:
+        if network.name:
+            return f"Unknown CNI network '{network.name}'"
+    return None

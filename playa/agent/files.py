@@ -1,0 +1,110 @@
+"""Sandbox files over HTTP: browse, read, download (Mesos documentation, endpoints `/files/*`).
+
+A path is a sandbox's own, as MESOS_SANDBOX and `/state` name it, or virtual: `/frameworks/<F>/executors/<E>/runs/latest/…`.
+Nothing outside the agent's sandboxes and persistent volumes can be reached, whatever links a task makes.
+"""
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+from mesos_v1 import pb
+from playa.web import Refused
+
+PAGE: Final = 1 << 20
+
+
+class Files:
+    """What may be looked into."""
+
+    def __init__(self, work_dir: Path) -> None:
+        self._work_dir = work_dir
+        self.agent_id = ""
+
+    def resolve(self, path: str) -> Path:
+        """A path of a client as one on the disk.
+
+        Raises:
+            Refused: 400 without a path; 404 for what is not there or not to be seen.
+        """
+        if not path:
+            raise Refused(400, "Expecting 'path=value' in query.\n")
+        root = Path(os.path.realpath(self._work_dir))
+        if path.startswith(("/frameworks/", "frameworks/")):
+            wanted = root / "slaves" / self.agent_id / path.lstrip("/")
+        else:
+            wanted = Path(path)
+        real = Path(os.path.realpath(wanted))
+        seen = any(real.is_relative_to(root / part) for part in ("slaves", "volumes"))
+        if not seen or not real.exists():
+            raise Refused(404)
+        return real
+
+    def browse(self, path: str) -> list[dict[str, Any]]:
+        """The entries of a folder, by name."""
+        folder = self.resolve(path)
+        if not folder.is_dir():
+            raise Refused(404)
+        return [_entry(item, path) for item in sorted(folder.iterdir())]
+
+    def file_infos(self, path: str) -> list[pb.mesos.FileInfo]:
+        """The same as `mesos.v1.FileInfo`, for LIST_FILES."""
+        out = []
+        for entry in self.browse(path):
+            info = pb.mesos.FileInfo(
+                path=entry["path"],
+                nlink=entry["nlink"],
+                size=entry["size"],
+                uid=entry["uid"],
+                gid=entry["gid"],
+            )
+            info.mtime.nanoseconds = int(entry["mtime"] * 1e9)
+            info.mode = entry["bits"]
+            out.append(info)
+        return out
+
+    def read(self, path: str, offset: int, length: int | None) -> tuple[bytes, int]:
+        """A piece of a file, and the file's size.
+
+        Args:
+            path: The file.
+            offset: From where; -1 asks only for the size.
+            length: How much at most; None: up to a page.
+        """
+        file = self.resolve(path)
+        if file.is_dir():
+            raise Refused(400, "Cannot read a directory.\n")
+        size = file.stat().st_size
+        if offset < 0:
+            return b"", size
+        with file.open("rb") as source:
+            source.seek(offset)
+            return source.read(PAGE if length is None else min(length, PAGE)), size
+
+
+def _entry(item: Path, shown: str) -> dict[str, Any]:
+    found = item.lstat()
+    try:
+        followed = item.stat()
+    except OSError:
+        followed = found
+    return {
+        "path": f"{shown.rstrip('/')}/{item.name}",
+        "nlink": found.st_nlink,
+        "size": followed.st_size,
+        "mtime": float(followed.st_mtime),
+        "mode": stat.filemode(followed.st_mode),
+        "bits": followed.st_mode,
+        "uid": _name(lambda: pwd.getpwuid(found.st_uid).pw_name, found.st_uid),
+        "gid": _name(lambda: grp.getgrgid(found.st_gid).gr_name, found.st_gid),
+    }
+
+
+def _name(look_up: Any, number: int) -> str:
+    try:
+        return str(look_up())
+    except KeyError:
+        return str(number)

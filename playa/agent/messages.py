@@ -1,0 +1,379 @@
+"""What the actors inside one agent say to each other: the agent, the containers of executors, built-in executors.
+
+Protobuf payloads travel as bytes (V1 messages); ids are plain strings, as in `playa.messages`.
+"""
+
+from actors.runtime import message
+
+
+@message
+class ContainerSpec:
+    """An executor's process: what a container actor starts.
+
+    Attributes:
+        framework_id: Whose it is.
+        executor_id: Which executor.
+        container_id: The run.
+        sandbox: Its working directory.
+        command: `mesos.v1.CommandInfo` to run; its URIs are fetched first.
+        environment: All variables of the process.
+        user: Who it is to run as; empty: whoever the agent runs as.
+        volumes: Persistent volumes to link into the sandbox: (path of the data, path in the sandbox).
+        owner: The agent's work directory.
+        checkpoint: Whether it lives on when its agent is killed.
+        outlives: Whether it may even outlive the cluster's process.
+        pid: Not 0: it runs already, and is only to be followed.
+        started: Its start time (`processes.start_time`), for a pid that is not 0.
+    """
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+    sandbox: str
+    command: bytes
+    environment: tuple[tuple[str, str], ...]
+    user: str
+    volumes: tuple[tuple[str, str], ...]
+    owner: str
+    checkpoint: bool
+    outlives: bool
+    pid: int = 0
+    started: int = 0
+
+
+@message
+class RecoveredRun:
+    """A task that a built-in executor ran before its agent was started again.
+
+    Attributes:
+        task: `mesos.v1.TaskInfo`.
+        container_id: Of its own container, for a task of a group.
+        pid: Its process.
+        started: That process's start time.
+        group: The ids of the tasks of its group.
+        last_status: `mesos.v1.TaskStatus`, the newest.
+    """
+
+    task: bytes
+    container_id: str
+    pid: int
+    started: int
+    group: tuple[str, ...]
+    last_status: bytes
+
+
+@message
+class BuiltInSpec:
+    """A built-in executor, for one command task or for groups of tasks.
+
+    Attributes:
+        container: Its own container: sandbox, volumes, URIs of a command task's command, environment.
+        framework_info: `mesos.v1.FrameworkInfo`.
+        groups: Whether it runs groups (the default executor) or one command task.
+        ip: The agent's address, for tasks of groups.
+        agent_wide: Variables for every task.
+        recovered: What it ran before its agent was started again.
+    """
+
+    container: ContainerSpec
+    framework_info: bytes
+    groups: bool
+    ip: str
+    agent_wide: tuple[tuple[str, str], ...]
+    recovered: tuple[RecoveredRun, ...] = ()
+
+
+# --- To the agent ---------------------------------------------------------------------------------------------
+
+
+@message
+class ContainerStarted:
+    """The executor's process runs. `task_id` is empty but for a task of a built-in executor."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+    task_id: str
+    pid: int
+    started: int
+
+
+@message
+class ContainerLaunchFailed:
+    """It could not be started; nothing of it is left. `why` is for people."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+    why: str
+
+
+@message
+class ContainerExited:
+    """The executor ended. `status` is its wait status, None if nobody could know it."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+    status: int | None
+
+
+@message
+class BuiltInSubscribed:
+    """A built-in executor is ready for its tasks."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+
+
+@message
+class BuiltInUpdate:
+    """A status of a task of a built-in executor.
+
+    Attributes:
+        framework_id: Whose task.
+        executor_id: Which executor.
+        container_id: The executor's run.
+        status: `mesos.v1.TaskStatus`.
+        pid: Of the task's process, None when it has none (not yet, or no more).
+    """
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+    status: bytes
+    pid: int | None
+
+
+@message
+class ExecutorCalled:
+    """A call that came over HTTP, well formed; answered with `CallAnswer`.
+
+    Attributes:
+        call: `mesos.v1.executor.Call`.
+        stream: For SUBSCRIBE: under which key the site keeps the stream.
+        token: The bearer token that came with it.
+    """
+
+    call: bytes
+    stream: int = 0
+    token: str = ""
+
+
+@message
+class CallAnswer:
+    """Status and text of the answer; a SUBSCRIBE that is answered 200 gets its stream."""
+
+    status: int
+    text: str = ""
+
+
+@message
+class QueryState:
+    """The site asks what the agent knows, for an operator; answered with `AgentPicture`."""
+
+
+@message
+class ExecutorPicture:
+    """One executor: `mesos.v1.ExecutorInfo`, its run, its state (COMPLETED: it is only remembered)."""
+
+    framework_id: str
+    info: bytes
+    container_id: str
+    sandbox: str
+    pid: int
+    state: str
+    command_task: bool
+
+
+@message
+class TaskPicture:
+    """One task: `mesos.v1.Task`, and where it is: QUEUED, LAUNCHED, TERMINATED or COMPLETED."""
+
+    task: bytes
+    executor_id: str
+    container_id: str
+    phase: str
+
+
+@message
+class AgentPicture:
+    """What the agent knows, in V1 messages.
+
+    Attributes:
+        agent_info: `mesos.v1.AgentInfo`.
+        resources: `mesos.v1.Resource` each: everything, with reservations.
+        allocated: `mesos.v1.Resource` each: what executors and tasks have.
+        frameworks: `mesos.v1.FrameworkInfo` each.
+        completed_frameworks: Likewise.
+        executors: One entry an executor.
+        tasks: One entry a task.
+        operations: `mesos.v1.Operation` each.
+        pid: The agent as Mesos writes it.
+        start_time: When it was started, in seconds since 1970.
+        time: Now, likewise.
+    """
+
+    agent_info: bytes
+    resources: tuple[bytes, ...]
+    allocated: tuple[bytes, ...]
+    frameworks: tuple[bytes, ...]
+    completed_frameworks: tuple[bytes, ...]
+    executors: tuple[ExecutorPicture, ...]
+    tasks: tuple[TaskPicture, ...]
+    operations: tuple[bytes, ...]
+    pid: str
+    start_time: float
+    time: float
+
+
+# --- To a container or a built-in executor --------------------------------------------------------------------
+
+
+@message
+class DestroyContainer:
+    """Kill all of it now."""
+
+
+@message
+class LaunchTasks:
+    """Run a command task, or the tasks of a group (`mesos.v1.TaskInfo` each)."""
+
+    tasks: tuple[bytes, ...]
+
+
+@message
+class KillRun:
+    """Kill one task. `grace_period` in seconds; None: the task's own, or 3 s."""
+
+    task_id: str
+    grace_period: float | None
+
+
+@message
+class UpdateHandled:
+    """The agent has taken the update in (ACKNOWLEDGED, for an executor over HTTP)."""
+
+    task_id: str
+    uuid: bytes
+
+
+@message
+class ShutDown:
+    """End all tasks, then yourself. `grace_period`: seconds until they are killed."""
+
+    grace_period: float
+
+
+# --- Timers ---------------------------------------------------------------------------------------------------
+
+
+@message
+class RegistrationDue:
+    """Try to (re-)register with the master (again)."""
+
+    attempt: int
+
+
+@message
+class PingOverdue:
+    """No ping for too long: the master has given this agent up."""
+
+
+@message
+class ResendDue:
+    """An update may have waited long enough for its acknowledgement."""
+
+
+@message
+class RegistrationOverdue:
+    """An executor may have taken too long to subscribe."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+
+
+@message
+class ShutdownOverdue:
+    """An executor may have taken too long to end."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+
+
+@message
+class RecoveryOver:
+    """Surviving executors had their time to come back."""
+
+
+@message
+class HeartbeatExecutors:
+    """HEARTBEAT to every executor."""
+
+
+@message
+class CollectGarbage:
+    """A sandbox may go."""
+
+    path: str
+
+
+@message
+class SilenceOver:
+    """A fault on demand ends."""
+
+
+@message
+class SimulatedDue:
+    """Simulated tasks may have reached their end."""
+
+
+@message
+class Escalate:
+    """A task that was told to end may still be there."""
+
+    task_id: str
+
+
+@message
+class CompletionOverdue:
+    """A task has used up its max_completion_time."""
+
+    task_id: str
+
+
+@message
+class CheckDue:
+    """Do a task's check (`health` or not)."""
+
+    task_id: str
+    health: bool
+
+
+@message
+class CheckDone:
+    """A check's result: `mesos.v1.CheckStatusInfo`, None if it failed to give one."""
+
+    task_id: str
+    health: bool
+    result: bytes | None
+    why: str = ""
+
+
+@message
+class RunPrepared:
+    """A task's sandbox is ready (its URIs are there), or why it is not."""
+
+    task_id: str
+    why: str | None
+
+
+@message
+class RunEnded:
+    """A task's process ended."""
+
+    task_id: str
+    status: int | None

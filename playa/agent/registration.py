@@ -1,0 +1,170 @@
+"""How an agent and its master find each other: register, re-register, pings, and silence on demand.
+
+An agent without an id registers; with one it re-registers, and says all that it has. It tries again with a growing random
+pause until it is answered. When the master's pings stop, or say that the master takes it for lost, it re-registers
+(Mesos: agent to master health checking).
+"""
+
+import logging
+
+from mesos_v1 import pb
+from playa.agent import checkpoint
+from playa.agent.books import task_proto
+from playa.agent.context import AgentContext
+from playa.agent.executor_states import ExecutorState
+from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
+from playa.agent.operations import Operations
+from playa.agent.statuses import UNKNOWN_TO_AGENT, partition_aware
+from playa.agent.updating import Updating
+from playa.messages import (
+    AgentRegistered,
+    AgentReregistered,
+    Ping,
+    Pong,
+    RegisterAgent,
+    ReregisterAgent,
+    Silence,
+)
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 60.0
+
+
+class Registration:
+    """The part of an agent that keeps it known to the master."""
+
+    def __init__(self, context: AgentContext, updating: Updating, operations: Operations) -> None:
+        self._context = context
+        self._updating = updating
+        self._operations = operations
+        self._attempt = 0
+        self._ping_timeout = 0.0
+        self._last_ping = 0.0
+        self._watching = False
+
+    def begin(self) -> None:
+        """Look for the master, from now on until it answers."""
+        context = self._context
+        if context.connected:
+            context.connected = False
+            self._updating.pause()
+            self._operations.pause()
+        self._attempt += 1
+        self.attempt(RegistrationDue(self._attempt << 8))
+
+    def attempt(self, message: RegistrationDue) -> None:
+        """Try once, unless it was answered or begun anew meanwhile."""
+        context = self._context
+        series, tries = message.attempt >> 8, message.attempt & 0xFF
+        if context.connected or context.terminating or series != self._attempt:
+            return
+        context.to_master(self._reregister() if context.agent_id else self._register())
+        longest = min(context.settings.registration_backoff_factor * 2**tries, LONGEST_PAUSE)
+        pause = context.actor.ids.uniform(longest / 2, longest)
+        context.after(pause, RegistrationDue(series << 8 | min(tries + 1, 0xFF)))
+
+    def registered(self, message: AgentRegistered) -> None:
+        """The master gave an id."""
+        context = self._context
+        if not context.agent_id:
+            context.info.id.value = message.agent_id
+            context.ledger.write(checkpoint.AGENT, context.info.SerializeToString())
+            log.info("registered as agent %s", message.agent_id)
+        if context.agent_id == message.agent_id:
+            self._connected(message.total_ping_timeout)
+
+    def reregistered(self, message: AgentReregistered) -> None:
+        """The master knows the agent again, and asks after tasks that the agent did not name."""
+        context = self._context
+        if context.agent_id != message.agent_id or context.terminating:
+            return
+        self._connected(message.total_ping_timeout)
+        for wanted in message.reconcile:
+            framework = context.frameworks.get(wanted.framework_id)
+            if framework is not None and wanted.task_id in framework.where:
+                continue
+            lost = framework is not None and not partition_aware(framework.info)
+            self._updating.unknown_task(
+                wanted.framework_id,
+                wanted.task_id,
+                pb.mesos.TASK_LOST if lost else pb.mesos.TASK_DROPPED,
+                message=UNKNOWN_TO_AGENT,
+                reason=pb.mesos.TaskStatus.REASON_RECONCILIATION,
+            )
+
+    def ping(self, message: Ping) -> None:
+        """The master asks whether the agent is there."""
+        context = self._context
+        self._last_ping = context.now()
+        context.to_master(Pong(context.agent_id))
+        if not message.connected and context.connected:
+            log.info("the master takes this agent for lost: re-registering")
+            self.begin()
+
+    def ping_overdue(self) -> None:
+        """See whether a ping came in time."""
+        context = self._context
+        self._watching = False
+        if not context.connected:
+            return
+        silent_for = context.now() - self._last_ping
+        if silent_for >= self._ping_timeout:
+            log.info("no ping for %.0f s: re-registering", silent_for)
+            self.begin()
+        else:
+            self._watch(self._ping_timeout - silent_for)
+
+    def silence(self, message: Silence) -> None:
+        """Fault: say nothing for a while."""
+        self._context.silent = True
+        if message.seconds is not None:
+            self._context.after(message.seconds, SilenceOver())
+
+    def silence_over(self) -> None:
+        """The fault is over; updates that were lost meanwhile are sent again in their own time."""
+        self._context.silent = False
+        if not self._context.connected:
+            self.begin()
+
+    def _connected(self, ping_timeout: float) -> None:
+        context = self._context
+        self._ping_timeout = ping_timeout
+        self._last_ping = context.now()
+        if not context.connected:
+            context.connected = True
+            self._updating.resume()
+            self._operations.resume()
+        self._watch(ping_timeout)
+
+    def _watch(self, seconds: float) -> None:
+        if not self._watching and seconds > 0:
+            self._watching = True
+            self._context.after(seconds, PingOverdue())
+
+    def _register(self) -> RegisterAgent:
+        context = self._context
+        return RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
+
+    def _reregister(self) -> ReregisterAgent:
+        context = self._context
+        executors, tasks = [], []
+        for framework in context.frameworks.values():
+            for executor in framework.executors.values():
+                if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED:
+                    executors.append(executor.info.SerializeToString())
+            for executor, task in framework.tasks():
+                head = context.streams.head(framework.framework_id, task.task_id)
+                in_flight = None if head is None else pb.mesos.TaskStatus.FromString(head.status)
+                proto = task_proto(framework.framework_id, executor, task, in_flight)
+                tasks.append(proto.SerializeToString())
+        return ReregisterAgent(
+            agent=context.actor.name,
+            agent_info=context.info.SerializeToString(),
+            pid=context.pid,
+            total_resources=tuple(r.SerializeToString() for r in self._operations.total.to_proto()),
+            frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),
+            executors=tuple(executors),
+            tasks=tuple(tasks),
+            operations=tuple(o.SerializeToString() for o in self._operations.operations.values()),
+        )

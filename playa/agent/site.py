@@ -1,0 +1,248 @@
+"""An agent's HTTP site: the executor API, the operator API's reading calls, `/state` and friends, sandbox files.
+
+The site holds sockets and streams and nothing else: what a call means is decided by the agent actor, which the handlers
+ask. Each path also exists under `/slave(N)`, as on a Mesos agent.
+"""
+
+import itertools
+from typing import Any
+
+from aiohttp import web
+
+from actors.runtime import ActorDeadError, ActorRef
+from mesos_v1 import pb
+from mesos_v1.content import ContentType
+from playa.agent import picture as pictures
+from playa.agent.executor_api import refusal
+from playa.agent.files import PAGE, Files
+from playa.agent.messages import AgentPicture, CallAnswer, ExecutorCalled, QueryState
+from playa.agent.state_json import state
+from playa.settings import AgentSettings
+from playa.web import (
+    RecordStream,
+    Refused,
+    Site,
+    accepted,
+    accepted_type,
+    json_answer,
+    message_answer,
+    method_not_allowed,
+    new_application,
+    plain,
+    read_message,
+)
+
+MAX_BODY = 64 * 1024 * 1024
+MAX_BACKLOG = 256 * 1024 * 1024
+
+Call = pb.executor.Call
+
+
+class AgentSite:
+    """The site of one agent."""
+
+    def __init__(self, agent: ActorRef, settings: AgentSettings, files: Files, port: int) -> None:
+        self._agent = agent
+        self._settings = settings
+        self.files = files
+        self.streams: dict[int, RecordStream] = {}
+        self._keys = itertools.count(1)
+        app = new_application(max_body=MAX_BODY)
+        self._route(app)
+        self._site = Site(app, settings.ip, port)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The port is in use, or may not be used.
+        """
+        self.port = await self._site.start()
+
+    async def stop(self) -> None:
+        """Cut all connections, as a machine that dies."""
+        for stream in self.streams.values():
+            stream.abort()
+        await self._site.stop(abort=True)
+
+    def _route(self, app: web.Application) -> None:
+        both = ("", r"/{agent:slave\(\d+\)}")
+        for prefix in both:
+            app.router.add_route("*", f"{prefix}/api/v1/executor", self._executor)
+            app.router.add_route("*", f"{prefix}/api/v1/executor/", self._executor)
+            app.router.add_route("*", f"{prefix}/api/v1", self._operator)
+            app.router.add_route("*", f"{prefix}/api/v1/", self._operator)
+            for name, handler in (
+                ("state", self._state),
+                ("health", self._health),
+                ("version", self._version),
+                ("flags", self._flags),
+                ("metrics/snapshot", self._metrics),
+                ("containers", self._containers),
+                ("files/browse", self._browse),
+                ("files/read", self._read),
+                ("files/download", self._download),
+            ):
+                app.router.add_get(f"{prefix}/{name}", handler)
+                app.router.add_get(f"{prefix}/{name}.json", handler)
+
+    # --- Executors --------------------------------------------------------------------------------------------
+
+    async def _executor(self, request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            raise method_not_allowed(request.method, ["POST"])
+        call = await read_message(request, Call)
+        why = refusal(call)
+        if why is not None:
+            raise Refused(400, why)
+        if call.type == Call.HEARTBEAT:
+            return accepted()
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token if scheme.lower() == "bearer" else ""
+        if call.type == Call.SUBSCRIBE:
+            return await self._subscribe(request, call, accepted_type(request), token)
+        answer = await self._ask(ExecutorCalled(call.SerializeToString(), token=token))
+        return plain(answer.status, answer.text)
+
+    async def _subscribe(
+        self, request: web.Request, call: Call, content_type: ContentType, token: str
+    ) -> web.StreamResponse:
+        key = next(self._keys)
+        stream = self.streams[key] = RecordStream(content_type, max_backlog=MAX_BACKLOG)
+        try:
+            answer = await self._ask(ExecutorCalled(call.SerializeToString(), key, token))
+            if answer.status != 200:
+                return plain(answer.status, answer.text)
+            return await stream.run(request, {})
+        finally:
+            del self.streams[key]
+
+    async def _ask(self, question: Any) -> CallAnswer:
+        try:
+            answer: CallAnswer = await self._agent.ask(question, block=False)
+        except ActorDeadError:
+            raise Refused(503, "Agent is terminating") from None
+        return answer
+
+    # --- Operators --------------------------------------------------------------------------------------------
+
+    async def _operator(self, request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            raise method_not_allowed(request.method, ["POST"])
+        call = await read_message(request, pb.agent.Call)
+        if not call.HasField("type") or call.type == pb.agent.Call.UNKNOWN:
+            raise Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
+        content_type = accepted_type(request)
+        if call.type in {pb.agent.Call.LIST_FILES, pb.agent.Call.READ_FILE}:
+            return message_answer(self._files_call(call), content_type)
+        response = pictures.answer(call, await self._picture(), self._flag_values())
+        if response is None:
+            name = pb.agent.Call.Type.Name(call.type)
+            raise Refused(501, f"{name} is not implemented by the embedded cluster's agents")
+        return message_answer(response, content_type)
+
+    def _files_call(self, call: pb.agent.Call) -> pb.agent.Response:
+        response = pb.agent.Response()
+        if call.type == pb.agent.Call.LIST_FILES:
+            response.type = pb.agent.Response.LIST_FILES
+            response.list_files.file_infos.extend(self.files.file_infos(call.list_files.path))
+        else:
+            ask = call.read_file
+            length = ask.length if ask.HasField("length") else None
+            data, size = self.files.read(ask.path, ask.offset, length)
+            response.type = pb.agent.Response.READ_FILE
+            response.read_file.size, response.read_file.data = size, data
+        return response
+
+    async def _picture(self) -> AgentPicture:
+        try:
+            picture: AgentPicture = await self._agent.ask(QueryState(), block=False)
+        except ActorDeadError:
+            raise Refused(503, "Agent is terminating") from None
+        return picture
+
+    def _flag_values(self) -> dict[str, str]:
+        s = self._settings
+        return {
+            "attributes": s.attributes,
+            "resources": s.resources,
+            "hostname": s.hostname,
+            "ip": s.ip,
+            "port": str(self.port),
+            "default_role": s.default_role,
+            "executor_registration_timeout": f"{s.executor_registration_timeout:g}secs",
+            "executor_shutdown_grace_period": f"{s.executor_shutdown_grace_period:g}secs",
+            "launcher": "posix",
+            "isolation": "posix/cpu,posix/mem",
+            "containerizers": "mesos",
+            "switch_user": "true",
+        }
+
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        document = state(await self._picture(), self._flag_values())
+        return json_answer(document, jsonp=request.query.get("jsonp"))
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return plain(200)
+
+    async def _version(self, request: web.Request) -> web.StreamResponse:
+        return json_answer(
+            {
+                "build_date": pictures.BUILD_DATE,
+                "build_time": pictures.BUILD_TIME,
+                "build_user": "",
+                "version": pictures.VERSION,
+            }
+        )
+
+    async def _flags(self, request: web.Request) -> web.StreamResponse:
+        return json_answer({"flags": self._flag_values()}, jsonp=request.query.get("jsonp"))
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        return json_answer(pictures.metrics(await self._picture()), jsonp=request.query.get("jsonp"))
+
+    async def _containers(self, request: web.Request) -> web.StreamResponse:
+        call = pb.agent.Call(type=pb.agent.Call.GET_CONTAINERS)
+        response = pictures.answer(call, await self._picture(), {})
+        entries = []
+        if response is not None:
+            from mesos_v1.content import to_json
+
+            entries = to_json(response.get_containers).get("containers", [])
+        return json_answer(entries, jsonp=request.query.get("jsonp"))
+
+    # --- Files ------------------------------------------------------------------------------------------------
+
+    async def _browse(self, request: web.Request) -> web.StreamResponse:
+        entries = self.files.browse(request.query.get("path", ""))
+        for entry in entries:
+            entry.pop("bits")
+        return json_answer(entries, jsonp=request.query.get("jsonp"))
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        offset = _number(request, "offset", -1)
+        length = _number(request, "length", -1)
+        path = request.query.get("path", "")
+        data, size = self.files.read(path, offset, length if length >= 0 else None)
+        shown = size if offset < 0 else offset
+        return json_answer(
+            {"data": data.decode("utf-8", "replace"), "offset": shown}, jsonp=request.query.get("jsonp")
+        )
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        file = self.files.resolve(request.query.get("path", ""))
+        if file.is_dir():
+            raise Refused(400, "Cannot download a directory.\n")
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return web.FileResponse(file, headers=headers, chunk_size=PAGE)
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise Refused(400, f"Failed to parse {name}: '{text}' is not a number.\n") from None

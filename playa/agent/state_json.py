@@ -1,0 +1,131 @@
+"""`/state` of an agent: the JSON that its page and old tools read. Pure."""
+
+from typing import Any
+
+from mesos_v1 import content, pb
+from mesos_v1.resources import Resources
+from playa.agent.messages import AgentPicture, ExecutorPicture, TaskPicture
+from playa.agent.picture import BUILD_DATE, BUILD_TIME, CAPABILITIES, VERSION, amounts, protos
+
+
+def state(picture: AgentPicture, flags: dict[str, str]) -> dict[str, Any]:
+    """The whole document."""
+    info = pb.mesos.AgentInfo.FromString(picture.agent_info)
+    total, used = protos(picture.resources), protos(picture.allocated)
+    return {
+        "version": VERSION,
+        "build_date": BUILD_DATE,
+        "build_time": BUILD_TIME,
+        "build_user": "",
+        "start_time": picture.start_time,
+        "id": info.id.value,
+        "pid": picture.pid,
+        "hostname": info.hostname,
+        "capabilities": list(CAPABILITIES),
+        "resources": amounts(total),
+        "reserved_resources": _by_role(total),
+        "unreserved_resources": amounts(total.unreserved()),
+        "reserved_resources_full": _full_by_role(total),
+        "unreserved_resources_full": _full(total.unreserved()),
+        "reserved_resources_allocated": _by_role(used),
+        "unreserved_resources_allocated": amounts(used.unreserved()),
+        "attributes": {a.name: _attribute(a) for a in info.attributes},
+        "flags": flags,
+        "frameworks": [_framework(picture, data, over=False) for data in picture.frameworks],
+        "completed_frameworks": [
+            _framework(picture, data, over=True) for data in picture.completed_frameworks
+        ],
+    }
+
+
+def _attribute(attribute: pb.mesos.Attribute) -> Any:
+    if attribute.type == pb.mesos.Value.TEXT:
+        return attribute.text.value
+    if attribute.type == pb.mesos.Value.SCALAR:
+        return attribute.scalar.value
+    ranges = ", ".join(f"{r.begin}-{r.end}" for r in attribute.ranges.range)
+    return f"[{ranges}]"
+
+
+def _roles(resources: Resources) -> list[str]:
+    return sorted({r.facts.reservations[-1].role for r in resources if r.facts.reservations})
+
+
+def _by_role(resources: Resources) -> dict[str, Any]:
+    return {role: amounts(resources.reserved(role)) for role in _roles(resources)}
+
+
+def _full_by_role(resources: Resources) -> dict[str, Any]:
+    return {role: _full(resources.reserved(role)) for role in _roles(resources)}
+
+
+def _full(resources: Resources) -> list[Any]:
+    out = []
+    for proto in resources.to_proto():
+        entry = content.to_json(proto)
+        entry.setdefault("role", proto.reservations[-1].role if proto.reservations else "*")
+        out.append(entry)
+    return out
+
+
+def _framework(picture: AgentPicture, data: bytes, *, over: bool) -> dict[str, Any]:
+    info = pb.mesos.FrameworkInfo.FromString(data)
+    mine = [e for e in picture.executors if e.framework_id == info.id.value]
+    return {
+        "id": info.id.value,
+        "name": info.name,
+        "user": info.user,
+        "failover_timeout": info.failover_timeout,
+        "checkpoint": info.checkpoint,
+        "hostname": info.hostname,
+        "roles": list(info.roles),
+        "principal": info.principal,
+        "executors": [_executor(picture, e) for e in mine if e.state != "COMPLETED" and not over],
+        "completed_executors": [_executor(picture, e) for e in mine if e.state == "COMPLETED" or over],
+    }
+
+
+def _executor(picture: AgentPicture, executor: ExecutorPicture) -> dict[str, Any]:
+    info = pb.mesos.ExecutorInfo.FromString(executor.info)
+    tasks = [
+        t
+        for t in picture.tasks
+        if t.executor_id == executor.executor_id and t.container_id == executor.container_id
+    ]
+    return {
+        "id": info.executor_id.value,
+        "name": info.name,
+        "source": info.source,
+        "container": executor.container_id,
+        "directory": executor.sandbox,
+        "type": pb.mesos.ExecutorInfo.Type.Name(info.type) if info.HasField("type") else "CUSTOM",
+        "resources": amounts(Resources.from_proto(info.resources)),
+        "tasks": [_task(t) for t in tasks if t.phase == "LAUNCHED"],
+        "queued_tasks": [_task(t) for t in tasks if t.phase == "QUEUED"],
+        "completed_tasks": [_task(t) for t in tasks if t.phase in {"TERMINATED", "COMPLETED"}],
+    }
+
+
+def _task(picture: TaskPicture) -> dict[str, Any]:
+    task = pb.mesos.Task.FromString(picture.task)
+    out = {
+        "id": task.task_id.value,
+        "name": task.name,
+        "framework_id": task.framework_id.value,
+        "executor_id": task.executor_id.value,
+        "slave_id": task.agent_id.value,
+        "state": pb.mesos.TaskState.Name(task.state),
+        "resources": amounts(Resources.from_proto(task.resources)),
+        "role": task.resources[0].allocation_info.role if task.resources else "*",
+        "statuses": [
+            {
+                "state": pb.mesos.TaskState.Name(status.state),
+                "timestamp": status.timestamp,
+                "container_status": content.to_json(status.container_status),
+            }
+            for status in task.statuses
+        ],
+    }
+    if task.labels.labels:
+        out["labels"] = [content.to_json(label) for label in task.labels.labels]
+    return out
