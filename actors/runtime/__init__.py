@@ -1,1 +1,75 @@
-"""Charter to come."""
+"""The actor machinery: actors on one asyncio event loop, with pykka's surface.
+
+Here belong the actor and its system, supervision, timers, the message codec and the trace. What actors say to each other, and
+anything that knows of Mesos, does not. The only room that touches pykka; it imports nothing else of the project. Names
+listed here are public, the modules are not (but for `testing`).
+"""
+
+from actors.runtime.actor import Actor
+from actors.runtime.clock import Clock, Ids, RandomIds
+from actors.runtime.dispatcher import current_message_id
+from actors.runtime.errors import (
+    ActorDeadError,
+    CodecError,
+    DecodeError,
+    EncodeError,
+    NameTakenError,
+    NoSystemError,
+    Timeout,
+    TraceError,
+    UnhandledMessageError,
+    WouldBlockError,
+)
+from actors.runtime.frozen import FrozenDict, Immutable
+from actors.runtime.handlers import receive, understood_types
+from actors.runtime.messages import ChildFailed, Terminated, message, register, registered_messages
+from actors.runtime.proxy import set_attribute
+from actors.runtime.pykka_seam import ThreadingActor, traversable
+from actors.runtime.ref import ActorRef, NamedRef
+from actors.runtime.reply import Reply, get_all
+from actors.runtime.settings import NoSettings, setting
+from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
+from actors.runtime.system import ActorSystem
+from actors.runtime.timers import Timer
+
+__all__ = [
+    "RESTART",
+    "STOP",
+    "Actor",
+    "ActorDeadError",
+    "ActorRef",
+    "ActorSystem",
+    "Backoff",
+    "ChildFailed",
+    "Clock",
+    "CodecError",
+    "DecodeError",
+    "EncodeError",
+    "FrozenDict",
+    "Ids",
+    "Immutable",
+    "NameTakenError",
+    "NamedRef",
+    "NoSettings",
+    "NoSystemError",
+    "RandomIds",
+    "Reply",
+    "Supervision",
+    "Terminated",
+    "ThreadingActor",
+    "Timeout",
+    "Timer",
+    "TraceError",
+    "UnhandledMessageError",
+    "WouldBlockError",
+    "current_message_id",
+    "get_all",
+    "message",
+    "receive",
+    "register",
+    "registered_messages",
+    "set_attribute",
+    "setting",
+    "traversable",
+    "understood_types",
+]

@@ -1,0 +1,67 @@
+"""Every error the runtime raises on purpose, in one place.
+
+What a caller can do about each is in its docstring. `ActorDeadError` and `Timeout` are pykka's own, so that code
+written for pykka catches what it always caught.
+"""
+
+from __future__ import annotations
+
+from actors.runtime.pykka_seam import ActorDeadError, Timeout
+
+__all__ = [
+    "ActorDeadError",
+    "AlreadyAnsweredError",
+    "CodecError",
+    "DecodeError",
+    "EncodeError",
+    "NameTakenError",
+    "NoSystemError",
+    "RuntimeStateError",
+    "Timeout",
+    "TraceError",
+    "UnhandledMessageError",
+    "WouldBlockError",
+]
+
+
+class WouldBlockError(RuntimeError):
+    """A blocking wait on the event loop that has to produce the answer: it could only deadlock.
+
+    Await the reply instead (`await ref.ask(message, block=False)`), or block in another thread.
+    """
+
+
+class NameTakenError(ValueError):
+    """A living actor of the system has this name already."""
+
+
+class NoSystemError(RuntimeError):
+    """An actor, or a name, is used outside of a running actor system."""
+
+
+class RuntimeStateError(RuntimeError):
+    """The runtime's own bookkeeping is wrong: a step that the lifecycle table does not know. Always a bug."""
+
+
+class UnhandledMessageError(TypeError):
+    """The answer to an ask whose message the actor has no handler for."""
+
+
+class AlreadyAnsweredError(RuntimeError):
+    """A reply was set twice."""
+
+
+class CodecError(ValueError):
+    """Something is wrong between a message and its bytes."""
+
+
+class EncodeError(CodecError):
+    """A value cannot be packed: the error is on this side."""
+
+
+class DecodeError(CodecError):
+    """Bytes are not what they should be: the error is on the other side. Says what, and where."""
+
+
+class TraceError(ValueError):
+    """A file is not a trace, or is broken in its middle. Says where."""

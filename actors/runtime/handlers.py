@@ -1,0 +1,146 @@
+"""`@receive`: handlers declared by message type, and the table that the dispatcher looks them up in.
+
+The type is read from the annotation of the handler's first argument: a class, or a union of classes. Looking up goes by
+exact class first, then by base class; what was found is remembered, so that it is searched once per class.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from actors.runtime.control import Control
+
+__all__ = ["HandlerTable", "receive", "understood_types"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Handler = Callable[[Any, Any], Any]
+
+_MARK = "__receives__"
+_NAMESPACE = "__receives_namespace__"
+
+
+def receive(method: F) -> F:
+    """Mark a method as the handler of the type that its first argument is annotated with.
+
+    A plain method is the fast path. An `async` one may wait; until it is done its actor handles nothing else. What it
+    returns answers an ask.
+    """
+    frame = sys._getframe(1)
+    namespace = dict(frame.f_locals)
+    outer = frame.f_back
+    if outer is not None and outer.f_locals is not outer.f_globals:
+        namespace = {**outer.f_locals, **namespace}
+    setattr(method, _MARK, ())
+    setattr(method, _NAMESPACE, namespace)
+    try:
+        setattr(method, _MARK, _types_of(method, namespace))
+        delattr(method, _NAMESPACE)
+    except NameError:
+        pass  # a type that is declared further down: read again when the first actor of the class is made
+    return method
+
+
+def _types_of(method: Callable[..., Any], namespace: dict[str, Any]) -> tuple[type, ...]:
+    where = f"@receive {method.__qualname__}"
+    parameters = list(inspect.signature(method).parameters.values())
+    if len(parameters) < 2:
+        raise TypeError(f"{where}: takes no message; write def {method.__name__}(self, message: SomeMessage)")
+    annotation = parameters[1].annotation
+    if annotation is inspect.Parameter.empty:
+        raise TypeError(f"{where}: the message has no annotation, so it is not known what to call it for")
+    if isinstance(annotation, str):
+        annotation = eval(annotation, method.__globals__, namespace)  # noqa: S307 - as typing.get_type_hints does
+    return tuple(_flatten(annotation, where))
+
+
+def _flatten(annotation: Any, where: str) -> list[type]:
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return [cls for part in typing.get_args(annotation) for cls in _flatten(part, where)]
+    if isinstance(annotation, type):
+        return [annotation]
+    raise TypeError(
+        f"{where}: {annotation!r} is no class; annotate the message with its class or a union of classes"
+    )
+
+
+class HandlerTable:
+    """What one actor class understands: message class -> function.
+
+    `lookup` is a bound `dict.get`, for the dispatcher's hot loop; `miss` finds what `lookup` does not know yet.
+    """
+
+    __slots__ = ("_fallback", "_table", "declared", "lookup")
+
+    def __init__(self, cls: type, built_in: dict[type, Handler], fallback: Handler | None) -> None:
+        """Read the handlers of `cls`.
+
+        Args:
+            cls: the actor class.
+            built_in: handlers that every actor has.
+            fallback: what handles any other type.
+        """
+        self.declared = _declared(cls)
+        self._table: dict[type, Handler] = {**built_in, **self.declared}
+        self._fallback = fallback
+        self.lookup = self._table.get
+
+    def understands(self, kind: type) -> bool:
+        """Whether the class declares a handler for `kind` or a base of it."""
+        return any(base in self.declared for base in kind.__mro__)
+
+    def miss(self, kind: type) -> Handler | None:
+        """The handler for a type that `lookup` does not know: that of a base class, or the fallback.
+
+        None for the runtime's own control messages.
+        """
+        if issubclass(kind, Control):
+            return None
+        for base in kind.__mro__[1:]:
+            handler = self._table.get(base)
+            if handler is not None:
+                break
+        else:
+            handler = self._fallback
+        if handler is not None:
+            self._table[kind] = handler
+        return handler
+
+
+def _declared(cls: type) -> dict[type, Handler]:
+    by_name: dict[str, tuple[type, ...]] = {}
+    for base in reversed(cls.__mro__):
+        seen: dict[type, str] = {}
+        for name, member in vars(base).items():
+            if not hasattr(member, _MARK):
+                continue
+            if hasattr(member, _NAMESPACE):
+                setattr(member, _MARK, _resolve_late(member))
+            by_name[name] = getattr(member, _MARK)
+            for kind in by_name[name]:
+                if kind in seen:
+                    raise TypeError(
+                        f"{base.__qualname__} handles {kind.__qualname__} twice: {seen[kind]} and {name}"
+                    )
+                seen[kind] = name
+    # A subclass's handler for a type replaces its base's, whatever the two methods are called.
+    return {kind: getattr(cls, name) for name, kinds in by_name.items() for kind in kinds}
+
+
+def _resolve_late(member: Any) -> tuple[type, ...]:
+    namespace = getattr(member, _NAMESPACE)
+    try:
+        found = _types_of(member, namespace)
+    except NameError as error:
+        raise TypeError(f"@receive {member.__qualname__}: {error}") from None
+    delattr(member, _NAMESPACE)
+    return found
+
+
+def understood_types(cls: type) -> tuple[type, ...]:
+    """The message types that an actor class declares handlers for, for tools that print who understands what."""
+    return tuple(_declared(cls))

@@ -1,0 +1,94 @@
+"""The proxy: an actor's methods and attributes as if they were local.
+
+Behaves as pykka documents, with two differences. Attributes are looked at when they are used, not all of them when the
+proxy is made, so that `ref.proxy().method()` costs little. And setting an attribute blocks, so on a thread that runs an
+event loop it raises WouldBlockError instead of dead-locking; `await set_attribute(proxy, name, value)` is the awaitable way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic
+
+from actors.runtime.errors import ActorDeadError
+from actors.runtime.pykka_seam import A, ActorProxy, CallableProxy, ProxyGetAttr, ProxySetAttr
+
+if TYPE_CHECKING:
+    from actors.runtime.ref import ActorRef
+    from actors.runtime.reply import Reply
+
+__all__ = ["Proxy", "set_attribute"]
+
+_ABSENT = object()
+
+
+class Proxy(ActorProxy[A], Generic[A]):
+    """A stand-in for an actor; get one from `ref.proxy()`. Names that begin with an underscore stay private."""
+
+    actor_ref: ActorRef[A]
+
+    def __init__(self, *, actor_ref: ActorRef[A], attr_path: tuple[str, ...] | None = None) -> None:
+        if not actor_ref.is_alive() or actor_ref._actor_weakref() is None:
+            raise ActorDeadError(f"{actor_ref} not found")
+        self.actor_ref = actor_ref
+        self._attr_path = attr_path or ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Proxy):
+            return False
+        return self.actor_ref is other.actor_ref and self._attr_path == other._attr_path
+
+    def __hash__(self) -> int:
+        return hash((id(self.actor_ref), self._attr_path))
+
+    def __repr__(self) -> str:
+        return f"<ActorProxy for {self.actor_ref}, attr_path={self._attr_path!r}>"
+
+    def __dir__(self) -> list[str]:
+        own = ["__class__", *type(self).__dict__, *self.__dict__]
+        return sorted({*own, *(name for name in dir(self._target()) if not name.startswith("_"))})
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{self!r} keeps {name!r} private")
+        path = (*self._attr_path, name)
+        found = _static_attribute(self._target(), name)
+        if found is _ABSENT:
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
+        if callable(found):
+            return CallableProxy(actor_ref=self.actor_ref, attr_path=path)
+        if (
+            getattr(found, "_pykka_traversable", False) is True
+            or getattr(found, "pykka_traversable", False) is True
+        ):
+            return Proxy(actor_ref=self.actor_ref, attr_path=path)
+        return self.actor_ref.ask(ProxyGetAttr(attr_path=path), block=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "actor_ref" or name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            self.actor_ref.ask(ProxySetAttr(attr_path=(*self._attr_path, name), value=value))
+
+    def _target(self) -> Any:
+        target: Any = self.actor_ref._actor_weakref()
+        if target is None:
+            raise ActorDeadError(f"{self.actor_ref} not found")
+        for name in self._attr_path:
+            target = getattr(target, name)
+        return target
+
+
+def set_attribute(proxy: Proxy[Any], name: str, value: Any) -> Reply[None]:
+    """Set an actor's attribute without blocking; await the reply to learn of an error."""
+    return proxy.actor_ref.ask(ProxySetAttr(attr_path=(*proxy._attr_path, name), value=value), block=False)
+
+
+def _static_attribute(target: Any, name: str) -> Any:
+    """The attribute as it is stored, so that looking at a property does not run it in the wrong place."""
+    own = getattr(target, "__dict__", {})
+    if name in own:
+        return own[name]
+    for cls in type(target).__mro__:
+        if name in cls.__dict__:
+            return cls.__dict__[name]
+    return _ABSENT

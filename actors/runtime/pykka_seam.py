@@ -1,0 +1,57 @@
+"""The one module that touches pykka's internals.
+
+pykka's public names are re-exported here, and the underscored seam for new runtimes (`_create_actor_inbox`,
+`_create_future`, `_start_actor_loop`, seen in pykka 4.5) is implemented once. Nothing else in the project imports
+pykka, so that a new release of it has to be read against this file alone. pyproject.toml pins the range.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeVar
+
+from pykka import Actor as PykkaActor
+from pykka import ActorDeadError, ActorProxy, CallableProxy, Future, ThreadingActor, Timeout, traversable
+from pykka import ActorRef as PykkaRef
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+__all__ = [
+    "A",
+    "ActorDeadError",
+    "ActorProxy",
+    "CallableProxy",
+    "Future",
+    "ProxyCall",
+    "ProxyGetAttr",
+    "ProxySetAttr",
+    "PykkaActor",
+    "PykkaRef",
+    "PykkaStop",
+    "SeamActor",
+    "ThreadingActor",
+    "Timeout",
+    "traversable",
+]
+
+A = TypeVar("A", bound=PykkaActor)
+
+PykkaStop = _ActorStop
+"""pykka's stop message. Falsy and equal to `()`: compare it by type only."""
+
+
+class SeamActor(PykkaActor):
+    """pykka's abstract actor with the thread-shaped parts closed off.
+
+    pykka's loop, inbox and registry are never used: the dispatcher drives actors, `ActorRef` holds the mailbox, and
+    each system has its own registry.
+    """
+
+    @staticmethod
+    def _create_actor_inbox() -> NoReturn:
+        raise NotImplementedError("the mailbox of a loop actor belongs to its ActorRef")
+
+    @staticmethod
+    def _create_future() -> NoReturn:
+        raise NotImplementedError("replies are made by ActorRef.ask")
+
+    def _start_actor_loop(self) -> None:
+        raise NotImplementedError("loop actors are run by their system's dispatcher")

@@ -1,0 +1,381 @@
+"""`ActorRef`: what one holds of an actor. It is also where the actor's runtime state lives.
+
+One object an actor, beside the actor itself: refs, mailbox and place in the tree outlive a restart, so they cannot be in the
+instance. The mailbox is lazy:
+
+* `None`: the actor is idle, the next message puts it on the run queue;
+* a list, or a deque when it is long: messages wait, or the actor is busy (starting, in an async handler, backing off);
+* `CLOSED`: the actor is dead. Its `append` raises, so checking and putting are one step.
+
+Everything here but `tell`, `ask` and `stop` from other threads happens on the loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
+
+from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
+from actors.runtime.lifecycle import State
+from actors.runtime.pykka_seam import A, PykkaActor, PykkaRef
+from actors.runtime.reply import Reply
+from actors.runtime.threads import get_ident
+
+if TYPE_CHECKING:
+    from actors.runtime.belongings import Belongings
+    from actors.runtime.dispatcher import Dispatcher
+    from actors.runtime.handlers import HandlerTable
+    from actors.runtime.proxy import Proxy
+    from actors.runtime.supervision import Supervision
+    from actors.runtime.system import ActorSystem
+
+__all__ = ["CLOSED", "ActorRef", "Envelope", "NamedRef"]
+
+Envelope = tuple[Any, "ActorRef[Any] | None", "Reply[Any] | None", "int | None", "int | str | None", str]
+"""A message on its way: (message, sender, reply, id, id of its cause, kind for the trace).
+
+Ids are numbers within this system, and text when they came over a wire; None when no trace is written.
+"""
+
+
+class _Closed:
+    """The mailbox of the dead."""
+
+    def append(self, envelope: Envelope) -> NoReturn:
+        raise ActorDeadError
+
+    def __len__(self) -> int:
+        return 0
+
+
+CLOSED = _Closed()
+
+Mailbox = list[Envelope] | deque[Envelope] | _Closed
+
+
+class ActorRef(PykkaRef[A], Generic[A]):
+    """A reference to an actor: tell it, ask it, stop it, pass it on in a message.
+
+    It stays valid while the actor is restarted. Refs are equal if they are the same actor.
+    """
+
+    __slots__ = (
+        "_actor",
+        "_belongings",
+        "_dispatcher",
+        "_inbox",
+        "_lookup",
+        "_name",
+        "_parent",
+        "_recipe",
+        "_state",
+        "_supervision",
+        "_table",
+        "actor_class",
+    )
+
+    _dispatcher: Dispatcher
+    _name: str
+    _actor: A | None
+    _inbox: Mailbox | None
+    _state: State
+    _lookup: Any
+    _table: HandlerTable
+    _parent: ActorRef[Any] | None
+    _recipe: tuple[tuple[Any, ...], dict[str, Any]]
+    _supervision: Supervision
+    _belongings: Belongings | None
+    actor_class: type[A]
+
+    def __init__(  # the system makes refs; pykka's __init__ would make an event and a weak reference
+        self,
+        dispatcher: Dispatcher,
+        name: str,
+        actor_class: type[A],
+        table: HandlerTable,
+        parent: ActorRef[Any] | None,
+        supervision: Supervision,
+        recipe: tuple[tuple[Any, ...], dict[str, Any]],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._name = name
+        self._table = table
+        self._lookup = table.lookup
+        self.actor_class = actor_class
+        self._parent = parent
+        self._supervision = supervision
+        self._recipe = recipe
+        self._actor = None
+        self._belongings = None
+        self._state = State.STARTING
+        self._inbox = []
+
+    @property
+    def name(self) -> str:
+        """The actor's name in its system."""
+        return self._name
+
+    @property
+    def system(self) -> ActorSystem:
+        """The system that the actor lives in."""
+        return self._dispatcher.system
+
+    @property
+    def state(self) -> State:
+        """Where the actor is in its life."""
+        return self._state
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """A URN, made from system and name: nothing is drawn or kept for it."""
+        return f"urn:actor:{self._dispatcher.name}:{self._name}"
+
+    @property
+    def mailbox_size(self) -> int:
+        """How many messages wait."""
+        return 0 if self._inbox is None else len(self._inbox)
+
+    def _actor_weakref(self) -> A | None:  # type: ignore[override]  # what pykka's proxy asks for
+        return self._actor
+
+    def __repr__(self) -> str:
+        return f"<ActorRef for {self}>"
+
+    def __str__(self) -> str:
+        return f"{self.actor_class.__name__} ({self._name})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an ActorRef is packed by the message codec, not pickled")
+
+    def is_alive(self) -> bool:
+        """Whether the actor takes messages. From another thread the answer may be old when it arrives."""
+        return self._inbox is not CLOSED
+
+    def tell(self, message: Any) -> None:
+        """Put `message` into the actor's mailbox. From any thread; never blocks.
+
+        Raises:
+            ActorDeadError: the actor has stopped.
+        """
+        dispatcher = self._dispatcher
+        sender = dispatcher.fast_sender
+        if sender is None or get_ident() != dispatcher.thread_id:
+            dispatcher.send(self, message, None)
+            return
+        inbox = self._inbox
+        if inbox is None:
+            self._inbox = [(message, sender, None, None, None, "message")]
+            dispatcher.run_queue.append(self)
+        elif inbox is CLOSED:
+            raise ActorDeadError(f"{self} not found")
+        else:
+            inbox.append((message, sender, None, None, None, "message"))
+
+    def tell_caused(self, message: Any, cause: str) -> None:
+        """`tell` with the id of the message that caused it, when that came over a wire.
+
+        Raises:
+            ActorDeadError: the actor has stopped.
+        """
+        self._dispatcher.send(self, message, None, cause or None)
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+
+    @overload
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]: ...
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]:
+        """Put `message` into the mailbox and get the answer: a value if `block`, else an awaitable reply.
+
+        Args:
+            message: what to ask.
+            block: wait here for the answer. Only in a thread without event loop.
+            timeout: seconds after which `Timeout` is raised (if not `block`: is the answer).
+
+        Raises:
+            WouldBlockError: `block` on a thread that runs an event loop; nothing was sent.
+            ActorDeadError: (or the reply is) the actor has stopped, or stopped before it handled the message.
+            Exception: whatever the handler raised.
+        """
+        if block:
+            refuse_to_block("ask")
+        reply: Reply[Any] = Reply()
+        try:
+            self._dispatcher.send(self, message, reply)
+        except ActorDeadError as error:
+            reply.set_exception(error)
+        if block:
+            return reply.get(timeout=timeout)
+        if timeout is not None:
+            self._dispatcher.expire(reply, timeout)
+        return reply
+
+    @overload
+    def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
+
+    @overload
+    def stop(self, *, block: Literal[False], timeout: float | None = None) -> Reply[bool]: ...
+
+    @overload
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]: ...
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]:
+        """Stop the actor once it has handled what is in its mailbox now; its children stop before it.
+
+        Args:
+            block: wait here until it has stopped. Only in a thread without event loop.
+            timeout: as for `ask`.
+
+        Returns:
+            True if it has stopped or was about to; False if it was dead already. Awaitable unless `block`.
+        """
+        if block:
+            refuse_to_block("stop")
+        reply: Reply[bool] = Reply()
+        self._dispatcher.request_stop(self, reply)
+        if block:
+            return reply.get(timeout=timeout)
+        if timeout is not None:
+            self._dispatcher.expire(reply, timeout)
+        return reply
+
+    def proxy(self: ActorRef[A]) -> Proxy[A]:
+        """The actor's methods and attributes as if they were local; each access gives a reply.
+
+        Raises:
+            ActorDeadError: the actor has stopped.
+        """
+        from actors.runtime.proxy import Proxy
+
+        return Proxy(actor_ref=self)
+
+
+def refuse_to_block(what: str) -> None:
+    """Raise WouldBlockError if this thread runs an event loop."""
+    from asyncio import _get_running_loop
+
+    if _get_running_loop() is not None:
+        raise WouldBlockError(
+            f"{what}(block=True) on the event loop would wait for ever: use await ref.{what}(…, block=False)"
+        )
+
+
+class NamedRef(ActorRef[Any]):
+    """A handle on whoever has a name: looked up at each use, so that it outlives restarts and successors.
+
+    It is also what a ref becomes that was unpacked where its actor does not live. Equal to handles on the same name.
+    """
+
+    __slots__ = ("_find", "system_name")
+
+    def __init__(self, name: str, system_name: str, find: Callable[[str], ActorRef[Any] | None]) -> None:
+        self._name = name
+        self.system_name = system_name
+        self._find = find
+
+    def __repr__(self) -> str:
+        return f"<NamedRef {self}>"
+
+    def __str__(self) -> str:
+        return f"{self._name!r} in system {self.system_name!r}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, NamedRef):
+            return (self._name, self.system_name) == (other._name, other.system_name)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._name, self.system_name))
+
+    def resolve(self) -> ActorRef[Any]:
+        """The living actor of that name.
+
+        Raises:
+            ActorDeadError: there is none.
+        """
+        found = self._find(self._name)
+        if found is None:
+            raise ActorDeadError(f"no actor is called {self}")
+        return found
+
+    @property
+    def system(self) -> ActorSystem:
+        """The system of the living actor of that name."""
+        return self.resolve().system
+
+    @property
+    def state(self) -> State:
+        """Where the actor of that name is in its life."""
+        found = self._find(self._name)
+        return State.STOPPED if found is None else found.state
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """See ActorRef."""
+        return f"urn:actor:{self.system_name}:{self._name}"
+
+    @property
+    def mailbox_size(self) -> int:
+        """How many messages wait."""
+        found = self._find(self._name)
+        return 0 if found is None else found.mailbox_size
+
+    def is_alive(self) -> bool:
+        """Whether there is an actor of that name, and it takes messages."""
+        found = self._find(self._name)
+        return found is not None and found.is_alive()
+
+    def tell(self, message: Any) -> None:
+        """See ActorRef."""
+        self.resolve().tell(message)
+
+    def tell_caused(self, message: Any, cause: str) -> None:
+        """See ActorRef."""
+        self.resolve().tell_caused(message, cause)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """See ActorRef."""
+        found = self._find(self._name)
+        if found is not None:
+            return found.ask(message, block=block, timeout=timeout)
+        error = ActorDeadError(f"no actor is called {self}")
+        if block:
+            raise error
+        reply: Reply[Any] = Reply()
+        reply.set_exception(error)
+        return reply
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """See ActorRef."""
+        found = self._find(self._name)
+        if found is not None:
+            return found.stop(block=block, timeout=timeout)
+        if block:
+            return False
+        reply: Reply[bool] = Reply()
+        reply.set(False)
+        return reply
+
+    def proxy(self) -> Any:
+        """See ActorRef."""
+        return self.resolve().proxy()
+
+
+def ref_of(actor: PykkaActor) -> ActorRef[Any]:
+    """The ref of an actor of this runtime.
+
+    Raises:
+        NoSystemError: it was made by hand, outside of a system.
+    """
+    ref = actor.__dict__.get("_actor_ref")
+    if ref is None:
+        cls = type(actor).__qualname__
+        raise NoSystemError(
+            f"this {cls} was made by hand; actors are made by a system: system.spawn({cls}, …)"
+        )
+    return cast("ActorRef[Any]", ref)

@@ -1,0 +1,205 @@
+"""The answer to an ask: a pykka Future that is truly awaitable.
+
+pykka's own `Future.__await__` yields once and then blocks the loop until the answer is there. This one suspends. `get()`
+blocks, and therefore refuses to on a thread that runs an event loop. Made to be cheap: a reply that nobody waits for
+from another thread has no lock, event or list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar, cast
+
+from actors.runtime.errors import AlreadyAnsweredError, Timeout, WouldBlockError
+from actors.runtime.pykka_seam import Future
+from actors.runtime.threads import Latch, new_latch, registration_lock
+
+__all__ = ["Reply", "get_all"]
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+
+class Reply(Future[T]):
+    """What an actor will answer. Await it on a loop, or `get()` it in a thread.
+
+    `map`, `filter`, `reduce` and `join` work as pykka documents them, and what they return is awaitable too.
+    """
+
+    _get_hook: Callable[[float | None], T] | None = None
+    _done = False
+    _value: Any = None
+    _error: BaseException | None = None
+    _waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] | None = None
+    _latch: Latch | None = None
+
+    def __init__(self) -> None:
+        # pykka's __init__ is left out on purpose: its two fields are class attributes here.
+        pass
+
+    def __repr__(self) -> str:
+        state = "waiting" if not self._done else "failed" if self._error is not None else "answered"
+        return f"<Reply {state}>"
+
+    def done(self) -> bool:
+        """Whether the answer, or the error, is there."""
+        return self._done
+
+    def set(self, value: T | None = None) -> None:
+        """Give the answer. From any thread, once."""
+        if self._done or self._get_hook is not None:
+            raise AlreadyAnsweredError("a reply is answered once")
+        self._value = value
+        self._done = True
+        if self._waiters is not None or self._latch is not None:
+            self._wake()
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Answer with an error: an exception, pykka's three-tuple, or the one being handled."""
+        if self._done or self._get_hook is not None:
+            raise AlreadyAnsweredError("a reply is answered once")
+        self._error = _error_of(sys.exc_info() if exc_info is None else exc_info)
+        self._done = True
+        if self._waiters is not None or self._latch is not None:
+            self._wake()
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Let `func(timeout)` make the value when it is first asked for (see pykka). Awaiting runs it in a thread."""
+        if self._done:
+            raise AlreadyAnsweredError("a reply is answered once")
+        self._get_hook = func
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """The answer; blocks until it is there, at most `timeout` seconds.
+
+        Raises:
+            WouldBlockError: on a thread that runs an event loop, unless the answer is there already.
+            Timeout: it did not come in time.
+        """
+        if not self._done:
+            if asyncio._get_running_loop() is not None:
+                raise WouldBlockError("get() on the event loop would wait for ever: await the reply instead")
+            if self._get_hook is not None:
+                self._keep(self._get_hook, timeout)
+            else:
+                self._sleep(timeout)
+        return self._result()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self._done:
+            loop = asyncio.get_running_loop()
+            if self._get_hook is not None:
+                yield from loop.run_in_executor(None, self._keep, self._get_hook, None).__await__()
+            else:
+                waiter: asyncio.Future[None] = loop.create_future()
+                self._register((loop, waiter))
+                if not self._done:
+                    yield from waiter
+        return self._result()
+
+    __iter__ = __await__
+
+    def map(self, func: Callable[[T], M]) -> Reply[M]:
+        """A reply with `func(answer)`."""
+        return Derived((self,), lambda values: func(values[0]))
+
+    def filter(self: Reply[Iterable[M]], func: Callable[[M], bool]) -> Reply[Iterable[M]]:  # type: ignore[override]
+        """A reply with the items of the answer for which `func` is true."""
+        return Derived((self,), lambda values: list(filter(func, values[0])))
+
+    def reduce(self: Reply[Iterable[M]], func: Callable[[Any, M], Any], *args: Any) -> Reply[Any]:  # type: ignore[override]
+        """A reply with the answer's items folded into one."""
+        return Derived((self,), lambda values: functools.reduce(func, values[0], *args))
+
+    def join(self: Reply[Any], *futures: Future[Any]) -> Reply[Iterable[Any]]:
+        """A reply with the list of this answer and those of `futures`; a timeout of `get` is for all together."""
+        return Derived((self, *futures), lambda values: values)
+
+    def _result(self) -> T:
+        error = self._error
+        if error is not None:
+            raise error
+        return cast("T", self._value)
+
+    def _keep(self, hook: Callable[[float | None], T], timeout: float | None) -> None:
+        value = hook(timeout)
+        if not self._done:
+            self._value, self._done = value, True
+
+    def _register(self, waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]) -> None:
+        with registration_lock:
+            if self._waiters is None:
+                self._waiters = []
+            self._waiters.append(waiter)
+        # The one who answers sets _done first and looks for waiters after, so one of the two sees the other.
+
+    def _sleep(self, timeout: float | None) -> None:
+        with registration_lock:
+            if self._latch is None:
+                self._latch = new_latch()
+        if not self._done and not self._latch.wait(timeout):
+            raise Timeout(f"{timeout} seconds")
+
+    def _wake(self) -> None:
+        with registration_lock:
+            waiters, self._waiters = self._waiters, None
+            latch = self._latch
+        if latch is not None:
+            latch.set()
+        here = asyncio._get_running_loop()
+        for loop, waiter in waiters or ():
+            if loop is here:
+                _let_go(waiter)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(_let_go, waiter)
+
+
+class Derived(Reply[T]):
+    """A reply computed from others, when it is first asked for."""
+
+    def __init__(self, sources: tuple[Future[Any], ...], func: Callable[[list[Any]], T]) -> None:
+        super().__init__()
+        self._sources = sources
+        self._func = func
+        self._get_hook = self._blocking
+
+    def _blocking(self, timeout: float | None) -> T:
+        return self._func(get_all(self._sources, timeout=timeout))
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self._done:
+            values = []
+            for source in self._sources:
+                values.append((yield from source.__await__()))
+            if not self._done:
+                self._value = self._func(values)
+                self._done = True
+        return self._result()
+
+    __iter__ = __await__
+
+
+def get_all(futures: Iterable[Future[Any]], *, timeout: float | None = None) -> list[Any]:
+    """The answers of all `futures`, in order; blocks at most `timeout` seconds for all of them together."""
+    if timeout is None:
+        return [future.get() for future in futures]
+    deadline = time.monotonic() + timeout
+    return [future.get(timeout=max(0.0, deadline - time.monotonic())) for future in futures]
+
+
+def _let_go(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _error_of(exc_info: Any) -> BaseException:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    kind, error, traceback = exc_info
+    if error is None:
+        error = kind()
+    return cast("BaseException", error.with_traceback(traceback))

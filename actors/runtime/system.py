@@ -1,0 +1,329 @@
+"""`ActorSystem`: actors with names, parents and a dispatcher, on one event loop. Start here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from actors.runtime.actor import Actor
+from actors.runtime.belongings import belongings
+from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
+from actors.runtime.control import START
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.dispatcher import Dispatcher
+from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError
+from actors.runtime.life import Life
+from actors.runtime.lifecycle import State
+from actors.runtime.messages import Terminated
+from actors.runtime.ref import ActorRef, NamedRef
+from actors.runtime.reply import Reply
+from actors.runtime.supervision import STOP, Supervision
+from actors.runtime.system_thread import SystemThread
+from actors.runtime.threads import get_ident
+from actors.runtime.tracing import TraceSink, Tracing
+
+__all__ = ["ActorSystem"]
+
+A = TypeVar("A", bound=Actor)
+
+logger = logging.getLogger("actors")
+
+ENDED = frozenset({State.CLOSING, State.STOPPED})
+ENDING = ENDED | {State.STOPPING}
+FLUSH_SECONDS = 0.5
+
+
+class ActorSystem:
+    """A tree of actors on one event loop.
+
+    Use it as `async with ActorSystem() as system:`; at the end all actors are stopped, children before parents. A caller
+    without a loop uses `with ActorSystem.in_thread() as system:`.
+
+    Attributes:
+        name: unique among the systems whose traces shall join: message ids are made of it.
+        dead_letters: messages that nobody handled.
+        failure: the error that ended the system, if one did.
+        clock: where its actors' time comes from.
+        ids: where its actors' ids come from.
+    """
+
+    clock: Clock
+
+    def __init__(
+        self,
+        name: str = "main",
+        *,
+        trace: TraceSink | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        """Make a system; it belongs to the running loop, or to the one it is entered on.
+
+        Args:
+            name: see the class.
+            trace: where every message is noted; None costs nothing.
+            clock: the loop's unless given.
+            ids: random unless given.
+        """
+        self.name = name
+        self.ids: Ids = RandomIds() if ids is None else ids
+        self.failure: BaseException | None = None
+        self._trace = trace
+        self._given_clock = clock
+        self._dispatcher: Dispatcher | None = None
+        self._tracing: Tracing | None = None
+        self.dead_letters = DeadLetters(None)
+        self._actors: dict[str, ActorRef[Any]] = {}
+        self._top: dict[ActorRef[Any], None] = {}
+        self._numbers: dict[type, int] = {}
+        self._restarts = 0
+        self._stopping = False
+        self._stopped: Reply[None] = Reply()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        if asyncio._get_running_loop() is not None:
+            self._attach()
+
+    @classmethod
+    def in_thread(cls, name: str = "main", **kwargs: Any) -> SystemThread:
+        """A system on a loop in a thread of its own, for callers that block.
+
+        A context manager; `start()` and `stop()` do the same by hand. Arguments are those of the class.
+        """
+        return SystemThread(lambda: cls(name, **kwargs), name)
+
+    async def __aenter__(self) -> Self:
+        if self._dispatcher is None:
+            self._attach()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _attach(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = LoopClock(loop) if self._given_clock is None else self._given_clock
+        dispatcher = Dispatcher(self, loop)
+        if self._trace is not None:
+            self._tracing = Tracing(self._trace, self.clock, dispatcher.message_ids.__next__)
+            dispatcher.tracing = self._tracing
+            self.dead_letters = DeadLetters(self._tracing.dead_letter)
+            self._flush_timer = loop.call_later(FLUSH_SECONDS, self._flush)
+        dispatcher.life = Life(self, dispatcher)
+        self._dispatcher = dispatcher
+
+    def _flush(self) -> None:
+        assert self._trace is not None
+        self._trace.flush()
+        if not self._stopped.done():
+            self._flush_timer = self._running().loop.call_later(FLUSH_SECONDS, self._flush)
+
+    def _running(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise NoSystemError("the system has no event loop yet: use async with ActorSystem() as system")
+        return self._dispatcher
+
+    # ---------------------------------------------------------------- actors
+
+    def spawn(
+        self,
+        cls: type[A],
+        *args: Any,
+        name: str | None = None,
+        parent: ActorRef[Any] | None = None,
+        supervision: Supervision | None = None,
+        **kwargs: Any,
+    ) -> ActorRef[A]:
+        """Make an actor. Its `__init__` runs now, its `on_start` before its first message. From any thread.
+
+        Args:
+            cls: its class.
+            args: for its `__init__`, and again for that of each instance after a restart: they must be immutable.
+            name: unique in the system; `<class>-<number>` unless given. A restart keeps it.
+            parent: who stops after it, and hears of its failure.
+            supervision: what to do when it fails; `STOP` unless given.
+            kwargs: for its `__init__`.
+
+        Raises:
+            NameTakenError: a living actor has the name.
+            ActorDeadError: the system or the parent is stopping.
+            Exception: whatever `__init__` raised.
+        """
+        dispatcher = self._running()
+        if get_ident() != dispatcher.thread_id:
+            return self._spawn_from_thread(
+                lambda: self.spawn(cls, *args, name=name, parent=parent, supervision=supervision, **kwargs)
+            )
+        if self._stopping:
+            raise ActorDeadError(f"system {self.name!r} is stopping")
+        if name is None:
+            name = self._free_name(cls)
+        elif name in self._actors:
+            raise NameTakenError(f"an actor of system {self.name!r} is called {name!r} already")
+        if isinstance(parent, NamedRef):
+            parent = parent.resolve()
+        if parent is not None and parent.state in ENDING:
+            raise ActorDeadError(f"{parent} is stopping and can have no more children")
+        ref: ActorRef[A] = ActorRef(
+            dispatcher,
+            name,
+            cls,
+            cls._handlers(),
+            parent,
+            STOP if supervision is None else supervision,
+            (args, kwargs),
+        )
+        self._actors[name] = ref
+        siblings = self._top if parent is None else belongings(parent).children
+        siblings[ref] = None
+        try:
+            dispatcher.life.begin(ref, dispatcher.wrap(START, None))
+        except BaseException:
+            dispatcher.life.never_was(ref, siblings)
+            raise
+        return ref
+
+    def _spawn_from_thread(self, spawn: Callable[[], ActorRef[A]]) -> ActorRef[A]:
+        made: Reply[ActorRef[A]] = Reply()
+
+        def here() -> None:
+            try:
+                made.set(spawn())
+            except Exception as error:
+                made.set_exception(error)
+
+        try:
+            self._running().loop.call_soon_threadsafe(here)
+        except RuntimeError:
+            raise ActorDeadError(f"system {self.name!r} has ended") from None
+        return made.get()
+
+    def _free_name(self, cls: type) -> str:
+        while True:
+            number = self._numbers[cls] = self._numbers.get(cls, 0) + 1
+            name = f"{cls.__name__}-{number}"
+            if name not in self._actors:
+                return name
+
+    def get(self, name: str) -> ActorRef[Any]:
+        """The living actor called `name`.
+
+        Raises:
+            ActorDeadError: there is none.
+        """
+        found = self._actors.get(name)
+        if found is None:
+            raise ActorDeadError(f"no actor of system {self.name!r} is called {name!r}")
+        return found
+
+    def find(self, name: str) -> ActorRef[Any] | None:
+        """The living actor called `name`, or None."""
+        return self._actors.get(name)
+
+    def ref(self, name: str) -> NamedRef:
+        """A handle on whoever is called `name`, now or later."""
+        return NamedRef(name, self.name, self._actors.get)
+
+    def actors(self) -> tuple[ActorRef[Any], ...]:
+        """All living actors, in order of birth."""
+        return tuple(self._actors.values())
+
+    def tell(self, to: ActorRef[Any] | str, message: Any) -> None:
+        """Send `message`; to a dead actor or a name that nobody has, it is a dead letter."""
+        dispatcher = self._running()
+        ref = self._actors.get(to) if isinstance(to, str) else to
+        reason = f"nobody is called {to!r}" if ref is None else "the actor is dead"
+        if ref is not None:
+            try:
+                ref.tell(message)
+                return
+            except ActorDeadError:
+                pass
+        receiver = to if isinstance(to, str) else to.name
+        self.dead_letters.add(receiver, dispatcher.wrap(message, None), reason)
+
+    def stats(self) -> dict[str, int]:
+        """Counts: actors, messages handled, dead letters, restarts, actors waiting for their turn, messages waiting."""
+        dispatcher = self._running()
+        return {
+            "actors": len(self._actors),
+            "handled": dispatcher.handled,
+            "dead_letters": self.dead_letters.count,
+            "restarts": self._restarts,
+            "run_queue": len(dispatcher.run_queue),
+            "waiting": sum(ref.mailbox_size for ref in self._actors.values()),
+        }
+
+    # ---------------------------------------------------------------- the end
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the system is stopping, or has stopped."""
+        return self._stopping
+
+    def stop(self) -> Reply[None]:
+        """Stop all actors, children before parents; begins at once. Await the reply, or `get()` it in a thread."""
+        dispatcher = self._running()
+        if get_ident() != dispatcher.thread_id:
+            if not self._stopped.done():
+                try:
+                    dispatcher.loop.call_soon_threadsafe(self.stop)
+                except RuntimeError:
+                    raise ActorDeadError(f"system {self.name!r} has lost its event loop") from None
+            return self._stopped
+        if not self._stopping:
+            self._stopping = True
+            if self._top:
+                for ref in reversed(self._top):
+                    dispatcher.request_stop(ref, None)
+            else:
+                self._end()
+        return self._stopped
+
+    def join(self) -> Reply[None]:
+        """Answered when the system has stopped, for whatever reason. See `failure`."""
+        return self._stopped
+
+    def _end(self) -> None:
+        if self._stopped.done():
+            return
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        if self._trace is not None:
+            self._trace.flush()
+        self._stopped.set(None)
+
+    def _fail(self, ref: ActorRef[Any], error: BaseException) -> None:
+        """The failure of an actor at the top that supervision does not forgive: the system ends with it."""
+        if self.failure is None:
+            self.failure = error
+        if not self._stopping:
+            logger.critical("system %r stops: %s failed for good with %r", self.name, ref, error)
+            self.stop()
+
+    # ---------------------------------------------------------------- for the life of actors
+
+    def _forget(self, ref: ActorRef[Any]) -> None:
+        if self._actors.get(ref._name) is ref:
+            del self._actors[ref._name]
+
+    def _child_of_root_gone(self, ref: ActorRef[Any]) -> None:
+        self._top.pop(ref, None)
+        if self._stopping and not self._top:
+            self._end()
+
+    def _watch(self, watcher: ActorRef[Any], watched: ActorRef[Any]) -> None:
+        if isinstance(watched, NamedRef):
+            found = self._actors.get(watched.name)
+            if found is None:
+                watcher.tell(Terminated(watched.name, "nobody has this name"))
+                return
+            watched = found
+        if watched.state in ENDED:
+            watcher.tell(Terminated(watched.name, "stopped"))
+        else:
+            belongings(watched).watchers[watcher] = None
