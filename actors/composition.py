@@ -1,0 +1,83 @@
+"""A framework as a composition of actors, and how one is run.
+
+The root of the tree is an actor called "framework": it keeps the store (which so outlives a restart of the scheduler) and
+the scheduler, which supervises everything else; it ends when the scheduler says how the framework ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from actors import messages as m
+from actors.built_in import SERVANTS, spec_of
+from actors.messages import Outcome
+from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
+from actors.scheduler_actor import SchedulerActor
+from actors.settings import ActorSpec, Composition
+
+__all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
+
+BUILT_IN: Mapping[str, type[Actor]] = {"scheduler": SchedulerActor, **SERVANTS}
+
+
+class FrameworkActor(Actor):
+    """The root: keeps store and scheduler, and waits for the outcome."""
+
+    def __init__(self, composition: Composition, outcome: asyncio.Future[Outcome]) -> None:
+        super().__init__()
+        self.composition = composition
+        self.outcome = outcome
+
+    def on_start(self) -> None:
+        """Spawn the store, then the scheduler."""
+        store = spec_of(self.composition, "store")
+        self.spawn(store.cls, self.composition, store.settings, name="store", supervision=RESTART)
+        spec = self.composition.spec("scheduler") or ActorSpec("scheduler", SchedulerActor, NoSettings())
+        self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
+
+    @receive
+    def started(self, started: m.ActorStarted) -> None:
+        """The scheduler is there (again): let it begin."""
+        self.tell(started.name, m.Begin())
+
+    @receive
+    def ended(self, outcome: Outcome) -> None:
+        """The framework has ended."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    @receive
+    def child_failed(self, failure: ChildFailed) -> None:
+        """Store or scheduler failed for good."""
+        self.ended(Outcome(1, f"{failure.name} failed: {failure.error}"))
+
+
+async def run(
+    composition: Composition, *, trace: TraceWriter | None = None, system: ActorSystem | None = None
+) -> Outcome:
+    """Run a framework until it ends.
+
+    Args:
+        composition: what to run.
+        trace: where every message is written; with a system of one's own, its trace is the one that counts.
+        system: the system to run in; it is left running. A new one is made and stopped if there is none.
+
+    Returns:
+        How it ended: the author's exit code and why.
+    """
+    if system is None:
+        async with ActorSystem(composition.framework.name, trace=trace) as own:
+            return await run(composition, system=own)
+    outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    root = system.spawn(FrameworkActor, composition, outcome, name="framework")
+    try:
+        return await outcome
+    finally:
+        await root.stop(block=False)
+
+
+def with_trace(composition: Composition, trace_file: str) -> Composition:
+    """Return the composition with executors' traces kept beside this trace file."""
+    return replace(composition, trace_file=trace_file)

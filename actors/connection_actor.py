@@ -1,0 +1,555 @@
+"""The one actor that talks to the master: owns the subscription, sends every call, hands events on as messages.
+
+Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
+happens to the actor's own mailbox, marked with that number; the actor drops what belongs to an older attempt, so
+nothing that an old stream still says can be taken for news. What follows what is the table in `connection_states`;
+which call survives a disconnection is the table in `call_table`; how HTTP works is `mesos_http`'s business.
+
+Guarantees: a failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and
+a master that refuses for good, end the framework; every failure to connect is followed by a wait (exponential, full
+jitter), so a refusing master never sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from actors import messages as m
+from actors.call_table import RULES, WhenDisconnected
+from actors.connection_states import Action, ConnectionEvent, ConnectionState, follow
+from actors.detector import Detector, LeaderFound, LeaderLost, detector_for
+from actors.event_routes import EventRouter
+from actors.framework_info import subscribe_call
+from actors.runtime import Actor, message, receive, setting
+from actors.settings import Composition
+from mesos_http import (
+    CallPipeline,
+    ConnectFailed,
+    Credentials,
+    Endpoint,
+    Response,
+    StreamBroken,
+    Subscription,
+    Timeouts,
+    TlsSettings,
+    TransportError,
+)
+from mesos_v1 import calls, events, pb
+from mesos_v1.content import ContentType, parse, serialize
+from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
+from mesos_v1.values import FrameworkId
+
+logger = logging.getLogger("actors.connection")
+
+S, E = ConnectionState, ConnectionEvent
+API_PATH = "/api/v1/scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """How patient the connection is."""
+
+    missed_heartbeats: float = setting(
+        5.0, help="How many announced heartbeat intervals of silence mean that the master is gone."
+    )
+    subscribe_timeout: float = setting(15.0, help="Longest wait for an answer to SUBSCRIBE.", unit="seconds")
+    connect_timeout: float = setting(5.0, help="Longest wait for a connection.", unit="seconds")
+    backoff: float = setting(0.5, help="Upper bound of the first wait before a new attempt.", unit="seconds")
+    backoff_cap: float = setting(30.0, help="Upper bound of every wait before a new attempt.", unit="seconds")
+    stable_after: float = setting(
+        10.0,
+        help="How long a subscription must have lasted for the waits to start small again.",
+        unit="seconds",
+    )
+    teardown_timeout: float = setting(10.0, help="Longest wait for the answer to TEARDOWN.", unit="seconds")
+    max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
+
+
+@message
+class StreamOpened:
+    """The attempt was answered with 200."""
+
+    attempt: int
+    endpoint: str
+    stream_id: str
+
+
+@message
+class RecordsArrived:
+    """Records of an attempt's stream, in order."""
+
+    attempt: int
+    records: tuple[bytes, ...]
+
+
+@message
+class StreamEnded:
+    """The attempt's stream is over, or never came to be."""
+
+    attempt: int
+    reason: str
+    fatal: bool = False
+
+
+@message
+class CallEnded:
+    """A call was not taken: a status other than 2xx; or none (0), then `sent` says whether it may have arrived."""
+
+    attempt: int
+    call: m.Call
+    sender: str
+    status: int
+    reason: str
+    sent: bool = True
+
+
+@message
+class TeardownAnswered:
+    """The master answered TEARDOWN."""
+
+    attempt: int
+
+
+@message
+class RetryDue:
+    """Time for the next attempt."""
+
+    attempt: int
+
+
+@message
+class WatchdogDue:
+    """Time to see whether the stream still lives."""
+
+    attempt: int
+
+
+@message
+class TeardownOverdue:
+    """Nobody will answer TEARDOWN any more."""
+
+
+class ConnectionActor(Actor):
+    """Keeps the framework subscribed and carries its calls; see the head of this module."""
+
+    Settings = ConnectionSettings
+
+    def __init__(self, composition: Composition, settings: ConnectionSettings) -> None:
+        super().__init__()
+        self.framework = composition.framework
+        self.settings = settings
+        self.state = S.IDLE
+        self.framework_id: FrameworkId | None = None
+        self.stream_id = ""
+        self._router = EventRouter(self)
+        self._content = ContentType.JSON if self.framework.content_type == "json" else ContentType.PROTOBUF
+        self._detector: Detector | None = None
+        self._leader = ""
+        self._attempt = 0
+        self._failures = 0
+        self._subscribed_at = 0.0
+        self._subscribed_before = False
+        self._heartbeat_interval = 0.0
+        self._last_heard = 0.0
+        self._stream: Subscription | None = None
+        self._pipeline: CallPipeline | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._kept: deque[tuple[m.Call, str]] = deque()
+        self._teardown_wanted = False
+        self._why = "not subscribed yet"
+
+    # --- what others ask --------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Say that a connection is there (again); the scheduler answers with `Connect`."""
+        self.tell("scheduler", m.ActorStarted("connection"))
+
+    def on_stop(self) -> None:
+        """Close the stream without a word: the master keeps the framework for its failover timeout."""
+        self._close()
+
+    @receive
+    def connect(self, asked: m.Connect) -> None:
+        """Begin to subscribe, as a framework that was there before if an id is given."""
+        if self.state in {S.IDLE, S.ENDED}:
+            self.framework_id = asked.framework_id
+            self._router.offers_to = asked.offers_to
+            self._subscribed_before = asked.framework_id is not None
+            self._happen(E.CONNECT_ASKED)
+
+    @receive
+    def teardown(self, _asked: m.Teardown) -> None:
+        """End the framework: at once when subscribed, else as soon as a master can be told."""
+        if not self._teardown_wanted:
+            self._teardown_wanted = True
+            self.timers.after(self.settings.teardown_timeout, TeardownOverdue())
+        self._happen(E.TEARDOWN_ASKED)
+
+    @receive
+    def call(self, call: m.Call) -> None:
+        """Send a call, or do with it what its row in the table says."""
+        sender = self.sender.name if self.sender is not None else ""
+        if self.state is S.SUBSCRIBED:
+            self._send(call, sender)
+        elif self.state in {S.ENDED, S.ENDING}:
+            self._report(call, sender, f"the framework has ended: {self._why}")
+        else:
+            self._put_off(call, sender, uncertain=False)
+
+    # --- leader detection -------------------------------------------------------------------------------------
+
+    @receive
+    def leader_found(self, found: LeaderFound) -> None:
+        """Somebody leads; when it is somebody else, go there."""
+        if found.url != self._leader or self.state is not S.SUBSCRIBED:
+            self._leader = found.url
+            self._happen(E.LEADER_FOUND)
+
+    @receive
+    def leader_lost(self, _lost: LeaderLost) -> None:
+        """Nobody leads for now."""
+        self._happen(E.LEADER_LOST)
+
+    # --- what the present attempt says ------------------------------------------------------------------------
+
+    @receive
+    def stream_opened(self, opened: StreamOpened) -> None:
+        """200: the calls go where the stream came from in the end, and carry its id."""
+        if opened.attempt != self._attempt:
+            return
+        self.stream_id = opened.stream_id
+        self._pipeline = self.open_pipeline(Endpoint.parse(opened.endpoint), opened.stream_id)
+        self._happen(E.OPENED)
+
+    @receive
+    def records_arrived(self, arrived: RecordsArrived) -> None:
+        """Decode events and hand them on; a record that cannot be read ends the stream, never the framework."""
+        if arrived.attempt != self._attempt or self._stream is None:
+            return
+        self._last_heard = self.clock.now()
+        for record in arrived.records:
+            try:
+                event = events.read(parse(pb.scheduler.Event, record, self._content))
+            except ContentError as error:
+                self._break(f"an event that cannot be read: {error}")
+                return
+            except BadEvent as error:
+                logger.warning("an event was skipped: %s", error)
+                continue
+            if isinstance(event, events.Subscribed):
+                self._subscribed(event)
+            elif isinstance(event, events.Error):
+                self._refused(event.message)
+                return
+            else:
+                self._router.route(event)
+
+    @receive
+    def stream_ended(self, ended: StreamEnded) -> None:
+        """The stream broke, or the master would not have us."""
+        if ended.attempt != self._attempt:
+            return
+        if ended.fatal:
+            self._refused(ended.reason)
+        else:
+            self._break(ended.reason)
+
+    @receive
+    def call_ended(self, ended: CallEnded) -> None:
+        """A call was not taken: report it or keep it; the subscription ends only if the answer says that it has."""
+        if not ended.status:
+            self._put_off(ended.call, ended.sender, uncertain=ended.sent)
+            self._retry_kept(after=0.1 if ended.sent else 1.0)
+            return
+        meaning = classify(ended.status, ended.reason)
+        if meaning.subscription_lost or meaning.not_leader:
+            self._put_off(ended.call, ended.sender, uncertain=False)
+            if ended.attempt == self._attempt:
+                self._break(f"a call was answered {ended.status}: {ended.reason}")
+        elif meaning.retryable and RULES[type(ended.call)].when_disconnected is WhenDisconnected.KEEP:
+            self._kept.append((ended.call, ended.sender))
+            self._retry_kept(after=1.0)
+        else:
+            self._report(ended.call, ended.sender, ended.reason, ended.status)
+
+    @receive
+    def retry_due(self, due: RetryDue) -> None:
+        """Next attempt; or, with a negative number, calls that were kept although the subscription lives."""
+        if due.attempt == self._attempt:
+            self._happen(E.RETRY_DUE)
+        elif due.attempt == -self._attempt and self.state is S.SUBSCRIBED:
+            self._send_kept()
+
+    @receive
+    def watchdog_due(self, due: WatchdogDue) -> None:
+        """Reconnect when nothing was heard for too long, whatever TCP believes."""
+        if due.attempt != self._attempt or self._stream is None:
+            return
+        left = self._last_heard + self._patience() - self.clock.now()
+        if left > 0:
+            self.timers.after(left, WatchdogDue(self._attempt))
+            return
+        self._why = f"nothing was heard from the master for {self._patience():g} s"
+        self._happen(E.SILENT)
+
+    @receive
+    def teardown_answered(self, answered: TeardownAnswered) -> None:
+        """The framework is no more."""
+        if answered.attempt == self._attempt:
+            self._happen(E.TEARDOWN_ANSWERED)
+
+    @receive
+    def teardown_overdue(self, _due: TeardownOverdue) -> None:
+        """Give up telling the master; it will see by itself that the framework is gone."""
+        if self.state is not S.ENDED:
+            self._why = "the master did not answer TEARDOWN"
+            self._happen(E.TEARDOWN_TIMED_OUT)
+
+    # --- carrying the table out -------------------------------------------------------------------------------
+
+    def _happen(self, event: ConnectionEvent) -> None:
+        transition = follow(self.state, event)
+        if transition is None:
+            return
+        logger.debug("%s: %s -> %s", event.value, self.state.value, transition.state.value)
+        self.state = transition.state
+        for action in transition.actions:
+            self._carry_out[action](self)
+
+    def _detect(self) -> None:
+        if self._detector is None:
+            self._detector = detector_for(self.framework, self)
+        self._detector.detect()
+
+    def _open(self) -> None:
+        self._attempt += 1
+        try:
+            endpoint = endpoint_of(self._leader)
+            body = serialize(subscribe_call(self.framework, self.framework_id), self._content)
+        except (ValueError, ContentError) as error:
+            self.tell(self.actor_ref, StreamEnded(self._attempt, str(error), fatal=True))
+            return
+        self._reader = self.run_in_background(
+            self._read(self._attempt, endpoint, body), name=f"subscription {self._attempt}"
+        )
+
+    async def _read(self, attempt: int, endpoint: Endpoint, body: bytes) -> None:
+        """Open the stream and post everything it says; runs beside the actor and touches none of its state."""
+        me = self.actor_ref
+        try:
+            stream = await self.open_stream(endpoint, body)
+        except ApiError as error:
+            never = not (error.retryable or error.not_leader or error.status == 404)
+            me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
+            return
+        except TransportError as error:
+            me.tell(StreamEnded(attempt, f"{endpoint}: {error}"))
+            return
+        try:
+            if attempt == self._attempt:
+                self._stream = stream
+                me.tell(StreamOpened(attempt, str(stream.endpoint), stream.stream_id))
+                async for records in stream.batches():
+                    me.tell(RecordsArrived(attempt, records))
+                me.tell(StreamEnded(attempt, "the stream was closed"))
+        except StreamBroken as broken:
+            me.tell(StreamEnded(attempt, broken.reason))
+        finally:
+            stream.close()
+
+    async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
+        """Open the subscription's stream; a seam for transports of another kind."""
+        media = self._content.value
+        return await Subscription.open(
+            endpoint,
+            body,
+            content_type=media,
+            accept=media,
+            timeouts=Timeouts(self.settings.connect_timeout, self.settings.subscribe_timeout),
+            tls=self._tls(),
+            credentials=self._credentials(),
+        )
+
+    def open_pipeline(self, endpoint: Endpoint, stream_id: str) -> CallPipeline:
+        """Make the connection that calls go over; a seam for transports of another kind."""
+        return CallPipeline(
+            endpoint,
+            headers=(("Mesos-Stream-Id", stream_id),),
+            tls=self._tls(),
+            credentials=self._credentials(),
+            max_in_flight=self.settings.max_in_flight,
+            timeouts=Timeouts(self.settings.connect_timeout, self.settings.subscribe_timeout),
+        )
+
+    def _await_subscribed(self) -> None:
+        self._heartbeat_interval = 0.0
+        self._last_heard = self.clock.now()
+        self.timers.after(self._patience(), WatchdogDue(self._attempt))
+
+    def _subscribed(self, event: events.Subscribed) -> None:
+        self.framework_id = event.framework_id
+        self._heartbeat_interval = event.heartbeat_interval
+        self._subscribed_at = self.clock.now()
+        news = m.Subscribed(
+            event.framework_id, event.heartbeat_interval, event.master, reregistered=self._subscribed_before
+        )
+        self._subscribed_before = True
+        self._router.subscribed(news)
+        self._happen(E.SUBSCRIBED)
+
+    def _announce(self) -> None:
+        self.timers.after(self._patience(), WatchdogDue(self._attempt))
+        self._send_kept()
+        if self._teardown_wanted:
+            self._happen(E.TEARDOWN_ASKED)
+
+    def _close(self) -> None:
+        """Drop the stream and the call connection; calls in flight come back as `CallEnded`."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+        if self._stream is not None:
+            self._stream.close()
+        if self._reader is not None:
+            self._reader.cancel()
+        self._pipeline = self._stream = self._reader = None
+        self.stream_id = ""
+
+    def _lose(self) -> None:
+        logger.warning("the subscription is gone: %s", self._why)
+        self._router.disconnected(m.Disconnected(self._why))
+
+    def _back_off(self) -> None:
+        lasted = self.clock.now() - self._subscribed_at if self._subscribed_at else 0.0
+        if lasted >= self.settings.stable_after:
+            self._failures = 0
+        self._subscribed_at = 0.0
+        bound = min(self.settings.backoff_cap, self.settings.backoff * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        wait = self.ids.uniform(0.0, bound)
+        logger.warning("not connected (%s); next attempt in %.1f s", self._why, wait)
+        if self._detector is not None:
+            self._detector.failed(self._leader)
+        self.timers.after(wait, RetryDue(self._attempt))
+
+    def _send_teardown(self) -> None:
+        attempt = self._attempt
+        answer = self._post(m.Teardown())
+        answer.add_done_callback(lambda done: self._teardown_sent(attempt, done))
+
+    def _teardown_sent(self, attempt: int, done: asyncio.Future[Response]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.actor_ref.tell(TeardownAnswered(attempt))
+
+    def _report_error(self) -> None:
+        gone = "removed" in self._why.lower() or "not found" in self._why.lower()
+        self.tell("scheduler", m.FrameworkError(self._why, framework_gone=gone))
+
+    def _report_teardown(self) -> None:
+        self.tell("scheduler", m.TeardownDone(self._why if self._teardown_wanted else ""))
+
+    def _break(self, reason: str) -> None:
+        self._why = reason
+        self._happen(E.BROKE)
+
+    def _refused(self, reason: str) -> None:
+        self._why = reason
+        self._happen(E.REFUSED)
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def _post(self, call: m.Call) -> asyncio.Future[Response]:
+        assert self._pipeline is not None
+        assert self.framework_id is not None
+        built = calls.with_framework_id(RULES[type(call)].build(call), self.framework_id)
+        return self._pipeline.send(serialize(built, self._content), self._content.value)
+
+    def _send(self, call: m.Call, sender: str) -> None:
+        try:
+            answer = self._post(call)
+        except (ContentError, ValueError) as error:
+            self._report(call, sender, f"the call cannot be built: {error}")
+            return
+        answer.add_done_callback(partial(self._answered, self._attempt, call, sender))
+
+    def _answered(self, attempt: int, call: m.Call, sender: str, done: asyncio.Future[Response]) -> None:
+        """Post what became of a call to the actor's own mailbox; runs outside its turn, so it only tells."""
+        error = None if done.cancelled() else done.exception()
+        if error is not None or done.cancelled():
+            reason = str(error) if error else "given up"
+            sent = not isinstance(error, ConnectFailed)
+            self.actor_ref.tell(CallEnded(attempt, call, sender, 0, reason, sent))
+            return
+        response = done.result()
+        if response.status >= 300:
+            text = response.body.decode("utf-8", "replace")[:500]
+            self.actor_ref.tell(CallEnded(attempt, call, sender, response.status, text))
+
+    def _send_kept(self) -> None:
+        """Send what was kept, acknowledgements first: they free the agents' queues."""
+        kept, self._kept = self._kept, deque()
+        for call, sender in sorted(kept, key=lambda pair: not isinstance(pair[0], m.Acknowledge)):
+            self._send(call, sender)
+
+    def _retry_kept(self, after: float) -> None:
+        if self.state is S.SUBSCRIBED and self._kept:
+            self.timers.after(after, RetryDue(-self._attempt))
+
+    def _put_off(self, call: m.Call, sender: str, *, uncertain: bool) -> None:
+        """Keep a call for the next subscription, or tell its sender that there is none."""
+        rule = RULES[type(call)]
+        if rule.when_disconnected is WhenDisconnected.KEEP:
+            self._kept.append((call, sender))
+        elif rule.when_disconnected is WhenDisconnected.EXPIRE:
+            self._report(call, sender, f"expired with its subscription: {self._why}", uncertain=uncertain)
+        else:
+            self._report(call, sender, f"there is no subscription: {self._why}", uncertain=uncertain)
+
+    def _report(
+        self, call: m.Call, sender: str, reason: str, status: int = 0, *, uncertain: bool = False
+    ) -> None:
+        logger.warning("%s failed: %s", RULES[type(call)].name, reason)
+        if sender:
+            self.tell(sender, m.CallFailed(call, reason, status, uncertain))
+
+    # --- odds and ends ----------------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        if self._heartbeat_interval > 0:
+            return self._heartbeat_interval * self.settings.missed_heartbeats
+        return self.settings.subscribe_timeout
+
+    def _tls(self) -> TlsSettings:
+        asked = self.framework
+        return TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
+
+    def _credentials(self) -> Credentials | None:
+        if not self.framework.principal or not self.framework.secret:
+            return None
+        return Credentials(self.framework.principal, self.framework.secret)
+
+    _carry_out = {  # noqa: RUF012 - a table of methods, never changed
+        Action.DETECT: _detect,
+        Action.OPEN: _open,
+        Action.AWAIT_SUBSCRIBED: _await_subscribed,
+        Action.ANNOUNCE: _announce,
+        Action.CLOSE: _close,
+        Action.LOSE: _lose,
+        Action.BACK_OFF: _back_off,
+        Action.SEND_TEARDOWN: _send_teardown,
+        Action.REPORT_ERROR: _report_error,
+        Action.REPORT_TEARDOWN: _report_teardown,
+    }
+
+
+def endpoint_of(master: str) -> Endpoint:
+    """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path.
+
+    Raises:
+        ValueError: It is no such address; one sentence.
+    """
+    endpoint = Endpoint.parse(master if "://" in master else f"http://{master}")
+    return endpoint.with_path(API_PATH) if endpoint.path in {"", "/"} else endpoint

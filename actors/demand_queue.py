@@ -1,0 +1,131 @@
+"""Demands that wait, first come first served by role; as cheap with 100,000 as with ten.
+
+Demands that ask for the same are one *shape*: what does not fit for one of them does not fit for the others, so a look
+at the offers costs by shapes, not by demands. Within a shape, and between the heads of shapes, the lowest order number
+comes first. Pure data: no actor, no clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from actors.messages import Demand, Shortfall
+from mesos_v1.resources import Resources
+from mesos_v1.values import AgentId, TaskId
+
+
+class Shape(NamedTuple):
+    """What a demand asks for; equal shapes are interchangeable."""
+
+    role: str
+    resources: Resources
+    ports: int
+    executor: str
+    hosts: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+
+class Look(NamedTuple):
+    """One agent's offers that a shape was held against in vain, kept to say why later."""
+
+    agent_id: AgentId
+    hostname: str
+    left: Resources
+    needed: Resources
+    ports: int
+    constraint: Shortfall | None
+
+
+class ShapeQueue:
+    """The demands of one shape."""
+
+    __slots__ = ("_heap", "_live", "looks", "looks_total", "shape")
+
+    def __init__(self, shape: Shape, live: dict[TaskId, tuple[Demand, ShapeQueue]]) -> None:
+        self.shape = shape
+        self.looks: list[Look] = []
+        self.looks_total = 0
+        self._heap: list[tuple[int, TaskId]] = []
+        self._live = live
+
+    def push(self, demand: Demand) -> None:
+        heapq.heappush(self._heap, (demand.order, demand.attempt_id))
+
+    def head(self) -> Demand | None:
+        """Return the demand whose turn it is, or None when all were withdrawn or placed."""
+        heap = self._heap
+        while heap:
+            entry = self._live.get(heap[0][1])
+            if entry is not None and entry[1] is self:
+                return entry[0]
+            heapq.heappop(heap)
+        return None
+
+
+class DemandQueue:
+    """All demands of a framework."""
+
+    def __init__(self) -> None:
+        self._live: dict[TaskId, tuple[Demand, ShapeQueue]] = {}
+        self._shapes: dict[Shape, ShapeQueue] = {}
+        self._by_role: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __contains__(self, attempt_id: object) -> bool:
+        return attempt_id in self._live
+
+    def add(self, demand: Demand) -> bool:
+        """Queue a demand; returns whether nothing of its shape waited before. The same attempt twice is one."""
+        if demand.attempt_id in self._live:
+            return False
+        shape = Shape(
+            demand.role, demand.resources, demand.ports, demand.executor, demand.hosts, demand.attributes
+        )
+        queue = self._shapes.get(shape)
+        new = queue is None
+        if queue is None:
+            queue = self._shapes[shape] = ShapeQueue(shape, self._live)
+        self._live[demand.attempt_id] = (demand, queue)
+        queue.push(demand)
+        self._by_role[demand.role] = self._by_role.get(demand.role, 0) + 1
+        return new
+
+    def remove(self, attempt_id: TaskId) -> Demand | None:
+        """Take a demand out, because it was placed or withdrawn."""
+        entry = self._live.pop(attempt_id, None)
+        if entry is None:
+            return None
+        demand, queue = entry
+        left = self._by_role[demand.role] - 1
+        if left:
+            self._by_role[demand.role] = left
+        else:
+            del self._by_role[demand.role]
+        if queue.head() is None:
+            self._shapes.pop(queue.shape, None)
+        return demand
+
+    def roles(self) -> frozenset[str]:
+        """Return the roles for which something waits."""
+        return frozenset(self._by_role)
+
+    def shapes(self, role: str | None = None) -> Iterable[ShapeQueue]:
+        """Return the shapes that wait (for a role), in no particular order."""
+        return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
+
+    def find(self, attempt_id: TaskId) -> ShapeQueue | None:
+        """Return the shape that an attempt waits in."""
+        entry = self._live.get(attempt_id)
+        return entry[1] if entry is not None else None
+
+    def attempt_of(self, task_id: TaskId) -> TaskId | None:
+        """Return the attempt with which a task waits; looks at all of them, so it is for people's questions."""
+        return next((key for key, (demand, _) in self._live.items() if demand.task_id == task_id), None)
+
+    def count(self, queue: ShapeQueue) -> int:
+        """Return how many demands of a shape wait; looks at all of them, so it is for people's questions."""
+        return sum(1 for _, other in self._live.values() if other is queue)

@@ -1,0 +1,376 @@
+"""The broker: offers in, demands in, grouped ACCEPTs out.
+
+Theory of operation. Offers are held for milliseconds: at the end of the loop turn in which they came, all that is held
+is matched with all that waits (`matching`), the intents of a whole round are stored in one write, and when that is
+durable one ACCEPT an agent leaves; what was not used is declined in one call. When nothing waits for a role it is
+suppressed after a moment, and revived when something does. A look at the offers costs by shapes of demands and by agents,
+not by demands, and a round places a bounded number of tasks a turn, so that 100,000 demands block nobody.
+
+Not here: what a task does when its launch fails (the task's own table), and what the author wants (the scheduler).
+Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DECLINE, REVIVE, SUPPRESS).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from actors import messages as m
+from actors.demand_queue import DemandQueue, ShapeQueue
+from actors.executor_infos import ExecutorBook
+from actors.interest import Interest
+from actors.launch_operations import launch_operation
+from actors.matching import AgentOffers, match
+from actors.runtime import Actor, message, receive, setting
+from actors.settings import Composition
+from actors.task_spec import TaskIntent, intent_record
+from actors.why_pending import report
+from mesos_v1.values import AgentId, OfferId
+
+logger = logging.getLogger("actors.offers")
+
+
+@dataclass(frozen=True, slots=True)
+class OfferSettings:
+    """How the broker treats offers."""
+
+    refuse_seconds: float = setting(
+        5.0, help="How long refused resources stay away while something waits, in seconds.", unit="seconds"
+    )
+    idle_refuse_seconds: float = setting(
+        120.0, help="How long refused resources stay away while nothing waits.", unit="seconds"
+    )
+    jitter: float = setting(0.2, help="Share of a refusal that is drawn at random.")
+    suppress_after: float = setting(
+        1.0, help="How long nothing must have waited for a role before it is suppressed.", unit="seconds"
+    )
+    revive_interval: float = setting(0.25, help="Shortest time between two REVIVEs.", unit="seconds")
+    linger: float = setting(
+        0.1, help="How long an offer is held while nothing waits, before it is declined.", unit="seconds"
+    )
+    batch: int = setting(500, help="Most tasks placed in one turn of the loop.")
+    max_tasks_per_accept: int = setting(2000, help="Most tasks launched with one ACCEPT.")
+    maintenance_margin: float = setting(
+        0.0, help="Agents whose maintenance begins within this time get no tasks, in seconds.", unit="seconds"
+    )
+
+
+@message
+class MatchDue:
+    """Match what is held with what waits."""
+
+
+@message
+class LingerOver:
+    """Nothing came that could use the offers that are held."""
+
+
+@message
+class SuppressDue:
+    """See which roles need no offers any more."""
+
+
+@message
+class ReviveDue:
+    """REVIVE may be sent again."""
+
+
+class OfferActor(Actor):
+    """Brings demands and offers together; see the head of this module."""
+
+    Settings = OfferSettings
+
+    def __init__(self, composition: Composition, settings: OfferSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.framework = composition.framework
+        self.queue = DemandQueue()
+        self._book = ExecutorBook()
+        self._interest = Interest(composition.framework.roles)
+        self._held: dict[tuple[AgentId, str], AgentOffers] = {}
+        self._by_offer: dict[OfferId, AgentOffers] = {}
+        self._storing: dict[int, list[AgentOffers]] = {}
+        self._rescinded_early: OrderedDict[OfferId, None] = OrderedDict()
+        self._reference = 0
+        self._subscribed = False
+        self._match_due = False
+        self._lingering = False
+        self._suppress_due = False
+        self._revive_due = False
+
+    def on_start(self) -> None:
+        """Say that a broker is there (again); after a restart, demands come anew."""
+        self.tell("scheduler", m.ActorStarted("offers"))
+
+    # --- demands ----------------------------------------------------------------------------------------------
+
+    @receive
+    def use_executors(self, told: m.UseExecutors) -> None:
+        """Learn which executors there are."""
+        self._book = ExecutorBook(told.executors, self.framework.roles)
+
+    @receive
+    def demand(self, demand: m.Demand) -> None:
+        """Queue a demand."""
+        new_shape = self.queue.add(demand)
+        if self._interest.wanted(demand.role, new_shape=new_shape):
+            self._revive()
+        if self._held:
+            self._match_soon()
+
+    @receive
+    def withdraw(self, withdraw: m.Withdraw) -> None:
+        """Drop a demand, also when it was placed already but its ACCEPT has not left."""
+        attempt_id = withdraw.attempt_id
+        gone = self.queue.remove(attempt_id) is not None
+        if not gone:
+            for agents in self._storing.values():
+                for agent in agents:
+                    kept = [p for p in agent.placements if p.demand.attempt_id != attempt_id]
+                    gone = gone or len(kept) < len(agent.placements)
+                    agent.placements[:] = kept
+            for agent in self._held.values():
+                kept = [p for p in agent.placements if p.demand.attempt_id != attempt_id]
+                gone = gone or len(kept) < len(agent.placements)
+                agent.placements[:] = kept
+        if gone and self.sender is not None:
+            self.tell(self.sender, m.Withdrawn(attempt_id))
+        self._suppress_later()
+
+    # --- offers -----------------------------------------------------------------------------------------------
+
+    @receive
+    def subscribed(self, _news: m.Subscribed) -> None:
+        """Start over: old offers are void, and a new subscription is suppressed for no role."""
+        self._drop_offers()
+        self._subscribed = True
+        self._interest.subscribed()
+        self._suppress_later()
+
+    @receive
+    def disconnected(self, _news: m.Disconnected) -> None:
+        """Forget the offers; what was placed on them waits again."""
+        self._subscribed = False
+        self._drop_offers()
+
+    @receive
+    def offers_arrived(self, arrived: m.OffersArrived) -> None:
+        """Hold offers until the end of this turn, all of one agent together."""
+        now = self.clock.time()
+        for offer in arrived.offers:
+            if self._rescinded_early.pop(offer.id, False) is None:
+                continue  # its rescind was faster
+            away = offer.unavailability
+            if away is not None and away.start <= now + self.settings.maintenance_margin:
+                if away.duration is None or now < away.start + away.duration:
+                    self.tell(
+                        "connection", m.Decline((offer.id,), self._refusal(self.settings.idle_refuse_seconds))
+                    )
+                    continue
+            key = (offer.agent_id, offer.role)
+            agent = self._held.get(key)
+            if agent is None:
+                agent = self._held[key] = AgentOffers(offer.agent_id, offer.role, offer.hostname)
+            agent.add(offer, self._book)
+            self._by_offer[offer.id] = agent
+        self._match_soon()
+
+    @receive
+    def offer_rescinded(self, rescinded: m.OfferRescinded) -> None:
+        """Let go of an offer; what was placed on its agent's offers waits again."""
+        agent = self._by_offer.pop(rescinded.offer_id, None)
+        if agent is None:
+            self._rescinded_early[rescinded.offer_id] = None
+            if len(self._rescinded_early) > 1000:
+                self._rescinded_early.popitem(last=False)
+            return
+        self._requeue(agent)
+        del agent.offers[rescinded.offer_id]
+        if not agent.offers:
+            self._held.pop((agent.agent_id, agent.role), None)
+        agent.restart(self._book)
+        self._match_soon()
+
+    @receive
+    def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+        """Hand inverse offers to the scheduler, whose author may have a say."""
+        self.tell("scheduler", arrived)
+
+    @receive
+    def inverse_rescinded(self, rescinded: m.InverseOfferRescinded) -> None:
+        """Likewise when they are taken back."""
+        self.tell("scheduler", rescinded)
+
+    # --- matching ---------------------------------------------------------------------------------------------
+
+    @receive
+    def match_due(self, _due: MatchDue) -> None:
+        """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
+        self._match_due = False
+        if not self._held:
+            return
+        agents = list(self._held.values())
+        budget = self.settings.batch
+        if self.queue and match(self.queue, agents, self._book, budget) >= budget:
+            self._flush(
+                [agent for agent in agents if len(agent.placements) >= self.settings.max_tasks_per_accept]
+            )
+            self._match_soon()
+            return
+        self._flush([agent for agent in agents if agent.placements])
+        waiting = self.queue.roles()
+        self._let_go([agent for agent in agents if not agent.placements and agent.role in waiting])
+        if self._held and not self._lingering:
+            self._lingering = True
+            self.timers.after(self.settings.linger, LingerOver())
+        self._suppress_later()
+
+    @receive
+    def linger_over(self, _over: LingerOver) -> None:
+        """Decline what is still held while nothing waits for its role."""
+        self._lingering = False
+        waiting = self.queue.roles()
+        self._let_go(
+            [agent for agent in self._held.values() if not agent.placements and agent.role not in waiting]
+        )
+
+    def _match_soon(self) -> None:
+        if not self._match_due:
+            self._match_due = True
+            self.tell(self.actor_ref, MatchDue())
+
+    def _flush(self, agents: list[AgentOffers]) -> None:
+        """Store the intents of a round; the ACCEPTs leave when that is durable."""
+        if not agents:
+            return
+        self._reference += 1
+        self._storing[self._reference] = agents
+        records = []
+        for agent in agents:
+            self._held.pop((agent.agent_id, agent.role), None)
+            for demand, _, executor_id in agent.placements:
+                intent = TaskIntent(demand.attempt_id, agent.agent_id, executor_id, agent.hostname)
+                records.append(intent_record(demand.task_id, intent))
+        self.tell("store", m.Write(tuple(records), reference=self._reference))
+
+    @receive
+    def stored(self, stored: m.Stored) -> None:
+        """The intents of a round are durable: launch."""
+        for agent in self._storing.pop(stored.reference, ()):
+            for offer_id in agent.offers:
+                self._by_offer.pop(offer_id, None)
+            if not agent.offers:
+                continue
+            if not agent.placements:
+                self._decline([agent])
+                continue
+            self._interest.refused(agent.role)
+            for demand, _, executor_id in agent.placements:
+                self.tell(
+                    f"task:{demand.task_id}",
+                    m.Launched(demand.attempt_id, agent.agent_id, executor_id, agent.hostname),
+                )
+            accept = m.Accept(
+                tuple(agent.offers),
+                (launch_operation(agent, self._book),),
+                self._refusal(self.settings.refuse_seconds),
+                tuple(placement.demand.attempt_id for placement in agent.placements),
+                tuple(placement.demand.task_id for placement in agent.placements),
+            )
+            self.tell("connection", accept)
+
+    def _let_go(self, agents: list[AgentOffers]) -> None:
+        for agent in agents:
+            self._held.pop((agent.agent_id, agent.role), None)
+        self._decline(agents)
+
+    def _decline(self, agents: list[AgentOffers]) -> None:
+        """Give offers back, all in one call for those that are refused for equally long."""
+        waiting = self.queue.roles()
+        for wanted, seconds in (
+            (True, self.settings.refuse_seconds),
+            (False, self.settings.idle_refuse_seconds),
+        ):
+            chosen = [agent for agent in agents if (agent.role in waiting) is wanted]
+            offer_ids = tuple(offer_id for agent in chosen for offer_id in agent.offers)
+            if offer_ids:
+                self.tell("connection", m.Decline(offer_ids, self._refusal(seconds)))
+            for agent in chosen:
+                self._interest.refused(agent.role)
+        for agent in agents:
+            for offer_id in agent.offers:
+                self._by_offer.pop(offer_id, None)
+
+    def _drop_offers(self) -> None:
+        for agent in {id(agent): agent for agent in self._by_offer.values()}.values():
+            self._requeue(agent)
+            agent.offers.clear()
+        self._held.clear()
+        self._by_offer.clear()
+        self._rescinded_early.clear()
+
+    def _requeue(self, agent: AgentOffers) -> None:
+        """Put demands back whose ACCEPT has not left; their order number gives them their old place."""
+        for placement in agent.placements:
+            self.queue.add(placement.demand)
+            if self._interest.wanted(placement.demand.role, new_shape=False):
+                self._revive()
+        agent.placements.clear()
+
+    @receive
+    def call_failed(self, failed: m.CallFailed) -> None:
+        """An ACCEPT came to nothing: its tasks decide by their own table. Other calls are made up for by the next."""
+        call = failed.call
+        if not isinstance(call, m.Accept):
+            return
+        for attempt_id, task_id in zip(call.attempts, call.tasks, strict=True):
+            news = m.LaunchUncertain if failed.uncertain else m.NotLaunched
+            self.tell(f"task:{task_id}", news(attempt_id, failed.reason))
+
+    # --- suppress and revive ----------------------------------------------------------------------------------
+
+    def _suppress_later(self) -> None:
+        if self._subscribed and not self._suppress_due and self._interest.idle(self.queue.roles()):
+            self._suppress_due = True
+            self.timers.after(self.settings.suppress_after, SuppressDue())
+
+    @receive
+    def suppress_due(self, _due: SuppressDue) -> None:
+        """Suppress the roles for which still nothing waits."""
+        self._suppress_due = False
+        idle = self._interest.suppress(self.queue.roles()) if self._subscribed else ()
+        if idle:
+            self.tell("connection", m.Suppress(idle))
+
+    def _revive(self) -> None:
+        if not self._revive_due:
+            self._revive_due = True
+            wait = self._interest.revive_in(self.clock.now(), self.settings.revive_interval)
+            if wait > 0:
+                self.timers.after(wait, ReviveDue())
+            else:
+                self.tell(self.actor_ref, ReviveDue())
+
+    @receive
+    def revive_due(self, _due: ReviveDue) -> None:
+        """Ask for offers for the roles that something waits for."""
+        self._revive_due = False
+        roles = self._interest.revive(self.queue.roles(), self.clock.now()) if self._subscribed else ()
+        if roles:
+            self.tell("connection", m.Revive(roles))
+
+    def _refusal(self, seconds: float) -> float:
+        return seconds * (1 - self.settings.jitter * self.ids.uniform(0.0, 1.0))
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    @receive
+    def why_pending(self, asked: m.WhyPending) -> m.PendingReport:
+        """Say why a task, or everything, waits; numbers for every agent that was looked at."""
+        shapes: list[ShapeQueue] = list(self.queue.shapes())
+        if asked.task_id is not None:
+            attempt_id = self.queue.attempt_of(asked.task_id)
+            found = self.queue.find(attempt_id) if attempt_id is not None else None
+            shapes = [found] if found is not None else []
+        return report(self.queue, shapes, self._book, self._interest, subscribed=self._subscribed)

@@ -1,0 +1,184 @@
+"""Finds out what became of tasks: Mesos's documented algorithm, one round at a time.
+
+A round is explicit: all attempts that may be on the cluster are asked about; those that the master has not answered for are
+asked about again, with truncated exponential waits, until each has answered or is no longer in question. Rounds begin
+with every subscription and periodically; single suspects (a launch that nothing was heard of) join the round, or make
+one of their own. Now and then the question is implicit, which brings up tasks that nobody here knows: they are reported,
+and killed only if the settings say so. Source: Mesos documentation, "Reconciliation".
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from actors import messages as m
+from actors.runtime import Actor, Timer, message, receive, setting
+from actors.settings import Composition
+from mesos_v1.states import is_terminal
+from mesos_v1.values import AgentId, TaskId
+
+logger = logging.getLogger("actors.reconciler")
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerSettings:
+    """How often the truth is asked for."""
+
+    period: float = setting(900.0, help="Time between two rounds, in seconds.", unit="seconds")
+    first_wait: float = setting(5.0, help="Wait before the unanswered are asked about again.", unit="seconds")
+    longest_wait: float = setting(120.0, help="Upper bound of these waits; they double.", unit="seconds")
+    batch: int = setting(5000, help="Most tasks asked about in one call.")
+    implicit_every: int = setting(
+        4, help="Every how many rounds the question is also put implicitly; 0: never."
+    )
+    unknown_tasks: str = setting("report", help='What is done with tasks nobody knows: "report" or "kill".')
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that there is not (ValueError)."""
+        if self.unknown_tasks not in {"report", "kill"}:
+            raise ValueError(f'unknown_tasks must be "report" or "kill", not "{self.unknown_tasks}"')
+
+
+@message
+class AskAgain:
+    """The wait is over: ask about those that have not answered."""
+
+    round: int
+
+
+@message
+class RoundDue:
+    """Time for the periodical round."""
+
+    series: int
+
+
+class ReconcilerActor(Actor):
+    """Asks the master about tasks; see the head of this module."""
+
+    Settings = ReconcilerSettings
+
+    def __init__(self, composition: Composition, settings: ReconcilerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.round = 0
+        self.unanswered: dict[TaskId, AgentId | None] = {}
+        self._active = False
+        self._series = 0
+        self._waits = 0
+        self._listing = False
+        self._timer: Timer | None = None
+
+    def on_start(self) -> None:
+        """Say that a reconciler is there (again)."""
+        self.tell("scheduler", m.ActorStarted("reconciler"))
+
+    @receive
+    def start(self, _asked: m.StartReconciliation) -> None:
+        """Begin a round now, in place of the one that runs; those that it waited for are in the new one too."""
+        self._active = True
+        self._series += 1
+        self.timers.after(self.settings.period, RoundDue(self._series))
+        self._begin()
+
+    @receive
+    def stop_asking(self, _asked: m.StopReconciliation) -> None:
+        """There is nobody to ask."""
+        self._active = False
+        self._series += 1
+        self._end()
+
+    @receive
+    def round_due(self, due: RoundDue) -> None:
+        """Begin the periodical round, unless one still runs."""
+        if due.series != self._series or not self._active:
+            return
+        self.timers.after(self.settings.period, RoundDue(self._series))
+        if not self.unanswered:
+            self._begin()
+
+    @receive
+    def tasks_on_cluster(self, listed: m.TasksOnCluster) -> None:
+        """Ask about them all (a new round), or about those of them that have not answered yet."""
+        if not self._active or not self._listing:
+            return
+        self._listing = False
+        tasks = dict(listed.tasks)
+        if self._waits:
+            tasks = {task: agent for task, agent in tasks.items() if task in self.unanswered}
+        self.unanswered = tasks
+        self._ask()
+
+    @receive
+    def suspect(self, suspect: m.Suspect) -> None:
+        """Ask about one attempt at once; it is asked about again with the others until it has answered."""
+        if not self._active:
+            return  # the round of the next subscription asks about it
+        self.unanswered[suspect.attempt_id] = suspect.agent_id
+        self.tell("connection", m.Reconcile(((suspect.attempt_id, suspect.agent_id),)))
+        if self._timer is None and not self._listing:
+            self._waits = 1
+            self._wait()
+
+    @receive
+    def answered(self, answer: m.TaskAnswered) -> None:
+        """One less."""
+        self.unanswered.pop(answer.task_id, None)
+        if not self.unanswered and self._timer is not None:
+            self._end()
+
+    @receive
+    def ask_again(self, due: AskAgain) -> None:
+        """Some have not answered: see which of them are still in question."""
+        if due.round == self.round and self._active:
+            self._timer = None
+            self._list()
+
+    @receive
+    def unknown_task(self, unknown: m.UnknownTask) -> None:
+        """A task nobody here knows: kill it only if that is the policy."""
+        status = unknown.status
+        if self.settings.unknown_tasks == "kill" and not is_terminal(status.state):
+            logger.warning("killing the unknown task %s (%s)", status.task_id, status.state.value)
+            self.tell("connection", m.Kill(status.task_id, status.agent_id))
+
+    @receive
+    def call_failed(self, failed: m.CallFailed) -> None:
+        """The question did not arrive; it is put again when its wait is over, or with the next subscription."""
+        logger.debug("reconciliation: %s", failed.reason)
+
+    def _begin(self) -> None:
+        self._end()
+        self.round += 1
+        every = self.settings.implicit_every
+        if every and self.round % every == 0:
+            self.tell("connection", m.Reconcile())
+        self._list()
+
+    def _list(self) -> None:
+        self._listing = True
+        self.tell("scheduler", m.ListTasks())
+
+    def _ask(self) -> None:
+        if not self.unanswered:
+            self._end()
+            return
+        tasks = tuple(self.unanswered.items())
+        size = self.settings.batch
+        for at in range(0, len(tasks), size):
+            self.tell("connection", m.Reconcile(tasks[at : at + size]))
+        self._waits += 1
+        self._wait()
+
+    def _wait(self) -> None:
+        wait = min(self.settings.longest_wait, self.settings.first_wait * 2.0 ** min(self._waits - 1, 32))
+        self._timer = self.timers.after(wait, AskAgain(self.round))
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._waits = 0
+        self._listing = False
+        self.unanswered.clear()

@@ -1,0 +1,72 @@
+"""What an author may override: the hooks of a scheduler, each with a harmless default.
+
+A hook is a plain method, called in the scheduler actor's turn. One that raises is logged, counted and traced, and ends
+nothing: no task, not the framework. What a hook launches is stored together with the fact that the hook was
+called, so that a scheduler which dies in between neither loses nor doubles work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors import messages as m
+from actors.author_events import MessageSource, Registered, TaskFailure, TaskFinished
+from mesos_v1.values import AgentId, InverseOffer, OperationStatus, TaskStatus
+
+
+class SchedulerHooks:
+    """The hooks; `SchedulerActor` calls them."""
+
+    def on_registered(self, event: Registered) -> None:
+        """The framework is subscribed for the first time in its life: launch the first tasks here.
+
+        Also called when an earlier run of the scheduler left a framework behind that goes on now (unless
+        `on_reregistered` is overridden): `event.resumed` says how many tasks were taken over.
+        """
+
+    def on_reregistered(self, event: Registered) -> None:
+        """The framework is subscribed again, after a disconnection or an earlier run of the scheduler."""
+
+    def on_disconnected(self, event: m.Disconnected) -> None:
+        """The subscription is gone; it comes back by itself."""
+
+    def on_task_update(self, update: m.TaskChanged) -> None:
+        """A task has changed, or has reported progress; the outcome comes by the next three hooks."""
+
+    def on_task_finished(self, done: TaskFinished) -> None:
+        """A task has finished; `done.result` is what its executor returned."""
+
+    def on_task_failed(self, failed: TaskFailure) -> None:
+        """A task has failed after its last attempt."""
+
+    def on_task_killed(self, killed: TaskFailure) -> None:
+        """A task was killed because `kill` asked for it."""
+
+    def on_message(self, message: Any, source: MessageSource) -> None:
+        """An executor has sent a message; messages are best effort, results are not."""
+
+    def on_uploaded(self, upload: m.Uploaded) -> None:
+        """An executor has uploaded a file to the framework's server; it lies at `upload.path`."""
+
+    def on_executor_lost(self, lost: m.ExecutorLost) -> None:
+        """An executor has gone; its tasks report for themselves."""
+
+    def on_agent_lost(self, lost: m.AgentLost) -> None:
+        """An agent has gone; its tasks report for themselves."""
+
+    def on_unknown_task(self, status: TaskStatus) -> None:
+        """The master knows a task of this framework that nobody here knows; it was acknowledged."""
+
+    def on_operation_update(self, status: OperationStatus) -> None:
+        """An operation that carries an id has come to an end; it was acknowledged."""
+
+    def on_inverse_offer(self, offer: InverseOffer) -> bool:
+        """The operator wants resources back: return whether they will be free in time. The default agrees."""
+        return True
+
+    def on_error(self, message: str) -> None:
+        """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
+
+    def on_shutdown_requested(self, request: m.ShutdownRequested) -> None:
+        """Somebody (Ctrl-C) asks for the end; the default ends at once, keeping a durable framework resumable."""
+        raise NotImplementedError

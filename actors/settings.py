@@ -1,0 +1,150 @@
+"""What the scheduler side can be told: plain frozen values, one class a concern.
+
+The configuration file maps to these one to one. What belongs here: settings of the framework, of its executors and of
+retries. Settings of one built-in actor stand beside that actor; reading TOML is the product's business, not ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.runtime import Actor, setting
+
+WEEK = 7 * 24 * 3600.0
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkSettings:
+    """Who the framework is and where its master lives."""
+
+    name: str = setting("mesostic", help="The framework's name, as the master shows it.")
+    master: str | tuple[str, ...] = setting(
+        "", help="Where the master is: a URL, a list of URLs tried in turn, or zk://host:port,host:port/path."
+    )
+    user: str = setting("", help="Operating-system user that tasks run as; empty: the user who runs this.")
+    roles: tuple[str, ...] = setting(("*",), help="Roles whose resources the framework is offered.")
+    principal: str = setting("", help="Principal to authenticate as (HTTP Basic); empty: no authentication.")
+    secret: str = setting("", help="The principal's secret.", secret=True)
+    failover_timeout: float = setting(
+        WEEK,
+        help="How long the master keeps the tasks of a scheduler that has gone away, in seconds.",
+        unit="seconds",
+    )
+    checkpoint: bool = setting(
+        True, help="Whether agents checkpoint, so that tasks survive an agent's restart."
+    )
+    content_type: str = setting("protobuf", help='How calls and events travel: "protobuf" or "json".')
+    webui_url: str = setting("", help="Address of the framework's own web page, shown by the master.")
+    hostname: str = setting("", help="Host name of the scheduler, shown by the master; empty: this host's.")
+    capabilities: tuple[str, ...] = setting(
+        ("MULTI_ROLE", "PARTITION_AWARE"), help="FrameworkInfo.Capability types to subscribe with."
+    )
+    labels: Pairs = setting((), help="Labels of the framework.")
+    offer_constraints: str = setting(
+        "", help="OfferConstraints as Mesos's JSON, sent with SUBSCRIBE; empty: none."
+    )
+    ca: str = setting(
+        "", help="File of the certificate authorities to trust; empty: the system's.", unit="path"
+    )
+    cert: str = setting("", help="File of the client certificate.", unit="path")
+    key: str = setting("", help="File of the client certificate's private key.", unit="path")
+    verify_hostname: bool = setting(True, help="Whether the master's certificate must name its host.")
+
+    def __post_init__(self) -> None:
+        """Refuse what could never work, in one sentence each (ValueError)."""
+        if self.content_type not in {"protobuf", "json"}:
+            raise ValueError(f'content_type must be "protobuf" or "json", not "{self.content_type}"')
+        if not self.roles:
+            raise ValueError("roles must name at least one role")
+        if self.failover_timeout < 0:
+            raise ValueError("failover_timeout must not be negative")
+        if self.secret and not self.principal:
+            raise ValueError("a secret needs a principal")
+
+    def masters(self) -> tuple[str, ...]:
+        """Return the master addresses in the order in which they are tried."""
+        return (self.master,) if isinstance(self.master, str) else self.master
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """One executor of the framework: the author's class, and what it runs in."""
+
+    name: str = setting("", help="The name that tasks refer to it by.")
+    cls: str = setting("", help='The author\'s class, as "module:Class".')
+    cpus: float = setting(0.1, help="CPUs of the executor itself, beside its tasks'.")
+    mem: float = setting(64.0, help="Memory of the executor itself, beside its tasks'.", unit="MB")
+    disk: float = setting(0.0, help="Disk of the executor itself, beside its tasks'.", unit="MB")
+    python: str = setting("", help="The Python that agents start it with; empty: this process's own.")
+    environment: Pairs = setting((), help="Environment variables of the executor.")
+    uris: tuple[str, ...] = setting((), help="URIs that the agent fetches into the sandbox beside the code.")
+    packages: tuple[str, ...] = setting(
+        (), help="Packages shipped to the agents: paths of package folders or .py files, or import names."
+    )
+    settings: bytes = setting(b"", help="The executor's own settings, packed by the codec.")
+    shutdown_grace_period: float = setting(
+        5.0, help="How long running tasks get when the executor is shut down, in seconds.", unit="seconds"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a task is tried, and how long is waited between two attempts.
+
+    The wait before attempt n+1 is `backoff * factor**(n-1)`, at most `cap`, of which the share `jitter` is drawn at
+    random, so that tasks that failed together do not come back together.
+    """
+
+    attempts: int = setting(5, help="Attempts in all; 1 means no retry.")
+    backoff: float = setting(1.0, help="Seconds before the second attempt.", unit="seconds")
+    factor: float = setting(2.0, help="What each further wait is multiplied by.")
+    cap: float = setting(60.0, help="The longest wait.", unit="seconds")
+    jitter: float = setting(0.5, help="Share of the wait that is drawn at random, from 0 to 1.")
+    losses: int = setting(
+        20,
+        help="Attempts that the cluster itself may lose (agent gone, launch dropped) before the task fails.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning (ValueError)."""
+        if self.attempts < 1:
+            raise ValueError("attempts must be at least 1")
+        if self.losses < 0 or self.backoff < 0 or self.cap < 0 or self.factor < 1:
+            raise ValueError("losses, backoff and cap must not be negative, and factor must be at least 1")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError("jitter must lie between 0 and 1")
+
+    def delay(self, failures: int, draw: float) -> float:
+        """Return the seconds to wait after that many failures (1 or more); `draw` is uniform in 0..1."""
+        exponent = min(failures - 1, 64)
+        full = min(self.cap, self.backoff * self.factor**exponent)
+        return full * (1 - self.jitter) + full * self.jitter * draw
+
+
+@dataclass(frozen=True, slots=True)
+class ActorSpec:
+    """One actor of a composition: constructed as `cls(composition, settings)` under that name."""
+
+    name: str
+    cls: type[Actor]
+    settings: object
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A framework as a whole: who it is, the actors that make it, the executors that it launches."""
+
+    framework: FrameworkSettings
+    actors: tuple[ActorSpec, ...] = ()
+    executors: tuple[ExecutorSettings, ...] = ()
+    trace_file: str = ""
+
+    def spec(self, name: str) -> ActorSpec | None:
+        """Return the actor of that name, if the composition says anything of it."""
+        return next((spec for spec in self.actors if spec.name == name), None)
+
+    def executor(self, name: str) -> ExecutorSettings | None:
+        """Return the executor of that name."""
+        return next((executor for executor in self.executors if executor.name == name), None)

@@ -1,0 +1,464 @@
+"""One task: one actor, from the author's wish to the outcome, over all attempts.
+
+The rules are the table in `task_states`; this actor classifies what arrives as events of the table and carries out its
+actions. Two orders hold always: progress is stored before the update is acknowledged and before the outcome is told, and
+an update of an attempt that is no longer the present one changes nothing (one that turns out to be alive is killed).
+
+Duplicates are harmless: an update with the uuid that was taken in last is acknowledged again and otherwise ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from actors import messages as m
+from actors.runtime import Actor, DecodeError, Timer, message, receive, unpack
+from actors.task_spec import (
+    TaskHistory,
+    TaskProgress,
+    attempt_id,
+    progress_record,
+    split_attempt_id,
+    task_info,
+)
+from actors.task_states import (
+    KIND_OF_STATE,
+    ON_CLUSTER,
+    TERMINAL_PHASES,
+    Action,
+    TaskEvent,
+    TaskPhase,
+    follow,
+)
+from mesos_v1.states import is_terminal
+from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
+
+logger = logging.getLogger("actors.task")
+
+P, E = TaskPhase, TaskEvent
+
+NO_RETRY_LABEL = "mesostic.retry"
+KILL_AGAIN = 5.0
+KILL_AGAIN_CAP = 60.0
+
+
+@message
+class LaunchOverdue:
+    """Nothing was heard of an attempt for too long."""
+
+    attempt: int
+
+
+@message
+class RunOverdue:
+    """An attempt has run for longer than it may."""
+
+    attempt: int
+
+
+@message
+class PartitionOverdue:
+    """An attempt has been unreachable for longer than is waited for it."""
+
+    attempt: int
+
+
+@message
+class KillAgain:
+    """A KILL has had no effect yet."""
+
+    attempt: int
+
+
+@message
+class RetryTime:
+    """The next attempt is due."""
+
+    attempt: int
+
+
+class TaskActor(Actor):
+    """Brings one task to its end; see the head of this module."""
+
+    def __init__(self, history: TaskHistory) -> None:
+        super().__init__()
+        self.spec = history.spec
+        progress = _latest(history)
+        self.attempt = progress.attempt
+        self.phase = progress.phase
+        self.failures = progress.failures
+        self.losses = progress.losses
+        self.agent_id: AgentId | None = progress.agent_id
+        self.executor_id: ExecutorId | None = progress.executor_id
+        self._progress = progress
+        self._last_uuid = progress.uuid
+        self._waiting: dict[int, tuple[TaskStatus | None, m.TaskDone | None]] = {}
+        self._reference = 0
+        self._timed_out = False
+        self._run_watched = False
+        self._kills = 0
+        self._timer: Timer | None = None
+        self._last: TaskStatus | None = None
+        self._note = ("", "", "")  # state, reason, message of the latest news
+
+    @property
+    def mesos_id(self) -> TaskId:
+        """The Mesos task id of the present attempt."""
+        return attempt_id(self.spec.task_id, self.attempt)
+
+    def on_start(self) -> None:
+        """Demand; or, with a history, go on where it ended."""
+        if self.phase in TERMINAL_PHASES:  # stored, but not delivered
+            self.tell("scheduler", self._outcome(self.phase, self._progress.result))
+            return
+        if self.phase is P.WAITING:
+            self._demand()
+        elif self.phase is P.BACKING_OFF:
+            self._back_off()
+        elif self.phase is P.WITHDRAWING:
+            self._enter(E.WITHDRAWN)
+        elif self.phase is P.KILLING:
+            self._kill()
+        elif self.phase is P.LAUNCHING:
+            self._await_news()
+        if self.phase in ON_CLUSTER:
+            self._tell_change()
+
+    # --- what others say --------------------------------------------------------------------------------------
+
+    @receive
+    def launched(self, news: m.Launched) -> None:
+        """The ACCEPT has left."""
+        if news.attempt_id == self.mesos_id:
+            self.agent_id, self.executor_id = news.agent_id, news.executor_id
+            self._enter(E.LAUNCHED)
+
+    @receive
+    def not_launched(self, news: m.NotLaunched) -> None:
+        """The ACCEPT came to nothing."""
+        if news.attempt_id == self.mesos_id:
+            self._note = ("", "", news.reason)
+            self._enter(E.NOT_LAUNCHED)
+
+    @receive
+    def launch_uncertain(self, news: m.LaunchUncertain) -> None:
+        """Nobody knows whether the ACCEPT arrived; the master does."""
+        if news.attempt_id == self.mesos_id:
+            self._enter(E.LAUNCH_TIMED_OUT)
+
+    @receive
+    def withdrawn(self, news: m.Withdrawn) -> None:
+        """The broker will launch nothing."""
+        if news.attempt_id == self.mesos_id:
+            self._enter(E.WITHDRAWN)
+
+    @receive
+    def broker_restarted(self, _news: m.BrokerRestarted) -> None:
+        """The broker has forgotten the demand."""
+        self._enter(E.BROKER_RESTARTED)
+
+    @receive
+    def kill_task(self, asked: m.KillTask) -> None:
+        """The author wants the end."""
+        self._enter(E.KILL_ASKED, grace=asked.grace)
+
+    @receive
+    def status_update(self, update: m.StatusUpdate) -> None:
+        """News of an attempt."""
+        status = update.status
+        if status.task_id != self.mesos_id:
+            self._old_attempt(status)
+            return
+        if status.uuid and status.uuid == self._last_uuid:
+            if not self._waiting:  # else the acknowledgement follows when it is stored
+                self._acknowledge(status)
+            return
+        if status.agent_id is not None:
+            self.agent_id = status.agent_id
+        if status.executor_id is not None:
+            self.executor_id = status.executor_id
+        self._last = status
+        self._note = (status.state.value, status.reason, status.message)
+        event, result = self._classify(status)
+        self._enter(event, status=status, result=result)
+
+    @receive
+    def stored(self, stored: m.Stored) -> None:
+        """Progress is durable: acknowledge what it came from, and tell the outcome."""
+        status, done = self._waiting.pop(stored.reference, (None, None))
+        if status is not None:
+            self._acknowledge(status)
+        if done is not None:
+            self.tell("scheduler", done)
+
+    @receive
+    def call_failed(self, failed: m.CallFailed) -> None:
+        """A KILL or an acknowledgement was refused: KILL has its timer, and the agent sends the update again."""
+        logger.debug("%s: a call failed: %s", self.spec.task_id, failed.reason)
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    @receive
+    def launch_overdue(self, due: LaunchOverdue) -> None:
+        """Look into a launch that nothing was heard of."""
+        if due.attempt == self.attempt:
+            self._enter(E.LAUNCH_TIMED_OUT)
+
+    @receive
+    def run_overdue(self, due: RunOverdue) -> None:
+        """End an attempt that takes too long; by its policy the task is tried again."""
+        if due.attempt == self.attempt:
+            self._timed_out = True
+            self._enter(E.RUN_TIMED_OUT)
+
+    @receive
+    def partition_overdue(self, due: PartitionOverdue) -> None:
+        """Give an unreachable attempt up; should it come back, it is killed."""
+        if due.attempt == self.attempt and self.phase is P.UNREACHABLE:
+            self._note = ("TASK_UNREACHABLE", "", f"unreachable for {self.spec.unreachable_timeout:g} s")
+            self._enter(self._lost())
+
+    @receive
+    def kill_again(self, due: KillAgain) -> None:
+        """Kill until it is dead."""
+        if due.attempt == self.attempt:
+            self._enter(E.KILL_DUE)
+
+    @receive
+    def retry_time(self, due: RetryTime) -> None:
+        """Try again."""
+        if due.attempt == self.attempt:
+            self._enter(E.RETRY_DUE)
+
+    # --- classifying ------------------------------------------------------------------------------------------
+
+    def _classify(self, status: TaskStatus) -> tuple[TaskEvent, bytes]:
+        kind = KIND_OF_STATE[status.state]
+        if kind == "finished":
+            if self.spec.executor and status.data:
+                try:
+                    unpack(status.data)
+                except DecodeError as error:
+                    self._note = (status.state.value, "", f"the result cannot be read: {error}")
+                    return self._failed(status), b""
+            return E.FINISHED, status.data
+        if kind == "failed" or (kind == "killed" and self._timed_out):
+            if self._timed_out:
+                self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
+            return self._failed(status), status.data
+        if kind == "lost":
+            return self._lost(), b""
+        return _PLAIN_EVENTS[kind], status.data
+
+    def _failed(self, status: TaskStatus) -> TaskEvent:
+        never = status.label(NO_RETRY_LABEL) == "false"
+        if self.phase in ON_CLUSTER | {P.WAITING}:
+            self.failures += 1
+        return E.FAILED_LAST if never or self.failures >= self.spec.retry.attempts else E.FAILED_RETRY
+
+    def _lost(self) -> TaskEvent:
+        self.losses += 1
+        return E.LOST_LAST if self.losses > self.spec.retry.losses else E.LOST_RETRY
+
+    def _old_attempt(self, status: TaskStatus) -> None:
+        """An attempt that was given up says something: end it if it lives, and let the agent forget it."""
+        if not is_terminal(status.state) and KIND_OF_STATE[status.state] != "unreachable":
+            self.tell("connection", m.Kill(status.task_id, status.agent_id))
+        self._acknowledge(status)
+
+    # --- the table carried out --------------------------------------------------------------------------------
+
+    def _enter(
+        self,
+        event: TaskEvent,
+        *,
+        status: TaskStatus | None = None,
+        result: bytes = b"",
+        grace: float | None = None,
+    ) -> None:
+        transition = follow(self.phase, event)
+        if transition is None:
+            if status is not None:
+                self._acknowledge(status)
+            return
+        before, self.phase = self.phase, transition.phase
+        if before is not self.phase and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        done: m.TaskDone | None = None
+        for action in transition.actions:
+            if action is Action.KILL:
+                self._kill(grace)
+            elif action is Action.DONE:
+                done = self._outcome(self.phase, result)
+            else:
+                _CARRY_OUT[action](self)
+        if status is not None or done is not None or self.phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
+            self._store(status, done, result if self.phase in TERMINAL_PHASES else b"")
+        if (before is not self.phase or status is not None) and self.phase not in TERMINAL_PHASES:
+            self._tell_change(status)  # the outcome is told by `TaskDone`, once it is stored
+
+    def _store(self, status: TaskStatus | None, done: m.TaskDone | None, result: bytes) -> None:
+        state, reason, text = self._note
+        if status is not None and status.uuid:
+            self._last_uuid = status.uuid
+        progress = TaskProgress(
+            self.attempt,
+            self.phase,
+            self.failures,
+            self.losses,
+            state,
+            reason,
+            text,
+            result,
+            self._last_uuid,
+            self.agent_id,
+            self.executor_id,
+            killed=self.phase in {P.KILLING, P.KILLED, P.WITHDRAWING},
+        )
+        self._progress = progress
+        self._reference += 1
+        if status is not None or done is not None:
+            self._waiting[self._reference] = (status, done)
+        record = progress_record(self.spec.task_id, progress)
+        self.tell("store", m.Write((record,), reference=self._reference))
+
+    def _acknowledge(self, status: TaskStatus) -> None:
+        if status.uuid and status.agent_id is not None:
+            self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
+
+    def _tell_change(self, status: TaskStatus | None = None) -> None:
+        state, reason, text = self._note
+        self.tell(
+            "scheduler",
+            m.TaskChanged(
+                self.spec.task_id,
+                self.mesos_id,
+                self.attempt,
+                self.phase,
+                state,
+                reason,
+                text,
+                self.agent_id,
+                self.executor_id,
+                status.data if status is not None else b"",
+            ),
+        )
+
+    def _outcome(self, phase: TaskPhase, result: bytes) -> m.TaskDone:
+        state, reason, text = self._note
+        if phase in TERMINAL_PHASES and self._progress.phase is phase:
+            state, reason, text = self._progress.state, self._progress.reason, self._progress.message
+        spec = self.spec
+        return m.TaskDone(
+            spec.task_id,
+            spec.name,
+            phase,
+            self.attempt,
+            spec.payload,
+            result,
+            spec.executor,
+            state,
+            reason,
+            text,
+            self.agent_id,
+            self.executor_id,
+        )
+
+    def _demand(self) -> None:
+        spec = self.spec
+        self.tell(
+            "offers",
+            m.Demand(
+                spec.task_id,
+                self.mesos_id,
+                spec.order,
+                spec.role,
+                spec.resources,
+                spec.ports,
+                spec.executor,
+                task_info(spec, self.attempt),
+                spec.hosts,
+                spec.attributes,
+            ),
+        )
+
+    def _withdraw(self) -> None:
+        self.tell("offers", m.Withdraw(self.mesos_id))
+
+    def _kill(self, grace: float | None = None) -> None:
+        self.tell("connection", m.Kill(self.mesos_id, self.agent_id, grace))
+        wait = min(KILL_AGAIN_CAP, KILL_AGAIN * 2.0 ** min(self._kills, 8)) + (grace or self.spec.kill_grace)
+        self._kills += 1
+        self._set_timer(wait, KillAgain(self.attempt))
+
+    def _reconcile(self) -> None:
+        self.tell("reconciler", m.Suspect(self.mesos_id, self.agent_id))
+        self._await_news()
+
+    def _await_news(self) -> None:
+        self._set_timer(self.spec.launch_timeout, LaunchOverdue(self.attempt))
+
+    def _watch_run(self) -> None:
+        if self.spec.timeout and not self._run_watched:
+            self._run_watched = True
+            self.timers.after(self.spec.timeout, RunOverdue(self.attempt))
+
+    def _watch_partition(self) -> None:
+        self._set_timer(self.spec.unreachable_timeout, PartitionOverdue(self.attempt))
+
+    def _back_off(self) -> None:
+        wait = self.spec.retry.delay(max(1, self.failures + self.losses), self.ids.uniform(0.0, 1.0))
+        self._set_timer(wait, RetryTime(self.attempt))
+
+    def _next_attempt(self) -> None:
+        self.attempt += 1
+        self.agent_id = self.executor_id = None
+        self._timed_out = self._run_watched = False
+        self._kills = 0
+        self._last_uuid = b""
+
+    def _set_timer(self, seconds: float, due: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.timers.after(seconds, due)
+
+
+def _latest(history: TaskHistory) -> TaskProgress:
+    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt."""
+    progress = history.progress or TaskProgress(1, P.WAITING)
+    intent = history.intent
+    split = split_attempt_id(intent.attempt_id) if intent is not None else None
+    if intent is None or split is None:
+        return progress
+    attempt = split[1]
+    if attempt > progress.attempt or (attempt == progress.attempt and progress.phase is P.WAITING):
+        return replace(
+            progress,
+            attempt=attempt,
+            phase=P.LAUNCHING,
+            uuid=b"",
+            agent_id=intent.agent_id,
+            executor_id=intent.executor_id,
+        )
+    return progress
+
+
+_PLAIN_EVENTS = {
+    "staging": E.STAGING,
+    "running": E.RUNNING,
+    "killing": E.KILLING,
+    "unreachable": E.UNREACHABLE,
+    "killed": E.KILLED,
+}
+_CARRY_OUT = {
+    Action.DEMAND: TaskActor._demand,
+    Action.WITHDRAW: TaskActor._withdraw,
+    Action.RECONCILE: TaskActor._reconcile,
+    Action.AWAIT_NEWS: TaskActor._await_news,
+    Action.WATCH_RUN: TaskActor._watch_run,
+    Action.WATCH_PARTITION: TaskActor._watch_partition,
+    Action.NEXT_ATTEMPT: TaskActor._next_attempt,
+    Action.BACK_OFF: TaskActor._back_off,
+}

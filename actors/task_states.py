@@ -1,0 +1,178 @@
+"""The life of a task as a table: (phase, event) → next phase and what to do.
+
+Rules of this file: the table is the documentation; `task_actor` holds no rule of its own about what follows what, it
+only classifies what arrives as a `TaskEvent` and carries out the `Action`s. Every pair that is not listed means "stay,
+do nothing" only where `IGNORED` says so; a test walks all pairs and finds each one in exactly one of the two.
+
+Where the rules come from: Mesos documentation, "Designing Highly Available Mesos Frameworks" and "Reconciliation"
+(an attempt is known only by what the master says about it), and "Task State Reasons" for partition-aware states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from mesos_v1.states import TaskState
+
+
+class TaskPhase(str, Enum):
+    """Where a task is, as the scheduler sees it."""
+
+    WAITING = "waiting"  # its demand is with the broker
+    LAUNCHING = "launching"  # the ACCEPT has left; nothing heard of it yet
+    STAGING = "staging"  # known to the master or the agent, not started
+    RUNNING = "running"  # TASK_STARTING or TASK_RUNNING
+    UNREACHABLE = "unreachable"  # its agent is partitioned away
+    WITHDRAWING = "withdrawing"  # a kill was asked for; whether the ACCEPT has left, only the broker knows
+    KILLING = "killing"  # KILL sent, again and again, until a terminal update
+    BACKING_OFF = "backing off"  # the last attempt failed; the next one is due later
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+class TaskEvent(str, Enum):
+    """What can happen to a task."""
+
+    LAUNCHED = "launched"  # the intent is stored and the ACCEPT has left
+    NOT_LAUNCHED = "not launched"  # the ACCEPT expired or was refused as a whole
+    WITHDRAWN = "withdrawn"  # the broker has dropped the demand
+    BROKER_RESTARTED = "broker restarted"
+    STAGING = "update: staging"
+    RUNNING = "update: running"
+    KILLING = "update: killing"
+    UNREACHABLE = "update: unreachable"
+    FINISHED = "update: finished"
+    FAILED_RETRY = "update: failed, attempts left"
+    FAILED_LAST = "update: failed, no attempt left"
+    KILLED = "update: killed"
+    LOST_RETRY = "update: lost by the cluster, losses left"
+    LOST_LAST = "update: lost by the cluster, no loss left"
+    KILL_ASKED = "kill asked"
+    KILL_DUE = "kill due again"
+    LAUNCH_TIMED_OUT = "launch timed out"
+    RUN_TIMED_OUT = "run timed out"
+    RETRY_DUE = "retry due"
+
+
+class Action(Enum):
+    """What the task actor does on a transition, in the order listed."""
+
+    DEMAND = "tell the broker what this attempt needs"
+    WITHDRAW = "tell the broker that nothing is needed any more"
+    KILL = "send KILL and set the timer for sending it again"
+    RECONCILE = "ask the reconciler for the truth about this attempt, and set the launch timer again"
+    AWAIT_NEWS = "set the launch timer"
+    WATCH_RUN = "set the run timer once per attempt"
+    WATCH_PARTITION = "set the timer for giving an unreachable attempt up"
+    NEXT_ATTEMPT = "give the next attempt its id"
+    BACK_OFF = "set the retry timer"
+    DONE = "tell the scheduler the outcome, once it is stored"
+
+
+class Transition(NamedTuple):
+    """The phase that follows, and the actions on the way there."""
+
+    phase: TaskPhase
+    actions: tuple[Action, ...] = ()
+
+
+P, E, A = TaskPhase, TaskEvent, Action
+
+TERMINAL_PHASES = frozenset({P.FINISHED, P.FAILED, P.KILLED})
+# Phases in which an attempt may exist on an agent, so that reconciliation asks about it.
+ON_CLUSTER = frozenset({P.LAUNCHING, P.STAGING, P.RUNNING, P.UNREACHABLE, P.KILLING})
+
+_NEWS: dict[TaskEvent, Transition] = {  # an update of an attempt that may exist, no kill asked
+    E.STAGING: Transition(P.STAGING, (A.AWAIT_NEWS,)),
+    E.RUNNING: Transition(P.RUNNING, (A.WATCH_RUN,)),
+    E.KILLING: Transition(P.RUNNING),  # somebody else kills it; the terminal update will tell
+    E.UNREACHABLE: Transition(P.UNREACHABLE, (A.WATCH_PARTITION,)),
+    E.FINISHED: Transition(P.FINISHED, (A.DONE,)),
+    E.FAILED_RETRY: Transition(P.BACKING_OFF, (A.BACK_OFF,)),
+    E.FAILED_LAST: Transition(P.FAILED, (A.DONE,)),
+    E.KILLED: Transition(P.FAILED, (A.DONE,)),  # killed by somebody who is not the author: an operator
+    E.LOST_RETRY: Transition(P.BACKING_OFF, (A.BACK_OFF,)),
+    E.LOST_LAST: Transition(P.FAILED, (A.DONE,)),
+}
+_TERMINAL_WHILE_KILLING: dict[TaskEvent, Transition] = {
+    E.FINISHED: Transition(P.FINISHED, (A.DONE,)),  # it was faster than the kill
+    E.FAILED_RETRY: Transition(P.KILLED, (A.DONE,)),
+    E.FAILED_LAST: Transition(P.KILLED, (A.DONE,)),
+    E.KILLED: Transition(P.KILLED, (A.DONE,)),
+    E.LOST_RETRY: Transition(P.KILLED, (A.DONE,)),
+    E.LOST_LAST: Transition(P.KILLED, (A.DONE,)),
+}
+
+
+def _rows() -> dict[tuple[TaskPhase, TaskEvent], Transition]:
+    rows: dict[tuple[TaskPhase, TaskEvent], Transition] = {
+        (P.WAITING, E.LAUNCHED): Transition(P.LAUNCHING, (A.AWAIT_NEWS,)),
+        (P.WAITING, E.BROKER_RESTARTED): Transition(P.WAITING, (A.DEMAND,)),
+        (P.WAITING, E.KILL_ASKED): Transition(P.WITHDRAWING, (A.WITHDRAW,)),
+        (P.WITHDRAWING, E.WITHDRAWN): Transition(P.KILLED, (A.DONE,)),
+        (P.WITHDRAWING, E.LAUNCHED): Transition(P.KILLING, (A.KILL,)),
+        # Had its ACCEPT left, LAUNCHED would have come before the news of the restart.
+        (P.WITHDRAWING, E.BROKER_RESTARTED): Transition(P.KILLED, (A.DONE,)),
+        (P.LAUNCHING, E.NOT_LAUNCHED): Transition(P.WAITING, (A.DEMAND,)),
+        (P.LAUNCHING, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
+        (P.LAUNCHING, E.LAUNCH_TIMED_OUT): Transition(P.LAUNCHING, (A.RECONCILE,)),
+        (P.STAGING, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
+        (P.STAGING, E.LAUNCH_TIMED_OUT): Transition(P.STAGING, (A.RECONCILE,)),
+        (P.RUNNING, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
+        (P.RUNNING, E.RUN_TIMED_OUT): Transition(P.RUNNING, (A.KILL,)),
+        (P.RUNNING, E.KILL_DUE): Transition(P.RUNNING, (A.KILL,)),
+        (P.UNREACHABLE, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
+        (P.KILLING, E.NOT_LAUNCHED): Transition(P.KILLED, (A.DONE,)),
+        (P.KILLING, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
+        (P.KILLING, E.KILL_DUE): Transition(P.KILLING, (A.KILL,)),
+        (P.BACKING_OFF, E.RETRY_DUE): Transition(P.WAITING, (A.NEXT_ATTEMPT, A.DEMAND)),
+        (P.BACKING_OFF, E.KILL_ASKED): Transition(P.KILLED, (A.DONE,)),
+    }
+    for phase in (P.LAUNCHING, P.STAGING, P.RUNNING, P.UNREACHABLE):
+        rows |= {(phase, event): transition for event, transition in _NEWS.items()}
+    # An update of an attempt that was thought never to have left (its ACCEPT was reported lost, or the broker was
+    # restarted in between): the news is right, the demand is not.
+    for event, (following, actions) in _NEWS.items():
+        rows[P.WAITING, event] = Transition(following, (A.WITHDRAW, *actions))
+    for event, transition in _TERMINAL_WHILE_KILLING.items():
+        rows[P.KILLING, event] = transition
+        rows[P.WITHDRAWING, event] = Transition(transition.phase, (A.WITHDRAW, *transition.actions))
+    for event in (E.STAGING, E.RUNNING, E.KILLING, E.UNREACHABLE):
+        rows[P.KILLING, event] = Transition(P.KILLING)
+        rows[P.WITHDRAWING, event] = Transition(P.KILLING, (A.WITHDRAW, A.KILL))
+    # TASK_RUNNING comes back as often as reconciliation asks; the launch timer matters only before it.
+    rows[P.RUNNING, E.STAGING] = Transition(P.RUNNING)
+    return rows
+
+
+TABLE: Mapping[tuple[TaskPhase, TaskEvent], Transition] = _rows()
+
+IGNORED: Mapping[TaskPhase, frozenset[TaskEvent]] = {
+    phase: frozenset(event for event in TaskEvent if (phase, event) not in TABLE) for phase in TaskPhase
+}
+
+# How a Mesos state is read, before attempts and losses are counted.
+KIND_OF_STATE: Mapping[TaskState, str] = {
+    TaskState.TASK_STAGING: "staging",
+    TaskState.TASK_STARTING: "running",
+    TaskState.TASK_RUNNING: "running",
+    TaskState.TASK_KILLING: "killing",
+    TaskState.TASK_FINISHED: "finished",
+    TaskState.TASK_FAILED: "failed",
+    TaskState.TASK_ERROR: "failed",
+    TaskState.TASK_KILLED: "killed",
+    TaskState.TASK_LOST: "lost",
+    TaskState.TASK_DROPPED: "lost",
+    TaskState.TASK_GONE: "lost",
+    TaskState.TASK_GONE_BY_OPERATOR: "lost",
+    TaskState.TASK_UNKNOWN: "lost",  # "TASK_UNKNOWN: the master has no knowledge of the task": give it up
+    TaskState.TASK_UNREACHABLE: "unreachable",
+}
+
+
+def follow(phase: TaskPhase, event: TaskEvent) -> Transition | None:
+    """Return what follows, or None when the event means nothing in that phase."""
+    return TABLE.get((phase, event))
