@@ -7,11 +7,20 @@ few of them, starts as fast as those few allow.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actors.composition import Composition, Outcome
+    from actors.author_events import MessageSource, Registered, TaskFailure, TaskFinished
+    from actors.messages import ShutdownRequested, TaskChanged, Uploaded
+    from actors.runtime import (
+        Actor,
+        ActorRef,
+        ActorSystem,
+        NoSettings,
+        Supervision,
+        message,
+        receive,
+        setting,
+    )
     from actors.scheduler_actor import SchedulerActor
-
-    from actors.runtime import Actor, ActorRef, ActorSystem, Supervision, message, receive, setting
-    from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
+    from actors.settings import Composition, ExecutorSettings, FrameworkSettings, RetryPolicy
     from executor.author import Executor, TaskContext, TaskFailed, task
     from mesos_v1.resources import Resources
     from mesos_v1.states import TERMINAL_STATES, TaskState, is_terminal
@@ -22,10 +31,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "actors.composition": ("Composition", "Outcome"),
-    "actors.runtime": ("Actor", "ActorRef", "ActorSystem", "Supervision", "message", "receive", "setting"),
+    "actors.author_events": ("MessageSource", "Registered", "TaskFailure", "TaskFinished"),
+    "actors.messages": ("ShutdownRequested", "TaskChanged", "Uploaded"),
+    "actors.runtime": (
+        "Actor",
+        "ActorRef",
+        "ActorSystem",
+        "NoSettings",
+        "Supervision",
+        "message",
+        "receive",
+        "setting",
+    ),
     "actors.scheduler_actor": ("SchedulerActor",),
-    "actors.settings": ("ExecutorSettings", "FrameworkSettings", "RetryPolicy"),
+    "actors.settings": ("Composition", "ExecutorSettings", "FrameworkSettings", "RetryPolicy"),
     "executor.author": ("Executor", "TaskContext", "TaskFailed", "task"),
     "mesos_v1.resources": ("Resources",),
     "mesos_v1.states": ("TERMINAL_STATES", "TaskState", "is_terminal"),
@@ -48,18 +67,25 @@ __all__ = [
     "ExecutorSettings",
     "FrameworkSettings",
     "MesosticError",
+    "MessageSource",
+    "NoSettings",
     "Offer",
     "OfferId",
-    "Outcome",
+    "Registered",
     "Resources",
     "RetryPolicy",
     "SchedulerActor",
+    "ShutdownRequested",
     "Supervision",
+    "TaskChanged",
     "TaskContext",
     "TaskFailed",
+    "TaskFailure",
+    "TaskFinished",
     "TaskId",
     "TaskState",
     "TaskStatus",
+    "Uploaded",
     "is_terminal",
     "load_configuration",
     "message",

@@ -16,9 +16,12 @@ from mesostic.config.locations import Path
 
 
 def make_importable(folder: FilePath) -> None:
-    """Put the configuration's folder first on `sys.path`, once."""
+    """Put the configuration's folder first on `sys.path`, and the current folder last, each once."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    here = str(FilePath.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
 
 
 def load_class(class_path: object, base: type, what: str, path: Path, document: Document) -> type | None:
@@ -139,3 +142,13 @@ def _short(filename: str | None, folder: FilePath) -> str:
 
 def _a(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def class_named(class_path: str) -> type:
+    """The class of a path that has been loaded before."""
+    module_name, _, class_name = class_path.partition(":")
+    found: object = importlib.import_module(module_name)
+    for part in class_name.split("."):
+        found = getattr(found, part)
+    assert isinstance(found, type)
+    return found

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from actors.artifacts import OWN_PACKAGES
 from actors.composition import BUILT_IN, ActorSpec, Composition
-from actors.scheduler_actor import SchedulerActor
-
 from actors.runtime import Actor, NoSettings, pack_value
+from actors.scheduler_actor import SchedulerActor
 from actors.settings import ExecutorSettings, FrameworkSettings
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
@@ -90,7 +90,7 @@ def compose(document: Document) -> Configuration:
     assert embedded is not None
     return Configuration(
         file=document.file,
-        composition=Composition(framework=framework, actors=tuple(actors), executors=tuple(executors)),
+        composition=Composition(framework, tuple(actors), tuple(executors), trace_file=trace.file),
         trace=trace,
         cluster=cluster if framework.master == EMBEDDED else None,
         embedded=embedded,
@@ -223,7 +223,7 @@ def executor_table(table: dict[str, Any], path: Path, document: Document) -> dic
 
 
 def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document) -> tuple[str, ...]:
-    """What is shipped to the agents: paths made absolute, and the executor's own module when it lies beside the file."""
+    """What is shipped to the agents: paths made absolute, and the package (or module) of the executor's own class."""
     packages = []
     for index, package in enumerate(named):
         file = document.base_folder((*path, "packages")) / FilePath(package).expanduser()
@@ -236,9 +236,11 @@ def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document)
                 (*path, "packages", index),
                 f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported',
             )
-    own = lies_in(cls.__module__, document.folder)
-    if own is not None and str(own) not in packages:
-        packages.append(str(own))
+    top = cls.__module__.partition(".")[0]
+    lying = lies_in(cls.__module__, document.folder)
+    own = top if lying is None else str(lying)
+    if own not in packages and top not in OWN_PACKAGES:
+        packages.append(own)
     return tuple(packages)
 
 

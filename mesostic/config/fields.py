@@ -16,7 +16,9 @@ _DURATION_NAME = re.compile(
     r"(^|_)(timeout|interval|period|delay|duration|backoff|pause|grace|patience)(_(min|max|factor|cap|base))?$"
 )
 _PATH_NAME = re.compile(r"_dir$")
-_SECRET_NAME = re.compile(r"(^|_)(secret|password|credentials?|token)$")
+_SECRET_NAME = re.compile(
+    r"(^|[_-])(secret|secret_key|api_?key|access_?key|password|passwd|credentials?|token)s?$", re.IGNORECASE
+)
 _ATTRIBUTE = re.compile(r"^    (?P<name>\w+)(?: \([^)]*\))?: (?P<text>.*)$")
 
 
@@ -64,6 +66,11 @@ def _read_fields(cls: Any) -> dict[str, FieldInfo]:
     }
 
 
+def looks_secret(name: str) -> bool:
+    """Whether a key or an environment variable of this name had better not be shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _info(field: "dataclasses.Field[Any]", hint: Any, documented: str) -> FieldInfo:
     metadata = field.metadata
     unit = metadata.get("unit")
@@ -76,7 +83,7 @@ def _info(field: "dataclasses.Field[Any]", hint: Any, documented: str) -> FieldI
         name=field.name,
         type=hint,
         unit=unit,
-        secret=bool(metadata.get("secret", _SECRET_NAME.search(field.name) is not None)),
+        secret=bool(metadata.get("secret") or looks_secret(field.name)),
         help=str(metadata.get("help") or documented),
         required=field.default is dataclasses.MISSING and not has_factory,
         default=_default(field),

@@ -1,0 +1,34 @@
+"""`mesostic init`: a first framework of one's own, ready to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mesostic.errors import MesosticError
+
+FILES = ("hello.py", "hello.toml")
+
+
+@click.command("init", short_help="Write a first framework of your own.")
+@click.argument("directory", type=click.Path(), default=".")
+def command(directory: str) -> None:
+    """Write a first framework, hello.py and its configuration hello.toml, into DIRECTORY.
+
+    Nothing that is there already is overwritten.
+    """
+    folder = Path(directory)
+    templates = Path(__file__).resolve().parents[1] / "templates"
+    present = [name for name in FILES if (folder / name).exists()]
+    if present:
+        raise MesosticError(f"{folder / present[0]} is there already; nothing was written.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            text = (templates / name).read_text(encoding="utf-8").replace("  # noqa: T201", "")
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MesosticError(f"{folder} cannot be written: {error.strerror}.") from None
+    config = folder / "hello.toml"
+    click.echo(f"Wrote {folder / 'hello.py'} and {config}. Run it with: mesostic run {config}")
