@@ -97,7 +97,7 @@ def _field(descriptor: FieldDescriptor, lists: bool = False) -> Field:
         return Field(descriptor.name, Kind.MAP, repeated=True, item=item)
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
-    default = () if repeated else descriptor.default_value
+    default: Any = () if repeated else descriptor.default_value
     if descriptor.enum_type is not None:
         names = {value.number: value.name for value in descriptor.enum_type.values}
         numbers = {value.name: value.number for value in descriptor.enum_type.values}

@@ -30,10 +30,10 @@ def recorded() -> Callable[..., list[dict[str, Any]]]:
     """The lines of one recording, or of all, with the file's name in `file`."""
 
     def read(name: str = "*") -> list[dict[str, Any]]:
-        lines = []
+        lines: list[dict[str, Any]] = []
         for path in sorted(RECORDED.glob(f"{name}.jsonl")):
-            for line in path.read_text().splitlines():
-                lines.append({**json.loads(line), "file": path.name})
+            found = path.read_text().splitlines()
+            lines += [{**json.loads(line), "file": path.name} for line in found]
         assert lines
         return lines
 

@@ -191,7 +191,7 @@ def test_a_body_that_is_not_json_says_where(body, reason):
 
 
 def test_a_deeply_nested_message_is_an_error_and_no_crash():
-    deep = {"value": "x"}
+    deep: dict[str, object] = {"value": "x"}
     for _ in range(50_000):
         deep = {"value": "x", "parent": deep}
     with pytest.raises(ContentError, match="nested too deeply"):

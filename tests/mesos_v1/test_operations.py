@@ -21,8 +21,9 @@ from mesos_v1.offer_operations import (
 from mesos_v1.operations import apply, apply_all, consumed_by, inject_allocation, tasks_of
 from mesos_v1.resource import Resource
 from mesos_v1.resources import OperationError, Reservation, Resources
-from mesos_v1.values import AgentId, ExecutorId, TaskId
+from mesos_v1.values import AgentId, ExecutorId, OperationId, TaskId
 
+SOURCE = pb.mesos.Resource.DiskInfo.Source
 ADS = Reservation("ads", principal="p")
 EU = Reservation("ads/eu", principal="p")
 OFFER = Resources.of(cpus=4, mem=1000, disk=1000)
@@ -113,7 +114,7 @@ def test_volumes_grow_and_shrink():
         (reserve(Resources()), "no resources"),
         (reserve(Resources.of(cpus=99).push_reservation(ADS)), "does not contain cpus:99"),
         (create_disk(disk(10)), "is not a RAW disk"),
-        (create_disk(disk(10, type=4), target=1), "neither MOUNT nor BLOCK"),
+        (create_disk(disk(10, type=4), target=SOURCE.PATH), "neither MOUNT nor BLOCK"),
         (destroy_disk(disk(10, type=4)), "neither a MOUNT nor a BLOCK"),
         (destroy_disk(volume(disk(10, ADS, type=2), "v", "d")), "must be destroyed first"),
         (launch([task("t", 99)]), "does not contain cpus:99"),
@@ -136,7 +137,7 @@ def test_an_operation_with_a_resource_that_cannot_be_is_an_error():
 
 def test_raw_disks_become_mounted_or_block_disks_and_go_back():
     raw = disk(10, type=4, profile="fast")
-    for target, name in ((2, "MOUNT"), (3, "BLOCK")):
+    for target, name in ((SOURCE.MOUNT, "MOUNT"), (SOURCE.BLOCK, "BLOCK")):
         (made,) = Resources((raw,)).apply(create_disk(raw, target))
         assert made.facts.source_type == name
         assert made.millis == raw.millis
@@ -193,8 +194,8 @@ def test_the_recorded_chain_of_operations_gives_the_recorded_offers(recorded):
         have = Resources.from_proto(offers[at].resources)
         used = Resources()
         try:
-            for operation in accept.operations:
-                operation = inject_allocation(operation, "ads")
+            for each in accept.operations:
+                operation = inject_allocation(each, "ads")
                 have = apply(have, operation)
                 if tasks_of(operation):
                     used += consumed_by(operation)
@@ -246,6 +247,6 @@ def test_no_operation_changes_how_much_there_is(part, whole):
 
 def test_operations_carry_their_ids():
     for build in (reserve, unreserve, create, destroy):
-        assert build(RESERVED, operation_id="op").id.value == "op"
+        assert build(RESERVED, operation_id=OperationId("op")).id.value == "op"
         assert not build(RESERVED).HasField("id")
-    assert offer_operations.create_disk(disk(1, type=4), operation_id="op").id.value == "op"
+    assert offer_operations.create_disk(disk(1, type=4), operation_id=OperationId("op")).id.value == "op"

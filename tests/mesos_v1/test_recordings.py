@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_every_recorded_event_is_printed_back_as_mesos_printed_it(recorded_event
 
 def test_every_recorded_answer_of_the_operator_api_is_printed_back_as_mesos_printed_it(recorded):
     asked = ""
-    seen = set()
+    seen: set[str] = set()
     for line in recorded("operator_api"):
         if line.get("conn") != "operator":
             continue
@@ -76,7 +77,7 @@ def test_every_recorded_event_is_the_same_in_protobuf(recorded_events):
 
 
 def test_every_recorded_event_of_a_scheduler_or_executor_is_read_as_what_it_is(recorded_events):
-    seen = set()
+    seen: set[str] = set()
     for line in recorded_events:
         cls = event_class(line)
         if "b64" in line["event"] or cls is pb.master.Event:
@@ -99,6 +100,7 @@ def test_the_recorded_protobuf_stream_decodes(recorded):
     subscribed, heartbeat, offers, again = read
     assert isinstance(subscribed, events.Subscribed)
     assert subscribed.heartbeat_interval == 15
+    assert subscribed.master is not None
     assert subscribed.master.version == "1.12.0"
     assert isinstance(heartbeat, events.Heartbeat)
     assert isinstance(again, events.Heartbeat)
@@ -120,7 +122,7 @@ def test_every_recorded_call_that_was_accepted_is_read(recorded):
         request = waiting.get((line["file"], line["conn"]))
         if request is None or not isinstance(request.get("body"), dict):
             continue
-        cls = pb.scheduler.Call
+        cls: Any = pb.scheduler.Call
         if request.get("side") == "executor":
             cls = pb.executor.Call
         elif request["conn"].startswith("operator"):

@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -147,7 +148,7 @@ def test_a_stream_that_ends_between_records_is_complete():
 def test_any_records_survive_any_cuts(records, places):
     stream = b"".join(encode(record) for record in records)
     edges = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
     assert run(pieces) == (records, None)
 
 
@@ -155,7 +156,7 @@ def test_any_records_survive_any_cuts(records, places):
 def test_any_bytes_give_the_same_records_and_error_however_they_are_cut(stream, places):
     whole = run([stream], max_record_bytes=50)
     edges = sorted({0, len(stream), *(min(place, len(stream)) for place in places)})
-    assert run([stream[a:b] for a, b in zip(edges, edges[1:], strict=False)], max_record_bytes=50) == whole
+    assert run([stream[a:b] for a, b in pairwise(edges)], max_record_bytes=50) == whole
     assert run([stream[i : i + 1] for i in range(len(stream))], max_record_bytes=50) == whole
 
 

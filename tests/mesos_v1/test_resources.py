@@ -12,6 +12,7 @@ from mesos_v1.resources import Reservation, ResourceError, Resources
 from mesos_v1.values import Attribute
 
 ADS = Reservation("ads", principal="ads-principal")
+SCALAR = pb.mesos.Value.SCALAR
 
 
 def reserved(text, *reservations):
@@ -211,12 +212,12 @@ def test_a_resource_that_is_not_valid_is_an_error(fields, reason):
 
 
 def test_both_forms_of_a_reservation_are_the_same():
-    old = pb.mesos.Resource(name="cpus", type=0, role="ads")
+    old = pb.mesos.Resource(name="cpus", type=SCALAR, role="ads")
     old.scalar.value = 1
     assert Resources.from_proto([old]) == Resources.parse("cpus(ads):1")
     old.reservation.principal = "ads-principal"
     assert Resources.from_proto([old]) == reserved("cpus:1", ADS)
-    plain = pb.mesos.Resource(name="cpus", type=0, role="*")
+    plain = pb.mesos.Resource(name="cpus", type=SCALAR, role="*")
     plain.scalar.value = 1
     assert Resources.from_proto([plain]) == Resources.of(cpus=1)
     assert Resources.from_proto([plain]).to_proto()[0].role == "*"  # but it is written as it came
@@ -266,7 +267,7 @@ def test_volumes_never_melt_together():
 
 def test_whole_disks_are_indivisible_and_paths_are_not():
     def disk(kind, amount, **source):
-        proto = pb.mesos.Resource(name="disk", type=0)
+        proto = pb.mesos.Resource(name="disk", type=SCALAR)
         proto.scalar.value = amount
         proto.disk.source.type = pb.mesos.Resource.DiskInfo.Source.Type.Value(kind)
         for key, value in source.items():
@@ -402,8 +403,8 @@ def test_volumes_are_taken_whole_and_only_when_asked_for():
 def test_a_volume_taken_keeps_the_place_where_the_task_wants_it():
     (disk,) = reserved("disk:100", ADS)
     offered = Resources((offer_operations.volume(disk, "v", "d"),)).allocate("ads")
-    (taken,) = offered.take(Resources((offer_operations.volume(disk, "v", "elsewhere"),)))
-    assert "v:elsewhere:rw" in str(taken)
+    taken = offered.take(Resources((offer_operations.volume(disk, "v", "elsewhere"),)))
+    assert "[v:elsewhere:rw]" in str(taken)
 
 
 def test_ports_are_taken_by_number_or_by_how_many():

@@ -67,7 +67,7 @@ def test_nothing_added_or_taken_changes_nothing(found):
     assert found + Resources() == found == Resources() + found
     assert found - Resources() == found
     assert not found - found
-    assert found in found
+    assert found.contains(found)
     assert Resources() in found
 
 

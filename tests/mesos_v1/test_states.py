@@ -7,9 +7,7 @@ from mesos_v1.states import OperationState, TaskState
 
 
 def test_the_states_are_those_of_the_schema():
-    assert [state.value for state in TaskState] and {state.value for state in TaskState} == set(
-        pb.mesos.TaskState.keys()
-    )
+    assert {state.value for state in TaskState} == set(pb.mesos.TaskState.keys())
     assert {state.value for state in OperationState} == set(pb.mesos.OperationState.keys())
 
 
