@@ -59,6 +59,7 @@ class Frontier:
         self._sites: set[str] = set(limits.sites)
         self._counts = dict.fromkeys(("crawled", "failed", "skipped", "pictures", "pictures_failed"), 0)
         self._left_out: set[str] = set()
+        self._is_stopped = False
 
     # --- questions ---
 
@@ -141,6 +142,7 @@ class Frontier:
 
     def stop(self) -> int:
         """Empties both queues; what is under way is still waited for. Returns how many pages will not be crawled."""
+        self._is_stopped = True
         self._render_queue.clear()
         return self._crawl_queue.clear()
 
@@ -175,13 +177,14 @@ class Frontier:
                 bytes=result.bytes,
                 title=result.title,
                 links=result.links,
+                follow=result.follow,
                 redirect=result.redirect,
                 attempts=attempts,
                 seconds=result.seconds,
                 error=result.error,
             )
         )
-        record = self._follow(record, follow=result.follow)
+        record = self._follow(record)
         self._count(record.state)
         return record
 
@@ -246,11 +249,11 @@ class Frontier:
         self._crawling.discard(url)
         return self._pages[url]
 
-    def _follow(self, record: PageRecord, *, follow: bool = True) -> PageRecord:
+    def _follow(self, record: PageRecord) -> PageRecord:
         if record.state is PageState.REDIRECT:
             return self._follow_redirect(record)
         if record.state is PageState.CRAWLED:
-            if follow:
+            if record.follow:
                 for link in record.links:
                     self._discover(link, depth=record.depth + 1, parent=record.url)
             if self._render and record.url not in self._render_asked and self._has_room_for_pictures():
@@ -271,6 +274,8 @@ class Frontier:
         return record
 
     def _has_room_for_pictures(self) -> bool:
+        if self._is_stopped:
+            return False
         return not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
 
     def _discover(self, url: str, *, depth: int, parent: str) -> None:
@@ -282,7 +287,7 @@ class Frontier:
         if limits.max_depth is not None and depth > limits.max_depth:
             self._left_out.add(url)
             return
-        if limits.max_pages and len(self._pages) >= limits.max_pages:
+        if self._is_stopped or (limits.max_pages and len(self._pages) >= limits.max_pages):
             self._left_out.add(url)
             return
         self._pages[url] = PageRecord(url=url, depth=depth, parent=parent)

@@ -38,6 +38,7 @@ class PageRecord:
         bytes: Size of the body as read.
         title: Of an HTML page.
         links: What it links to, normalised and distinct, off-site links too.
+        follow: False where the page itself asks not to be followed (meta robots).
         redirect: Where it redirects to.
         attempts: How many tasks were launched to crawl it.
         seconds: How long the answer took, of the last attempt.
@@ -57,6 +58,7 @@ class PageRecord:
     bytes: int = 0
     title: str = ""
     links: tuple[str, ...] = ()
+    follow: bool = True
     redirect: str = ""
     attempts: int = 0
     seconds: float = 0.0

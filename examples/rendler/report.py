@@ -27,9 +27,11 @@ def summary(
     pictures = sum(bool(page.picture) for page in pages)
     rate = len(pages) / write.seconds if write.seconds > 0 else 0.0
     lines = [
-        f"{len(pages):,} pages in {write.seconds:.1f} s ({rate:.0f} a second): "
-        f"{count[PageState.CRAWLED]:,} crawled, {count[PageState.REDIRECT]:,} redirects, "
-        f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {pictures:,} pictures"
+        (
+            f"{len(pages):,} pages in {write.seconds:.1f} s ({rate:.0f} a second): "
+            f"{count[PageState.CRAWLED]:,} crawled, {count[PageState.REDIRECT]:,} redirects, "
+            f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {pictures:,} pictures"
+        )
     ]
     if write.reason:
         lines.append(write.reason)

@@ -181,6 +181,10 @@ class RendlerScheduler(SchedulerActor):
         if isinstance(failed.payload, (Crawl, Render)):
             self._task_failed(failed.payload, failed.message or failed.reason, failed.attempts)
 
+    def on_task_killed(self, killed: TaskFailure) -> None:
+        """Somebody killed the task; the page counts as failed."""
+        self.on_task_failed(killed)
+
     def _task_failed(self, payload: Crawl | Render, error: str, attempts: int) -> None:
         if isinstance(payload, Crawl):
             self._page_changed(self._frontier.crawl_failed(payload.url, error, attempts=attempts))

@@ -8,6 +8,9 @@ from typing import Literal
 from examples.rendler import urls
 from mesostic import RetryPolicy, setting
 
+CRAWL_RETRY = RetryPolicy(attempts=5, backoff=1.0)
+RENDER_RETRY = RetryPolicy(attempts=5, backoff=2.0)
+
 
 @dataclass(frozen=True, slots=True)
 class RendlerSettings:
@@ -37,12 +40,8 @@ class RendlerSettings:
     crawl_mem: float = setting(8.0, help="Memory of a crawl task.", unit="MB")
     render_cpus: float = setting(0.5, help="CPUs of a render task.")
     render_mem: float = setting(128.0, help="Memory of a render task.", unit="MB")
-    crawl_retry: RetryPolicy = setting(
-        RetryPolicy(attempts=5, backoff=1.0), help="When a page is fetched again."
-    )
-    render_retry: RetryPolicy = setting(
-        RetryPolicy(attempts=5, backoff=2.0), help="When a picture is tried again."
-    )
+    crawl_retry: RetryPolicy = setting(CRAWL_RETRY, help="When a page is fetched again.")
+    render_retry: RetryPolicy = setting(RENDER_RETRY, help="When a picture is tried again.")
     ending_timeout: float = setting(
         3.0, help="How long Ctrl-C waits for the tasks that are under way.", unit="seconds"
     )

@@ -61,7 +61,9 @@ def _without_default_port(url: str) -> str | None:
 
 
 def seed(text: str) -> str:
-    """The normalised address to start from; `example.org/page` is read as `https://example.org/page`.
+    """The normalised address to start from.
+
+    `example.org/page` is read as `https://example.org/page`, and `localhost:8000` as `http://localhost:8000/`.
 
     Raises:
         SeedError: With a sentence for the user.
@@ -70,10 +72,10 @@ def seed(text: str) -> str:
     example = "give one like https://example.org/ (--set scheduler.seed=URL)"
     if not text:
         raise SeedError(f"no address to start from: {example}")
-    if not _SCHEME.match(text) and re.match(r"[\w-]+(\.[\w-]+)+(:\d+)?(/|$)", text):
-        text = f"https://{text}"
-    elif re.match(r"[\w.-]+:\d+(/|$)", text):
+    if re.match(r"[\w.-]+:\d+(/|$)", text):
         text = f"http://{text}"
+    elif not _SCHEME.match(text) and re.match(r"[\w-]+(\.[\w-]+)+(/|$)", text):
+        text = f"https://{text}"
     url = normalise(text) if re.match(r"(?i)https?://", text) else None
     if url is None or any(character.isspace() for character in text):
         raise SeedError(f"the seed {text!r} is no address of a web page: {example}")

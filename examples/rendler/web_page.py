@@ -21,7 +21,14 @@ _MARK = "__RENDLER_DATA__"
 
 
 def to_html(
-    pages: Sequence[PageRecord], *, seed: str, ended: str, when: str, seconds: float, images: Path
+    pages: Sequence[PageRecord],
+    *,
+    seed: str,
+    ended: str,
+    when: str,
+    seconds: float,
+    images: Path,
+    max_inline_bytes: int = MAX_INLINE_BYTES,
 ) -> str:
     """The page as text.
 
@@ -30,9 +37,10 @@ def to_html(
         when: Date and time to show.
         seconds: How long the crawl took.
         images: The folder of the pictures.
+        max_inline_bytes: Thumbnails inside the page, in all; the others are linked.
     """
     known = {page.url: number for number, page in enumerate(pages)}
-    room = MAX_INLINE_BYTES
+    room = max_inline_bytes
     nodes = []
     for page in pages:
         thumbnail, used = _thumbnail(page, images, room)

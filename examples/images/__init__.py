@@ -1,0 +1,1 @@
+"""Batch processing: a folder of pictures is inverted, one task for each."""
