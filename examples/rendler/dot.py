@@ -78,7 +78,7 @@ def draw(folder: Path, *, nodes: int) -> tuple[list[str], str]:
             [],
             f"no result.svg and result.pdf: {nodes:,} pages are more than Graphviz can draw in reasonable time",
         )
-    written = []
+    written: list[str] = []
     for kind in ("svg", "pdf"):
         name = f"result.{kind}"
         try:

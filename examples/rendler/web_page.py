@@ -90,5 +90,5 @@ def _node(page: PageRecord, known: dict[str, int], thumbnail: str) -> dict[str, 
     return {
         key: value
         for key, value in values.items()
-        if value not in (None, "", [], 0) or key in {"s", "d", "p"}
+        if value not in (None, "", [], 0) or key in {"s", "d", "p", "r"}
     }
