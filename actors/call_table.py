@@ -44,19 +44,9 @@ def _kill(call: m.Kill) -> pb.scheduler.Call:
 
 
 def _acknowledge_operation(call: m.AcknowledgeOperation) -> pb.scheduler.Call:
-    built = pb.scheduler.Call(type=pb.scheduler.Call.ACKNOWLEDGE_OPERATION_STATUS)
-    body = built.acknowledge_operation_status
-    body.operation_id.value = call.operation_id
-    body.uuid = call.uuid
-    if call.agent_id is not None:
-        body.agent_id.value = call.agent_id
-    if call.resource_provider_id:
-        body.resource_provider_id.value = call.resource_provider_id
-    return built
-
-
-def _request(call: m.RequestResources) -> pb.scheduler.Call:
-    return calls.request([pb.mesos.Request.FromString(request) for request in call.requests])
+    return calls.acknowledge_operation_status(
+        call.operation_id, call.uuid, call.agent_id, call.resource_provider_id or None
+    )
 
 
 def _update_framework(call: m.UpdateFramework) -> pb.scheduler.Call:
@@ -86,7 +76,7 @@ RULES: Mapping[type, CallRule] = {
     m.ReconcileOperations: CallRule(
         "RECONCILE_OPERATIONS", lambda c: calls.reconcile_operations(c.operations), EXPIRE
     ),
-    m.RequestResources: CallRule("REQUEST", _request, EXPIRE),
+    m.RequestResources: CallRule("REQUEST", lambda c: calls.request(c.requests), EXPIRE),
     # What was decided stays decided.
     m.Kill: CallRule("KILL", _kill, KEEP),
     m.ShutdownExecutor: CallRule("SHUTDOWN", lambda c: calls.shutdown(c.executor_id, c.agent_id), KEEP),

@@ -15,16 +15,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 
 from actors import messages as m
 from actors.call_table import RULES, WhenDisconnected
+from actors.connection_parts import (
+    CallEnded,
+    ConnectionSettings,
+    RecordsArrived,
+    RetryDue,
+    StreamEnded,
+    StreamOpened,
+    TeardownAnswered,
+    TeardownOverdue,
+    WatchdogDue,
+    endpoint_of,
+)
 from actors.connection_states import Action, ConnectionEvent, ConnectionState, follow
 from actors.detector import Detector, LeaderFound, LeaderLost, detector_for
 from actors.event_routes import EventRouter
 from actors.framework_info import subscribe_call
-from actors.runtime import Actor, message, receive, setting
+from actors.runtime import Actor, receive
 from actors.settings import Composition
 from mesos_http import (
     CallPipeline,
@@ -46,91 +57,6 @@ from mesos_v1.values import FrameworkId
 logger = logging.getLogger("actors.connection")
 
 S, E = ConnectionState, ConnectionEvent
-API_PATH = "/api/v1/scheduler"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings:
-    """How patient the connection is."""
-
-    missed_heartbeats: float = setting(
-        5.0, help="How many announced heartbeat intervals of silence mean that the master is gone."
-    )
-    subscribe_timeout: float = setting(15.0, help="Longest wait for an answer to SUBSCRIBE.", unit="seconds")
-    connect_timeout: float = setting(5.0, help="Longest wait for a connection.", unit="seconds")
-    backoff: float = setting(0.5, help="Upper bound of the first wait before a new attempt.", unit="seconds")
-    backoff_cap: float = setting(30.0, help="Upper bound of every wait before a new attempt.", unit="seconds")
-    stable_after: float = setting(
-        10.0,
-        help="How long a subscription must have lasted for the waits to start small again.",
-        unit="seconds",
-    )
-    teardown_timeout: float = setting(10.0, help="Longest wait for the answer to TEARDOWN.", unit="seconds")
-    max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
-
-
-@message
-class StreamOpened:
-    """The attempt was answered with 200."""
-
-    attempt: int
-    endpoint: str
-    stream_id: str
-
-
-@message
-class RecordsArrived:
-    """Records of an attempt's stream, in order."""
-
-    attempt: int
-    records: tuple[bytes, ...]
-
-
-@message
-class StreamEnded:
-    """The attempt's stream is over, or never came to be."""
-
-    attempt: int
-    reason: str
-    fatal: bool = False
-
-
-@message
-class CallEnded:
-    """A call was not taken: a status other than 2xx; or none (0), then `sent` says whether it may have arrived."""
-
-    attempt: int
-    call: m.Call
-    sender: str
-    status: int
-    reason: str
-    sent: bool = True
-
-
-@message
-class TeardownAnswered:
-    """The master answered TEARDOWN."""
-
-    attempt: int
-
-
-@message
-class RetryDue:
-    """Time for the next attempt."""
-
-    attempt: int
-
-
-@message
-class WatchdogDue:
-    """Time to see whether the stream still lives."""
-
-    attempt: int
-
-
-@message
-class TeardownOverdue:
-    """Nobody will answer TEARDOWN any more."""
 
 
 class ConnectionActor(Actor):
@@ -171,6 +97,8 @@ class ConnectionActor(Actor):
     def on_stop(self) -> None:
         """Close the stream without a word: the master keeps the framework for its failover timeout."""
         self._close()
+        if self._detector is not None:
+            self._detector.stop()
 
     @receive
     def connect(self, asked: m.Connect) -> None:
@@ -461,7 +389,7 @@ class ConnectionActor(Actor):
 
     # --- calls ------------------------------------------------------------------------------------------------
 
-    def _post(self, call: m.Call) -> asyncio.Future[Response]:
+    def _post(self, call: m.Call | m.Teardown) -> asyncio.Future[Response]:
         assert self._pipeline is not None
         assert self.framework_id is not None
         built = calls.with_framework_id(RULES[type(call)].build(call), self.framework_id)
@@ -543,13 +471,3 @@ class ConnectionActor(Actor):
         Action.REPORT_ERROR: _report_error,
         Action.REPORT_TEARDOWN: _report_teardown,
     }
-
-
-def endpoint_of(master: str) -> Endpoint:
-    """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path.
-
-    Raises:
-        ValueError: It is no such address; one sentence.
-    """
-    endpoint = Endpoint.parse(master if "://" in master else f"http://{master}")
-    return endpoint.with_path(API_PATH) if endpoint.path in {"", "/"} else endpoint

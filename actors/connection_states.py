@@ -10,11 +10,11 @@ Source: Mesos documentation, "Scheduler HTTP API", sections "Disconnections", "N
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 
-class ConnectionState(str, Enum):
+class ConnectionState(StrEnum):
     """Where the subscription is."""
 
     IDLE = "idle"  # nobody has asked for a subscription yet
@@ -27,7 +27,7 @@ class ConnectionState(str, Enum):
     ENDED = "ended"  # for good
 
 
-class ConnectionEvent(str, Enum):
+class ConnectionEvent(StrEnum):
     """What can happen to the subscription."""
 
     CONNECT_ASKED = "connect asked"

@@ -51,6 +51,7 @@ class ShapeQueue:
         self._live = live
 
     def push(self, demand: Demand) -> None:
+        """Queue one of this shape, at the place that its order number gives it."""
         heapq.heappush(self._heap, (demand.order, demand.attempt_id))
 
     def head(self) -> Demand | None:

@@ -33,6 +33,9 @@ class Detector(Protocol):
     def failed(self, url: str) -> None:
         """Hear that the master at this address did not take the subscription, or lost it."""
 
+    def stop(self) -> None:
+        """Let go of whatever it holds."""
+
 
 class ListDetector:
     """Offers the addresses of a list in turn, going on when one fails. A list of one is the usual case."""
@@ -49,6 +52,9 @@ class ListDetector:
     def failed(self, url: str) -> None:
         """Go on to the next address."""
         self._next = (self._next + 1) % len(self._masters)
+
+    def stop(self) -> None:
+        """Nothing is held."""
 
 
 def detector_for(framework: FrameworkSettings, owner: Actor) -> Detector:

@@ -224,9 +224,9 @@ class SendMessage:
 
 @message
 class RequestResources:
-    """REQUEST: `requests` are serialized `Request`s."""
+    """REQUEST: resources wished for, of an agent or of any."""
 
-    requests: tuple[bytes, ...]
+    requests: tuple[tuple[AgentId | None, Resources], ...]
 
 
 @message

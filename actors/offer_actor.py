@@ -26,7 +26,7 @@ from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
 from actors.task_spec import TaskIntent, intent_record
 from actors.why_pending import report
-from mesos_v1.values import AgentId, OfferId
+from mesos_v1.values import AgentId, Offer, OfferId
 
 logger = logging.getLogger("actors.offers")
 
@@ -161,13 +161,10 @@ class OfferActor(Actor):
         for offer in arrived.offers:
             if self._rescinded_early.pop(offer.id, False) is None:
                 continue  # its rescind was faster
-            away = offer.unavailability
-            if away is not None and away.start <= now + self.settings.maintenance_margin:
-                if away.duration is None or now < away.start + away.duration:
-                    self.tell(
-                        "connection", m.Decline((offer.id,), self._refusal(self.settings.idle_refuse_seconds))
-                    )
-                    continue
+            if self._goes_down(offer, now):
+                refusal = self._refusal(self.settings.idle_refuse_seconds)
+                self.tell("connection", m.Decline((offer.id,), refusal))
+                continue
             key = (offer.agent_id, offer.role)
             agent = self._held.get(key)
             if agent is None:
@@ -201,6 +198,13 @@ class OfferActor(Actor):
     def inverse_rescinded(self, rescinded: m.InverseOfferRescinded) -> None:
         """Likewise when they are taken back."""
         self.tell("scheduler", rescinded)
+
+    def _goes_down(self, offer: Offer, now: float) -> bool:
+        """Whether the agent is, or soon will be, down for maintenance (Mesos: "Maintenance Primitives")."""
+        away = offer.unavailability
+        if away is None or away.start > now + self.settings.maintenance_margin:
+            return False
+        return away.duration is None or now < away.start + away.duration
 
     # --- matching ---------------------------------------------------------------------------------------------
 

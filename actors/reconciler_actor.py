@@ -75,7 +75,7 @@ class ReconcilerActor(Actor):
         self.tell("scheduler", m.ActorStarted("reconciler"))
 
     @receive
-    def start(self, _asked: m.StartReconciliation) -> None:
+    def start_round(self, _asked: m.StartReconciliation) -> None:
         """Begin a round now, in place of the one that runs; those that it waited for are in the new one too."""
         self._active = True
         self._series += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, TaskFinished
-from mesos_v1.values import AgentId, InverseOffer, OperationStatus, TaskStatus
+from mesos_v1.values import InverseOffer, OperationStatus, TaskStatus
 
 
 class SchedulerHooks:

@@ -15,6 +15,7 @@ there: it is written aside and moved into place, and only then the scheduler hea
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
@@ -194,10 +195,10 @@ class ServerActor(Actor):
                     size += len(chunk)
                     if size > limit:
                         raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=size)
-                    file.write(chunk)
-            Path(aside).replace(path)
+                    await asyncio.to_thread(file.write, chunk)
+            await asyncio.to_thread(Path(aside).replace, path)
         except BaseException:
-            Path(aside).unlink(missing_ok=True)
+            Path(aside).unlink(missing_ok=True)  # noqa: ASYNC240 - also when the request was cancelled
             raise
         return size
 

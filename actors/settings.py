@@ -12,8 +12,6 @@ from actors.runtime import Actor, setting
 
 WEEK = 7 * 24 * 3600.0
 
-Pairs = tuple[tuple[str, str], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class FrameworkSettings:
@@ -41,7 +39,7 @@ class FrameworkSettings:
     capabilities: tuple[str, ...] = setting(
         ("MULTI_ROLE", "PARTITION_AWARE"), help="FrameworkInfo.Capability types to subscribe with."
     )
-    labels: Pairs = setting((), help="Labels of the framework.")
+    labels: tuple[tuple[str, str], ...] = setting((), help="Labels of the framework.")
     offer_constraints: str = setting(
         "", help="OfferConstraints as Mesos's JSON, sent with SUBSCRIBE; empty: none."
     )
@@ -78,7 +76,7 @@ class ExecutorSettings:
     mem: float = setting(64.0, help="Memory of the executor itself, beside its tasks'.", unit="MB")
     disk: float = setting(0.0, help="Disk of the executor itself, beside its tasks'.", unit="MB")
     python: str = setting("", help="The Python that agents start it with; empty: this process's own.")
-    environment: Pairs = setting((), help="Environment variables of the executor.")
+    environment: tuple[tuple[str, str], ...] = setting((), help="Environment variables of the executor.")
     uris: tuple[str, ...] = setting((), help="URIs that the agent fetches into the sandbox beside the code.")
     packages: tuple[str, ...] = setting(
         (), help="Packages shipped to the agents: paths of package folders or .py files, or import names."

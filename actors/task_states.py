@@ -11,13 +11,13 @@ Where the rules come from: Mesos documentation, "Designing Highly Available Meso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from mesos_v1.states import TaskState
 
 
-class TaskPhase(str, Enum):
+class TaskPhase(StrEnum):
     """Where a task is, as the scheduler sees it."""
 
     WAITING = "waiting"  # its demand is with the broker
@@ -33,7 +33,7 @@ class TaskPhase(str, Enum):
     KILLED = "killed"
 
 
-class TaskEvent(str, Enum):
+class TaskEvent(StrEnum):
     """What can happen to a task."""
 
     LAUNCHED = "launched"  # the intent is stored and the ACCEPT has left

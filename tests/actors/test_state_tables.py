@@ -1,0 +1,82 @@
+"""Every (state, event) pair of the tables of connection and task."""
+
+import pytest
+
+from actors import connection_states, task_states
+from actors.connection_states import ConnectionEvent, ConnectionState
+from actors.task_states import Action, TaskEvent, TaskPhase
+
+C, CE = ConnectionState, ConnectionEvent
+P, E = TaskPhase, TaskEvent
+
+
+@pytest.mark.parametrize("state", list(ConnectionState))
+@pytest.mark.parametrize("event", list(ConnectionEvent))
+def test_each_connection_pair_is_either_a_transition_or_ignored(state, event):
+    in_table = (state, event) in connection_states.TABLE
+    assert in_table != (event in connection_states.IGNORED[state])
+    assert (connection_states.follow(state, event) is not None) == in_table
+
+
+@pytest.mark.parametrize("phase", list(TaskPhase))
+@pytest.mark.parametrize("event", list(TaskEvent))
+def test_each_task_pair_is_either_a_transition_or_ignored(phase, event):
+    in_table = (phase, event) in task_states.TABLE
+    assert in_table != (event in task_states.IGNORED[phase])
+    assert (task_states.follow(phase, event) is not None) == in_table
+
+
+@pytest.mark.parametrize("phase", sorted(task_states.TERMINAL_PHASES))
+def test_nothing_follows_a_terminal_phase(phase):
+    assert task_states.IGNORED[phase] == frozenset(TaskEvent)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in TaskPhase if phase not in task_states.TERMINAL_PHASES])
+def test_every_other_phase_can_reach_an_end(phase):
+    reached, frontier = {phase}, [phase]
+    while frontier:
+        at = frontier.pop()
+        for (before, _), after in task_states.TABLE.items():
+            if before is at and after.phase not in reached:
+                reached.add(after.phase)
+                frontier.append(after.phase)
+    assert reached & task_states.TERMINAL_PHASES
+
+
+@pytest.mark.parametrize(("key", "transition"), task_states.TABLE.items())
+def test_the_outcome_is_told_exactly_when_a_terminal_phase_is_entered(key, transition):
+    assert (Action.DONE in transition.actions) == (transition.phase in task_states.TERMINAL_PHASES)
+
+
+@pytest.mark.parametrize("phase", [p for p in TaskPhase if p not in task_states.TERMINAL_PHASES])
+def test_a_kill_is_never_ignored_unless_it_is_under_way(phase):
+    assert (phase, E.KILL_ASKED) in task_states.TABLE or phase is P.WITHDRAWING
+
+
+@pytest.mark.parametrize("phase", sorted(task_states.ON_CLUSTER))
+@pytest.mark.parametrize("event", [E.FINISHED, E.FAILED_RETRY, E.FAILED_LAST, E.KILLED, E.LOST_RETRY, E.LOST_LAST])
+def test_terminal_news_of_an_attempt_on_the_cluster_always_ends_that_attempt(phase, event):
+    after = task_states.TABLE[phase, event].phase
+    assert after in task_states.TERMINAL_PHASES | {P.BACKING_OFF}
+
+
+@pytest.mark.parametrize("state", [C.CONNECTING, C.SUBSCRIBING, C.SUBSCRIBED])
+def test_every_break_is_followed_by_a_wait_not_by_a_hot_loop(state):
+    """pymesos sent 3,000 SUBSCRIBEs in 3 s to a master that answered 503."""
+    transition = connection_states.TABLE[state, CE.BROKE]
+    assert transition.state is C.DISCONNECTED
+    assert connection_states.Action.BACK_OFF in transition.actions
+
+
+@pytest.mark.parametrize(("key", "transition"), connection_states.TABLE.items())
+def test_teardown_is_sent_only_because_somebody_asked_for_it(key, transition):
+    """pymesos tears the framework down on any exception."""
+    if connection_states.Action.SEND_TEARDOWN in transition.actions:
+        assert key[1] is CE.TEARDOWN_ASKED
+
+
+@pytest.mark.parametrize("state", list(task_states.TaskPhase))
+def test_every_mesos_state_is_classified(state):
+    from mesos_v1.states import TaskState
+
+    assert set(task_states.KIND_OF_STATE) == set(TaskState)
