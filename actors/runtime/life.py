@@ -270,7 +270,10 @@ class Life:
 
     async def _await_tasks(self, ref: Ref, own: Belongings) -> None:
         """Background tasks were cancelled: give them the grace to end, then name those that did not."""
-        _, pending = await asyncio.wait(list(own.tasks), timeout=ref.actor_class.stop_grace)
+        if own.tasks:  # they may have ended since this was scheduled
+            _, pending = await asyncio.wait(list(own.tasks), timeout=ref.actor_class.stop_grace)
+        else:
+            pending = set()
         for task in pending:
             logger.error("%s: background task %r ignores its cancellation", ref, task.get_name())
         self._close(ref)
