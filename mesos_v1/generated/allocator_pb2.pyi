@@ -20,6 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class InverseOfferStatus(_message.Message):
+    """The latest answer of one framework."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Status:

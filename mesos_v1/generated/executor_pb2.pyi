@@ -3,8 +3,9 @@
 isort:skip_file
 The executor API: POST /api/v1/executor on the agent.
 
-An executor subscribes with one long-lived request whose answer is a RecordIO stream of `Event`s,
-and makes every other `Call` in a request of its own. See Mesos: Executor HTTP API.
+An executor subscribes with one long-lived request whose answer is a RecordIO stream of `Event`s, and makes every
+other `Call` in a request of its own. Where and how to reach the agent is in the environment that the agent gives
+its executors. See Mesos: Executor HTTP API.
 """
 
 from collections import abc as _abc
@@ -26,6 +27,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    From the agent to the executor
+    ------------------------------------------------------------------------------------------------
+
+    One record of the stream. `type` says which of the other fields is set; SHUTDOWN and HEARTBEAT
+    have none.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Type:
@@ -59,6 +68,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Subscribed(_message.Message):
+        """The first event of a stream: who the executor is, and for whom."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         EXECUTOR_INFO_FIELD_NUMBER: _builtins.int
@@ -66,7 +77,9 @@ class Event(_message.Message):
         AGENT_INFO_FIELD_NUMBER: _builtins.int
         CONTAINER_ID_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def executor_info(self) -> _mesos_pb2.ExecutorInfo: ...
+        def executor_info(self) -> _mesos_pb2.ExecutorInfo:
+            """With the `data` that the framework gave it."""
+
         @_builtins.property
         def framework_info(self) -> _mesos_pb2.FrameworkInfo: ...
         @_builtins.property
@@ -89,6 +102,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Launch(_message.Message):
+        """Start a task; an update must follow."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         TASK_FIELD_NUMBER: _builtins.int
@@ -107,6 +122,8 @@ class Event(_message.Message):
 
     @_typing.final
     class LaunchGroup(_message.Message):
+        """Start several tasks, or none of them."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         TASK_GROUP_FIELD_NUMBER: _builtins.int
@@ -125,6 +142,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Kill(_message.Message):
+        """End a task; a terminal update must follow."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         TASK_ID_FIELD_NUMBER: _builtins.int
@@ -132,7 +151,9 @@ class Event(_message.Message):
         @_builtins.property
         def task_id(self) -> _mesos_pb2.TaskID: ...
         @_builtins.property
-        def kill_policy(self) -> _mesos_pb2.KillPolicy: ...
+        def kill_policy(self) -> _mesos_pb2.KillPolicy:
+            """Instead of the task's own."""
+
         def __init__(
             self,
             *,
@@ -147,6 +168,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Acknowledged(_message.Message):
+        """The scheduler has this update; the executor need not keep it any longer."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         TASK_ID_FIELD_NUMBER: _builtins.int
@@ -168,6 +191,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Message(_message.Message):
+        """From the scheduler, as it is. Best effort."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         DATA_FIELD_NUMBER: _builtins.int
@@ -185,6 +210,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Error(_message.Message):
+        """The executor is refused; it should end."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         MESSAGE_FIELD_NUMBER: _builtins.int
@@ -245,6 +272,13 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Call(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    From the executor to the agent
+    ------------------------------------------------------------------------------------------------
+
+    One request. `type` says which of the other fields is set; HEARTBEAT has none.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Type:
@@ -268,14 +302,20 @@ class Call(_message.Message):
 
     @_typing.final
     class Subscribe(_message.Message):
+        """Opens the stream; after a lost connection, with what the agent may not know."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         UNACKNOWLEDGED_TASKS_FIELD_NUMBER: _builtins.int
         UNACKNOWLEDGED_UPDATES_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def unacknowledged_tasks(self) -> _containers.RepeatedCompositeFieldContainer[_mesos_pb2.TaskInfo]: ...
+        def unacknowledged_tasks(self) -> _containers.RepeatedCompositeFieldContainer[_mesos_pb2.TaskInfo]:
+            """Tasks of which no update was acknowledged yet."""
+
         @_builtins.property
-        def unacknowledged_updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Call.Update]: ...
+        def unacknowledged_updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Call.Update]:
+            """Updates that were sent and not acknowledged, in order."""
+
         def __init__(
             self,
             *,
@@ -290,6 +330,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Update(_message.Message):
+        """A task's status. It needs a uuid (16 bytes, new for each) and the source SOURCE_EXECUTOR."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         STATUS_FIELD_NUMBER: _builtins.int
@@ -308,6 +350,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Message(_message.Message):
+        """To the scheduler, as it is. Best effort."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         DATA_FIELD_NUMBER: _builtins.int

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Window(_message.Message):
+    """Machines that go down together."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MACHINE_IDS_FIELD_NUMBER: _builtins.int
@@ -46,6 +48,8 @@ Global___Window: _TypeAlias = Window  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):
+    """All that is planned; setting it replaces what was planned before."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WINDOWS_FIELD_NUMBER: _builtins.int
@@ -66,6 +70,8 @@ Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
 
 @_typing.final
 class ClusterStatus(_message.Message):
+    """Which machines drain or are down, and what frameworks answered."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final

@@ -3,8 +3,9 @@
 isort:skip_file
 The scheduler API: POST /api/v1/scheduler on the master.
 
-A scheduler subscribes with one long-lived request whose answer is a RecordIO stream of `Event`s,
-and makes every other `Call` in a request of its own. See Mesos: Scheduler HTTP API.
+A scheduler subscribes with one long-lived request whose answer is a RecordIO stream of `Event`s, and makes every
+other `Call` in a request of its own, with the `Mesos-Stream-Id` of its subscription. Calls are answered 202; what
+they bring about comes as events. See Mesos: Scheduler HTTP API.
 """
 
 from collections import abc as _abc
@@ -31,6 +32,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    From the master to the scheduler
+    ------------------------------------------------------------------------------------------------
+
+    One record of the stream. `type` says which of the other fields is set; HEARTBEAT has none.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Type:
@@ -68,16 +76,23 @@ class Event(_message.Message):
 
     @_typing.final
     class Subscribed(_message.Message):
+        """The first event of a stream."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         FRAMEWORK_ID_FIELD_NUMBER: _builtins.int
         HEARTBEAT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
         MASTER_INFO_FIELD_NUMBER: _builtins.int
         heartbeat_interval_seconds: _builtins.float
+        """When several of these pass in silence, the connection is dead."""
         @_builtins.property
-        def framework_id(self) -> _mesos_pb2.FrameworkID: ...
+        def framework_id(self) -> _mesos_pb2.FrameworkID:
+            """To be kept, and sent at every later subscription."""
+
         @_builtins.property
-        def master_info(self) -> _mesos_pb2.MasterInfo: ...
+        def master_info(self) -> _mesos_pb2.MasterInfo:
+            """Whom the scheduler is subscribed with."""
+
         def __init__(
             self,
             *,
@@ -93,6 +108,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Offers(_message.Message):
+        """New offers."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFERS_FIELD_NUMBER: _builtins.int
@@ -111,6 +128,8 @@ class Event(_message.Message):
 
     @_typing.final
     class InverseOffers(_message.Message):
+        """Resources that the master asks back."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         INVERSE_OFFERS_FIELD_NUMBER: _builtins.int
@@ -129,6 +148,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Rescind(_message.Message):
+        """An offer is no more; a task launched with it becomes TASK_LOST (or DROPPED)."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFER_ID_FIELD_NUMBER: _builtins.int
@@ -147,6 +168,8 @@ class Event(_message.Message):
 
     @_typing.final
     class RescindInverseOffer(_message.Message):
+        """An inverse offer is no more."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         INVERSE_OFFER_ID_FIELD_NUMBER: _builtins.int
@@ -165,6 +188,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Update(_message.Message):
+        """A task's status. With a uuid it is sent again until it is acknowledged."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         STATUS_FIELD_NUMBER: _builtins.int
@@ -183,6 +208,10 @@ class Event(_message.Message):
 
     @_typing.final
     class UpdateOperationStatus(_message.Message):
+        """The status of an operation that was given an id. With a uuid it is sent again until it is
+        acknowledged.
+        """
+
         DESCRIPTOR: _descriptor.Descriptor
 
         STATUS_FIELD_NUMBER: _builtins.int
@@ -201,6 +230,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Message(_message.Message):
+        """From an executor, as it is. Best effort."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         AGENT_ID_FIELD_NUMBER: _builtins.int
@@ -226,12 +257,17 @@ class Event(_message.Message):
 
     @_typing.final
     class Failure(_message.Message):
+        """With `executor_id`: an executor ended. Without: an agent is gone. Best effort; updates are
+        what counts.
+        """
+
         DESCRIPTOR: _descriptor.Descriptor
 
         AGENT_ID_FIELD_NUMBER: _builtins.int
         EXECUTOR_ID_FIELD_NUMBER: _builtins.int
         STATUS_FIELD_NUMBER: _builtins.int
         status: _builtins.int
+        """The exit status as wait(2) gives it."""
         @_builtins.property
         def agent_id(self) -> _mesos_pb2.AgentID: ...
         @_builtins.property
@@ -251,6 +287,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Error(_message.Message):
+        """The framework is refused; the stream ends after this."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         MESSAGE_FIELD_NUMBER: _builtins.int
@@ -323,6 +361,13 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Response(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    Answers with a body
+    ------------------------------------------------------------------------------------------------
+
+    The body of the few answers that have one.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Type:
@@ -379,6 +424,16 @@ Global___Response: _TypeAlias = Response  # noqa: Y015
 
 @_typing.final
 class AttributeConstraint(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    Offer constraints
+
+    Which agents a framework wants offers of, said once at subscription instead of by declining. See
+    Mesos: Offer constraints.
+    ------------------------------------------------------------------------------------------------
+
+    What must hold of one attribute of an agent, or of its hostname, region or zone.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -490,6 +545,7 @@ class AttributeConstraint(_message.Message):
 
             REGEX_FIELD_NUMBER: _builtins.int
             regex: _builtins.str
+            """RE2 syntax; must match the whole."""
             def __init__(
                 self,
                 *,
@@ -580,10 +636,14 @@ class OfferConstraints(_message.Message):
 
     @_typing.final
     class RoleConstraints(_message.Message):
+        """An agent is offered when it satisfies one of the groups."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
         class Group(_message.Message):
+            """All of these must hold."""
+
             DESCRIPTOR: _descriptor.Descriptor
 
             ATTRIBUTE_CONSTRAINTS_FIELD_NUMBER: _builtins.int
@@ -637,7 +697,9 @@ class OfferConstraints(_message.Message):
 
     ROLE_CONSTRAINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def role_constraints(self) -> _containers.MessageMap[_builtins.str, Global___OfferConstraints.RoleConstraints]: ...
+    def role_constraints(self) -> _containers.MessageMap[_builtins.str, Global___OfferConstraints.RoleConstraints]:
+        """By role."""
+
     def __init__(
         self,
         *,
@@ -653,6 +715,14 @@ Global___OfferConstraints: _TypeAlias = OfferConstraints  # noqa: Y015
 
 @_typing.final
 class Call(_message.Message):
+    """------------------------------------------------------------------------------------------------
+    From the scheduler to the master
+    ------------------------------------------------------------------------------------------------
+
+    One request. `type` says which of the other fields is set; TEARDOWN has none, and REVIVE and
+    SUPPRESS need none.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Type:
@@ -702,6 +772,10 @@ class Call(_message.Message):
 
     @_typing.final
     class Subscribe(_message.Message):
+        """Opens the stream. Where another stream of the framework was open, that one is closed with
+        ERROR.
+        """
+
         DESCRIPTOR: _descriptor.Descriptor
 
         FRAMEWORK_INFO_FIELD_NUMBER: _builtins.int
@@ -710,7 +784,9 @@ class Call(_message.Message):
         @_builtins.property
         def framework_info(self) -> _mesos_pb2.FrameworkInfo: ...
         @_builtins.property
-        def suppressed_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        def suppressed_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """No offers for these until REVIVE."""
+
         @_builtins.property
         def offer_constraints(self) -> Global___OfferConstraints: ...
         def __init__(
@@ -728,6 +804,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Accept(_message.Message):
+        """Use offers of one agent. What the operations leave is declined with `filters`."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFER_IDS_FIELD_NUMBER: _builtins.int
@@ -754,6 +832,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Decline(_message.Message):
+        """Give offers back."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFER_IDS_FIELD_NUMBER: _builtins.int
@@ -776,6 +856,8 @@ class Call(_message.Message):
 
     @_typing.final
     class AcceptInverseOffers(_message.Message):
+        """Promise to free what is asked back."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         INVERSE_OFFER_IDS_FIELD_NUMBER: _builtins.int
@@ -798,6 +880,8 @@ class Call(_message.Message):
 
     @_typing.final
     class DeclineInverseOffers(_message.Message):
+        """Say that it will not be free; the operator decides what happens."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         INVERSE_OFFER_IDS_FIELD_NUMBER: _builtins.int
@@ -820,6 +904,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Revive(_message.Message):
+        """End suppression and forget all filters, for these roles, or for all when none is named."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         ROLES_FIELD_NUMBER: _builtins.int
@@ -838,6 +924,10 @@ class Call(_message.Message):
 
     @_typing.final
     class Kill(_message.Message):
+        """Kill a task. A task that the master does not know is answered with TASK_LOST (or UNKNOWN,
+        GONE).
+        """
+
         DESCRIPTOR: _descriptor.Descriptor
 
         TASK_ID_FIELD_NUMBER: _builtins.int
@@ -846,9 +936,13 @@ class Call(_message.Message):
         @_builtins.property
         def task_id(self) -> _mesos_pb2.TaskID: ...
         @_builtins.property
-        def agent_id(self) -> _mesos_pb2.AgentID: ...
+        def agent_id(self) -> _mesos_pb2.AgentID:
+            """Helps a master that has just failed over."""
+
         @_builtins.property
-        def kill_policy(self) -> _mesos_pb2.KillPolicy: ...
+        def kill_policy(self) -> _mesos_pb2.KillPolicy:
+            """Instead of the task's own."""
+
         def __init__(
             self,
             *,
@@ -864,6 +958,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Shutdown(_message.Message):
+        """End an executor and its tasks."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         EXECUTOR_ID_FIELD_NUMBER: _builtins.int
@@ -886,12 +982,15 @@ class Call(_message.Message):
 
     @_typing.final
     class Acknowledge(_message.Message):
+        """An update has been dealt with; the agent may send the task's next one."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         AGENT_ID_FIELD_NUMBER: _builtins.int
         TASK_ID_FIELD_NUMBER: _builtins.int
         UUID_FIELD_NUMBER: _builtins.int
         uuid: _builtins.bytes
+        """As it came in the status."""
         @_builtins.property
         def agent_id(self) -> _mesos_pb2.AgentID: ...
         @_builtins.property
@@ -911,6 +1010,8 @@ class Call(_message.Message):
 
     @_typing.final
     class AcknowledgeOperationStatus(_message.Message):
+        """The status of an operation has been dealt with."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         AGENT_ID_FIELD_NUMBER: _builtins.int
@@ -918,6 +1019,7 @@ class Call(_message.Message):
         UUID_FIELD_NUMBER: _builtins.int
         OPERATION_ID_FIELD_NUMBER: _builtins.int
         uuid: _builtins.bytes
+        """The bytes in the UUID message of the status, without the message."""
         @_builtins.property
         def agent_id(self) -> _mesos_pb2.AgentID: ...
         @_builtins.property
@@ -940,6 +1042,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Reconcile(_message.Message):
+        """Ask for the latest status of these tasks; of all that the master knows when none is named."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
@@ -980,6 +1084,10 @@ class Call(_message.Message):
 
     @_typing.final
     class ReconcileOperations(_message.Message):
+        """Ask for the latest status of these operations; of all that the master knows when none is
+        named.
+        """
+
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
@@ -1024,6 +1132,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Message(_message.Message):
+        """To an executor, as it is. Best effort."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         AGENT_ID_FIELD_NUMBER: _builtins.int
@@ -1049,6 +1159,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Request(_message.Message):
+        """Ask for resources; the built-in allocator does not listen."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         REQUESTS_FIELD_NUMBER: _builtins.int
@@ -1067,6 +1179,8 @@ class Call(_message.Message):
 
     @_typing.final
     class Suppress(_message.Message):
+        """No more offers for these roles, or for all when none is named, until REVIVE."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         ROLES_FIELD_NUMBER: _builtins.int
@@ -1085,6 +1199,8 @@ class Call(_message.Message):
 
     @_typing.final
     class UpdateFramework(_message.Message):
+        """Replace what SUBSCRIBE said, without a new subscription."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         FRAMEWORK_INFO_FIELD_NUMBER: _builtins.int
@@ -1129,7 +1245,9 @@ class Call(_message.Message):
     UPDATE_FRAMEWORK_FIELD_NUMBER: _builtins.int
     type: Global___Call.Type.ValueType
     @_builtins.property
-    def framework_id(self) -> _mesos_pb2.FrameworkID: ...
+    def framework_id(self) -> _mesos_pb2.FrameworkID:
+        """In every call but the first SUBSCRIBE."""
+
     @_builtins.property
     def subscribe(self) -> Global___Call.Subscribe: ...
     @_builtins.property
@@ -1194,6 +1312,8 @@ Global___Call: _TypeAlias = Call  # noqa: Y015
 
 @_typing.final
 class APIResult(_message.Message):
+    """An answer as client libraries pass it on; not on the wire."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_CODE_FIELD_NUMBER: _builtins.int
