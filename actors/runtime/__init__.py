@@ -7,6 +7,7 @@ listed here are public, the modules are not (but for `testing`).
 
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, Ids, RandomIds
+from actors.runtime.codec import Envelope, pack, pack_value, unpack, unpack_payload, unpack_value
 from actors.runtime.dispatcher import current_message_id
 from actors.runtime.errors import (
     ActorDeadError,
@@ -31,6 +32,8 @@ from actors.runtime.settings import NoSettings, setting
 from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.timers import Timer
+from actors.runtime.trace import TraceWriter
+from actors.runtime.trace_reader import TraceRecord, read_trace
 
 __all__ = [
     "RESTART",
@@ -45,6 +48,7 @@ __all__ = [
     "CodecError",
     "DecodeError",
     "EncodeError",
+    "Envelope",
     "FrozenDict",
     "Ids",
     "Immutable",
@@ -60,11 +64,16 @@ __all__ = [
     "Timeout",
     "Timer",
     "TraceError",
+    "TraceRecord",
+    "TraceWriter",
     "UnhandledMessageError",
     "WouldBlockError",
     "current_message_id",
     "get_all",
     "message",
+    "pack",
+    "pack_value",
+    "read_trace",
     "receive",
     "register",
     "registered_messages",
@@ -72,4 +81,7 @@ __all__ = [
     "setting",
     "traversable",
     "understood_types",
+    "unpack",
+    "unpack_payload",
+    "unpack_value",
 ]

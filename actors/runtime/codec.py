@@ -1,9 +1,226 @@
-"""thin, replaced below"""
+"""Messages to bytes and back: msgpack in a versioned envelope `[version, type, id, cause, fields]`.
+
+One vocabulary serves calls inside a process and, through this, between scheduler and executor. Bytes from the other side are
+not trusted: type, size and depth are checked, and what is wrong is a `DecodeError` that says what and where. A field that the
+receiver does not know is ignored, one that the sender does not know takes its default: both sides need not be of one version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgpack
+
+from actors.runtime.errors import DecodeError, EncodeError
+from actors.runtime.messages import registered_message
+from actors.runtime.packing import Mismatch, data_packer, data_unpacker, known_message, packer_of, unpacker_of
+from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
+from actors.runtime.shapes import AnyShape, shape_of, wire_name
+
+__all__ = [
+    "Envelope",
+    "pack",
+    "pack_value",
+    "payload_of",
+    "trace_type",
+    "unpack",
+    "unpack_payload",
+    "unpack_value",
+]
+
+T = TypeVar("T")
+
+VERSION = 1
+MAX_BYTES = 64 * 1024 * 1024
+MAX_DEPTH = 100
+MAX_ITEMS = 1_000_000
+MAX_INT_BYTES = 1024
+
+_BIG_INT = 1
+_any_packer = packer_of(AnyShape())
+_any_unpacker = unpacker_of(AnyShape())
 
 
-def payload_of(m):
-    return None
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What `unpack` found.
+
+    Attributes:
+        message: the message, or another immutable value.
+        id: its id in the sender's trace; empty if it wrote none.
+        cause: the id of the message that caused it; empty if unknown.
+    """
+
+    message: Any
+    id: str = ""
+    cause: str = ""
 
 
-def trace_type(m):
-    return type(m).__qualname__
+def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
+    """A message (or another immutable value) as bytes.
+
+    Args:
+        message: an instance of a registered class, or None, bool, int, float, str, bytes, a tuple, frozenset or FrozenDict.
+        id: its id, for the receiver's trace (`current_message_id()`).
+        cause: the id of what caused it.
+
+    Raises:
+        EncodeError: it, or something in it, cannot be packed.
+    """
+    kind = type(message)
+    name = wire_name(kind)
+    if registered_message(name) is kind:
+        return _to_bytes([VERSION, name, id, cause, _apply(data_packer(kind), message)])
+    return _to_bytes([VERSION, "", id, cause, _apply(_any_packer, message)])
+
+
+def unpack(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Envelope:
+    """The message in `data`.
+
+    Args:
+        data: what `pack` made, or whatever the other side sent.
+        max_bytes: larger data is refused unread.
+        max_depth: so many levels of nesting are fine.
+
+    Raises:
+        DecodeError: it is no message of a type known here; says what is wrong, and where.
+    """
+    parts = _from_bytes(data, max_bytes)
+    if type(parts) is not list or len(parts) != 5 or type(parts[0]) is not int:
+        raise DecodeError("not a message: no envelope of five parts")
+    version, name, id_, cause, fields = parts
+    if version != VERSION:
+        raise DecodeError(f"an envelope of version {version}; only {VERSION} is known here")
+    if type(name) is not str or type(id_) is not str or type(cause) is not str:
+        raise DecodeError("not a message: type, id and cause must be text")
+    try:
+        if name:
+            return Envelope(data_unpacker(known_message(name))(fields, max_depth), id_, cause)
+        return Envelope(_any_unpacker(fields, max_depth), id_, cause)
+    except Mismatch as error:
+        raise _decode_error(error, name.rpartition(":")[2]) from None
+
+
+def pack_value(value: Any, kind: Any = None) -> bytes:
+    """A value without envelope, for whoever knows its type: settings, for example.
+
+    Args:
+        value: an instance of a frozen dataclass, or of what `kind` says.
+        kind: its annotation; the value's class unless given.
+
+    Raises:
+        EncodeError: it cannot be packed.
+    """
+    try:
+        shape = shape_of(type(value) if kind is None else kind, "value")
+    except TypeError as error:
+        raise EncodeError(str(error)) from None
+    return _to_bytes(_apply(packer_of(shape), value))
+
+
+def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> T:
+    """The value of type `kind` that `pack_value` packed.
+
+    Raises:
+        DecodeError: it is no such value.
+    """
+    parts = _from_bytes(data, max_bytes)
+    try:
+        made: T = unpacker_of(shape_of(kind, "value"))(parts, max_depth)
+    except Mismatch as error:
+        raise _decode_error(error, getattr(kind, "__qualname__", str(kind))) from None
+    return made
+
+
+def payload_of(message: Any) -> bytes:
+    """A message's content for the trace: like `pack`, without envelope. What cannot be packed is noted as text."""
+    kind = type(message)
+    try:
+        if registered_message(wire_name(kind)) is kind:
+            return _to_bytes(data_packer(kind)(message))
+        if kind is ProxyCall:
+            message = (message.args, tuple(message.kwargs.items()))
+        elif kind is ProxySetAttr:
+            message = (message.value,)
+        return _to_bytes(_any_packer(message))
+    except (EncodeError, RecursionError):
+        return _to_bytes(f"{message!r:.1000}")
+
+
+def unpack_payload(payload: bytes) -> Any:
+    """A trace record's payload as plain values (dicts, lists, text…), without needing the message's class.
+
+    Raises:
+        DecodeError: it is no msgpack.
+    """
+    return _from_bytes(payload, MAX_BYTES)
+
+
+def trace_type(message: Any) -> str:
+    """What a message is called in the trace."""
+    kind = type(message)
+    if kind is ProxyCall:
+        return f"call {'.'.join(message.attr_path)}"
+    if kind is ProxyGetAttr:
+        return f"get {'.'.join(message.attr_path)}"
+    if kind is ProxySetAttr:
+        return f"set {'.'.join(message.attr_path)}"
+    return wire_name(kind) if hasattr(kind, "__dataclass_fields__") else kind.__qualname__
+
+
+def _apply(packer: Any, value: Any) -> Any:
+    try:
+        return packer(value)
+    except RecursionError:
+        raise EncodeError(f"a {type(value).__qualname__} nested too deeply to be packed") from None
+    except AttributeError as error:
+        raise EncodeError(f"{type(value).__qualname__}: {error}") from None
+
+
+def _to_bytes(parts: Any) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(parts, default=_large_int, unicode_errors="surrogatepass")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EncodeError(f"cannot be packed: {error}") from None
+    return packed
+
+
+def _large_int(value: Any) -> Any:
+    if type(value) is int:
+        size = value.bit_length() // 8 + 1
+        if size <= MAX_INT_BYTES:
+            return msgpack.ExtType(_BIG_INT, value.to_bytes(size, "big", signed=True))
+        raise EncodeError(f"an integer of {size} bytes; at most {MAX_INT_BYTES} can be packed")
+    raise EncodeError(f"a {type(value).__qualname__} cannot be packed")
+
+
+def _from_bytes(data: bytes, max_bytes: int) -> Any:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DecodeError(f"expected bytes, found a {type(data).__qualname__}")
+    if len(data) > max_bytes:
+        raise DecodeError(f"{len(data)} bytes; at most {max_bytes} are taken")
+    try:
+        return msgpack.unpackb(
+            data,
+            ext_hook=_extension,
+            unicode_errors="surrogatepass",
+            max_array_len=min(len(data), MAX_ITEMS),
+            max_map_len=min(len(data), MAX_ITEMS),
+        )
+    except DecodeError:
+        raise
+    except Exception as error:  # msgpack raises many kinds for garbage
+        text = str(error) or type(error).__name__
+        raise DecodeError(f"not msgpack: {text[:200]}") from None
+
+
+def _extension(code: int, data: bytes) -> int:
+    if code != _BIG_INT or len(data) > MAX_INT_BYTES:
+        raise DecodeError(f"unknown extension {code} of {len(data)} bytes")
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _decode_error(error: Mismatch, root: str) -> DecodeError:
+    where = f"{root}{''.join(error.path)}"
+    return DecodeError(f"{where}: {error}" if where else str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import PurePath
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from actors.runtime.pykka_seam import PykkaRef
@@ -79,7 +80,7 @@ def check_immutable(value: object, where: str = "value") -> None:
     elif kind is FrozenDict:
         for key, item in value.items():  # type: ignore[attr-defined]
             check_immutable(item, f"{where}[{key!r}]")
-    elif isinstance(value, enum.Enum | PykkaRef):
+    elif isinstance(value, enum.Enum | PykkaRef | PurePath):
         return
     elif is_frozen_dataclass(kind):
         for field in fields(value):  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ refused when the class is declared, not when the message first goes wrong.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,11 +22,17 @@ __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_messa
 T = TypeVar("T")
 
 _registry: dict[str, type] = {}
+_enums: dict[str, type[enum.Enum]] = {}
 
 
 def registered_messages() -> tuple[type, ...]:
     """Every message class declared so far, in order of declaration."""
     return tuple(_registry.values())
+
+
+def registered_enum(name: str) -> type[enum.Enum] | None:
+    """The enum that was registered under `name`."""
+    return _enums.get(name)
 
 
 def registered_message(name: str) -> type | None:
@@ -34,11 +41,16 @@ def registered_message(name: str) -> type | None:
 
 
 def register(cls: type[T]) -> type[T]:
-    """Make a frozen dataclass that was declared elsewhere a message: it can be told, packed and traced by its name.
+    """Make a frozen dataclass that was declared elsewhere a message: it is packed and traced by its name.
+
+    An enum can be registered too: its members may then stand in fields of type `Immutable`.
 
     Raises:
         TypeError: it is no frozen dataclass, or has a field that could change.
     """
+    if issubclass(cls, enum.Enum):
+        _enums[wire_name(cls)] = cls
+        return cls
     if not is_frozen_dataclass(cls):
         raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
     check_shapes(cls, field_shapes(cls))
@@ -78,8 +90,7 @@ def message(
         declared: type[T] = dataclass(frozen=True, slots=True)(target)
         if name is not None:
             declared.__wire_name__ = name  # type: ignore[attr-defined]
-        declared.__freezes_maps__ = True  # type: ignore[attr-defined]
-        shapes = field_shapes(declared, {**namespace, declared.__name__: declared})
+        shapes = field_shapes(declared, {**namespace, declared.__name__: declared}, maps=True)
         check_shapes(declared, shapes)
         declared.__field_shapes__ = shapes  # type: ignore[attr-defined]
         declared.__init__ = _make_init(declared, shapes)  # type: ignore[misc]
@@ -89,10 +100,10 @@ def message(
     return declare if cls is None else declare(cls)
 
 
-def shapes_of_class(cls: type) -> dict[str, Shape]:
+def shapes_of_class(cls: type, *, maps: bool = False) -> dict[str, Shape]:
     """The shapes of the fields of a message or frozen dataclass."""
     shapes: dict[str, Shape] | None = cls.__dict__.get("__field_shapes__")
-    return field_shapes(cls) if shapes is None else shapes
+    return field_shapes(cls, maps=maps) if shapes is None else shapes
 
 
 def check_shapes(cls: type, shapes: dict[str, Shape], seen: set[type] | None = None) -> None:

@@ -13,6 +13,7 @@ import enum
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, NewType
 
 from actors.runtime.frozen import _IMMUTABLE, FrozenDict, hint_for, is_frozen_dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "LiteralShape",
     "MapShape",
     "OptionalShape",
+    "PathShape",
     "PlainShape",
     "RefShape",
     "SetShape",
@@ -112,6 +114,11 @@ class DataShape:
 
 
 @dataclass(frozen=True, slots=True)
+class PathShape:
+    """A path of the file system."""
+
+
+@dataclass(frozen=True, slots=True)
 class RefShape:
     """A reference to an actor."""
 
@@ -131,6 +138,7 @@ Shape = (
     | OptionalShape
     | UnionShape
     | DataShape
+    | PathShape
     | RefShape
     | AnyShape
 )
@@ -178,6 +186,8 @@ def _class_shape(cls: type, where: str) -> Shape:
         return PlainShape(cls)
     if issubclass(cls, enum.Enum):
         return EnumShape(cls)
+    if issubclass(cls, PurePath):
+        return PathShape()
     if issubclass(cls, PykkaRef):
         return RefShape()
     if is_frozen_dataclass(cls):
@@ -238,6 +248,8 @@ def shape_label(shape: Shape) -> str:
             return "set"
         case MapShape():
             return "map"
+        case PathShape():
+            return "path"
         case RefShape():
             return "ref"
         case LiteralShape():
@@ -252,12 +264,15 @@ def wire_name(cls: type) -> str:
     return name or type_name(cls)
 
 
-def field_shapes(cls: type, namespace: dict[str, Any] | None = None) -> dict[str, Shape]:
+def field_shapes(
+    cls: type, namespace: dict[str, Any] | None = None, *, maps: bool = False
+) -> dict[str, Shape]:
     """The shapes of a dataclass's fields by name, in order.
 
     Args:
         cls: a dataclass.
         namespace: more names for annotations given as text (local classes).
+        maps: whether a field may be annotated `Mapping[str, T]`: it is, or will be, a FrozenDict.
 
     Raises:
         TypeError: a field could change, or its annotation cannot be read.
@@ -268,8 +283,7 @@ def field_shapes(cls: type, namespace: dict[str, Any] | None = None) -> dict[str
         raise TypeError(
             f"{cls.__qualname__}: {error}; the types of a message must be known when it is declared"
         ) from None
-    freezes = "__freezes_maps__" in cls.__dict__
     return {
-        field.name: shape_of(hints[field.name], f"{cls.__qualname__}.{field.name}", maps=freezes)
+        field.name: shape_of(hints[field.name], f"{cls.__qualname__}.{field.name}", maps=maps)
         for field in dataclasses.fields(cls)
     }

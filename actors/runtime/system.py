@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from actors.runtime.actor import Actor
 from actors.runtime.belongings import belongings
@@ -18,6 +19,7 @@ from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError
 from actors.runtime.life import Life
 from actors.runtime.lifecycle import State
 from actors.runtime.messages import Terminated
+from actors.runtime.packing import set_ref_finder
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply
 from actors.runtime.supervision import STOP, Supervision
@@ -34,6 +36,21 @@ logger = logging.getLogger("actors")
 ENDED = frozenset({State.CLOSING, State.STOPPED})
 ENDING = ENDED | {State.STOPPING}
 FLUSH_SECONDS = 0.5
+
+
+_systems: WeakValueDictionary[str, ActorSystem] = WeakValueDictionary()
+"""The systems of this process, so that a ref that comes back over a wire is the actor it was."""
+
+
+def _find_ref(system_name: str, name: str) -> ActorRef[Any]:
+    def find(name: str) -> ActorRef[Any] | None:
+        system = _systems.get(system_name)
+        return None if system is None else system.find(name)
+
+    return find(name) or NamedRef(name, system_name, find)
+
+
+set_ref_finder(_find_ref)
 
 
 class ActorSystem:
@@ -115,6 +132,7 @@ class ActorSystem:
             self._flush_timer = loop.call_later(FLUSH_SECONDS, self._flush)
         dispatcher.life = Life(self, dispatcher)
         self._dispatcher = dispatcher
+        _systems[self.name] = self
 
     def _flush(self) -> None:
         assert self._trace is not None
@@ -294,7 +312,7 @@ class ActorSystem:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
         if self._trace is not None:
-            self._trace.flush()
+            self._trace.close()
         self._stopped.set(None)
 
     def _fail(self, ref: ActorRef[Any], error: BaseException) -> None:

@@ -35,6 +35,9 @@ class TraceSink(Protocol):
     def flush(self) -> None:
         """Bring what was noted to where it is safe."""
 
+    def close(self) -> None:
+        """Flush; nothing more will be noted."""
+
 
 class Tracing:
     """Makes the records of one system. Control messages are not traced: `started` and `stopped` say it better."""
