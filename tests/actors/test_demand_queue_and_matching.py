@@ -125,7 +125,9 @@ def test_an_executor_that_is_there_already_costs_nothing():
 
 
 def test_an_executor_of_an_earlier_run_is_recognised_by_its_id():
-    again = ExecutorBook([ExecutorTemplate("crawl", Resources.of(cpus=0.5, mem=64), b"\n\x03\n\x01x")], ("*",))
+    again = ExecutorBook(
+        [ExecutorTemplate("crawl", Resources.of(cpus=0.5, mem=64), b"\n\x03\n\x01x")], ("*",)
+    )
     known = BOOK.variant("crawl", Resources.of(cpus=0.5, mem=64).allocate("*"))
     assert again.name_of(known) == "crawl"
 
@@ -195,7 +197,9 @@ amounts = st.integers(1, 40).map(lambda n: n / 10)
 
 
 @given(
-    wants=st.lists(st.tuples(amounts, st.sampled_from(["", "crawl"]), st.sampled_from(["*", "ads"])), max_size=25),
+    wants=st.lists(
+        st.tuples(amounts, st.sampled_from(["", "crawl"]), st.sampled_from(["*", "ads"])), max_size=25
+    ),
     gives=st.lists(
         st.tuples(amounts, st.sampled_from(["a1", "a2", "a3"]), st.sampled_from(["*", "ads"])), max_size=8
     ),
@@ -209,7 +213,10 @@ def test_no_resource_is_given_twice_and_no_demand_is_lost(wants, gives):
         ]
     )
     agents = agents_of(
-        *[offer(i, Resources.of(cpus=cpus, mem=500), agent, role) for i, (cpus, agent, role) in enumerate(gives)]
+        *[
+            offer(i, Resources.of(cpus=cpus, mem=500), agent, role)
+            for i, (cpus, agent, role) in enumerate(gives)
+        ]
     )
     count = match(queue, agents, BOOK, 1000)
     assert len(queue) + count == len(wants)

@@ -54,7 +54,9 @@ def test_a_kill_is_never_ignored_unless_it_is_under_way(phase):
 
 
 @pytest.mark.parametrize("phase", sorted(task_states.ON_CLUSTER))
-@pytest.mark.parametrize("event", [E.FINISHED, E.FAILED_RETRY, E.FAILED_LAST, E.KILLED, E.LOST_RETRY, E.LOST_LAST])
+@pytest.mark.parametrize(
+    "event", [E.FINISHED, E.FAILED_RETRY, E.FAILED_LAST, E.KILLED, E.LOST_RETRY, E.LOST_LAST]
+)
 def test_terminal_news_of_an_attempt_on_the_cluster_always_ends_that_attempt(phase, event):
     after = task_states.TABLE[phase, event].phase
     assert after in task_states.TERMINAL_PHASES | {P.BACKING_OFF}
