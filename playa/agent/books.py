@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from actors.runtime import ActorRef
 from mesos_v1 import pb
@@ -94,7 +95,7 @@ class ExecutorRecord:
     groups: list[tuple[str, ...]] = field(default_factory=list)
     completed: deque[TaskRecord] = field(default_factory=lambda: deque(maxlen=MAX_COMPLETED_TASKS))
     stream: RecordStream | None = None
-    runner: ActorRef | None = None
+    runner: ActorRef[Any] | None = None
     pid: int = 0
     ending: Ending | None = None
     ever_sent: bool = False

@@ -12,6 +12,7 @@ left and everything is acknowledged, the executor ends with status 0.
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
@@ -53,7 +54,7 @@ _OWN_PID = os.getpid()
 class BuiltInExecutor(Actor):
     """The command executor, or the default executor, of one framework on one agent."""
 
-    def __init__(self, spec: BuiltInSpec, agent: ActorRef) -> None:
+    def __init__(self, spec: BuiltInSpec, agent: ActorRef[Any]) -> None:
         super().__init__()
         self._spec = spec
         self._container = spec.container

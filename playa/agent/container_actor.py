@@ -6,6 +6,7 @@ then the container actor of the next agent follows it again.
 
 import os
 from pathlib import Path
+from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
@@ -54,7 +55,7 @@ def fetch_failure(container_id: str, error: FetchFailed) -> str:
 class ContainerActor(Actor):
     """Starts and follows the process of one custom executor."""
 
-    def __init__(self, spec: ContainerSpec, agent: ActorRef) -> None:
+    def __init__(self, spec: ContainerSpec, agent: ActorRef[Any]) -> None:
         super().__init__()
         self._spec = spec
         self._agent = agent

@@ -96,7 +96,7 @@ class AgentContext:
         if not self.silent:
             self._master.tell(message)
 
-    def tell(self, ref: ActorRef, message: Any) -> None:
+    def tell(self, ref: ActorRef[Any], message: Any) -> None:
         """Tell one of the agent's own actors; one that has just ended does not need it any more."""
         with suppress(ActorDeadError):
             ref.tell(message)

@@ -28,10 +28,6 @@ def _why(call: pb.executor.Call) -> str | None:
         return "Not initialized: a required field is missing"
     if not call.HasField("type") or call.type == Call.UNKNOWN:
         return "Expecting 'type' to be present"
-    if not call.HasField("executor_id"):
-        return "Expecting 'executor_id' to be present"
-    if not call.HasField("framework_id"):
-        return "Expecting 'framework_id' to be present"
     part = _PARTS.get(call.type)
     if part is not None and part not in {field.name for field, _ in call.ListFields()}:
         return f"Expecting '{part}' to be present"

@@ -8,7 +8,6 @@ A failure is one `FetchFailed` whose text names the URI and the cause; a URI tha
 """
 
 import gzip
-import os
 import shutil
 import stat
 import tarfile

@@ -23,7 +23,7 @@ def main(status_file: str, program: str, argv: list[str]) -> None:
         for number in (*ignored, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         try:
-            os.execvp(program, argv)
+            os.execvp(program, argv)  # noqa: S606 - this is what it is for
         except OSError as error:
             os.write(2, f"Failed to execute command: {error.strerror}\n".encode())
             os._exit(1)

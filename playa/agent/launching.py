@@ -152,13 +152,16 @@ class Launching:
         settings = self._context.settings
         return info.checkpoint and settings.checkpoint and not settings.simulate
 
-    def _add(self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, kind: Kind) -> ExecutorRecord:
+    def _add(
+        self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, kind: Kind, *, for_command_task: bool
+    ) -> ExecutorRecord:
         context = self._context
         executor = ExecutorRecord(
             info,
             framework.framework_id,
             context.actor.ids.uuid(),
             kind,
+            for_command_task,
             checkpoint=self._checkpoints(framework.info),
         )
         framework.executors[executor.executor_id] = executor

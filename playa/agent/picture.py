@@ -50,16 +50,16 @@ def answer(call: pb.agent.Call, picture: AgentPicture, flags: dict[str, str]) ->
     return response
 
 
-def _health(response: Response, picture: AgentPicture) -> None:
+def _health(response: Response, _picture: AgentPicture) -> None:
     response.get_health.healthy = True
 
 
-def _version(response: Response, picture: AgentPicture) -> None:
+def _version(response: Response, _picture: AgentPicture) -> None:
     info = response.get_version.version_info
     info.version, info.build_date, info.build_time, info.build_user = VERSION, BUILD_DATE, BUILD_TIME, ""
 
 
-def _logging_level(response: Response, picture: AgentPicture) -> None:
+def _logging_level(response: Response, _picture: AgentPicture) -> None:
     response.get_logging_level.level = 0
 
 
@@ -118,7 +118,7 @@ def _operations(response: Response, picture: AgentPicture) -> None:
         response.get_operations.operations.add().ParseFromString(operation)
 
 
-def _providers(response: Response, picture: AgentPicture) -> None:
+def _providers(response: Response, _picture: AgentPicture) -> None:
     response.get_resource_providers.SetInParent()
 
 
@@ -144,7 +144,7 @@ def _statistics(into: pb.mesos.ResourceStatistics, executor: ExecutorPicture, pi
     info = pb.mesos.ExecutorInfo.FromString(executor.info)
     total = Resources.from_proto(info.resources)
     for task in picture.tasks:
-        if task.executor_id == executor.executor_id and task.phase in {"QUEUED", "LAUNCHED"}:
+        if task.container_id == executor.container_id and task.phase in {"QUEUED", "LAUNCHED"}:
             total += Resources.from_proto(pb.mesos.Task.FromString(task.task).resources)
     into.timestamp = picture.time
     into.cpus_soft_limit = total.cpus

@@ -335,7 +335,7 @@ def session_members(session: int) -> list[int]:
     """The processes of a session, by /proc; empty where there is none."""
     members = []
     try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     except OSError:
         return []
     for pid in pids:

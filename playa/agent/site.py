@@ -41,7 +41,7 @@ Call = pb.executor.Call
 class AgentSite:
     """The site of one agent."""
 
-    def __init__(self, agent: ActorRef, settings: AgentSettings, files: Files, port: int) -> None:
+    def __init__(self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int) -> None:
         self._agent = agent
         self._settings = settings
         self.files = files

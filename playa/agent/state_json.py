@@ -87,11 +87,7 @@ def _framework(picture: AgentPicture, data: bytes, *, over: bool) -> dict[str, A
 
 def _executor(picture: AgentPicture, executor: ExecutorPicture) -> dict[str, Any]:
     info = pb.mesos.ExecutorInfo.FromString(executor.info)
-    tasks = [
-        t
-        for t in picture.tasks
-        if t.executor_id == executor.executor_id and t.container_id == executor.container_id
-    ]
+    tasks = [t for t in picture.tasks if t.container_id == executor.container_id]
     return {
         "id": info.executor_id.value,
         "name": info.name,

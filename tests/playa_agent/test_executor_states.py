@@ -1,0 +1,69 @@
+"""Every (state, event) pair of the three tables."""
+
+import itertools
+
+import pytest
+
+from playa.agent.executor_states import (
+    EXECUTOR,
+    STREAM,
+    TASK,
+    ExecutorEvent,
+    ExecutorState,
+    StreamEvent,
+    StreamState,
+    TaskEvent,
+    TaskPhase,
+    after,
+)
+
+E, S = ExecutorEvent, ExecutorState
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(ExecutorState, ExecutorEvent)))
+def test_every_pair_of_executor_state_and_event_leads_where_the_table_says_or_nowhere(state, event):
+    following = after(state, event)
+    if state is S.TERMINATED:
+        assert following is None, "nothing happens to an executor that is over"
+    elif event is E.EXITED:
+        assert following is S.TERMINATED
+    elif event is E.SUBSCRIBED:
+        assert following is (None if state is S.TERMINATING else S.RUNNING)
+    elif event is E.SHUTDOWN:
+        assert following is (None if state is S.TERMINATING else S.TERMINATING)
+    elif event is E.REGISTRATION_TIMEOUT:
+        assert following is (S.TERMINATING if state is S.REGISTERING else None)
+    else:
+        assert following is (None if state is S.RUNNING else S.TERMINATED)
+
+
+@pytest.mark.parametrize(("phase", "event"), list(itertools.product(TaskPhase, TaskEvent)))
+def test_every_pair_of_task_phase_and_event_leads_where_the_table_says_or_nowhere(phase, event):
+    expected = {
+        (TaskPhase.QUEUED, TaskEvent.DELIVERED): TaskPhase.LAUNCHED,
+        (TaskPhase.QUEUED, TaskEvent.TERMINAL): TaskPhase.TERMINATED,
+        (TaskPhase.LAUNCHED, TaskEvent.PROGRESS): TaskPhase.LAUNCHED,
+        (TaskPhase.LAUNCHED, TaskEvent.TERMINAL): TaskPhase.TERMINATED,
+        (TaskPhase.TERMINATED, TaskEvent.ACKNOWLEDGED): TaskPhase.COMPLETED,
+    }
+    assert TASK.get((phase, event)) is expected.get((phase, event))
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(StreamState, StreamEvent)))
+def test_every_pair_of_stream_state_and_event_leads_where_the_table_says_or_nowhere(state, event):
+    following = STREAM.get((state, event))
+    if state is StreamState.ENDED:
+        assert following is None
+    elif state is StreamState.IDLE:
+        assert following is (StreamState.IN_FLIGHT if event is StreamEvent.UPDATE else None)
+    else:
+        assert following is {
+            StreamEvent.ACKNOWLEDGED_LAST: StreamState.IDLE,
+            StreamEvent.ACKNOWLEDGED_TERMINAL: StreamState.ENDED,
+        }.get(event, StreamState.IN_FLIGHT)
+
+
+def test_the_tables_lead_out_of_every_state_but_the_last():
+    assert {state for state, _ in EXECUTOR} == set(ExecutorState) - {S.TERMINATED}
+    assert {phase for phase, _ in TASK} == set(TaskPhase) - {TaskPhase.COMPLETED}
+    assert {state for state, _ in STREAM} == set(StreamState) - {StreamState.ENDED}
