@@ -1,0 +1,209 @@
+"""`python -m playa`: the embedded cluster alone, for any framework. Flags are named as those of `mesos-master` and `-agent`.
+
+Prints one line of JSON when it is ready (`{"url": …}`), and ends on SIGINT or SIGTERM, or (`--exit-with-parent`) when its
+standard input ends.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mesos_v1.errors import ResourceError
+from playa.cluster import Cluster
+from playa.master.registry import RegistryError
+from playa.settings import AgentSettings, ClusterSettings, SettingsError
+
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "ms": 1e-3,
+    "secs": 1.0,
+    "mins": 60.0,
+    "hrs": 3600.0,
+    "days": 86400.0,
+    "weeks": 604800.0,
+}
+_UNITS |= {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hours": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """Seconds, from a number or Mesos's form (`15secs`, `1.5mins`).
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+    """
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", text.strip())
+    if match is None or (match[2] and match[2] not in _UNITS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 15secs, 500ms, 2mins")
+    return float(match[1]) * _UNITS.get(match[2], 1.0)
+
+
+def weights(text: str) -> tuple[tuple[str, float], ...]:
+    """`role=weight,role=weight`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is written otherwise.
+    """
+    result = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        role, _, number = part.partition("=")
+        try:
+            result.append((role, float(number)))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{part!r} is not role=weight") from None
+    return tuple(result)
+
+
+def credentials(path: str) -> tuple[tuple[str, str], ...]:
+    """The file of `--credentials`: JSON (`{"credentials": [{"principal": …, "secret": …}]}`) or lines `principal secret`.
+
+    Raises:
+        argparse.ArgumentTypeError: It cannot be read, or says something else.
+    """
+    try:
+        text = Path(path.removeprefix("file://")).read_text()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    if text.lstrip().startswith("{"):
+        try:
+            listed = json.loads(text)["credentials"]
+            return tuple((str(one["principal"]), str(one["secret"])) for one in listed)
+        except (ValueError, KeyError, TypeError):
+            raise argparse.ArgumentTypeError(f"{path}: not Mesos's JSON for credentials") from None
+    pairs = [line.split() for line in text.splitlines() if line.strip()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{path}: each line must be a principal and a secret")
+    return tuple((principal, secret) for principal, secret in pairs)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A list with commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags; underscores and dashes in their names are the same."""
+    cluster, agent = ClusterSettings(), AgentSettings()
+    p = argparse.ArgumentParser(prog="python -m playa", description="A Mesos cluster on this machine.")
+    p.add_argument("--port", type=int, default=cluster.port, help="of the master; 0 takes a free one")
+    p.add_argument("--ip", default=cluster.ip, help="where master and agents listen")
+    p.add_argument("--hostname", default="", help="what the master calls this machine")
+    p.add_argument("--agents", type=int, default=1, help="how many")
+    p.add_argument("--resources", default=agent.resources, help="of each agent")
+    p.add_argument("--attributes", default=agent.attributes, help="of each agent, rack:r1;zone:eu")
+    p.add_argument("--roles", type=names, default=(), help="the only roles allowed, if given")
+    p.add_argument("--weights", type=weights, default=(), help="role=weight,role=weight")
+    p.add_argument(
+        "--credentials", type=credentials, default=(), metavar="FILE", help="principals and secrets"
+    )
+    p.add_argument("--work_dir", default="", help="where everything is kept; default: a temporary folder")
+    for name in ("frameworks", "readonly", "readwrite"):
+        p.add_argument(f"--authenticate_http_{name}", action="store_true")
+    durations = {
+        "offer_timeout": None,
+        "allocation_interval": cluster.allocation_interval,
+        "agent_ping_timeout": cluster.agent_ping_timeout,
+        "agent_reregister_timeout": cluster.agent_reregister_timeout,
+        "heartbeat_interval": cluster.heartbeat_interval,
+        "executor_registration_timeout": agent.executor_registration_timeout,
+        "executor_reregistration_timeout": agent.executor_reregistration_timeout,
+        "executor_shutdown_grace_period": agent.executor_shutdown_grace_period,
+        "recovery_timeout": agent.recovery_timeout,
+        "registration_backoff_factor": agent.registration_backoff_factor,
+        "status_update_retry_interval_min": agent.status_update_retry_interval_min,
+        "gc_delay": agent.gc_delay,
+    }
+    for name, default in durations.items():
+        aliases = ["--heartbeat"] if name == "heartbeat_interval" else []
+        p.add_argument(f"--{name}", *aliases, type=duration, default=default, metavar="DURATION")
+    p.add_argument("--max_agent_ping_timeouts", type=int, default=cluster.max_agent_ping_timeouts)
+    p.add_argument("--min_allocatable_resources", default=cluster.min_allocatable_resources)
+    p.add_argument("--simulate", action="store_true", help="run tasks without processes, for tests of scale")
+    p.add_argument("--no_faults", action="store_true", help="without the HTTP API for misbehaviour on demand")
+    p.add_argument("--exit_with_parent", action="store_true", help="end when standard input ends")
+    p.add_argument("--verbose", action="store_true", help="log more to standard error")
+    return p
+
+
+def settings_of(options: argparse.Namespace) -> ClusterSettings:
+    """Settings from flags: each goes to the master, to each agent, or to both, by its name.
+
+    Raises:
+        SettingsError: A value that cannot be right.
+    """
+    given = vars(options)
+    if options.agents < 0:
+        raise SettingsError("agents must not be negative")
+    of_agent = {k: v for k, v in given.items() if k in AgentSettings.__slots__ and k not in _MASTER_ONLY}
+    of_cluster = {k: v for k, v in given.items() if k in ClusterSettings.__slots__ and k != "agents"}
+    asks = any(given[f"authenticate_http_{n}"] for n in ("frameworks", "readonly", "readwrite"))
+    if options.credentials and not asks:  # who gives credentials wants them asked for
+        of_cluster["authenticate_http_frameworks"] = True
+    one = AgentSettings(**of_agent)
+    return ClusterSettings(**of_cluster, agents=(one,) * options.agents, faults=not options.no_faults)
+
+
+_MASTER_ONLY = ("port", "work_dir", "hostname")
+
+
+def normalise(arguments: Sequence[str]) -> list[str]:
+    """`--offer-timeout` → `--offer_timeout`: Mesos's flags have underscores, most others' have dashes."""
+    result = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        result.append(
+            (name.replace("-", "_").replace("__", "--", 1) if name.startswith("--") else name)
+            + equals
+            + value
+        )
+    return result
+
+
+async def run(settings: ClusterSettings, *, exit_with_parent: bool) -> None:
+    """Run a cluster until it is told to end."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    if exit_with_parent:
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        watch = asyncio.ensure_future(_until_end(reader, ended))
+    async with Cluster(settings) as cluster:
+        print(json.dumps({"url": cluster.url}), flush=True)  # noqa: T201 - it is what this program says
+        await ended.wait()
+    if exit_with_parent:
+        watch.cancel()
+
+
+async def _until_end(reader: asyncio.StreamReader, ended: asyncio.Event) -> None:
+    while await reader.read(4096):
+        pass
+    ended.set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status: 0, or 2 when it was called wrongly."""
+    options = parser().parse_args(normalise(sys.argv[1:] if arguments is None else arguments))
+    level = logging.DEBUG if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        settings = settings_of(options)
+        asyncio.run(run(settings, exit_with_parent=options.exit_with_parent))
+    except (SettingsError, ResourceError, RegistryError) as error:
+        print(f"playa: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"playa: cannot listen on {options.ip}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""`Cluster`: the embedded cluster as an async context manager, and the actor that starts and kills its parts.
+
+The actor named "cluster" plays the part of the machines' service managers: it starts the master ("master") and the agents
+("agent:1", …) and, when a fault says so, kills and restarts them. Master and agents know nothing of it.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from actors.runtime import Actor, ActorRef, ActorSystem, message, receive
+from playa import faults
+from playa.agent.agent_actor import AgentActor
+from playa.agent.processes import end_all
+from playa.fault_injection import Faults
+from playa.master.master_actor import CountAgents, GetAddress, MasterActor
+from playa.messages import Silence
+from playa.settings import ClusterSettings
+
+MASTER = "master"
+SETTLE_SECONDS = 10.0
+
+
+def agent_name(index: int) -> str:
+    """The name of an agent's actor; the first is number 1."""
+    return f"agent:{index}"
+
+
+@message
+class StartAll:
+    """Start the master and all agents. Answered with the master's port."""
+
+
+class ClusterActor(Actor):
+    """Starts, kills and restarts the master and the agents.
+
+    Args:
+        settings: The cluster's.
+        directory: Where everything is kept.
+    """
+
+    def __init__(self, settings: ClusterSettings, directory: str) -> None:
+        super().__init__()
+        self._settings = settings
+        self._directory = directory
+        self._port = settings.port
+        self._plan = faults.FaultPlan()
+
+    @receive
+    async def on_start_all(self, _message: StartAll) -> int:
+        port = await self._start_master()
+        for index in range(1, len(self._settings.agents) + 1):
+            self._start_agent(index)
+        return port
+
+    async def _start_master(self) -> int:
+        master = self.spawn(MasterActor, self._settings, self._directory, self._port, self._plan, name=MASTER)
+        self._port = await master.ask(GetAddress(), block=False)
+        return self._port
+
+    def _start_agent(self, index: int) -> None:
+        settings = self._settings.agents[index - 1]
+        self.spawn(AgentActor, settings, index, self._directory, name=agent_name(index))
+
+    def _alive(self, name: str) -> "ActorRef[Any] | None":
+        ref: ActorRef[Any] | None = self.system.find(name)
+        return ref if ref is not None and ref.is_alive() else None
+
+    # --- the master -------------------------------------------------------------------------------------------
+
+    @receive
+    async def on_kill_master(self, message: faults.KillMaster) -> bool:
+        master = self._alive(MASTER)
+        if master is None:
+            return False
+        self._plan = await master.ask(faults.GetFaults(), block=False)
+        await master.stop(block=False)
+        if message.restart_after is not None:
+            self.timers.after(message.restart_after, faults.StartMaster())
+        return True
+
+    @receive
+    async def on_start_master(self, _message: faults.StartMaster) -> bool:
+        if self._alive(MASTER) is not None:
+            return False
+        await self._start_master()
+        return True
+
+    # --- agents -----------------------------------------------------------------------------------------------
+
+    @receive
+    async def on_kill_agent(self, message: faults.KillAgent) -> bool:
+        agent = self._alive(agent_name(message.index))
+        if agent is None:
+            return False
+        await agent.stop(block=False)
+        if message.restart_after is not None:
+            self.timers.after(message.restart_after, faults.StartAgent(message.index))
+        return True
+
+    @receive
+    def on_start_agent(self, message: faults.StartAgent) -> bool:
+        exists = 1 <= message.index <= len(self._settings.agents)
+        if not exists or self._alive(agent_name(message.index)) is not None:
+            return False
+        self._start_agent(message.index)
+        return True
+
+    @receive
+    def on_silence_agent(self, message: faults.SilenceAgent) -> bool:
+        agent = self._alive(agent_name(message.index))
+        if agent is None:
+            return False
+        agent.tell(Silence(message.seconds))
+        return True
+
+    # --- what the master does itself --------------------------------------------------------------------------
+
+    @receive
+    async def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+        self._plan = message.plan
+        await self._ask_master(message)
+        return self._plan
+
+    @receive
+    async def on_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
+        plan = await self._ask_master(message)
+        return plan if isinstance(plan, faults.FaultPlan) else self._plan
+
+    @receive
+    async def on_master_fault(
+        self,
+        message: faults.RemoveFramework | faults.RescindOffers | faults.CloseStreams | faults.SendRaw,
+    ) -> int:
+        done = await self._ask_master(message)
+        return done if isinstance(done, int) else 0
+
+    async def _ask_master(self, message: object) -> object:
+        master = self._alive(MASTER)
+        return await master.ask(message, block=False) if master is not None else None
+
+
+class Cluster:
+    """A Mesos cluster in this process, on this event loop.
+
+    ```python
+    async with Cluster(ClusterSettings(port=0)) as cluster:
+        print(cluster.url)  # http://127.0.0.1:43521
+    ```
+
+    Args:
+        settings: What the cluster is like; by default one agent.
+        wait_for_agents: Whether entering waits until all agents are registered.
+
+    Attributes:
+        faults: Misbehaviour on demand.
+    """
+
+    def __init__(self, settings: ClusterSettings | None = None, *, wait_for_agents: bool = True) -> None:
+        self.settings = settings or ClusterSettings()
+        self._wait_for_agents = wait_for_agents
+        self._system: ActorSystem | None = None
+        self._port = self.settings.port
+        self._temporary: Path | None = None
+        self._directory = ""
+        self.faults: Faults
+
+    @property
+    def url(self) -> str:
+        """The master's base URL."""
+        return f"http://{self.settings.hostname or self.settings.ip}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """The master's port."""
+        return self._port
+
+    @property
+    def directory(self) -> Path:
+        """Where registry, sandboxes and checkpoints are."""
+        return Path(self._directory)
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            OSError: The master's port is in use, or may not be used.
+            RegistryError: The work_dir holds a registry that cannot be read.
+        """
+        self._directory = self.settings.work_dir
+        if not self._directory:
+            self._temporary = Path(tempfile.mkdtemp(prefix="playa-"))
+            self._directory = str(self._temporary)
+        Path(self._directory).mkdir(parents=True, exist_ok=True)
+        settings = replace(self.settings, work_dir=self._directory)
+        self._system = ActorSystem("playa")
+        await self._system.__aenter__()
+        try:
+            actor = self._system.spawn(ClusterActor, settings, self._directory, name="cluster")
+            self._port = await actor.ask(StartAll(), block=False)
+            self.faults = Faults(actor)
+            if self._wait_for_agents:
+                await self._all_registered(actor)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def _all_registered(self, _actor: "ActorRef[ClusterActor]") -> None:
+        if self._system is None:
+            return
+        master = self._system.ref(MASTER)
+        async with asyncio.timeout(SETTLE_SECONDS + len(self.settings.agents) / 20):
+            while await master.ask(CountAgents(), block=False) < len(self.settings.agents):
+                await asyncio.sleep(0.01)
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End everything: executors and tasks too."""
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._system is not None:
+            await self._system.stop()
+            self._system = None
+        await end_all(self._directory)
+        if self._temporary is not None:
+            await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
+            self._temporary = None

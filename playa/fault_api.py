@@ -1,0 +1,123 @@
+"""Misbehaviour on demand by HTTP: `/playa/faults`.
+
+`GET` answers the plan in force and the list of faults; `POST` with a JSON object `{"fault": NAME, …}` does one; `DELETE` ends
+all that last. Lasting ones are the fields of `playa.faults.FaultPlan`: `{"fault": "plan", "silent": true}`. Others happen
+once: see `_ONCE`. Nothing of this exists in Mesos, so the path cannot clash with one of its own.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from aiohttp import web
+
+from actors.runtime import ActorRef
+from playa import faults
+from playa.web import Refused, json_answer
+
+PATH = "/playa/faults"
+Json = dict[str, Any]
+
+
+def _number(body: Json, name: str, default: float | None = None) -> float | None:
+    value = body.get(name, default)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
+        raise Refused(400, f"{name!r} must be a number of seconds, or null")
+    return value
+
+
+def _index(body: Json) -> int:
+    value = body.get("agent", 1)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Refused(400, "'agent' must be the number of an agent, from 1")
+    return value
+
+
+def _bytes(body: Json) -> bytes:
+    try:
+        return base64.b64decode(str(body.get("base64", "")), validate=True)
+    except binascii.Error:
+        raise Refused(400, "'base64' must be bytes in base64") from None
+
+
+# What happens once: name -> the message for the cluster, from the request's fields.
+_ONCE: dict[str, Callable[[Json], object]] = {
+    "kill_agent": lambda b: faults.KillAgent(_index(b), _number(b, "restart_after")),
+    "start_agent": lambda b: faults.StartAgent(_index(b)),
+    "silence_agent": lambda b: faults.SilenceAgent(_index(b), _number(b, "seconds")),
+    "restart_master": lambda b: faults.KillMaster(_number(b, "after", 1.0)),
+    "remove_framework": lambda b: faults.RemoveFramework(str(b.get("framework_id", ""))),
+    "rescind_offers": lambda b: faults.RescindOffers(),
+    "close_streams": lambda b: faults.CloseStreams(bool(b.get("abort", False))),
+    "send_raw": lambda b: faults.SendRaw(_bytes(b)),
+}
+
+
+def add_routes(
+    app: web.Application, master: "ActorRef[Any]", check: Callable[[web.Request], str | None]
+) -> None:
+    """Serve the API; `check` asks for credentials where the operator API does."""
+    cluster = master.system.ref("cluster")
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        check(request)
+        plan = await cluster.ask(faults.GetFaults(), block=False)
+        return json_answer({"plan": asdict(plan), "once": sorted(_ONCE)})
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        check(request)
+        body = _json_object(await request.read())
+        name = body.get("fault")
+        if name == "plan":
+            current = await cluster.ask(faults.GetFaults(), block=False)
+            plan = await cluster.ask(faults.SetFaults(_changed(current, body)), block=False)
+            return json_answer({"plan": asdict(plan)})
+        if name not in _ONCE:
+            known = ", ".join(["plan", *sorted(_ONCE)])
+            raise Refused(400, f"'fault' must be one of {known}")
+        wanted = _ONCE[name](body)
+        if isinstance(wanted, faults.KillMaster):  # this very server dies with it
+            cluster.tell(wanted)
+            return json_answer({"result": True})
+        return json_answer({"result": await cluster.ask(wanted, block=False)})
+
+    async def delete(request: web.Request) -> web.StreamResponse:
+        check(request)
+        plan = await cluster.ask(faults.SetFaults(faults.FaultPlan()), block=False)
+        return json_answer({"plan": asdict(plan)})
+
+    app.router.add_get(PATH, get)
+    app.router.add_post(PATH, post)
+    app.router.add_delete(PATH, delete)
+
+
+def _json_object(body: bytes) -> Json:
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body must be a JSON object") from None
+    if not isinstance(value, dict):
+        raise Refused(400, "the body must be a JSON object")
+    return value
+
+
+def _changed(plan: faults.FaultPlan, body: Json) -> faults.FaultPlan:
+    types = {f.name: type(getattr(plan, f.name)) for f in fields(plan)}
+    changes: Json = {}
+    for name, value in body.items():
+        if name == "fault":
+            continue
+        if name not in types:
+            raise Refused(400, f"{name!r} is not one of {', '.join(types)}")
+        wanted = types[name]
+        fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise Refused(400, f"{name!r} must be {wanted.__name__}, but is {value!r}")
+        changes[name] = wanted(value)
+    try:
+        return replace(plan, **changes)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None

@@ -1,0 +1,96 @@
+"""The forms in which Mesos writes resources, and their order in offers.
+
+Since reservation refinement there are three (Mesos documentation, "Reservation", "Reservation Refinement"):
+
+* the new one, `reservations`, for frameworks with that capability and between master and agents;
+* the old one, `role` and `reservation`, for frameworks without it;
+* both together, for the operator API's totals.
+
+`Resources.to_proto` gives the new form.
+"""
+
+from collections.abc import Iterable
+
+from mesos_v1 import pb
+from mesos_v1.resource import Kind, Resource
+from mesos_v1.resources import Resources
+
+_ReservationInfo = pb.mesos.Resource.ReservationInfo
+
+
+def offered(resources: Resources, *, refined: bool) -> list[pb.mesos.Resource]:
+    """Resources as they stand in an offer: in Mesos's order, in the form that the framework reads."""
+    protos = [p for entry in in_offer_order(resources) for p in [entry.to_proto()] * entry.count]
+    for proto in protos:
+        if refined:
+            _modernise(proto)
+        else:
+            _downgrade(proto)
+    return protos
+
+
+def in_offer_order(resources: Resources) -> list[Resource]:
+    """Ranges and sets first, then what is reserved, then the rest."""
+    return sorted(resources, key=_offer_rank)
+
+
+def _offer_rank(entry: Resource) -> int:
+    if entry.kind is not Kind.SCALAR:
+        return 0
+    return 1 if entry.facts.reservations else 2
+
+
+def new_form(resources: Resources) -> list[pb.mesos.Resource]:
+    """With `reservations` only."""
+    protos = resources.to_proto()
+    for proto in protos:
+        _modernise(proto)
+    return protos
+
+
+def both_forms(resources: Iterable[pb.mesos.Resource]) -> list[pb.mesos.Resource]:
+    """With `reservations`, and with `role` and `reservation` where one reservation can say it."""
+    result = []
+    for resource in resources:
+        copy = pb.mesos.Resource()
+        copy.CopyFrom(resource)
+        _modernise(copy)
+        stack = list(copy.reservations)
+        _downgrade(copy)
+        copy.reservations.extend(stack)
+        result.append(copy)
+    return result
+
+
+def to_new_form(protos: Iterable[pb.mesos.Resource]) -> None:
+    """Change messages in place, as they come from a framework."""
+    for proto in protos:
+        _modernise(proto)
+
+
+def _modernise(proto: pb.mesos.Resource) -> None:
+    if not proto.reservations and proto.HasField("role") and proto.role != "*":
+        added = proto.reservations.add(role=proto.role)
+        if proto.HasField("reservation"):
+            added.MergeFrom(proto.reservation)
+            added.type = _ReservationInfo.DYNAMIC
+            added.role = proto.role
+        else:
+            added.type = _ReservationInfo.STATIC
+    proto.ClearField("role")
+    proto.ClearField("reservation")
+
+
+def _downgrade(proto: pb.mesos.Resource) -> None:
+    if not proto.reservations:
+        proto.role = "*"
+        return
+    if len(proto.reservations) > 1:
+        return  # there is no old form of a refined reservation
+    only = proto.reservations[0]
+    proto.role = only.role
+    if only.type == _ReservationInfo.DYNAMIC:
+        proto.reservation.CopyFrom(only)
+        proto.reservation.ClearField("type")
+        proto.reservation.ClearField("role")
+    del proto.reservations[:]

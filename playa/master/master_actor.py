@@ -1,0 +1,379 @@
+"""The actor named "master": turns messages, timers and HTTP requests into calls of the master's logic.
+
+Rules of this file: no rule of Mesos is in it. A handler reads a message, calls one function of the logic, and answers. The
+actor owns its HTTP site; the site's handlers ask this actor and touch nothing of the state themselves.
+"""
+
+import logging
+from pathlib import Path
+
+from actors.runtime import Actor, ActorRef, Terminated, message, receive
+from mesos_v1 import pb
+from playa import faults, messages
+from playa.master import (
+    amounts,
+    call_validation,
+    calls,
+    events,
+    liveness,
+    offering,
+    operating,
+    operator_api,
+    reading,
+    registering,
+    registry,
+    removing,
+    subscribing,
+    tasks,
+)
+from playa.master.allocator import Allocator
+from playa.master.site import (
+    GetEndpoint,
+    MasterSite,
+    OperatorRequest,
+    SchedulerRequest,
+    SiteAnswer,
+    StreamClosed,
+    StreamOpened,
+)
+from playa.master.state import VERSION, MasterState
+from playa.master.streams import Streams
+from playa.settings import ClusterSettings
+from playa.web import Refused, chosen_type, parse_message
+
+log = logging.getLogger(__name__)
+
+REGISTRY_FILE = "registry.json"
+_Call = pb.scheduler.Call
+
+
+@message
+class AllocationDue:
+    """It is time for a batch allocation."""
+
+
+@message
+class DelayedEvent:
+    """An event that a fault held back."""
+
+    stream_id: str
+    event: bytes
+
+
+@message
+class GetAddress:
+    """Answered with the port on which the master listens."""
+
+
+@message
+class CountAgents:
+    """Answered with the number of agents that are registered and connected."""
+
+
+class MasterActor(Actor):
+    """A Mesos master.
+
+    Args:
+        settings: The cluster's.
+        directory: Where the registry is kept.
+        port: Where to listen; 0 takes a free port.
+        plan: How to misbehave from the start.
+    """
+
+    def __init__(
+        self, settings: ClusterSettings, directory: str, port: int, plan: faults.FaultPlan | None = None
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._registry_path = Path(directory) / REGISTRY_FILE
+        self._port = port
+        self._streams = Streams(settings.max_stream_backlog, settings.max_operator_event_stream_subscribers)
+        self._streams.set_plan(plan or faults.FaultPlan())
+        self._site: MasterSite | None = None
+        self._watched: set[str] = set()
+        self._state: MasterState
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """Listen, and start with what the registry of an earlier master knows."""
+        self._site = MasterSite(self._settings, self.actor_ref, self._streams)
+        self._port = await self._site.start(self._settings.ip, self._port)
+        known = registry.load(self._registry_path)
+        master_id = self.ids.uuid()
+        weights = dict(self._settings.weights) | dict(known.weights)
+        self._state = MasterState(
+            settings=self._settings,
+            ports=self,
+            id=master_id,
+            info=_master_info(self._settings, master_id, self._port),
+            registry=known,
+            start_time=self.clock.time(),
+            allocator=Allocator(
+                weights,
+                amounts.parse_least(self._settings.min_allocatable_resources),
+                self._settings.allocation_interval,
+            ),
+        )
+        registering.recover(self._state)
+        self.timers.every(self._settings.allocation_interval, AllocationDue())
+
+    async def on_stop(self) -> None:
+        """As when the process dies: connections break."""
+        self._streams.close_all(abort=True)
+        if self._site is not None:
+            await self._site.stop()
+
+    @receive
+    def get_address(self, _message: GetAddress) -> int:
+        return self._port
+
+    @receive
+    def count_agents(self, _message: CountAgents) -> int:
+        return sum(agent.connected for agent in self._state.agents.values())
+
+    # --- Ports: what the logic needs of the world ---------------------------------------------------------------
+
+    def now(self) -> float:
+        """See `Ports`."""
+        return self.clock.time()
+
+    def uuid_bytes(self) -> bytes:
+        """See `Ports`."""
+        return self.ids.uuid_bytes()
+
+    def later(self, seconds: float, message: object) -> None:
+        """See `Ports`."""
+        self.timers.after(seconds, message)
+
+    def to_agent(self, actor: str, message: object) -> None:
+        """See `Ports`."""
+        self.tell(actor, message)
+
+    def to_stream(self, stream_id: str, event: pb.scheduler.Event) -> None:
+        """See `Ports`."""
+        plan = self._streams.plan
+        if event.type == pb.scheduler.Event.UPDATE:
+            if self._streams.count_down("drop_updates"):
+                return
+            if plan.delay_updates > 0:
+                delayed = DelayedEvent(stream_id, event.SerializeToString())
+                self.timers.after(plan.delay_updates, delayed)
+                return
+            if self._streams.count_down("duplicate_updates"):
+                self._streams.send(stream_id, event)
+        self._streams.send(stream_id, event)
+
+    def close_stream(self, stream_id: str) -> None:
+        """See `Ports`."""
+        self._streams.close(stream_id)
+
+    def to_operators(self, event: pb.master.Event) -> None:
+        """See `Ports`."""
+        self._streams.send_to_operators(event)
+
+    def has_operators(self) -> bool:
+        """See `Ports`."""
+        return self._streams.operator_count > 0
+
+    def save(self, known: registry.Registry) -> None:
+        """See `Ports`."""
+        registry.save(known, self._registry_path)
+
+    # --- timers -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_allocation_due(self, _message: AllocationDue) -> None:
+        offering.allocate(self._state)
+
+    @receive
+    def on_delayed_event(self, message: DelayedEvent) -> None:
+        self._streams.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
+
+    @receive
+    def on_heartbeat_due(self, message: subscribing.HeartbeatDue) -> None:
+        subscribing.heartbeat(self._state, message.framework_id, message.stream_id)
+
+    @receive
+    def on_failover_timed_out(self, message: subscribing.FailoverTimedOut) -> None:
+        subscribing.failover_timed_out(self._state, message.framework_id, message.reregistered_time)
+
+    @receive
+    def on_offer_timed_out(self, message: offering.OfferTimedOut) -> None:
+        offering.offer_timed_out(self._state, message.offer_id)
+
+    @receive
+    def on_ping_timed_out(self, message: liveness.PingTimedOut) -> None:
+        liveness.ping_timed_out(self._state, message.agent_id)
+
+    @receive
+    def on_agent_reregister_timed_out(self, message: liveness.AgentReregisterTimedOut) -> None:
+        liveness.reregister_timed_out(self._state, message.agent_id, message.disconnected_since)
+
+    @receive
+    def on_recovery_timed_out(self, _message: registering.RecoveryTimedOut) -> None:
+        registering.recovery_timed_out(self._state)
+
+    @receive
+    def on_operator_heartbeat_due(self, message: operator_api.OperatorHeartbeatDue) -> None:
+        operator_api.heartbeat(self._state, self._streams, message.stream_id)
+
+    # --- agents -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_register(self, message: messages.RegisterAgent) -> None:
+        self._watch_agent(message.agent)
+        registering.register(self._state, message)
+
+    @receive
+    def on_reregister(self, message: messages.ReregisterAgent) -> None:
+        self._watch_agent(message.agent)
+        registering.reregister(self._state, message)
+
+    def _watch_agent(self, actor: str) -> None:
+        """Hear of it when the agent's process dies, as a broken connection would tell."""
+        if actor not in self._watched:
+            ref: ActorRef[Actor] | None = self.system.find(actor)
+            if ref is not None:
+                self._watched.add(actor)
+                self.watch(ref)
+
+    @receive
+    def on_agent_terminated(self, message: Terminated) -> None:
+        self._watched.discard(message.name)
+        liveness.disconnected(self._state, message.name)
+
+    @receive
+    def on_unregister(self, message: messages.UnregisterAgent) -> None:
+        removing.unregister(self._state, message.agent_id)
+
+    @receive
+    def on_pong(self, message: messages.Pong) -> None:
+        liveness.pong(self._state, message.agent_id)
+
+    @receive
+    def on_status_update(self, message: messages.AgentUpdate) -> None:
+        tasks.status_update(self._state, message)
+
+    @receive
+    def on_exited_executor(self, message: messages.ExitedExecutor) -> None:
+        tasks.exited_executor(self._state, message)
+
+    @receive
+    def on_executor_message(self, message: messages.ExecutorMessage) -> None:
+        tasks.executor_message(self._state, message)
+
+    @receive
+    def on_operation_update(self, message: messages.OperationUpdate) -> None:
+        operating.operation_update(self._state, message)
+
+    # --- HTTP -------------------------------------------------------------------------------------------------
+
+    @receive
+    def on_scheduler_request(self, request: SchedulerRequest) -> SiteAnswer | StreamOpened:
+        try:
+            call = parse_message(request.body, request.content_type, pb.scheduler.Call)
+            wrong = call_validation.scheduler_call(call, request.principal)
+            if wrong is not None:
+                return SiteAnswer(400, f"Failed to validate scheduler::Call: {wrong}")
+            if call.type == _Call.SUBSCRIBE:
+                return self._subscribe(call, request)
+            if call.type == _Call.RECONCILE_OPERATIONS:
+                chosen_type(request.accept)
+        except Refused as refused:
+            return SiteAnswer(refused.status, refused.text)
+        if call.type == _Call.ACCEPT and self._accept_goes_wrong(call):
+            return SiteAnswer(202)
+        answer = calls.handle(self._state, call, request.stream_id, request.principal)
+        return SiteAnswer(answer.status, answer.text)
+
+    def _subscribe(self, call: pb.scheduler.Call, request: SchedulerRequest) -> SiteAnswer | StreamOpened:
+        content_type = chosen_type(request.accept)
+        if request.stream_id is not None:
+            return SiteAnswer(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
+        stream_id = self.ids.uuid()
+        self._streams.open_scheduler(stream_id, content_type)
+        subscribing.subscribe(self._state, call.subscribe, stream_id, request.principal)
+        return StreamOpened(stream_id)
+
+    def _accept_goes_wrong(self, call: pb.scheduler.Call) -> bool:
+        """Faults of an ACCEPT on its way; returns whether the call is lost."""
+        if self._streams.count_down("lose_accepts"):
+            return True
+        if self._streams.count_down("rescind_accepts"):
+            for offer_id in call.accept.offer_ids:
+                offer = self._state.offers.get(offer_id.value)
+                if offer is not None:
+                    offering.rescind(self._state, offer)
+        return False
+
+    @receive
+    def on_operator_request(self, request: OperatorRequest) -> SiteAnswer | StreamOpened:
+        try:
+            return operator_api.handle(self._state, self._streams, request, self.ids.uuid())
+        except Refused as refused:
+            return SiteAnswer(refused.status, refused.text)
+
+    @receive
+    def on_get_endpoint(self, request: GetEndpoint) -> SiteAnswer:
+        return operator_api.endpoint(self._state, self._streams, request)
+
+    @receive
+    def on_stream_closed(self, message: StreamClosed) -> None:
+        if self._streams.forget(message.stream_id):
+            subscribing.stream_closed(self._state, message.stream_id)
+
+    # --- faults -----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+        self._streams.set_plan(message.plan)
+        return self._streams.plan
+
+    @receive
+    def on_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
+        return self._streams.plan
+
+    @receive
+    def on_remove_framework(self, message: faults.RemoveFramework) -> int:
+        chosen = [f for f in self._state.frameworks.values() if message.framework_id in {"", f.id}]
+        for framework in chosen:
+            self._state.send(framework, events.error("Framework has been removed"))
+            subscribing.remove(self._state, framework)
+        return len(chosen)
+
+    @receive
+    def on_rescind_offers(self, _message: faults.RescindOffers) -> int:
+        offers = list(self._state.offers.values())
+        for offer in offers:
+            offering.rescind(self._state, offer)
+        return len(offers)
+
+    @receive
+    def on_close_streams(self, message: faults.CloseStreams) -> int:
+        return self._streams.close_all(abort=message.abort)
+
+    @receive
+    def on_send_raw(self, message: faults.SendRaw) -> int:
+        streams = self._streams.schedulers()
+        for stream in streams:
+            stream.send_raw(message.data)
+        return len(streams)
+
+
+def _master_info(settings: ClusterSettings, master_id: str, port: int) -> pb.mesos.MasterInfo:
+    hostname = settings.hostname or settings.ip
+    info = pb.mesos.MasterInfo(
+        id=master_id,
+        ip=int.from_bytes(bytes(int(part) for part in settings.ip.split(".")), "little"),
+        port=port,
+        pid=f"master@{settings.ip}:{port}",
+        hostname=hostname,
+        version=VERSION,
+    )
+    info.address.hostname = hostname
+    info.address.ip = settings.ip
+    info.address.port = port
+    for name in reading.MASTER_CAPABILITIES:
+        info.capabilities.add(type=pb.mesos.MasterInfo.Capability.Type.Value(name))
+    return info

@@ -1,0 +1,217 @@
+"""Whether an operation on resources can be right, in the words of a Mesos master.
+
+Each rule returns the text of what is wrong, or None. Whether the resources are there is not asked here: that is
+`mesos_v1.operations`.
+"""
+
+from collections.abc import Callable
+
+from mesos_v1 import pb
+from mesos_v1.errors import ResourceError
+from mesos_v1.resource import Resource, to_millis
+from mesos_v1.resources import Resources
+from playa.master.call_validation import as_set, identifier
+from playa.master.records import Agent, Framework
+
+Operation = pb.mesos.Offer.Operation
+
+
+def problem(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
+    """What is wrong with an operation of a framework (or of an operator: None) on an agent."""
+    rule = _RULES.get(operation.type)
+    if rule is None:
+        return f"Unknown operation {operation.type}"
+    try:
+        wrong = rule(operation, framework, agent)
+    except ResourceError as error:
+        wrong = f"Invalid resources: {error}"
+    if wrong is None:
+        return None
+    return f"{wrong}; on agent {agent.id} at {agent.pid} ({agent.info.hostname})"
+
+
+def _reserve(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
+    principal = framework.info.principal if framework and framework.info.HasField("principal") else None
+    roles = set(framework.roles) if framework is not None else None
+    for proto in operation.reserve.resources:
+        resource = Resource.from_proto(proto)
+        reservations = resource.facts.reservations
+        if not reservations or not reservations[-1].dynamic:
+            return f"Resource {resource} is not dynamically reserved"
+        innermost = reservations[-1]
+        if principal is not None and innermost.principal is None:
+            return (
+                f"A reserve operation was attempted by principal '{principal}', but there is a "
+                "reserved resource in the request with no principal set"
+            )
+        if principal is not None and innermost.principal != principal:
+            return (
+                f"A reserve operation was attempted by authenticated principal '{principal}', which does "
+                f"not match a reserved resource in the request with principal '{innermost.principal}'"
+            )
+        if roles is not None:
+            wrong = _reserving_role(resource, innermost.role, roles)
+            if wrong is not None:
+                return wrong
+        if resource.facts.persistence_id is not None:
+            return f"A persistent volume {resource} must already be reserved"
+    return None
+
+
+def _reserving_role(resource: Resource, role: str, roles: set[str]) -> str | None:
+    allocated = resource.facts.allocated_to
+    if allocated is None:
+        return (
+            f"A reserve operation was attempted on unallocated resource {resource}, but frameworks can "
+            "only perform reservations on allocated resources"
+        )
+    if role != allocated and not role.startswith(allocated + "/"):
+        return (
+            f"A reserve operation was attempted for a resource with role '{role}', but the resource was "
+            f"allocated to role '{allocated}'"
+        )
+    if allocated not in roles:
+        return (
+            f"A reserve operation was attempted for a resource allocated to role '{allocated}', but the "
+            f"framework only has roles '{as_set(sorted(roles))}'"
+        )
+    return None
+
+
+def _unreserve(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+    for proto in operation.unreserve.resources:
+        resource = Resource.from_proto(proto)
+        reservations = resource.facts.reservations
+        if not reservations or not reservations[-1].dynamic:
+            return f"Resource {resource} is not dynamically reserved"
+        if resource.facts.persistence_id is not None:
+            return (
+                f"A dynamically reserved persistent volume {resource} cannot be unreserved directly. "
+                "Please destroy the persistent volume first then unreserve the resource"
+            )
+    return None
+
+
+def _create(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
+    volumes = operation.create.volumes
+    wrong = _not_persistent(volumes)
+    if wrong is not None:
+        return f"Not a persistent volume: {wrong}"
+    seen = {(e.facts.role, e.facts.persistence_id) for e in agent.total.persistent_volumes()}
+    principal = framework.info.principal if framework and framework.info.HasField("principal") else None
+    for proto in volumes:
+        volume = Resource.from_proto(proto)
+        key = (volume.facts.role, volume.facts.persistence_id)
+        if key in seen:
+            return f"Persistence ID '{volume.facts.persistence_id}' is not unique"
+        seen.add(key)
+        if volume.facts.shared and framework and "SHARED_RESOURCES" not in framework.capabilities:
+            return (
+                f"Create volume operation for '{volume}' has been attempted by framework '{framework.id}' "
+                "with no SHARED_RESOURCES capability"
+            )
+        persistence = proto.disk.persistence
+        if principal is not None and not persistence.HasField("principal"):
+            return (
+                f"Create volume operation attempted by principal '{principal}', but there is a volume in "
+                "the operation with no principal set in 'disk.persistence'"
+            )
+        if principal is not None and persistence.principal != principal:
+            return (
+                f"Create volume operation attempted by authenticated principal '{principal}', which does "
+                f"not match a volume in the operation with principal '{persistence.principal}' "
+                "set in 'disk.persistence'"
+            )
+    return None
+
+
+def _not_persistent(volumes: "list[pb.mesos.Resource] | object") -> str | None:
+    for proto in volumes:  # type: ignore[attr-defined]
+        volume = Resource.from_proto(proto)
+        if not proto.HasField("disk"):
+            return f"Resource {volume} does not have DiskInfo"
+        if not proto.disk.HasField("persistence"):
+            return "'persistence' is not set in DiskInfo"
+        if not proto.disk.HasField("volume"):
+            return "Expecting 'volume' to be set for persistent volume"
+        if proto.disk.volume.mode == pb.mesos.Volume.RO:
+            return "Read-only persistent volume not supported"
+        if proto.disk.volume.HasField("host_path"):
+            return "Expecting 'host_path' to be unset for persistent volume"
+        if not volume.facts.reservations:
+            return "Persistent volumes cannot be created from unreserved resources"
+        wrong = identifier(proto.disk.persistence.id)
+        if wrong is not None:
+            return f"Invalid persistence ID for persistent volume: {wrong}"
+    return None
+
+
+def _destroy(operation: pb.mesos.Offer.Operation, _f: Framework | None, agent: Agent) -> str | None:
+    volumes = operation.destroy.volumes
+    wrong = _not_persistent(volumes)
+    if wrong is not None:
+        return f"Not a persistent volume: {wrong}"
+    wanted = Resources.from_proto(volumes).unallocate()
+    if not agent.total.contains(wanted):
+        return "Persistent volumes not found"
+    for task in agent.tasks.values():
+        used = task.resources.unallocate()
+        if not task.is_terminal and any(used.contains(volume) for volume in wanted):
+            return "Persistent volumes in use"
+    return None
+
+
+def _grow(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+    call = operation.grow_volume
+    if Resource.from_proto(call.addition).millis <= 0:
+        return "The size of 'GrowVolume.addition' field must be greater than zero"
+    wrong = _not_persistent([call.volume])
+    if wrong is not None:
+        return f"Invalid persistent volume in the 'GrowVolume.volume' field: {wrong}"
+    if call.volume.HasField("shared"):
+        return "Growing a shared persistent volume is not supported"
+    return None
+
+
+def _shrink(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+    call = operation.shrink_volume
+    less = to_millis(call.subtract.value)
+    volume = Resource.from_proto(call.volume)
+    if less <= 0:
+        return "Value of 'ShrinkVolume.subtract' must be greater than zero"
+    if volume.millis <= less:
+        return "Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'"
+    if volume.facts.source_type == "MOUNT":
+        return "Shrinking a volume on a MOUNT disk is not supported"
+    wrong = _not_persistent([call.volume])
+    if wrong is not None:
+        return f"Invalid persistent volume in the 'ShrinkVolume.volume' field: {wrong}"
+    if volume.facts.shared:
+        return "Shrinking a shared persistent volume is not supported"
+    return None
+
+
+def _create_disk(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+    """The agents have no resource providers, so there is nothing that this could be done with."""
+    if not operation.create_disk.source.HasField("provider_id"):
+        return "'source' is not managed by a resource provider"
+    return f"Unknown resource provider {operation.create_disk.source.provider_id.value}"
+
+
+def _destroy_disk(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+    """As for CREATE_DISK."""
+    if not operation.destroy_disk.source.HasField("provider_id"):
+        return "'source' is not managed by a resource provider"
+    return f"Unknown resource provider {operation.destroy_disk.source.provider_id.value}"
+
+
+_RULES: dict[int, Callable[[pb.mesos.Offer.Operation, Framework | None, Agent], str | None]] = {
+    Operation.RESERVE: _reserve,
+    Operation.UNRESERVE: _unreserve,
+    Operation.CREATE: _create,
+    Operation.DESTROY: _destroy,
+    Operation.GROW_VOLUME: _grow,
+    Operation.SHRINK_VOLUME: _shrink,
+    Operation.CREATE_DISK: _create_disk,
+    Operation.DESTROY_DISK: _destroy_disk,
+}
