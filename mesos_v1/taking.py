@@ -4,7 +4,7 @@ A want without reservation is served by entries that are the same but for reserv
 reservations first, as nobody else can use them; then what is reserved for nobody. Mesos: `Resources::find`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from mesos_v1 import ranges
@@ -14,34 +14,30 @@ from mesos_v1.resources import Resources, Shortfall
 
 def take(have: Resources, wanted: Resources) -> Resources | None:
     """See `Resources.take`."""
-    left = have
     picked: list[Resource] = []
-    for want in _pickiest_first(wanted):
+    for want, left in _competing(have, wanted, picked):
         found, missing = _serve(left, want)
         if missing is not None:
             return None
         picked += found
-        left -= Resources(tuple(found))
     return Resources(tuple(picked))
 
 
 def explain(have: Resources, wanted: Resources) -> tuple[Shortfall, ...]:
     """See `Resources.explain_shortfall`."""
-    left = have
     short: list[Shortfall] = []
-    for want in _pickiest_first(wanted):
+    picked: list[Resource] = []
+    for want, left in _competing(have, wanted, picked):
         found, missing = _serve(left, want)
-        if missing is not None:
-            detail = ""
-            if want.kind is not Kind.SCALAR or want.facts.label:
-                there = "; ".join(str(entry) for entry in left if entry.name == want.name)
-                detail = f"wanted {want}; there is {there or 'none'}"
-            available = sum(
-                entry.millis if want.kind is Kind.SCALAR else entry.value * MILLIS for entry in found
-            )
-            short.append(Shortfall(want.name, want.value, available / MILLIS, detail))
-        else:
-            left -= Resources(tuple(found))
+        if missing is None:
+            picked += found
+            continue
+        detail = ""
+        if want.kind is not Kind.SCALAR or want.facts.label:
+            there = "; ".join(str(entry) for entry in left if entry.name == want.name)
+            detail = f"wanted {want}; there is {there or 'none'}"
+        available = sum(entry.millis if want.kind is Kind.SCALAR else entry.value * MILLIS for entry in found)
+        short.append(Shortfall(want.name, want.value, available / MILLIS, detail))
     return tuple(short)
 
 
@@ -57,44 +53,54 @@ def take_any(have: Resources, name: str, count: int) -> Resources | None:
     return None if count > 0 else Resources(tuple(picked))
 
 
-def _pickiest_first(wanted: Resources) -> list[Resource]:
-    """Order wants so that one which can be served in many ways does not take what another cannot do without."""
-    return sorted(wanted, key=lambda want: -len(want.facts.reservations))
+def _competing(
+    have: Resources, wanted: Resources, picked: list[Resource]
+) -> Iterator[tuple[Resource, Resources]]:
+    """Go through the wants, each with what `picked` has left for it.
+
+    Wants of the same name compete; those that can be served in fewer ways (a reservation) come first, so that none takes
+    what another cannot do without.
+    """
+    if len({want.name for want in wanted}) == len(wanted):
+        for want in wanted:
+            yield want, have
+        return
+    for want in sorted(wanted, key=lambda want: -len(want.facts.reservations)):
+        yield want, have - Resources(tuple(picked))
 
 
 def _serve(have: Resources, want: Resource) -> tuple[list[Resource], Resource | None]:
     """Return what of `have` serves `want`, and what of it is missing."""
     found: list[Resource] = []
     missing: Resource | None = want
+    whole = want.facts.indivisible
     for entry in _candidates(have, want):
-        if want.facts.indivisible:
+        if whole:
             if entry.count >= want.count and _same_amount(entry, want):
                 return [entry.used_as(want)], None
             continue
-        part = entry.common(missing) if missing is not None else None
-        if part is None or missing is None:
-            continue
-        found.append(part)
-        missing = missing.minus(part)
-        if missing is None:
-            break
+        assert missing is not None
+        part = entry.common(missing)
+        if part is not None:
+            found.append(part)
+            missing = missing.minus(part)
+            if missing is None:
+                break
     return found, missing
 
 
-def _candidates(have: Resources, want: Resource) -> Iterator[Resource]:
-    facts = want.facts
-    for_role = bool(facts.reservations)
-    same = (
-        entry
-        for entry in have
-        if entry.name == want.name
-        and entry.kind is want.kind
-        and (entry.facts.unallocated == facts.unallocated if for_role else entry.facts.bare == facts.bare)
-    )
-    return iter(_by_reservation(same))
+def _candidates(have: Resources, want: Resource) -> list[Resource]:
+    name, kind, facts = want.name, want.kind, want.facts
+    if facts.reservations:
+        key = facts.unallocated
+        same = [e for e in have.entries if e.name == name and e.kind is kind and e.facts.unallocated == key]
+    else:
+        key = facts.bare
+        same = [e for e in have.entries if e.name == name and e.kind is kind and e.facts.bare == key]
+    return same if len(same) < 2 else _by_reservation(same)
 
 
-def _by_reservation(entries: Iterator[Resource]) -> list[Resource]:
+def _by_reservation(entries: Iterable[Resource]) -> list[Resource]:
     return sorted(entries, key=lambda entry: -len(entry.facts.reservations))
 
 
