@@ -1,0 +1,217 @@
+"""Custom executors: real processes that speak the V1 executor API over HTTP to a real agent."""
+
+import base64
+import json
+
+from mesos_v1 import pb
+from playa.messages import (
+    AgentUpdate,
+    ExecutorMessage,
+    ExitedExecutor,
+    FrameworkMessage,
+    KillTask,
+    ShutdownExecutor,
+    ShutdownFramework,
+)
+
+F = "M-0000"
+
+
+async def test_a_custom_executor_runs_tasks_and_its_statuses_look_as_recorded(bench, recorded):
+    await bench.start()
+    bench.run(bench.custom("finish"))
+    await bench.ended()
+    running, finished = bench.statuses()
+    theirs = [
+        line["event"]["update"]["status"]
+        for line in recorded("custom_executor")
+        if line["kind"] == "event" and line["event"]["type"] == "UPDATE"
+    ]
+    their = next(status for status in theirs if status["task_id"]["value"] == "m1")
+    ours = {field.name for field, _ in running.ListFields()}
+    assert ours == set(their) - {"data"}
+    assert (running.message, finished.data) == ("up", b"result")
+    assert not running.HasField("executor_id"), "the executor did not set it"
+    assert not bench.of(ExitedExecutor)
+
+
+async def test_tasks_share_their_executor_and_come_in_order(bench):
+    await bench.start()
+    for name in ("a", "b", "c"):
+        bench.run(bench.custom("finish", task_id=name))
+    for name in ("a", "b", "c"):
+        await bench.ended(name)
+    pids = {bench.statuses(name)[0].container_status.executor_pid for name in ("a", "b", "c")}
+    assert len(pids) == 1
+
+
+async def test_the_environment_of_a_running_executor_is_the_recorded_one(bench, recorded):
+    body = next(line["body"] for line in recorded("custom_executor") if line["kind"] == "environment")
+    await bench.start()
+    bench.run(bench.custom("env"))
+    message = (await bench.until(lambda: bench.of(ExecutorMessage)))[0]
+    ours = json.loads(message.data)
+    names = {name for name in ours if name.startswith(("MESOS_", "LIBPROCESS_"))}
+    assert names == set(body)
+    same = ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "LIBPROCESS_PORT", "MESOS_CHECKPOINT", "LIBPROCESS_IP")
+    assert all(ours[name] == body[name] for name in (*same, "MESOS_HTTP_COMMAND_EXECUTOR"))
+    sandbox = ours["MESOS_SANDBOX"]
+    assert sandbox == ours["MESOS_DIRECTORY"] == ours["PWD"]
+    assert f"/slaves/M-S0/frameworks/{F}/executors/e/runs/" in sandbox
+
+
+async def test_messages_go_both_ways(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.agent.tell(FrameworkMessage(framework_id=F, executor_id="e", data=b"hello"))
+    bench.agent.tell(FrameworkMessage(framework_id=F, executor_id="nosuch", data=b"lost"))
+    message = (await bench.until(lambda: bench.of(ExecutorMessage)))[0]
+    assert (message.executor_id, message.data) == ("e", b"echo hello")
+
+
+async def test_an_executor_that_exits_fails_its_tasks_after_the_failure_is_told(bench):
+    await bench.start()
+    bench.run(bench.custom("run", task_id="a"))
+    await bench.running("a")
+    bench.run(bench.custom("exit 7", task_id="b"))
+    status = await bench.ended("a")
+    await bench.ended("b")
+    exited = bench.of(ExitedExecutor)
+    assert [(e.executor_id, e.status) for e in exited] == [("e", 1792)]
+    assert status.message == "Executor terminated"
+    assert status.reason == pb.mesos.TaskStatus.REASON_EXECUTOR_TERMINATED
+    assert status.source == pb.mesos.TaskStatus.SOURCE_AGENT
+    assert status.executor_id.value == "e"
+    assert not status.HasField("container_status")
+    first_failed = next(n for n in bench.notes if isinstance(n, AgentUpdate) and b"Executor terminated" in n.status)
+    assert bench.notes.index(exited[0]) < bench.notes.index(first_failed)
+
+
+async def test_an_executor_told_to_shut_down_ends_and_its_task_fails(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="e"))
+    status = await bench.ended()
+    assert status.message == "Executor terminated"
+    assert bench.of(ExitedExecutor)[0].status == 0
+
+
+async def test_an_executor_that_does_not_end_in_its_grace_period_is_killed(bench):
+    await bench.start(environment=(("STUBBORN", "1"),), executor_shutdown_grace_period=0.3)
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="e"))
+    await bench.ended()
+    assert bench.of(ExitedExecutor)[0].status == 9
+
+
+async def test_a_kill_reaches_the_executor_with_its_policy(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    policy = pb.mesos.KillPolicy()
+    policy.grace_period.nanoseconds = 5
+    bench.agent.tell(KillTask(framework_id=F, task_id="t", kill_policy=policy.SerializeToString()))
+    status = await bench.ended()
+    assert bench.states()[-1] == "TASK_KILLED"
+    assert json.loads(status.message) == {"grace_period": {"nanoseconds": 5}}
+
+
+async def test_a_kill_of_an_unknown_task_is_answered_by_the_agent(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.agent.tell(KillTask(framework_id=F, task_id="ghost", kill_policy=None))
+    status = await bench.ended("ghost")
+    assert (status.message, bench.states("ghost")) == ("Cannot find executor", ["TASK_DROPPED"])
+
+
+async def test_a_task_killed_before_its_executor_is_there_never_reaches_it(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    bench.agent.tell(KillTask(framework_id=F, task_id="t", kill_policy=None))
+    status = await bench.ended()
+    assert bench.states() == ["TASK_KILLED"]
+    assert status.message == "Killed before delivery to the executor"
+    assert status.reason == pb.mesos.TaskStatus.REASON_TASK_KILLED_DURING_LAUNCH
+    await bench.until(lambda: bench.of(ExitedExecutor))
+
+
+async def test_an_executor_that_never_subscribes_is_killed_and_its_task_fails(bench):
+    await bench.start(executor_registration_timeout=0.3)
+    task = bench.custom("run")
+    task["executor"]["command"] = {"value": "sleep 1000"}
+    bench.run(task)
+    status = await bench.ended()
+    assert bench.states() == ["TASK_FAILED"]
+    assert status.reason == pb.mesos.TaskStatus.REASON_EXECUTOR_REGISTRATION_TIMEOUT
+    assert status.message == "Executor did not register within 300ms"
+    assert bench.of(ExitedExecutor)[0].status == 9
+
+
+async def test_an_executor_that_crashes_at_once_fails_its_task(bench):
+    await bench.start()
+    task = bench.custom("run")
+    task["executor"]["command"] = {"value": "exit 4"}
+    bench.run(task)
+    status = await bench.ended()
+    assert (bench.states(), status.message) == (["TASK_FAILED"], "Executor terminated")
+    assert bench.of(ExitedExecutor)[0].status == 4 << 8
+
+
+async def test_a_bad_update_is_answered_400_and_one_of_an_unknown_task_is_forwarded(bench):
+    await bench.start()
+    bench.run(bench.custom("bad", task_id="a"))
+    message = (await bench.until(lambda: bench.of(ExecutorMessage)))[0]
+    status, text = json.loads(message.data)
+    assert (status, text) == (400, "Failed to validate Executor::Call: Expecting 'update' to be present")
+    bench.run(bench.custom("unknown", task_id="b"))
+    await bench.until(lambda: bench.statuses("nosuchtask"))
+    assert not bench.statuses("nosuchtask")[0].HasField("container_status")
+
+
+async def test_teardown_shuts_executors_down_and_says_nothing_more(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.agent.tell(ShutdownFramework(framework_id=F))
+    await bench.until(lambda: bench.of(ExitedExecutor))
+    assert bench.states() == ["TASK_RUNNING"]
+
+
+async def test_a_failed_fetch_fails_the_task_with_the_cause(bench):
+    await bench.start()
+    task = bench.custom("run")
+    task["executor"]["command"]["uris"] = [{"value": "/no/such/file"}]
+    bench.run(task)
+    status = await bench.ended()
+    assert bench.states() == ["TASK_FAILED"]
+    assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
+    assert status.message.startswith("Failed to launch container: Failed to fetch all URIs for container '")
+    assert status.message.endswith("(Failed to fetch '/no/such/file': No such file or directory)")
+
+
+async def test_an_executor_needs_its_token_where_the_agent_asks_for_one(bench):
+    await bench.start(authenticate_http_executors=True)
+    bench.run(bench.custom("finish"))
+    await bench.ended()
+    assert bench.states()[-1] == "TASK_FINISHED"
+
+
+async def test_a_task_that_wants_an_image_is_refused_as_by_an_agent_without_that_isolator(bench):
+    await bench.start()
+    image = {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "busybox"}}}}
+    bench.run({"command": {"value": "true"}, "container": image})
+    status = await bench.ended()
+    assert status.message == "Failed to launch container: Unsupported container image type: DOCKER"
+    assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
+
+
+async def test_data_of_a_task_comes_to_the_executor_unchanged(bench):
+    await bench.start()
+    task = bench.custom("finish")
+    assert base64.b64decode(task["data"]) == b"finish"
+    bench.run(task)
+    assert (await bench.ended()).data == b"result"

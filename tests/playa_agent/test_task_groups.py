@@ -1,0 +1,79 @@
+"""Task groups on the default executor."""
+
+from pathlib import Path
+
+from mesos_v1 import pb
+from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
+
+F = "M-0000"
+
+
+def command(task_id: str, value: str, **more) -> dict:
+    return {"task_id": task_id, "command": {"value": value}, **more}
+
+
+async def test_a_group_runs_and_its_executor_ends_when_all_is_acknowledged(bench, recorded):
+    await bench.start()
+    bench.run_group(command("web", "true"), command("side", "true"))
+    await bench.ended("web")
+    await bench.ended("side")
+    exited = (await bench.until(lambda: bench.of(ExitedExecutor)))[0]
+    assert (exited.executor_id, exited.status) == ("pod", 0)
+    theirs = [
+        line["event"]["update"]["status"]
+        for line in recorded("task_group_on_the_default_executor")
+        if line["kind"] == "event" and line["event"]["type"] == "UPDATE"
+    ]
+    theirs = [status for status in theirs if status["task_id"]["value"] == "web"]
+    for ours, their in zip(bench.statuses("web"), theirs, strict=True):
+        assert {field.name for field, _ in ours.ListFields()} == set(their)
+        assert {f.name for f, _ in ours.container_status.ListFields()} == set(their["container_status"])
+        assert ours.container_status.container_id.HasField("parent")
+        assert ours.message == their.get("message", "")
+
+
+async def test_when_one_task_of_a_group_fails_the_rest_is_killed(bench):
+    await bench.start()
+    bench.run_group(command("dies", "sleep 0.2; exit 1"), command("long", "sleep 1000"))
+    dies, long = await bench.ended("dies"), await bench.ended("long")
+    assert (bench.states("dies")[-1], dies.message) == ("TASK_FAILED", "Command exited with status 1")
+    assert bench.states("long")[-1] == "TASK_KILLED"
+    assert long.message == "Command terminated with signal Terminated"
+    await bench.until(lambda: bench.of(ExitedExecutor))
+
+
+async def test_killing_one_task_kills_its_group_but_not_another_group(bench):
+    await bench.start()
+    bench.run_group(command("a", "sleep 1000"), command("b", "sleep 1000"))
+    bench.run_group(command("c", "sleep 1000"))
+    for task_id in "abc":
+        await bench.running(task_id)
+    bench.agent.tell(KillTask(framework_id=F, task_id="a", kill_policy=None))
+    await bench.ended("a")
+    await bench.ended("b")
+    assert bench.states("c")[-1] == "TASK_RUNNING"
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="pod"))
+    assert (await bench.ended("c")).state == pb.mesos.TASK_KILLED
+
+
+async def test_each_task_has_a_sandbox_of_its_own_under_tasks(bench):
+    await bench.start()
+    bench.run_group(command("x", "echo $MESOS_SANDBOX; pwd"), command("y", "touch mine"))
+    await bench.ended("x")
+    await bench.ended("y")
+    sandbox = next(Path(bench.directory).glob("agents/0/slaves/*/frameworks/*/executors/pod/runs/latest"))
+    out = (sandbox / "tasks" / "x" / "stdout").read_text().splitlines()
+    assert len(set(out)) == 1
+    assert Path(out[0]).parent == sandbox.resolve() / "containers"
+    assert (sandbox / "tasks" / "y" / "mine").exists()
+    assert not (sandbox / "tasks" / "x" / "mine").exists()
+
+
+async def test_a_group_with_a_uri_that_cannot_be_fetched_fails(bench):
+    await bench.start()
+    bad = {"task_id": "bad", "command": {"value": "true", "uris": [{"value": "/no/such/file"}]}}
+    bench.run_group(bad, command("good", "sleep 1000"))
+    status = await bench.ended("bad")
+    assert status.state == pb.mesos.TASK_FAILED
+    assert "/no/such/file" in status.message
+    assert (await bench.ended("good")).state == pb.mesos.TASK_KILLED
