@@ -125,13 +125,22 @@ class ActorSystem:
         loop = asyncio.get_running_loop()
         self.clock = LoopClock(loop) if self._given_clock is None else self._given_clock
         dispatcher = Dispatcher(self, loop)
-        if self._trace is not None:
-            self._tracing = Tracing(self._trace, self.clock, dispatcher.message_ids.__next__)
-            dispatcher.tracing = self._tracing
-            self.dead_letters = DeadLetters(self._tracing.dead_letter)
-            self._flush_timer = loop.call_later(FLUSH_SECONDS, self._flush)
         dispatcher.life = Life(self, dispatcher)
         self._dispatcher = dispatcher
+        if self._trace is not None:
+            self.trace_to(self._trace)
+
+    def trace_to(self, trace: TraceSink) -> None:
+        """Trace from now on: for a process that learns only on the way that its trace is wanted, and where to put it.
+
+        Messages that are on their way already are noted without an id. On the system's loop only, and once.
+        """
+        dispatcher = self._running()
+        self._trace = trace
+        self._tracing = Tracing(trace, self.clock, dispatcher.message_ids.__next__)
+        dispatcher.tracing = self._tracing
+        self.dead_letters = DeadLetters(self._tracing.dead_letter)
+        self._flush_timer = dispatcher.loop.call_later(FLUSH_SECONDS, self._flush)
         _systems[self.name] = self
 
     def _flush(self) -> None:
