@@ -155,7 +155,8 @@ def _with_executor(
         own = Resources.from_proto(executor.resources)
         if own.shared():
             return f"Executor resources {own} should not contain any shared resources"
-        if executor.container.linux_info.share_cgroups:
+        linux = executor.container.linux_info
+        if linux.HasField("share_cgroups") and linux.share_cgroups:
             return "The 'share_cgroups' field cannot be set to 'true' on executor containers"
         if (framework.id, executor.executor_id.value) not in agent.executors:
             total = total + own
