@@ -66,11 +66,11 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "context",
         "_inbound",
         "_inbound_wake",
         "_scheduled",
         "chores",
+        "context",
         "current",
         "envelope",
         "fast_sender",
@@ -122,7 +122,7 @@ class Dispatcher:
         Raises:
             ActorDeadError: the actor has stopped.
         """
-        if isinstance(message, PykkaStop):
+        if type(message) is PykkaStop:
             self.request_stop(ref, reply)
             return
         envelope = self.wrap(message, reply, cause, kind)
@@ -289,11 +289,10 @@ class Dispatcher:
         until_check = CHECK
         while queue:
             ref = queue.popleft()
-            inbox = ref._inbox
-            if type(inbox) is list:
-                chunk = inbox
-            else:
-                chunk = [inbox.popleft() for _ in range(min(BATCH, len(inbox)))]  # type: ignore[union-attr,arg-type]
+            inbox: Any = ref._inbox
+            chunk: list[Envelope] = inbox
+            if type(inbox) is not list:
+                chunk = [inbox.popleft() for _ in range(min(BATCH, len(inbox)))]
             lookup = ref._lookup
             actor = ref._actor
             self.current = ref

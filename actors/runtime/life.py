@@ -54,12 +54,12 @@ class Life:
         """
         ref._inbox = []
         cls = ref.actor_class
-        actor = cls.__new__(cls)
+        actor = object.__new__(cls)
         actor.__dict__["_actor_ref"] = ref
         ref._actor = actor
         args, kwargs = ref._recipe
         with self._dispatcher.acting(ref, envelope):
-            actor.__init__(*args, **kwargs)  # type: ignore[misc]
+            actor.__init__(*args, **kwargs)
         if ref._supervision.restart is False:
             ref._recipe = NO_RECIPE
         if self._dispatcher.tracing is not None:

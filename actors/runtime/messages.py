@@ -93,7 +93,7 @@ def message(
         shapes = field_shapes(declared, {**namespace, declared.__name__: declared}, maps=True)
         check_shapes(declared, shapes)
         declared.__field_shapes__ = shapes  # type: ignore[attr-defined]
-        declared.__init__ = _make_init(declared, shapes)  # type: ignore[misc]
+        setattr(declared, "__init__", _make_init(declared, shapes))  # noqa: B010 - a plain assignment has no type
         _add(declared)
         return declared
 
@@ -177,7 +177,7 @@ def _make_init(cls: type, shapes: dict[str, Shape]) -> Callable[..., None]:
     made: Callable[..., None] = names["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__module__ = cls.__module__
-    made.__annotations__ = {**getattr(cls.__init__, "__annotations__", {})}
+    made.__annotations__ = {**getattr(vars(cls)["__init__"], "__annotations__", {})}
     return made
 
 

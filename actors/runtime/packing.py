@@ -95,7 +95,7 @@ def packer_of(shape: Shape) -> Packer:
         case UnionShape(options, _):
             return _union_packer(options)
         case DataShape(cls):
-            return lambda value: data_packer(cls)(value)
+            return lambda value: data_packer(cls)(value)  # noqa: PLW0108 - compiled when first used: types may recur
         case PathShape():
             return str
         case RefShape():
@@ -213,10 +213,11 @@ def _label_of(value: Any) -> str:
 
 def pack_ref(ref: Any) -> Any:
     """A ref as `[system, name]`."""
-    if isinstance(ref, PykkaRef) and hasattr(ref, "_name"):
-        system = ref.system_name if hasattr(ref, "system_name") else ref._dispatcher.name
-        return [system, ref._name]
-    return _refuse(ref, "a ref of this runtime")
+    name = getattr(ref, "name", None)
+    if not isinstance(ref, PykkaRef) or name is None:
+        return _refuse(ref, "a ref of this runtime")
+    system_name = getattr(ref, "system_name", None)
+    return [ref.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
 
 
 def _pack_any(value: Any) -> Any:
@@ -297,7 +298,7 @@ def unpacker_of(shape: Shape) -> Unpacker:
         case UnionShape(options, with_none):
             return _union_unpacker(options, with_none)
         case DataShape(cls):
-            return lambda value, depth: data_unpacker(cls)(value, depth)
+            return lambda value, depth: data_unpacker(cls)(value, depth)  # noqa: PLW0108 - as above
         case PathShape():
             text = _plain_unpacker(str)
             return lambda value, depth: Path(text(value, depth))
@@ -351,7 +352,7 @@ def _make_data_unpacker(cls: type) -> Unpacker:
 def _plain_unpacker(cls: type) -> Unpacker:
     if cls is float:
 
-        def unpack_float(value: Any, depth: int) -> Any:
+        def unpack_float(value: Any, _depth: int) -> Any:
             if type(value) is float:
                 return value
             if type(value) is int:
@@ -364,7 +365,7 @@ def _plain_unpacker(cls: type) -> Unpacker:
         return unpack_float
     title = PLAIN[cls]
 
-    def unpack(value: Any, depth: int) -> Any:
+    def unpack(value: Any, _depth: int) -> Any:
         if type(value) is cls:
             return value
         raise Mismatch(f"expected {title}, found {_named(value)}")
@@ -380,7 +381,7 @@ def _literal(value: Any, values: tuple[Any, ...]) -> Any:
 
 
 def _enum_unpacker(cls: type[enum.Enum]) -> Unpacker:
-    def unpack(value: Any, depth: int) -> Any:
+    def unpack(value: Any, _depth: int) -> Any:
         value = _thaw_tuple(value)
         try:
             return cls(value)

@@ -88,7 +88,7 @@ class ActorRef(PykkaRef[A], Generic[A]):
     _belongings: Belongings | None
     actor_class: type[A]
 
-    def __init__(  # the system makes refs; pykka's __init__ would make an event and a weak reference
+    def __init__(  # noqa: PLR0917 - only the system makes refs, and makes many
         self,
         dispatcher: Dispatcher,
         name: str,

@@ -107,11 +107,11 @@ class Reply(Future[T]):
         """A reply with `func(answer)`."""
         return Derived((self,), lambda values: func(values[0]))
 
-    def filter(self: Reply[Iterable[M]], func: Callable[[M], bool]) -> Reply[Iterable[M]]:  # type: ignore[override]
+    def filter(self: Reply[Iterable[M]], func: Callable[[M], bool]) -> Reply[Iterable[M]]:
         """A reply with the items of the answer for which `func` is true."""
         return Derived((self,), lambda values: list(filter(func, values[0])))
 
-    def reduce(self: Reply[Iterable[M]], func: Callable[[Any, M], Any], *args: Any) -> Reply[Any]:  # type: ignore[override]
+    def reduce(self: Reply[Iterable[M]], func: Callable[[Any, M], Any], *args: Any) -> Reply[Any]:
         """A reply with the answer's items folded into one."""
         return Derived((self,), lambda values: functools.reduce(func, values[0], *args))
 
@@ -172,9 +172,9 @@ class Derived(Reply[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self._done:
-            values = []
+            values: list[Any] = []
             for source in self._sources:
-                values.append((yield from source.__await__()))
+                values.append((yield from source.__await__()))  # noqa: PERF401 - no yield in a comprehension
             if not self._done:
                 self._value = self._func(values)
                 self._done = True

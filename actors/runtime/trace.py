@@ -56,7 +56,7 @@ class TraceWriter:
         self._buffer = bytearray(self._pack([MAGIC, VERSION, system_name, wall.time()]))
         self.flush()
 
-    def write(
+    def write(  # noqa: PLR0917 - called for every message: by position is faster
         self,
         time: float,
         kind: str,

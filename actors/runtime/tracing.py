@@ -19,7 +19,7 @@ class TraceSink(Protocol):
 
     payloads: bool
 
-    def write(
+    def write(  # noqa: PLR0917 - called for every message: by position is faster
         self,
         time: float,
         kind: str,
