@@ -24,7 +24,6 @@ from mesostic.waiting import first_of
 
 if TYPE_CHECKING:
     from actors.composition import Composition, Outcome
-
     from actors.runtime import TraceWriter
     from mesostic.config.compose import Configuration
 
@@ -131,7 +130,6 @@ async def _run_actors(
     configuration: Configuration, composition: Composition, interrupts: Interrupts
 ) -> Outcome:
     from actors.composition import run
-
     from actors.messages import ShutdownRequested
     from actors.runtime import ActorSystem
 

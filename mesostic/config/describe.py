@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.composition import BUILT_IN
-
 from actors.runtime import NoSettings, unpack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
 from actors.task_actor import TaskActor

@@ -10,7 +10,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from actors.composition import BUILT_IN
-
 from actors.runtime import NoSettings
 from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.cluster import build_cluster

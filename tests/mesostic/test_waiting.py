@@ -25,7 +25,7 @@ def test_an_address_names_its_servers(master, addresses):
 async def test_a_master_that_listens_is_reachable():
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    told = []
+    told: list[str] = []
     await wait_for_master([f"http://127.0.0.1:{port}"], 5, told.append)
     assert told == []
     server.close()
@@ -33,7 +33,7 @@ async def test_a_master_that_listens_is_reachable():
 
 
 async def test_a_master_that_nobody_is_is_told_at_once_and_given_up_in_time(unused_port):
-    told = []
+    told: list[str] = []
     with pytest.raises(
         ClusterError, match=rf"127\.0\.0\.1:{unused_port} \(connection refused\).*Tried for 0\.1 s"
     ):
