@@ -282,7 +282,7 @@ class SchedulerActor(SchedulerHooks, Actor):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
         for spec in self.composition.actors:
-            if self.system.find(spec.name) is None:
+            if spec.name not in SERVANTS and self.system.find(spec.name) is None:
                 self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
         self._resumed = len(known)
         for history in known:
