@@ -210,9 +210,9 @@ class AgentConnectionActor(Actor):
             me.tell(Happened(attempt, Event.LOST, str(error)))
 
     def _close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
             self._calls = 0
             self._tell_left()
 
@@ -277,16 +277,17 @@ class AgentConnectionActor(Actor):
         return serialize(complete, self._content_type)
 
     def _call(self, call: pb.executor.Call, uuid: bytes = b"") -> None:
-        assert self._link is not None
+        link = self._link
+        assert link is not None
         attempt, me = self._attempt, self.actor_ref
         self._calls += 1
 
         def answered(answer: asyncio.Future[Response]) -> None:
             status, text = _outcome(answer)
-            if me.is_alive():
+            if self._link is link:  # of an old link nobody wants to know
                 me.tell(CallEnded(attempt, uuid, status, text))
 
-        self._link.send(self._encode(call)).add_done_callback(answered)
+        link.send(self._encode(call)).add_done_callback(answered)
 
     @receive
     def on_call_ended(self, ended: CallEnded) -> None:

@@ -215,10 +215,10 @@ class KillTask:
     """End the task.
 
     Attributes:
-        grace: Seconds that it may take.
+        grace: Seconds that it may take; None for what its own kill policy says.
     """
 
-    grace: float
+    grace: float | None
 
 
 @message
@@ -277,14 +277,6 @@ class ProgressDue:
 
 
 # -- the trace -------------------------------------------------------------------------------------------------------
-
-
-@message
-class StartShipping:
-    """Ship the trace to the framework's server from now on."""
-
-    server_url: str
-    path: str
 
 
 @message

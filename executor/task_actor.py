@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from actors.runtime import Actor, current_message_id, pack, receive
+from actors.runtime import Actor, CodecError, current_message_id, pack, receive
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
 from executor.messages import (
@@ -34,7 +34,7 @@ from executor.messages import (
     TaskEnded,
 )
 from executor.statuses import MAX_RESULT, one_line, status
-from executor.task_states import TERMINAL, Action, Event, State, transition
+from executor.task_states import Action, Event, State, transition
 from executor.uploads import Uploader
 from mesos_v1.states import TaskState
 from mesos_v1.values import ExecutorId, TaskId
@@ -57,6 +57,7 @@ class Assignment:
         function: Makes the call that runs the task, given its context; None if nothing can run it.
         in_thread: The function is a plain one.
         raw: The scheduler does not speak our envelope: bytes travel as they are.
+        grace: Seconds that it gets to end when it is killed, unless the KILL says otherwise.
         cause: Id of the message that launched the task.
     """
 
@@ -66,6 +67,7 @@ class Assignment:
     function: Callable[[TaskContext], Callable[[], Any]] | None
     in_thread: bool
     raw: bool
+    grace: float
     cause: str = ""
 
 
@@ -83,13 +85,15 @@ class Surroundings:
 class RunningTaskActor(Actor):
     """The life of one task."""
 
+    stop_grace: ClassVar[float] = 1.0  # for what ignores its cancellation: it has had its own grace period
+
     def __init__(self, assignment: Assignment, around: Surroundings) -> None:
         super().__init__()
         self._assignment = assignment
         self._around = around
         self._state = State.LAUNCHED
         self._running: asyncio.Task[None] | None = None
-        self._cause = assignment.cause
+        self._grace = assignment.grace
         self._progress: object = None
         self._progress_waits = False
         self._office = _Office(self)
@@ -109,14 +113,15 @@ class RunningTaskActor(Actor):
     @receive
     def on_kill(self, kill: KillTask) -> None:
         """End it."""
-        self._happen(Event.KILL, "killed", grace=kill.grace)
+        self._grace = self._assignment.grace if kill.grace is None else kill.grace
+        self._happen(Event.KILL, "killed")
 
     @receive
     def on_returned(self, returned: Returned) -> None:
         """The function returned: pack what it returned, if it can be packed and is not too large."""
         try:
             data = self._pack(returned.result)
-        except (TypeError, ValueError) as error:
+        except CodecError as error:
             self._happen(Event.RAISED, f"the result cannot be sent: {error}", retry=False)
             return
         if len(data) > MAX_RESULT:
@@ -164,7 +169,7 @@ class RunningTaskActor(Actor):
 
     # -- the table ---------------------------------------------------------------------------------------------------
 
-    def _happen(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True, grace: float = 0.0) -> None:
+    def _happen(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         old = self._state
         self._state, actions = transition(old, event)
         for action in actions:
@@ -174,7 +179,7 @@ class RunningTaskActor(Actor):
                 case Action.REPORT_RUNNING:
                     self._report(TaskState.TASK_RUNNING)
                 case Action.INTERRUPT:
-                    self._interrupt(grace)
+                    self._interrupt()
                 case Action.ABANDON:
                     logger.warning("task %s does not end when killed; it is left to itself", self._assignment.task_id)
                 case Action.REPORT:
@@ -186,7 +191,6 @@ class RunningTaskActor(Actor):
     def _run(self) -> None:
         assignment = self._assignment
         assert assignment.function is not None
-        self._cause = current_message_id() or self._cause
         context = TaskContext(
             self._office,
             task_id=assignment.task_id,
@@ -194,11 +198,14 @@ class RunningTaskActor(Actor):
             labels=assignment.labels,
             sandbox=self._around.sandbox,
         )
-        work = self._work(assignment.function(context), self._cause)
+        work = self._work(assignment.function(context))
         self._running = self.run_in_background(work, name=f"task {assignment.task_id}")
 
-    async def _work(self, function: Callable[[], Any], cause: str) -> None:
-        """Run the author's function; whatever it does, exactly one message says how it ended."""
+    async def _work(self, function: Callable[[], Any]) -> None:
+        """Run the author's function; whatever it does, exactly one message says how it ended.
+
+        What is told from here, and from the author's function, has the start of the task as its cause.
+        """
         outcome: object
         try:
             if self._assignment.in_thread:
@@ -207,21 +214,24 @@ class RunningTaskActor(Actor):
                 result = await function()
             if inspect.isawaitable(result):
                 result = await result
-            outcome = Returned(result)
+            outcome = _returned(result)
         except asyncio.CancelledError:
-            if not self.actor_ref.is_alive() or self._state in TERMINAL:
-                raise  # the executor ends
+            this = asyncio.current_task()
+            if self._state is not State.KILLING and this is not None and this.cancelling():
+                raise  # this actor is being stopped
             outcome = Cancelled()
         except TaskFailed as error:
             outcome = Raised(error.message or "TaskFailed", retry=error.retry)
+        except SystemExit as error:  # must end the task, not the executor and all its other tasks
+            outcome = Raised(f"the task called sys.exit({error.code!r})")
         except Exception as error:
             logger.exception("task %s failed", self._assignment.task_id)
             outcome = Raised(one_line(error))
         if self.actor_ref.is_alive():
-            self.actor_ref.tell_caused(outcome, cause)
+            self.actor_ref.tell(outcome)
 
-    def _interrupt(self, grace: float) -> None:
-        self.timers.after(grace, GraceOver())
+    def _interrupt(self) -> None:
+        self.timers.after(self._grace, GraceOver())
         if not self._assignment.in_thread and self._running is not None:
             self._running.cancel()
 
@@ -232,7 +242,7 @@ class RunningTaskActor(Actor):
             return b""
         if self._assignment.raw and isinstance(message, bytes):
             return message
-        return pack(message, id=current_message_id(), cause=self._cause)
+        return pack(message, id=current_message_id(), cause=self._assignment.cause)
 
     def _report(self, state: TaskState, message: str = "", data: bytes = b"", *, retry: bool = True) -> None:
         uuid = self.ids.uuid_bytes()
@@ -292,7 +302,15 @@ class _Office:
     def _tell(self, message: object) -> None:
         ref = self._actor.actor_ref
         if ref.is_alive():
-            ref.tell_caused(message, self._actor._cause)
+            ref.tell(message)
+
+
+def _returned(result: object) -> Returned | Raised:
+    """A result, if it is one that cannot change."""
+    try:
+        return Returned(result)
+    except TypeError as error:
+        return Raised(f"the result cannot be sent: {error}", retry=False)
 
 
 def pack_check(message: object) -> None:

@@ -1,0 +1,393 @@
+"""The executor: the root of its process. Starts the author's class, gives each task an actor, and ends in order.
+
+What it decides stands in the table `executor.executor_states`. It never runs the author's code itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.runtime import Actor, ActorRef, DecodeError, Envelope, TraceWriter, receive, unpack
+from actors.runtime.boot import ExecutorBoot
+from executor import messages as m
+from executor.agent_link import AgentLink
+from executor.author import BadExecutor
+from executor.author_actor import AuthorActor
+from executor.connection_actor import AgentConnectionActor
+from executor.environment import AgentEnvironment
+from executor.executor_states import SHARES, Action, Event, State, transition
+from executor.loading import LoadedExecutor, load
+from executor.statuses import one_line
+from executor.task_actor import Assignment, RunningTaskActor, Surroundings
+from executor.trace_actor import TraceActor
+from executor.uploads import Uploader
+from mesos_v1 import pb
+from mesos_v1.content import ContentType
+from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
+from mesos_v1.values import NANOS, TaskId
+
+DEFAULT_KILL_GRACE = 3.0
+"""Seconds that a killed task gets when nobody says otherwise (DEFAULT_KILL_POLICY_GRACE_PERIOD of Mesos)."""
+
+ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
+
+EXECUTOR = "executor"
+CONNECTION = "agent"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorPlan:
+    """What an executor is made with.
+
+    Attributes:
+        class_name: ``module:Class``.
+        new_link: Makes the wire to the agent.
+        on_exit: Told the exit code and a reason, once, at the end.
+        trace_file: Where the trace goes, if the scheduler wants one.
+    """
+
+    environment: AgentEnvironment
+    class_name: str
+    new_link: Callable[[], AgentLink]
+    on_exit: Callable[[int, str], None]
+    trace_file: Path | None = None
+    content_type: ContentType = ContentType.PROTOBUF
+
+
+class ExecutorActor(Actor):
+    """The root."""
+
+    def __init__(self, plan: ExecutorPlan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._state = State.WAITING
+        self._boot: ExecutorBoot | None = None
+        self._subscribed: Subscribed | None = None
+        self._loaded: LoadedExecutor | None = None
+        self._around: Surroundings | None = None
+        self._tasks: dict[TaskId, ActorRef[Any]] = {}
+        self._seen: set[TaskId] = set()
+        self._broken = ""
+        self._reason = ""
+        self._exit_code = 0
+        self._phase: Any = None
+        self._shipping: ActorRef[Any] | None = None
+        self._left = 0  # what is still to be waited for in LEAVING
+
+    def on_start(self) -> None:
+        """Reach for the agent."""
+        plan = self._plan
+        self.spawn(
+            AgentConnectionActor, plan.environment, plan.new_link, EXECUTOR, plan.content_type, name=CONNECTION
+        )
+
+    # -- from the agent ----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_subscribed(self, event: Subscribed) -> None:
+        """The subscription stands, for the first time or again."""
+        self._subscribed = event
+        self._happen(Event.SUBSCRIBED)
+
+    @receive
+    def on_launch(self, event: Launch) -> None:
+        """A task."""
+        self._launch(event.task_id, event.task)
+
+    @receive
+    def on_launch_group(self, event: LaunchGroup) -> None:
+        """A group of tasks: all are started; one that fails does not end the others (that is the default executor's
+        rule, not the API's)."""
+        for task_id, task in zip(event.task_ids, event.tasks, strict=True):
+            self._launch(task_id, task)
+
+    @receive
+    def on_kill(self, event: Kill) -> None:
+        """End a task."""
+        ref = self._tasks.get(event.task_id)
+        if ref is None:
+            known = "has ended already" if event.task_id in self._seen else "is not known here"
+            logger.warning("asked to kill task %s, which %s", event.task_id, known)
+        else:
+            ref.tell(m.KillTask(event.grace_period))
+
+    @receive
+    def on_message(self, event: Message) -> None:
+        """A message of the scheduler, for the author."""
+        if self._loaded is None or self._state not in {State.STARTING, State.READY}:
+            logger.warning("a message of the scheduler was dropped: the executor is %s", self._state.value)
+            return
+        author = self.ref("author")
+        try:
+            envelope = unpack(event.data)
+        except DecodeError as error:
+            if self._boot is None:
+                author.tell(m.ForAuthor(event.data))
+            else:
+                logger.error("the scheduler sent a message that cannot be read: %s", error)
+            return
+        author.tell_caused(m.ForAuthor(envelope.message), envelope.id)
+
+    @receive
+    def on_shutdown(self, event: Shutdown) -> None:
+        """The agent wants an end."""
+        self._end("the agent said SHUTDOWN")
+
+    @receive
+    def on_agent_lost(self, lost: m.AgentLost) -> None:
+        """Tasks go on; the connection looks for the agent."""
+        logger.warning("the agent is lost, and looked for: %s", lost.reason)
+
+    @receive
+    def on_agent_gone(self, gone: m.AgentGone) -> None:
+        """Nobody is there to report to."""
+        if self._state in ENDING:
+            return
+        logger.error("the agent is gone: %s", gone.reason)
+        self._exit_code = self._exit_code or 1
+        self._end(gone.reason)
+
+    @receive
+    def on_error(self, event: Error) -> None:
+        """Told by the connection in the log already."""
+
+    # -- from ourselves ----------------------------------------------------------------------------------------------
+
+    @receive
+    def on_end_requested(self, request: m.EndRequested) -> None:
+        """A signal."""
+        self._end(request.reason)
+
+    @receive
+    def on_author_started(self, started: m.AuthorStarted) -> None:
+        """Tasks may start."""
+        self._happen(Event.STARTED)
+
+    @receive
+    def on_author_failed(self, failed: m.AuthorFailed) -> None:
+        """Tasks cannot start."""
+        self._fail(failed.reason)
+
+    @receive
+    def on_author_stopped(self, stopped: m.AuthorStopped) -> None:
+        """`on_stop` is done."""
+        self._happen(Event.AUTHOR_STOPPED)
+
+    @receive
+    def on_task_ended(self, ended: m.TaskEnded) -> None:
+        """One task less."""
+        self._tasks.pop(ended.task_id, None)
+        if not self._tasks:
+            self._happen(Event.NO_TASKS)
+
+    @receive
+    def on_left(self, left: m.Left) -> None:
+        """The calls, or the trace, are through."""
+        self._left -= 1
+        if self._left <= 0:
+            self._happen(Event.LEFT)
+
+    @receive
+    def on_phase_over(self, over: m.PhaseOver) -> None:
+        """A part of the end takes too long."""
+        if over.phase == self._state.value:
+            self._happen(Event.PHASE_OVER)
+
+    # -- the table ---------------------------------------------------------------------------------------------------
+
+    def _happen(self, event: Event) -> None:
+        old = self._state
+        self._state, actions = transition(old, event)
+        if old is not self._state:
+            logger.info("executor: %s -> %s", old.value, self._state.value)
+            self._limit_phase()
+        for action in actions:
+            match action:
+                case Action.LOAD:
+                    self._load()
+                case Action.START_TASKS:
+                    for ref in self._tasks.values():
+                        ref.tell(m.StartTask())
+                case Action.REFUSE_TASKS:
+                    for ref in self._tasks.values():
+                        ref.tell(m.RefuseTask(self._broken))
+                case Action.KILL_TASKS:
+                    self._kill_all()
+                case Action.STOP_AUTHOR:
+                    self._stop_author()
+                case Action.LEAVE:
+                    self._leave()
+                case Action.EXIT:
+                    self._plan.on_exit(self._exit_code, self._reason)
+                case Action.IGNORE:
+                    logger.debug("ignored in state %s: %s", self._state.value, event.value)
+
+    def _limit_phase(self) -> None:
+        if self._phase is not None:
+            self._phase.cancel()
+        share = SHARES.get(self._state)
+        if share is not None:
+            seconds = share * self._plan.environment.shutdown_grace_period
+            self._phase = self.timers.after(seconds, m.PhaseOver(self._state.value))
+
+    def _end(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        self._happen(Event.END)
+
+    def _fail(self, reason: str) -> None:
+        self._broken = self._reason = reason
+        self._exit_code = 1
+        self._happen(Event.START_FAILED)
+
+    # -- starting ----------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
+        event, plan = self._subscribed, self._plan
+        assert event is not None
+        info = pb.mesos.ExecutorInfo.FromString(event.executor_info)
+        boot = self._boot = _read_boot(info.data)
+        self._follow_trace(boot)
+        self._around = Surroundings(
+            executor_id=plan.environment.executor_id,
+            executor=EXECUTOR,
+            connection=CONNECTION,
+            sandbox=plan.environment.sandbox,
+            uploader=Uploader(boot.server_url, boot.token) if boot else Uploader("", ""),
+        )
+        try:
+            loaded = load(
+                plan.class_name or (boot.executor_class if boot else ""),
+                settings=boot.settings if boot else b"",
+                modules=boot.modules if boot else (),
+            )
+        except BadExecutor as error:
+            self._fail(str(error))
+            return
+        instance = loaded.instance
+        instance.sandbox = plan.environment.sandbox
+        instance.framework_id = plan.environment.framework_id
+        instance.executor_id = plan.environment.executor_id
+        instance.agent_id = event.agent_id
+        self._loaded = loaded
+        author = self.spawn(AuthorActor, instance, EXECUTOR, CONNECTION, raw=boot is None, name="author")
+        author.tell(m.StartAuthor())
+
+    def _follow_trace(self, boot: ExecutorBoot | None) -> None:
+        """Trace from here on, if the scheduler wants it, and ship the trace to its server."""
+        path = self._plan.trace_file
+        if boot is None or not boot.trace or path is None:
+            return
+        try:
+            writer = TraceWriter(path, self.system.name)
+        except OSError as error:
+            logger.error("no trace is written: %s", error)
+            return
+        self.system.trace_to(writer)
+        if boot.server_url:
+            self._shipping = self.spawn(
+                TraceActor, path, boot.server_url, boot.token, self.system.name, writer.flush, name="trace"
+            )
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def _launch(self, task_id: TaskId, data: bytes) -> None:
+        if task_id in self._seen:
+            logger.warning("task %s was launched before; ignored", task_id)
+            return
+        self._seen.add(task_id)
+        assert self._around is not None
+        info = pb.mesos.TaskInfo.FromString(data)
+        assignment, refusal = self._assign(task_id, info)
+        ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"task:{task_id}")
+        self._tasks[task_id] = ref
+        if self._state is State.READY and refusal is None:
+            ref.tell_caused(m.StartTask(), assignment.cause)
+        elif self._state is State.STARTING and refusal is None:
+            pass  # START_TASKS will
+        elif self._state in {State.STARTING, State.READY}:
+            ref.tell_caused(refusal, assignment.cause)
+        else:
+            ref.tell_caused(m.RefuseTask(self._broken or f"the executor ends: {self._reason}"), assignment.cause)
+
+    def _assign(self, task_id: TaskId, info: pb.mesos.TaskInfo) -> tuple[Assignment, m.RefuseTask | None]:
+        payload: object = None
+        cause, refusal, raw = "", None, self._boot is None
+        try:
+            if info.HasField("data") and info.data:
+                envelope: Envelope = unpack(info.data)
+                payload, cause = envelope.message, envelope.id
+        except DecodeError as error:
+            if self._loaded is not None and bytes in self._loaded.methods:
+                payload, raw = info.data, True
+            else:
+                refusal = m.RefuseTask(f"the task's data cannot be read: {error}", retry=False)
+        loaded = self._loaded
+        method = loaded.method_for(payload) if loaded is not None and refusal is None else None
+        if method is None and refusal is None and loaded is not None:
+            what = "no payload" if payload is None else f"a payload of type {type(payload).__name__}"
+            known = ", ".join(sorted("none" if k is type(None) else k.__name__ for k in loaded.methods))
+            cls = type(loaded.instance).__name__
+            refusal = m.RefuseTask(f"{cls} has no @task method for {what} (it has: {known})", retry=False)
+        labels = tuple((label.key, label.value) for label in info.labels.labels)
+        function = None
+        if method is not None and loaded is not None:
+            bound, instance = method, loaded.instance
+            function = lambda context: bound.bind(instance, payload, context)  # noqa: E731
+        in_thread = method is not None and method.in_thread
+        grace = _kill_grace(info)
+        return Assignment(task_id, info.name, labels, function, in_thread, raw, grace, cause), refusal
+
+    def _kill_all(self) -> None:
+        if not self._tasks:
+            self._happen(Event.NO_TASKS)
+            return
+        share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
+        for ref in self._tasks.values():
+            ref.tell(m.KillTask(share * 0.9))
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def _stop_author(self) -> None:
+        if self._loaded is None:
+            self._happen(Event.AUTHOR_STOPPED)
+        else:
+            self.ref("author").tell(m.StopAuthor())
+
+    def _leave(self) -> None:
+        self._left = 1
+        self.ref(CONNECTION).tell(m.Leave())
+        if self._shipping is not None:
+            self._left += 1
+            self.run_in_background(self._ship_rest(self._shipping), name="ship the rest of the trace")
+
+    async def _ship_rest(self, shipping: ActorRef[Any]) -> None:
+        try:
+            await shipping.ask(m.FinishShipping(), block=False)
+        except Exception as error:
+            logger.warning("the end of the trace was not shipped: %s", one_line(error))
+        self.actor_ref.tell(m.Left())
+
+
+def _read_boot(data: bytes) -> ExecutorBoot | None:
+    """The scheduler's start-up letter; None when the scheduler is not one of ours."""
+    if not data:
+        return None
+    try:
+        found = unpack(data).message
+    except DecodeError as error:
+        logger.warning("ExecutorInfo.data is no start-up letter of a mesostic scheduler: %s", error)
+        return None
+    return found if isinstance(found, ExecutorBoot) else None
+
+
+def _kill_grace(info: pb.mesos.TaskInfo) -> float:
+    if info.HasField("kill_policy") and info.kill_policy.HasField("grace_period"):
+        return info.kill_policy.grace_period.nanoseconds / NANOS
+    return DEFAULT_KILL_GRACE

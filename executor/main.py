@@ -1,0 +1,117 @@
+"""``python -m executor module:Class``: a whole executor process, from environment to exit code.
+
+Exit codes: 0 ended in order; 1 the author's executor could not be started, or the agent was lost; 2 wrongly called; 70 a bug
+of ours. What goes wrong for a user's reason is one line on stderr, in the sandbox, without a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from actors.runtime import ActorSystem
+from executor.agent_link import HttpAgentLink
+from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
+from executor.executor_actor import EXECUTOR, ExecutorActor, ExecutorPlan
+from executor.messages import EndRequested
+from mesos_v1.content import ContentType
+
+MAX_THREADS = 256
+"""Plain functions that can run at once; a thread is made when it is needed. Mesos limits tasks by their resources."""
+
+USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TRACE_FILE = "mesostic.trace"
+BUG = 70
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an executor; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(USAGE, file=sys.stderr)  # noqa: T201 - a command's own output
+        return 0 if list(arguments) in (["-h"], ["--help"]) else 2
+    logging.basicConfig(level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr)
+    try:
+        environment = AgentEnvironment.read(os.environ)
+    except BadEnvironment as error:
+        return _complain(str(error), 2)
+    take_secrets(os.environ)
+    # the sandbox holds the code that the fetcher brought, and an author's own modules
+    for folder in (os.getcwd(), str(environment.sandbox)):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    code, reason = _run(environment, arguments[0])
+    return _complain(reason, code) if code else 0
+
+
+def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
+    """Run the loop by hand: asyncio.run would wait for the threads of tasks that do not end."""
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="task"))
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(execute(environment, class_name))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
+    """Be an executor until the end; gives exit code and reason."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[tuple[int, str]] = loop.create_future()
+
+    def on_exit(code: int, reason: str) -> None:
+        if not outcome.done():
+            outcome.set_result((code, reason))
+
+    content_type = ContentType.PROTOBUF
+    plan = ExecutorPlan(
+        environment=environment,
+        class_name=class_name,
+        new_link=lambda: HttpAgentLink(environment, content_type),
+        on_exit=on_exit,
+        content_type=content_type,
+        trace_file=environment.sandbox / TRACE_FILE,
+    )
+    async with ActorSystem(system_name(environment)) as system:
+        root = system.spawn(ExecutorActor, plan, name=EXECUTOR)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            name = signal.Signals(number).name
+            loop.add_signal_handler(number, lambda name=name: root.tell(EndRequested(f"{name} received")))
+        ended = asyncio.ensure_future(system.join())
+        await asyncio.wait({ended, outcome}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not outcome.done():
+            return BUG, f"the executor failed: {system.failure!r}"
+        return outcome.result()
+
+
+def system_name(environment: AgentEnvironment) -> str:
+    """A name that no other run of this executor has, on whichever agent: ids in traces are made of it.
+
+    The sandbox is called after the run's container, which has a random id (".../runs/<container id>").
+    """
+    run = environment.sandbox.resolve().name
+    return f"{environment.executor_id}.{run[:8] if len(run) >= 8 else os.getpid()}"
+
+
+def _complain(reason: str, code: int) -> int:
+    print(f"executor: {reason}", file=sys.stderr)  # noqa: T201 - the line that a user looks for in the sandbox
+    return code
+
+
+def end_process(code: int) -> None:
+    """Exit, whatever threads still run: what they do is nobody's business any more (see `executor.task_states`)."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,105 @@
+"""Ships the executor's trace to the framework's server: what is new each second, and the rest at the end.
+
+Protocol: ``PUT <server>/traces/<name of the system>?offset=N`` with the bytes from N on; 204, or 409 with
+``{"offset": M}`` when the server has only M bytes, and it goes on from there. A trace is a help, not a duty: what fails is
+logged once, tried again with the next second, and never holds the executor up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from actors.runtime import Actor, receive
+from executor.messages import FinishShipping, ShipDue
+from mesos_http import BearerToken, Endpoint, Timeouts, TransportError, exchange
+
+INTERVAL = 1.0
+MAX_PIECE = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class TraceActor(Actor):
+    """Owns the shipping.
+
+    Args:
+        flush: Writes what the trace still has in memory to its file.
+    """
+
+    def __init__(
+        self, path: Path, server_url: str, token: str, system_name: str, flush: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._path = path
+        self._target = f"{server_url.rstrip('/')}/traces/{quote(system_name, safe='')}"
+        self._token = BearerToken(token) if token else None
+        self._flush = flush
+        self._offset = 0
+        self._complained = False
+
+    def on_start(self) -> None:
+        """Ship once a second."""
+        self.timers.after(INTERVAL, ShipDue())
+
+    @receive
+    async def on_due(self, due: ShipDue) -> None:
+        """Ship what is new."""
+        await self._ship()
+        self.timers.after(INTERVAL, ShipDue())
+
+    @receive
+    async def on_finish(self, finish: FinishShipping) -> None:
+        """Ship the rest."""
+        while await self._ship():
+            pass
+
+    async def _ship(self) -> bool:
+        """Ship one piece; True if there may be more."""
+        self._flush()
+        piece = await self.in_thread(_read, self._path, self._offset)
+        if not piece:
+            return False
+        endpoint = Endpoint.parse(f"{self._target}?offset={self._offset}")
+        try:
+            response = await exchange(
+                "PUT", endpoint, piece, credentials=self._token, timeouts=Timeouts(connect=2.0, response=5.0)
+            )
+        except TransportError as error:
+            self._complain(str(error))
+            return False
+        if response.status == 409:
+            return self._go_back(response.body)
+        if not 200 <= response.status < 300:
+            self._complain(f"HTTP {response.status} {response.text}")
+            return False
+        self._offset += len(piece)
+        self._complained = False
+        return len(piece) == MAX_PIECE
+
+    def _go_back(self, body: bytes) -> bool:
+        try:
+            offset = int(json.loads(body)["offset"])
+        except (ValueError, KeyError, TypeError):
+            self._complain("an answer 409 without an offset")
+            return False
+        progress = 0 <= offset < self._offset
+        if progress:
+            self._offset = offset
+        else:
+            self._complain(f"the server has {offset} bytes, and {self._offset} were sent")
+        return progress
+
+    def _complain(self, reason: str) -> None:
+        if not self._complained:
+            self._complained = True
+            logger.warning("the trace cannot be shipped: %s", reason)
+
+
+def _read(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(MAX_PIECE)

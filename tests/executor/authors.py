@@ -1,0 +1,258 @@
+"""Executors as authors would write them, for the tests beside."""
+
+import asyncio
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from actors.runtime import message, setting
+from executor import Executor, TaskContext, TaskFailed, task
+
+
+@message(name="test:Add")
+class Add:
+    a: int
+    b: int
+
+
+@message(name="test:Sum")
+class Sum:
+    total: int
+
+
+@message(name="test:Wait")
+class Wait:
+    seconds: float
+    stubborn: bool = False
+
+
+@message(name="test:Fail")
+class Fail:
+    how: str
+
+
+@message(name="test:Talk")
+class Talk:
+    text: str
+
+
+@message(name="test:Block")
+class Block:
+    seconds: float
+    polite: bool = False
+
+
+@message(name="test:Give")
+class Give:
+    what: str
+
+
+@message(name="test:Blob")
+class Blob:
+    data: bytes
+
+
+@message(name="test:Send")
+class Send:
+    name: str
+    size: int
+    in_thread: bool = False
+
+
+@message(name="test:Nobody")
+class Nobody:
+    """No executor has a method for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingSettings:
+    factor: int = setting(1, help="What sums are multiplied with.")
+
+
+class Everything(Executor):
+    """One method for each thing that a test wants done."""
+
+    Settings = EverythingSettings
+    settings: EverythingSettings
+
+    async def on_start(self) -> None:
+        self.heard: list[object] = []
+
+    async def on_message(self, message: object) -> None:
+        self.heard.append(message)
+        if isinstance(message, Talk) and message.text == "raise":
+            raise RuntimeError("as asked")
+        self.send(Talk(f"heard {message}"))
+
+    @task
+    async def add(self, payload: Add) -> Sum:
+        return Sum((payload.a + payload.b) * self.settings.factor)
+
+    @task
+    async def wait(self, payload: Wait, context: TaskContext) -> None:
+        while True:
+            try:
+                await asyncio.sleep(payload.seconds)
+                return
+            except asyncio.CancelledError:
+                if not payload.stubborn:
+                    raise
+
+    @task
+    async def fail(self, payload: Fail) -> None:
+        match payload.how:
+            case "permanent":
+                raise TaskFailed("no such page", retry=False)
+            case "temporary":
+                raise TaskFailed("try again")
+            case "exit":
+                sys.exit(3)
+            case "cancel":
+                raise asyncio.CancelledError
+            case _:
+                raise ValueError("two\nlines")
+
+    @task
+    async def talk(self, payload: Talk, context: TaskContext) -> None:
+        context.send(Talk(f"{context.task_id} {context.name} {dict(context.labels)}: {payload.text}"))
+        for percent in (10, 20, 30):
+            context.progress(f"{percent}%")
+        context.progress(Sum(40))
+        await asyncio.sleep(2.5)
+
+    @task
+    def block(self, payload: Block, context: TaskContext) -> Sum:
+        end = time.monotonic() + payload.seconds
+        while time.monotonic() < end:
+            if payload.polite and context.killed:
+                break
+            time.sleep(0.005)
+        context.send(Talk(f"main thread: {threading.current_thread() is threading.main_thread()}"))
+        return Sum(1)
+
+    @task
+    async def give(self, payload: Give) -> object:
+        match payload.what:
+            case "list":
+                return [1, 2]
+            case "large":
+                return Blob(b"x" * 2_000_000)
+            case "text":
+                return "just text"
+            case _:
+                return None
+
+    @task
+    async def send_file(self, payload: Send, context: TaskContext) -> Talk:
+        if payload.name.endswith(".file"):
+            path = context.sandbox / "made"
+            path.write_bytes(b"f" * payload.size)
+            upload = await context.upload(payload.name, path)
+        else:
+            upload = await context.upload(payload.name, b"x" * payload.size, "text/plain")
+        return Talk(f"{upload.name} {upload.url} {upload.size}")
+
+    @task
+    async def nothing(self, context: TaskContext) -> Talk:
+        return Talk("no payload")
+
+
+class Raw(Executor):
+    """An executor for a scheduler that is not ours: bytes in, bytes out. Behaves as the recorded one did."""
+
+    async def on_message(self, message: object) -> None:
+        self.send(message)
+
+    @task
+    async def run(self, data: bytes | None, context: TaskContext) -> bytes | None:
+        if data == b"message":
+            context.send(b"from executor")
+        if data == b"finish":
+            return b"done"
+        await asyncio.sleep(3600)
+        return None
+
+
+class SlowStart(Executor):
+    async def on_start(self) -> None:
+        await asyncio.sleep(10)
+
+    async def on_stop(self) -> None:
+        self.send(Talk("stopped"))
+
+    @task
+    async def add(self, payload: Add) -> Sum:
+        return Sum(payload.a + payload.b)
+
+
+class BrokenStart(Executor):
+    async def on_start(self) -> None:
+        raise OSError("no Chromium\nhere")
+
+    @task
+    async def add(self, payload: Add) -> Sum:
+        return Sum(payload.a + payload.b)
+
+
+class SlowStop(Executor):
+    """Its on_stop takes as long as its settings say; and a plain hook is as good as a coroutine."""
+
+    def on_start(self) -> None:  # type: ignore[override]
+        self.started = True
+
+    async def on_stop(self) -> None:
+        await asyncio.sleep(3600)
+
+    @task
+    async def wait(self, payload: Wait) -> None:
+        await asyncio.sleep(payload.seconds)
+
+
+class BadStop(Executor):
+    async def on_stop(self) -> None:
+        raise RuntimeError("on_stop fails")
+
+    @task
+    async def wait(self, payload: Wait) -> None:
+        await asyncio.sleep(payload.seconds)
+
+
+class NoTasks(Executor):
+    pass
+
+
+class TwoOfAKind(Executor):
+    @task
+    async def one(self, payload: Add) -> None: ...
+
+    @task
+    async def two(self, payload: Add | Wait) -> None: ...
+
+
+class NoAnnotation(Executor):
+    @task
+    async def one(self, payload) -> None: ...
+
+
+class TooMany(Executor):
+    @task
+    async def one(self, payload: Add, context: TaskContext, more: int) -> None: ...
+
+
+class Generator(Executor):
+    @task
+    async def one(self, payload: Add):
+        yield payload
+
+
+class Unmakable(Executor):
+    def __init__(self) -> None:
+        raise RuntimeError("not today")
+
+    @task
+    async def one(self, payload: Add) -> None: ...
+
+
+class NotAnExecutor:
+    pass

@@ -1,0 +1,3 @@
+"""A module that cannot be imported, for another reason."""
+
+raise RuntimeError("no licence")
