@@ -16,8 +16,8 @@ from examples.rendler.pages import PageRecord, PageState
 
 MAX_EDGES = 400
 MAX_DRAWN_NODES = 1_000
-_WIDE_FROM_NODES = 120
-"""From here on a radial layout, where rows would become metres wide."""
+_LARGE_FROM_NODES = 120
+"""From here on the layout for large graphs."""
 DRAW_TIMEOUT = 40.0
 
 _COLOURS = {
@@ -38,7 +38,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
         "digraph rendler {",
         f"  graph [label={_quote(title)}, labelloc=t, fontname=Helvetica, fontsize=24, bgcolor=white, {_layout(pages)}];",
         '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=9, penwidth=1.4];',
-        '  edge [color="#37587f66", arrowsize=0.5];',
+        '  edge [color="#37587faa", penwidth=1.3, arrowsize=0.5];',
     ]
     if not all_links:
         lines.append(f"  // {len(links)} links: only those by which each page was found first are drawn")
@@ -54,7 +54,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
                 style = (
                     ' [style=dashed, color="#8a6d3b"]'
                     if page.redirect
-                    else ' [color="#37587f1c", constraint=false]'
+                    else ' [color="#37587f2e", penwidth=0.7]'
                 )
                 lines.append(f"  n{known[page.url]} -> n{known[link]}{style};")
     lines.append("}\n")
@@ -94,9 +94,9 @@ def draw(folder: Path, *, nodes: int) -> tuple[list[str], str]:
 
 
 def _layout(pages: Sequence[PageRecord]) -> str:
-    if len(pages) >= _WIDE_FROM_NODES:
-        return "layout=twopi, ranksep=4, overlap=prism, overlap_scaling=-3, root=n0"
-    return "layout=dot, rankdir=LR, nodesep=0.15, ranksep=1.6"
+    if len(pages) >= _LARGE_FROM_NODES:
+        return 'layout=sfdp, K=1.5, overlap=prism, sep="+8"'
+    return 'layout=neato, overlap=prism, sep="+12"'
 
 
 def _targets(page: PageRecord) -> Iterable[str]:
@@ -122,12 +122,18 @@ def _edge(parent: PageRecord) -> str:
     return ' [style=dashed, color="#8a6d3b"]' if parent.redirect else ""
 
 
-def _shortened(text: str, length: int = 42) -> str:
+def _shortened(text: str, length: int = 34) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _quote(text: str, escaped: str = "") -> str:
-    """A Graphviz string; `escaped` is appended with its escapes (a line break) left alone."""
-    clean = "".join(character for character in text if character.isprintable())
-    tail = "".join(character for character in escaped if character.isprintable()).replace('"', "'")
-    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + tail + '"'
+    """A Graphviz string; `escaped` is appended with its escapes (a line break) left alone.
+
+    Graphviz takes `&` for the beginning of an entity, and writes broken SVG where it is none.
+    """
+    clean = _printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{clean}{_printable(escaped).replace("&", "&amp;").replace(chr(34), chr(39))}"'
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

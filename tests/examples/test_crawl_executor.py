@@ -33,7 +33,7 @@ async def crawl(executor, site, path):
 async def test_a_page_is_read(executor, site):
     result = await crawl(executor, site, "islands/hollin.html")
     assert result.status == 200
-    assert result.title == "Hollin – The Atlas of Small Islands"
+    assert result.title.startswith("Hollin ")
     assert site.url + "index.html" in result.links
     assert (result.content_type, result.error, result.skipped) == ("text/html", "", False)
     assert result.bytes > 1000
