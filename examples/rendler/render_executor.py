@@ -59,7 +59,9 @@ class RenderExecutor(Executor):
         except BrowserDiedError as error:
             raise TaskFailed(str(error), retry=True) from None
         except Exception as error:
-            raise TaskFailed(_first_line(error), retry=True) from None
+            started_at_all = chromium.starts > 0
+            what = "" if started_at_all else "the browser does not start: "
+            raise TaskFailed(what + _first_line(error), retry=True) from None
         picture, thumbnail = f"{page.name}.png", f"{page.name}.thumb.jpg"
         await context.upload(thumbnail, shot.thumbnail, "image/jpeg")
         await context.upload(picture, shot.picture, "image/png")

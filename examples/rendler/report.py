@@ -28,15 +28,15 @@ def summary(
     rate = len(pages) / write.seconds if write.seconds > 0 else 0.0
     lines = [
         (
-            f"{len(pages):,} pages in {write.seconds:.1f} s ({rate:.0f} a second): "
-            f"{count[PageState.CRAWLED]:,} crawled, {count[PageState.REDIRECT]:,} redirects, "
-            f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {pictures:,} pictures"
+            f"{_count(len(pages), 'page')} in {write.seconds:.1f} s ({rate:.0f} a second): "
+            f"{count[PageState.CRAWLED]:,} crawled, {_count(count[PageState.REDIRECT], 'redirect')}, "
+            f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {_count(pictures, 'picture')}"
         )
     ]
     if write.reason:
         lines.append(write.reason)
     if write.queued:
-        lines.append(f"{write.queued:,} more pages were found and not visited")
+        lines.append(f"found and not visited: {_count(write.queued, 'page')}")
     lines += _errors(pages)
     lines.append(f"results in {folder}:")
     lines += [f"  {name:<12} {_WHAT[name]}" for name in files]
@@ -55,6 +55,15 @@ def _errors(pages: Sequence[PageRecord]) -> list[str]:
         lines.append(f"  failed: {page.url}: {page.error}{tries}")
     if len(failed) > _MOST_ERRORS:
         lines.append(f"  … and {len(failed) - _MOST_ERRORS:,} more: see pages.jsonl")
-    without = [page for page in pages if page.picture_error and not page.picture]
-    lines += [f"  no picture: {page.url}: {page.picture_error}" for page in without[:_MOST_ERRORS]]
+    without: dict[str, list[PageRecord]] = {}
+    for page in pages:
+        if page.picture_error and not page.picture:
+            without.setdefault(page.picture_error, []).append(page)
+    for error, of in list(without.items())[:_MOST_ERRORS]:
+        others = f" (and {len(of) - 1:,} more)" if len(of) > 1 else ""
+        lines.append(f"  no picture: {of[0].url}{others}: {error}")
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

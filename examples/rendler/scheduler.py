@@ -255,8 +255,11 @@ class RendlerScheduler(SchedulerActor):
     def on_results_written(self, written: ResultsWritten) -> None:
         """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
         self.tell("display", CrawlEnded(written.summary))
-        failed = self._frontier.counts.crawled == 0 and not self._ended_by
-        self.finish(1 if failed else 0)
+        seed = self._frontier.page(self._seed)
+        if self._frontier.counts.crawled == 0 and not self._ended_by and seed is not None:
+            self.finish(1, f"not even the seed could be crawled: {seed.error}")
+        else:
+            self.finish(0)
 
     def _seconds(self) -> float:
         return 0.0 if self._started_at is None else self.clock.now() - self._started_at
