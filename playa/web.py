@@ -276,7 +276,6 @@ class RecordStream:
             log.debug("a subscriber went away")
         finally:
             self._closing = True
-        response.force_close()
         return response
 
     async def _pump(self, response: web.StreamResponse) -> None:
