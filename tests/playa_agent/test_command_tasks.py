@@ -1,10 +1,18 @@
 """Command tasks on a real agent with real processes; states and texts as recorded."""
 
+from pathlib import Path
+
+import psutil
 import pytest
 
-from playa.messages import KillTask
+from mesos_v1 import pb
+from playa.messages import AgentUpdate, KillTask
 
 SECONDS = 1_000_000_000
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_command_task_starts_runs_and_finishes_as_recorded(bench, recorded):
@@ -61,3 +69,84 @@ async def test_a_killed_command_ends_by_sigterm(bench):
     status = await bench.ended()
     assert bench.states()[-1] == "TASK_KILLED"
     assert status.message == "Command terminated with signal Terminated"
+
+
+async def test_a_stubborn_task_is_killed_after_its_grace_period(bench):
+    await bench.start()
+    command = "trap '' TERM; echo up; while true; do sleep 0.1; done"
+    policy = {"grace_period": {"nanoseconds": SECONDS // 5}}
+    bench.run({"command": {"value": command}, "kill_policy": policy})
+    await bench.running()
+    out = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest/stdout"))
+    await bench.until(out.read_text)
+    bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=None))
+    status = await bench.ended()
+    assert bench.states()[-1] == "TASK_KILLED"
+    assert status.message == "Command terminated with signal Killed"
+
+
+async def test_a_framework_that_knows_task_killing_is_told_of_it(bench):
+    await bench.start()
+    capabilities = [{"type": "TASK_KILLING_STATE"}]
+    bench.run({"command": {"value": "sleep 1000"}}, capabilities=capabilities)
+    await bench.running()
+    bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=None))
+    await bench.ended()
+    assert bench.states() == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"]
+
+
+async def test_a_task_that_overruns_its_max_completion_time_fails_with_that_reason(bench):
+    await bench.start()
+    limit = {"nanoseconds": SECONDS // 5}
+    bench.run({"command": {"value": "sleep 1000"}, "max_completion_time": limit})
+    status = await bench.ended()
+    assert bench.states()[-1] == "TASK_FAILED"
+    assert status.reason == pb.mesos.TaskStatus.REASON_MAX_COMPLETION_TIME_REACHED
+
+
+async def test_output_and_environment_of_a_command_are_in_its_sandbox(bench):
+    await bench.start()
+    variables = [{"name": "WORD", "value": "hello"}]
+    bench.run(
+        {"command": {"value": "echo $WORD; pwd; echo oops >&2", "environment": {"variables": variables}}}
+    )
+    await bench.ended()
+    sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest"))
+    assert (sandbox / "stdout").read_text().splitlines() == ["hello", str(sandbox.resolve())]
+    assert (sandbox / "stderr").read_text() == "oops\n"
+
+
+async def test_a_commands_uris_are_there_when_it_starts(bench, tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\necho fetched\n")
+    await bench.start()
+    uris = [{"value": str(tmp_path / "tool"), "executable": True}]
+    bench.run({"command": {"value": "./tool", "uris": uris}})
+    assert (await bench.ended()).state == pb.mesos.TASK_FINISHED
+
+
+async def test_what_a_command_leaves_running_in_its_group_ends_with_it(bench, tmp_path):
+    await bench.start()
+    bench.run({"command": {"value": f"sleep 1000 & echo $! > {tmp_path}/pid"}})
+    await bench.ended()
+    pid = int((tmp_path / "pid").read_text())
+    await bench.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+
+
+async def test_an_update_that_nobody_acknowledges_is_sent_again(bench):
+    bench.acknowledging = False
+    await bench.start(status_update_retry_interval_min=0.2)
+    bench.run({"command": {"value": "true"}})
+    await bench.until(lambda: len(bench.statuses()) == 3)
+    assert bench.states() == ["TASK_STARTING"] * 3
+    assert len({status.uuid for status in bench.statuses()}) == 1
+    assert bench.of(AgentUpdate)[-1].latest_state == "TASK_FINISHED"
+
+
+async def test_no_descriptor_is_left_behind(bench):
+    await bench.start()
+    before = descriptors()
+    for n in range(20):
+        bench.run({"task_id": f"t{n}", "command": {"value": "true"}})
+    for n in range(20):
+        await bench.ended(f"t{n}")
+    await bench.until(lambda: descriptors() <= before + 1)  # the watcher's pipe

@@ -84,7 +84,9 @@ async def test_an_executor_that_exits_fails_its_tasks_after_the_failure_is_told(
     assert status.source == pb.mesos.TaskStatus.SOURCE_AGENT
     assert status.executor_id.value == "e"
     assert not status.HasField("container_status")
-    first_failed = next(n for n in bench.notes if isinstance(n, AgentUpdate) and b"Executor terminated" in n.status)
+    first_failed = next(
+        n for n in bench.notes if isinstance(n, AgentUpdate) and b"Executor terminated" in n.status
+    )
     assert bench.notes.index(exited[0]) < bench.notes.index(first_failed)
 
 

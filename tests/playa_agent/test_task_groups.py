@@ -61,7 +61,7 @@ async def test_each_task_has_a_sandbox_of_its_own_under_tasks(bench):
     bench.run_group(command("x", "echo $MESOS_SANDBOX; pwd"), command("y", "touch mine"))
     await bench.ended("x")
     await bench.ended("y")
-    sandbox = next(Path(bench.directory).glob("agents/0/slaves/*/frameworks/*/executors/pod/runs/latest"))
+    sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/pod/runs/latest"))
     out = (sandbox / "tasks" / "x" / "stdout").read_text().splitlines()
     assert len(set(out)) == 1
     assert Path(out[0]).parent == sandbox.resolve() / "containers"

@@ -1,0 +1,116 @@
+"""Reservations and volumes at the agent: applied, reported until acknowledged, kept over a restart."""
+
+from mesos_v1 import pb
+from mesos_v1.content import from_json
+from mesos_v1.resources import Resources
+from playa.messages import (
+    ApplyOperation,
+    OperationAcknowledged,
+    OperationUpdate,
+    ReconcileOperations,
+    ReregisterAgent,
+)
+
+F = "M-0000"
+RESERVED = {
+    "name": "disk",
+    "type": "SCALAR",
+    "scalar": {"value": 100},
+    "allocation_info": {"role": "ads"},
+    "reservations": [{"type": "DYNAMIC", "role": "ads", "principal": "p"}],
+}
+VOLUME = {
+    **RESERVED,
+    "disk": {
+        "persistence": {"id": "vol", "principal": "p"},
+        "volume": {"container_path": "data", "mode": "RW"},
+    },
+}
+
+
+def operation(kind: str, resources: list, *, number: int, name: str = "") -> ApplyOperation:
+    key = "volumes" if kind in {"CREATE", "DESTROY"} else "resources"
+    body: dict = {"type": kind, kind.lower(): {key: resources}}
+    if name:
+        body["id"] = {"value": name}
+    info = from_json(pb.mesos.Offer.Operation, body)
+    return ApplyOperation(
+        framework_id=F, operation=info.SerializeToString(), operation_uuid=bytes([number]) * 16
+    )
+
+
+def status_of(update: OperationUpdate) -> pb.mesos.OperationStatus:
+    return pb.mesos.OperationStatus.FromString(update.status)
+
+
+async def test_a_volume_keeps_its_data_from_one_task_to_the_next_until_destroyed(bench):
+    await bench.start()
+    bench.agent.tell(operation("RESERVE", [RESERVED], number=1))
+    bench.agent.tell(operation("CREATE", [VOLUME], number=2))
+    bench.run({"task_id": "w", "resources": [VOLUME], "command": {"value": "echo hi > data/file"}})
+    assert (await bench.ended("w")).state == pb.mesos.TASK_FINISHED
+    bench.run({"task_id": "r", "resources": [VOLUME], "command": {"value": "grep hi data/file"}})
+    assert (await bench.ended("r")).state == pb.mesos.TASK_FINISHED
+    bench.agent.tell(operation("DESTROY", [VOLUME], number=3))
+    bench.agent.tell(operation("UNRESERVE", [RESERVED], number=4))
+    await bench.until(lambda: len(bench.of(OperationUpdate)) == 4)
+    assert not list(bench.directory.glob("agents/0/volumes/roles/ads/*"))
+
+
+async def test_a_group_s_tasks_see_the_volume_too(bench):
+    await bench.start()
+    bench.agent.tell(operation("RESERVE", [RESERVED], number=1))
+    bench.agent.tell(operation("CREATE", [VOLUME], number=2))
+    bench.run_group({"task_id": "w", "resources": [VOLUME], "command": {"value": "echo hi > data/file"}})
+    assert (await bench.ended("w")).state == pb.mesos.TASK_FINISHED
+    assert next(bench.directory.glob("agents/0/volumes/roles/ads/vol/file")).read_text() == "hi\n"
+
+
+async def test_an_operation_with_an_id_is_reported_until_acknowledged(bench, recorded):
+    await bench.start(status_update_retry_interval_min=0.1)
+    bench.agent.tell(operation("RESERVE", [RESERVED], number=1, name="op-reserve"))
+    await bench.until(lambda: len(bench.of(OperationUpdate)) >= 2)
+    first, second = bench.of(OperationUpdate)[:2]
+    assert status_of(first) == status_of(second)
+    their = next(
+        line["event"]["update_operation_status"]["status"]
+        for line in recorded("reservations_and_volumes")
+        if line["kind"] == "event" and line["event"]["type"] == "UPDATE_OPERATION_STATUS"
+    )
+    ours = status_of(first)
+    assert {field.name for field, _ in ours.ListFields()} == set(their)
+    assert ours.state == pb.mesos.OPERATION_FINISHED
+    bench.agent.tell(
+        OperationAcknowledged(framework_id=F, operation_uuid=b"\1" * 16, status_uuid=ours.uuid.value)
+    )
+    bench.agent.tell(ReconcileOperations(operation_uuids=(b"\1" * 16,)))
+    await bench.until(lambda: status_of(bench.of(OperationUpdate)[-1]).state == pb.mesos.OPERATION_DROPPED)
+
+
+async def test_an_operation_that_does_not_fit_fails_with_the_reason(bench):
+    await bench.start()
+    bench.agent.tell(operation("UNRESERVE", [RESERVED], number=1, name="op-bad"))
+    update = (await bench.until(lambda: bench.of(OperationUpdate)))[0]
+    assert status_of(update).state == pb.mesos.OPERATION_FAILED
+    assert "does not contain" in status_of(update).message
+
+
+async def test_reservations_and_open_operations_survive_a_restart(bench):
+    await bench.start()
+    bench.agent.tell(operation("RESERVE", [RESERVED], number=1, name="op"))
+    await bench.until(lambda: bench.of(OperationUpdate))
+    await bench.die()
+    await bench.start()
+    again = bench.of(ReregisterAgent)[0]
+    total = Resources.from_proto(pb.mesos.Resource.FromString(r) for r in again.total_resources)
+    assert total.reserved("ads").disk == 100.0
+    assert pb.mesos.Operation.FromString(again.operations[0]).info.id.value == "op"
+    await bench.until(lambda: len(bench.of(OperationUpdate)) == 2)
+
+
+async def test_a_task_with_a_volume_that_the_agent_does_not_have_is_dropped(bench):
+    await bench.start()
+    bench.run({"resources": [VOLUME], "command": {"value": "true"}})
+    status = await bench.ended()
+    assert status.state == pb.mesos.TASK_DROPPED
+    assert status.reason == pb.mesos.TaskStatus.REASON_RESOURCES_UNKNOWN

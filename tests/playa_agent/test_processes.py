@@ -1,0 +1,159 @@
+"""Processes: nothing outlives its owner unless it may, no zombie, no descriptor left behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from playa.agent.environment import DEFAULT_PATH
+from playa.agent.processes import PROCESSES, Command, end_all, kept_status, start_time, user_to_switch_to
+
+
+@pytest.fixture
+def command(tmp_path):
+    def make(text: str) -> Command:
+        return Command("/bin/sh", ("sh", "-c", text), {"PATH": DEFAULT_PATH}, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def owner(tmp_path):
+    return str(tmp_path)
+
+
+async def test_the_wait_status_is_the_operating_systems(command, owner):
+    assert await PROCESSES.spawn(command("exit 7"), owner=owner).wait() == 7 << 8
+    assert await PROCESSES.spawn(command("kill -9 $$"), owner=owner).wait() == 9
+
+
+async def test_a_child_leads_a_session_of_its_own(command, owner, tmp_path):
+    child = PROCESSES.spawn(command("exec sleep 100"), owner=owner)
+    assert os.getsid(child.pid) == child.pid != os.getsid(0)
+    child.kill()
+    assert await child.wait() == 9
+
+
+async def test_no_zombie_and_no_descriptor_is_left(command, owner):
+    await PROCESSES.spawn(command("true"), owner=owner).wait()
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are wanted
+    children = [PROCESSES.spawn(command("true"), owner=owner) for _ in range(10)]
+    for child in children:
+        await child.wait()
+    assert not PROCESSES.of(owner)
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    mine = [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]
+    assert mine == []
+
+
+async def test_what_a_child_started_is_killed_with_it(command, owner, tmp_path):
+    child = PROCESSES.spawn(command("sleep 1000 & echo $! > other; exit 0"), owner=owner)
+    assert await child.wait() == 0
+    other = int((tmp_path / "other").read_text())
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(other) and psutil.Process(other).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
+
+
+async def test_waiting_can_be_cancelled_and_begun_again(command, owner):
+    child = PROCESSES.spawn(command("sleep 0.1"), owner=owner)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(child.wait(), 0.01)
+    assert await child.wait() == 0
+
+
+async def test_a_program_that_is_not_there_is_an_error_at_once(tmp_path, owner):
+    with pytest.raises(FileNotFoundError):
+        PROCESSES.spawn(Command("/no/such/thing", ("x",), {}, tmp_path), owner=owner)
+
+
+async def test_end_all_kills_what_a_directory_and_those_below_it_own(command, tmp_path):
+    inner = PROCESSES.spawn(command("sleep 1000"), owner=str(tmp_path / "agents" / "0"))
+    other = PROCESSES.spawn(command("sleep 1000"), owner=f"{tmp_path}-other")
+    await end_all(str(tmp_path))
+    assert await inner.wait() == 9
+    assert not other.ended.done()
+    await end_all(f"{tmp_path}-other")
+
+
+async def test_a_keeper_keeps_the_wait_status_and_passes_it_on(command, owner, tmp_path):
+    for text, status in (("exit 3", 3 << 8), ("kill -15 $$", 15), ("kill -9 $$", 9)):
+        file = tmp_path / "kept"
+        child = PROCESSES.spawn(command(text), owner=owner, status_file=file)
+        assert await child.wait() == status
+        assert kept_status(file) == status
+
+
+async def test_a_kept_process_hears_sigterm_though_its_keeper_does_not(command, owner, tmp_path):
+    text = "trap 'exit 5' TERM; echo up > up; while true; do sleep 0.05; done"
+    child = PROCESSES.spawn(command(text), owner=owner, status_file=tmp_path / "kept")
+    async with asyncio.timeout(5):
+        while not (tmp_path / "up").exists():
+            await asyncio.sleep(0.01)
+    child.signal(signal.SIGTERM)
+    assert await child.wait() == 5 << 8
+
+
+async def test_a_running_child_is_adopted_and_another_process_with_its_id_is_not(command, owner):
+    child = PROCESSES.spawn(command("sleep 1000"), owner=owner)
+    started = start_time(child.pid)
+    assert PROCESSES.adopt(child.pid, started, owner=owner, status_file=None) is child
+    stranger = os.getpid()
+    assert PROCESSES.adopt(stranger, start_time(stranger) + 1, owner=owner, status_file=None) is None
+    child.kill()
+    await child.wait()
+
+
+def test_only_root_switches_users_and_only_to_those_that_there_are():
+    assert user_to_switch_to("") is None
+    if os.geteuid() == 0:
+        assert user_to_switch_to("root") is None
+        assert user_to_switch_to("nobody") == "nobody"
+        with pytest.raises(OSError, match="no-such-user"):
+            user_to_switch_to("no-such-user")
+    else:
+        assert user_to_switch_to("root") is None
+
+
+CLUSTER = """
+    import asyncio, sys
+    from pathlib import Path
+    from playa.agent.processes import PROCESSES, Command
+
+    async def main():
+        here = Path(sys.argv[1])
+        for name, survives in (("dies", False), ("lives", True)):
+            text = f"echo $$ > {name}; sleep 1000"
+            command = Command("/bin/sh", ("sh", "-c", text), {"PATH": "/usr/bin:/bin"}, here)
+            PROCESSES.spawn(command, owner=str(here), survives=survives)
+        while not all((here / name).exists() and (here / name).read_text() for name in ("dies", "lives")):
+            await asyncio.sleep(0.01)
+        print("ready", flush=True)
+        await asyncio.sleep(1000)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_cluster_that_is_killed_leaves_nothing_but_what_may_survive(tmp_path, number):
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CLUSTER), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    with cluster:
+        assert cluster.stdout is not None
+        assert cluster.stdout.readline() == b"ready\n"
+        dies, lives = (psutil.Process(int((tmp_path / name).read_text())) for name in ("dies", "lives"))
+        cluster.send_signal(number)
+    psutil.wait_procs([dies], timeout=10)
+    assert not dies.is_running()
+    assert lives.is_running()
+    lives.kill()
