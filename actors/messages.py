@@ -330,6 +330,11 @@ class Launched:
 
 
 @message
+class ResourcesFreed:
+    """A task has ended: what it used can be offered again."""
+
+
+@message
 class NotLaunched:
     """The ACCEPT came to nothing, and the master knows nothing of the attempt."""
 

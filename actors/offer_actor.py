@@ -45,7 +45,12 @@ class OfferSettings:
     suppress_after: float = setting(
         1.0, help="How long nothing must have waited for a role before it is suppressed.", unit="seconds"
     )
-    revive_interval: float = setting(0.25, help="Shortest time between two REVIVEs.", unit="seconds")
+    revive_interval: float = setting(0.1, help="Shortest time between two REVIVEs.", unit="seconds")
+    revive_when_freed: bool = setting(
+        True,
+        help="Whether to ask for offers as soon as a task has ended while others wait, "
+        "rather than to wait for the master's next round of allocation.",
+    )
     linger: float = setting(
         0.1, help="How long an offer is held while nothing waits, before it is declined.", unit="seconds"
     )
@@ -137,6 +142,14 @@ class OfferActor(Actor):
         if gone and self.sender is not None:
             self.tell(self.sender, m.Withdrawn(attempt_id))
         self._suppress_later()
+
+    @receive
+    def resources_freed(self, _freed: m.ResourcesFreed) -> None:
+        """REVIVE makes the master allocate at once, where it would do so only every second or so."""
+        if self.queue and self.settings.revive_when_freed and not self._held:
+            for role in self.queue.roles():
+                self._interest.refused(role)
+            self._revive()
 
     # --- offers -----------------------------------------------------------------------------------------------
 

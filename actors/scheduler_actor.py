@@ -407,6 +407,8 @@ class SchedulerActor(SchedulerHooks, Actor):
             self._call(self.on_task_failed, failed(done, killed=False))
         records, self._outbox = tuple(self._outbox), None
         self.tell("store", m.Write(records, all_records_of(done.task_id)))
+        if entry.agent_id is not None:
+            self.tell("offers", m.ResourcesFreed())
         entry.ref.stop(block=False)
 
     @receive
