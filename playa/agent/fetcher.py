@@ -8,6 +8,7 @@ A failure is one `FetchFailed` whose text names the URI and the cause; a URI tha
 """
 
 import gzip
+import os
 import shutil
 import stat
 import tarfile
@@ -163,12 +164,25 @@ def unpack(archive: Path, folder: Path) -> None:
     name = archive.name
     if name.endswith(_TAR):
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="tar")
+            _untar(tar, folder)
     elif name.endswith(".zip"):
         _unzip(archive, folder)
     elif name.endswith(".gz"):
         with gzip.open(archive) as source, archive.with_suffix("").open("wb") as out:
             shutil.copyfileobj(source, out)
+
+
+def _untar(tar: tarfile.TarFile, folder: Path) -> None:
+    if hasattr(tarfile, "tar_filter"):
+        tar.extractall(folder, filter="tar")
+        return
+    root = os.path.realpath(folder)  # Python before 3.11.4 has no filters: the same rule by hand
+    for member in tar:
+        member.name = member.name.lstrip("/")
+        target = os.path.realpath(os.path.join(root, member.name))  # noqa: PTH118 -- realpath follows links made so far
+        if os.path.commonpath([root, target]) != root:
+            raise tarfile.TarError(f"{member.name!r} would land outside of the sandbox")
+        tar.extract(member, folder)
 
 
 def _unzip(archive: Path, folder: Path) -> None:
