@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from examples.rendler.chromium import BrowserDiedError, Chromium, ChromiumMissingError, find_chromium
-from examples.rendler.site_server import SiteServer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -40,12 +39,6 @@ async def chromium():
     made = Chromium(find_chromium(), width=800, height=600, thumbnail_width=200, user_agent="test")
     yield made
     await made.close()
-
-
-@pytest.fixture
-async def site():
-    async with SiteServer() as server:
-        yield server
 
 
 def test_where_there_is_none_it_is_said_how_to_get_one():

@@ -7,14 +7,7 @@ import pytest
 from examples.rendler import site_server
 from examples.rendler.crawl_executor import CrawlExecutor, CrawlSettings
 from examples.rendler.messages import Crawl
-from examples.rendler.site_server import SiteServer
 from mesostic import TaskFailed
-
-
-@pytest.fixture
-async def site():
-    async with SiteServer() as server:
-        yield server
 
 
 @pytest.fixture
