@@ -64,8 +64,10 @@ class Executor:
     _send: Callable[[object], None]
 
     async def on_start(self) -> None:
-        """Called once, before the first task is started; tasks wait for it. Raising fails them all, and the
-        executor ends."""
+        """Called once, before the first task is started; tasks wait for it.
+
+        Raising fails them all with what was raised, and the executor ends.
+        """
 
     async def on_stop(self) -> None:
         """Called once at the end, when no task runs any more; the shutdown grace period bounds it."""
@@ -160,7 +162,9 @@ def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMe
         if hint is TaskContext and not context:
             context = parameter.name
         elif payload or hint is TaskContext:
-            raise BadExecutor(f"{where}: has an argument too many ({parameter.name}): a payload and a TaskContext is all")
+            raise BadExecutor(
+                f"{where}: has an argument too many ({parameter.name}): a payload and a TaskContext is all"
+            )
         elif hint is None:
             raise BadExecutor(f"{where}: its payload {parameter.name!r} has no annotation that says its type")
         else:
@@ -168,7 +172,9 @@ def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMe
             kinds = _classes(hint, where)
     in_thread = not inspect.iscoroutinefunction(function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise BadExecutor(f"{where}: is a generator; return the result, and use TaskContext.send for what comes before")
+        raise BadExecutor(
+            f"{where}: is a generator; return the result, and use TaskContext.send for what comes before"
+        )
     return [(kind, TaskMethod(name, payload, context, in_thread)) for kind in kinds]
 
 

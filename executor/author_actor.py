@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from actors.runtime import Actor, current_message_id, pack, receive
 from executor.author import Executor, TaskFailed
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 class AuthorActor(Actor):
     """Owns the author's instance."""
+
+    stop_grace: ClassVar[float] = 0.2  # what hangs has had its share of the executor's grace period
 
     def __init__(self, author: Executor, executor: str, connection: str, *, raw: bool) -> None:
         super().__init__()

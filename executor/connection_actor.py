@@ -20,21 +20,22 @@ from executor.environment import AgentEnvironment
 from executor.messages import (
     AgentGone,
     AgentLost,
+    Arrived,
     CallEnded,
     Happened,
     HeartbeatDue,
     Leave,
     Left,
-    Records,
     RecoveryOver,
     ResendDue,
     SendMessage,
     SendUpdate,
 )
+from executor.reading import SealedLetter, read_record
 from executor.unacknowledged import Unacknowledged
 from mesos_http import Response, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
-from mesos_v1.content import ContentError, ContentType, parse, serialize
+from mesos_v1.content import ContentError, ContentType, serialize
 from mesos_v1.errors import ApiError, BadEvent, MesosError, classify
 
 HEARTBEAT_INTERVAL = 30 * 60.0
@@ -52,6 +53,8 @@ class AgentConnectionActor(Actor):
 
     Args:
         new_link: Makes the link of an attempt.
+        executor: Name of the executor's actor.
+        letter: Gets the scheduler's start-up letter.
     """
 
     def __init__(
@@ -59,12 +62,14 @@ class AgentConnectionActor(Actor):
         environment: AgentEnvironment,
         new_link: Callable[[], AgentLink],
         executor: str,
+        letter: SealedLetter,
         content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
         super().__init__()
         self._environment = environment
         self._new_link = new_link
         self._executor = executor
+        self._letter = letter
         self._content_type = content_type
         self._state = State.DISCONNECTED
         self._unacknowledged = Unacknowledged()
@@ -101,12 +106,21 @@ class AgentConnectionActor(Actor):
         self._happen(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
 
     @receive
-    def on_records(self, batch: Records) -> None:
-        """Events came."""
-        for record in batch.records:
-            if batch.attempt != self._attempt or self._link is None:
-                return  # an event before this one has ended the subscription
-            self._read(record)
+    def on_arrived(self, arrived: Arrived) -> None:
+        """An event came."""
+        if arrived.attempt != self._attempt:
+            return
+        event = arrived.event
+        match event:
+            case executor_events.Subscribed():
+                self._happen(Event.SUBSCRIBED, value=event)
+            case executor_events.Shutdown():
+                self._happen(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
+            case executor_events.Error(message):
+                logger.error("the agent said ERROR: %s", message)
+                self._happen(Event.ERROR, f"the agent said: {message}")
+            case _:
+                self._happen(Event.ARRIVED, value=event)
 
     @receive
     def on_send_update(self, update: SendUpdate) -> None:
@@ -202,7 +216,13 @@ class AgentConnectionActor(Actor):
             await link.subscribe(call)
             me.tell(Happened(attempt, Event.OPENED))
             async for records in link.batches():
-                me.tell(Records(attempt, records))
+                for record in records:
+                    try:
+                        event = read_record(record, self._content_type, self._letter)
+                    except (ContentError, BadEvent) as error:
+                        logger.error("the agent sent an event that cannot be read: %s", error)
+                    else:
+                        me.tell(Arrived(attempt, event))
         except ApiError as error:
             not_ready = error.retryable or error.status == 404
             me.tell(Happened(attempt, Event.NOT_READY if not_ready else Event.REFUSED, str(error)))
@@ -233,23 +253,6 @@ class AgentConnectionActor(Actor):
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def _read(self, record: bytes) -> None:
-        try:
-            event = executor_events.read(parse(pb.executor.Event, record, self._content_type))
-        except (ContentError, BadEvent) as error:
-            logger.error("the agent sent an event that cannot be read: %s", error)
-            return
-        match event:
-            case executor_events.Subscribed():
-                self._happen(Event.SUBSCRIBED, value=event)
-            case executor_events.Shutdown():
-                self._happen(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
-            case executor_events.Error(message):
-                logger.error("the agent said ERROR: %s", message)
-                self._happen(Event.ERROR, f"the agent said: {message}")
-            case _:
-                self._happen(Event.ARRIVED, value=event)
-
     def _deliver(self, event: object) -> None:
         match event:
             case executor_events.Acknowledged(task_id, uuid):
@@ -273,7 +276,9 @@ class AgentConnectionActor(Actor):
     # -- calls -------------------------------------------------------------------------------------------------------
 
     def _encode(self, call: pb.executor.Call) -> bytes:
-        complete = executor_calls.with_ids(call, self._environment.framework_id, self._environment.executor_id)
+        complete = executor_calls.with_ids(
+            call, self._environment.framework_id, self._environment.executor_id
+        )
         return serialize(complete, self._content_type)
 
     def _call(self, call: pb.executor.Call, uuid: bytes = b"") -> None:

@@ -112,7 +112,10 @@ WITHOUT_CHECKPOINT: Table = _COMMON | {
 
 
 def transition(state: State, event: Event, *, checkpoint: bool) -> Transition:
-    """What follows from ``event`` in ``state``. What is not in the table changes nothing and is ignored: it comes
-    from a connection that was given up, or makes no sense there (a second SUBSCRIBED)."""
+    """What follows from ``event`` in ``state``.
+
+    What is not in the table changes nothing and is ignored: it comes from a connection that was given up, or makes no sense
+    there (a second SUBSCRIBED).
+    """
     table = WITH_CHECKPOINT if checkpoint else WITHOUT_CHECKPOINT
     return table.get((state, event), (state, (Action.IGNORE,)))

@@ -59,7 +59,13 @@ class TaskContext:
     __slots__ = ("_office", "labels", "name", "sandbox", "task_id")
 
     def __init__(
-        self, office: TaskOffice, *, task_id: TaskId, name: str, labels: tuple[tuple[str, str], ...], sandbox: Path
+        self,
+        office: TaskOffice,
+        *,
+        task_id: TaskId,
+        name: str,
+        labels: tuple[tuple[str, str], ...],
+        sandbox: Path,
     ) -> None:
         self._office = office
         self.task_id = task_id
@@ -72,8 +78,11 @@ class TaskContext:
 
     @property
     def killed(self) -> bool:
-        """Whether the task is to end. A coroutine is cancelled anyway; a plain function, which cannot be
-        interrupted, looks here from time to time and returns."""
+        """Whether the task is to end.
+
+        A coroutine is cancelled anyway; a plain function, which cannot be interrupted, looks here from time to time and
+        returns.
+        """
         return self._office.killed
 
     def send(self, message: object) -> None:

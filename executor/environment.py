@@ -76,7 +76,9 @@ class AgentEnvironment:
             checkpoint=environ.get("MESOS_CHECKPOINT", "") in {"1", "true"},
             recovery_timeout=_duration(environ, "MESOS_RECOVERY_TIMEOUT", DEFAULT_RECOVERY_TIMEOUT),
             backoff_max=_duration(environ, "MESOS_SUBSCRIPTION_BACKOFF_MAX", DEFAULT_BACKOFF_MAX),
-            shutdown_grace_period=_duration(environ, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_GRACE_PERIOD),
+            shutdown_grace_period=_duration(
+                environ, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_GRACE_PERIOD
+            ),
             token=BearerToken(token) if token else None,
             tls=_tls(environ) if secure else None,
             sandbox=Path(environ.get("MESOS_SANDBOX") or environ.get("MESOS_DIRECTORY") or "."),

@@ -21,6 +21,7 @@ from executor.connection_actor import AgentConnectionActor
 from executor.environment import AgentEnvironment
 from executor.executor_states import SHARES, Action, Event, State, transition
 from executor.loading import LoadedExecutor, load
+from executor.reading import SealedLetter
 from executor.statuses import one_line
 from executor.task_actor import Assignment, RunningTaskActor, Surroundings
 from executor.trace_actor import TraceActor
@@ -67,11 +68,14 @@ class ExecutorActor(Actor):
         super().__init__()
         self._plan = plan
         self._state = State.WAITING
+        self._letter = SealedLetter()
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
         self._loaded: LoadedExecutor | None = None
         self._around: Surroundings | None = None
-        self._tasks: dict[TaskId, ActorRef[Any]] = {}
+        self._tasks: dict[
+            TaskId, tuple[ActorRef[Any], str]
+        ] = {}  # with the id of the message that launched it
         self._seen: set[TaskId] = set()
         self._broken = ""
         self._reason = ""
@@ -84,7 +88,13 @@ class ExecutorActor(Actor):
         """Reach for the agent."""
         plan = self._plan
         self.spawn(
-            AgentConnectionActor, plan.environment, plan.new_link, EXECUTOR, plan.content_type, name=CONNECTION
+            AgentConnectionActor,
+            plan.environment,
+            plan.new_link,
+            EXECUTOR,
+            self._letter,
+            plan.content_type,
+            name=CONNECTION,
         )
 
     # -- from the agent ----------------------------------------------------------------------------------------------
@@ -102,20 +112,22 @@ class ExecutorActor(Actor):
 
     @receive
     def on_launch_group(self, event: LaunchGroup) -> None:
-        """A group of tasks: all are started; one that fails does not end the others (that is the default executor's
-        rule, not the API's)."""
+        """A group of tasks: all are started.
+
+        One that fails does not end the others: that is the default executor's rule, not the API's.
+        """
         for task_id, task in zip(event.task_ids, event.tasks, strict=True):
             self._launch(task_id, task)
 
     @receive
     def on_kill(self, event: Kill) -> None:
         """End a task."""
-        ref = self._tasks.get(event.task_id)
-        if ref is None:
+        found = self._tasks.get(event.task_id)
+        if found is None:
             known = "has ended already" if event.task_id in self._seen else "is not known here"
             logger.warning("asked to kill task %s, which %s", event.task_id, known)
         else:
-            ref.tell(m.KillTask(event.grace_period))
+            found[0].tell(m.KillTask(event.grace_period))
 
     @receive
     def on_message(self, event: Message) -> None:
@@ -212,11 +224,11 @@ class ExecutorActor(Actor):
                 case Action.LOAD:
                     self._load()
                 case Action.START_TASKS:
-                    for ref in self._tasks.values():
-                        ref.tell(m.StartTask())
+                    for ref, cause in self._tasks.values():
+                        ref.tell_caused(m.StartTask(), cause)
                 case Action.REFUSE_TASKS:
-                    for ref in self._tasks.values():
-                        ref.tell(m.RefuseTask(self._broken))
+                    for ref, cause in self._tasks.values():
+                        ref.tell_caused(m.RefuseTask(self._broken), cause)
                 case Action.KILL_TASKS:
                     self._kill_all()
                 case Action.STOP_AUTHOR:
@@ -251,8 +263,7 @@ class ExecutorActor(Actor):
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
         event, plan = self._subscribed, self._plan
         assert event is not None
-        info = pb.mesos.ExecutorInfo.FromString(event.executor_info)
-        boot = self._boot = _read_boot(info.data)
+        boot = self._boot = _read_boot(self._letter.data)
         self._follow_trace(boot)
         self._around = Surroundings(
             executor_id=plan.environment.executor_id,
@@ -306,7 +317,7 @@ class ExecutorActor(Actor):
         info = pb.mesos.TaskInfo.FromString(data)
         assignment, refusal = self._assign(task_id, info)
         ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"task:{task_id}")
-        self._tasks[task_id] = ref
+        self._tasks[task_id] = ref, assignment.cause
         if self._state is State.READY and refusal is None:
             ref.tell_caused(m.StartTask(), assignment.cause)
         elif self._state is State.STARTING and refusal is None:
@@ -314,7 +325,9 @@ class ExecutorActor(Actor):
         elif self._state in {State.STARTING, State.READY}:
             ref.tell_caused(refusal, assignment.cause)
         else:
-            ref.tell_caused(m.RefuseTask(self._broken or f"the executor ends: {self._reason}"), assignment.cause)
+            ref.tell_caused(
+                m.RefuseTask(self._broken or f"the executor ends: {self._reason}"), assignment.cause
+            )
 
     def _assign(self, task_id: TaskId, info: pb.mesos.TaskInfo) -> tuple[Assignment, m.RefuseTask | None]:
         payload: object = None
@@ -349,7 +362,7 @@ class ExecutorActor(Actor):
             self._happen(Event.NO_TASKS)
             return
         share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
-        for ref in self._tasks.values():
+        for ref, _ in self._tasks.values():
             ref.tell(m.KillTask(share * 0.9))
 
     # -- ending ------------------------------------------------------------------------------------------------------

@@ -45,7 +45,9 @@ def load(name: str, *, settings: bytes = b"", modules: tuple[str, ...] = ()) -> 
     try:
         instance = cls()
     except Exception as error:
-        raise BadExecutor(f"{name} cannot be made: {one_line(error)} (use on_start for what needs settings)") from error
+        raise BadExecutor(
+            f"{name} cannot be made: {one_line(error)} (use on_start for what needs settings)"
+        ) from error
     instance.settings = _settings(cls, settings, name)
     return LoadedExecutor(instance, methods)
 
@@ -58,7 +60,9 @@ def find_class(name: str) -> type[Executor]:
     """
     module_name, colon, class_name = name.partition(":")
     if not colon or not module_name or not class_name:
-        raise BadExecutor(f"{name!r} names no executor class: write module:Class, such as crawler.executors:Crawl")
+        raise BadExecutor(
+            f"{name!r} names no executor class: write module:Class, such as crawler.executors:Crawl"
+        )
     module = _import(module_name, name)
     found: Any = module
     for part in class_name.split("."):
@@ -72,7 +76,9 @@ def find_class(name: str) -> type[Executor]:
         hint = f"; it has {', '.join(candidates)}" if candidates else ""
         raise BadExecutor(f"the module {module_name} has no class {class_name}{hint}")
     if not isinstance(found, type) or not issubclass(found, Executor):
-        raise BadExecutor(f"{name} is no executor: write class {class_name}(Executor), from mesostic import Executor")
+        raise BadExecutor(
+            f"{name} is no executor: write class {class_name}(Executor), from mesostic import Executor"
+        )
     return found
 
 
@@ -84,7 +90,9 @@ def _import(module: str, wanted: str) -> Any:
         if module == missing or module.startswith(f"{missing}."):
             mend = "add the package to the executor's `packages`, so that agents get it"
         else:
-            mend = f"{module} imports it; install it for {sys.executable} on the agents, or add it to `packages`"
+            mend = (
+                f"{module} imports it; install it for {sys.executable} on the agents, or add it to `packages`"
+            )
         raise BadExecutor(f"{wanted} cannot be imported: there is no module {missing!r}; {mend}") from error
     except SyntaxError as error:
         where = f"{error.filename}, line {error.lineno}"

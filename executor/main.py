@@ -13,6 +13,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 from actors.runtime import ActorSystem
 from executor.agent_link import HttpAgentLink
@@ -38,14 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(USAGE, file=sys.stderr)  # noqa: T201 - a command's own output
         return 0 if list(arguments) in (["-h"], ["--help"]) else 2
-    logging.basicConfig(level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr)
+    logging.basicConfig(
+        level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr
+    )
     try:
         environment = AgentEnvironment.read(os.environ)
     except BadEnvironment as error:
         return _complain(str(error), 2)
     take_secrets(os.environ)
     # the sandbox holds the code that the fetcher brought, and an author's own modules
-    for folder in (os.getcwd(), str(environment.sandbox)):
+    for folder in (str(Path.cwd()), str(environment.sandbox)):
         if folder not in sys.path:
             sys.path.append(folder)
     code, reason = _run(environment, arguments[0])
@@ -85,10 +89,10 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
     async with ActorSystem(system_name(environment)) as system:
         root = system.spawn(ExecutorActor, plan, name=EXECUTOR)
         for number in (signal.SIGTERM, signal.SIGINT):
-            name = signal.Signals(number).name
-            loop.add_signal_handler(number, lambda name=name: root.tell(EndRequested(f"{name} received")))
-        ended = asyncio.ensure_future(system.join())
-        await asyncio.wait({ended, outcome}, return_when=asyncio.FIRST_COMPLETED)
+            loop.add_signal_handler(number, system.tell, root, EndRequested(f"{number.name} received"))
+        ended: asyncio.Future[Any] = asyncio.ensure_future(system.join())
+        watched: set[asyncio.Future[Any]] = {ended, outcome}
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not outcome.done():
             return BUG, f"the executor failed: {system.failure!r}"

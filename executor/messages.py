@@ -98,11 +98,15 @@ class Happened:
 
 
 @message
-class Records:
-    """Events came, as they were on the wire."""
+class Arrived:
+    """An event came.
+
+    Attributes:
+        event: One of `mesos_v1.executor_events`.
+    """
 
     attempt: int
-    records: tuple[bytes, ...]
+    event: Immutable
 
 
 @message

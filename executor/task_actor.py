@@ -85,7 +85,7 @@ class Surroundings:
 class RunningTaskActor(Actor):
     """The life of one task."""
 
-    stop_grace: ClassVar[float] = 1.0  # for what ignores its cancellation: it has had its own grace period
+    stop_grace: ClassVar[float] = 0.2  # for what ignores its cancellation: it has had its own grace period
 
     def __init__(self, assignment: Assignment, around: Surroundings) -> None:
         super().__init__()
@@ -181,12 +181,16 @@ class RunningTaskActor(Actor):
                 case Action.INTERRUPT:
                     self._interrupt()
                 case Action.ABANDON:
-                    logger.warning("task %s does not end when killed; it is left to itself", self._assignment.task_id)
+                    logger.warning(
+                        "task %s does not end when killed; it is left to itself", self._assignment.task_id
+                    )
                 case Action.REPORT:
                     killed = self._state is State.KILLED and event is not Event.GRACE_OVER
                     self._end("killed" if killed else message, b"" if killed else data, retry=retry)
                 case Action.IGNORE:
-                    logger.debug("task %s: ignored in state %s: %s", self._assignment.task_id, old.value, event.value)
+                    logger.debug(
+                        "task %s: ignored in state %s: %s", self._assignment.task_id, old.value, event.value
+                    )
 
     def _run(self) -> None:
         assignment = self._assignment

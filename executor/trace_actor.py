@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 from actors.runtime import Actor, receive
@@ -29,6 +30,8 @@ class TraceActor(Actor):
     Args:
         flush: Writes what the trace still has in memory to its file.
     """
+
+    stop_grace: ClassVar[float] = 0.2
 
     def __init__(
         self, path: Path, server_url: str, token: str, system_name: str, flush: Callable[[], None]

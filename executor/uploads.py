@@ -49,7 +49,12 @@ class Uploader:
         for attempt in range(1, self._attempts + 1):
             try:
                 response = await exchange(
-                    "PUT", endpoint, source, headers=headers, credentials=self._token, timeouts=Timeouts(5.0, 60.0)
+                    "PUT",
+                    endpoint,
+                    source,
+                    headers=headers,
+                    credentials=self._token,
+                    timeouts=Timeouts(5.0, 60.0),
                 )
             except TransportError as error:
                 reason = str(error)
@@ -58,9 +63,9 @@ class Uploader:
             else:
                 if response.status in {200, 201, 204}:
                     return _uploaded(name, source, endpoint, response)
-                error = ApiError(response.status, response.text)
-                reason = str(error)
-                if not error.retryable:
+                refusal = ApiError(response.status, response.text)
+                reason = str(refusal)
+                if not refusal.retryable:
                     raise TaskFailed(f"the upload of {name} was refused: {reason}", retry=False)
             if attempt < self._attempts:
                 logger.warning("the upload of %s failed, and is tried again: %s", name, reason)
@@ -73,6 +78,8 @@ def _uploaded(name: str, source: bytes | Path, endpoint: Endpoint, response: Res
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     try:
         answer = json.loads(response.body or b"{}")
-        return Upload(str(answer.get("name", name)), str(answer.get("url", endpoint.url)), int(answer.get("size", size)))
+        return Upload(
+            str(answer.get("name", name)), str(answer.get("url", endpoint.url)), int(answer.get("size", size))
+        )
     except (ValueError, AttributeError, TypeError):
         return Upload(name, endpoint.url, size)

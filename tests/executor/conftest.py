@@ -93,7 +93,7 @@ def on_virtual_time(test: Callable[..., Any]) -> Callable[..., None]:
 
 
 @pytest.fixture(params=[ContentType.PROTOBUF, ContentType.JSON], ids=["protobuf", "json"])
-def content_type(request: pytest.FixtureRequest) -> ContentType:
+def content_type(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 

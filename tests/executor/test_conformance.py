@@ -104,7 +104,8 @@ async def test_a_recorded_life_comes_to_the_recorded_conclusions(start, recordin
     environment = AgentEnvironment.read(recording.variables)
     async with serve(script, cut=cut) as endpoint:
         here = environment.__class__(
-            **{name: getattr(environment, name) for name in AgentEnvironment.__slots__} | {"endpoint": endpoint}
+            **{name: getattr(environment, name) for name in AgentEnvironment.__slots__}
+            | {"endpoint": endpoint}
         )
         link = lambda: HttpAgentLink(here, content_type)  # noqa: E731
         async with start("Raw", script=script, boot=False, new_link=link, around=environment) as run:

@@ -243,7 +243,7 @@ async def test_a_lost_message_is_not_sent_twice(start, caplog):
         script.call_answers.append(None)
         await asyncio.sleep(1)
         run.system.get("author")._actor._author.send(Add(1, 1))
-        await script.until(lambda: script.messages())
+        await script.until(script.messages)
         await asyncio.sleep(60)
         assert len(script.messages()) == 1
         assert "a message to the scheduler did not get through" in caplog.text
@@ -285,5 +285,6 @@ async def test_garbage_in_the_stream_itself_is_a_lost_agent(start):
     script = AgentScript()
     async with start(script=script, checkpoint=True):
         await script.until_subscribed()
+        assert script.stream
         script.stream(b"what is this\n")
         await script.until_subscribed(2)

@@ -129,7 +129,9 @@ async def test_a_class_that_cannot_be_used_fails_its_tasks_with_the_reason_and_e
         await run.script.until_subscribed()
         run.launch("t1", Add(1, 1))
         status = await run.script.until_state("t1", "TASK_FAILED")
-        assert "no_such_module:Class cannot be imported: there is no module 'no_such_module'" in status.message
+        assert (
+            "no_such_module:Class cannot be imported: there is no module 'no_such_module'" in status.message
+        )
         code, reason = await run.exit()
         assert (code, reason) == (1, status.message)
 

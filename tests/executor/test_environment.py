@@ -13,7 +13,7 @@ def recorded_environment() -> dict[str, str]:
     for line in RECORDED.read_text().splitlines():
         record = json.loads(line)
         if record["kind"] == "environment":
-            return record["body"]
+            return dict(record["body"])
     raise AssertionError("no environment recorded")
 
 
@@ -33,7 +33,11 @@ def test_the_environment_of_a_real_agent_is_understood():
 def test_checkpointing_brings_its_times():
     environment = AgentEnvironment.read(
         recorded_environment()
-        | {"MESOS_CHECKPOINT": "1", "MESOS_RECOVERY_TIMEOUT": "15mins", "MESOS_SUBSCRIPTION_BACKOFF_MAX": "2secs"}
+        | {
+            "MESOS_CHECKPOINT": "1",
+            "MESOS_RECOVERY_TIMEOUT": "15mins",
+            "MESOS_SUBSCRIPTION_BACKOFF_MAX": "2secs",
+        }
     )
     assert environment.checkpoint is True
     assert (environment.recovery_timeout, environment.backoff_max) == (900.0, 2.0)
@@ -79,7 +83,11 @@ def test_the_address_may_come_from_the_agents_process_id_alone():
     [
         ("MESOS_FRAMEWORK_ID", "", "MESOS_FRAMEWORK_ID is not set: an executor is started by a Mesos agent"),
         ("MESOS_EXECUTOR_ID", "", "MESOS_EXECUTOR_ID is not set"),
-        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "soon", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: 'soon' is no duration"),
+        (
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
+            "soon",
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: 'soon' is no duration",
+        ),
         ("MESOS_RECOVERY_TIMEOUT", "15", "MESOS_RECOVERY_TIMEOUT: '15' is no duration"),
         ("MESOS_SLAVE_PID", "nonsense", "MESOS_SLAVE_PID: 'nonsense' is not of the form"),
         ("MESOS_AGENT_ENDPOINT", "host:port", "MESOS_AGENT_ENDPOINT: not an address"),

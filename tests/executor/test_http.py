@@ -38,7 +38,7 @@ async def test_the_whole_way_over_a_domain_socket(start, tmp_path):
 
 async def test_an_agent_that_restarts_is_found_again(start):
     script = AgentScript(acknowledge=False)
-    async with serve(script) as endpoint:
+    async with serve(script) as endpoint:  # noqa: SIM117
         async with start(script=script, endpoint=endpoint, checkpoint=True, backoff_max=0.05) as run:
             await script.until_subscribed()
             run.launch("t1", Add(1, 1))
@@ -97,7 +97,7 @@ async def test_a_refused_upload_fails_the_task_for_good(start, status, retry):
     async def server(request, writer):
         writer.write(response(status, b"no thanks"))
 
-    async with raw_server(server) as uploads:
+    async with raw_server(server) as uploads:  # noqa: SIM117
         async with start(script=script, server_url=uploads.endpoint.with_path("").url) as run:
             await script.until_subscribed()
             run.launch("t1", Send("a.txt", 10))
@@ -123,7 +123,7 @@ async def test_an_agent_is_not_kept_waiting_by_a_slow_server(start):
     async def server(request, writer):
         await asyncio.sleep(60)
 
-    async with raw_server(server) as uploads:
+    async with raw_server(server) as uploads:  # noqa: SIM117
         async with start(script=script, server_url=uploads.endpoint.with_path("").url) as run:
             await script.until_subscribed()
             run.launch("t1", Send("a.txt", 10))

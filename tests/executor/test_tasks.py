@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from actors.runtime import pack, pack_value, unpack
+from actors.runtime.testing import ListTrace
 from mesos_v1 import pb
 from tests.executor.authors import Add, Block, EverythingSettings, Fail, Give, Nobody, Sum, Talk, Wait
 from tests.executor.conftest import on_virtual_time
@@ -43,7 +44,9 @@ async def test_many_tasks_run_side_by_side(start):
         began = asyncio.get_running_loop().time()
         for n in range(100):
             run.launch(f"t{n}", Wait(10))
-        await run.script.until(lambda: sum(s.state == pb.mesos.TASK_FINISHED for s in run.script.updates()) == 100)
+        await run.script.until(
+            lambda: sum(s.state == pb.mesos.TASK_FINISHED for s in run.script.updates()) == 100
+        )
         assert asyncio.get_running_loop().time() - began == pytest.approx(10, abs=0.1)
 
 
@@ -105,7 +108,10 @@ async def test_a_payload_that_no_method_takes_fails_the_task_and_names_those_the
         await run.script.until_subscribed()
         run.launch("t1", Nobody())
         status = await run.script.until_state("t1", "TASK_FAILED")
-        assert "Everything has no @task method for a payload of type Nobody (it has: Add, Block" in status.message
+        assert (
+            "Everything has no @task method for a payload of type Nobody (it has: Add, Block"
+            in status.message
+        )
 
 
 @on_virtual_time
@@ -190,7 +196,9 @@ async def test_a_killed_coroutine_is_cancelled_and_reported_as_killed(start):
 @pytest.mark.parametrize(
     ("policy", "kill", "seconds"), [(None, None, 3.0), (7.0, None, 7.0), (7.0, 2.0, 2.0), (None, 0.0, 0.0)]
 )
-def test_a_coroutine_that_refuses_to_end_is_reported_as_killed_after_its_grace_period(start, policy, kill, seconds):
+def test_a_coroutine_that_refuses_to_end_is_reported_as_killed_after_its_grace_period(
+    start, policy, kill, seconds
+):
     @on_virtual_time
     async def test():
         async with start() as run:
@@ -348,6 +356,20 @@ async def test_one_actor_lives_for_each_running_task(start):
         await asyncio.sleep(5)
         assert "task:t1" not in {ref.name for ref in run.system.actors()}
         assert run.system.dead_letters.count == 0
+
+
+@on_virtual_time
+async def test_the_token_of_the_start_up_letter_is_in_no_log_and_no_message(start, caplog):
+    trace = ListTrace()
+    async with start() as run:
+        run.system.trace_to(trace)
+        await run.script.until_subscribed()
+        run.launch("t1", Add(1, 1))
+        run.script.launch_group(task_info("t2", pack(Add(1, 1))))
+        await run.script.until_state("t2", "TASK_FINISHED")
+    assert "run-token" not in caplog.text
+    assert len(trace.records) > 10
+    assert all(b"run-token" not in (record.payload or b"") for record in trace.records)
 
 
 def test_the_script_speaks_of_one_agent():

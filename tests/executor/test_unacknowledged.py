@@ -10,11 +10,11 @@ def test_a_task_counts_as_acknowledged_with_the_first_of_its_updates():
     waiting.launched(B, b"task b")
     waiting.updated(A, b"1", b"a running")
     waiting.updated(A, b"2", b"a finished")
-    assert waiting.tasks == (b"task a", b"task b")
-    assert waiting.updates == (b"a running", b"a finished")
+    assert list(waiting.tasks) == [b"task a", b"task b"]
+    assert list(waiting.updates) == [b"a running", b"a finished"]
     assert waiting.acknowledged(A, b"1")
-    assert waiting.tasks == (b"task b",)
-    assert waiting.updates == (b"a finished",)
+    assert list(waiting.tasks) == [b"task b"]
+    assert list(waiting.updates) == [b"a finished"]
     assert waiting.acknowledged(A, b"2")
     assert waiting.updates == ()
 

@@ -108,6 +108,7 @@ class AgentScript:
     def launch(self, task_id: str, data: bytes | None = None, *, grace: float | None = None) -> None:
         event = Event(type=Event.LAUNCH)
         event.launch.task.CopyFrom(task_info(task_id, data, grace=grace))
+        event.launch.task.executor.CopyFrom(self.subscribed().subscribed.executor_info)  # as agents do
         self.say(event)
 
     def launch_group(self, *tasks: pb.mesos.TaskInfo) -> None:

@@ -1,0 +1,224 @@
+"""`python -m executor` as an agent starts it: a process with an environment, signals, an exit code and a stderr."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from actors.runtime import pack, read_trace, unpack
+from actors.runtime.boot import ExecutorBoot
+from executor.main import main, system_name
+from tests.executor.authors import Add, Block, Sum, Wait
+from tests.support.agent_script import EXECUTOR, FRAMEWORK, AgentScript, environment, serve
+from tests.support.raw_server import raw_server, response
+
+ROOT = Path(__file__).parents[2]
+AUTHORS = "tests.executor.authors"
+
+
+def variables(port: int, sandbox: Path, **more: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "MESOS_FRAMEWORK_ID": FRAMEWORK,
+        "MESOS_EXECUTOR_ID": EXECUTOR,
+        "MESOS_SLAVE_ID": "F-S0",
+        "MESOS_SLAVE_PID": f"slave(1)@127.0.0.1:{port}",
+        "MESOS_AGENT_ENDPOINT": f"127.0.0.1:{port}",
+        "MESOS_CHECKPOINT": "0",
+        "MESOS_SANDBOX": str(sandbox),
+        "MESOS_DIRECTORY": str(sandbox),
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": "5secs",
+        **more,
+    }
+
+
+@asynccontextmanager
+async def started(script: AgentScript, sandbox: Path, *arguments: str, **more: str):
+    async with serve(script) as endpoint:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "executor", *arguments,
+            cwd=sandbox, env=variables(endpoint.port, sandbox, **more),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def test_an_executor_process_runs_tasks_and_ends_on_shutdown(tmp_path):
+    script = AgentScript(boot=pack(ExecutorBoot("", "", b"", f"{AUTHORS}:Everything")))
+    async with started(script, tmp_path, f"{AUTHORS}:Everything") as process:
+        await script.until_subscribed()
+        script.launch("t1", pack(Add(1, 2)))
+        status = await script.until_state("t1", "TASK_FINISHED")
+        assert unpack(status.data).message == Sum(3)
+        script.shutdown()
+        _, stderr = await process.communicate()
+        assert process.returncode == 0
+        assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_an_executor_in_order(tmp_path, number):
+    script = AgentScript()
+    async with started(script, tmp_path, f"{AUTHORS}:Everything") as process:
+        await script.until_subscribed()
+        script.launch("t1", pack(Wait(1000)))
+        await script.until_state("t1", "TASK_RUNNING")
+        process.send_signal(number)
+        await script.until_state("t1", "TASK_KILLED")
+        assert await process.wait() == 0
+
+
+async def test_a_thread_that_does_not_end_does_not_keep_the_process(tmp_path):
+    script = AgentScript()
+    async with started(
+        script, tmp_path, f"{AUTHORS}:Everything", MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD="1secs"
+    ) as process:
+        await script.until_subscribed()
+        script.launch("t1", pack(Block(600)))
+        await script.until_state("t1", "TASK_RUNNING")
+        script.shutdown()
+        async with asyncio.timeout(5):
+            assert await process.wait() == 0
+        assert script.states("t1")[-1] == "TASK_KILLED"
+
+
+async def test_a_class_that_does_not_import_is_one_line_on_stderr_and_in_the_task(tmp_path):
+    script = AgentScript()
+    async with started(
+        script, tmp_path, "no_such_module:Class", MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD="1secs"
+    ) as process:
+        await script.until_subscribed()
+        script.launch("t1", pack(Add(1, 2)))
+        status = await script.until_state("t1", "TASK_FAILED")
+        _, stderr = await process.communicate()
+        assert process.returncode == 1
+        last = stderr.decode().splitlines()[-1]
+        assert last == f"executor: {status.message}"
+        assert "no_such_module:Class cannot be imported: there is no module 'no_such_module'" in last
+        assert b"Traceback" not in stderr
+
+
+async def test_a_module_in_the_sandbox_is_found(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from executor import Executor, task\n"
+        "class Mine(Executor):\n"
+        "    @task\n"
+        "    async def run(self, data: bytes) -> bytes:\n"
+        "        return data[::-1]\n"
+    )
+    script = AgentScript()
+    async with started(script, tmp_path, "mine:Mine"):
+        await script.until_subscribed()
+        script.launch("t1", b"abc")
+        assert (await script.until_state("t1", "TASK_FINISHED")).data == b"cba"
+
+
+async def test_an_agent_that_is_gone_ends_the_process_with_a_reason(tmp_path):
+    script = AgentScript()
+    async with started(script, tmp_path, f"{AUTHORS}:Everything") as process:
+        await script.until_subscribed()
+        script.drop()
+        _, stderr = await process.communicate()
+        assert process.returncode == 1
+        assert stderr.decode().splitlines()[-1].startswith("executor: ")
+        assert b"Traceback" not in stderr
+
+
+async def test_the_authentication_token_is_used_and_is_not_left_in_the_environment(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import os, subprocess\nfrom executor import Executor, task\n"
+        "class Mine(Executor):\n"
+        "    @task\n"
+        "    def run(self, data: bytes) -> bytes:\n"
+        "        return subprocess.check_output(['env'])\n"
+    )
+    script = AgentScript()
+    async with started(script, tmp_path, "mine:Mine", MESOS_EXECUTOR_AUTHENTICATION_TOKEN="hush-hush"):
+        await script.until_subscribed()
+        script.launch("t1", b"abc")
+        seen = (await script.until_state("t1", "TASK_FINISHED")).data
+        assert b"MESOS_EXECUTOR_ID" in seen
+        assert b"hush-hush" not in seen
+        assert {headers["authorization"] for headers in script.headers} == {"Bearer hush-hush"}
+
+
+async def test_the_trace_is_shipped_to_the_server_while_it_grows_and_at_the_end(tmp_path):
+    received = bytearray()
+    offsets = []
+    forgetful = [True]
+
+    async def server(request, writer):
+        offset = int(request.path.partition("?offset=")[2])
+        offsets.append((request.path.partition("?")[0], offset))
+        if offset and forgetful and forgetful.pop():  # as if the framework had been restarted
+            received.clear()
+        if offset > len(received):
+            writer.write(response(409, b'{"offset": %d}' % len(received)))
+        else:
+            received[offset:] = request.body
+            writer.write(response(204))
+
+    sandbox = tmp_path / "runs" / "0f0f0f0f-1111-2222-3333-444444444444"
+    sandbox.mkdir(parents=True)
+    async with raw_server(server) as uploads:
+        url = uploads.endpoint.with_path("").url
+        boot = ExecutorBoot(url, "run-token", b"", f"{AUTHORS}:Everything", trace=True)
+        script = AgentScript(boot=pack(boot))
+        async with started(script, sandbox, f"{AUTHORS}:Everything") as process:
+            await script.until_subscribed()
+            script.launch("t1", pack(Add(1, 2), id="main#42"))
+            status = await script.until_state("t1", "TASK_FINISHED")
+            result = unpack(status.data)
+            script.say(script.subscribed())  # brings the start-up letter, with its token, once more
+            assert result.cause == "main#42"
+            while not received:
+                await asyncio.sleep(0.02)
+            assert process.returncode is None
+            script.launch("t2", pack(Wait(1.2)))
+            await script.until_state("t2", "TASK_FINISHED")
+            script.shutdown()
+            await process.wait()
+    assert {path for path, _ in offsets} == {"/traces/exec-1.0f0f0f0f"}
+    assert {request.headers["authorization"] for request in uploads.requests} == {"Bearer run-token"}
+    path = tmp_path / "shipped.trace"
+    path.write_bytes(received)
+    records = list(read_trace(path))
+    assert path.read_bytes() == (sandbox / "mesostic.trace").read_bytes()[: len(received)]
+    by_id = {record.id: record for record in records}
+    start = by_id[by_id[result.id].cause]
+    assert start.type.endswith("StartTask")
+    assert start.cause == "main#42"  # the scheduler's trace and the executor's join here
+    assert result.id.startswith("exec-1.0f0f0f0f#")
+    assert b"run-token" not in received
+
+
+def test_a_wrong_call_shows_how_to_call_it(capsys):
+    assert main([]) == 2
+    assert main(["-x"]) == 2
+    assert main(["--help"]) == 0
+    assert "usage: python -m executor module:Class" in capsys.readouterr().err
+
+
+def test_outside_of_an_agent_it_says_so_in_one_line(capsys, monkeypatch):
+    monkeypatch.delenv("MESOS_FRAMEWORK_ID", raising=False)
+    assert main(["a:B"]) == 2
+    err = capsys.readouterr().err
+    assert (
+        err
+        == "executor: MESOS_FRAMEWORK_ID is not set: an executor is started by a Mesos agent, which sets it\n"
+    )
+
+
+def test_a_run_has_a_name_of_its_own(tmp_path):
+    run = tmp_path / "49639f77-ea39-4ee0-8a76-8abc36aa8a77"
+    assert system_name(environment(run)) == "exec-1.49639f77"
