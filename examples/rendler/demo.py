@@ -33,7 +33,7 @@ async def run(output: Path, options: Sequence[str]) -> int:
         print("\nLook at the crawl, in a browser:")
         print(f"  file://{(output / 'index.html').resolve()}")
         print("Read the story of one page, every message in order of cause:")
-        print(f"  mesostic trace show {_relative(trace)} --contains journal/lamp.html")
+        print(f"  mesostic trace show {_relative(trace)} --contains about.html")
         print("Crawl another site:")
         print("  mesostic run examples/rendler/rendler.toml --set scheduler.seed=https://example.org/")
     return exit_code

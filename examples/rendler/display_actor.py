@@ -74,12 +74,12 @@ class DisplayActor(Actor):
     def on_ended(self, ended: CrawlEnded) -> None:
         """The last words."""
         self._end_live()
-        for line in ended.summary:
-            self._say(line)
+        for number, line in enumerate(ended.summary):
+            self._say(line, style="" if number else "bold")
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, style: str = "") -> None:
         if self._style != "none":
-            self._console.print(Text(text))
+            self._console.print(Text(text, style=style))
 
     def _end_live(self) -> None:
         if self._live is not None:

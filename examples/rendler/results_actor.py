@@ -126,4 +126,11 @@ def _write_all(
     _write_text(folder / "index.html", page)
     drawn, remark = dot.draw(folder, nodes=len(pages))
     files = ["index.html", "result.dot", *drawn, "pages.jsonl"]
-    return report.summary(pages, folder=folder, files=files, remark=remark, write=write)
+    return report.summary(pages, folder=_shown(folder), files=files, remark=remark, write=write)
+
+
+def _shown(folder: Path) -> Path:
+    """The folder as the user would name it."""
+    with contextlib.suppress(ValueError):
+        return folder.relative_to(Path.cwd())
+    return folder

@@ -21,7 +21,7 @@ from aiohttp import web
 
 SITE = Path(__file__).parent / "site"
 
-SLOW_SECONDS = 1.5
+SLOW_SECONDS = 1.0
 TOO_LARGE_BYTES = 12 * 1024 * 1024
 REFUSALS_BEFORE_ANSWER = 2
 

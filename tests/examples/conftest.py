@@ -37,7 +37,9 @@ class Run:
 
     @property
     def rate(self):
-        return float(re.search(r"\((\d+) a second\)", self.text)[1])
+        found = re.search(r"\((\d+) a second\)", self.text)
+        assert found is not None, self.text
+        return float(found[1])
 
 
 async def run_command(*command, output, interrupt_when=None, limit=100.0):
@@ -55,6 +57,7 @@ async def run_command(*command, output, interrupt_when=None, limit=100.0):
 
     async def read():
         nonlocal interrupt_when
+        assert process.stdout is not None
         async for line in process.stdout:
             lines.append(line.decode())
             if interrupt_when is not None and interrupt_when in lines[-1]:

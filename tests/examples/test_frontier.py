@@ -273,7 +273,9 @@ def test_an_earlier_run_is_taken_over():
     assert second.restore(records) == 2
     second.start(SEED)
     assert take(second) == [url("b"), url("c"), url("d")]
-    assert second.next_render(NOW).url == url("a")
+    rendered = second.next_render(NOW)
+    assert rendered is not None
+    assert rendered.url == url("a")
     assert second.next_render(NOW) is None
     assert second.counts.pictures == 1
 

@@ -15,6 +15,7 @@ def html(pages, tmp_path, **options):
 
 def data(text):
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
     return json.loads(found[1])
 
 
