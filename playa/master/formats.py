@@ -15,10 +15,11 @@ from mesos_v1 import pb
 from mesos_v1.resource import Kind, Resource
 from mesos_v1.resources import Resources
 
+_SCALAR_ORDER = {"cpus": 0, "mem": 1, "disk": 2}
 _ReservationInfo = pb.mesos.Resource.ReservationInfo
 
 
-def offered(resources: Resources, *, refined: bool) -> list[pb.mesos.Resource]:
+def offered(resources: Resources, *, refined: bool, multi_role: bool) -> list[pb.mesos.Resource]:
     """Resources as they stand in an offer: in Mesos's order, in the form that the framework reads."""
     protos = [p for entry in in_offer_order(resources) for p in [entry.to_proto()] * entry.count]
     for proto in protos:
@@ -26,18 +27,20 @@ def offered(resources: Resources, *, refined: bool) -> list[pb.mesos.Resource]:
             _modernise(proto)
         else:
             _downgrade(proto)
+        if not multi_role:
+            proto.ClearField("allocation_info")
     return protos
 
 
 def in_offer_order(resources: Resources) -> list[Resource]:
-    """Ranges and sets first, then what is reserved, then the rest."""
+    """Ranges and sets first, then what is reserved, then the rest; the usual scalars in the usual order."""
     return sorted(resources, key=_offer_rank)
 
 
-def _offer_rank(entry: Resource) -> int:
+def _offer_rank(entry: Resource) -> tuple[int, int]:
     if entry.kind is not Kind.SCALAR:
-        return 0
-    return 1 if entry.facts.reservations else 2
+        return 0, 0
+    return 1 if entry.facts.reservations else 2, _SCALAR_ORDER.get(entry.name, len(_SCALAR_ORDER))
 
 
 def new_form(resources: Resources) -> list[pb.mesos.Resource]:

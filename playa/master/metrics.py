@@ -63,6 +63,9 @@ _OPERATIONS = tuple(
     for name in pb.mesos.Offer.Operation.Type.keys()  # noqa: SIM118
     if name != "UNKNOWN"
 )
+_CONVERSIONS = tuple(name for name in _OPERATIONS if not name.startswith("launch"))
+_ENDED = ("dropped", "error", "failed", "finished", "gone_by_operator", "unreachable")
+_UNDER_WAY = ("pending", "recovering")
 
 
 def snapshot(m: MasterState, operators: int) -> dict[str, float]:
@@ -107,10 +110,31 @@ def _gauges(m: MasterState) -> dict[str, float]:
         gauges[f"{name}_percent"] = used.scalar(name) / total if total else 0.0
         for kind in ("total", "used", "percent"):
             gauges[f"{name}_revocable_{kind}"] = 0.0
-    for name in _OPERATIONS:
-        for state in ("error", "finished", "failed", "dropped"):
-            gauges[f"operations/{name}/{state}"] = m.counts[f"operations/{name}/{state}"]
-    return gauges
+    return gauges | _operations(m)
+
+
+def _operations(m: MasterState) -> dict[str, float]:
+    """Operations by kind and state; those that are under way are counted as they are, the others as they ended."""
+    values: dict[str, float] = dict.fromkeys(
+        [f"operations/{s}" for s in (*_ENDED, *_UNDER_WAY, "total")]
+        + [f"operations/{n}/{s}" for n in _CONVERSIONS for s in (*_ENDED, *_UNDER_WAY, "total")],
+        0.0,
+    )
+    for name in _CONVERSIONS:
+        for state in _ENDED:
+            values[f"operations/{name}/{state}"] = m.counts[f"operations/{name}/{state}"]
+    for agent in m.agents.values():
+        for record in agent.operations.values():
+            name = pb.mesos.Offer.Operation.Type.Name(record.proto.info.type).lower()
+            state = pb.mesos.OperationState.Name(record.proto.latest_status.state)
+            key = f"operations/{name}/{state.removeprefix('OPERATION_').lower()}"
+            if key in values and key.rpartition("/")[2] in _UNDER_WAY:
+                values[key] += 1
+    for name in _CONVERSIONS:
+        for state in (*_ENDED, *_UNDER_WAY):
+            for total in (f"operations/{state}", f"operations/{name}/total", "operations/total"):
+                values[total] += values[f"operations/{name}/{state}"]
+    return values
 
 
 def _of_framework(framework: Framework) -> dict[str, float]:

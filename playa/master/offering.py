@@ -50,7 +50,11 @@ def offer_proto(m: MasterState, framework: Framework, agent: Agent, offer: Offer
     proto.framework_id.value = framework.id
     proto.agent_id.value = agent.id
     proto.url.CopyFrom(url_of(agent))
-    proto.resources.extend(formats.offered(offer.resources, refined=framework.refines_reservations))
+    proto.resources.extend(
+        formats.offered(
+            offer.resources, refined=framework.refines_reservations, multi_role=framework.multi_role
+        )
+    )
     proto.attributes.extend(agent.info.attributes)
     if agent.info.HasField("domain"):
         proto.domain.CopyFrom(agent.info.domain)
@@ -60,7 +64,8 @@ def offer_proto(m: MasterState, framework: Framework, agent: Agent, offer: Offer
     unavailability = m.unavailability.get(agent.machine)
     if unavailability is not None:
         proto.unavailability.CopyFrom(unavailability)
-    proto.allocation_info.role = offer.role
+    if framework.multi_role:
+        proto.allocation_info.role = offer.role
     return proto
 
 

@@ -171,6 +171,11 @@ class Framework:
         """Whether it reads `Resource.reservations` (else `Resource.role` and `.reservation`)."""
         return "RESERVATION_REFINEMENT" in self.capabilities
 
+    @property
+    def multi_role(self) -> bool:
+        """Whether it reads which role resources are allocated to (it has but one otherwise)."""
+        return "MULTI_ROLE" in self.capabilities
+
     def operation_named(self, operation_id: str) -> OperationRecord | None:
         """The operation with the framework's own id for it."""
         return next((o for o in self.operations.values() if o.id == operation_id), None)

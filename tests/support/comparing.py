@@ -15,7 +15,7 @@ BASE64_UUID = re.compile(r"[A-Za-z0-9+/]{22}==")
 VARYING = {
     "timestamp", "uuid", "status_update_uuid", "executor_pid", "nanoseconds", "port", "pid", "ip", "build_date",
     "build_time", "start_time", "elected_time", "registered_time", "reregistered_time", "heartbeat_interval_seconds",
-    "resource_statistics", "flags", "RECORD", "Location", "Mesos-Stream-Id", "Date", "Content-Length",
+    "resource_statistics", "flags", "RECORD", "Location", "Mesos-Stream-Id", "Date", "Content-Length", "master/uptime_secs", "allocator/mesos/allocation_runs",
 }  # fmt: skip
 ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
 PATHS = re.compile(r"^/(var|tmp|opt|usr|work|root|home|private)\S*")
@@ -67,6 +67,7 @@ def differences(recorded: Any, actual: Any, ids: Ids, path: str = "") -> Iterato
 
 
 def _of_objects(recorded: dict[str, Any], actual: dict[str, Any], ids: Ids, path: str) -> Iterator[str]:
+    recorded = {ids.translate(key): value for key, value in recorded.items()}
     for key in recorded.keys() - actual.keys():
         yield f"{path}.{key}: missing; {_short(recorded[key])} was recorded"
     for key in actual.keys() - recorded.keys():
@@ -94,7 +95,9 @@ def _of_lists(recorded: list[Any], actual: list[Any], ids: Ids, path: str) -> It
 
 
 def _resource_key(resource: dict[str, Any]) -> str:
-    return json.dumps([resource.get(k) for k in ("name", "role", "reservations", "disk", "scalar")], sort_keys=True)
+    return json.dumps(
+        [resource.get(k) for k in ("name", "role", "reservations", "disk", "scalar")], sort_keys=True
+    )
 
 
 def _of_texts(recorded: str, actual: str, ids: Ids, path: str) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Stream:
         self.events: list[Record] = []
         self.unmatched: list[Record] = []
         self.closed = False
+        self.heard_heartbeat = False
         self.changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
@@ -105,12 +106,14 @@ class Replay:
         agent_base: The agent's, for requests that the recorder sent there.
         on_note: What to do when a note (by its text) is reached.
         event_timeout: How long an event may take.
+        heartbeats: Whether to wait for heartbeats after the first, which comes at once.
     """
 
     base: str
     agent_base: Callable[[], Awaitable[str]]
     on_note: dict[str, Action] = field(default_factory=dict)
     event_timeout: float = 15.0
+    heartbeats: bool = False
     rewrite: Callable[[Any], Any] = lambda body: body
     ids: Ids = field(default_factory=Ids)
     problems: list[str] = field(default_factory=list)
@@ -155,7 +158,13 @@ class Replay:
         elif isinstance(body, str):
             is_protobuf = headers.get("Content-Type") == "application/x-protobuf"
             garbage = "\ufffd" in body
-            data = b"\xff\xfe\x00garbage" if garbage else base64.b64decode(body) if is_protobuf else body.encode()
+            data = (
+                b"\xff\xfe\x00garbage"
+                if garbage
+                else base64.b64decode(body)
+                if is_protobuf
+                else body.encode()
+            )
         response = await session.request(record["method"], base + record["path"], data=data, headers=headers,
                                          allow_redirects=False)  # fmt: skip
         conn = record["conn"]
@@ -190,6 +199,9 @@ class Replay:
             message = pb.scheduler.Event.FromString(base64.b64decode(expected["b64"]))
             expected = content.to_json(message)
         key = key_of(expected)
+        if key == ("HEARTBEAT",) and not self.heartbeats and stream.heard_heartbeat:
+            return
+        stream.heard_heartbeat |= key == ("HEARTBEAT",)
         actual = await stream.wait(lambda: next((e for e in stream.unmatched if key_of(e) == key), None),
                                    self.event_timeout)  # fmt: skip
         if actual is None:
@@ -228,6 +240,8 @@ def _requests_at_agent(records: list[Record]) -> set[int]:
             kind = record["body"]["type"]
             seen[kind] += 1
             after_agent = any(n in chosen for n in range(number))
-            if kind in {"GET_AGENT", "GET_CONTAINERS"} or (kind != "NOPE" and (seen[kind] > 1 or after_agent)):
+            if kind in {"GET_AGENT", "GET_CONTAINERS"} or (
+                kind != "NOPE" and (seen[kind] > 1 or after_agent)
+            ):
                 chosen.add(number)
     return chosen
