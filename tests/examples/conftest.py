@@ -71,15 +71,15 @@ async def run_command(*command, output, interrupt_when=None, limit=100.0):
                 peak = max(peak, psutil.Process(process.pid).memory_info().rss)
                 await asyncio.sleep(0.1)
 
-    watching = asyncio.ensure_future(watch())
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
+            watching = group.create_task(watch())
             await read()
             exit_code = await process.wait()
+            watching.cancel()
     except TimeoutError:
         raise AssertionError(f"still running after {limit} s:\n" + "".join(lines)) from None
     finally:
-        watching.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     return Run(exit_code, "".join(lines), time.monotonic() - clock, peak, output, started)

@@ -80,13 +80,16 @@ async def test_a_page_that_never_comes_runs_out_of_time(chromium, site):
 
 @needs_chromium
 async def test_a_browser_that_dies_is_replaced(chromium, site):
+    async def kill_it_while_it_waits():
+        while not site.visits["/never-lands.html"]:
+            await asyncio.sleep(0.05)
+        os.kill(browser_process(), signal.SIGKILL)
+
     await chromium.start()
-    under_way = asyncio.ensure_future(chromium.picture(site.url + "never-lands.html", limit=20))
-    while not site.visits["/never-lands.html"]:
-        await asyncio.sleep(0.05)
-    os.kill(browser_process(), signal.SIGKILL)
-    with pytest.raises(BrowserDiedError):
-        await under_way
+    async with asyncio.TaskGroup() as group:
+        group.create_task(kill_it_while_it_waits())
+        with pytest.raises(BrowserDiedError):
+            await chromium.picture(site.url + "never-lands.html", limit=20)
     shot = await chromium.picture(site.url + "index.html", limit=20)
     assert shot.picture.startswith(PNG)
     assert chromium.starts == 2
