@@ -6,11 +6,14 @@ standard input ends.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,6 +71,9 @@ def credentials(path: str) -> tuple[tuple[str, str], ...]:
     """
     try:
         text = Path(path.removeprefix("file://")).read_text()
+    except TimeoutError:
+        print("playa: the agents did not register in time", file=sys.stderr)  # noqa: T201
+        return 3
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
     if text.lstrip().startswith("{"):
@@ -172,24 +178,22 @@ async def run(settings: ClusterSettings, *, exit_with_parent: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     if exit_with_parent:
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        watch = asyncio.ensure_future(_until_end(reader, ended))
+        threading.Thread(target=_until_input_ends, args=(loop, ended), daemon=True).start()
     async with Cluster(settings) as cluster:
         print(json.dumps({"url": cluster.url}), flush=True)  # noqa: T201 - it is what this program says
         await ended.wait()
-    if exit_with_parent:
-        watch.cancel()
 
 
-async def _until_end(reader: asyncio.StreamReader, ended: asyncio.Event) -> None:
-    while await reader.read(4096):
+def _until_input_ends(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Run in a thread of its own, as standard input may be anything, a file too."""
+    while os.read(0, 4096):
         pass
-    ended.set()
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(ended.set)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status: 0, or 2 when it was called wrongly."""
+    """Run the program; returns its exit status: 0, 2 when it was called wrongly, 3 when the agents do not start."""
     options = parser().parse_args(normalise(sys.argv[1:] if arguments is None else arguments))
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -199,6 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, ResourceError, RegistryError) as error:
         print(f"playa: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except TimeoutError:
+        print("playa: the agents did not register in time", file=sys.stderr)  # noqa: T201
+        return 3
     except OSError as error:
         print(f"playa: cannot listen on {options.ip}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2

@@ -36,7 +36,7 @@ def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | 
     before = dict(m.unavailability)
     _note_unavailability(m, schedule)
     m.registry = replace(m.registry, schedule=schedule.SerializeToString())
-    m.ports.save(m.registry)
+    m.ports.save()
     for agent in m.agents.values():
         if m.unavailability.get(agent.machine) != before.get(agent.machine):
             for offer in list(agent.offers.values()):
@@ -140,7 +140,7 @@ def _named(machine_ids: Iterable[pb.mesos.MachineID]) -> tuple[list[Machine], st
 
 def _save(m: MasterState) -> None:
     m.registry = replace(m.registry, down_machines=tuple(tuple(d) for d in sorted(m.down_machines)))
-    m.ports.save(m.registry)
+    m.ports.save()
 
 
 def status(m: MasterState) -> pb.maintenance.ClusterStatus:

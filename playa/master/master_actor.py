@@ -44,12 +44,18 @@ from playa.web import Refused, chosen_type, parse_message
 log = logging.getLogger(__name__)
 
 REGISTRY_FILE = "registry.json"
+SAVE_SECONDS = 0.1
 _Call = pb.scheduler.Call
 
 
 @message
 class AllocationDue:
     """It is time for a batch allocation."""
+
+
+@message
+class SaveDue:
+    """The registry has changed: write it. Changes that come together are written together."""
 
 
 @message
@@ -91,6 +97,7 @@ class MasterActor(Actor):
         self._streams.set_plan(plan or faults.FaultPlan())
         self._site: MasterSite | None = None
         self._watched: set[str] = set()
+        self._save_is_due = False
         self._state: MasterState
 
     # --- life -------------------------------------------------------------------------------------------------
@@ -120,6 +127,7 @@ class MasterActor(Actor):
 
     async def on_stop(self) -> None:
         """As when the process dies: connections break."""
+        self._save_now()
         self._streams.close_all(abort=True)
         if self._site is not None:
             await self._site.stop()
@@ -176,15 +184,26 @@ class MasterActor(Actor):
         """See `Ports`."""
         return self._streams.operator_count > 0
 
-    def save(self, known: registry.Registry) -> None:
+    def save(self) -> None:
         """See `Ports`."""
-        registry.save(known, self._registry_path)
+        if not self._save_is_due:
+            self._save_is_due = True
+            self.timers.after(SAVE_SECONDS, SaveDue())
+
+    def _save_now(self) -> None:
+        if self._save_is_due:
+            self._save_is_due = False
+            registry.save(registering.current_registry(self._state), self._registry_path)
 
     # --- timers -----------------------------------------------------------------------------------------------
 
     @receive
     def on_allocation_due(self, _message: AllocationDue) -> None:
         offering.allocate(self._state)
+
+    @receive
+    def on_save_due(self, _message: SaveDue) -> None:
+        self._save_now()
 
     @receive
     def on_delayed_event(self, message: DelayedEvent) -> None:

@@ -191,7 +191,7 @@ def _update_weights(m: MasterState, call: pb.master.Call) -> SiteAnswer:
     for info in call.update_weights.weight_infos:
         m.allocator.weights[info.role] = info.weight
     m.registry = replace(m.registry, weights=tuple(sorted(m.allocator.weights.items())))
-    m.ports.save(m.registry)
+    m.ports.save()
     for offer in list(m.offers.values()):  # so that the new weights can take effect
         offering.rescind(m, offer)
     return SiteAnswer(200)

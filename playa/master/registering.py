@@ -4,6 +4,8 @@ Mesos documentation, "Agent Recovery", "Designing Highly Available Mesos Framewo
 back with it, and frameworks are told (REASON_AGENT_REREGISTERED).
 """
 
+from dataclasses import replace
+
 from actors.runtime import message
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
@@ -20,6 +22,7 @@ from playa.master import (
     tasks,
 )
 from playa.master.records import Agent, Machine, OperationRecord, TaskRecord
+from playa.master.registry import Registry
 from playa.master.state import MasterState
 
 
@@ -34,8 +37,8 @@ class RecoveryTimedOut:
 def register(m: MasterState, message: messages.RegisterAgent) -> None:
     """An agent without an id."""
     m.counts["messages_register_slave"] += 1
-    known = next((a for a in m.agents.values() if a.pid == message.pid), None)
-    if known is not None and known.connected and known.actor == message.agent:
+    known = next((a for a in m.agents.values() if a.actor == message.agent), None)
+    if known is not None and known.connected and known.pid == message.pid:
         m.to_agent(known, messages.AgentRegistered(known.id, m.settings.total_ping_timeout))
         return
     if known is not None:
@@ -52,7 +55,7 @@ def register(m: MasterState, message: messages.RegisterAgent) -> None:
     agent = _new_agent(m, message.agent, message.pid, info, Resources.from_proto(info.resources))
     _add(m, agent, {})
     m.to_agent(agent, messages.AgentRegistered(agent.id, m.settings.total_ping_timeout))
-    removing.save_agents(m)
+    m.ports.save()
 
 
 def _new_agent(m: MasterState, actor: str, pid: str, info: pb.mesos.AgentInfo, total: Resources) -> Agent:
@@ -185,7 +188,7 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
     _add_operations(m, agent, message)
     m.to_agent(agent, messages.AgentReregistered(agent.id, m.settings.total_ping_timeout, ()))
     _add(m, agent, used)
-    removing.save_agents(m)
+    m.ports.save()
 
 
 def _resources(protos: tuple[bytes, ...]) -> list[pb.mesos.Resource]:
@@ -213,6 +216,17 @@ def _tell_task_is_back(m: MasterState, task: TaskRecord, *, was_unreachable: boo
     tasks.forward(m, framework, status)
 
 
+def current_registry(m: MasterState) -> Registry:
+    """What a new master has to know of things as they are now."""
+    infos = (*(agent.info for agent in m.agents.values()), *m.recovered_agents.values())
+    return replace(
+        m.registry,
+        agents=tuple(info.SerializeToString() for info in infos),
+        unreachable=tuple(m.unreachable_agents.items()),
+        gone=tuple(m.gone_agents.items()),
+    )
+
+
 def recover(m: MasterState) -> None:
     """Start with what the registry of the old master knows."""
     for info in m.registry.agent_infos():
@@ -231,4 +245,4 @@ def recovery_timed_out(m: MasterState) -> None:
         m.unreachable_agents[agent_id] = m.ports.now()
         m.counts["recovery_slave_removals"] += 1
         removing.tell_all_of_loss(m, agent_id)
-    removing.save_agents(m)
+    m.ports.save()

@@ -4,8 +4,6 @@ Tasks become TASK_UNREACHABLE (or TASK_GONE_BY_OPERATOR) for frameworks that are
 documentation, "Designing Highly Available Mesos Frameworks", "Task State Reasons".
 """
 
-from dataclasses import replace
-
 from playa import messages
 from playa.master import events, offering, operating, operator_events, tasks
 from playa.master.records import TERMINAL_TASK_STATES, Agent, TaskRecord
@@ -25,7 +23,7 @@ def mark_unreachable(m: MasterState, agent: Agent, text: str) -> None:
         state = "TASK_UNREACHABLE" if aware else "TASK_LOST"
         lose(m, agent, task, state, text, "REASON_AGENT_REMOVED", unreachable_time=now)
     _drop_agent(m, agent)
-    save_agents(m)
+    m.ports.save()
 
 
 def mark_gone(m: MasterState, agent_id: str) -> bool:
@@ -39,7 +37,7 @@ def mark_gone(m: MasterState, agent_id: str) -> bool:
         if known:
             m.gone_agents[agent_id] = now
             _unreachable_tasks_are_gone(m, agent_id, text)
-            save_agents(m)
+            m.ports.save()
         return known or agent_id in m.gone_agents
     m.gone_agents[agent_id] = now
     m.to_agent(agent, messages.ShutdownAgent(text))
@@ -51,7 +49,7 @@ def mark_gone(m: MasterState, agent_id: str) -> bool:
         else:
             lose(m, agent, task, "TASK_LOST", text, "REASON_AGENT_REMOVED")
     _drop_agent(m, agent)
-    save_agents(m)
+    m.ports.save()
     return True
 
 
@@ -95,7 +93,7 @@ def remove_for_good(m: MasterState, agent: Agent, cause: str) -> None:
     for task in list(agent.tasks.values()):
         lose(m, agent, task, "TASK_LOST", text, "REASON_AGENT_REMOVED")
     _drop_agent(m, agent)
-    save_agents(m)
+    m.ports.save()
 
 
 def lose(
@@ -147,18 +145,6 @@ def tell_all_of_loss(m: MasterState, agent_id: str) -> None:
     """FAILURE to every framework: an agent is lost."""
     for framework in m.frameworks.values():
         m.send(framework, events.failure(agent_id))
-
-
-def save_agents(m: MasterState) -> None:
-    """Enter the agents into the registry as they are now."""
-    infos = [agent.info for agent in m.agents.values()] + list(m.recovered_agents.values())
-    m.registry = replace(
-        m.registry,
-        agents=tuple(info.SerializeToString() for info in infos),
-        unreachable=tuple(m.unreachable_agents.items()),
-        gone=tuple(m.gone_agents.items()),
-    )
-    m.ports.save(m.registry)
 
 
 def take_offers_back(m: MasterState, agent: Agent) -> None:

@@ -50,8 +50,8 @@ class Ports(Protocol):
     def has_operators(self) -> bool:
         """Whether there are any, so that nobody builds events for nobody."""
 
-    def save(self, registry: Registry) -> None:
-        """Keep the registry, as the registrar does: a new master will start with it."""
+    def save(self) -> None:
+        """Have the registry kept soon, as the registrar does: a new master will start with it."""
 
 
 @dataclass(slots=True)
