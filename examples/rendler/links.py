@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser
@@ -11,6 +12,8 @@ from examples.rendler.urls import normalise
 
 MAX_LINKS = 5_000
 """Distinct links kept of one page, in the order of the page."""
+MAX_LINK_CHARACTERS = 400_000
+"""Characters of all kept links of one page together: they travel in a status update."""
 MAX_TITLE_CHARACTERS = 200
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -56,14 +59,21 @@ def read_page(body: bytes, content_type: str, url: str) -> Page:
         attributes = node.attributes
         if "nofollow" not in (attributes.get("rel") or "").lower():
             hrefs[(attributes.get("href") or "").partition("#")[0]] = None
+    return Page(title=title, links=_links(hrefs, base, url), follow=_may_follow(tree))
+
+
+def _links(hrefs: Iterable[str], base: str, url: str) -> tuple[str, ...]:
     links: dict[str, None] = {}
+    room = MAX_LINK_CHARACTERS
     for href in hrefs:
         link = normalise(href, base)
-        if link is not None and link != url:
-            links[link] = None
-            if len(links) == MAX_LINKS:
-                break
-    return Page(title=title, links=tuple(links), follow=_may_follow(tree))
+        if link is None or link == url or link in links:
+            continue
+        room -= len(link)
+        if room < 0 or len(links) == MAX_LINKS:
+            break
+        links[link] = None
+    return tuple(links)
 
 
 def _may_follow(tree: LexborHTMLParser) -> bool:

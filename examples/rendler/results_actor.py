@@ -44,6 +44,7 @@ class ResultsActor(Actor):
         self._seed = ""
         self._folder = Path()
         self._unsaved = False
+        self._stale: frozenset[str] = frozenset()
 
     @receive
     async def on_crawl_started(self, started: CrawlStarted) -> None:
@@ -51,6 +52,8 @@ class ResultsActor(Actor):
         self._seed = started.seed
         self._folder = Path(started.output)
         await self.in_thread((self._folder / "images").mkdir, 0o777, True, True)
+        earlier = await self.in_thread(_read_pages, self._folder)
+        self._stale = frozenset(name for page in earlier for name in (page.picture, page.thumbnail) if name)
         self.timers.every(SAVE_EVERY, Save())
 
     @receive
@@ -86,6 +89,7 @@ class ResultsActor(Actor):
         """Writes everything, and says so."""
         pages = tuple(self._pages.values())
         try:
+            await self.in_thread(_remove_stale, self._folder, self._stale, pages)
             summary = await self.in_thread(_write_all, self._folder, pages, self._seed, write)
         except OSError as error:
             summary = (f"the results could not be written: {error}",)
@@ -98,6 +102,13 @@ def _read_pages(folder: Path) -> list[PageRecord]:
             return from_lines(lines)
     except FileNotFoundError:
         return []
+
+
+def _remove_stale(folder: Path, stale: frozenset[str], pages: tuple[PageRecord, ...]) -> None:
+    """Removes the pictures of an earlier crawl that are none of this one's."""
+    for name in stale - {name for page in pages for name in (page.picture, page.thumbnail)}:
+        if name == Path(name).name:
+            (folder / "images" / name).unlink(missing_ok=True)
 
 
 def _write_pages(folder: Path, pages: tuple[PageRecord, ...]) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples.rendler import links
 from examples.rendler.links import is_html, media_type, read_page
 
 URL = "http://host.example/dir/page.html"
@@ -64,6 +65,13 @@ def test_content_types():
     assert not is_html("application/pdf")
     assert not is_html("")
     assert media_type("Text/HTML; charset=x") == "text/html"
+
+
+def test_a_page_of_very_many_links_is_bounded():
+    many = "".join(f"<a href=/{n}>x</a>" for n in range(links.MAX_LINKS + 100))
+    assert len(read(many).links) == links.MAX_LINKS
+    long = "".join(f"<a href=/{'x' * 1900}{n}>x</a>" for n in range(1000))
+    assert sum(map(len, read(long).links)) <= links.MAX_LINK_CHARACTERS
 
 
 @given(st.binary(max_size=300))
