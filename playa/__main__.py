@@ -85,7 +85,7 @@ def credentials(path: str) -> tuple[tuple[str, str], ...]:
     pairs = [line.split() for line in text.splitlines() if line.strip()]
     if any(len(pair) != 2 for pair in pairs):
         raise argparse.ArgumentTypeError(f"{path}: each line must be a principal and a secret")
-    return tuple((principal, secret) for principal, secret in pairs)
+    return tuple((pair[0], pair[1]) for pair in pairs)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -207,7 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("playa: the agents did not register in time", file=sys.stderr)  # noqa: T201
         return 3
     except OSError as error:
-        print(f"playa: cannot listen on {options.ip}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        why = os.strerror(error.errno) if error.errno else str(error)
+        print(f"playa: cannot listen on {options.ip}:{options.port}: {why}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 

@@ -5,6 +5,7 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -17,7 +18,7 @@ from playa import faults
 from playa.agent.agent_actor import AgentActor
 from playa.agent.processes import end_all
 from playa.fault_injection import Faults
-from playa.master.master_actor import CountAgents, GetAddress, MasterActor
+from playa.master.master_actor import CountAgents, Listen, MasterActor
 from playa.messages import Silence
 from playa.settings import ClusterSettings
 
@@ -52,6 +53,7 @@ class ClusterActor(Actor):
 
     @receive
     async def on_start_all(self, _message: StartAll) -> int:
+        """Start everything."""
         port = await self._start_master()
         for index in range(1, len(self._settings.agents) + 1):
             self._start_agent(index)
@@ -59,7 +61,7 @@ class ClusterActor(Actor):
 
     async def _start_master(self) -> int:
         master = self.spawn(MasterActor, self._settings, self._directory, self._port, self._plan, name=MASTER)
-        self._port = await master.ask(GetAddress(), block=False)
+        self._port = await master.ask(Listen(), block=False)
         return self._port
 
     def _start_agent(self, index: int) -> None:
@@ -74,6 +76,7 @@ class ClusterActor(Actor):
 
     @receive
     async def on_kill_master(self, message: faults.KillMaster) -> bool:
+        """Kill the master."""
         master = self._alive(MASTER)
         if master is None:
             return False
@@ -85,6 +88,7 @@ class ClusterActor(Actor):
 
     @receive
     async def on_start_master(self, _message: faults.StartMaster) -> bool:
+        """Start a new master."""
         if self._alive(MASTER) is not None:
             return False
         await self._start_master()
@@ -94,6 +98,7 @@ class ClusterActor(Actor):
 
     @receive
     async def on_kill_agent(self, message: faults.KillAgent) -> bool:
+        """Kill an agent."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
             return False
@@ -104,6 +109,7 @@ class ClusterActor(Actor):
 
     @receive
     def on_start_agent(self, message: faults.StartAgent) -> bool:
+        """Start an agent that was killed."""
         exists = 1 <= message.index <= len(self._settings.agents)
         if not exists or self._alive(agent_name(message.index)) is not None:
             return False
@@ -112,6 +118,7 @@ class ClusterActor(Actor):
 
     @receive
     def on_silence_agent(self, message: faults.SilenceAgent) -> bool:
+        """Cut an agent off."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
             return False
@@ -122,12 +129,14 @@ class ClusterActor(Actor):
 
     @receive
     async def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+        """Have the master misbehave."""
         self._plan = message.plan
         await self._ask_master(message)
         return self._plan
 
     @receive
     async def on_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
+        """Ask the master how it misbehaves."""
         plan = await self._ask_master(message)
         return plan if isinstance(plan, faults.FaultPlan) else self._plan
 
@@ -136,6 +145,7 @@ class ClusterActor(Actor):
         self,
         message: faults.RemoveFramework | faults.RescindOffers | faults.CloseStreams | faults.SendRaw,
     ) -> int:
+        """Have the master do something wrong once."""
         done = await self._ask_master(message)
         return done if isinstance(done, int) else 0
 
@@ -195,7 +205,7 @@ class Cluster:
         if not self._directory:
             self._temporary = Path(tempfile.mkdtemp(prefix="playa-"))
             self._directory = str(self._temporary)
-        Path(self._directory).mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)
         settings = replace(self.settings, work_dir=self._directory)
         self._system = ActorSystem("playa")
         await self._system.__aenter__()
@@ -204,18 +214,19 @@ class Cluster:
             self._port = await actor.ask(StartAll(), block=False)
             self.faults = Faults(actor)
             if self._wait_for_agents:
-                await self._all_registered(actor)
+                await self._all_registered()
         except BaseException:
             await self._end()
             raise
         return self
 
-    async def _all_registered(self, _actor: "ActorRef[ClusterActor]") -> None:
-        if self._system is None:
+    async def _all_registered(self) -> None:
+        count = len(self.settings.agents)
+        if self._system is None or not count:
             return
         master = self._system.ref(MASTER)
-        async with asyncio.timeout(SETTLE_SECONDS + len(self.settings.agents) / 20):
-            while await master.ask(CountAgents(), block=False) < len(self.settings.agents):
+        async with asyncio.timeout(SETTLE_SECONDS + count / 20):
+            while await master.ask(CountAgents(), block=False) < count:  # noqa: ASYNC110 - an answer has to be asked for
                 await asyncio.sleep(0.01)
 
     async def __aexit__(

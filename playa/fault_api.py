@@ -50,7 +50,7 @@ _ONCE: dict[str, Callable[[Json], object]] = {
     "silence_agent": lambda b: faults.SilenceAgent(_index(b), _number(b, "seconds")),
     "restart_master": lambda b: faults.KillMaster(_number(b, "after", 1.0)),
     "remove_framework": lambda b: faults.RemoveFramework(str(b.get("framework_id", ""))),
-    "rescind_offers": lambda b: faults.RescindOffers(),
+    "rescind_offers": lambda _: faults.RescindOffers(),
     "close_streams": lambda b: faults.CloseStreams(bool(b.get("abort", False))),
     "send_raw": lambda b: faults.SendRaw(_bytes(b)),
 }

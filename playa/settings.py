@@ -5,7 +5,12 @@ reader who knows Mesos knows these. Durations are seconds. What has no flag in M
 protect the cluster itself) says so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from mesos_v1.errors import ResourceError
+from mesos_v1.resource_text import parse_attributes
+from mesos_v1.resources import Resources
 
 
 class SettingsError(ValueError):
@@ -16,6 +21,13 @@ def _positive(**values: float) -> None:
     for name, value in values.items():
         if not value > 0:
             raise SettingsError(f"{name} must be greater than 0, but is {value!r}")
+
+
+def _readable(name: str, text: str, read: Callable[[str], object]) -> None:
+    try:
+        read(text)
+    except ResourceError as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def _not_negative(**values: float) -> None:
@@ -103,6 +115,8 @@ class AgentSettings:
             gc_delay=self.gc_delay,
             simulated_task_duration=self.simulated_task_duration,
         )
+        _readable("resources", self.resources, lambda text: Resources.parse(text, role=self.default_role))
+        _readable("attributes", self.attributes, parse_attributes)
         if self.cgroups_enable:
             raise SettingsError("cgroups_enable: the embedded cluster does not limit what a task uses")
 
@@ -186,6 +200,8 @@ class ClusterSettings:
             max_completed_tasks_per_framework=self.max_completed_tasks_per_framework,
             max_unreachable_tasks_per_framework=self.max_unreachable_tasks_per_framework,
         )
+        for least in self.min_allocatable_resources.split("|"):
+            _readable("min_allocatable_resources", least, Resources.parse)
         if self.offer_timeout is not None:
             _positive(offer_timeout=self.offer_timeout)
         for role, weight in self.weights:

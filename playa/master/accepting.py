@@ -50,7 +50,7 @@ def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept)
     left = _Left(Resources(tuple(formats.in_offer_order(offered))), Resources())
     for operation in _readable(m, framework, call.operations, offers[0].role):
         _carry_out(m, framework, agent, operation, left)
-    _give_back(m, framework, agent, offered, left, call.filters)
+    _give_back(m, framework, agent, left, offered=offered, filters=call.filters)
 
 
 def _count(m: MasterState, call: pb.scheduler.Call.Accept) -> None:
@@ -64,8 +64,9 @@ def _give_back(
     m: MasterState,
     framework: Framework,
     agent: Agent,
-    offered: Resources,
     left: _Left,
+    *,
+    offered: Resources,
     filters: pb.mesos.Filters,
 ) -> None:
     """Return what no operation used: what was offered is refused for a while, what is new is not."""
@@ -121,7 +122,7 @@ def _refuse_all(m: MasterState, framework: Framework, call: pb.scheduler.Call.Ac
     for operation in call.operations:
         if operation.type in _LAUNCHES:
             text = f"Task launched with invalid offers: {wrong}"
-            _tell(m, framework, _tasks_of(operation), state, text, "REASON_INVALID_OFFERS")
+            _tell(m, framework, _tasks_of(operation), state, text=text, reason="REASON_INVALID_OFFERS")
         else:
             operating.drop(m, framework, operation, f"Operation attempted with invalid offers: {wrong}")
 
@@ -131,7 +132,7 @@ def _agent_disconnected(m: MasterState, framework: Framework, call: pb.scheduler
     for operation in call.operations:
         if operation.type in _LAUNCHES:
             infos = _tasks_of(operation)
-            _tell(m, framework, infos, state, "Agent disconnected", "REASON_AGENT_DISCONNECTED")
+            _tell(m, framework, infos, state, text="Agent disconnected", reason="REASON_AGENT_DISCONNECTED")
     for offer_id in call.offer_ids:
         offer = m.offers.get(offer_id.value)
         if offer is not None:
@@ -143,6 +144,7 @@ def _tell(
     framework: Framework,
     infos: Iterable[pb.mesos.TaskInfo],
     state: str,
+    *,
     text: str,
     reason: str,
 ) -> None:
@@ -182,7 +184,7 @@ def _readable(
         elif operation.type in _LAUNCHES:
             is_group = operation.type == _Operation.LAUNCH_GROUP
             reason = "REASON_TASK_GROUP_INVALID" if is_group else "REASON_TASK_INVALID"
-            _tell(m, framework, _tasks_of(operation), "TASK_ERROR", wrong, reason)
+            _tell(m, framework, _tasks_of(operation), "TASK_ERROR", text=wrong, reason=reason)
         elif operation.type != _Operation.UNKNOWN:
             text = f"Operation attempted with invalid resources: {wrong}"
             operating.drop(m, framework, operation, text)
@@ -248,7 +250,7 @@ def _carry_out(
 def _launch(m: MasterState, framework: Framework, agent: Agent, info: pb.mesos.TaskInfo, left: _Left) -> None:
     wrong = task_validation.task(info, framework, agent, left.remaining)
     if wrong is not None:
-        _tell(m, framework, [info], "TASK_ERROR", wrong, "REASON_TASK_INVALID")
+        _tell(m, framework, [info], "TASK_ERROR", text=wrong, reason="REASON_TASK_INVALID")
         return
     if info.HasField("executor"):
         _ensure_executor(framework, agent, info.executor, left)
@@ -267,7 +269,14 @@ def _launch_group(
 ) -> None:
     wrong = task_validation.group(launch.executor, launch.task_group, framework, agent, left.remaining)
     if wrong is not None:
-        _tell(m, framework, launch.task_group.tasks, "TASK_ERROR", wrong, "REASON_TASK_GROUP_INVALID")
+        _tell(
+            m,
+            framework,
+            launch.task_group.tasks,
+            "TASK_ERROR",
+            text=wrong,
+            reason="REASON_TASK_GROUP_INVALID",
+        )
         return
     _ensure_executor(framework, agent, launch.executor, left)
     for info in launch.task_group.tasks:

@@ -100,10 +100,7 @@ def framework_info(info: pb.mesos.FrameworkInfo, allowed_roles: Iterable[str]) -
 
 
 def _framework_id(info: pb.mesos.FrameworkInfo) -> str | None:
-    if not info.id.value:
-        return None
-    wrong = identifier(info.id.value)
-    return wrong
+    return identifier(info.id.value) if info.id.value else None
 
 
 def suppressed_roles(suppressed: Iterable[str], roles: Iterable[str]) -> str | None:

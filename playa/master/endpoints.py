@@ -90,16 +90,15 @@ def _first_seen(task: TaskRecord) -> float:
 
 def roles(m: MasterState) -> Json:
     """`/roles`."""
-    result = []
-    for role in reading.get_roles(m).roles:
-        result.append(
-            {
-                "name": role.name,
-                "weight": role.weight,
-                "frameworks": [framework_id.value for framework_id in role.frameworks],
-                "resources": model(Resources.from_proto(role.resources)),
-            }
-        )
+    result = [
+        {
+            "name": role.name,
+            "weight": role.weight,
+            "frameworks": [framework_id.value for framework_id in role.frameworks],
+            "resources": model(Resources.from_proto(role.resources)),
+        }
+        for role in reading.get_roles(m).roles
+    ]
     return {"roles": result}
 
 

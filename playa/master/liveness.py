@@ -75,7 +75,7 @@ def disconnected(m: MasterState, actor: str) -> None:
             continue
         for task in [t for key, t in agent.tasks.items() if key[0] == framework_id]:
             text = f"Agent {agent.info.hostname} disconnected"
-            removing.lose(m, agent, task, "TASK_LOST", text, "REASON_AGENT_DISCONNECTED")
+            removing.lose(m, agent, task, state="TASK_LOST", text=text, reason="REASON_AGENT_DISCONNECTED")
         for key in [key for key in agent.executors if key[0] == framework_id]:
             tasks.remove_executor(m, agent, *key)
     agent.disconnected_since = m.ports.now()

@@ -139,7 +139,7 @@ def _named(machine_ids: Iterable[pb.mesos.MachineID]) -> tuple[list[Machine], st
 
 
 def _save(m: MasterState) -> None:
-    m.registry = replace(m.registry, down_machines=tuple(tuple(d) for d in sorted(m.down_machines)))
+    m.registry = replace(m.registry, down_machines=tuple((d.hostname, d.ip) for d in sorted(m.down_machines)))
     m.ports.save()
 
 

@@ -67,8 +67,8 @@ class DelayedEvent:
 
 
 @message
-class GetAddress:
-    """Answered with the port on which the master listens."""
+class Listen:
+    """Start to listen. Answered with the port; an OSError when it cannot be had, a RegistryError for a bad registry."""
 
 
 @message
@@ -102,11 +102,12 @@ class MasterActor(Actor):
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    async def on_start(self) -> None:
-        """Listen, and start with what the registry of an earlier master knows."""
+    @receive
+    async def on_listen(self, _message: Listen) -> int:
+        """Start with what the registry of an earlier master knows; errors are the asker's."""
+        known = registry.load(self._registry_path)
         self._site = MasterSite(self._settings, self.actor_ref, self._streams)
         self._port = await self._site.start(self._settings.ip, self._port)
-        known = registry.load(self._registry_path)
         master_id = self.ids.uuid()
         weights = dict(self._settings.weights) | dict(known.weights)
         self._state = MasterState(
@@ -124,6 +125,7 @@ class MasterActor(Actor):
         )
         registering.recover(self._state)
         self.timers.every(self._settings.allocation_interval, AllocationDue())
+        return self._port
 
     async def on_stop(self) -> None:
         """As when the process dies: connections break."""
@@ -133,11 +135,8 @@ class MasterActor(Actor):
             await self._site.stop()
 
     @receive
-    def get_address(self, _message: GetAddress) -> int:
-        return self._port
-
-    @receive
     def count_agents(self, _message: CountAgents) -> int:
+        """Count the agents that are there."""
         return sum(agent.connected for agent in self._state.agents.values())
 
     # --- Ports: what the logic needs of the world ---------------------------------------------------------------
@@ -199,53 +198,65 @@ class MasterActor(Actor):
 
     @receive
     def on_allocation_due(self, _message: AllocationDue) -> None:
+        """Offer what is free to whom it is due."""
         offering.allocate(self._state)
 
     @receive
     def on_save_due(self, _message: SaveDue) -> None:
+        """Write the registry."""
         self._save_now()
 
     @receive
     def on_delayed_event(self, message: DelayedEvent) -> None:
+        """Send what a fault held back."""
         self._streams.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
 
     @receive
     def on_heartbeat_due(self, message: subscribing.HeartbeatDue) -> None:
+        """Send a HEARTBEAT."""
         subscribing.heartbeat(self._state, message.framework_id, message.stream_id)
 
     @receive
     def on_failover_timed_out(self, message: subscribing.FailoverTimedOut) -> None:
+        """Remove a framework that did not come back."""
         subscribing.failover_timed_out(self._state, message.framework_id, message.reregistered_time)
 
     @receive
     def on_offer_timed_out(self, message: offering.OfferTimedOut) -> None:
+        """Rescind an offer that was held for too long."""
         offering.offer_timed_out(self._state, message.offer_id)
 
     @receive
     def on_ping_timed_out(self, message: liveness.PingTimedOut) -> None:
+        """Count a missed pong, or ping again."""
         liveness.ping_timed_out(self._state, message.agent_id)
 
     @receive
     def on_agent_reregister_timed_out(self, message: liveness.AgentReregisterTimedOut) -> None:
+        """Give up an agent that did not come back."""
         liveness.reregister_timed_out(self._state, message.agent_id, message.disconnected_since)
 
     @receive
     def on_recovery_timed_out(self, _message: registering.RecoveryTimedOut) -> None:
+        """Give up the old master's agents that did not come back."""
         registering.recovery_timed_out(self._state)
 
     @receive
     def on_operator_heartbeat_due(self, message: operator_api.OperatorHeartbeatDue) -> None:
+        """Send a HEARTBEAT on an operator's stream."""
         operator_api.heartbeat(self._state, self._streams, message.stream_id)
 
     # --- agents -----------------------------------------------------------------------------------------------
 
     @receive
     def on_register(self, message: messages.RegisterAgent) -> None:
+        """Register an agent."""
         self._watch_agent(message.agent)
         registering.register(self._state, message)
 
     @receive
     def on_reregister(self, message: messages.ReregisterAgent) -> None:
+        """Take an agent back."""
         self._watch_agent(message.agent)
         registering.reregister(self._state, message)
 
@@ -259,37 +270,45 @@ class MasterActor(Actor):
 
     @receive
     def on_agent_terminated(self, message: Terminated) -> None:
+        """An agent's process died: its connection is broken."""
         self._watched.discard(message.name)
         liveness.disconnected(self._state, message.name)
 
     @receive
     def on_unregister(self, message: messages.UnregisterAgent) -> None:
+        """Remove an agent that ended in order."""
         removing.unregister(self._state, message.agent_id)
 
     @receive
     def on_pong(self, message: messages.Pong) -> None:
+        """Note that an agent is there."""
         liveness.pong(self._state, message.agent_id)
 
     @receive
     def on_status_update(self, message: messages.AgentUpdate) -> None:
+        """Forward a status update."""
         tasks.status_update(self._state, message)
 
     @receive
     def on_exited_executor(self, message: messages.ExitedExecutor) -> None:
+        """Forward that an executor ended."""
         tasks.exited_executor(self._state, message)
 
     @receive
     def on_executor_message(self, message: messages.ExecutorMessage) -> None:
+        """Forward a framework message."""
         tasks.executor_message(self._state, message)
 
     @receive
     def on_operation_update(self, message: messages.OperationUpdate) -> None:
+        """Forward the status of an operation."""
         operating.operation_update(self._state, message)
 
     # --- HTTP -------------------------------------------------------------------------------------------------
 
     @receive
     def on_scheduler_request(self, request: SchedulerRequest) -> SiteAnswer | StreamOpened:
+        """Answer a request to the scheduler API."""
         try:
             call = parse_message(request.body, request.content_type, pb.scheduler.Call)
             wrong = call_validation.scheduler_call(call, request.principal)
@@ -328,6 +347,7 @@ class MasterActor(Actor):
 
     @receive
     def on_operator_request(self, request: OperatorRequest) -> SiteAnswer | StreamOpened:
+        """Answer a request to the operator API."""
         try:
             return operator_api.handle(self._state, self._streams, request, self.ids.uuid())
         except Refused as refused:
@@ -335,10 +355,12 @@ class MasterActor(Actor):
 
     @receive
     def on_get_endpoint(self, request: GetEndpoint) -> SiteAnswer:
+        """Answer a request to another endpoint."""
         return operator_api.endpoint(self._state, self._streams, request)
 
     @receive
     def on_stream_closed(self, message: StreamClosed) -> None:
+        """Note that a subscriber is gone."""
         if self._streams.forget(message.stream_id):
             subscribing.stream_closed(self._state, message.stream_id)
 
@@ -346,15 +368,18 @@ class MasterActor(Actor):
 
     @receive
     def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+        """Misbehave like this."""
         self._streams.set_plan(message.plan)
         return self._streams.plan
 
     @receive
     def on_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
+        """Tell how it misbehaves."""
         return self._streams.plan
 
     @receive
     def on_remove_framework(self, message: faults.RemoveFramework) -> int:
+        """Fault: remove frameworks."""
         chosen = [f for f in self._state.frameworks.values() if message.framework_id in {"", f.id}]
         for framework in chosen:
             self._state.send(framework, events.error("Framework has been removed"))
@@ -363,6 +388,7 @@ class MasterActor(Actor):
 
     @receive
     def on_rescind_offers(self, _message: faults.RescindOffers) -> int:
+        """Fault: take all offers back."""
         offers = list(self._state.offers.values())
         for offer in offers:
             offering.rescind(self._state, offer)
@@ -370,10 +396,12 @@ class MasterActor(Actor):
 
     @receive
     def on_close_streams(self, message: faults.CloseStreams) -> int:
+        """Fault: close all subscriptions."""
         return self._streams.close_all(abort=message.abort)
 
     @receive
     def on_send_raw(self, message: faults.SendRaw) -> int:
+        """Fault: send bytes that are no record."""
         streams = self._streams.schedulers()
         for stream in streams:
             stream.send_raw(message.data)

@@ -4,7 +4,7 @@ Each rule returns the text of what is wrong, or None. Whether the resources are 
 `mesos_v1.operations`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mesos_v1 import pb
 from mesos_v1.errors import ResourceError
@@ -30,7 +30,7 @@ def problem(operation: pb.mesos.Offer.Operation, framework: Framework | None, ag
     return f"{wrong}; on agent {agent.id} at {agent.pid} ({agent.info.hostname})"
 
 
-def _reserve(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
+def _reserve(operation: pb.mesos.Offer.Operation, framework: Framework | None, _agent: Agent) -> str | None:
     principal = framework.info.principal if framework and framework.info.HasField("principal") else None
     roles = set(framework.roles) if framework is not None else None
     for proto in operation.reserve.resources:
@@ -125,8 +125,8 @@ def _create(operation: pb.mesos.Offer.Operation, framework: Framework | None, ag
     return None
 
 
-def _not_persistent(volumes: "list[pb.mesos.Resource] | object") -> str | None:
-    for proto in volumes:  # type: ignore[attr-defined]
+def _not_persistent(volumes: Iterable[pb.mesos.Resource]) -> str | None:
+    for proto in volumes:
         volume = Resource.from_proto(proto)
         if not proto.HasField("disk"):
             return f"Resource {volume} does not have DiskInfo"

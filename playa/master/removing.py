@@ -21,7 +21,7 @@ def mark_unreachable(m: MasterState, agent: Agent, text: str) -> None:
         framework = m.framework(task.framework_id)
         aware = framework is None or framework.partition_aware
         state = "TASK_UNREACHABLE" if aware else "TASK_LOST"
-        lose(m, agent, task, state, text, "REASON_AGENT_REMOVED", unreachable_time=now)
+        lose(m, agent, task, state=state, text=text, reason="REASON_AGENT_REMOVED", unreachable_time=now)
     _drop_agent(m, agent)
     m.ports.save()
 
@@ -45,9 +45,16 @@ def mark_gone(m: MasterState, agent_id: str) -> bool:
     for task in list(agent.tasks.values()):
         framework = m.framework(task.framework_id)
         if framework is None or framework.partition_aware:
-            lose(m, agent, task, "TASK_GONE_BY_OPERATOR", text, "REASON_AGENT_REMOVED_BY_OPERATOR")
+            lose(
+                m,
+                agent,
+                task,
+                state="TASK_GONE_BY_OPERATOR",
+                text=text,
+                reason="REASON_AGENT_REMOVED_BY_OPERATOR",
+            )
         else:
-            lose(m, agent, task, "TASK_LOST", text, "REASON_AGENT_REMOVED")
+            lose(m, agent, task, state="TASK_LOST", text=text, reason="REASON_AGENT_REMOVED")
     _drop_agent(m, agent)
     m.ports.save()
     return True
@@ -91,7 +98,7 @@ def remove_for_good(m: MasterState, agent: Agent, cause: str) -> None:
     m.counts["slave_removals"] += 1
     text = f"Agent {agent.info.hostname} removed: {cause}"
     for task in list(agent.tasks.values()):
-        lose(m, agent, task, "TASK_LOST", text, "REASON_AGENT_REMOVED")
+        lose(m, agent, task, state="TASK_LOST", text=text, reason="REASON_AGENT_REMOVED")
     _drop_agent(m, agent)
     m.ports.save()
 
@@ -100,10 +107,10 @@ def lose(
     m: MasterState,
     agent: Agent,
     task: TaskRecord,
+    *,
     state: str,
     text: str,
     reason: str,
-    *,
     unreachable_time: float | None = None,
 ) -> None:
     """Bring a task of a lost agent to its state, and tell its framework."""

@@ -81,7 +81,7 @@ def _code(text: str) -> str:
 
 
 def _short(resources: Resources) -> str:
-    return ", ".join(f"{name} {amount:g}" for name, amount in resources.scalars().items()) or "–"
+    return ", ".join(f"{name} {amount:g}" for name, amount in resources.scalars().items()) or "none"
 
 
 def _table(title: str, heads: str, rows: Iterable[tuple[str, ...]]) -> str:

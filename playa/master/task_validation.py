@@ -129,7 +129,7 @@ def _limits(info: pb.mesos.TaskInfo) -> str | None:
 
 def _container(info: pb.mesos.ContainerInfo) -> str | None:
     for volume in info.volumes:
-        sources = [name for name in ("host_path", "image", "source") if volume.HasField(name)]  # type: ignore[arg-type]
+        sources = [name for name in ("host_path", "image", "source") if volume.HasField(name)]
         if len(sources) > 1:
             return "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
     if info.type == _ContainerInfo.DOCKER and not info.HasField("docker"):

@@ -38,7 +38,7 @@ def add_task(m: MasterState, framework: Framework, agent: Agent, info: pb.mesos.
     if info.HasField("executor"):
         proto.executor_id.CopyFrom(info.executor.executor_id)
     for name in ("labels", "discovery", "container", "health_check", "kill_policy"):
-        if info.HasField(name):  # type: ignore[arg-type]
+        if info.HasField(name):
             getattr(proto, name).CopyFrom(getattr(info, name))
     for resource, limit in info.limits.items():
         proto.limits[resource].CopyFrom(limit)

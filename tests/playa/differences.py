@@ -17,8 +17,7 @@ DIFFERENCES: list[tuple[str, str, str]] = [
     (
         "task_group_on_the_default_executor",
         r"container_status\.(network_infos|executor_pid): missing",
-        "How much a nested container's status says in the first milliseconds is a race in Mesos: the same kind of update "
-        "was recorded with and without these fields.",
+        "How much a nested container's first statuses say is a race in Mesos: recorded with these fields and without.",
     ),
     (
         "task_group_on_the_default_executor",
@@ -26,9 +25,14 @@ DIFFERENCES: list[tuple[str, str, str]] = [
         "The recorder tore its framework down in the moment in which the executor ended; here it ends sooner.",
     ),
     (
+        "kill_task",
+        r"UPDATE/stubborn.*signal Terminated' was recorded, 'Command terminated with signal Killed' came",
+        "The recorded kill came 0.1 s after the launch, when Mesos's launcher had not yet become the shell that traps "
+        "SIGTERM. Here the shell is there at once, its trap holds, and the grace period ends with SIGKILL.",
+    ),
+    (
         "operator_api",
         r"\.get_flags\.flags: |response\.body\.(\"?[a-z_]+/[^:]*): missing",
-        "Flags and metrics of parts that the embedded cluster does not have (replicated log, rate limits, cgroups, "
-        "system) are left out; those that are there have Mesos's names.",
+        "Flags and metrics of parts that the embedded cluster lacks are left out; the others have Mesos's names.",
     ),
 ]

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,8 @@ def _agent_of(cluster: Cluster) -> Any:
 
         async with aiohttp.ClientSession() as session, session.get(f"{cluster.url}/slaves") as response:
             agents = await response.json()
-        return "http://" + agents["slaves"][0]["pid"].partition("@")[2]
+        pid: str = agents["slaves"][0]["pid"]
+        return "http://" + pid.partition("@")[2]
 
     return base
 

@@ -10,19 +10,34 @@ import os
 import sys
 import time
 import uuid
+from pathlib import Path
 
-NAMES = (
-    "MESOS_EXECUTOR_ID MESOS_CHECKPOINT MESOS_HTTP_COMMAND_EXECUTOR MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD "
-    "LIBPROCESS_PORT MESOS_AGENT_ENDPOINT MESOS_SANDBOX MESOS_FRAMEWORK_ID MESOS_DIRECTORY MESOS_SLAVE_ID "
-    "MESOS_SLAVE_PID LIBPROCESS_IP MESOS_RECOVERY_TIMEOUT MESOS_SUBSCRIPTION_BACKOFF_MAX "
-    "MESOS_EXECUTOR_AUTHENTICATION_TOKEN MESOS_DOMAIN_SOCKET MESOS_SLAVE_RECOVERY MESOS_SSL_ENABLED"
-).split()
+NAMES = [
+    "MESOS_EXECUTOR_ID",
+    "MESOS_CHECKPOINT",
+    "MESOS_HTTP_COMMAND_EXECUTOR",
+    "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
+    "LIBPROCESS_PORT",
+    "MESOS_AGENT_ENDPOINT",
+    "MESOS_SANDBOX",
+    "MESOS_FRAMEWORK_ID",
+    "MESOS_DIRECTORY",
+    "MESOS_SLAVE_ID",
+    "MESOS_SLAVE_PID",
+    "LIBPROCESS_IP",
+    "MESOS_RECOVERY_TIMEOUT",
+    "MESOS_SUBSCRIPTION_BACKOFF_MAX",
+    "MESOS_EXECUTOR_AUTHENTICATION_TOKEN",
+    "MESOS_DOMAIN_SOCKET",
+    "MESOS_SLAVE_RECOVERY",
+    "MESOS_SSL_ENABLED",
+]
 FRAMEWORK, EXECUTOR = os.environ["MESOS_FRAMEWORK_ID"], os.environ["MESOS_EXECUTOR_ID"]
 HOST, _, PORT = os.environ["MESOS_AGENT_ENDPOINT"].rpartition(":")
 
 
 def write(**record):
-    with open(os.environ["RECORD"], "a") as log:
+    with Path(os.environ["RECORD"]).open("a") as log:
         log.write(json.dumps({**record, "side": "executor", "executor": EXECUTOR}) + "\n")
 
 
@@ -37,7 +52,13 @@ def call(**fields):
     connection.request("POST", "/api/v1/executor", json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     text = response.read().decode()
-    write(kind="response", conn="executor.call", status=response.status, headers=dict(response.getheaders()), body=text)
+    write(
+        kind="response",
+        conn="executor.call",
+        status=response.status,
+        headers=dict(response.getheaders()),
+        body=text,
+    )
     connection.close()
 
 
@@ -73,13 +94,17 @@ def launch(task):
 
 def main():
     write(kind="environment", body={name: os.environ[name] for name in NAMES if name in os.environ})
-    subscribe = body_of({"type": "SUBSCRIBE", "subscribe": {"unacknowledged_tasks": [], "unacknowledged_updates": []}})
+    subscribe = body_of(
+        {"type": "SUBSCRIBE", "subscribe": {"unacknowledged_tasks": [], "unacknowledged_updates": []}}
+    )
     write(kind="request", conn="executor", body=subscribe)
     connection = http.client.HTTPConnection(HOST, int(PORT))
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     connection.request("POST", "/api/v1/executor", json.dumps(subscribe), headers)
     stream = connection.getresponse()
-    write(kind="response", conn="executor", status=stream.status, headers=dict(stream.getheaders()), body=None)
+    write(
+        kind="response", conn="executor", status=stream.status, headers=dict(stream.getheaders()), body=None
+    )
     while length := stream.readline():
         event = json.loads(stream.read(int(length)))
         write(kind="event", conn="executor", event=event)

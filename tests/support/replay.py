@@ -67,9 +67,9 @@ class Stream:
             self.closed = True
             self.changed.set()
 
-    async def wait(self, ready: Callable[[], Any], timeout: float) -> Any:
+    async def wait(self, ready: Callable[[], Any], seconds: float) -> Any:
         """What `ready` gives as soon as it gives something; None when the time is over."""
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = asyncio.get_running_loop().time() + seconds
         while True:
             found = ready()
             if found is not None:
