@@ -43,6 +43,7 @@ class Actor(SeamActor):
     Settings: ClassVar[type] = NoSettings
     stop_grace: ClassVar[float] = 5.0
 
+    _actor_ref: Any = None  # set by the system, before __init__
     _handler_table: ClassVar[HandlerTable | None] = None
     _has_on_start: ClassVar[bool] = False
     _has_on_stop: ClassVar[bool] = False
@@ -111,8 +112,15 @@ class Actor(SeamActor):
     @property
     def sender(self) -> ActorRef[Any] | None:
         """Who sent the message being handled; None if it came from outside of any actor."""
+        ref = self._actor_ref
+        if ref is not None:
+            dispatcher = ref._dispatcher
+            if (
+                dispatcher.current is ref and dispatcher.envelope is not None
+            ):  # the fast path: in a plain handler
+                return dispatcher.envelope[1]
         acting = acting_here()
-        return None if acting is None or acting[0] is not self.__dict__.get("_actor_ref") else acting[1][1]
+        return None if acting is None or acting[0] is not ref else acting[1][1]
 
     @property
     def children(self) -> tuple[ActorRef[Any], ...]:

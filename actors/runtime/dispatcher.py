@@ -283,12 +283,13 @@ class Dispatcher:
 
     def _turn(self) -> None:
         queue = self.run_queue
+        popleft = queue.popleft
         tracing = self.tracing
         deadline = perf_counter() + TURN_SECONDS
-        turn = TURN
-        until_check = CHECK
+        left = TURN
+        next_check = TURN - CHECK
         while queue:
-            ref = queue.popleft()
+            ref = popleft()
             inbox: Any = ref._inbox
             chunk: list[Envelope] = inbox
             if type(inbox) is not list:
@@ -299,7 +300,6 @@ class Dispatcher:
             if tracing is None:
                 self.fast_sender = ref
             rest: Callable[..., None] | None = None
-            detail: Any = None
             n = 0
             for envelope in chunk:
                 if n == BATCH:
@@ -310,7 +310,7 @@ class Dispatcher:
                 if handler is None:
                     handler = ref._table.miss(type(message))
                     if handler is None:
-                        rest = self.life.control
+                        rest, detail = self.life.control, None
                         break
                 self.envelope = envelope
                 if tracing is not None:
@@ -328,25 +328,34 @@ class Dispatcher:
                     break
                 if envelope[2] is not None:
                     self.answer(ref, envelope, result)
-            if rest is None and n == len(chunk) and chunk is inbox:
-                ref._inbox = None
-            else:
+            else:  # all of the chunk was handled: most often all there was
+                if chunk is inbox:
+                    ref._inbox = None
+                    left -= n
+                    if left > next_check:
+                        continue
+            if ref._inbox is not None:
                 self._leave(ref, inbox, chunk, n)
                 if rest is None:
                     self.resume(ref)
                 else:
-                    self.fast_sender = self.envelope = self.current = None
-                    rest(ref, envelope, detail)
-                    del detail, envelope
-                    if self.chores:
-                        self._do_chores()
-            self.handled += n
-            until_check -= n
-            if until_check <= 0:
-                turn -= CHECK - until_check
-                until_check = CHECK
-                if turn <= 0 or (self.real_time and perf_counter() > deadline):
-                    return
+                    self._step_aside(rest, ref, envelope, detail)
+                    detail = None
+                left -= n
+            if left <= next_check:
+                next_check = left - CHECK
+                if left <= 0 or (self.real_time and perf_counter() > deadline):
+                    break
+        self.handled += TURN - left
+
+    def _step_aside(
+        self, rest: Callable[..., None], ref: ActorRef[Any], envelope: Envelope, detail: Any
+    ) -> None:
+        """Leave the hot loop for something rarer."""
+        self.fast_sender = self.envelope = self.current = None
+        rest(ref, envelope, detail)
+        if self.chores:
+            self._do_chores()
 
     @staticmethod
     def _leave(ref: ActorRef[Any], inbox: Any, chunk: list[Envelope], handled: int) -> None:
