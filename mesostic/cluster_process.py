@@ -50,6 +50,10 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
     try:
         cluster = cluster_class(unpack_value(ClusterSettings, packed))
         await cluster.__aenter__()
+    except TimeoutError:
+        _log.exception("The cluster could not be started")
+        _answer({"error": "its agents did not register with its master in time"})
+        return 1
     except OSError as error:
         _log.exception("The cluster could not be started")
         _answer({"error": error.strerror or str(error)})

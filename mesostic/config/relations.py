@@ -1,24 +1,22 @@
 """Who talks to whom: read from the code of a composition's actors, without running any of it.
 
-An actor's class (with its bases, helpers and tables, as far as they are in the same packages) is searched for
-constructions of messages; whoever has a handler for such a message may be told it. So the answer says what can happen:
-more than one run shows, and nothing of what is built by other means (`type(message)(…)`).
+An actor's class (with its bases, and the functions, classes and tables of the same packages that it uses) is searched
+for constructions of messages; whoever has a handler for such a message may be told it. So the answer says what can happen,
+which is more than one run shows; what is built by other means (`type(message)(…)`) is not seen.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.runtime import registered_messages, understood_types
-
-_FOREIGN = ("actors.runtime", "asyncio", "aiohttp", "logging", "typing", "dataclasses", "mesos_v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +28,16 @@ class Relation:
     messages: tuple[str, ...]
 
 
+class _Place(NamedTuple):
+    """A definition to be searched: a class, a function, or a table of a module."""
+
+    module: str
+    name: str
+
+
 def relations(classes: Mapping[str, type]) -> tuple[Relation, ...]:
     """What the actors, by name, may tell each other."""
-    messages = set(registered_messages())
+    messages = frozenset(registered_messages())
     understood = {name: understood_types(cls) for name, cls in classes.items()}
     found = []
     for sender, cls in classes.items():
@@ -44,71 +49,90 @@ def relations(classes: Mapping[str, type]) -> tuple[Relation, ...]:
     return tuple(found)
 
 
-def _constructed(cls: type, messages: set[type]) -> set[type]:
+def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
     """The message classes that the code of `cls` calls."""
+    bases = [base for base in cls.__mro__ if _is_searched(base.__module__)]
+    pending = [_Place(base.__module__, base.__qualname__) for base in bases]
     found: set[type] = set()
-    seen: set[Any] = set()
-    pending: list[Any] = [base for base in cls.__mro__ if not _is_foreign(base.__module__)]
+    seen: set[_Place] = set()
     while pending:
-        item = pending.pop()
-        if item in seen:
+        place = pending.pop()
+        if place in seen:
             continue
-        seen.add(item)
-        names = vars(inspect.getmodule(item) or types)
-        for value, called in _references(item, names):
+        seen.add(place)
+        names = vars(sys.modules[place.module])
+        for path, called in _references(place):
+            value = _look_up(names, path)
             if isinstance(value, type) and value in messages:
                 if called:
                     found.add(value)
-            elif isinstance(value, types.FunctionType | type) and not _is_foreign(value.__module__):
-                if not _is_actor(value):
-                    pending.append(value)
-            elif isinstance(value, dict | tuple):
-                found.update(kind for kind in _leaves(value) if isinstance(kind, type) and kind in messages)
-                pending.extend(leaf for leaf in _leaves(value) if _is_ours(leaf))
+            elif isinstance(value, types.FunctionType | type):
+                if _is_searched(value.__module__) and not _is_actor(value):
+                    pending.append(_Place(value.__module__, value.__qualname__))
+            elif isinstance(value, Mapping | tuple) and len(path) == 1:
+                pending.append(_Place(place.module, path[0]))
     return found
 
 
-def _references(item: Any, names: Mapping[str, Any]) -> Iterator[tuple[Any, bool]]:
-    """The global objects that the source of a class or function names, and whether it calls them."""
-    tree = _source_tree(item)
-    if tree is None:
-        return
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            yield names[node.id], id(node) in called
+@lru_cache(maxsize=4096)
+def _references(place: _Place) -> frozenset[tuple[tuple[str, ...], bool]]:
+    """The names (`x` or `module.x`) in the source of a definition, and whether they are called."""
+    tree = _definitions(place.module).get(place.name)
+    return frozenset() if tree is None else frozenset(_names_in(tree))
+
+
+def _names_in(tree: ast.AST) -> Iterator[tuple[tuple[str, ...], bool]]:
+    called = set()
+    for node in ast.walk(tree):  # breadth first: a call comes before what it calls
+        if isinstance(node, ast.Call):
+            called.add(id(node.func))
+        elif isinstance(node, ast.Name):
+            yield (node.id,), id(node) in called
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module = names.get(node.value.id)
-            if isinstance(module, types.ModuleType) and hasattr(module, node.attr):
-                yield getattr(module, node.attr), id(node) in called
+            yield (node.value.id, node.attr), id(node) in called
 
 
-@lru_cache(maxsize=1024)
-def _source_tree(item: Any) -> ast.AST | None:
+@lru_cache(maxsize=256)
+def _definitions(module_name: str) -> dict[str, ast.AST]:
+    """The classes, functions and tables of a module by their qualified names."""
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(item)))
+        tree = ast.parse(inspect.getsource(sys.modules[module_name]))
     except (OSError, TypeError, SyntaxError):
-        return None
+        return {}
+    found: dict[str, ast.AST] = {}
+    pending: list[tuple[str, ast.AST]] = [("", tree)]
+    while pending:
+        prefix, parent = pending.pop()
+        for node in ast.iter_child_nodes(parent):
+            match node:
+                case ast.ClassDef(name=name):
+                    found[prefix + name] = node
+                    pending.append((f"{prefix}{name}.", node))
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    found[prefix + name] = node
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                    found[prefix + name] = node
+    return found
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _leaves(part)
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _leaves(part)
-    else:
-        yield value
-
-
-def _is_ours(value: Any) -> bool:
-    return isinstance(value, types.FunctionType) and not _is_foreign(value.__module__)
+def _look_up(names: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value = names.get(path[0])
+    if len(path) == 1:
+        return value
+    return getattr(value, path[1], None) if isinstance(value, types.ModuleType) else None
 
 
 def _is_actor(value: Any) -> bool:
+    """Another actor's class speaks for itself."""
     return isinstance(value, type) and bool(understood_types(value))
 
 
-def _is_foreign(module: str) -> bool:
-    return module == "builtins" or any(module == name or module.startswith(name + ".") for name in _FOREIGN)
+@lru_cache(maxsize=1024)
+def _is_searched(module_name: str) -> bool:
+    """Not the runtime, and nothing that was installed beside: only code that knows of these messages."""
+    if module_name.startswith("actors.runtime") or module_name in sys.builtin_module_names:
+        return False
+    file = getattr(sys.modules.get(module_name), "__file__", None)
+    if file is None or module_name.partition(".")[0] in {"mesos_v1", "mesos_http"}:
+        return False
+    return module_name.startswith("actors.") or ("site-packages" not in file and "/lib/python3" not in file)
