@@ -88,8 +88,9 @@ class AgentActor(Actor):
         port = settings.port
         if not port and known is not None:
             port = pb.mesos.AgentInfo.FromString(known).port
+        files = Files(self._work_dir, lambda: self._context.agent_id)
         for attempt in (port, settings.port):
-            self._site = AgentSite(self.actor_ref, settings, Files(self._work_dir), attempt)
+            self._site = AgentSite(self.actor_ref, settings, files, attempt)
             try:
                 await self._site.start()
             except OSError:

@@ -50,7 +50,7 @@ class Executors(RemovesExecutors):
         executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
         if executor is None:
             return
-        if not message.task_id:
+        if not message.task_id or executor.kind is Kind.COMMAND:
             executor.pid = message.pid
         if executor.checkpoint:
             self._context.ledger.write(

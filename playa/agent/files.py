@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +21,9 @@ PAGE: Final = 1 << 20
 class Files:
     """What may be looked into."""
 
-    def __init__(self, work_dir: Path) -> None:
+    def __init__(self, work_dir: Path, agent_id: Callable[[], str]) -> None:
         self._work_dir = work_dir
-        self.agent_id = ""
+        self._agent_id = agent_id
 
     def resolve(self, path: str) -> Path:
         """A path of a client as one on the disk.
@@ -34,7 +35,7 @@ class Files:
             raise Refused(400, "Expecting 'path=value' in query.\n")
         root = Path(os.path.realpath(self._work_dir))
         if path.startswith(("/frameworks/", "frameworks/")):
-            wanted = root / "slaves" / self.agent_id / path.lstrip("/")
+            wanted = root / "slaves" / self._agent_id() / path.lstrip("/")
         else:
             wanted = Path(path)
         real = Path(os.path.realpath(wanted))

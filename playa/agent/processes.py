@@ -331,6 +331,28 @@ def start_time(pid: int) -> int:
     return 0 if fields[0] == b"Z" else int(fields[19])
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the processes of a session have used: CPU seconds, bytes of memory that they hold now."""
+
+    user: float = 0.0
+    system: float = 0.0
+    resident: int = 0
+
+
+def usage(session: int) -> Usage:
+    """What a child and the processes it started have used, by /proc."""
+    user = system = pages = 0
+    for pid in session_members(session):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        user, system, pages = user + int(fields[11]), system + int(fields[12]), pages + int(fields[21])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return Usage(user / ticks, system / ticks, pages * os.sysconf("SC_PAGE_SIZE"))
+
+
 def session_members(session: int) -> list[int]:
     """The processes of a session, by /proc; empty where there is none."""
     members = []

@@ -144,7 +144,14 @@ class Registration:
 
     def _register(self) -> RegisterAgent:
         context = self._context
-        return RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
+        return RegisterAgent(context.actor.name, self._info(), context.pid)
+
+    def _info(self) -> bytes:
+        """What the master is told of the agent: only it hears whether frameworks can checkpoint here."""
+        info = pb.mesos.AgentInfo()
+        info.CopyFrom(self._context.info)
+        info.checkpoint = self._context.settings.checkpoint
+        return info.SerializeToString()
 
     def _reregister(self) -> ReregisterAgent:
         context = self._context
@@ -160,7 +167,7 @@ class Registration:
                 tasks.append(proto.SerializeToString())
         return ReregisterAgent(
             agent=context.actor.name,
-            agent_info=context.info.SerializeToString(),
+            agent_info=self._info(),
             pid=context.pid,
             total_resources=tuple(r.SerializeToString() for r in self._operations.total.to_proto()),
             frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),

@@ -11,11 +11,12 @@ from aiohttp import web
 
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
-from mesos_v1.content import ContentType
+from mesos_v1.content import ContentType, to_json
 from playa.agent import picture as pictures
 from playa.agent.executor_api import refusal
 from playa.agent.files import PAGE, Files
 from playa.agent.messages import AgentPicture, CallAnswer, ExecutorCalled, QueryState
+from playa.agent.processes import usage
 from playa.agent.state_json import state
 from playa.settings import AgentSettings
 from playa.web import (
@@ -137,6 +138,8 @@ class AgentSite:
         if call.type in {pb.agent.Call.LIST_FILES, pb.agent.Call.READ_FILE}:
             return message_answer(self._files_call(call), content_type)
         response = pictures.answer(call, await self._picture(), self._flag_values())
+        if response is not None and call.type == pb.agent.Call.GET_CONTAINERS:
+            _measure(response)
         if response is None:
             name = pb.agent.Call.Type.Name(call.type)
             raise Refused(501, f"{name} is not implemented by the embedded cluster's agents")
@@ -207,8 +210,7 @@ class AgentSite:
         response = pictures.answer(call, await self._picture(), {})
         entries = []
         if response is not None:
-            from mesos_v1.content import to_json
-
+            _measure(response)
             entries = to_json(response.get_containers).get("containers", [])
         return json_answer(entries, jsonp=request.query.get("jsonp"))
 
@@ -236,6 +238,16 @@ class AgentSite:
             raise Refused(400, "Cannot download a directory.\n")
         headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
+
+
+def _measure(response: pb.agent.Response) -> None:
+    """Add what the containers have used to what they may use."""
+    for container in response.get_containers.containers:
+        if container.container_status.executor_pid:
+            used = usage(container.container_status.executor_pid)
+            statistics = container.resource_statistics
+            statistics.cpus_user_time_secs, statistics.cpus_system_time_secs = used.user, used.system
+            statistics.mem_rss_bytes = used.resident
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

@@ -29,7 +29,9 @@ def state(picture: AgentPicture, flags: dict[str, str]) -> dict[str, Any]:
         "unreserved_resources_full": _full(total.unreserved()),
         "reserved_resources_allocated": _by_role(used),
         "unreserved_resources_allocated": amounts(used.unreserved()),
+        "resource_providers": [],
         "attributes": {a.name: _attribute(a) for a in info.attributes},
+        "master_hostname": "localhost",
         "flags": flags,
         "frameworks": [_framework(picture, data, over=False) for data in picture.frameworks],
         "completed_frameworks": [
@@ -71,7 +73,7 @@ def _full(resources: Resources) -> list[Any]:
 def _framework(picture: AgentPicture, data: bytes, *, over: bool) -> dict[str, Any]:
     info = pb.mesos.FrameworkInfo.FromString(data)
     mine = [e for e in picture.executors if e.framework_id == info.id.value]
-    return {
+    out: dict[str, Any] = {
         "id": info.id.value,
         "name": info.name,
         "user": info.user,
@@ -79,27 +81,37 @@ def _framework(picture: AgentPicture, data: bytes, *, over: bool) -> dict[str, A
         "checkpoint": info.checkpoint,
         "hostname": info.hostname,
         "roles": list(info.roles),
-        "principal": info.principal,
         "executors": [_executor(picture, e) for e in mine if e.state != "COMPLETED" and not over],
         "completed_executors": [_executor(picture, e) for e in mine if e.state == "COMPLETED" or over],
     }
+    if info.principal:
+        out["principal"] = info.principal
+    return out
 
 
 def _executor(picture: AgentPicture, executor: ExecutorPicture) -> dict[str, Any]:
     info = pb.mesos.ExecutorInfo.FromString(executor.info)
     tasks = [t for t in picture.tasks if t.container_id == executor.container_id]
-    return {
+    used = Resources.from_proto(info.resources)
+    for task in tasks:
+        if task.phase in {"QUEUED", "LAUNCHED"}:
+            used += Resources.from_proto(pb.mesos.Task.FromString(task.task).resources)
+    out: dict[str, Any] = {
         "id": info.executor_id.value,
         "name": info.name,
         "source": info.source,
         "container": executor.container_id,
         "directory": executor.sandbox,
-        "type": pb.mesos.ExecutorInfo.Type.Name(info.type) if info.HasField("type") else "CUSTOM",
-        "resources": amounts(Resources.from_proto(info.resources)),
+        "resources": amounts(used),
         "tasks": [_task(t) for t in tasks if t.phase == "LAUNCHED"],
         "queued_tasks": [_task(t) for t in tasks if t.phase == "QUEUED"],
         "completed_tasks": [_task(t) for t in tasks if t.phase in {"TERMINATED", "COMPLETED"}],
     }
+    if info.resources:
+        out["role"] = info.resources[0].allocation_info.role
+    if info.HasField("type"):
+        out["type"] = pb.mesos.ExecutorInfo.Type.Name(info.type)
+    return out
 
 
 def _task(picture: TaskPicture) -> dict[str, Any]:
@@ -117,11 +129,17 @@ def _task(picture: TaskPicture) -> dict[str, Any]:
             {
                 "state": pb.mesos.TaskState.Name(status.state),
                 "timestamp": status.timestamp,
-                "container_status": content.to_json(status.container_status),
+                "container_status": _container_status(status.container_status),
             }
             for status in task.statuses
         ],
     }
     if task.labels.labels:
         out["labels"] = [content.to_json(label) for label in task.labels.labels]
+    return out
+
+
+def _container_status(status: pb.mesos.ContainerStatus) -> dict[str, Any]:
+    out: dict[str, Any] = content.to_json(status)
+    out.pop("executor_pid", None)
     return out
