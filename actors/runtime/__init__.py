@@ -6,6 +6,7 @@ listed here are public, the modules are not (but for `testing`).
 """
 
 from actors.runtime.actor import Actor
+from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
 from actors.runtime.codec import Envelope, pack, pack_value, unpack, unpack_payload, unpack_value
 from actors.runtime.dispatcher import current_message_id
@@ -25,7 +26,7 @@ from actors.runtime.frozen import FrozenDict, Immutable
 from actors.runtime.handlers import receive, understood_types
 from actors.runtime.messages import ChildFailed, Terminated, message, register, registered_messages
 from actors.runtime.proxy import set_attribute
-from actors.runtime.pykka_seam import ThreadingActor, traversable
+from actors.runtime.pykka_seam import traversable
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply, get_all
 from actors.runtime.settings import NoSettings, setting
@@ -43,6 +44,7 @@ __all__ = [
     "ActorRef",
     "ActorSystem",
     "Backoff",
+    "BlockingActor",
     "ChildFailed",
     "Clock",
     "CodecError",
@@ -60,7 +62,6 @@ __all__ = [
     "Reply",
     "Supervision",
     "Terminated",
-    "ThreadingActor",
     "Timeout",
     "Timer",
     "TraceError",

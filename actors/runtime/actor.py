@@ -112,7 +112,7 @@ class Actor(SeamActor):
     @property
     def sender(self) -> ActorRef[Any] | None:
         """Who sent the message being handled; None if it came from outside of any actor."""
-        ref = self._actor_ref
+        ref: ActorRef[Any] | None = self._actor_ref
         if ref is not None:
             dispatcher = ref._dispatcher
             if (

@@ -300,6 +300,7 @@ class Dispatcher:
             if tracing is None:
                 self.fast_sender = ref
             rest: Callable[..., None] | None = None
+            detail: Any = None
             n = 0
             for envelope in chunk:
                 if n == BATCH:
@@ -310,7 +311,7 @@ class Dispatcher:
                 if handler is None:
                     handler = ref._table.miss(type(message))
                     if handler is None:
-                        rest, detail = self.life.control, None
+                        rest = self.life.control
                         break
                 self.envelope = envelope
                 if tracing is not None:
@@ -340,7 +341,7 @@ class Dispatcher:
                     self.resume(ref)
                 else:
                     self._step_aside(rest, ref, envelope, detail)
-                    detail = None
+                    detail = None  # it may be an exception, whose traceback knows this frame
                 left -= n
             if left <= next_check:
                 next_check = left - CHECK
