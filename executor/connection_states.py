@@ -39,7 +39,6 @@ class Event(Enum):
     REFUSED = "refused"  # 400, 401, 403: trying again changes nothing
     GAVE_UP = "gave up"  # the recovery timeout is over
     LEAVE = "leave"  # we are about to end
-    STOP = "stop"  # end now
 
 
 class Action(Enum):
@@ -64,26 +63,21 @@ _COMMON: Table = {
     (State.DISCONNECTED, Event.DUE): (State.CONNECTING, (Action.CONNECT,)),
     (State.DISCONNECTED, Event.GAVE_UP): (State.ENDED, (Action.END,)),
     (State.DISCONNECTED, Event.LEAVE): (State.ENDED, (Action.END,)),
-    (State.DISCONNECTED, Event.STOP): (State.ENDED, (Action.END,)),
     (State.CONNECTING, Event.OPENED): (State.SUBSCRIBING, ()),
     (State.CONNECTING, Event.REFUSED): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.CONNECTING, Event.GAVE_UP): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.CONNECTING, Event.LEAVE): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.CONNECTING, Event.STOP): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.SUBSCRIBING, Event.SUBSCRIBED): (State.SUBSCRIBED, (Action.STOP_RECOVERY, Action.ANNOUNCE)),
     # an agent that does not know the executor (or its framework ends) sends SHUTDOWN in place of SUBSCRIBED
     (State.SUBSCRIBING, Event.SHUTDOWN): (State.LEAVING, (Action.STOP_RECOVERY, Action.DELIVER)),
     (State.SUBSCRIBING, Event.GAVE_UP): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.SUBSCRIBING, Event.LEAVE): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.SUBSCRIBING, Event.STOP): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.SUBSCRIBED, Event.ARRIVED): (State.SUBSCRIBED, (Action.DELIVER,)),
     (State.SUBSCRIBED, Event.SHUTDOWN): (State.LEAVING, (Action.DELIVER,)),
     (State.SUBSCRIBED, Event.LEAVE): (State.LEAVING, ()),
-    (State.SUBSCRIBED, Event.STOP): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.LEAVING, Event.ARRIVED): (State.LEAVING, (Action.DELIVER,)),
     (State.LEAVING, Event.ERROR): (State.ENDED, (Action.CLOSE, Action.END)),
     (State.LEAVING, Event.LOST): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.LEAVING, Event.STOP): (State.ENDED, (Action.CLOSE, Action.END)),
 }
 
 _AGAIN = (Action.CLOSE, Action.START_RECOVERY, Action.RETRY)
@@ -111,11 +105,32 @@ WITHOUT_CHECKPOINT: Table = _COMMON | {
 """The table of an executor whose framework does not."""
 
 
+_STREAM = frozenset({Event.SUBSCRIBED, Event.ARRIVED, Event.SHUTDOWN, Event.ERROR})
+_ANSWERS = frozenset({Event.OPENED, Event.NOT_READY, Event.REFUSED})
+
+IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
+    (State.DISCONNECTED, _STREAM | _ANSWERS | {Event.LOST}, "comes from an attempt that was given up"),
+    (State.CONNECTING, frozenset({Event.DUE}), "an attempt is under way"),
+    (State.CONNECTING, _STREAM, "before the answer 200 there is no stream"),
+    (State.SUBSCRIBING, frozenset({Event.DUE}), "an attempt is under way"),
+    (State.SUBSCRIBING, _ANSWERS, "SUBSCRIBE is answered once"),
+    (State.SUBSCRIBING, frozenset({Event.ARRIVED}), "an agent says nothing else before SUBSCRIBED"),
+    (State.SUBSCRIBED, _ANSWERS, "SUBSCRIBE is answered once"),
+    (State.SUBSCRIBED, frozenset({Event.SUBSCRIBED}), "SUBSCRIBED comes once a subscription"),
+    (State.SUBSCRIBED, frozenset({Event.DUE, Event.GAVE_UP}), "a timer that should have been cancelled"),
+    (State.LEAVING, _ANSWERS, "SUBSCRIBE is answered once"),
+    (State.LEAVING, frozenset({Event.SUBSCRIBED}), "SUBSCRIBED comes once a subscription"),
+    (State.LEAVING, frozenset({Event.SHUTDOWN, Event.LEAVE}), "the end is decided already"),
+    (State.LEAVING, frozenset({Event.DUE, Event.GAVE_UP}), "a timer that should have been cancelled"),
+    (State.ENDED, frozenset(Event), "it is over"),
+)
+"""What changes nothing, by state, and why."""
+
+
 def transition(state: State, event: Event, *, checkpoint: bool) -> Transition:
     """What follows from ``event`` in ``state``.
 
-    What is not in the table changes nothing and is ignored: it comes from a connection that was given up, or makes no sense
-    there (a second SUBSCRIBED).
+    What is not in the table changes nothing (see `IGNORED`).
     """
     table = WITH_CHECKPOINT if checkpoint else WITHOUT_CHECKPOINT
     return table.get((state, event), (state, (Action.IGNORE,)))

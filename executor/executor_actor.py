@@ -195,6 +195,8 @@ class ExecutorActor(Actor):
     def on_task_ended(self, ended: m.TaskEnded) -> None:
         """One task less."""
         self._tasks.pop(ended.task_id, None)
+        if self._shipping is not None:
+            self.tell(self._shipping, m.ShipSoon())
         if not self._tasks:
             self._happen(Event.NO_TASKS)
 

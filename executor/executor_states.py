@@ -71,7 +71,29 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (State.LEAVING, Event.LEFT): (State.ENDED, (Action.EXIT,)),
     (State.LEAVING, Event.PHASE_OVER): (State.ENDED, (Action.EXIT,)),
 }
-"""What is not in the table changes nothing: a second SHUTDOWN, an `on_start` that ends during the end."""
+"""What is not in the table changes nothing (see `IGNORED`)."""
+
+_START = frozenset({Event.SUBSCRIBED, Event.STARTED, Event.START_FAILED})
+
+IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
+    (State.WAITING, frozenset(Event) - {Event.SUBSCRIBED, Event.END}, "nothing has been started"),
+    (State.STARTING, frozenset({Event.SUBSCRIBED}), "a new subscription starts nothing anew"),
+    (State.STARTING, frozenset({Event.NO_TASKS}), "tasks come and go"),
+    (State.STARTING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),
+    (State.READY, _START, "it is started once"),
+    (State.READY, frozenset({Event.NO_TASKS}), "tasks come and go"),
+    (State.READY, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),
+    (State.BROKEN, _START, "it is started once"),
+    (State.BROKEN, frozenset({Event.NO_TASKS}), "more launches may be on their way, to be told why"),
+    (State.BROKEN, frozenset({Event.AUTHOR_STOPPED, Event.LEFT}), "nothing was asked to stop"),
+    (State.KILLING, _START | {Event.END}, "the end has begun"),
+    (State.KILLING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT}), "its turn comes later"),
+    (State.STOPPING, _START | {Event.END, Event.NO_TASKS}, "the end has begun"),
+    (State.STOPPING, frozenset({Event.LEFT}), "its turn comes later"),
+    (State.LEAVING, _START | {Event.END, Event.NO_TASKS, Event.AUTHOR_STOPPED}, "the end has begun"),
+    (State.ENDED, frozenset(Event), "it is over"),
+)
+"""What changes nothing, by state, and why."""
 
 
 def transition(state: State, event: Event) -> Transition:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from actors.runtime import ActorSystem
 from executor.agent_link import HttpAgentLink
@@ -71,11 +70,11 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
 async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
     """Be an executor until the end; gives exit code and reason."""
     loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[tuple[int, str]] = loop.create_future()
+    outcome: list[tuple[int, str]] = []
 
     def on_exit(code: int, reason: str) -> None:
-        if not outcome.done():
-            outcome.set_result((code, reason))
+        outcome.append((code, reason))
+        system.stop()
 
     content_type = ContentType.PROTOBUF
     plan = ExecutorPlan(
@@ -90,13 +89,8 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
         root = system.spawn(ExecutorActor, plan, name=EXECUTOR)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, system.tell, root, EndRequested(f"{number.name} received"))
-        ended: asyncio.Future[Any] = asyncio.ensure_future(system.join())
-        watched: set[asyncio.Future[Any]] = {ended, outcome}
-        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        if not outcome.done():
-            return BUG, f"the executor failed: {system.failure!r}"
-        return outcome.result()
+        await system.join()
+    return outcome[0] if outcome else (BUG, f"the executor failed: {system.failure!r}")
 
 
 def system_name(environment: AgentEnvironment) -> str:

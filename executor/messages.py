@@ -289,5 +289,10 @@ class ShipDue:
 
 
 @message
+class ShipSoon:
+    """A task has ended: what it did shall be seen soon, and not lost if the executor ends suddenly."""
+
+
+@message
 class FinishShipping:
     """Ship what is left; answered when it is done."""

@@ -61,7 +61,25 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (State.KILLING, Event.CANCELLED): (State.KILLED, (Action.REPORT,)),
     (State.KILLING, Event.GRACE_OVER): (State.KILLED, (Action.ABANDON, Action.REPORT)),
 }
-"""What is not in the table changes nothing and is ignored: a second KILL, what an abandoned function still does."""
+"""What is not in the table changes nothing (see `IGNORED`)."""
+
+_ENDS = frozenset({Event.RETURNED, Event.RAISED, Event.CANCELLED})
+
+IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
+    (State.LAUNCHED, _ENDS | {Event.GRACE_OVER}, "its function does not run"),
+    (State.RUNNING, frozenset({Event.START, Event.REFUSED}), "it runs already"),
+    (State.RUNNING, frozenset({Event.GRACE_OVER}), "nobody has killed it"),
+    (State.KILLING, frozenset({Event.START, Event.REFUSED}), "it is about to end"),
+    (State.KILLING, frozenset({Event.KILL}), "a second KILL does not change the first one's grace period"),
+    (State.FINISHED, frozenset(Event), "it has reported its end"),
+    (State.FAILED, frozenset(Event), "it has reported its end"),
+    (
+        State.KILLED,
+        frozenset(Event),
+        "it has reported its end; an abandoned function may still do what it likes",
+    ),
+)
+"""What changes nothing, by state, and why."""
 
 
 def transition(state: State, event: Event) -> Transition:

@@ -1,4 +1,4 @@
-"""Ships the executor's trace to the framework's server: what is new each second, and the rest at the end.
+"""Ships the executor's trace to the framework's server: what is new each second and after each task, the rest at the end.
 
 Protocol: ``PUT <server>/traces/<name of the system>?offset=N`` with the bytes from N on; 204, or 409 with
 ``{"offset": M}`` when the server has only M bytes, and it goes on from there. A trace is a help, not a duty: what fails is
@@ -15,10 +15,11 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from actors.runtime import Actor, receive
-from executor.messages import FinishShipping, ShipDue
+from executor.messages import FinishShipping, ShipDue, ShipSoon
 from mesos_http import BearerToken, Endpoint, Timeouts, TransportError, exchange
 
 INTERVAL = 1.0
+SOON = 0.1
 MAX_PIECE = 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -46,13 +47,24 @@ class TraceActor(Actor):
 
     def on_start(self) -> None:
         """Ship once a second."""
-        self.timers.after(INTERVAL, ShipDue())
+        self._due = self.timers.after(INTERVAL, ShipDue())
+        self._soon = False
 
     @receive
     async def on_due(self, due: ShipDue) -> None:
         """Ship what is new."""
+        self._soon = False
         await self._ship()
-        self.timers.after(INTERVAL, ShipDue())
+        self._due.cancel()  # one that was set meanwhile: there is one timer, never two
+        self._due = self.timers.after(INTERVAL, ShipDue())
+
+    @receive
+    def on_soon(self, soon: ShipSoon) -> None:
+        """Ship earlier, together with what comes in the next moment."""
+        if not self._soon:
+            self._soon = True
+            self._due.cancel()
+            self._due = self.timers.after(SOON, ShipDue())
 
     @receive
     async def on_finish(self, finish: FinishShipping) -> None:

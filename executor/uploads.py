@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,7 +68,7 @@ class Uploader:
                     raise TaskFailed(f"the upload of {name} was refused: {reason}", retry=False)
             if attempt < self._attempts:
                 logger.warning("the upload of %s failed, and is tried again: %s", name, reason)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                await asyncio.sleep(pause)
                 pause *= 2
         raise TaskFailed(f"the upload of {name} failed {self._attempts} times, lastly: {reason}")
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectFailed
+from mesos_http.errors import ConnectFailed, TransportError
 from mesos_http.security import TlsSettings
 
 _MAX_SOCKET_PATH = 107  # bytes of sockaddr_un.sun_path, without its final zero (unix(7))
 
 logger = logging.getLogger("mesos_http")
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+T = TypeVar("T")
 _tasks: set[asyncio.Task[Any]] = set()
 
 
@@ -64,6 +66,7 @@ async def connect(
                 transport, protocol = await loop.create_connection(
                     factory, endpoint.host, endpoint.port, ssl=context
                 )
+                _keep_alive(transport)
     except TimeoutError:
         raise ConnectFailed(f"no connection to {_where(endpoint)} within {seconds:g} s") from None
     except ssl.SSLCertVerificationError as error:
@@ -75,6 +78,15 @@ async def connect(
     except OSError as error:
         raise ConnectFailed(f"no connection to {_where(endpoint)}: {error.strerror or error}") from error
     return transport, protocol
+
+
+def _keep_alive(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel notice a peer that vanished without a word: an executor's stream may be silent for half an hour."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, option):  # not on every system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
 
 
 def usable_socket_path(path: str) -> str:
@@ -95,15 +107,18 @@ def _where(endpoint: Endpoint) -> str:
     return endpoint.socket_path or endpoint.authority
 
 
-def start_task(coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
-    """Start a task that nobody waits for: it is kept alive, and its failure is logged."""
+def start_task(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Start a task that is kept alive until it ends, and whose failure is logged if nobody expects it."""
     task = asyncio.get_running_loop().create_task(coro, name=name)
     _tasks.add(task)
     task.add_done_callback(_ended)
     return task
 
 
-def _ended(task: asyncio.Task[None]) -> None:
+def _ended(task: asyncio.Task[Any]) -> None:
     _tasks.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None and not isinstance(error, TransportError | OSError):  # those are for who awaits it
         logger.error("the task %s failed: %s", task.get_name(), error, exc_info=error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from mesos_http.connecting import Timeouts, connect
+from mesos_http.connecting import Timeouts, connect, start_task
 from mesos_http.endpoint import Endpoint
 from mesos_http.errors import ConnectionLost, ProtocolError
 from mesos_http.requests import Headers, RequestWriter
@@ -50,7 +50,7 @@ async def exchange(
             lambda: asyncio.StreamReaderProtocol(reader), endpoint, tls=tls, seconds=timeouts.connect
         )
         stream = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
-        answer = asyncio.ensure_future(_answer(reader))
+        answer = start_task(_answer(reader), name=f"answer of {endpoint.authority}")
         try:
             stream.write(writer.head(method, endpoint.path, length))
             left = length

@@ -3,6 +3,7 @@ import itertools
 import pytest
 
 from executor.connection_states import (
+    IGNORED,
     WITH_CHECKPOINT,
     WITHOUT_CHECKPOINT,
     Action,
@@ -23,6 +24,8 @@ def test_every_event_is_answered_in_every_state(state, event, checkpoint):
         assert A.IGNORE not in actions
     else:
         assert (after, actions) == (state, (A.IGNORE,))
+    reasons = [why for at, events, why in IGNORED if at is state and event in events]
+    assert len(reasons) == ((state, event) not in table)  # decided by hand, one way or the other
     if state is S.ENDED:
         assert after is S.ENDED
     if after is S.ENDED and state is not S.ENDED:
@@ -75,4 +78,5 @@ def test_every_state_can_be_reached_and_left():
                     todo.append(after)
         assert reached == set(State)
         for state in set(State) - {S.ENDED}:
-            assert transition(state, E.STOP, checkpoint=checkpoint)[0] is S.ENDED
+            after, _ = transition(state, E.LEAVE, checkpoint=checkpoint)
+            assert transition(after, E.LOST, checkpoint=checkpoint)[0] is S.ENDED

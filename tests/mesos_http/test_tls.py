@@ -1,6 +1,14 @@
 import pytest
 
-from mesos_http import BadTlsSettings, CallPipeline, ConnectFailed, Subscription, TlsSettings, TransportError
+from mesos_http import (
+    BadTlsSettings,
+    CallPipeline,
+    ConnectFailed,
+    Subscription,
+    Timeouts,
+    TlsSettings,
+    TransportError,
+)
 from tests.support.raw_server import STREAM_HEAD, chunk, raw_server, response
 
 
@@ -53,7 +61,7 @@ async def test_speaking_tls_to_a_plain_server_is_a_failed_connect():
     async with raw_server(stream) as server:
         endpoint = type(server.endpoint)("https", "127.0.0.1", server.endpoint.port)
         with pytest.raises(ConnectFailed):
-            await Subscription.open(endpoint, b"")
+            await Subscription.open(endpoint, b"", timeouts=Timeouts(connect=0.3))
 
 
 def test_files_that_cannot_be_used_are_named(certificates, tmp_path):
