@@ -144,14 +144,7 @@ class Registration:
 
     def _register(self) -> RegisterAgent:
         context = self._context
-        return RegisterAgent(context.actor.name, self._info(), context.pid)
-
-    def _info(self) -> bytes:
-        """What the master is told of the agent: only it hears whether frameworks can checkpoint here."""
-        info = pb.mesos.AgentInfo()
-        info.CopyFrom(self._context.info)
-        info.checkpoint = self._context.settings.checkpoint
-        return info.SerializeToString()
+        return RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
 
     def _reregister(self) -> ReregisterAgent:
         context = self._context
@@ -167,7 +160,7 @@ class Registration:
                 tasks.append(proto.SerializeToString())
         return ReregisterAgent(
             agent=context.actor.name,
-            agent_info=self._info(),
+            agent_info=context.info.SerializeToString(),
             pid=context.pid,
             total_resources=tuple(r.SerializeToString() for r in self._operations.total.to_proto()),
             frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),
