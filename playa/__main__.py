@@ -71,9 +71,6 @@ def credentials(path: str) -> tuple[tuple[str, str], ...]:
     """
     try:
         text = Path(path.removeprefix("file://")).read_text()
-    except TimeoutError:
-        print("playa: the agents did not register in time", file=sys.stderr)  # noqa: T201
-        return 3
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
     if text.lstrip().startswith("{"):

@@ -204,12 +204,27 @@ def _unreadable(operation: pb.mesos.Offer.Operation) -> str | None:
     if operation.type == _Operation.RESERVE and operation.reserve.source:
         return "Reservation updates are not yet implemented for the scheduler API."
     try:
-        consumed_by(operation)
-    except OperationError:
-        return None  # the operation's own rules say it better
+        Resources.from_proto(_resources_of(operation))
     except ResourceError as error:
         return str(error)
     return None
+
+
+def _resources_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.Resource]:
+    return [
+        *operation.reserve.resources,
+        *operation.unreserve.resources,
+        *operation.create.volumes,
+        *operation.destroy.volumes,
+        *(
+            [operation.grow_volume.volume, operation.grow_volume.addition]
+            if operation.HasField("grow_volume")
+            else ()
+        ),
+        *([operation.shrink_volume.volume] if operation.HasField("shrink_volume") else ()),
+        *([operation.create_disk.source] if operation.HasField("create_disk") else ()),
+        *([operation.destroy_disk.source] if operation.HasField("destroy_disk") else ()),
+    ]
 
 
 def _complete(operation: pb.mesos.Offer.Operation, framework: Framework) -> None:

@@ -1,0 +1,287 @@
+"""Agents: registering, pings, breaking connections, getting lost and coming back. On a clock set by hand."""
+
+from typing import Any
+
+import pytest
+
+from mesos_v1 import pb
+from playa import messages
+from playa.master import liveness, registering, registry, removing
+
+PING = liveness.PingTimedOut
+
+
+def run_timers(bench: Any, until: float, *, answers: bool) -> None:
+    """Let pings time out (or be answered) up to a time."""
+    while True:
+        due = [(at, m) for at, m in bench.world.timers if isinstance(m, PING) and at <= until]
+        if not due:
+            return
+        at, message = due[0]
+        bench.world.timers.remove((at, message))
+        bench.world.time = at
+        if answers:
+            liveness.pong(bench.state, message.agent_id)
+        liveness.ping_timed_out(bench.state, message.agent_id)
+
+
+def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.ReregisterAgent:
+    """What an agent says that comes back with the tasks it knows."""
+    framework_infos = changes.pop("frameworks", ())
+    found = []
+    for task in list(agent.tasks.values()):
+        proto = pb.mesos.Task()
+        proto.CopyFrom(task.proto)
+        if task_states:
+            proto.state = pb.mesos.TaskState.Value(task_states[0])
+        found.append(proto.SerializeToString())
+    return messages.ReregisterAgent(
+        agent=agent.actor,
+        agent_info=agent.info.SerializeToString(),
+        pid=agent.pid,
+        total_resources=tuple(r.SerializeToString() for r in agent.total.to_proto()),
+        frameworks=tuple(info.SerializeToString() for info in framework_infos),
+        executors=(),
+        tasks=changes.pop("tasks", tuple(found)),
+        operations=(),
+    )
+
+
+def last_status(bench: Any, framework: Any) -> pb.mesos.TaskStatus:
+    return bench.events(framework, "UPDATE")[-1].update.status
+
+
+def test_an_agent_gets_an_id_and_hears_how_long_to_wait_for_pings(bench: Any) -> None:
+    agent = bench.add_agent()
+    assert bench.told(messages.AgentRegistered) == [messages.AgentRegistered("m-S0", 75.0)]
+    assert bench.told(messages.Ping) == [messages.Ping(True)]
+    assert agent.machine == ("127.0.0.1", "127.0.0.1")
+
+
+def test_an_agent_that_asks_again_gets_the_same_id(bench: Any) -> None:
+    assert bench.add_agent() is bench.add_agent()
+    assert len(bench.told(messages.AgentRegistered)) == 2
+
+
+def test_a_new_agent_in_the_place_of_an_old_one_ends_the_old_one(bench: Any) -> None:
+    old = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    liveness.disconnected(bench.state, old.actor)
+    new = bench.add_agent()
+    assert (old.id, new.id) == ("m-S0", "m-S1")
+    assert "m-S0" not in bench.state.agents
+    assert bench.events(framework, "FAILURE")[-1].failure.agent_id.value == "m-S0"
+
+
+def test_an_agent_that_answers_stays(bench: Any) -> None:
+    agent = bench.add_agent()
+    run_timers(bench, bench.world.time + 1000, answers=True)
+    assert agent.id in bench.state.agents
+
+
+def test_an_agent_that_misses_five_pings_is_unreachable_after_75_seconds(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    start = bench.world.time
+    run_timers(bench, start + 74, answers=False)
+    assert agent.id in bench.state.agents
+    run_timers(bench, start + 75, answers=False)
+    status = last_status(bench, framework)
+    assert (status.state, status.message) == (pb.mesos.TASK_UNREACHABLE, "health check timed out")
+    assert status.unreachable_time.nanoseconds == int((start + 75) * 1e9)
+    assert bench.events(framework, "FAILURE")[-1].failure.agent_id.value == agent.id
+    assert bench.state.unreachable_agents == {agent.id: start + 75}
+    assert list(framework.unreachable_tasks) == ["t"]
+
+
+def test_one_answer_starts_the_count_again(bench: Any) -> None:
+    agent = bench.add_agent()
+    start = bench.world.time
+    run_timers(bench, start + 60, answers=False)
+    liveness.pong(bench.state, agent.id)
+    run_timers(bench, start + 120, answers=False)
+    assert agent.id in bench.state.agents
+
+
+def test_a_broken_connection_takes_offers_back_at_once(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe(checkpoint=True)
+    liveness.disconnected(bench.state, agent.actor)
+    assert bench.events(framework, "RESCIND")[0].rescind.offer_id.value == "m-O0"
+    bench.pass_time(5)
+    assert len(bench.offers(framework)) == 1
+
+
+def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    liveness.disconnected(bench.state, agent.actor)
+    status = last_status(bench, framework)
+    assert pb.mesos.TaskState.Name(status.state) == "TASK_LOST"
+    assert status.message == "Agent 127.0.0.1 disconnected"
+    assert pb.mesos.TaskStatus.Reason.Name(status.reason) == "REASON_AGENT_DISCONNECTED"
+
+
+def test_tasks_of_frameworks_that_checkpoint_wait_for_their_agent(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe(checkpoint=True)
+    bench.launch(framework)
+    liveness.disconnected(bench.state, agent.actor)
+    assert bench.events(framework, "UPDATE") == []
+    registering.reregister(bench.state, reregistering(agent))
+    assert bench.told(messages.AgentReregistered) == [messages.AgentReregistered(agent.id, 75.0, ())]
+    assert "t" in framework.tasks
+
+
+def test_an_agent_is_asked_for_tasks_that_it_did_not_name(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe(checkpoint=True)
+    bench.launch(framework)
+    liveness.disconnected(bench.state, agent.actor)
+    registering.reregister(bench.state, reregistering(agent, tasks=()))
+    (answer,) = bench.told(messages.AgentReregistered)
+    assert answer.reconcile == (messages.TaskToReconcile(framework.id, "t"),)
+
+
+def test_a_disconnected_agent_has_ten_minutes_to_come_back(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe(checkpoint=True)
+    bench.launch(framework)
+    liveness.disconnected(bench.state, agent.actor)
+    at, message = next(
+        (t, m) for t, m in bench.world.timers if isinstance(m, liveness.AgentReregisterTimedOut)
+    )
+    assert at - bench.world.time == 600.0
+    liveness.reregister_timed_out(bench.state, message.agent_id, message.disconnected_since)
+    assert (
+        last_status(bench, framework).message == "agent did not reregister within 10mins after disconnecting"
+    )
+
+
+def test_an_unreachable_agent_comes_back_with_its_tasks(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    message = reregistering(agent, "TASK_RUNNING")
+    removing.mark_unreachable(bench.state, agent, "health check timed out")
+    registering.reregister(bench.state, message)
+    status = last_status(bench, framework)
+    assert status.message == "Unreachable agent re-reregistered"
+    assert pb.mesos.TaskStatus.Reason.Name(status.reason) == "REASON_AGENT_REREGISTERED"
+    assert list(framework.tasks) == ["t"]
+    assert not framework.unreachable_tasks
+    assert bench.state.allocator.allocated(agent.id)[framework.id].cpus >= 1
+
+
+def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    message = reregistering(agent, frameworks=(framework.info,))
+    removing.mark_unreachable(bench.state, agent, "x")
+    bench.call(framework, type="TEARDOWN")
+    registering.reregister(bench.state, message)
+    assert bench.told(messages.ShutdownFramework)[-1] == messages.ShutdownFramework(framework.id)
+    assert not bench.state.agents[agent.id].tasks
+
+
+def test_a_new_master_waits_for_the_agents_of_the_old_and_takes_their_frameworks(new_bench: Any) -> None:
+    before = new_bench()
+    agent = before.add_agent()
+    framework = before.subscribe(checkpoint=True)
+    before.launch(framework)
+    message = reregistering(agent, "TASK_RUNNING", frameworks=(framework.info,))
+    after = new_bench(registry=registering.current_registry(before.state))
+    registering.recover(after.state)
+    assert list(after.state.recovered_agents) == [agent.id]
+    registering.reregister(after.state, message)
+    recovered = after.state.frameworks[framework.id]
+    assert (recovered.recovered, recovered.connected, list(recovered.tasks)) == (True, False, ["t"])
+    again = after.subscribe(id=framework.id, stream="again")
+    assert again is recovered
+    assert after.events(again, "UPDATE") == []
+    assert after.offers(again)[0].resources[0].scalar.value == 3
+
+
+def test_agents_that_do_not_come_back_to_a_new_master_are_unreachable(new_bench: Any) -> None:
+    before = new_bench()
+    agent = before.add_agent()
+    after = new_bench(registry=registering.current_registry(before.state))
+    registering.recover(after.state)
+    framework = after.subscribe()
+    assert any(isinstance(m, registering.RecoveryTimedOut) for _, m in after.world.timers)
+    registering.recovery_timed_out(after.state)
+    assert list(after.state.unreachable_agents) == [agent.id]
+    assert after.events(framework, "FAILURE")[0].failure.agent_id.value == agent.id
+
+
+def test_an_agent_that_is_gone_must_not_come_back(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    message = reregistering(agent)
+    assert removing.mark_gone(bench.state, agent.id)
+    status = last_status(bench, framework)
+    assert pb.mesos.TaskState.Name(status.state) == "TASK_GONE_BY_OPERATOR"
+    assert bench.told(messages.ShutdownAgent) == [messages.ShutdownAgent("Agent has been marked gone")]
+    registering.reregister(bench.state, message)
+    assert len(bench.told(messages.ShutdownAgent)) == 2
+    assert not bench.state.agents
+
+
+def test_unreachable_tasks_are_gone_when_their_agent_is(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    removing.mark_unreachable(bench.state, agent, "x")
+    assert removing.mark_gone(bench.state, agent.id)
+    assert pb.mesos.TaskState.Name(last_status(bench, framework).state) == "TASK_GONE_BY_OPERATOR"
+    assert not framework.unreachable_tasks
+
+
+def test_nobody_can_be_marked_gone_who_was_never_there(bench: Any) -> None:
+    assert not removing.mark_gone(bench.state, "x")
+
+
+def test_an_agent_that_leaves_in_order_is_removed(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    bench.launch(framework)
+    removing.unregister(bench.state, agent.id)
+    assert last_status(bench, framework).message == "Agent 127.0.0.1 removed: the agent unregistered"
+    assert not bench.state.agents
+
+
+def test_the_registry_says_the_same_after_it_was_written_and_read(bench: Any, tmp_path: Any) -> None:
+    agent = bench.add_agent()
+    bench.add_agent(2)
+    removing.mark_unreachable(bench.state, agent, "x")
+    known = registering.current_registry(bench.state)
+    registry.save(known, tmp_path / "r.json")
+    assert registry.load(tmp_path / "r.json") == known
+    assert registry.load(tmp_path / "none.json") == registry.Registry()
+
+
+def test_a_file_that_is_no_registry_is_refused_with_its_name(tmp_path: Any) -> None:
+    (tmp_path / "r.json").write_text('{"agents": 7}')
+    with pytest.raises(registry.RegistryError, match=r"r\.json is not a registry"):
+        registry.load(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.5, "500ms"),
+        (1, "1secs"),
+        (15, "15secs"),
+        (60, "1mins"),
+        (600, "10mins"),
+        (604800, "1weeks"),
+        (90, "90secs"),
+    ],
+)
+def test_durations_are_printed_as_mesos_prints_them(seconds: float, text: str) -> None:
+    assert liveness.duration(seconds) == text
