@@ -67,6 +67,8 @@ async def run(
     Returns:
         How it ended: the author's exit code and why.
     """
+    if trace is not None and not composition.trace_file:
+        composition = replace(composition, trace_file=str(trace.path))
     if system is None:
         async with ActorSystem(composition.framework.name, trace=trace) as own:
             return await run(composition, system=own)
@@ -76,8 +78,3 @@ async def run(
         return await outcome
     finally:
         await root.stop(block=False)
-
-
-def with_trace(composition: Composition, trace_file: str) -> Composition:
-    """Return the composition with executors' traces kept beside this trace file."""
-    return replace(composition, trace_file=trace_file)

@@ -28,6 +28,7 @@ from actors.runtime import (
     ActorRef,
     ChildFailed,
     DecodeError,
+    Immutable,
     NoSettings,
     current_message_id,
     message,
@@ -74,6 +75,14 @@ class TaskLost:
 
     name: str
     error: str
+
+
+@message
+class ExecutorSaid:
+    """A framework message, decoded."""
+
+    message: Immutable
+    source: MessageSource
 
 
 class SchedulerActor(SchedulerHooks, Actor):
@@ -487,7 +496,12 @@ class SchedulerActor(SchedulerHooks, Actor):
             logger.warning("a message of executor %s cannot be read: %s", arrived.executor_id, error)
             self._call(self.on_error, f"a message of executor {arrived.executor_id} cannot be read: {error}")
             return
-        self._call(self.on_message, envelope.message, source)
+        self.actor_ref.tell_caused(ExecutorSaid(envelope.message, source), envelope.id)
+
+    @receive
+    def executor_said(self, said: ExecutorSaid) -> None:
+        """Give the author a framework message; in the trace, its cause stands in the executor's log."""
+        self._call(self.on_message, said.message, said.source)
 
     @receive
     def uploaded(self, upload: m.Uploaded) -> None:

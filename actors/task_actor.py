@@ -94,6 +94,7 @@ class TaskActor(Actor):
         self._progress = progress
         self._last_uuid = progress.uuid
         self._waiting: dict[int, tuple[TaskStatus | None, m.TaskDone | None]] = {}
+        self._result_id = ""  # the executor's own id of the message that is the result, to join both traces
         self._reference = 0
         self._timed_out = False
         self._run_watched = False
@@ -189,7 +190,9 @@ class TaskActor(Actor):
         status, done = self._waiting.pop(stored.reference, (None, None))
         if status is not None:
             self._acknowledge(status)
-        if done is not None:
+        if done is not None and self._result_id:
+            self.ref("scheduler").tell_caused(done, self._result_id)
+        elif done is not None:
             self.tell("scheduler", done)
 
     @receive
@@ -238,7 +241,7 @@ class TaskActor(Actor):
         if kind == "finished":
             if self.spec.executor and status.data:
                 try:
-                    unpack(status.data)
+                    self._result_id = unpack(status.data).id
                 except DecodeError as error:
                     self._note = (status.state.value, "", f"the result cannot be read: {error}")
                     return self._failed(status), b""
