@@ -72,7 +72,7 @@ class OnAPretendedCluster(RendlerScheduler):
         self.launched = []
         self.ended = None
 
-    def launch(self, payload=None, **options):  # type: ignore[override]  # as launched, at once
+    def launch(self, payload=None, **options):
         self.launched.append((self.clock.now(), payload))
         answer = self.web.get(payload.url, ()) if isinstance(payload, Crawl) else self.web.get("picture", "")
         if answer is None:
