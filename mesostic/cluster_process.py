@@ -62,6 +62,9 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
         _log.exception("The cluster could not be started")
         _answer({"error": f"{type(error).__name__}: {error}"})
         return 1
+    from mesostic.collector import spare_the_collector
+
+    spare_the_collector()
     _answer({"url": cluster.url})
     await ended.wait()
     try:

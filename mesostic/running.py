@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesostic import exit_codes
+from mesostic.collector import spare_the_collector
 from mesostic.commands.options import say
 from mesostic.config.document import Document, load_document
 from mesostic.embedded import EmbeddedCluster
@@ -140,6 +141,7 @@ async def _run_actors(
             system.get("scheduler").tell(ShutdownRequested(signal_name))
 
         interrupts.on_first = ask_to_end
+        spare_the_collector()
         return await run(composition, system=system)
 
 

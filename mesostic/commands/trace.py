@@ -38,10 +38,18 @@ def command() -> None:
     "--contains", metavar="TEXT", help="The whole story of TEXT (a URL, a task's id, …), in order of cause."
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on as the trace grows, until Ctrl-C.")
-@click.option("--full", is_flag=True, help="Do not cut lines.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="With --contains: also what actors tell themselves, and the store.",
+)
+@click.option("--full", is_flag=True, help="All fields of all messages, in lines of any length.")
 @click.option("--ids", is_flag=True, help="Also the ids of the message and of its cause.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def show(files: tuple[Path, ...], contains: str | None, follow: bool, **options: Any) -> None:
+def show(
+    files: tuple[Path, ...], contains: str | None, follow: bool, everything: bool, **options: Any
+) -> None:
     """Print the messages of traces, one a line, in order of time.
 
     With --contains: everything that has to do with a text, each message below the one that caused it. The other
@@ -56,10 +64,10 @@ def show(files: tuple[Path, ...], contains: str | None, follow: bool, **options:
     filters = Filters(*(options.pop(name) for name in ("actors", "types", "tasks", "kinds")))
     records = trace_files.follow(files) if follow else trace_files.read_all(files)
     if contains is not None:
-        everything = list(records)
-        start = everything[0].time if everything else 0.0
-        lines: Iterable[Line] = tell_story(everything, contains)
-        printer = Printer(**options, start=start, system=_first_system(everything))
+        records_of_all = list(records)
+        start = records_of_all[0].time if records_of_all else 0.0
+        lines: Iterable[Line] = tell_story(records_of_all, contains, everything=everything)
+        printer = Printer(**options, start=start, system=_first_system(records_of_all))
         printed = printer.print(line for line in lines if filters.match(line.record))
         if not printed:
             raise MesosticError(f"Nothing in {files[0]} has to do with {contains!r}.")
@@ -116,6 +124,7 @@ class Printer:
     ) -> None:
         self.full, self.ids, self.as_json = full, ids, as_json
         self.start, self.system = start, system
+        self._aliases: dict[str, str] = {}
         terminal = sys.stdout.isatty()
         fallback = (_WIDTH_WITHOUT_TERMINAL, 24)
         self.width = (
@@ -137,6 +146,7 @@ class Printer:
         return count
 
     def _text(self, line: Any) -> str:
+        from mesostic.tracing.compact import compact
         from mesostic.tracing.contents import summary
         from mesostic.tracing.filters import short_type
 
@@ -147,13 +157,23 @@ class Printer:
             route = self._name(record, record.receiver)
         kind = "" if record.kind == "message" else f"{record.kind} "
         ids = f" [{record.id} <- {record.cause or '-'}]" if self.ids else ""
-        plain = f"{head}{route}  {kind}{short_type(record)}{ids}  {summary(record)}".rstrip()
+        plain = f"{head}{route}  {kind}{short_type(record)}{ids}  {summary(record) if self.full else compact(record)}".rstrip()
         if not self.full and len(plain) > self.width:
             plain = plain[: self.width - 1] + "…"
         return click.style(plain, fg=_COLOURS[record.kind]) if record.kind in _COLOURS else plain
 
     def _name(self, record: TraceRecord, name: str) -> str:
-        return (name or "·") if record.system == self.system else f"{record.system}/{name}"
+        """The actor's name; of other processes with a short name of the process in front."""
+        name = name or "(outside)"
+        return name if record.system == self.system else f"{self._alias(record.system)}/{name}"
+
+    def _alias(self, system: str) -> str:
+        """The name of the executor that the system is: "crawl" for "crawl-75852bbe31.09364017"; "crawl#2" for the next."""
+        if system not in self._aliases:
+            base = system.removeprefix("executor:").rpartition("-")[0] or system
+            same = sum(alias.partition("#")[0] == base for alias in self._aliases.values())
+            self._aliases[system] = base if not same else f"{base}#{same + 1}"
+        return self._aliases[system]
 
     def _json(self, line: Any) -> str:
         from mesostic.tracing.contents import as_json, contents

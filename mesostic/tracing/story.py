@@ -1,23 +1,25 @@
 """The whole story of one thing, in order of cause.
 
-Given a text (a URL, say): (1) records that hold it; (2) the tasks that those are about; (3) records from, to or about
-these tasks. Each of them is put below the nearest one of them that caused it. Causes are followed through records that
-are not part of the story, and from one process to another, because ids are unique over all of them.
+Given a text (a URL, say): the tasks that were launched for it, everything from, to or about these tasks, and what else was said
+of the text by actors that are no tasks. Each record stands below the nearest one that led to it. What led to the first of them
+is shown, too, as far back as to another task or to the master; what other tasks made of a common cause is not.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from actors.runtime import TraceRecord
+from mesostic.tracing.causes import Causes
 from mesostic.tracing.contents import contents, mentions, texts_in
-from mesostic.tracing.filters import is_about_task
+from mesostic.tracing.filters import is_about_task, is_task_or_attempt, short_type
 
+_TASK = "task:"
 _TASK_KEYS = ("task_id", "attempt_id")
-_CHAIN = 1000
+_MASTER_SIDE = "connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,72 +30,96 @@ class Line:
     record: TraceRecord
 
 
-def tell_story(records: Sequence[TraceRecord], text: str) -> Iterator[Line]:
-    """The story of everything that has to do with `text`; nothing when no record holds it."""
-    holding = [
-        record for record in records if mentions(record, text) or text in {record.sender, record.receiver}
-    ]
-    tasks = sorted({task for record in holding for task in tasks_about(record, text)})
-    chosen = {id(record) for record in holding}
-    for record in records:
-        if id(record) not in chosen and any(is_about_task(record, task) for task in tasks):
-            chosen.add(id(record))
-    yield from in_order_of_cause(records, [record for record in records if id(record) in chosen])
+def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = False) -> Iterator[Line]:
+    """The story of everything that has to do with `text`; nothing when no record holds it.
 
-
-def tasks_about(record: TraceRecord, text: str) -> set[str]:
-    """The tasks whose messages this record is: its own actor's, or those named beside the text."""
-    tasks = {
-        _task_of(name.removeprefix("task:"))
-        for name in (record.sender, record.receiver)
-        if name.startswith("task:")
+    Args:
+        records: of the scheduler and its executors, in order of time.
+        text: a part of some text in a message, or a task's id.
+        everything: also what `is_detail` holds for.
+    """
+    holding = [record for record in records if mentions(record, text)]
+    tasks = _tasks_of(records, holding, text)
+    chosen = {id(record) for record in records if any(is_about_task(record, task) for task in tasks)} | {
+        id(record) for record in holding if not _other_tasks(record, text, tasks)
     }
-    if not tasks:
-        tasks = {_task_of(task) for task in _named_beside(contents(record), text)}
-    return tasks
+    if not everything:
+        chosen -= {id(record) for record in records if is_detail(record)}
+    causes = Causes(records)
+    for record in records:
+        if id(record) in chosen and any(is_about_task(record, task) for task in tasks):
+            chosen |= _context(record, causes, chosen, tasks, everything=everything)
+    yield from in_order_of_cause([record for record in records if id(record) in chosen], causes)
 
 
-def in_order_of_cause(everything: Iterable[TraceRecord], chosen: Sequence[TraceRecord]) -> Iterator[Line]:
-    """The chosen records, each below the nearest chosen one that led to it; otherwise in order of time."""
-    causes: dict[str, str] = {}
-    for record in everything:
-        if record.id and record.id not in causes:
-            causes[record.id] = record.cause
-    first: dict[str, TraceRecord] = {}
-    for record in chosen:
-        if record.id:
-            first.setdefault(record.id, record)
+def is_detail(record: TraceRecord) -> bool:
+    """What an actor tells itself, and how things are stored: true, and seldom what one wants to read."""
+    return (
+        record.sender == record.receiver
+        or "store" in {record.sender, record.receiver}
+        or record.kind in {"timer", "reply", "stopped"}
+    )
+
+
+def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes) -> Iterator[Line]:
+    """The chosen records, each below the nearest chosen one that led to it; otherwise in their order."""
+    wanted = {id(record) for record in chosen}
     below: dict[int, list[TraceRecord]] = defaultdict(list)
-    roots: list[TraceRecord] = []
     for record in chosen:
-        same = first.get(record.id)
-        parent = same if same is not None and same is not record else _chosen_cause(record, causes, first)
-        if parent is None or parent is record:
-            roots.append(record)
-        else:
-            below[id(parent)].append(record)
-    stack = [(0, record) for record in reversed(roots)]
-    seen: set[int] = set()
+        parent = next((cause for cause in causes.chain(record) if id(cause) in wanted), None)
+        below[0 if parent is None else id(parent)].append(record)
+    stack = [(0, record) for record in reversed(below[0])]
     while stack:
         depth, record = stack.pop()
-        if id(record) in seen:
-            continue
-        seen.add(id(record))
         yield Line(depth, record)
         stack.extend((depth + 1, child) for child in reversed(below[id(record)]))
 
 
-def _chosen_cause(
-    record: TraceRecord, causes: dict[str, str], chosen: dict[str, TraceRecord]
-) -> TraceRecord | None:
-    cause = record.cause
-    for _ in range(_CHAIN):
-        if not cause:
-            return None
-        if cause in chosen:
-            return chosen[cause]
-        cause = causes.get(cause, "")
-    return None
+def _tasks_of(records: Sequence[TraceRecord], holding: Sequence[TraceRecord], text: str) -> list[str]:
+    """The tasks that were launched for the text; if none was, those that are named beside it."""
+    names = {
+        name for record in records for name in (record.sender, record.receiver) if name.startswith(_TASK)
+    }
+    by_id = {_task_of(name) for name in names if is_task_or_attempt(_task_of(name), text)}
+    if by_id:
+        return sorted(by_id)
+    demands = [record for record in holding if short_type(record) in {"Demand", "Launch"}]
+    return sorted({task for record in demands or holding for task in _tasks_named(record, text)})
+
+
+def _tasks_named(record: TraceRecord, text: str) -> set[str]:
+    """The tasks whose messages this record is: its own actors', or those named beside the text."""
+    tasks = {_task_of(name) for name in (record.sender, record.receiver) if name.startswith(_TASK)}
+    return tasks or {_task_of(task) for task in _named_beside(contents(record), text)}
+
+
+def _other_tasks(record: TraceRecord, text: str, tasks: Sequence[str]) -> bool:
+    """Whether the record holds the text, but belongs to the story of other tasks (pages that link to it, say)."""
+    if is_detail(record):
+        return not any(is_about_task(record, task) for task in tasks)
+    named = _tasks_named(record, text)
+    if named:
+        return named.isdisjoint(tasks)
+    return text not in next(_texts(contents(record)), "")
+
+
+def _context(
+    record: TraceRecord, causes: Causes, chosen: set[int], tasks: Sequence[str], *, everything: bool
+) -> set[int]:
+    """What led to a record of the story, back to another task or to the master; if it leads to neither, nothing."""
+    context: set[int] = set()
+    for cause in causes.chain(record):
+        if id(cause) in chosen:
+            return context
+        if not everything and is_detail(cause):
+            continue
+        context.add(id(cause))
+        of_other_task = any(
+            name.startswith(_TASK) and _task_of(name) not in tasks for name in (cause.sender, cause.receiver)
+        )
+        if of_other_task or cause.sender == _MASTER_SIDE:
+            return context
+    return set()
 
 
 def _named_beside(value: Any, text: str) -> Iterator[str]:
@@ -111,7 +137,17 @@ def _named_beside(value: Any, text: str) -> Iterator[str]:
             yield from _named_beside(item, text)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a message's own fields; the first says what the message is about."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+
+
 def _task_of(name: str) -> str:
-    """A task's id from that of one of its attempts."""
+    """A task's id from its actor's name, or from the id of one of its attempts."""
+    name = name.removeprefix(_TASK)
     task, dot, number = name.rpartition(".")
     return task if dot and task and number.isdecimal() else name
