@@ -205,6 +205,7 @@ class ActorRef(PykkaRef[A], Generic[A]):
         if block:
             refuse_to_block("ask")
         reply: Reply[Any] = Reply()
+        reply._asked = self
         try:
             self._dispatcher.send(self, message, reply)
         except ActorDeadError as error:

@@ -12,11 +12,14 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from actors.runtime.errors import AlreadyAnsweredError, Timeout, WouldBlockError
 from actors.runtime.pykka_seam import Future
 from actors.runtime.threads import Latch, new_latch, registration_lock
+
+if TYPE_CHECKING:
+    from actors.runtime.ref import ActorRef
 
 __all__ = ["Reply", "get_all"]
 
@@ -36,6 +39,7 @@ class Reply(Future[T]):
     _error: BaseException | None = None
     _waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] | None = None
     _latch: Latch | None = None
+    _asked: ActorRef[Any] | None = None
 
     def __init__(self) -> None:
         # pykka's __init__ is left out on purpose: its two fields are class attributes here.
@@ -95,6 +99,7 @@ class Reply(Future[T]):
             if self._get_hook is not None:
                 yield from loop.run_in_executor(None, self._keep, self._get_hook, None).__await__()
             else:
+                self._refuse_to_wait_for_itself()
                 waiter: asyncio.Future[None] = loop.create_future()
                 self._register((loop, waiter))
                 if not self._done:
@@ -118,6 +123,15 @@ class Reply(Future[T]):
     def join(self: Reply[Any], *futures: Future[Any]) -> Reply[Iterable[Any]]:
         """A reply with the list of this answer and those of `futures`; a timeout of `get` is for all together."""
         return Derived((self, *futures), lambda values: values)
+
+    def _refuse_to_wait_for_itself(self) -> None:
+        asked = self._asked
+        if asked is not None:
+            own = asked._belongings
+            if own is not None and own.handler is not None and own.handler[0] is asyncio.current_task():
+                raise WouldBlockError(
+                    f"{asked} waits in its handler for an answer of itself, which can never come"
+                )
 
     def _result(self) -> T:
         error = self._error

@@ -15,7 +15,7 @@ from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
 from actors.runtime.control import START
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.dispatcher import Dispatcher
-from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError
+from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError, WouldBlockError
 from actors.runtime.life import Life
 from actors.runtime.lifecycle import State
 from actors.runtime.messages import Terminated
@@ -215,6 +215,11 @@ class ActorSystem:
         return ref
 
     def _spawn_from_thread(self, spawn: Callable[[], ActorRef[A]]) -> ActorRef[A]:
+        if asyncio._get_running_loop() is not None:
+            raise WouldBlockError(
+                f"system {self.name!r} lives in another thread, and making an actor there blocks: "
+                "use await asyncio.to_thread(system.spawn, …)"
+            )
         made: Reply[ActorRef[A]] = Reply()
 
         def here() -> None:
