@@ -42,8 +42,8 @@ class Run:
         return float(found[1])
 
 
-async def run_command(*command, output, interrupt_when=None, limit=100.0):
-    """Runs a command; `interrupt_when` is a text upon which Ctrl-C is sent."""
+async def run_command(*command, output, interrupt_when=None, meanwhile=None, limit=100.0):
+    """Runs a command; `interrupt_when` is a text upon which Ctrl-C is sent, `meanwhile` a coroutine given the process's id."""
     started, clock = time.time(), time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -74,6 +74,8 @@ async def run_command(*command, output, interrupt_when=None, limit=100.0):
     try:
         async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
             watching = group.create_task(watch())
+            if meanwhile is not None:
+                group.create_task(meanwhile(process.pid))
             await read()
             exit_code = await process.wait()
             watching.cancel()
@@ -89,14 +91,18 @@ async def run_command(*command, output, interrupt_when=None, limit=100.0):
 def rendler(tmp_path):
     """Runs RENDLER with settings given as keyword arguments (`scheduler__seed=…`)."""
 
-    async def run(*options, config="rendler.toml", interrupt_when=None, limit=100.0, **settings):
+    async def run(
+        *options, config="rendler.toml", interrupt_when=None, meanwhile=None, limit=100.0, **settings
+    ):
         output = tmp_path / "results"
         settings = {"scheduler__output": output, **settings}
         sets = [
             part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")
         ]
         command = ("-m", "mesostic", "run", EXAMPLES / "rendler" / config, *sets, *options)
-        return await run_command(*command, output=output, interrupt_when=interrupt_when, limit=limit)
+        return await run_command(
+            *command, output=output, interrupt_when=interrupt_when, meanwhile=meanwhile, limit=limit
+        )
 
     return run
 

@@ -1,10 +1,13 @@
 """RENDLER as its users run it: real processes, real HTTP, and a real browser where there is one."""
 
+import asyncio
+import contextlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+import psutil
 import pytest
 
 from actors.runtime import read_trace
@@ -83,6 +86,42 @@ async def test_python_s_documentation_is_crawled_to_the_end_and_fast(rendler, py
         if run.rate >= 100:
             break
     assert max(rates) >= 100, f"pages a second: {rates}"
+
+
+def executors_of(pid, name):
+    """The processes of an executor below a process."""
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if name in " ".join(process.cmdline()):
+                yield process
+
+
+@pytest.mark.slow
+async def test_executors_that_are_killed_in_the_middle_lose_no_page(rendler, python_docs):
+    killed: list[int] = []
+
+    async def kill_executors(pid):
+        while len(killed) < 3:
+            at = sum(python_docs.visits.values())
+            while sum(python_docs.visits.values()) < at + 40:
+                await asyncio.sleep(0.02)
+            for process in executors_of(pid, "crawl_executor:CrawlExecutor"):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+                    killed.append(process.pid)
+
+    wanted = {python_docs.url + path for path in breadth_first(python_docs.folder, "index.html")}
+    run = await rendler(
+        meanwhile=kill_executors,
+        scheduler__seed=python_docs.url + "index.html",
+        scheduler__render="false",
+        scheduler__crawl_retry__backoff="0.1s",
+    )
+    assert run.exit_code == 0, run.text
+    assert len(killed) >= 3
+    crawled = [page["url"] for page in run.pages if page["state"] == "crawled"]
+    assert len(crawled) == len(set(crawled))
+    assert wanted <= set(crawled)
 
 
 @pytest.mark.slow
