@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from mesos_v1._json_plan import Field, Kind, plan_of
+from mesos_v1._texts import clean, text
 from mesos_v1.errors import ContentError
 
 __all__ = ["ContentError", "ContentType", "from_json", "parse", "serialize", "to_json"]
@@ -48,8 +49,11 @@ def serialize(message: Message, content_type: ContentType) -> bytes:
     return json.dumps(to_json(message), separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def parse(cls: type[M], data: bytes, content_type: ContentType) -> M:
-    """Read a body or record as a message of type `cls`.
+def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: bool = True) -> M:
+    """Read a body or record as a message of type `cls`; text in it that is not UTF-8 is replaced.
+
+    Args:
+        clean_text: False leaves such text to whoever reads the fields, which is faster (`events.parse` does so).
 
     Raises:
         ContentError: The data is no such message; says what is wrong, and where.
@@ -65,6 +69,8 @@ def parse(cls: type[M], data: bytes, content_type: ContentType) -> M:
             raise ContentError(f"not the protobuf of a {name} ({len(data)} bytes)") from None
         if not message.IsInitialized():
             raise ContentError(_missing_required(message))
+        if clean_text and not data.isascii():
+            clean(message)
         return message
     try:
         value = json.loads(data)
@@ -138,7 +144,7 @@ def _printed_one(field: Field, value: Any) -> Any:
         return field.enum_names.get(value, value)
     if field.kind is Kind.BYTES:
         return base64.b64encode(value).decode("ascii")
-    return value
+    return text(value)
 
 
 def _printed_map(field: Field, value: Any) -> dict[str, Any]:
@@ -146,8 +152,8 @@ def _printed_map(field: Field, value: Any) -> dict[str, Any]:
     assert item is not None
     keys = sorted(value)
     if item.kind is Kind.MESSAGE:
-        return {str(key): to_json(value[key]) for key in keys}
-    return {str(key): _printed_one(item, value[key]) for key in keys}
+        return {text(key): to_json(value[key]) for key in keys}
+    return {text(key): _printed_one(item, value[key]) for key in keys}
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

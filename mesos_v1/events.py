@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from mesos_v1 import pb
 from mesos_v1 import values as v
+from mesos_v1._texts import text
+from mesos_v1.content import ContentType
+from mesos_v1.content import parse as _parse
 from mesos_v1.errors import BadEvent, ResourceError
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "Unknown",
     "Update",
     "UpdateOperationStatus",
+    "parse",
     "read",
 ]
 
@@ -168,6 +172,16 @@ def read(event: pb.scheduler.Event) -> SchedulerEvent:
         raise BadEvent(f"an event {_type_name(event)} with a resource that cannot be: {error}") from error
 
 
+def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
+    """Return a record of the stream as a value: `content.parse` and `read` in one, and faster than the two.
+
+    Raises:
+        ContentError: The record is no event.
+        BadEvent: As `read`.
+    """
+    return read(_parse(Event, data, content_type, clean_text=False))
+
+
 def _type_name(event: pb.scheduler.Event) -> str:
     return Event.Type.Name(event.type)
 
@@ -176,7 +190,7 @@ def _subscribed(event: pb.scheduler.Event) -> Subscribed:
     body = event.subscribed
     interval = body.heartbeat_interval_seconds if body.HasField("heartbeat_interval_seconds") else 0.0
     return Subscribed(
-        v.FrameworkId(body.framework_id.value),
+        v.FrameworkId(text(body.framework_id.value)),
         interval if 0 < interval < float("inf") else DEFAULT_HEARTBEAT_INTERVAL,
         v.MasterInfo.from_proto(body.master_info) if body.HasField("master_info") else None,
     )
@@ -193,11 +207,11 @@ def _inverse_offers(event: pb.scheduler.Event) -> InverseOffers:
 
 
 def _rescind(event: pb.scheduler.Event) -> Rescind:
-    return Rescind(v.OfferId(event.rescind.offer_id.value))
+    return Rescind(v.OfferId(text(event.rescind.offer_id.value)))
 
 
 def _rescind_inverse_offer(event: pb.scheduler.Event) -> RescindInverseOffer:
-    return RescindInverseOffer(v.OfferId(event.rescind_inverse_offer.inverse_offer_id.value))
+    return RescindInverseOffer(v.OfferId(text(event.rescind_inverse_offer.inverse_offer_id.value)))
 
 
 def _update(event: pb.scheduler.Event) -> Update:
@@ -210,20 +224,22 @@ def _update_operation_status(event: pb.scheduler.Event) -> UpdateOperationStatus
 
 def _message(event: pb.scheduler.Event) -> Message:
     body = event.message
-    return Message(v.AgentId(body.agent_id.value), v.ExecutorId(body.executor_id.value), body.data)
+    return Message(
+        v.AgentId(text(body.agent_id.value)), v.ExecutorId(text(body.executor_id.value)), body.data
+    )
 
 
 def _failure(event: pb.scheduler.Event) -> Failure:
     body = event.failure
     return Failure(
-        v.AgentId(body.agent_id.value) if body.HasField("agent_id") else None,
-        v.ExecutorId(body.executor_id.value) if body.HasField("executor_id") else None,
+        v.AgentId(text(body.agent_id.value)) if body.HasField("agent_id") else None,
+        v.ExecutorId(text(body.executor_id.value)) if body.HasField("executor_id") else None,
         body.status if body.HasField("status") else None,
     )
 
 
 def _error(event: pb.scheduler.Event) -> Error:
-    return Error(event.error.message)
+    return Error(text(event.error.message))
 
 
 _RULES: dict[int, tuple[str, Callable[[pb.scheduler.Event], SchedulerEvent]]] = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mesos_v1 import pb
 from mesos_v1 import values as v
+from mesos_v1._texts import text
 from mesos_v1.errors import BadEvent
 
 __all__ = [
@@ -150,34 +151,36 @@ def _subscribed(event: pb.executor.Event) -> Subscribed:
         executor_info=body.executor_info.SerializePartialToString(),
         framework_info=body.framework_info.SerializePartialToString(),
         agent_info=body.agent_info.SerializePartialToString(),
-        container_id=v.ContainerId(body.container_id.value) if body.HasField("container_id") else None,
-        agent_id=v.AgentId(body.agent_info.id.value),
-        framework_id=v.FrameworkId(body.framework_info.id.value or body.executor_info.framework_id.value),
-        executor_id=v.ExecutorId(body.executor_info.executor_id.value),
+        container_id=v.ContainerId(text(body.container_id.value)) if body.HasField("container_id") else None,
+        agent_id=v.AgentId(text(body.agent_info.id.value)),
+        framework_id=v.FrameworkId(
+            text(body.framework_info.id.value or body.executor_info.framework_id.value)
+        ),
+        executor_id=v.ExecutorId(text(body.executor_info.executor_id.value)),
     )
 
 
 def _launch(event: pb.executor.Event) -> Launch:
     task = event.launch.task
-    return Launch(task.SerializePartialToString(), v.TaskId(task.task_id.value))
+    return Launch(task.SerializePartialToString(), v.TaskId(text(task.task_id.value)))
 
 
 def _launch_group(event: pb.executor.Event) -> LaunchGroup:
     tasks = event.launch_group.task_group.tasks
     return LaunchGroup(
         tuple(task.SerializePartialToString() for task in tasks),
-        tuple(v.TaskId(task.task_id.value) for task in tasks),
+        tuple(v.TaskId(text(task.task_id.value)) for task in tasks),
     )
 
 
 def _kill(event: pb.executor.Event) -> Kill:
     policy = event.kill.kill_policy
     grace = policy.grace_period.nanoseconds / v.NANOS if policy.HasField("grace_period") else None
-    return Kill(v.TaskId(event.kill.task_id.value), grace)
+    return Kill(v.TaskId(text(event.kill.task_id.value)), grace)
 
 
 def _acknowledged(event: pb.executor.Event) -> Acknowledged:
-    return Acknowledged(v.TaskId(event.acknowledged.task_id.value), event.acknowledged.uuid)
+    return Acknowledged(v.TaskId(text(event.acknowledged.task_id.value)), event.acknowledged.uuid)
 
 
 def _message(event: pb.executor.Event) -> Message:
@@ -185,7 +188,7 @@ def _message(event: pb.executor.Event) -> Message:
 
 
 def _error(event: pb.executor.Event) -> Error:
-    return Error(event.error.message)
+    return Error(text(event.error.message))
 
 
 _RULES: dict[int, tuple[str, Callable[[pb.executor.Event], ExecutorEvent]]] = {

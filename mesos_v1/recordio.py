@@ -131,20 +131,23 @@ class Decoder:
 
     def _partial_length(self, digits: bytes) -> bytes:
         """Check what is there of a length, so that garbage is refused without waiting for a newline."""
-        if len(digits) > _MAX_DIGITS or not digits.isdigit():
-            raise MalformedLength(_not_a_length(digits))
-        if int(digits) > self._max:
-            raise RecordTooLong(f"a record of at least {int(digits)} bytes; the limit is {self._max}")
+        if not digits.isdigit() or len(digits) > _MAX_DIGITS or int(digits) > self._max:
+            raise self._refusal(digits)
         return digits
 
     def _length(self, digits: bytes) -> int:
-        if not digits.isdigit() or len(digits) > _MAX_DIGITS:
-            raise MalformedLength(_not_a_length(digits + b"\n"))
-        size = int(digits)
-        if size > self._max:
-            raise RecordTooLong(f"a record of {size} bytes; the limit is {self._max}")
+        if not digits.isdigit() or len(digits) > _MAX_DIGITS or (size := int(digits)) > self._max:
+            raise self._refusal(digits + b"\n")
         return size
 
-
-def _not_a_length(found: bytes) -> str:
-    return f"expected the length of a record in decimal digits and a newline, found {found!r}"
+    def _refusal(self, found: bytes) -> RecordIOError:
+        """Say what is wrong by the first byte that is wrong, so that it does not depend on how the bytes were cut."""
+        for index in range(min(len(found), _MAX_DIGITS)):
+            if not found[index : index + 1].isdigit():
+                break
+            size = int(found[: index + 1])
+            if size > self._max:
+                return RecordTooLong(f"a record of at least {size} bytes; the limit is {self._max}")
+        return MalformedLength(
+            f"expected the length of a record in decimal digits and a newline, found {found[: _MAX_DIGITS + 1]!r}"
+        )

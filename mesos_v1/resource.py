@@ -11,6 +11,7 @@ from enum import Enum
 
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
+from mesos_v1._texts import text
 from mesos_v1.errors import ResourceError
 from mesos_v1.ranges import Ranges
 from mesos_v1.resource_meta import PLAIN, Facts, facts_of, parse_meta, print_meta
@@ -268,17 +269,18 @@ def _checked(name: str, found: Ranges) -> Ranges:
 def _from_proto(proto: pb.mesos.Resource) -> Resource:
     has_ranges, has_set = proto.HasField("ranges"), proto.HasField("set")
     meta = print_meta(proto)
+    name: str = text(proto.name)
     if proto.type == _TYPE.SCALAR:
         if not proto.HasField("scalar") or has_ranges or has_set:
-            raise ResourceError(f"Invalid scalar resource: {proto.name}")
-        return Resource(proto.name, Kind.SCALAR, to_millis(proto.scalar.value), meta=meta)
+            raise ResourceError(f"Invalid scalar resource: {name}")
+        return Resource(name, Kind.SCALAR, to_millis(proto.scalar.value), meta=meta)
     if proto.type == _TYPE.RANGES:
         if not has_ranges or proto.HasField("scalar") or has_set:
-            raise ResourceError(f"Invalid ranges resource: {proto.name}")
+            raise ResourceError(f"Invalid ranges resource: {name}")
         found = tuple((each.begin, each.end) for each in proto.ranges.range)
-        return Resource(proto.name, Kind.RANGES, ranges=found, meta=meta)
+        return Resource(name, Kind.RANGES, ranges=found, meta=meta)
     if proto.type == _TYPE.SET:
         if not has_set or proto.HasField("scalar") or has_ranges:
-            raise ResourceError(f"Invalid set resource: {proto.name}")
-        return Resource(proto.name, Kind.SET, items=tuple(proto.set.item), meta=meta)
-    raise ResourceError(f"Unsupported resource type of {proto.name or 'a resource'}")
+            raise ResourceError(f"Invalid set resource: {name}")
+        return Resource(name, Kind.SET, items=tuple(map(text, proto.set.item)), meta=meta)
+    raise ResourceError(f"Unsupported resource type of {name or 'a resource'}")

@@ -12,7 +12,10 @@ same as in the new one (`reservations`).
 from dataclasses import dataclass
 from functools import lru_cache
 
+from google.protobuf.message import DecodeError
+
 from mesos_v1 import pb
+from mesos_v1._texts import clean
 from mesos_v1.errors import ResourceError
 
 ResourceProto = pb.mesos.Resource
@@ -105,7 +108,12 @@ class Facts:
 def parse_meta(meta: bytes) -> pb.mesos.Resource:
     """Return a meta as a (partial) protobuf message of its own."""
     message = ResourceProto()
-    message.ParseFromString(meta)
+    try:
+        message.ParseFromString(meta)
+    except DecodeError:
+        raise ResourceError(f"the metadata of a resource is not protobuf: {meta[:40]!r}") from None
+    if not meta.isascii():
+        clean(message)
     return message
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from mesos_v1 import pb
+from mesos_v1._texts import text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
 
@@ -33,7 +34,9 @@ Labels = tuple[tuple[str, str | None], ...]
 
 def labels_of(proto: pb.mesos.Labels) -> Labels:
     """Read labels."""
-    return tuple((label.key, label.value if label.HasField("value") else None) for label in proto.labels)
+    return tuple(
+        (text(label.key), text(label.value) if label.HasField("value") else None) for label in proto.labels
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,12 @@ class Attribute:
     def from_proto(cls, proto: pb.mesos.Attribute) -> "Attribute":
         """Read an attribute."""
         return cls(
-            name=proto.name,
+            name=text(proto.name),
             type=_VALUE_TYPES[proto.type],
-            text=proto.text.value,
+            text=text(proto.text.value),
             scalar=proto.scalar.value,
             ranges=tuple((each.begin, each.end) for each in proto.ranges.range),
-            items=tuple(proto.set.item),
+            items=tuple(map(text, proto.set.item)),
         )
 
     @property
@@ -109,7 +112,7 @@ class Domain:
         """Read a domain; None when it names no fault domain."""
         if not proto.HasField("fault_domain"):
             return None
-        return cls(proto.fault_domain.region.name, proto.fault_domain.zone.name)
+        return cls(text(proto.fault_domain.region.name), text(proto.fault_domain.zone.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,11 @@ class MasterInfo:
         """Read what a master says of itself."""
         address = proto.address if proto.HasField("address") else None
         return cls(
-            id=proto.id,
-            hostname=proto.hostname or (address.hostname or address.ip if address else ""),
+            id=text(proto.id),
+            hostname=text(proto.hostname or (address.hostname or address.ip if address else "")),
             port=address.port if address else proto.port,
-            version=proto.version,
-            pid=proto.pid,
+            version=text(proto.version),
+            pid=text(proto.pid),
             domain=Domain.from_proto(proto.domain) if proto.HasField("domain") else None,
             capabilities=tuple(
                 pb.mesos.MasterInfo.Capability.Type.Name(each.type) for each in proto.capabilities
@@ -179,14 +182,14 @@ class Offer:
         """
         has = proto.HasField
         return cls(
-            OfferId(proto.id.value),
-            FrameworkId(proto.framework_id.value),
-            AgentId(proto.agent_id.value),
-            proto.hostname,
+            OfferId(text(proto.id.value)),
+            FrameworkId(text(proto.framework_id.value)),
+            AgentId(text(proto.agent_id.value)),
+            text(proto.hostname),
             Resources.from_proto(proto.resources),
-            proto.allocation_info.role if has("allocation_info") else "*",
+            text(proto.allocation_info.role) if has("allocation_info") else "*",
             tuple([Attribute.from_proto(each) for each in proto.attributes]),
-            tuple([ExecutorId(each.value) for each in proto.executor_ids]),
+            tuple([ExecutorId(text(each.value)) for each in proto.executor_ids]),
             Unavailability.from_proto(proto.unavailability) if has("unavailability") else None,
             print_url(proto.url) if has("url") else "",
             Domain.from_proto(proto.domain) if has("domain") else None,
@@ -219,9 +222,9 @@ class InverseOffer:
     def from_proto(cls, proto: pb.mesos.InverseOffer) -> "InverseOffer":
         """Read an inverse offer."""
         return cls(
-            id=OfferId(proto.id.value),
-            framework_id=FrameworkId(proto.framework_id.value),
-            agent_id=AgentId(proto.agent_id.value) if proto.HasField("agent_id") else None,
+            id=OfferId(text(proto.id.value)),
+            framework_id=FrameworkId(text(proto.framework_id.value)),
+            agent_id=AgentId(text(proto.agent_id.value)) if proto.HasField("agent_id") else None,
             unavailability=Unavailability.from_proto(proto.unavailability),
             resources=Resources.from_proto(proto.resources),
             url=print_url(proto.url) if proto.HasField("url") else "",
@@ -301,15 +304,15 @@ class TaskStatus:
         if has("container_status"):
             container_ids, ip_addresses = _containers(proto.container_status)
         return cls(
-            TaskId(proto.task_id.value),
+            TaskId(text(proto.task_id.value)),
             # a state from the future is an unknown field to protobuf, and the field itself is not set
             _TASK_STATES[proto.state] if has("state") else TaskState.TASK_UNKNOWN,
-            proto.message,
+            text(proto.message),
             _SOURCES[proto.source] if has("source") else "",
             _REASONS[proto.reason] if has("reason") else "",
             proto.data,
-            AgentId(proto.agent_id.value) if has("agent_id") else None,
-            ExecutorId(proto.executor_id.value) if has("executor_id") else None,
+            AgentId(text(proto.agent_id.value)) if has("agent_id") else None,
+            ExecutorId(text(proto.executor_id.value)) if has("executor_id") else None,
             proto.timestamp,
             proto.uuid,
             proto.healthy if has("healthy") else None,
@@ -357,13 +360,15 @@ class OperationStatus:
         """Read an operation's status."""
         has = proto.HasField
         return cls(
-            operation_id=OperationId(proto.operation_id.value) if has("operation_id") else None,
+            operation_id=OperationId(text(proto.operation_id.value)) if has("operation_id") else None,
             state=_OPERATION_STATES[proto.state] if has("state") else OperationState.OPERATION_UNSUPPORTED,
-            message=proto.message,
+            message=text(proto.message),
             converted_resources=Resources.from_proto(proto.converted_resources),
             uuid=proto.uuid.value,
-            agent_id=AgentId(proto.agent_id.value) if has("agent_id") else None,
-            resource_provider_id=proto.resource_provider_id.value if has("resource_provider_id") else None,
+            agent_id=AgentId(text(proto.agent_id.value)) if has("agent_id") else None,
+            resource_provider_id=text(proto.resource_provider_id.value)
+            if has("resource_provider_id")
+            else None,
             raw=proto.SerializePartialToString(),
         )
 
@@ -375,21 +380,25 @@ class OperationStatus:
 
 def print_url(url: pb.mesos.URL) -> str:
     """Return a URL of the API as text."""
-    text = f"{url.scheme}://{url.address.hostname or url.address.ip}:{url.address.port}{url.path}"
+    host = text(url.address.hostname or url.address.ip)
+    printed = f"{text(url.scheme)}://{host}:{url.address.port}{text(url.path)}"
     if url.query:
-        text += "?" + "&".join(f"{each.key}={each.value}" for each in url.query)
-    return text + (f"#{url.fragment}" if url.HasField("fragment") else "")
+        printed += "?" + "&".join(f"{text(each.key)}={text(each.value)}" for each in url.query)
+    return printed + (f"#{text(url.fragment)}" if url.HasField("fragment") else "")
 
 
 def _containers(status: pb.mesos.ContainerStatus) -> tuple[tuple[ContainerId, ...], tuple[str, ...]]:
     ids: list[ContainerId] = []
     if status.HasField("container_id"):
         container = status.container_id
-        ids.append(ContainerId(container.value))
+        ids.append(ContainerId(text(container.value)))
         while container.HasField("parent"):
             container = container.parent
-            ids.append(ContainerId(container.value))
+            ids.append(ContainerId(text(container.value)))
     addresses = [
-        each.ip_address for info in status.network_infos for each in info.ip_addresses if each.ip_address
+        text(each.ip_address)
+        for info in status.network_infos
+        for each in info.ip_addresses
+        if each.ip_address
     ]
     return tuple(ids), tuple(addresses)

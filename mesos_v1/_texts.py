@@ -1,0 +1,87 @@
+"""Makes the text of a message be text: proto2 lets any bytes pass as a string, and an executor may well send them.
+
+Protobuf then hands out `bytes` where everything else expects `str`. Messages are cleaned where they come in (or, where that must be fast, when
+their fields are read); bytes that are not UTF-8 become U+FFFD, so that one odd byte in a status message costs neither the status nor the stream.
+"""
+
+from enum import Enum, auto
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+
+class _Walk(Enum):
+    SKIP = auto()
+    TEXT = auto()
+    TEXTS = auto()
+    MESSAGE = auto()
+    MESSAGES = auto()
+    MAP = auto()
+
+
+_SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES = (
+    _Walk.SKIP,
+    _Walk.TEXT,
+    _Walk.TEXTS,
+    _Walk.MESSAGE,
+    _Walk.MESSAGES,
+)
+_walks: dict[Any, _Walk] = {}  # never more than there are fields
+
+
+def text(value: Any) -> Any:
+    """Return a string of a message as text (and anything else as it is)."""
+    return value.decode("utf-8", "replace") if type(value) is bytes else value
+
+
+def clean(message: Message) -> None:
+    """Replace what is not UTF-8 in all strings of `message`, in place."""
+    walks = _walks
+    for field, value in message.ListFields():
+        walk = walks.get(field)
+        if walk is None:
+            walk = walks[field] = _walk_of(field, ())
+        if walk is _SKIP:
+            continue
+        if walk is _MESSAGE:
+            clean(value)
+        elif walk is _TEXT:
+            if type(value) is bytes:
+                setattr(message, field.name, text(value))
+        elif walk is _MESSAGES:
+            for item in value:
+                clean(item)
+        elif walk is _TEXTS:
+            for index, item in enumerate(value):
+                if type(item) is bytes:
+                    value[index] = text(item)
+        else:
+            _clean_map(value)
+
+
+def _clean_map(value: Any) -> None:
+    for key in list(value):
+        item = value[key]
+        if isinstance(item, Message):
+            clean(item)
+            if type(key) is bytes:
+                value[text(key)].CopyFrom(item)
+        elif type(key) is bytes or type(item) is bytes:
+            value[text(key)] = text(item)
+        if type(key) is bytes:
+            del value[key]
+
+
+def _walk_of(field: Any, above: tuple[Any, ...]) -> _Walk:
+    """Return how a field is walked; messages that hold no string anywhere are skipped."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return _TEXTS if field.is_repeated else _TEXT
+    inner = field.message_type
+    if inner is None:
+        return _SKIP
+    if inner not in above and all(_walk_of(each, (*above, inner)) is _SKIP for each in inner.fields):
+        return _SKIP
+    if inner.GetOptions().map_entry:
+        return _Walk.MAP
+    return _MESSAGES if field.is_repeated else _MESSAGE
