@@ -10,26 +10,18 @@ Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), 
 
 from __future__ import annotations
 
-import inspect
 import logging
-import traceback
-from collections import Counter, OrderedDict
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.built_in import SERVANTS, spec_of
+from actors.base_scheduler import BaseScheduler, facts_in
 from actors.executor_templates import executor_template
 from actors.runtime import (
-    RESTART,
     STOP,
-    Actor,
-    ActorRef,
     ChildFailed,
     DecodeError,
     Immutable,
-    NoSettings,
     current_message_id,
     message,
     pack,
@@ -39,34 +31,29 @@ from actors.runtime import (
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition, RetryPolicy
 from actors.task_actor import TaskActor
+from actors.task_book import TaskBook
 from actors.task_spec import (
     TaskHistory,
     TaskSpec,
     all_records_of,
     check_task_id,
+    ended_key,
+    ended_record,
+    ended_tasks,
     histories,
     spec_record,
     split_attempt_id,
 )
-from actors.task_states import ON_CLUSTER, TaskPhase
+from actors.task_states import TaskPhase
 from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
-FRAMEWORK = "framework"
-RECENT = 10_000
+TRACE_PATIENCE = 3.0
+"""Seconds that executors get to hand in their traces at the end."""
 DEFAULT_RETRY = RetryPolicy()
-
-
-class TaskEntry(NamedTuple):
-    """What the scheduler itself keeps of a task."""
-
-    ref: ActorRef[TaskActor]
-    phase: TaskPhase
-    attempt_id: TaskId | None
-    agent_id: AgentId | None
 
 
 @message
@@ -85,54 +72,35 @@ class ExecutorSaid:
     source: MessageSource
 
 
-class SchedulerActor(SchedulerHooks, Actor):
-    """Base class of an author's scheduler; see the head of this module.
+@message
+class ExecutorsOverdue:
+    """Executors were given time to end and have not."""
 
-    Attributes:
-        settings: the author's own settings, an instance of the class's `Settings`.
-        framework: who the framework is (`FrameworkSettings`).
-        framework_id: set once the framework has been subscribed.
-        hook_failures: how many hooks have raised so far.
-    """
 
-    Settings: ClassVar[type] = NoSettings
+class SchedulerActor(SchedulerHooks, BaseScheduler):
+    """Base class of an author's scheduler; see the head of this module."""
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
-        super().__init__()
-        self.composition = composition
-        self.settings = settings
-        self.framework = composition.framework
-        self.framework_id: FrameworkId | None = None
-        self.hook_failures = 0
-        self._tasks: dict[TaskId, TaskEntry] = {}
-        self._counts: Counter[TaskPhase] = Counter()
-        self._recent: OrderedDict[TaskId, None] = OrderedDict()
+        super().__init__(composition, settings)
+        self._tasks = TaskBook()
         self._order = 0
         self._run = 1
         self._resumed = 0
-        self._begun = False
         self._announced = False
         self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
         self._outbox: list[m.Record] | None = None
-        self._exit_code = 0
-        self._ending = ""
+        self._executors: set[tuple[AgentId, ExecutorId]] = set()
+        self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Contain what an author's own handlers raise, as hooks are contained."""
-        super().__init_subclass__(**kwargs)
-        for name, member in list(vars(cls).items()):
-            if hasattr(member, "__receives__") and not cls.__module__.startswith("actors."):
-                setattr(cls, name, _contained(member))
 
     # --- commands for authors ---------------------------------------------------------------------------------
 
     @property
     def active_tasks(self) -> dict[str, int]:
         """How many tasks there are in each phase, from "waiting" to "killing"; those that ended do not count."""
-        return {phase.value: count for phase, count in self._counts.items() if count}
+        return self._tasks.counts()
 
     def launch(
         self,
@@ -236,30 +204,7 @@ class SchedulerActor(SchedulerHooks, Actor):
             m.SendMessage(agent_id, executor_id, pack(message, id=str(current_message_id() or ""))),
         )
 
-    def finish(self, exit_code: int = 0, reason: str = "finished") -> None:
-        """End the framework: TEARDOWN, which ends its tasks and executors too, then the process's exit code."""
-        if not self._ending:
-            self._ending, self._exit_code = reason or "finished", exit_code
-            self.tell("connection", m.Teardown())
-
-    def leave(self, exit_code: int = 0, reason: str = "left") -> None:
-        """Stop scheduling without ending the framework: with a store path, the next run goes on from here."""
-        if not self._ending:
-            self._ending, self._exit_code = reason or "left", exit_code
-            self._end(exit_code, self._ending)
-
-    def on_shutdown_requested(self, request: m.ShutdownRequested) -> None:
-        """Leave a framework whose store is durable, so that it can be resumed; end any other."""
-        if self._is_durable():
-            self.leave(0, f"{request.reason}: left; the next run with the same store goes on")
-        else:
-            self.finish(0, request.reason)
-
     # --- the beginning ----------------------------------------------------------------------------------------
-
-    def on_start(self) -> None:
-        """Say that the scheduler is there; an author's own `on_start` calls this one."""
-        self.tell("framework", m.ActorStarted("scheduler"))
 
     @receive
     async def begin(self, _asked: m.Begin) -> None:
@@ -269,8 +214,8 @@ class SchedulerActor(SchedulerHooks, Actor):
         self._begun = True
         try:
             loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
-            facts = {r.key: r.value.decode() for r in loaded.records if r.kind == FRAMEWORK}
-            known = histories(loaded.records)
+            facts, known = facts_in(loaded.records), histories(loaded.records)
+            self._tasks.remember_ended(ended_tasks(loaded.records))
             self.spawn_built_in("server")
             asked = m.OpenServer(facts.get("token") or self.ids.uuid(), int(facts.get("port", "0")))
             self._server = await self.ref("server").ask(asked, block=False)
@@ -290,19 +235,12 @@ class SchedulerActor(SchedulerHooks, Actor):
         for name in ("offers", "reconciler"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
-        for spec in self.composition.actors:
-            if spec.name not in SERVANTS and self.system.find(spec.name) is None:
-                self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
+        self.spawn_extra_actors()
         self._resumed = len(known)
         for history in known:
             self._order = max(self._order, history.spec.order)
             self._start_task(history)
         self.spawn_built_in("connection")
-
-    def spawn_built_in(self, name: str) -> None:
-        """Start a built-in actor, or what the composition has put in its place."""
-        spec = spec_of(self.composition, name)
-        self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
 
     @receive
     async def actor_started(self, started: m.ActorStarted) -> None:
@@ -311,7 +249,7 @@ class SchedulerActor(SchedulerHooks, Actor):
             self.tell("connection", m.Connect(self.framework_id))
         elif started.name == "offers" and self._templates is not None and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
-            for entry in list(self._tasks.values()):
+            for entry in self._tasks:
                 if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:
                     self.tell(entry.ref, m.BrokerRestarted())
         elif started.name == "server" and self._server is not None:
@@ -368,7 +306,7 @@ class SchedulerActor(SchedulerHooks, Actor):
         if entry is not None:
             entry.ref.tell(update)
             return
-        if split is None or split[0] not in self._recent:
+        if split is None or not self._tasks.has_ended(split[0]):
             self._unknown(status)
         elif not is_terminal(status.state):
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
@@ -385,28 +323,20 @@ class SchedulerActor(SchedulerHooks, Actor):
     @receive
     def task_changed(self, changed: m.TaskChanged) -> None:
         """Keep the counts, tell the author if interested."""
-        entry = self._tasks.get(changed.task_id)
-        if entry is None:
+        if not self._tasks.change(changed):
             return
-        if entry.phase is not changed.phase:
-            self._counts[entry.phase] -= 1
-            self._counts[changed.phase] += 1
-        self._tasks[changed.task_id] = TaskEntry(
-            entry.ref, changed.phase, changed.attempt_id, changed.agent_id
-        )
+        if changed.agent_id is not None and changed.executor_id is not None and changed.state:
+            self._executors.add((changed.agent_id, changed.executor_id))
         if self._wants_updates:
             self._call(self.on_task_update, changed)
 
     @receive
     def task_done(self, done: m.TaskDone) -> None:
         """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched."""
-        entry = self._tasks.pop(done.task_id, None)
+        entry = self._tasks.remove(done.task_id)
         if entry is None:
             return
-        self._counts[entry.phase] -= 1
-        self._recent[done.task_id] = None
-        if len(self._recent) > RECENT:
-            self._recent.popitem(last=False)
+        forgotten = self._tasks.ended(done.task_id)
         self._outbox = []
         if done.phase is TaskPhase.FINISHED:
             self._call(self.on_task_finished, finished(done))
@@ -414,8 +344,9 @@ class SchedulerActor(SchedulerHooks, Actor):
             self._call(self.on_task_killed, failed(done, killed=True))
         else:
             self._call(self.on_task_failed, failed(done, killed=False))
-        records, self._outbox = tuple(self._outbox), None
-        self.tell("store", m.Write(records, all_records_of(done.task_id)))
+        records, self._outbox = (*self._outbox, ended_record(done.task_id)), None
+        gone = all_records_of(done.task_id)
+        self.tell("store", m.Write(records, gone if forgotten is None else (*gone, ended_key(forgotten))))
         if entry.agent_id is not None:
             self.tell("offers", m.ResourcesFreed())
         entry.ref.stop(block=False)
@@ -423,30 +354,23 @@ class SchedulerActor(SchedulerHooks, Actor):
     @receive
     def list_tasks(self, _asked: m.ListTasks) -> None:
         """Tell the reconciler what may be on the cluster."""
-        tasks = tuple(
-            (entry.attempt_id, entry.agent_id)
-            for entry in self._tasks.values()
-            if entry.phase in ON_CLUSTER and entry.attempt_id is not None
-        )
-        self.tell("reconciler", m.TasksOnCluster(tasks))
+        self.tell("reconciler", m.TasksOnCluster(self._tasks.on_cluster()))
 
     @receive
     def child_failed(self, failure: ChildFailed) -> None:
         """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
-        logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
         if failure.name.startswith("task:"):
+            logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(failure.name, failure.error))
-        elif failure.name in SERVANTS:
-            self._end(1, f"{failure.name} failed again and again: {failure.error}")
+        else:
+            super().child_failed(failure)
 
     @receive
     async def task_lost(self, lost: TaskLost) -> None:
         """Start a task's actor anew from the store."""
         task_id = TaskId(lost.name.removeprefix("task:"))
-        entry = self._tasks.pop(task_id, None)
-        if entry is None:
+        if self._tasks.remove(task_id) is None:
             return
-        self._counts[entry.phase] -= 1
         loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
         for history in histories(tuple(record for record in loaded.records if record.key == task_id)):
             self._start_task(history)
@@ -455,8 +379,7 @@ class SchedulerActor(SchedulerHooks, Actor):
     def _start_task(self, history: TaskHistory) -> None:
         task_id = history.spec.task_id
         ref = self.spawn(TaskActor, history, name=f"task:{task_id}", supervision=STOP)
-        self._tasks[task_id] = TaskEntry(ref, TaskPhase.WAITING, None, None)
-        self._counts[TaskPhase.WAITING] += 1
+        self._tasks.add(task_id, ref)
 
     def _executor_for(self, executor: str | None, command: str | None) -> str:
         if command is not None:
@@ -510,7 +433,12 @@ class SchedulerActor(SchedulerHooks, Actor):
 
     @receive
     def executor_lost(self, lost: m.ExecutorLost) -> None:
-        """Pass it on."""
+        """Pass it on; at the end, go on when it was the last."""
+        self._executors.discard((lost.agent_id, lost.executor_id))
+        if self._awaited:
+            self._awaited.discard((lost.agent_id, lost.executor_id))
+            if not self._awaited:
+                super()._tear_down()
         self._call(self.on_executor_lost, lost)
 
     @receive
@@ -549,50 +477,24 @@ class SchedulerActor(SchedulerHooks, Actor):
         """A call of the scheduler itself (a message, a kill) was not taken."""
         self._call(self.on_error, f"{type(failure.call).__name__} failed: {failure.reason}")
 
-    @receive
-    def storage_trouble(self, trouble: m.StorageTrouble) -> None:
-        """The store cannot write; nothing is acknowledged until it can."""
-        self._call(self.on_error, f"the store cannot write: {trouble.reason}")
-
     # --- the end ----------------------------------------------------------------------------------------------
 
-    @receive
-    def shutdown_requested(self, request: m.ShutdownRequested) -> None:
-        """Let the author end gracefully; if that hook raises, end anyway."""
-        before = self.hook_failures
-        self._call(self.on_shutdown_requested, request)
-        if self.hook_failures > before:
-            SchedulerActor.on_shutdown_requested(self, request)
+    def _tear_down(self) -> None:
+        """End executors first where their traces are wanted: they hand them in when they are shut down."""
+        if not self.composition.trace_file or not self._executors:
+            super()._tear_down()
+            return
+        self._awaited = set(self._executors)
+        for agent_id, executor_id in self._awaited:
+            self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))
+        self.timers.after(TRACE_PATIENCE, ExecutorsOverdue())
 
     @receive
-    async def teardown_done(self, done: m.TeardownDone) -> None:
-        """The framework is no more, and what is stored of it is of no use."""
-        await self.ref("store").ask(m.ClearStore(), block=False)
-        self._end(self._exit_code, self._ending or done.reason)
-
-    def _end(self, exit_code: int, reason: str) -> None:
-        self._ending = self._ending or reason
-        self.tell("framework", m.Outcome(exit_code, reason))
-
-    # --- odds and ends ----------------------------------------------------------------------------------------
-
-    @receive
-    def hook_failed(self, failure: m.HookFailed) -> None:
-        """Nothing to do: the message is there so that the trace shows it."""
-
-    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a hook; whatever it raises ends here."""
-        try:
-            return hook(*arguments)
-        except Exception as error:
-            self._hook_raised(hook.__name__, error)
-            return None
-
-    def _hook_raised(self, hook: str, error: Exception) -> None:
-        self.hook_failures += 1
-        text = "".join(traceback.format_exception(error))
-        logger.error("%s raised; the framework goes on\n%s", hook, text)
-        self.tell(self.actor_ref, m.HookFailed(hook, f"{type(error).__name__}: {error}", text))
+    def executors_overdue(self, _due: ExecutorsOverdue) -> None:
+        """They have had their time."""
+        if self._awaited:
+            self._awaited.clear()
+            super()._tear_down()
 
     def _put(self, record: m.Record) -> None:
         """Store a record: with the hook that is running, or at once."""
@@ -600,43 +502,6 @@ class SchedulerActor(SchedulerHooks, Actor):
             self._outbox.append(record)
         else:
             self.tell("store", m.Write((record,)))
-
-    def _remember(self, **facts: str) -> None:
-        records = tuple(m.Record(FRAMEWORK, key, value.encode()) for key, value in facts.items())
-        self.tell("store", m.Write(records))
-
-    def _is_durable(self) -> bool:
-        return bool(getattr(spec_of(self.composition, "store").settings, "path", ""))
-
-
-def _contained(handler: Any) -> Any:
-    """Wrap an author's handler so that what it raises is contained; an asker gets the exception."""
-    if inspect.iscoroutinefunction(handler):
-
-        async def contained_async(self: SchedulerActor, asked: Any) -> Any:
-            try:
-                return await handler(self, asked)
-            except Exception as error:
-                self._hook_raised(handler.__name__, error)
-                return None
-
-        wrapper: Any = contained_async
-    else:
-
-        def contained(self: SchedulerActor, asked: Any) -> Any:
-            return self._call(handler.__get__(self), asked)
-
-        wrapper = contained
-    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = (
-        handler.__name__,
-        handler.__qualname__,
-        handler.__doc__,
-    )
-    wrapper.__wrapped__ = handler
-    for mark in ("__receives__", "__receives_namespace__"):
-        if hasattr(handler, mark):
-            setattr(wrapper, mark, getattr(handler, mark))
-    return wrapper
 
 
 __all__ = ["Registered", "SchedulerActor", "TaskFailure"]

@@ -15,7 +15,7 @@ from mesos_v1.values import InverseOffer, OperationStatus, TaskStatus
 
 
 class SchedulerHooks:
-    """The hooks; `SchedulerActor` calls them."""
+    """The hooks that have to do with tasks; `BaseScheduler` has `on_error` and `on_shutdown_requested`."""
 
     def on_registered(self, event: Registered) -> None:
         """The framework is subscribed for the first time in its life: launch the first tasks here.
@@ -63,10 +63,3 @@ class SchedulerHooks:
     def on_inverse_offer(self, offer: InverseOffer) -> bool:
         """The operator wants resources back: return whether they will be free in time. The default agrees."""
         return True
-
-    def on_error(self, message: str) -> None:
-        """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
-
-    def on_shutdown_requested(self, request: m.ShutdownRequested) -> None:
-        """Somebody (Ctrl-C) asks for the end; the default ends at once, keeping a durable framework resumable."""
-        raise NotImplementedError

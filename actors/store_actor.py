@@ -55,7 +55,6 @@ class StoreActor(Actor):
     async def on_start(self) -> None:
         """Open the database; raises StorageError with one sentence when it cannot be used."""
         await self.in_thread(self.backend.open)
-        self.tell("scheduler", m.ActorStarted("store"))
 
     async def on_stop(self) -> None:
         """Write what is still on the pile, then close."""

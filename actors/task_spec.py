@@ -17,7 +17,7 @@ from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId
 
-SPEC, INTENT, PROGRESS = "task-spec", "task-intent", "task-progress"
+SPEC, INTENT, PROGRESS, ENDED = "task-spec", "task-intent", "task-progress", "task-ended"
 _MAX_ID = 200
 _FORBIDDEN = frozenset("/\\")
 
@@ -173,3 +173,18 @@ def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
         for r in records
         if r.kind == SPEC
     )
+
+
+def ended_key(task_id: TaskId) -> tuple[str, str]:
+    """Return the key of the record that a task has ended."""
+    return (ENDED, task_id)
+
+
+def ended_record(task_id: TaskId) -> Record:
+    """Return the record that a task has ended: updates of it that come again are no news of an unknown task."""
+    return Record(ENDED, task_id, b"")
+
+
+def ended_tasks(records: tuple[Record, ...]) -> tuple[TaskId, ...]:
+    """Return the tasks that ended, oldest first."""
+    return tuple(TaskId(record.key) for record in records if record.kind == ENDED)
