@@ -32,9 +32,10 @@ from actors.connection_parts import (
     endpoint_of,
 )
 from actors.connection_states import Action, ConnectionEvent, ConnectionState, follow
-from actors.detector import Detector, LeaderFound, LeaderLost, detector_for
+from actors.detector import Detector, detector_for
 from actors.event_routes import EventRouter
 from actors.framework_info import subscribe_call
+from actors.leader import LeaderFound, LeaderLost
 from actors.runtime import Actor, receive
 from actors.settings import Composition
 from mesos_http import (
@@ -49,8 +50,8 @@ from mesos_http import (
     TlsSettings,
     TransportError,
 )
-from mesos_v1 import calls, events, pb
-from mesos_v1.content import ContentType, parse, serialize
+from mesos_v1 import calls, events
+from mesos_v1.content import ContentType, serialize
 from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
 from mesos_v1.values import FrameworkId
 
@@ -161,7 +162,7 @@ class ConnectionActor(Actor):
         self._last_heard = self.clock.now()
         for record in arrived.records:
             try:
-                event = events.read(parse(pb.scheduler.Event, record, self._content))
+                event = events.parse(record, self._content)
             except ContentError as error:
                 self._break(f"an event that cannot be read: {error}")
                 return
@@ -439,7 +440,8 @@ class ConnectionActor(Actor):
     def _report(
         self, call: m.Call, sender: str, reason: str, status: int = 0, *, uncertain: bool = False
     ) -> None:
-        logger.warning("%s failed: %s", RULES[type(call)].name, reason)
+        level = logging.DEBUG if self.state in {S.ENDING, S.ENDED} else logging.WARNING
+        logger.log(level, "%s failed: %s", RULES[type(call)].name, reason)
         if sender:
             self.tell(sender, m.CallFailed(call, reason, status, uncertain))
 
