@@ -95,17 +95,17 @@ class Actor(SeamActor):
         return ref_of(self)._dispatcher.system
 
     @property
-    def actor_urn(self) -> str:  # type: ignore[override]
+    def actor_urn(self) -> str:
         """See ActorRef."""
         return ref_of(self).actor_urn
 
     @property
-    def actor_inbox(self) -> NoReturn:  # type: ignore[override]
+    def actor_inbox(self) -> NoReturn:
         """Not to be had: the mailbox is its ref's; tell or ask."""
         raise AttributeError("the mailbox of an actor is not accessible; use its ref's tell and ask")
 
     @property
-    def actor_stopped(self) -> NoReturn:  # type: ignore[override]
+    def actor_stopped(self) -> NoReturn:
         """Not to be had: use `actor_ref.is_alive()`, or watch it."""
         raise AttributeError("use actor_ref.is_alive(), or watch the actor")
 

@@ -36,6 +36,7 @@ from actors.runtime.threads import get_ident
 if TYPE_CHECKING:
     from actors.runtime.life import Life
     from actors.runtime.system import ActorSystem
+    from actors.runtime.timers import TimerHeap
     from actors.runtime.tracing import Tracing
 
 __all__ = ["Dispatcher", "current_message_id", "handling"]
@@ -83,10 +84,12 @@ class Dispatcher:
         "run_queue",
         "system",
         "thread_id",
+        "timers",
         "tracing",
     )
 
     life: Life
+    timers: TimerHeap
 
     def __init__(self, system: ActorSystem, loop: asyncio.AbstractEventLoop) -> None:
         self.system = system

@@ -21,7 +21,7 @@ __all__ = ["Proxy", "set_attribute"]
 _ABSENT = object()
 
 
-class Proxy(ActorProxy[A], Generic[A]):
+class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
     """A stand-in for an actor; get one from `ref.proxy()`. Names that begin with an underscore stay private."""
 
     actor_ref: ActorRef[A]

@@ -7,7 +7,7 @@ pykka, so that a new release of it has to be read against this file alone. pypro
 
 from __future__ import annotations
 
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pykka import Actor as PykkaActor
 from pykka import ActorDeadError, ActorProxy, CallableProxy, Future, ThreadingActor, Timeout, traversable
@@ -32,26 +32,33 @@ __all__ = [
     "traversable",
 ]
 
-A = TypeVar("A", bound=PykkaActor)
-
 PykkaStop = _ActorStop
 """pykka's stop message. Falsy and equal to `()`: compare it by type only."""
 
+if TYPE_CHECKING:
 
-class SeamActor(PykkaActor):
-    """pykka's abstract actor with the thread-shaped parts closed off.
+    class SeamActor:
+        """What type checkers see below our `Actor`: nothing, so that its hooks may be `async` where pykka's return None."""
 
-    pykka's loop, inbox and registry are never used: the dispatcher drives actors, `ActorRef` holds the mailbox, and
-    each system has its own registry.
-    """
+else:
 
-    @staticmethod
-    def _create_actor_inbox() -> NoReturn:
-        raise NotImplementedError("the mailbox of a loop actor belongs to its ActorRef")
+    class SeamActor(PykkaActor):
+        """pykka's abstract actor with the thread-shaped parts closed off.
 
-    @staticmethod
-    def _create_future() -> NoReturn:
-        raise NotImplementedError("replies are made by ActorRef.ask")
+        pykka's loop, inbox and registry are never used: the dispatcher drives actors, `ActorRef` holds the mailbox, and
+        each system has its own registry.
+        """
 
-    def _start_actor_loop(self) -> None:
-        raise NotImplementedError("loop actors are run by their system's dispatcher")
+        @staticmethod
+        def _create_actor_inbox() -> NoReturn:
+            raise NotImplementedError("the mailbox of a loop actor belongs to its ActorRef")
+
+        @staticmethod
+        def _create_future() -> NoReturn:
+            raise NotImplementedError("replies are made by ActorRef.ask")
+
+        def _start_actor_loop(self) -> NoReturn:
+            raise NotImplementedError("loop actors are run by their system's dispatcher")
+
+
+A = TypeVar("A", bound=SeamActor)

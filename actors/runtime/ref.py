@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overloa
 
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
 from actors.runtime.lifecycle import State
-from actors.runtime.pykka_seam import A, PykkaActor, PykkaRef
+from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
 from actors.runtime.threads import get_ident
 
@@ -54,7 +54,7 @@ CLOSED = _Closed()
 Mailbox = list[Envelope] | deque[Envelope] | _Closed
 
 
-class ActorRef(PykkaRef[A], Generic[A]):
+class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
     """A reference to an actor: tell it, ask it, stop it, pass it on in a message.
 
     It stays valid while the actor is restarted. Refs are equal if they are the same actor.
@@ -367,7 +367,7 @@ class NamedRef(ActorRef[Any]):
         return self.resolve().proxy()
 
 
-def ref_of(actor: PykkaActor) -> ActorRef[Any]:
+def ref_of(actor: SeamActor) -> ActorRef[Any]:
     """The ref of an actor of this runtime.
 
     Raises:

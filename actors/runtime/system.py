@@ -25,6 +25,7 @@ from actors.runtime.reply import Reply
 from actors.runtime.supervision import STOP, Supervision
 from actors.runtime.system_thread import SystemThread
 from actors.runtime.threads import get_ident
+from actors.runtime.timers import TimerHeap
 from actors.runtime.tracing import TraceSink, Tracing
 
 __all__ = ["ActorSystem"]
@@ -125,6 +126,7 @@ class ActorSystem:
         loop = asyncio.get_running_loop()
         self.clock = LoopClock(loop) if self._given_clock is None else self._given_clock
         dispatcher = Dispatcher(self, loop)
+        dispatcher.timers = TimerHeap(loop)
         dispatcher.life = Life(self, dispatcher)
         self._dispatcher = dispatcher
         if self._trace is not None:

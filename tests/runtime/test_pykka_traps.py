@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,6 @@ from actors.runtime import (
     receive,
     set_attribute,
 )
-
-
 from tests.support.virtual import virtual
 
 
@@ -84,14 +83,14 @@ class TestAwaitingAReply:
         async def wait():
             return await reply
 
-        assert await asyncio.gather(wait(), wait(), wait()) == [1.0, 1.0, 1.0]
+        assert set(await asyncio.gather(wait(), wait(), wait())) == {1.0}
         assert await reply == 1.0
 
     @virtual
     async def test_works_for_combined_replies(self, system):
         one, other = system.spawn(Sleeper), system.spawn(Sleeper)
         joined = one.ask(Slow(1), block=False).join(other.ask(Slow(2), block=False)).map(list)
-        assert await joined == [1.0, 2.0]
+        assert list(await joined) == [1.0, 2.0]
         assert await joined.filter(lambda t: t > 1) == [2.0]
         assert await joined.reduce(lambda a, b: a + b) == 3.0
 
@@ -365,7 +364,7 @@ class TestControlMessages:
 
 
 def test_a_timeout_over_several_replies_is_for_all_of_them_together():
-    replies = [Reply() for _ in range(5)]
+    replies: list[Reply[Any]] = [Reply() for _ in range(5)]
     begin = time.monotonic()
     with pytest.raises(Timeout):
         get_all(replies, timeout=0.05)
@@ -375,7 +374,7 @@ def test_a_timeout_over_several_replies_is_for_all_of_them_together():
 
 
 def test_get_all_returns_answers_in_order():
-    replies = [Reply() for _ in range(3)]
+    replies: list[Reply[Any]] = [Reply() for _ in range(3)]
     for n, reply in enumerate(replies):
         reply.set(n)
     assert get_all(replies) == [0, 1, 2]

@@ -38,5 +38,5 @@ def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
     left = [p for p in signature.parameters.values() if p.name not in given]
     plain.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
-    del plain.__wrapped__  # type: ignore[attr-defined]
+    del plain.__wrapped__
     return plain
