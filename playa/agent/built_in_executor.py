@@ -17,10 +17,9 @@ from typing import Any
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
 from playa.agent import statuses
-from playa.agent.checks import CheckFailed, Plan, passed, perform
+from playa.agent.checking import Checking
 from playa.agent.container_actor import PrepareFailed, fetch_failure, furnish
 from playa.agent.environment import nested_environment, task_environment
-from playa.agent.executor_api import unsupported
 from playa.agent.fetcher import FetchFailed, fetch, wanted
 from playa.agent.messages import (
     BuiltInSpec,
@@ -42,7 +41,9 @@ from playa.agent.messages import (
     ShutDown,
     UpdateHandled,
 )
-from playa.agent.processes import PROCESSES, command_of, kept_status, start_time
+from playa.agent.nested import furnish_nested
+from playa.agent.proc import start_time
+from playa.agent.processes import PROCESSES, command_of, kept_status
 from playa.agent.runs import Run, end_of
 from playa.agent.words import exited
 
@@ -65,6 +66,7 @@ class BuiltInExecutor(Actor):
         self._unacknowledged: set[bytes] = set()
         self._launched_any = False
         self._shutting_down = False
+        self._checking = Checking(self, self._container, self._forward, lambda run: self._kill(run, None))
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
@@ -157,31 +159,11 @@ class BuiltInExecutor(Actor):
             self.run_in_background(self._prepare(runs), name="fetch")
             return
         for run in runs:
-            self.on_prepared(RunPrepared(run.task_id, self._furnish_nested(run)))
-
-    def _furnish_nested(self, run: Run) -> str | None:
-        """Make the sandbox of a task of a group; gives why that failed."""
-        why = None if not run.task.HasField("container") else unsupported(run.task.container)
-        if why is not None:
-            return why
-        try:
-            run.sandbox.mkdir(parents=True)
-            links = self._sandbox / "tasks"
-            links.mkdir(exist_ok=True)
-            link = links / run.task_id
-            link.unlink(missing_ok=True)
-            link.symlink_to(run.sandbox)
-            for resource in run.task.resources:
-                path = resource.disk.volume.container_path
-                if resource.disk.HasField("persistence") and "/" not in path:
-                    (run.sandbox / path).symlink_to(self._sandbox / path)
-        except OSError as error:
-            return f"Failed to create nested sandbox: {error.strerror}"
-        return None
+            self.on_prepared(RunPrepared(run.task_id, furnish_nested(self._sandbox, run)))
 
     async def _prepare(self, runs: list[Run]) -> None:
         for run in runs:
-            why = self._furnish_nested(run)
+            why = furnish_nested(self._sandbox, run)
             if why is None:
                 try:
                     await fetch(wanted(run.task.command.uris), run.sandbox, self.in_thread)
@@ -213,7 +195,11 @@ class BuiltInExecutor(Actor):
         command = command_of(task.command, environment, run.sandbox, task.command.user or c.user)
         try:
             run.child = PROCESSES.spawn(
-                command, owner=c.owner, survives=c.outlives, status_file=self._status_file(run)
+                command,
+                owner=c.owner,
+                survives=c.outlives,
+                remember=c.checkpoint,
+                status_file=self._status_file(run),
             )
         except OSError as error:
             # As from the real launcher: the command "ran", and exited with 1.
@@ -241,9 +227,7 @@ class BuiltInExecutor(Actor):
     def _follow(self, run: Run) -> None:
         """Wait for its end, and begin its checks."""
         self.run_in_background(self._wait(run), name=f"wait {run.task_id}")
-        run.plan_checks(self.clock.now())
-        for health, plan in run.plans.items():
-            self.timers.after(plan.delay, CheckDue(run.task_id, health))
+        self._checking.begin(run)
 
     async def _wait(self, run: Run) -> None:
         if run.child is not None:
@@ -262,65 +246,15 @@ class BuiltInExecutor(Actor):
     def on_check_due(self, message: CheckDue) -> None:
         """Time for a check."""
         run = self._runs.get(message.task_id)
-        if run is not None and message.health in run.plans:
-            plan = run.plans[message.health]
-            self.run_in_background(self._check(run, message.health, plan), name="check")
-
-    async def _check(self, run: Run, health: bool, plan: Plan) -> None:
-        c = self._container
-        environment = dict(c.environment)
-        try:
-            result = await perform(plan, environment=environment, directory=run.sandbox, owner=c.owner)
-        except CheckFailed as error:
-            self.actor_ref.tell(CheckDone(run.task_id, health, None, str(error)))
-        else:
-            self.actor_ref.tell(CheckDone(run.task_id, health, result.SerializeToString()))
+        if run is not None:
+            self._checking.due(run, message)
 
     @receive
     def on_check_done(self, message: CheckDone) -> None:
-        """A check has a result: judge it, tell what is new, do it again later."""
+        """A check has a result."""
         run = self._runs.get(message.task_id)
-        if run is None or message.health not in run.plans or run.last is None:
-            return
-        result = None
-        if message.result is not None:
-            result = pb.mesos.CheckStatusInfo.FromString(message.result)
-        if message.health:
-            self._judge_health(run, result)
-        else:
-            self._judge_check(run, result)
-        plan = run.plans.get(message.health)
-        if plan is not None:
-            self.timers.after(plan.interval, CheckDue(run.task_id, message.health))
-
-    def _judge_check(self, run: Run, result: pb.mesos.CheckStatusInfo | None) -> None:
-        news = run.check.result(result) if run.check is not None else None
-        if news is not None and run.last is not None:
-            status = statuses.follow_up(
-                run.last,
-                uuid=self.ids.uuid_bytes(),
-                timestamp=self.clock.time(),
-                reason=Reason.REASON_TASK_CHECK_STATUS_UPDATED,
-            )
-            status.check_status.CopyFrom(news)
-            self._forward(run, status)
-
-    def _judge_health(self, run: Run, result: pb.mesos.CheckStatusInfo | None) -> None:
-        ok = result is not None and passed(result)
-        verdict = run.health.result(ok=ok, now=self.clock.now()) if run.health is not None else None
-        if verdict is None or run.last is None:
-            return
-        status = statuses.follow_up(
-            run.last,
-            uuid=self.ids.uuid_bytes(),
-            timestamp=self.clock.time(),
-            reason=Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED,
-            healthy=verdict.healthy,
-        )
-        self._forward(run, status)
-        if verdict.kill:
-            run.killed_unhealthy = True
-            self._kill(run, None)
+        if run is not None:
+            self._checking.done(run, message)
 
     # --- Killing ----------------------------------------------------------------------------------------------
 

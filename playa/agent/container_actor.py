@@ -18,7 +18,8 @@ from playa.agent.messages import (
     ContainerStarted,
     DestroyContainer,
 )
-from playa.agent.processes import PROCESSES, Child, command_of, start_time, user_to_switch_to
+from playa.agent.proc import start_time
+from playa.agent.processes import PROCESSES, Child, command_of, user_to_switch_to
 from playa.agent.sandbox import link_volume, make_sandbox
 
 
@@ -117,7 +118,7 @@ class ContainerActor(Actor):
             except FetchFailed as error:
                 raise PrepareFailed(fetch_failure(spec.container_id, error)) from error
         command = command_of(info, dict(spec.environment), Path(spec.sandbox), spec.user)
-        return PROCESSES.spawn(command, owner=spec.owner, survives=spec.outlives)
+        return PROCESSES.spawn(command, owner=spec.owner, survives=spec.outlives, remember=spec.checkpoint)
 
     def _exited(self, status: int | None) -> None:
         self._over = True

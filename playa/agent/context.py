@@ -4,6 +4,7 @@ The agent actor makes one and gives it to its parts (`registration`, `launching`
 they run only inside that actor's handlers.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ class AgentContext:
         connected: Whether the master knows the agent.
         recovering: Whether executors from before a restart still have time to come back.
         terminating: Whether the agent is on its way out.
+        now: Monotonic seconds.
+        time: Seconds since 1970.
+        uuid: Sixteen fresh bytes.
     """
 
     def __init__(
@@ -57,6 +61,9 @@ class AgentContext:
         self.connected = False
         self.recovering = False
         self.terminating = False
+        self.now: Callable[[], float] = actor.clock.now
+        self.time: Callable[[], float] = actor.clock.time
+        self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes
         self._master = actor.ref(MASTER)
 
     @property
@@ -78,18 +85,6 @@ class AgentContext:
     def pid(self) -> str:
         """The agent as Mesos writes it."""
         return f"slave(1)@{self.ip}:{self.port}"
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self.actor.clock.now()
-
-    def time(self) -> float:
-        """Seconds since 1970."""
-        return self.actor.clock.time()
-
-    def uuid(self) -> bytes:
-        """Sixteen fresh bytes."""
-        return self.actor.ids.uuid_bytes()
 
     def to_master(self, message: Any) -> None:
         """Tell the master, unless a fault keeps the agent silent."""

@@ -8,6 +8,7 @@ import logging
 
 from mesos_v1 import pb
 from playa.agent import checkpoint, statuses
+from playa.agent import executor_events as events
 from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.context import AgentContext
 from playa.agent.executor_states import ExecutorEvent, ExecutorState, TaskPhase, after
@@ -31,7 +32,6 @@ from playa.web import RecordStream
 
 log = logging.getLogger(__name__)
 
-Event = pb.executor.Event
 Reason = pb.mesos.TaskStatus.Reason
 
 
@@ -84,7 +84,7 @@ class Executors(RemovesExecutors):
         if following is None or framework.terminating or self._context.terminating:
             log.info("executor %s subscribes but is to end: shut down", executor.executor_id)
             if stream is not None:
-                stream.send_message(Event(type=Event.SHUTDOWN))
+                stream.send_message(events.SHUTDOWN)
                 stream.finish()
             return
         if executor.stream is not None and executor.stream is not stream:
@@ -98,7 +98,8 @@ class Executors(RemovesExecutors):
             self.shut_down(framework, executor)
             return
         if stream is not None:
-            stream.send_message(self._subscribed(framework, executor))
+            info, container_id = self._context.info, executor.container_id
+            stream.send_message(events.subscribed(executor.info, framework.info, info, container_id))
         self.deliver(executor)
 
     def _catch_up(
@@ -118,14 +119,6 @@ class Executors(RemovesExecutors):
                     reason=Reason.REASON_AGENT_RESTARTED,
                     executor_id=executor.executor_id,
                 )
-
-    def _subscribed(self, framework: FrameworkRecord, executor: ExecutorRecord) -> Event:
-        event = Event(type=Event.SUBSCRIBED)
-        event.subscribed.executor_info.CopyFrom(executor.info)
-        event.subscribed.framework_info.CopyFrom(framework.info)
-        event.subscribed.agent_info.CopyFrom(self._context.info)
-        event.subscribed.container_id.value = executor.container_id
-        return event
 
     def deliver(self, executor: ExecutorRecord) -> None:
         """Send what is queued to an executor that is there: single tasks first, then groups."""
@@ -148,12 +141,7 @@ class Executors(RemovesExecutors):
         if executor.kind is Kind.SIMULATED:
             self.simulation.launch(executor, tasks)
         elif executor.stream is not None:
-            event = Event(type=Event.LAUNCH_GROUP if group else Event.LAUNCH)
-            if group:
-                event.launch_group.task_group.tasks.extend(task.info for task in tasks)
-            else:
-                event.launch.task.CopyFrom(tasks[0].info)
-            executor.stream.send_message(event)
+            executor.stream.send_message(events.launch([task.info for task in tasks], group=group))
         elif executor.runner is not None:
             self._context.tell(
                 executor.runner, LaunchTasks(tuple(task.info.SerializeToString() for task in tasks))
@@ -177,9 +165,7 @@ class Executors(RemovesExecutors):
         elif executor.state is not ExecutorState.RUNNING:
             log.warning("dropping a message for executor %s: it is %s", executor_id, executor.state.value)
         elif executor.stream is not None:
-            event = Event(type=Event.MESSAGE)
-            event.message.data = data
-            executor.stream.send_message(event)
+            executor.stream.send_message(events.message(data))
 
     def kill(self, message: KillTask) -> None:
         """The master wants a task killed."""
@@ -225,11 +211,7 @@ class Executors(RemovesExecutors):
         if executor.kind is Kind.SIMULATED:
             self.simulation.kill(executor, task)
         elif executor.stream is not None:
-            event = Event(type=Event.KILL)
-            event.kill.task_id.value = task.task_id
-            if policy is not None:
-                event.kill.kill_policy.CopyFrom(policy)
-            executor.stream.send_message(event)
+            executor.stream.send_message(events.kill(task.task_id, policy))
         elif executor.runner is not None:
             grace = None
             if policy is not None and policy.HasField("grace_period"):
@@ -241,7 +223,7 @@ class Executors(RemovesExecutors):
         for framework in self._context.frameworks.values():
             for executor in framework.executors.values():
                 if executor.stream is not None and not executor.stream.closing:
-                    executor.stream.send_message(Event(type=Event.HEARTBEAT))
+                    executor.stream.send_message(events.HEARTBEAT)
 
     # --- Going ------------------------------------------------------------------------------------------------
 
@@ -260,7 +242,7 @@ class Executors(RemovesExecutors):
             )
             return
         if executor.stream is not None:
-            executor.stream.send_message(Event(type=Event.SHUTDOWN))
+            executor.stream.send_message(events.SHUTDOWN)
         elif executor.kind is not Kind.CUSTOM and executor.runner is not None:
             self._context.tell(executor.runner, ShutDown(grace))
         overdue = ShutdownOverdue(framework.framework_id, executor.executor_id, executor.container_id)

@@ -130,6 +130,8 @@ class Operations:
 
     def unknown_to_agent(self, resources: "list[pb.mesos.Resource]") -> bool:
         """Whether dynamically reserved resources or volumes are not what the agent has."""
+        if not any(resource.reservations for resource in resources):
+            return False
         plain = Resources.from_proto(resources).unallocate()
         reserved = plain.where(
             lambda r: any(

@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Final
 
 from mesos_v1 import pb
+from playa.agent.proc import session_members, start_time
 
 _WATCHER: Final = str(Path(__file__).with_name("watcher.py"))
 _KEEPER: Final = str(Path(__file__).with_name("keeper.py"))
 _POLL: Final = 0.1
+_MOST_REMEMBERED: Final = 10_000
 _Callback = Callable[[], None]
 
 
@@ -98,10 +100,18 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._children: dict[int, tuple[Child, str]] = {}
+        self._survivors: set[int] = set()
+        self._remembered: dict[tuple[int, int], int | None] = {}
         self._watch: _Watch | None = None
 
     def spawn(
-        self, command: Command, *, owner: str, survives: bool = False, status_file: Path | None = None
+        self,
+        command: Command,
+        *,
+        owner: str,
+        survives: bool = False,
+        remember: bool = False,
+        status_file: Path | None = None,
     ) -> Child:
         """Start a process.
 
@@ -109,6 +119,7 @@ class ProcessTable:
             command: What to run.
             owner: The cluster's or agent's directory, by which `of` and `end_all` find it.
             survives: Not to be killed when the cluster's process dies.
+            remember: Keep its wait status for an agent that may be started again and `adopt` it after its end.
             status_file: Where its wait status is to be kept for an agent that is not its parent.
 
         Raises:
@@ -121,13 +132,17 @@ class ProcessTable:
             program = sys.executable
         pid = _start(program, argv, command)
         child = Child(pid, asyncio.get_running_loop())
-        if not survives:
+        if survives:
+            self._survivors.add(pid)
+        else:
             self._watcher().add(pid)
-        self._follow(child, owner, is_ours=True, status_file=status_file)
+        self._follow(child, owner, is_ours=True, remember=remember, status_file=status_file)
         return child
 
     def adopt(self, pid: int, started: int, *, owner: str, status_file: Path | None) -> Child | None:
-        """Take over a process that an agent before this one started; None when it is not there any more.
+        """Take over a process that an agent before this one started; None when nothing is known of it any more.
+
+        One that has ended meanwhile is given back as ended, if its status was remembered.
 
         Args:
             pid: Its id.
@@ -138,10 +153,13 @@ class ProcessTable:
         known = self._children.get(pid)
         if known is not None and known[0].ended.get_loop() is asyncio.get_running_loop():
             return known[0]
+        child = Child(pid, asyncio.get_running_loop())
+        if (pid, started) in self._remembered:
+            child.ended.set_result(self._remembered[pid, started])
+            return child
         if start_time(pid) != started:
             return None
-        child = Child(pid, asyncio.get_running_loop())
-        self._follow(child, owner, is_ours=known is not None, status_file=status_file)
+        self._follow(child, owner, is_ours=known is not None, remember=True, status_file=status_file)
         return child
 
     def of(self, owner: str) -> list[Child]:
@@ -161,13 +179,16 @@ class ProcessTable:
     def _watcher(self) -> "_Watch":
         if self._watch is None or not self._watch.alive():
             self._watch = _Watch()
-            for pid in self._children:
+            for pid in self._children.keys() - self._survivors:
                 self._watch.add(pid)
         return self._watch
 
-    def _follow(self, child: Child, owner: str, *, is_ours: bool, status_file: Path | None) -> None:
+    def _follow(
+        self, child: Child, owner: str, *, is_ours: bool, remember: bool, status_file: Path | None
+    ) -> None:
         self._children[child.pid] = (child, owner)
         loop = child.ended.get_loop()
+        started = start_time(child.pid) if remember else 0
 
         def end() -> None:
             child_pid = child.pid
@@ -178,12 +199,20 @@ class ProcessTable:
             status = _reap(child_pid) if is_ours else kept_status(status_file)
             if self._children.get(child_pid, (None, ""))[0] is child:
                 del self._children[child_pid]
+            self._survivors.discard(child_pid)
+            if remember:
+                self._remember(child_pid, started, status)
             if self._watch is not None:
                 self._watch.remove(child_pid)
             if not child.ended.done():
                 child.ended.set_result(status)
 
         _on_exit(loop, child.pid, end)
+
+    def _remember(self, pid: int, started: int, status: int | None) -> None:
+        self._remembered[pid, started] = status
+        if len(self._remembered) > _MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
 
 
 PROCESSES: Final = ProcessTable()
@@ -320,51 +349,3 @@ def kept_status(status_file: Path | None) -> int | None:
         return int(status_file.read_text())
     except (OSError, ValueError):
         return None
-
-
-def start_time(pid: int) -> int:
-    """When a process started, in the kernel's ticks; 0 if it is not there (or this is not Linux)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == b"Z" else int(fields[19])
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the processes of a session have used: CPU seconds, bytes of memory that they hold now."""
-
-    user: float = 0.0
-    system: float = 0.0
-    resident: int = 0
-
-
-def usage(session: int) -> Usage:
-    """What a child and the processes it started have used, by /proc."""
-    user = system = pages = 0
-    for pid in session_members(session):
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        user, system, pages = user + int(fields[11]), system + int(fields[12]), pages + int(fields[21])
-    ticks = os.sysconf("SC_CLK_TCK")
-    return Usage(user / ticks, system / ticks, pages * os.sysconf("SC_PAGE_SIZE"))
-
-
-def session_members(session: int) -> list[int]:
-    """The processes of a session, by /proc; empty where there is none."""
-    members = []
-    try:
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    except OSError:
-        return []
-    for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            members.append(pid)
-    return members

@@ -16,7 +16,7 @@ from playa.agent import picture as pictures
 from playa.agent.executor_api import refusal
 from playa.agent.files import PAGE, Files
 from playa.agent.messages import AgentPicture, CallAnswer, ExecutorCalled, QueryState
-from playa.agent.processes import usage
+from playa.agent.proc import usage
 from playa.agent.state_json import state
 from playa.settings import AgentSettings
 from playa.web import (

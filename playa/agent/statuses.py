@@ -125,17 +125,13 @@ def empty_check_status(check: pb.mesos.CheckInfo) -> pb.mesos.CheckStatusInfo:
     return info
 
 
-def follow_up(
-    last: Status, *, uuid: bytes, timestamp: float, reason: "Reason.ValueType", healthy: bool | None = None
-) -> Status:
+def follow_up(last: Status, *, uuid: bytes, timestamp: float, reason: "Reason.ValueType") -> Status:
     """The last status again because a (health) check has something new: same state, own reason and uuid."""
     status = Status()
     status.CopyFrom(last)
     status.uuid = uuid
     status.timestamp = timestamp
     status.reason = reason
-    if healthy is not None:
-        status.healthy = healthy
     return status
 
 

@@ -10,6 +10,7 @@ from mesos_v1 import pb
 from playa.agent import checkpoint
 from playa.agent.books import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.context import AgentContext
+from playa.agent.executor_events import acknowledged
 from playa.agent.executor_states import TASK, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import ResendDue, UpdateHandled
 from playa.agent.statuses import add_container, agent_status, is_terminal
@@ -221,10 +222,7 @@ class Updating:
         """Tell the executor that its update is in safe hands."""
         if executor.kind is Kind.CUSTOM:
             if executor.stream is not None:
-                event = pb.executor.Event(type=pb.executor.Event.ACKNOWLEDGED)
-                event.acknowledged.task_id.CopyFrom(status.task_id)
-                event.acknowledged.uuid = status.uuid
-                executor.stream.send_message(event)
+                executor.stream.send_message(acknowledged(status))
         elif executor.runner is not None:
             self._context.tell(executor.runner, UpdateHandled(status.task_id.value, status.uuid))
         elif executor.for_command_task and is_terminal(status.state):

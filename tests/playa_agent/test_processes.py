@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from playa.agent.environment import DEFAULT_PATH
-from playa.agent.processes import PROCESSES, Command, end_all, kept_status, start_time, user_to_switch_to
+from playa.agent.proc import start_time, usage
+from playa.agent.processes import PROCESSES, Command, end_all, kept_status, user_to_switch_to
 
 
 @pytest.fixture
@@ -106,6 +107,26 @@ async def test_a_running_child_is_adopted_and_another_process_with_its_id_is_not
     assert PROCESSES.adopt(child.pid, started, owner=owner, status_file=None) is child
     stranger = os.getpid()
     assert PROCESSES.adopt(stranger, start_time(stranger) + 1, owner=owner, status_file=None) is None
+    child.kill()
+    await child.wait()
+
+
+async def test_an_end_is_remembered_for_who_adopts_the_process_after_it(command, owner):
+    child = PROCESSES.spawn(command("sleep 0.2; exit 3"), owner=owner, remember=True)
+    started = start_time(child.pid)
+    await child.wait()
+    adopted = PROCESSES.adopt(child.pid, started, owner=owner, status_file=None)
+    assert adopted is not None
+    assert await adopted.wait() == 3 << 8
+    assert PROCESSES.adopt(child.pid, started + 1, owner=owner, status_file=None) is None
+
+
+async def test_what_a_child_uses_is_measured(command, owner):
+    child = PROCESSES.spawn(command("while true; do :; done"), owner=owner)
+    async with asyncio.timeout(10):
+        while usage(child.pid).user + usage(child.pid).system == 0:
+            await asyncio.sleep(0.02)
+    assert usage(child.pid).resident > 0
     child.kill()
     await child.wait()
 

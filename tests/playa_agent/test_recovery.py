@@ -45,7 +45,7 @@ async def test_a_command_that_ends_while_its_agent_is_away_is_told_afterwards(be
     await bench.die()
     await bench.until(lambda: not psutil.pid_exists(pid))
     await bench.start()
-    assert (await bench.ended()).state == pb.mesos.TASK_FAILED
+    assert (await bench.ended()).message == "Command exited with status 3"
 
 
 async def test_with_a_work_dir_that_stays_even_the_exit_code_is_kept(bench, tmp_path):
@@ -112,6 +112,7 @@ async def test_an_executor_that_died_while_its_agent_was_away_fails_its_tasks(be
     await bench.until(lambda: not psutil.pid_exists(pid))
     await bench.start()
     assert (await bench.ended()).message == "Executor terminated"
+    assert bench.of(ExitedExecutor)[0].status == 9
 
 
 async def test_a_group_survives_its_agent(bench):

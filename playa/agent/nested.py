@@ -1,0 +1,28 @@
+"""The sandbox of a task of a group: inside its executor's, with a link by the task's id, and with the volumes in it."""
+
+from pathlib import Path
+
+from playa.agent.executor_api import unsupported
+from playa.agent.runs import Run
+
+
+def furnish_nested(executor_sandbox: Path, run: Run) -> str | None:
+    """Make the sandbox of a task of a group; gives why that failed, None if it did not."""
+    if run.task.HasField("container"):
+        why = unsupported(run.task.container)
+        if why is not None:
+            return why or "Only containers of type MESOS can be nested"
+    try:
+        run.sandbox.mkdir(parents=True)
+        links = executor_sandbox / "tasks"
+        links.mkdir(exist_ok=True)
+        link = links / run.task_id
+        link.unlink(missing_ok=True)
+        link.symlink_to(run.sandbox)
+        for resource in run.task.resources:
+            path = resource.disk.volume.container_path
+            if resource.disk.HasField("persistence") and "/" not in path:
+                (run.sandbox / path).symlink_to(executor_sandbox / path)
+    except OSError as error:
+        return f"Failed to create nested sandbox: {error.strerror}"
+    return None
