@@ -41,6 +41,7 @@ def main() -> int:
 
 async def _serve(cluster_class: Any, packed: bytes) -> int:
     from actors.runtime import unpack_value
+    from mesostic.errors import reason_of
     from playa import ClusterSettings
 
     ended = asyncio.Event()
@@ -56,7 +57,7 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
         return 1
     except OSError as error:
         _log.exception("The cluster could not be started")
-        _answer({"error": error.strerror or str(error)})
+        _answer({"error": reason_of(error)})
         return 1
     except Exception as error:
         _log.exception("The cluster could not be started")

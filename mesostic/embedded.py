@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _STOP_TIMEOUT = 20.0
 _LOG_LINES_SHOWN = 5
+_SANDBOXES_SHOWN = 3
+_STDERR = "agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"
 
 
 class EmbeddedCluster:
@@ -141,6 +143,17 @@ class EmbeddedCluster:
                     f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:]
                 )
         return ""
+
+    def last_words(self) -> list[str]:
+        """The last line on standard error of executors that wrote any, one text for each, the newest first."""
+        files = [file for file in self.work_dir.glob(_STDERR) if file.stat().st_size]
+        files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+        words: dict[str, str] = {}
+        for file in files:
+            lines = file.read_text(errors="replace").rstrip().splitlines()
+            if lines:
+                words.setdefault(file.parents[2].name, lines[-1][:300])
+        return [f"executor {name} said at last: {line}" for name, line in words.items()][:_SANDBOXES_SHOWN]
 
     def clean_up(self) -> None:
         """Remove the folder."""

@@ -3,6 +3,8 @@
 Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short message and where the traceback is.
 """
 
+import os
+
 from mesostic.exit_codes import CLUSTER_FAILED, USAGE
 
 
@@ -34,3 +36,14 @@ class ClusterError(MesosticError):
     """The cluster could not be started or reached, or it ended while the framework ran."""
 
     exit_code = CLUSTER_FAILED
+
+
+def reason_of(error: OSError) -> str:
+    """Why the operating system refused, without the details that libraries put around it."""
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+
+
+def one_paragraph(text: str, longest: int = 500) -> str:
+    """A text from elsewhere (a server's answer, say) as one paragraph of bearable length."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"

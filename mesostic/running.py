@@ -18,14 +18,14 @@ from mesostic.collector import spare_the_collector
 from mesostic.commands.options import say
 from mesostic.config.document import Document, load_document
 from mesostic.embedded import EmbeddedCluster
-from mesostic.errors import ClusterError, ConfigError
+from mesostic.errors import ClusterError, ConfigError, one_paragraph
 from mesostic.interrupts import Interrupts
 from mesostic.reachability import wait_for_master
 from mesostic.waiting import first_of
 
 if TYPE_CHECKING:
     from actors.composition import Composition, Outcome
-    from actors.runtime import TraceWriter
+    from actors.runtime import ActorSystem, TraceWriter
     from mesostic.config.compose import Configuration
 
 
@@ -60,6 +60,8 @@ def run_file(
         if cluster is not None:
             cluster.kill()
             if kept:
+                for words in cluster.last_words():
+                    say(words)
                 say(f"the cluster's folder (logs, sandboxes) is kept: {cluster.work_dir}")
             else:
                 cluster.clean_up()
@@ -97,7 +99,7 @@ async def _run(
     if cluster is not None:
         await cluster.stop()
     if outcome.exit_code != 0 and outcome.reason:
-        say(outcome.reason)
+        say(one_paragraph(outcome.reason))
     return outcome.exit_code
 
 
@@ -142,7 +144,14 @@ async def _run_actors(
 
         interrupts.on_first = ask_to_end
         spare_the_collector()
-        return await run(composition, system=system)
+        outcome = await first_of(run(composition, system=system), _until_stopped(system))
+        if outcome is None:
+            raise system.failure or RuntimeError("the actor system stopped before the framework ended")
+        return outcome
+
+
+async def _until_stopped(system: ActorSystem) -> None:
+    await system.join()
 
 
 def _open_trace(configuration: Configuration) -> TraceWriter | None:

@@ -15,7 +15,7 @@ import click
 from mesostic.commands.options import log_level_option, say, set_up_logging
 from mesostic.config.fields import FieldInfo, settings_fields
 from mesostic.config.quantities import format_duration
-from mesostic.errors import ClusterError, ConfigError
+from mesostic.errors import ClusterError, ConfigError, reason_of
 from playa.settings import AgentSettings, ClusterSettings
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ async def _serve(settings: ClusterSettings) -> int:
             say("stopping the cluster")
     except OSError as error:
         where = f" on port {settings.port}" if settings.port else ""
-        reason = error.strerror or str(error)
-        raise ClusterError(f"The cluster could not be started{where}: {reason}.") from None
+        raise ClusterError(f"The cluster could not be started{where}: {reason_of(error)}.") from None
     return 0
 
 

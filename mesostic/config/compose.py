@@ -14,9 +14,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from actors.artifacts import OWN_PACKAGES
+from actors.base_scheduler import BaseScheduler
 from actors.composition import BUILT_IN, ActorSpec, Composition
 from actors.runtime import Actor, NoSettings, pack_value
-from actors.scheduler_actor import SchedulerActor
 from actors.settings import ExecutorSettings, FrameworkSettings
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
@@ -123,7 +123,7 @@ def _actors(document: Document) -> list[ActorSpec]:
             )
         table = document.table.get(name, own.get(name, {}))
         if name == "scheduler":
-            specs.append(_actor(name, table, path, _Kind(SchedulerActor, _A_SCHEDULER), document))
+            specs.append(_actor(name, table, path, _Kind(BaseScheduler, _A_SCHEDULER), document))
         else:
             what = f"a replacement of {name} (a subclass of {default.__name__})"
             specs.append(_actor(name, table, path, _Kind(default, what, default), document))
