@@ -110,9 +110,34 @@ TABLE: Mapping[tuple[ConnectionState, ConnectionEvent], Transition] = {
     (S.ENDED, E.TEARDOWN_ASKED): _GONE,
 }
 
+_SUBSCRIPTION = {E.OPENED, E.SUBSCRIBED, E.BROKE, E.SILENT, E.REFUSED}
+_ANSWERS = {E.TEARDOWN_ANSWERED, E.TEARDOWN_TIMED_OUT}
+_DETECTION = {E.LEADER_FOUND, E.LEADER_LOST}
+
+# What means nothing in a state, with the reason.
 IGNORED: Mapping[ConnectionState, frozenset[ConnectionEvent]] = {
-    state: frozenset(event for event in ConnectionEvent if (state, event) not in TABLE)
-    for state in ConnectionState
+    # There is no attempt that could say anything, no timer that runs, no TEARDOWN on its way.
+    S.IDLE: frozenset(_SUBSCRIPTION | _ANSWERS | _DETECTION | {E.RETRY_DUE}),
+    # Asked once is enough; a TEARDOWN is remembered and sent with the next subscription (its timer runs).
+    S.DETECTING: frozenset(
+        _SUBSCRIPTION | {E.CONNECT_ASKED, E.LEADER_LOST, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
+    ),
+    # SUBSCRIBED cannot come before the answer, and silence before it is a failure to open.
+    S.CONNECTING: frozenset(
+        {E.CONNECT_ASKED, E.SUBSCRIBED, E.SILENT, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
+    ),
+    S.SUBSCRIBING: frozenset({E.CONNECT_ASKED, E.OPENED, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}),
+    # A TEARDOWN that is due is sent in the turn in which the subscription begins, so its timer finds ENDING.
+    S.SUBSCRIBED: frozenset({E.CONNECT_ASKED, E.LEADER_LOST, E.OPENED, E.RETRY_DUE} | _ANSWERS),
+    # The attempt is over, and the next one begins by the timer or when somebody else leads.
+    S.DISCONNECTED: frozenset(
+        _SUBSCRIPTION | {E.CONNECT_ASKED, E.LEADER_LOST, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
+    ),
+    # Whoever leads: the framework ends.
+    S.ENDING: frozenset(
+        _DETECTION | {E.CONNECT_ASKED, E.OPENED, E.SUBSCRIBED, E.RETRY_DUE, E.TEARDOWN_ASKED}
+    ),
+    S.ENDED: frozenset(_SUBSCRIPTION | _ANSWERS | _DETECTION | {E.RETRY_DUE}),
 }
 
 

@@ -8,20 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from actors.runtime import Actor, message
+from actors.leader import LeaderFound
+from actors.runtime import Actor
 from actors.settings import FrameworkSettings
-
-
-@message
-class LeaderFound:
-    """A master that may be asked: `host:port` or a URL."""
-
-    url: str
-
-
-@message
-class LeaderLost:
-    """There is no leader for the moment."""
 
 
 class Detector(Protocol):

@@ -212,7 +212,8 @@ class TaskActor(Actor):
     def run_overdue(self, due: RunOverdue) -> None:
         """End an attempt that takes too long; by its policy the task is tried again."""
         if due.attempt == self.attempt:
-            self._timed_out = True
+            self._run_watched = self.phase is not P.UNREACHABLE  # watched anew when it comes back
+            self._timed_out = self.phase is P.RUNNING
             self._enter(E.RUN_TIMED_OUT)
 
     @receive

@@ -150,8 +150,34 @@ def _rows() -> dict[tuple[TaskPhase, TaskEvent], Transition]:
 
 TABLE: Mapping[tuple[TaskPhase, TaskEvent], Transition] = _rows()
 
+_BROKERS = {E.LAUNCHED, E.NOT_LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED}
+_TIMERS = {E.KILL_DUE, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT, E.RETRY_DUE}
+
+# What means nothing in a phase, with the reason.
 IGNORED: Mapping[TaskPhase, frozenset[TaskEvent]] = {
-    phase: frozenset(event for event in TaskEvent if (phase, event) not in TABLE) for phase in TaskPhase
+    # No ACCEPT has left, so none can fail, and no attempt has timers; nothing was withdrawn.
+    P.WAITING: frozenset({E.NOT_LAUNCHED, E.WITHDRAWN} | _TIMERS),
+    # The broker has let go of the demand: its restart changes nothing. A launch cannot be told twice.
+    P.LAUNCHING: frozenset(
+        {E.LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED, E.KILL_DUE, E.RUN_TIMED_OUT, E.RETRY_DUE}
+    ),
+    # News of the attempt proves that its ACCEPT arrived, whatever the broker hears of the call later.
+    P.STAGING: frozenset(_BROKERS | {E.KILL_DUE, E.RUN_TIMED_OUT, E.RETRY_DUE}),
+    P.RUNNING: frozenset(_BROKERS | {E.LAUNCH_TIMED_OUT, E.RETRY_DUE}),
+    # A timer that ran while the agent was there has nothing to say while it is away.
+    P.UNREACHABLE: frozenset(_BROKERS | _TIMERS),
+    # A kill is under way already; an ACCEPT that came to nothing was LAUNCHED first.
+    P.WITHDRAWING: frozenset({E.NOT_LAUNCHED, E.KILL_ASKED} | _TIMERS),
+    # Only the end of the attempt, or KILL again, matters now.
+    P.KILLING: frozenset(
+        {E.LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT, E.RETRY_DUE}
+    ),
+    # The attempt is over; what still comes of it is acknowledged and changes nothing.
+    P.BACKING_OFF: frozenset(_BROKERS | set(_NEWS) | {E.KILL_DUE, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT}),
+    # The outcome is known.
+    P.FINISHED: frozenset(E),
+    P.FAILED: frozenset(E),
+    P.KILLED: frozenset(E),
 }
 
 # How a Mesos state is read, before attempts and losses are counted.

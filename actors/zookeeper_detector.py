@@ -11,7 +11,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from actors.detector import LeaderFound, LeaderLost
+from actors.leader import LeaderFound, LeaderLost
 from actors.runtime import Actor
 
 if TYPE_CHECKING:

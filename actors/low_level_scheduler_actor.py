@@ -1,0 +1,293 @@
+"""Offers in hand: the classical callbacks of a Mesos scheduler, for an author who wants no broker.
+
+Nothing is decided here: offers are the author's until accepted, declined or rescinded; nothing is matched, retried or
+reconciled. What is kept is what a scheduler cannot do wrong: the connection with all its guarantees, the framework's id in
+the store, acknowledgement of an update after its callback has returned, and containment of what a callback raises (such
+an update is not acknowledged, so the agent sends it again).
+
+The callbacks are those of `mesos::v1::scheduler`'s predecessor (Mesos: "Framework Development Guide"), the commands are the calls
+of the Scheduler HTTP API one to one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from actors import messages as m
+from actors.author_events import Registered
+from actors.base_scheduler import BaseScheduler, facts_in
+from actors.runtime import receive
+from actors.settings import Composition
+from mesos_v1 import pb
+from mesos_v1.offer_operations import launch
+from mesos_v1.resources import Resources
+from mesos_v1.values import (
+    AgentId,
+    ExecutorId,
+    FrameworkId,
+    InverseOffer,
+    Offer,
+    OfferId,
+    OperationId,
+    OperationStatus,
+    TaskId,
+    TaskStatus,
+)
+
+logger = logging.getLogger("actors.scheduler")
+
+
+class LowLevelScheduler(BaseScheduler):
+    """Base class of a scheduler with offers in hand; see the head of this module.
+
+    Attributes:
+        explicit_acknowledgements: set it in a subclass to acknowledge updates yourself, with `acknowledge`.
+    """
+
+    explicit_acknowledgements = False
+
+    def __init__(self, composition: Composition, settings: Any = None) -> None:
+        super().__init__(composition, settings)
+        self._announced = False
+        self._in_handover = False
+
+    # --- callbacks for authors --------------------------------------------------------------------------------
+
+    def registered(self, event: Registered) -> None:
+        """The framework is subscribed for the first time."""
+
+    def reregistered(self, event: Registered) -> None:
+        """The framework is subscribed again; offers from before are void. Reconcile here."""
+
+    def disconnected(self, event: m.Disconnected) -> None:
+        """The subscription is gone; it comes back by itself."""
+
+    def resource_offers(self, offers: tuple[Offer, ...]) -> None:
+        """Offers: accept or decline each of them soon. The default declines."""
+        self.decline([offer.id for offer in offers])
+
+    def offer_rescinded(self, offer_id: OfferId) -> None:
+        """An offer is void."""
+
+    def inverse_offers(self, offers: tuple[InverseOffer, ...]) -> None:
+        """The operator wants resources back. The default agrees."""
+        self.accept_inverse_offers([offer.id for offer in offers])
+
+    def inverse_offer_rescinded(self, offer_id: OfferId) -> None:
+        """An inverse offer is void."""
+
+    def status_update(self, status: TaskStatus) -> None:
+        """News of a task; acknowledged when this returns, and sent again when it raises."""
+
+    def operation_update(self, status: OperationStatus) -> None:
+        """News of an operation; acknowledged when this returns, and sent again when it raises."""
+
+    def framework_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> None:
+        """An executor has sent bytes, best effort."""
+
+    def executor_lost(self, lost: m.ExecutorLost) -> None:
+        """An executor has gone."""
+
+    def agent_lost(self, lost: m.AgentLost) -> None:
+        """An agent has gone."""
+
+    def call_failed(self, failed: m.CallFailed) -> None:
+        """A call was not taken; `failed.call` is what it was, `failed.uncertain` whether it may have had its effect."""
+
+    def error(self, message: str) -> None:
+        """The master refuses the framework; it ends after this."""
+
+    def on_error(self, message: str) -> None:
+        """Likewise for what is wrong on our own side; by default the same callback."""
+        self.error(message)
+
+    # --- commands for authors: the calls of the API -----------------------------------------------------------
+
+    def accept(
+        self,
+        offer_ids: Sequence[OfferId],
+        operations: Iterable[pb.mesos.Offer.Operation] = (),
+        refuse_seconds: float = 5.0,
+    ) -> None:
+        """Use offers of one agent by operations, applied in this order; each sees what the ones before it left.
+
+        Args:
+            operations: see `mesos_v1.offer_operations` for all of them.
+            refuse_seconds: how long what is left over stays away.
+        """
+        packed = tuple(operation.SerializeToString() for operation in operations)
+        self.tell("connection", m.Accept(tuple(offer_ids), packed, refuse_seconds))
+
+    def launch_tasks(
+        self, offer_ids: Sequence[OfferId], tasks: Iterable[pb.mesos.TaskInfo], refuse_seconds: float = 5.0
+    ) -> None:
+        """Launch tasks on offers of one agent."""
+        self.accept(offer_ids, [launch(tasks)], refuse_seconds)
+
+    def decline(self, offer_ids: Iterable[OfferId], refuse_seconds: float = 5.0) -> None:
+        """Give offers back."""
+        self.tell("connection", m.Decline(tuple(offer_ids), refuse_seconds))
+
+    def accept_inverse_offers(self, offer_ids: Iterable[OfferId]) -> None:
+        """Promise to be gone in time."""
+        self.tell("connection", m.AcceptInverseOffers(tuple(offer_ids)))
+
+    def decline_inverse_offers(self, offer_ids: Iterable[OfferId], refuse_seconds: float = 5.0) -> None:
+        """Say that it cannot be done in time."""
+        self.tell("connection", m.DeclineInverseOffers(tuple(offer_ids), refuse_seconds))
+
+    def kill(self, task_id: TaskId, agent_id: AgentId | None = None, grace: float | None = None) -> None:
+        """Kill a task, within `grace` seconds if given."""
+        self.tell("connection", m.Kill(task_id, agent_id, grace))
+
+    def shutdown_executor(self, executor_id: ExecutorId, agent_id: AgentId) -> None:
+        """End an executor and its tasks."""
+        self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))
+
+    def acknowledge(self, status: TaskStatus) -> None:
+        """Acknowledge an update, with explicit acknowledgements; one without a uuid needs none."""
+        if status.uuid and status.agent_id is not None:
+            self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
+
+    def acknowledge_operation(self, status: OperationStatus) -> None:
+        """Acknowledge an operation's update, with explicit acknowledgements."""
+        if status.uuid and status.operation_id is not None:
+            provider = status.resource_provider_id or ""
+            call = m.AcknowledgeOperation(status.operation_id, status.uuid, status.agent_id, provider)
+            self.tell("connection", call)
+
+    def reconcile(self, tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> None:
+        """Ask for the state of these tasks; of all that the master knows when there are none."""
+        self.tell("connection", m.Reconcile(tuple(tasks)))
+
+    def reconcile_operations(self, operations: Iterable[tuple[OperationId, AgentId | None]] = ()) -> None:
+        """Ask for the state of these operations; of all that the master knows when there are none."""
+        self.tell("connection", m.ReconcileOperations(tuple(operations)))
+
+    def send_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> None:
+        """Send bytes to an executor, best effort."""
+        self.tell("connection", m.SendMessage(agent_id, executor_id, data))
+
+    def revive(self, roles: Iterable[str] = ()) -> None:
+        """Ask for offers again, and forget refusals."""
+        self.tell("connection", m.Revive(tuple(roles)))
+
+    def suppress(self, roles: Iterable[str] = ()) -> None:
+        """Ask for no more offers."""
+        self.tell("connection", m.Suppress(tuple(roles)))
+
+    def request(self, requests: Iterable[tuple[AgentId | None, Resources]]) -> None:
+        """Wish for resources; Mesos's own allocator ignores it."""
+        self.tell("connection", m.RequestResources(tuple(requests)))
+
+    def update_framework(self, info: pb.mesos.FrameworkInfo, suppressed_roles: Iterable[str] = ()) -> None:
+        """Change what the master knows of the framework; start from `actors.framework_info.framework_info`."""
+        self.tell("connection", m.UpdateFramework(info.SerializeToString(), tuple(suppressed_roles)))
+
+    # --- what comes in ----------------------------------------------------------------------------------------
+
+    @receive
+    async def begin(self, _asked: m.Begin) -> None:
+        """Load the framework's id and connect."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
+        except Exception as error:
+            self._end(2, str(error))
+            return
+        known = facts_in(loaded.records).get("id")
+        self.framework_id = FrameworkId(known) if known else None
+        self._in_handover = known is not None
+        self.spawn_extra_actors()
+        self.spawn_built_in("connection")
+
+    @receive
+    def actor_started(self, started: m.ActorStarted) -> None:
+        """The connection is there (again): subscribe."""
+        if started.name == "connection":
+            self.tell("connection", m.Connect(self.framework_id, offers_to="scheduler"))
+
+    @receive
+    def take_subscribed(self, news: m.Subscribed) -> None:
+        """Remember the id, tell the author."""
+        if news.framework_id != self.framework_id:
+            self.framework_id = news.framework_id
+            self._remember(id=news.framework_id)
+        again, self._announced = self._announced or self._in_handover, True
+        self._call(
+            self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
+        )
+
+    @receive
+    def take_disconnected(self, news: m.Disconnected) -> None:
+        """Tell the author."""
+        self._call(self.disconnected, news)
+
+    @receive
+    def take_offers(self, arrived: m.OffersArrived) -> None:
+        """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
+        before = self.hook_failures
+        self._call(self.resource_offers, arrived.offers)
+        if self.hook_failures > before:
+            self.decline([offer.id for offer in arrived.offers])
+
+    @receive
+    def take_rescind(self, rescinded: m.OfferRescinded) -> None:
+        """Tell the author."""
+        self._call(self.offer_rescinded, rescinded.offer_id)
+
+    @receive
+    def take_inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+        """Tell the author."""
+        self._call(self.inverse_offers, arrived.offers)
+
+    @receive
+    def take_inverse_rescind(self, rescinded: m.InverseOfferRescinded) -> None:
+        """Tell the author."""
+        self._call(self.inverse_offer_rescinded, rescinded.offer_id)
+
+    @receive
+    def take_update(self, update: m.StatusUpdate) -> None:
+        """Tell the author, then acknowledge."""
+        before = self.hook_failures
+        self._call(self.status_update, update.status)
+        if self.hook_failures == before and not self.explicit_acknowledgements:
+            self.acknowledge(update.status)
+
+    @receive
+    def take_operation_update(self, update: m.OperationUpdate) -> None:
+        """Tell the author, then acknowledge."""
+        before = self.hook_failures
+        self._call(self.operation_update, update.status)
+        if self.hook_failures == before and not self.explicit_acknowledgements:
+            self.acknowledge_operation(update.status)
+
+    @receive
+    def take_message(self, arrived: m.MessageArrived) -> None:
+        """Tell the author."""
+        self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
+
+    @receive
+    def take_executor_lost(self, lost: m.ExecutorLost) -> None:
+        """Tell the author."""
+        self._call(self.executor_lost, lost)
+
+    @receive
+    def take_agent_lost(self, lost: m.AgentLost) -> None:
+        """Tell the author."""
+        self._call(self.agent_lost, lost)
+
+    @receive
+    def take_call_failed(self, failed: m.CallFailed) -> None:
+        """Tell the author."""
+        self._call(self.call_failed, failed)
+
+    @receive
+    def take_error(self, error: m.FrameworkError) -> None:
+        """Tell the author; there is no way on."""
+        self._call(self.error, error.reason)
+        self._end(1, f"the master refuses the framework: {error.reason}")
