@@ -177,4 +177,4 @@ def test_a_cluster_that_is_killed_leaves_nothing_but_what_may_survive(tmp_path, 
     psutil.wait_procs([dies], timeout=10)
     assert not dies.is_running()
     assert lives.is_running()
-    lives.kill()
+    os.killpg(lives.pid, signal.SIGKILL)
