@@ -62,7 +62,7 @@ class Offers:
 class InverseOffers:
     """Requests to free resources before a maintenance."""
 
-    inverse_offers: tuple[v.InverseOffer, ...]
+    offers: tuple[v.InverseOffer, ...]
 
 
 @dataclass(frozen=True, slots=True)

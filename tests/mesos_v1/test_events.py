@@ -148,7 +148,7 @@ def test_inverse_offers_are_read(recorded):
         if line["kind"] == "event" and line["event"]["type"] == "INVERSE_OFFERS"
     ]
     assert bodies
-    (inverse,) = read(bodies[0]).inverse_offers
+    (inverse,) = read(bodies[0]).offers
     assert inverse.unavailability.start > 1e9
     assert inverse.agent_id
     sparse = pb.mesos.InverseOffer()
