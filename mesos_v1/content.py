@@ -62,11 +62,8 @@ def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: b
         message = cls()
         try:
             message.ParseFromString(data)
-        except DecodeError as error:
-            name = cls.DESCRIPTOR.name
-            if "required" in str(error):
-                raise ContentError(f"not a {name}: a required field is missing") from None
-            raise ContentError(f"not the protobuf of a {name} ({len(data)} bytes)") from None
+        except DecodeError:
+            raise ContentError(f"not the protobuf of a {cls.DESCRIPTOR.name} ({len(data)} bytes)") from None
         if not message.IsInitialized():
             raise ContentError(_missing_required(message))
         if clean_text and not data.isascii():
