@@ -36,6 +36,8 @@ DEFAULT_KILL_GRACE = 3.0
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
 
+MAX_SEEN = 100_000
+
 EXECUTOR = "executor"
 CONNECTION = "agent"
 
@@ -76,7 +78,7 @@ class ExecutorActor(Actor):
         self._tasks: dict[
             TaskId, tuple[ActorRef[Any], str]
         ] = {}  # with the id of the message that launched it
-        self._seen: set[TaskId] = set()
+        self._seen: dict[TaskId, None] = {}  # the newest, so that a second LAUNCH is known as one
         self._broken = ""
         self._reason = ""
         self._exit_code = 0
@@ -314,7 +316,9 @@ class ExecutorActor(Actor):
         if task_id in self._seen:
             logger.warning("task %s was launched before; ignored", task_id)
             return
-        self._seen.add(task_id)
+        self._seen[task_id] = None
+        if len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
         assert self._around is not None
         info = pb.mesos.TaskInfo.FromString(data)
         assignment, refusal = self._assign(task_id, info)

@@ -2,6 +2,8 @@
 
 Exit codes: 0 ended in order; 1 the author's executor could not be started, or the agent was lost; 2 wrongly called; 70 a bug
 of ours. What goes wrong for a user's reason is one line on stderr, in the sandbox, without a traceback.
+
+Besides the agent's variables: MESOSTIC_LOG_LEVEL (INFO), and MESOSTIC_CONTENT_TYPE=json to speak JSON with the agent.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
         outcome.append((code, reason))
         system.stop()
 
-    content_type = ContentType.PROTOBUF
+    json = os.environ.get("MESOSTIC_CONTENT_TYPE", "").lower() == "json"
+    content_type = ContentType.JSON if json else ContentType.PROTOBUF
     plan = ExecutorPlan(
         environment=environment,
         class_name=class_name,

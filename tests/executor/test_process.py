@@ -12,6 +12,7 @@ import pytest
 from actors.runtime import pack, read_trace, unpack
 from actors.runtime.boot import ExecutorBoot
 from executor.main import main, system_name
+from mesos_v1.content import ContentType
 from tests.executor.authors import Add, Block, Sum, Wait
 from tests.support.agent_script import EXECUTOR, FRAMEWORK, AgentScript, environment, serve
 from tests.support.raw_server import raw_server, response
@@ -150,6 +151,23 @@ async def test_the_authentication_token_is_used_and_is_not_left_in_the_environme
         assert b"MESOS_EXECUTOR_ID" in seen
         assert b"hush-hush" not in seen
         assert {headers["authorization"] for headers in script.headers} == {"Bearer hush-hush"}
+
+
+async def test_the_agents_domain_socket_is_used_where_there_is_one(tmp_path):
+    script = AgentScript(content_type=ContentType.JSON)
+    path = str(tmp_path / "agent.sock")
+    async with serve(script, socket_path=path):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "executor", f"{AUTHORS}:Everything",
+            cwd=tmp_path,
+            env=variables(1, tmp_path, MESOS_DOMAIN_SOCKET=path, MESOSTIC_CONTENT_TYPE="json"),
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        await script.until_subscribed()
+        script.launch("t1", pack(Add(1, 2)))
+        await script.until_state("t1", "TASK_FINISHED")
+        script.shutdown()
+        assert await process.wait() == 0
 
 
 async def test_the_trace_is_shipped_to_the_server_while_it_grows_and_at_the_end(tmp_path):

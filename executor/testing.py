@@ -1,0 +1,135 @@
+"""For authors' own tests: run one task of an executor class, without Mesos. Public.
+
+What is run is the author's code alone, in the test's own loop: the method is found by the payload as in an executor,
+and payload and result go through the codec, so that a test fails where a real run would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actors.runtime import pack, unpack
+from executor.author import BadExecutor, Executor, task_methods
+from executor.context import TaskContext, Upload
+from executor.statuses import MAX_RESULT
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
+
+__all__ = ["ExecutorUnderTest", "Recorded", "run_task"]
+
+
+@dataclass
+class Recorded:
+    """What a task did besides returning.
+
+    Attributes:
+        messages: What it sent to the scheduler.
+        progress: What it reported.
+        uploads: Name to bytes of what it uploaded.
+        killed: Set it to have `TaskContext.killed` say so.
+    """
+
+    messages: list[object] = field(default_factory=list)
+    progress: list[object] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    killed: bool = False
+
+
+class ExecutorUnderTest:
+    """An executor that is started, runs tasks one by one as it is told, and is stopped: `async with`.
+
+    Args:
+        settings: An instance of the class's `Settings`; its defaults if left out.
+        sandbox: Its working directory; a temporary one if left out.
+
+    Raises:
+        BadExecutor: The class cannot be used.
+    """
+
+    def __init__(self, cls: type[Executor], *, settings: Any = None, sandbox: Path | None = None) -> None:
+        self._methods = task_methods(cls)
+        self._temporary = None if sandbox else tempfile.TemporaryDirectory(prefix="mesostic-test-")
+        self.executor = cls()
+        self.executor.settings = cls.Settings() if settings is None else settings
+        self.executor.sandbox = sandbox or Path(self._temporary.name if self._temporary else ".")
+        self.executor.framework_id = FrameworkId("test-0000")
+        self.executor.executor_id = ExecutorId("test")
+        self.executor.agent_id = AgentId("test-S0")
+        self.recorded = Recorded()
+        self.executor._send = self.recorded.messages.append
+        self._tasks = 0
+
+    async def __aenter__(self) -> ExecutorUnderTest:
+        await _finished(self.executor.on_start())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await _finished(self.executor.on_stop())
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    async def run(self, payload: object = None) -> Any:
+        """Run one task and give its result; raises what the task raises.
+
+        Raises:
+            BadExecutor: No method takes such a payload.
+            EncodeError: Payload or result cannot be sent.
+            ValueError: The result is too large for a status update.
+        """
+        payload = unpack(pack(payload)).message
+        method = next((self._methods[kind] for kind in type(payload).__mro__ if kind in self._methods), None)
+        if method is None:
+            name = type(self.executor).__name__
+            raise BadExecutor(f"{name} has no @task method for a payload of type {type(payload).__name__}")
+        self._tasks += 1
+        context = TaskContext(
+            _TestOffice(self.recorded, asyncio.get_running_loop()),
+            task_id=TaskId(f"task-{self._tasks}"),
+            name=f"task-{self._tasks}",
+            labels=(),
+            sandbox=self.executor.sandbox,
+        )
+        call = method.bind(self.executor, payload, context)
+        packed = pack(await asyncio.to_thread(call) if method.in_thread else await call())
+        if len(packed) > MAX_RESULT:
+            raise ValueError(
+                f"the result has {len(packed):,} bytes, and a status update takes {MAX_RESULT:,}"
+            )
+        return unpack(packed).message
+
+
+async def run_task(cls: type[Executor], payload: object = None, *, settings: Any = None) -> Any:
+    """Start an executor, run one task on it, stop it; gives the result. See `ExecutorUnderTest`."""
+    async with ExecutorUnderTest(cls, settings=settings) as under_test:
+        return await under_test.run(payload)
+
+
+async def _finished(result: Any) -> None:
+    if asyncio.iscoroutine(result):
+        await result
+
+
+class _TestOffice:
+    """What the context of a task under test talks to."""
+
+    def __init__(self, recorded: Recorded, loop: asyncio.AbstractEventLoop) -> None:
+        self._recorded = recorded
+        self.loop = loop
+
+    @property
+    def killed(self) -> bool:
+        return self._recorded.killed
+
+    def send(self, message: object) -> None:
+        self._recorded.messages.append(unpack(pack(message)).message)
+
+    def progress(self, message: object) -> None:
+        self._recorded.progress.append(unpack(pack(message)).message)
+
+    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
+        data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+        self._recorded.uploads[name] = data
+        return Upload(name, f"http://test/uploads/{name}", len(data))
