@@ -1,0 +1,413 @@
+"""One task in virtual time: attempts, kills, lost launches, partitions, duplicates; stored before acknowledged."""
+
+import pytest
+from tests.support.actor_bench import ActorBench, system, virtually
+
+from actors import messages as m
+from actors.runtime import pack
+from actors.settings import RetryPolicy
+from actors.task_actor import TaskActor
+from actors.task_spec import TaskHistory, TaskIntent, TaskProgress, TaskSpec
+from actors.task_states import TaskPhase
+from mesos_v1.resources import Resources
+from mesos_v1.states import TaskState
+from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
+
+P = TaskPhase
+STEADY = RetryPolicy(attempts=3, backoff=10.0, factor=2.0, jitter=0.0, losses=2)
+
+
+def spec(**changes):
+    defaults = {
+        "task_id": TaskId("t"),
+        "name": "t",
+        "order": 1,
+        "payload": b"",
+        "executor": "crawl",
+        "command": "",
+        "resources": Resources.of(cpus=1),
+        "ports": 0,
+        "role": "*",
+        "retry": STEADY,
+        "launch_timeout": 60.0,
+        "unreachable_timeout": 600.0,
+    }
+    return TaskSpec(**{**defaults, **changes})
+
+
+class Task(ActorBench):
+    def __init__(self, running, history=None, *, store_answers=True, **changes) -> None:
+        super().__init__(running, "scheduler", "offers", "connection", "store", "reconciler")
+        if store_answers:
+            self.answers["store"][m.Write] = lambda write: m.Stored(write.reference)
+        history = history or TaskHistory(spec(**changes))
+        self.task = running.spawn(TaskActor, history, name="task:t")
+        self.uuids = 0
+
+    async def launch(self, attempt=1):
+        await self.settle()
+        self.task.tell(m.Launched(TaskId(f"t.{attempt}"), AgentId("a"), ExecutorId("crawl-x"), "host"))
+        await self.settle()
+
+    async def update(self, state, attempt=1, *, uuid=None, data=b"", labels=(), reason="", settle=True):
+        self.uuids += 1
+        status = TaskStatus(
+            TaskId(f"t.{attempt}"),
+            TaskState(state),
+            message="said so",
+            reason=reason,
+            data=data,
+            agent_id=AgentId("a"),
+            uuid=f"uuid-{self.uuids:011}".encode() if uuid is None else uuid,
+            labels=labels,
+        )
+        self.task.tell(m.StatusUpdate(status))
+        if settle:
+            await self.settle()
+        return status
+
+    @property
+    def phase(self):
+        return self.of("scheduler", m.TaskChanged)[-1].phase
+
+    @property
+    def done(self):
+        return self.of("scheduler", m.TaskDone)
+
+    @property
+    def acknowledged(self):
+        return [call.uuid for call in self.of("connection", m.Acknowledge)]
+
+
+def scenario(*arguments, **keywords):
+    def decorate(test):
+        def run():
+            async def work():
+                async with system() as running:
+                    await test(Task(running, *arguments, **keywords))
+
+            virtually(work())
+
+        run.__name__ = test.__name__
+        return run
+
+    return decorate
+
+
+@scenario()
+async def test_a_task_demands_launches_runs_and_finishes(task):
+    await task.settle()
+    (demand,) = task.of("offers", m.Demand)
+    assert (demand.attempt_id, demand.executor) == ("t.1", "crawl")
+    await task.launch()
+    assert task.phase is P.LAUNCHING
+    await task.update("TASK_RUNNING")
+    assert task.phase is P.RUNNING
+    result = pack(7)
+    await task.update("TASK_FINISHED", data=result)
+    (done,) = task.done
+    assert (done.phase, done.result, done.attempts, done.agent_id) == (P.FINISHED, result, 1, "a")
+    assert len(task.acknowledged) == 2
+
+
+@scenario(store_answers=False)
+async def test_nothing_is_acknowledged_or_told_before_it_is_stored(task):
+    """dcos-commons logs a storage error and acknowledges all the same; mesos-go acknowledges first."""
+    await task.launch()
+    await task.update("TASK_FINISHED", data=pack(1))
+    (write,) = task.of("store", m.Write)
+    assert task.acknowledged == []
+    assert task.done == []
+    task.task.tell(m.Stored(write.reference))
+    await task.settle()
+    assert len(task.acknowledged) == 1
+    assert len(task.done) == 1
+
+
+@scenario()
+async def test_an_update_that_comes_again_is_acknowledged_again_and_changes_nothing(task):
+    await task.launch()
+    await task.update("TASK_RUNNING", uuid=b"same")
+    writes = len(task.of("store", m.Write))
+    await task.update("TASK_RUNNING", uuid=b"same")
+    assert task.acknowledged == [b"same", b"same"]
+    assert len(task.of("store", m.Write)) == writes
+
+
+@scenario(store_answers=False)
+async def test_an_update_that_comes_again_while_it_is_being_stored_is_acknowledged_once_stored(task):
+    await task.launch()
+    await task.update("TASK_RUNNING", uuid=b"same")
+    await task.update("TASK_RUNNING", uuid=b"same")
+    assert task.acknowledged == []
+    task.task.tell(m.Stored(task.of("store", m.Write)[0].reference))
+    await task.settle()
+    assert task.acknowledged == [b"same"]
+
+
+@scenario()
+async def test_an_update_without_uuid_is_never_acknowledged(task):
+    await task.launch()
+    await task.update("TASK_RUNNING", uuid=b"", reason="REASON_RECONCILIATION")
+    assert task.acknowledged == []
+    assert task.phase is P.RUNNING
+
+
+@scenario()
+async def test_a_failed_attempt_is_tried_again_under_a_new_id_after_a_growing_wait(task):
+    await task.launch()
+    await task.update("TASK_FAILED")
+    assert task.phase is P.BACKING_OFF
+    await task.settle(9.9)
+    assert len(task.of("offers", m.Demand)) == 1
+    await task.settle(0.2)
+    assert task.of("offers", m.Demand)[1].attempt_id == "t.2"
+    await task.launch(2)
+    await task.update("TASK_FAILED", 2)
+    await task.settle(19.9)
+    assert len(task.of("offers", m.Demand)) == 2
+    await task.settle(0.2)
+    assert task.of("offers", m.Demand)[2].attempt_id == "t.3"
+    await task.launch(3)
+    await task.update("TASK_FAILED", 3)
+    (done,) = task.done
+    assert (done.phase, done.attempts, done.message, done.state) == (P.FAILED, 3, "said so", "TASK_FAILED")
+
+
+@scenario()
+async def test_a_failure_marked_as_permanent_is_not_tried_again(task):
+    await task.launch()
+    await task.update("TASK_FAILED", labels=(("mesostic.retry", "false"),))
+    assert task.done[0].phase is P.FAILED
+
+
+@scenario()
+async def test_attempts_lost_by_the_cluster_are_counted_apart_and_bounded(task):
+    for attempt, state in ((1, "TASK_LOST"), (2, "TASK_DROPPED"), (3, "TASK_GONE")):
+        await task.launch(attempt)
+        assert task.done == []
+        await task.update(state, attempt)
+        await task.settle(60)
+    assert task.done[0].phase is P.FAILED
+    assert task.done[0].attempts == 3
+
+
+@scenario()
+async def test_a_launch_that_nothing_is_heard_of_is_reconciled_then_tried_again(task):
+    """mesos-compose and USI never notice a lost ACCEPT."""
+    await task.launch()
+    await task.settle(59.9)
+    assert task.of("reconciler", m.Suspect) == []
+    await task.settle(0.2)
+    assert task.of("reconciler", m.Suspect) == [m.Suspect(TaskId("t.1"), AgentId("a"))]
+    await task.update("TASK_UNKNOWN", uuid=b"", reason="REASON_RECONCILIATION")
+    await task.settle(10.1)
+    assert task.of("offers", m.Demand)[-1].attempt_id == "t.2"
+
+
+@scenario()
+async def test_an_uncertain_launch_is_reconciled_at_once(task):
+    await task.launch()
+    task.task.tell(m.LaunchUncertain(TaskId("t.1"), "the connection broke"))
+    await task.settle()
+    assert len(task.of("reconciler", m.Suspect)) == 1
+    assert task.phase is P.LAUNCHING
+
+
+@scenario()
+async def test_a_launch_that_came_to_nothing_demands_again_under_the_same_id(task):
+    await task.launch()
+    task.task.tell(m.NotLaunched(TaskId("t.1"), "expired"))
+    await task.settle()
+    assert [d.attempt_id for d in task.of("offers", m.Demand)] == ["t.1", "t.1"]
+
+
+@scenario()
+async def test_news_of_a_launch_thought_lost_withdraws_the_new_demand(task):
+    await task.launch()
+    task.task.tell(m.NotLaunched(TaskId("t.1"), "expired"))
+    await task.update("TASK_RUNNING")
+    assert task.of("offers", m.Withdraw) == [m.Withdraw(TaskId("t.1"))]
+    assert task.phase is P.RUNNING
+
+
+@scenario()
+async def test_a_restarted_broker_is_told_again_what_is_needed(task):
+    await task.settle()
+    task.task.tell(m.BrokerRestarted())
+    await task.settle()
+    assert len(task.of("offers", m.Demand)) == 2
+    await task.launch()
+    task.task.tell(m.BrokerRestarted())
+    await task.settle()
+    assert len(task.of("offers", m.Demand)) == 2
+
+
+@scenario()
+async def test_killing_a_waiting_task_waits_for_the_brokers_word(task):
+    await task.settle()
+    task.task.tell(m.KillTask())
+    await task.settle()
+    assert task.of("offers", m.Withdraw)
+    assert task.done == []
+    task.task.tell(m.Withdrawn(TaskId("t.1")))
+    await task.settle()
+    assert task.done[0].phase is P.KILLED
+    assert task.of("connection", m.Kill) == []
+
+
+@scenario()
+async def test_a_kill_that_crosses_its_launch_kills_what_was_launched(task):
+    await task.settle()
+    task.task.tell(m.KillTask())
+    await task.launch()
+    assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.1"), AgentId("a"), None)]
+    await task.update("TASK_KILLED")
+    assert task.done[0].phase is P.KILLED
+
+
+@scenario(kill_grace=0.0)
+async def test_a_kill_is_sent_again_with_growing_waits_until_the_task_is_dead(task):
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    task.task.tell(m.KillTask(2.0))
+    await task.settle()
+    assert task.of("connection", m.Kill)[0].grace == 2.0
+    await task.settle(7.1)
+    assert len(task.of("connection", m.Kill)) == 2
+    await task.settle(9.0)
+    assert len(task.of("connection", m.Kill)) == 2
+    await task.settle(1.1)
+    assert len(task.of("connection", m.Kill)) == 3
+    await task.update("TASK_KILLED")
+    await task.settle(1000)
+    assert len(task.of("connection", m.Kill)) == 3
+    assert task.done[0].phase is P.KILLED
+
+
+@scenario()
+async def test_a_task_killed_while_it_waits_for_its_next_attempt_is_killed(task):
+    await task.launch()
+    await task.update("TASK_FAILED")
+    task.task.tell(m.KillTask())
+    await task.settle(100)
+    assert task.done[0].phase is P.KILLED
+    assert len(task.of("offers", m.Demand)) == 1
+
+
+@scenario()
+async def test_a_task_killed_by_somebody_else_has_failed(task):
+    await task.launch()
+    await task.update("TASK_KILLED")
+    assert task.done[0].phase is P.FAILED
+
+
+@scenario(timeout=30.0)
+async def test_an_attempt_that_runs_too_long_is_killed_and_tried_again(task):
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    await task.settle(29.9)
+    assert task.of("connection", m.Kill) == []
+    await task.settle(0.2)
+    assert len(task.of("connection", m.Kill)) == 1
+    await task.update("TASK_KILLED")
+    await task.settle(11)
+    assert task.of("offers", m.Demand)[-1].attempt_id == "t.2"
+
+
+@scenario()
+async def test_an_unreachable_attempt_is_waited_for(task):
+    """USI counts unreachable as ended; others kill what is only partitioned away."""
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    await task.update("TASK_UNREACHABLE")
+    assert task.phase is P.UNREACHABLE
+    await task.settle(500)
+    await task.update("TASK_RUNNING")
+    assert task.phase is P.RUNNING
+    await task.settle(500)
+    assert len(task.of("offers", m.Demand)) == 1
+
+
+@scenario()
+async def test_an_attempt_unreachable_for_too_long_is_replaced_and_killed_when_it_comes_back(task):
+    await task.launch()
+    await task.update("TASK_UNREACHABLE")
+    await task.settle(611)
+    assert task.of("offers", m.Demand)[-1].attempt_id == "t.2"
+    await task.update("TASK_RUNNING", 1)
+    assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.1"), AgentId("a"))]
+    assert len(task.acknowledged) == 2
+
+
+@scenario()
+async def test_late_news_of_an_old_attempt_is_acknowledged_and_changes_nothing(task):
+    await task.launch()
+    await task.update("TASK_FAILED")
+    await task.settle(11)
+    await task.update("TASK_FINISHED", 1, data=pack(1))
+    assert task.done == []
+    assert len(task.acknowledged) == 2
+
+
+@scenario()
+async def test_a_result_that_cannot_be_read_is_a_failed_attempt_not_a_crash(task):
+    await task.launch()
+    await task.update("TASK_FINISHED", data=b"\xc1garbage")
+    assert task.phase is P.BACKING_OFF
+    assert "cannot be read" in task.of("scheduler", m.TaskChanged)[-1].message
+
+
+@scenario(executor="", command="true")
+async def test_a_commands_data_is_never_decoded(task):
+    await task.launch()
+    await task.update("TASK_FINISHED", data=b"\xc1garbage")
+    assert task.done[0].result == b"\xc1garbage"
+
+
+@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.2"), AgentId("a"), ExecutorId("e"), "h")))
+async def test_a_task_with_an_intent_goes_on_as_launching_after_a_restart(task):
+    """USI: a record without a status means sent, no answer yet."""
+    await task.settle()
+    assert task.of("offers", m.Demand) == []
+    assert task.phase is P.LAUNCHING
+    assert task.of("scheduler", m.TaskChanged)[0].attempt_id == "t.2"
+    await task.update("TASK_FINISHED", 2, data=pack(1))
+    assert task.done[0].phase is P.FINISHED
+
+
+@scenario(TaskHistory(spec(), None, TaskProgress(1, P.FINISHED, result=pack(5))))
+async def test_an_outcome_that_was_stored_but_not_processed_is_told_after_a_restart(task):
+    await task.settle()
+    assert task.done[0].result == pack(5)
+
+
+@scenario(TaskHistory(spec(), None, TaskProgress(2, P.KILLING, agent_id=AgentId("a"), killed=True)))
+async def test_a_kill_that_was_under_way_goes_on_after_a_restart(task):
+    await task.settle()
+    assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.2"), AgentId("a"), None)]
+
+
+@scenario(TaskHistory(spec(), None, TaskProgress(1, P.BACKING_OFF, failures=1)))
+async def test_a_wait_for_the_next_attempt_goes_on_after_a_restart(task):
+    await task.settle(10.1)
+    assert task.of("offers", m.Demand)[0].attempt_id == "t.2"
+
+
+@pytest.mark.parametrize("state", list(TaskState))
+def test_every_mesos_state_leads_somewhere_from_launching(state):
+    async def work():
+        async with system() as running:
+            task = Task(running)
+            await task.launch()
+            await task.update(state)
+            assert len(task.acknowledged) == 1
+            assert task.done or task.phase in {P.STAGING, P.RUNNING, P.UNREACHABLE, P.BACKING_OFF}
+
+    virtually(work())
+
+
+def test_the_waits_between_attempts_grow_to_a_cap_and_are_jittered():
+    policy = RetryPolicy(backoff=1.0, factor=2.0, cap=10.0, jitter=0.5)
+    assert [policy.delay(n, 1.0) for n in (1, 2, 3, 4, 5, 100)] == [1, 2, 4, 8, 10, 10]
+    assert policy.delay(1, 0.0) == 0.5
