@@ -16,6 +16,7 @@ from typing import Any, Self
 from actors.runtime import Actor, ActorRef, ActorSystem, message, receive
 from playa import faults
 from playa.agent.agent_actor import AgentActor
+from playa.agent.messages import AgentCannotStart
 from playa.agent.processes import end_all
 from playa.fault_injection import Faults
 from playa.master.master_actor import CountAgents, Listen, MasterActor
@@ -36,6 +37,11 @@ class StartAll:
     """Start the master and all agents. Answered with the master's port."""
 
 
+@message
+class GetProblems:
+    """Ask which agents could not start. Answered with a tuple of sentences."""
+
+
 class ClusterActor(Actor):
     """Starts, kills and restarts the master and the agents.
 
@@ -50,6 +56,17 @@ class ClusterActor(Actor):
         self._directory = directory
         self._port = settings.port
         self._plan = faults.FaultPlan()
+        self._problems: tuple[str, ...] = ()
+
+    @receive
+    def on_agent_cannot_start(self, message: AgentCannotStart) -> None:
+        """Remember why, for who waits for the agents."""
+        self._problems += (message.why,)
+
+    @receive
+    def on_get_problems(self, _message: GetProblems) -> tuple[str, ...]:
+        """Say which agents could not start."""
+        return self._problems
 
     @receive
     async def on_start_all(self, _message: StartAll) -> int:
@@ -198,7 +215,7 @@ class Cluster:
         """Start everything.
 
         Raises:
-            OSError: The master's port is in use, or may not be used.
+            OSError: The master's or an agent's port is in use or may not be used, or an agent has no folder to work in.
             RegistryError: The work_dir holds a registry that cannot be read.
         """
         self._directory = self.settings.work_dir
@@ -214,19 +231,22 @@ class Cluster:
             self._port = await actor.ask(StartAll(), block=False)
             self.faults = Faults(actor)
             if self._wait_for_agents:
-                await self._all_registered()
+                await self._all_registered(actor)
         except BaseException:
             await self._end()
             raise
         return self
 
-    async def _all_registered(self) -> None:
+    async def _all_registered(self, actor: "ActorRef[ClusterActor]") -> None:
         count = len(self.settings.agents)
         if self._system is None or not count:
             return
         master = self._system.ref(MASTER)
         async with asyncio.timeout(SETTLE_SECONDS + count / 20):
-            while await master.ask(CountAgents(), block=False) < count:  # noqa: ASYNC110 - an answer has to be asked for
+            while await master.ask(CountAgents(), block=False) < count:
+                problems = await actor.ask(GetProblems(), block=False)
+                if problems:
+                    raise OSError("; ".join(problems))
                 await asyncio.sleep(0.01)
 
     async def __aexit__(

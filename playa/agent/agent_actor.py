@@ -6,7 +6,9 @@ Stopping this actor is the agent's sudden death: what checkpoints lives on, all 
 work directory recovers. An orderly end is `ShutdownAgent`.
 """
 
+import errno
 import logging
+import os
 from pathlib import Path
 
 from actors.runtime import Actor, ChildFailed, receive
@@ -63,7 +65,19 @@ class AgentActor(Actor):
         self._site: AgentSite | None = None
 
     async def on_start(self) -> None:
-        """Open the site, recover what is to be recovered, look for the master."""
+        """Open the site, recover what is to be recovered, look for the master.
+
+        What a user can get wrong about an agent's port or folder is told to the cluster, in a sentence.
+        """
+        try:
+            await self._start()
+        except OSError as error:
+            why = f"agent {self._index}: {_explain(error, self._settings)}"
+            log.error("%s", why)
+            self.tell("cluster", own.AgentCannotStart(self.name, why))
+            self.actor_ref.stop(block=False)
+
+    async def _start(self) -> None:
         settings = self._settings
         self._total = Resources.parse(settings.resources, role=settings.default_role)
         info = pb.mesos.AgentInfo(hostname=settings.hostname, port=settings.port or 5051)
@@ -76,6 +90,7 @@ class AgentActor(Actor):
         self._updating = self._executors.updating
         self._launching = Launching(context, self._executors, self._operations)
         self._registration = Registration(context, self._updating, self._operations)
+        self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = recovery.read(context.ledger.read())
         if not settings.simulate:
             await self._open_site(recovered.agent_info)
@@ -378,3 +393,12 @@ class AgentActor(Actor):
     def on_query_state(self, message: own.QueryState) -> own.AgentPicture:
         """Someone wants to see what this agent knows."""
         return paint(self._context, self._operations, self._start_time)
+
+
+def _explain(error: OSError, settings: AgentSettings) -> str:
+    """What is wrong, and which setting it is about."""
+    if error.errno in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL} and error.filename is None:
+        return (
+            f"cannot listen on {settings.ip}:{settings.port} (settings ip, port): {os.strerror(error.errno)}"
+        )
+    return f"cannot work in its folder (setting work_dir): {error}"

@@ -228,6 +228,17 @@ class AgentPicture:
     time: float
 
 
+# --- To the cluster -------------------------------------------------------------------------------------------
+
+
+@message
+class AgentCannotStart:
+    """An agent has no port to listen on, or no folder to work in; `why` is for people."""
+
+    agent: str
+    why: str
+
+
 # --- To a container or a built-in executor --------------------------------------------------------------------
 
 
