@@ -11,28 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actors.runtime import Actor, ActorRef, DecodeError, Envelope, TraceWriter, receive, unpack
+from actors.runtime import Actor, ActorRef, DecodeError, TraceWriter, receive, unpack
 from actors.runtime.boot import ExecutorBoot
 from executor import messages as m
 from executor.agent_link import AgentLink
+from executor.assigning import assign
 from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
 from executor.connection_actor import AgentConnectionActor
 from executor.environment import AgentEnvironment
 from executor.executor_states import SHARES, Action, Event, State, transition
 from executor.loading import LoadedExecutor, load
-from executor.reading import SealedLetter
+from executor.reading import SealedLetter, read_letter
 from executor.statuses import one_line
-from executor.task_actor import Assignment, RunningTaskActor, Surroundings
+from executor.task_actor import RunningTaskActor, Surroundings
 from executor.trace_actor import TraceActor
 from executor.uploads import Uploader
 from mesos_v1 import pb
 from mesos_v1.content import ContentType
 from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
-from mesos_v1.values import NANOS, TaskId
-
-DEFAULT_KILL_GRACE = 3.0
-"""Seconds that a killed task gets when nobody says otherwise (DEFAULT_KILL_POLICY_GRACE_PERIOD of Mesos)."""
+from mesos_v1.values import TaskId
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
 
@@ -267,7 +265,7 @@ class ExecutorActor(Actor):
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
         event, plan = self._subscribed, self._plan
         assert event is not None
-        boot = self._boot = _read_boot(self._letter.data)
+        boot = self._boot = read_letter(self._letter.data)
         self._follow_trace(boot)
         self._around = Surroundings(
             executor_id=plan.environment.executor_id,
@@ -321,7 +319,7 @@ class ExecutorActor(Actor):
             del self._seen[next(iter(self._seen))]
         assert self._around is not None
         info = pb.mesos.TaskInfo.FromString(data)
-        assignment, refusal = self._assign(task_id, info)
+        assignment, refusal = assign(info, self._loaded, foreign=self._boot is None)
         ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"task:{task_id}")
         self._tasks[task_id] = ref, assignment.cause
         if self._state is State.READY and refusal is None:
@@ -334,34 +332,6 @@ class ExecutorActor(Actor):
             ref.tell_caused(
                 m.RefuseTask(self._broken or f"the executor ends: {self._reason}"), assignment.cause
             )
-
-    def _assign(self, task_id: TaskId, info: pb.mesos.TaskInfo) -> tuple[Assignment, m.RefuseTask | None]:
-        payload: object = None
-        cause, refusal, raw = "", None, self._boot is None
-        try:
-            if info.HasField("data") and info.data:
-                envelope: Envelope = unpack(info.data)
-                payload, cause = envelope.message, envelope.id
-        except DecodeError as error:
-            if self._loaded is not None and bytes in self._loaded.methods:
-                payload, raw = info.data, True
-            else:
-                refusal = m.RefuseTask(f"the task's data cannot be read: {error}", retry=False)
-        loaded = self._loaded
-        method = loaded.method_for(payload) if loaded is not None and refusal is None else None
-        if method is None and refusal is None and loaded is not None:
-            what = "no payload" if payload is None else f"a payload of type {type(payload).__name__}"
-            known = ", ".join(sorted("none" if k is type(None) else k.__name__ for k in loaded.methods))
-            cls = type(loaded.instance).__name__
-            refusal = m.RefuseTask(f"{cls} has no @task method for {what} (it has: {known})", retry=False)
-        labels = tuple((label.key, label.value) for label in info.labels.labels)
-        function = None
-        if method is not None and loaded is not None:
-            bound, instance = method, loaded.instance
-            function = lambda context: bound.bind(instance, payload, context)  # noqa: E731
-        in_thread = method is not None and method.in_thread
-        grace = _kill_grace(info)
-        return Assignment(task_id, info.name, labels, function, in_thread, raw, grace, cause), refusal
 
     def _kill_all(self) -> None:
         if not self._tasks:
@@ -392,21 +362,3 @@ class ExecutorActor(Actor):
         except Exception as error:
             logger.warning("the end of the trace was not shipped: %s", one_line(error))
         self.actor_ref.tell(m.Left())
-
-
-def _read_boot(data: bytes) -> ExecutorBoot | None:
-    """The scheduler's start-up letter; None when the scheduler is not one of ours."""
-    if not data:
-        return None
-    try:
-        found = unpack(data).message
-    except DecodeError as error:
-        logger.warning("ExecutorInfo.data is no start-up letter of a mesostic scheduler: %s", error)
-        return None
-    return found if isinstance(found, ExecutorBoot) else None
-
-
-def _kill_grace(info: pb.mesos.TaskInfo) -> float:
-    if info.HasField("kill_policy") and info.kill_policy.HasField("grace_period"):
-        return info.kill_policy.grace_period.nanoseconds / NANOS
-    return DEFAULT_KILL_GRACE

@@ -7,8 +7,14 @@ here and handed over in a `SealedLetter`, which is no message.
 
 from __future__ import annotations
 
+import logging
+
+from actors.runtime import DecodeError, unpack
+from actors.runtime.boot import ExecutorBoot
 from mesos_v1 import executor_events, pb
 from mesos_v1.content import ContentType, parse
+
+logger = logging.getLogger(__name__)
 
 
 class SealedLetter:
@@ -44,6 +50,18 @@ def read_record(
         for task in event.launch_group.task_group.tasks:
             _strip(task)
     return executor_events.read(event)
+
+
+def read_letter(data: bytes) -> ExecutorBoot | None:
+    """Open the start-up letter; None when there is none, so that the scheduler is not one of ours."""
+    if not data:
+        return None
+    try:
+        found = unpack(data).message
+    except DecodeError as error:
+        logger.warning("ExecutorInfo.data is no start-up letter of a mesostic scheduler: %s", error)
+        return None
+    return found if isinstance(found, ExecutorBoot) else None
 
 
 def _strip(task: pb.mesos.TaskInfo) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from actors.runtime import Actor, CodecError, current_message_id, pack, receive
+from executor.assigning import Assignment
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
 from executor.messages import (
@@ -37,7 +38,7 @@ from executor.statuses import MAX_RESULT, one_line, status
 from executor.task_states import Action, Event, State, transition
 from executor.uploads import Uploader
 from mesos_v1.states import TaskState
-from mesos_v1.values import ExecutorId, TaskId
+from mesos_v1.values import ExecutorId
 
 PROGRESS_INTERVAL = 1.0
 _REPORTS = {
@@ -47,28 +48,6 @@ _REPORTS = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a task actor is made for.
-
-    Attributes:
-        function: Makes the call that runs the task, given its context; None if nothing can run it.
-        in_thread: The function is a plain one.
-        raw: The scheduler does not speak our envelope: bytes travel as they are.
-        grace: Seconds that it gets to end when it is killed, unless the KILL says otherwise.
-        cause: Id of the message that launched the task.
-    """
-
-    task_id: TaskId
-    name: str
-    labels: tuple[tuple[str, str], ...]
-    function: Callable[[TaskContext], Callable[[], Any]] | None
-    in_thread: bool
-    raw: bool
-    grace: float
-    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
