@@ -116,7 +116,7 @@ def _actors(document: Document) -> list[ActorSpec]:
     own = document.table.get("actors", {})
     specs: list[ActorSpec | None] = []
     for name, default in BUILT_IN.items():
-        path: Path = (name,) if name in document.table else ("actors", name)
+        path: Path = ("actors", name) if name in own and name not in document.table else (name,)
         if name in document.table and name in own:
             document.problem(
                 ("actors", name), f"stands in the file twice: as [{name}] and as [actors.{name}]"

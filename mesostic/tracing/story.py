@@ -46,10 +46,12 @@ def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = 
     if not everything:
         chosen -= {id(record) for record in records if is_detail(record)}
     causes = Causes(records)
+    context: set[int] = set()
     for record in records:
         if id(record) in chosen and any(is_about_task(record, task) for task in tasks):
-            chosen |= _context(record, causes, chosen, tasks, everything=everything)
-    yield from in_order_of_cause([record for record in records if id(record) in chosen], causes)
+            context |= _context(record, causes, chosen | context, tasks, everything=everything)
+    told = [record for record in records if id(record) in chosen or id(record) in context]
+    yield from in_order_of_cause(told, causes, context)
 
 
 def is_detail(record: TraceRecord) -> bool:
@@ -61,14 +63,21 @@ def is_detail(record: TraceRecord) -> bool:
     )
 
 
-def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes) -> Iterator[Line]:
-    """The chosen records, each below the nearest chosen one that led to it; otherwise in their order."""
+def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes, context: set[int]) -> Iterator[Line]:
+    """The chosen records, each below the nearest chosen one that led to it; otherwise in their order.
+
+    What is only `context` says nothing about when its part of the story begins.
+    """
     wanted = {id(record) for record in chosen}
     below: dict[int, list[TraceRecord]] = defaultdict(list)
-    for record in chosen:
-        parent = next((cause for cause in causes.chain(record) if id(cause) in wanted), None)
-        below[0 if parent is None else id(parent)].append(record)
-    stack = [(0, record) for record in reversed(below[0])]
+    begins: dict[int, int] = {}
+    for position, record in enumerate(chosen):
+        chain = [cause for cause in causes.chain(record) if id(cause) in wanted]
+        below[id(chain[0]) if chain else 0].append(record)
+        if id(record) not in context:
+            begins.setdefault(id(chain[-1] if chain else record), position)
+    roots = sorted(below[0], key=lambda record: begins.get(id(record), len(chosen)))
+    stack = [(0, record) for record in reversed(roots)]
     while stack:
         depth, record = stack.pop()
         yield Line(depth, record)
