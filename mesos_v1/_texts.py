@@ -10,6 +10,8 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from mesos_v1.errors import ContentError
+
 
 class _Walk(Enum):
     SKIP = auto()
@@ -36,7 +38,11 @@ def text(value: Any) -> Any:
 
 
 def clean(message: Message) -> None:
-    """Replace what is not UTF-8 in all strings of `message`, in place."""
+    """Replace what is not UTF-8 in all strings of `message`, in place.
+
+    Raises:
+        ContentError: The key of a map is not UTF-8.
+    """
     walks = _walks
     for field, value in message.ListFields():
         walk = walks.get(field)
@@ -57,20 +63,29 @@ def clean(message: Message) -> None:
                 if type(item) is bytes:
                     value[index] = text(item)
         else:
-            _clean_map(value)
+            _clean_map(field.name, value)
 
 
-def _clean_map(value: Any) -> None:
-    for key in list(value):
-        item = value[key]
-        if isinstance(item, Message):
-            clean(item)
-            if type(key) is bytes:
-                value[text(key)].CopyFrom(item)
-        elif type(key) is bytes or type(item) is bytes:
-            value[text(key)] = text(item)
+def _clean_map(name: str, entries: Any) -> None:
+    for key in keys_of(name, entries):
+        value = entries[key]
+        if isinstance(value, Message):
+            clean(value)
+        elif type(value) is bytes:
+            entries[key] = text(value)
+
+
+def keys_of(name: str, entries: Any) -> list[Any]:
+    """Return the keys of a map in order.
+
+    Raises:
+        ContentError: One is not UTF-8. Protobuf neither gives nor deletes an entry with such a key, so it cannot be replaced.
+    """
+    keys = list(entries)
+    for key in keys:
         if type(key) is bytes:
-            del value[key]
+            raise ContentError(f"a key is not UTF-8: {key[:40]!r}", name)
+    return sorted(keys)
 
 
 def _walk_of(field: Any, above: tuple[Any, ...]) -> _Walk:

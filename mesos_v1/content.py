@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from mesos_v1._json_plan import Field, Kind, plan_of
-from mesos_v1._texts import clean, text
+from mesos_v1._texts import clean, keys_of, text
 from mesos_v1.errors import ContentError
 
 __all__ = ["ContentError", "ContentType", "from_json", "parse", "serialize", "to_json"]
@@ -147,10 +147,10 @@ def _printed_one(field: Field, value: Any) -> Any:
 def _printed_map(field: Field, value: Any) -> dict[str, Any]:
     item = field.item
     assert item is not None
-    keys = sorted(value)
+    keys = keys_of(field.name, value)
     if item.kind is Kind.MESSAGE:
-        return {text(key): to_json(value[key]) for key in keys}
-    return {text(key): _printed_one(item, value[key]) for key in keys}
+        return {key: to_json(value[key]) for key in keys}
+    return {key: _printed_one(item, value[key]) for key in keys}
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

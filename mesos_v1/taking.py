@@ -5,7 +5,6 @@ reservations first, as nobody else can use them; then what is reserved for nobod
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from mesos_v1 import ranges
 from mesos_v1.resource import MILLIS, Kind, Resource
@@ -106,8 +105,3 @@ def _by_reservation(entries: Iterable[Resource]) -> list[Resource]:
 
 def _same_amount(left: Resource, right: Resource) -> bool:
     return (left.millis, left.ranges, left.items) == (right.millis, right.ranges, right.items)
-
-
-def total(parts: list[Resources]) -> Resources:
-    """Return the sum of many, in one go."""
-    return Resources(tuple(chain.from_iterable(part.entries for part in parts)))

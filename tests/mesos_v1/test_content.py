@@ -252,3 +252,66 @@ def test_bytes_survive_json(call):
     data = json.loads(serialize(call, JSON))
     assert base64.b64decode(data["acknowledge"]["uuid"]) == call.acknowledge.uuid
     assert from_json(Call, data) == call
+
+
+def not_utf8(message):
+    """The protobuf of a message in which each ZZ is two bytes that are not UTF-8."""
+    return message.SerializeToString().replace(b"ZZ", b"\xff\x00")
+
+
+def full_of_text():
+    task = pb.mesos.TaskInfo(name="nameZZ", data=b"dataZZ")
+    task.task_id.value = "idZZ"
+    task.agent_id.value = "a"
+    task.command.arguments.extend(["one", "twoZZ"])
+    task.limits["mem"].value = 2
+    task.labels.labels.add(key="keyZZ", value="valueZZ")
+    volume = task.container.volumes.add(container_path="p", mode=pb.mesos.Volume.RW)
+    task.container.type = pb.mesos.ContainerInfo.MESOS
+    csi = volume.source.csi_volume
+    csi.plugin_name = "x"
+    csi.static_provisioning.volume_id = "v"
+    csi.static_provisioning.volume_capability.access_mode.mode = (
+        csi.static_provisioning.volume_capability.access_mode.SINGLE_NODE_WRITER
+    )
+    csi.static_provisioning.volume_context["k"] = "vZZ"
+    csi.static_provisioning.volume_context["plain"] = "vZZ"
+    return task
+
+
+def test_text_that_is_not_utf8_is_replaced_wherever_it_is_and_bytes_are_left_alone():
+    task = parse(pb.mesos.TaskInfo, not_utf8(full_of_text()), PROTOBUF)
+    wrong = "\ufffd\x00"
+    assert task.name == "name" + wrong
+    assert task.task_id.value == "id" + wrong
+    assert task.data == b"data\xff\x00"
+    assert list(task.command.arguments) == ["one", "two" + wrong]
+    assert task.labels.labels[0].value == "value" + wrong
+    context = task.container.volumes[0].source.csi_volume.static_provisioning.volume_context
+    assert dict(context) == {"k": "v" + wrong, "plain": "v" + wrong}
+    assert to_json(parse(pb.mesos.TaskInfo, serialize(task, JSON), JSON)) == to_json(task)
+
+
+def test_text_that_is_not_utf8_can_be_printed_as_json_even_when_it_was_not_replaced():
+    task = parse(pb.mesos.TaskInfo, not_utf8(full_of_text()), PROTOBUF, clean_text=False)
+    printed = to_json(task)
+    assert printed["name"] == "name\ufffd\x00"
+    assert printed["command"]["arguments"] == ["one", "two\ufffd\x00"]
+    assert parse(pb.mesos.TaskInfo, serialize(task, JSON), JSON).name == "name\ufffd\x00"
+
+
+def test_a_key_of_a_map_that_is_not_utf8_is_an_error_that_names_the_map():
+    task = full_of_text()
+    task.limits["cpuZZ"].value = 1
+    with pytest.raises(ContentError, match="limits: a key is not UTF-8"):
+        parse(pb.mesos.TaskInfo, not_utf8(task), PROTOBUF)
+    with pytest.raises(ContentError, match="limits: a key is not UTF-8"):
+        to_json(parse(pb.mesos.TaskInfo, not_utf8(task), PROTOBUF, clean_text=False))
+
+
+def test_containers_nested_in_each_other_are_cleaned_to_the_bottom():
+    container = from_json(
+        pb.mesos.ContainerID, {"value": "a", "parent": {"value": "b", "parent": {"value": "cZZ"}}}
+    )
+    read = parse(pb.mesos.ContainerID, not_utf8(container), PROTOBUF)
+    assert read.parent.parent.value == "c\ufffd\x00"

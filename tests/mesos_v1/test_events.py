@@ -359,3 +359,45 @@ def test_any_bytes_are_an_event_or_a_known_error(data):
             module.read(content.parse(cls, data, ContentType.PROTOBUF))
         except (ContentError, BadEvent):
             pass
+
+
+def all_text(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            if "str" in str(field.type) or field.type is str:
+                found = getattr(value, field.name)
+                assert not isinstance(found, bytes), field.name
+            all_text(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            all_text(item)
+
+
+@pytest.mark.parametrize("read", ["parse", "read"])
+def test_text_that_is_not_utf8_costs_neither_the_event_nor_the_stream(read):
+    def spoil(node):
+        if isinstance(node, dict):
+            return {key: value if key in ENUMS else spoil(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [spoil(item) for item in node]
+        return f"{node}ZZ" if isinstance(node, str) else node
+
+    ENUMS = {"type", "state", "source", "reason", "data", "uuid"}  # noqa: N806
+    for body in (
+        {"type": "OFFERS", "offers": {"offers": [spoil(OFFER)]}},
+        {"type": "UPDATE", "update": {"status": spoil(STATUS)}},
+    ):
+        body_bytes = content.from_json(Event, body).SerializeToString().replace(b"ZZ", b"\xff\x00")
+        if read == "parse":
+            event: Any = events.parse(body_bytes, ContentType.PROTOBUF)
+        else:
+            event = events.read(Event.FromString(body_bytes))
+        all_text(event)
+        if "offers" in body:
+            assert event.offers[0].id == "o\ufffd\x00"
+            assert event.offers[0].resources.names() == ("cpus\ufffd\x00",)
+            assert event.offers[0].role == "ads\ufffd\x00"
+            assert event.offers[0].resources.entries[0].facts.allocated_to == "ads\ufffd\x00"
+        else:
+            assert event.status.message == "no\ufffd\x00"
+            assert event.status.labels[0] == ("k\ufffd\x00", "v\ufffd\x00")

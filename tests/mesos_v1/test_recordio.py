@@ -89,6 +89,13 @@ def test_a_record_above_the_limit_is_too_long(stream, cuts):
         assert run(pieces, max_record_bytes=100) == ([], "RecordTooLong")
 
 
+def test_the_first_byte_that_is_wrong_says_what_is_wrong_however_the_bytes_are_cut(cuts):
+    for pieces in cuts(b"9999x\n"):
+        assert run(pieces, max_record_bytes=100) == ([], "RecordTooLong")
+    for pieces in cuts(b"99x99\n"):
+        assert run(pieces, max_record_bytes=100) == ([], "MalformedLength")
+
+
 def test_a_length_above_the_limit_is_refused_before_its_newline():
     with pytest.raises(RecordTooLong, match="limit is 100"):
         Decoder(max_record_bytes=100).feed(b"1010")
@@ -152,7 +159,12 @@ def test_any_records_survive_any_cuts(records, places):
     assert run(pieces) == (records, None)
 
 
-@given(st.binary(max_size=80), st.lists(st.integers(0, 80)))
+lengthy = st.lists(
+    st.sampled_from([b"0", b"1", b"5", b"9", b"\n", b"x", b"49\n", b"2\nab"]), max_size=30
+).map(b"".join)
+
+
+@given(st.binary(max_size=80) | lengthy, st.lists(st.integers(0, 80)))
 def test_any_bytes_give_the_same_records_and_error_however_they_are_cut(stream, places):
     whole = run([stream], max_record_bytes=50)
     edges = sorted({0, len(stream), *(min(place, len(stream)) for place in places)})
