@@ -38,12 +38,18 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of a system: how many, and the last hundred."""
+    """The dead letters of a system.
 
-    def __init__(self, trace: Callable[[ActorRef[Any] | str, Envelope, str], None] | None) -> None:
+    Attributes:
+        count: how many there were.
+        last: the last hundred.
+        trace: where each is noted too, if a trace is written.
+    """
+
+    def __init__(self) -> None:
         self.count = 0
         self.last: deque[DeadLetter] = deque(maxlen=KEPT)
-        self._trace = trace
+        self.trace: Callable[[ActorRef[Any] | str, Envelope, str], None] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -55,8 +61,8 @@ class DeadLetters:
         letter = DeadLetter(envelope[0], "" if sender is None else sender.name, name, reason)
         self.count += 1
         self.last.append(letter)
-        if self._trace is not None:
-            self._trace(receiver, envelope, reason)
+        if self.trace is not None:
+            self.trace(receiver, envelope, reason)
         if self.count <= LOGGED_ONE_BY_ONE or self.count % LOGGED_EVERY == 0:
             logger.warning(
                 "dead letter %d: %s from %s to %s: %s",

@@ -174,7 +174,7 @@ def shape_of(annotation: Any, where: str, *, maps: bool = True) -> Shape:
         return LiteralShape(typing.get_args(annotation))
     if origin is not None:
         return _generic_shape(origin, typing.get_args(annotation), where, maps)
-    if isinstance(annotation, type):
+    if isinstance(annotation, type) and annotation is not Any:
         return _class_shape(annotation, where)
     raise TypeError(
         f"{where}: {annotation!r} says too little about what it holds; use Immutable for any immutable value"

@@ -93,7 +93,7 @@ class ActorSystem:
         self._given_clock = clock
         self._dispatcher: Dispatcher | None = None
         self._tracing: Tracing | None = None
-        self.dead_letters = DeadLetters(None)
+        self.dead_letters = DeadLetters()
         self._actors: dict[str, ActorRef[Any]] = {}
         self._top: dict[ActorRef[Any], None] = {}
         self._numbers: dict[type, int] = {}
@@ -129,6 +129,7 @@ class ActorSystem:
         dispatcher.timers = TimerHeap(loop)
         dispatcher.life = Life(self, dispatcher)
         self._dispatcher = dispatcher
+        _systems[self.name] = self
         if self._trace is not None:
             self.trace_to(self._trace)
 
@@ -141,9 +142,8 @@ class ActorSystem:
         self._trace = trace
         self._tracing = Tracing(trace, self.clock, dispatcher.message_ids.__next__)
         dispatcher.tracing = self._tracing
-        self.dead_letters = DeadLetters(self._tracing.dead_letter)
+        self.dead_letters.trace = self._tracing.dead_letter
         self._flush_timer = dispatcher.loop.call_later(FLUSH_SECONDS, self._flush)
-        _systems[self.name] = self
 
     def _flush(self) -> None:
         assert self._trace is not None

@@ -1,0 +1,316 @@
+"""The codec: what goes in comes out, and nothing else comes out of anything else."""
+
+# mypy: disable-error-code="arg-type"
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import actors
+import executor
+from actors.runtime import (
+    Actor,
+    ActorDeadError,
+    CodecError,
+    DecodeError,
+    EncodeError,
+    Envelope,
+    FrozenDict,
+    NamedRef,
+    message,
+    pack,
+    pack_value,
+    registered_messages,
+    setting,
+    unpack,
+    unpack_value,
+)
+from actors.runtime.codec import MAX_DEPTH, payload_of, unpack_payload
+from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
+from tests.support.messages import anything, instances
+from tests.support.virtual import virtual
+
+
+@message
+class Chain:
+    n: int
+    next: Chain | None = None
+
+
+@message
+class Grown:
+    """As `Small` after some releases: a field more, a field less."""
+
+    a: int
+    new: str = "default"
+
+
+def every_message() -> list[type]:
+    """All message classes of the two sides, and of these tests."""
+    for package in (actors, executor):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    return [
+        cls
+        for cls in registered_messages()
+        if "<locals>" not in cls.__qualname__ and "test" not in cls.__module__
+    ]
+
+
+EVERY_MESSAGE = every_message()
+
+
+class TestRoundTrip:
+    @given(instances(Everything))
+    def test_a_message_with_a_field_of_each_kind_survives(self, original):
+        assert unpack(pack(original)).message == original
+
+    @pytest.mark.parametrize("cls", EVERY_MESSAGE, ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
+    @settings(max_examples=15)
+    @given(data=st.data())
+    def test_every_message_class_survives_and_is_frozen(self, cls, data):
+        original = data.draw(instances(cls))
+        assert unpack(pack(original)).message == original
+        assert cls.__dataclass_params__.frozen
+        for field in dataclasses.fields(cls)[:1]:
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(original, field.name, None)
+
+    @given(anything())
+    def test_other_immutable_values_survive_with_their_types(self, value):
+        assert unpack(pack(value)) == Envelope(value)
+        assert type(unpack(pack(value)).message) is type(value)
+
+    @given(st.integers(min_value=-(2**4000), max_value=2**4000))
+    def test_integers_of_any_size_survive(self, n):
+        assert unpack(pack(Small(n))).message.a == n
+
+    @given(st.text(), st.text())
+    def test_id_and_cause_travel_along(self, id_, cause):
+        assert unpack(pack(Small(1), id=id_, cause=cause)) == Envelope(Small(1), id_, cause)
+
+    def test_text_that_is_no_unicode_survives(self):
+        assert unpack(pack(Small(1, "\udcff"))).message.b == "\udcff"
+
+    def test_a_chain_of_messages_survives_up_to_the_depth_limit(self):
+        chain = None
+        for n in range(MAX_DEPTH - 1):
+            chain = Chain(n, chain)
+        assert unpack(pack(chain)).message == chain
+        with pytest.raises(DecodeError, match="too deeply"):
+            unpack(pack(Chain(1, Chain(2, chain))))
+
+    def test_an_int_is_fine_for_a_float_and_a_bool_for_an_int(self):
+        @message
+        class Numbers:
+            f: float
+            i: int
+
+        assert unpack(pack(Numbers(1, True))).message == Numbers(1.0, 1)
+
+
+class TestRefs:
+    @virtual
+    async def test_a_ref_comes_back_as_the_living_actor_it_was(self, system):
+        ref = system.spawn(Actor, name="here")
+        found = unpack(pack(Addressed(ref))).message.to
+        assert found is ref
+
+    @virtual
+    async def test_a_ref_from_elsewhere_is_a_handle_that_finds_nobody(self, system):
+        data = pack(Addressed(NamedRef("x", "another process", lambda _: None)))
+        found = unpack(data).message.to
+        assert (found.name, found.system_name) == ("x", "another process")
+        with pytest.raises(ActorDeadError, match="another process"):
+            found.tell("x")
+
+
+class TestVersions:
+    def test_a_field_that_only_the_sender_knows_is_ignored_and_one_it_does_not_know_takes_its_default(self):
+        parts = msgpack.unpackb(pack(Small(5)))
+        parts[1] = msgpack.unpackb(pack(Grown(1)))[1]
+        assert unpack(msgpack.packb(parts)).message == Grown(5, "default")
+
+    def test_a_missing_field_without_default_is_an_error(self):
+        parts = msgpack.unpackb(pack(Small(5)))
+        del parts[4]["a"]
+        with pytest.raises(DecodeError, match="field 'a' of Small is missing"):
+            unpack(msgpack.packb(parts))
+
+    def test_another_version_of_the_envelope_is_refused(self):
+        parts = msgpack.unpackb(pack(Small(5)))
+        parts[0] = 2
+        with pytest.raises(DecodeError, match="version 2"):
+            unpack(msgpack.packb(parts))
+
+
+class TestGarbage:
+    @given(st.binary(max_size=200))
+    def test_any_bytes_give_a_message_or_a_decode_error(self, data):
+        try:
+            unpack(data)
+        except DecodeError:
+            pass
+
+    @given(instances(Everything), st.data())
+    def test_damaged_messages_give_a_message_or_a_decode_error(self, original, data):
+        packed = bytearray(pack(original))
+        for _ in range(data.draw(st.integers(1, 4))):
+            packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+        try:
+            unpack(bytes(packed))
+        except DecodeError:
+            pass
+
+    @given(
+        st.recursive(
+            st.none() | st.integers() | st.text() | st.binary(),
+            lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        )
+    )
+    def test_any_fields_give_a_message_or_a_decode_error(self, fields):
+        name = msgpack.unpackb(pack(Small(1)))[1].replace("Small", "Everything")
+        try:
+            data = msgpack.packb([1, name, "", "", fields])
+        except OverflowError:
+            return
+        with pytest.raises(DecodeError):
+            unpack(data)
+
+    @pytest.mark.parametrize("cut", range(1, 40))
+    def test_a_message_that_was_cut_off_is_an_error(self, cut):
+        packed = pack(Small(1, "some text"))
+        if cut < len(packed):
+            with pytest.raises(DecodeError):
+                unpack(packed[:cut])
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"point": {"x": "one"}}, r"Everything\.point\.x: expected int, found str 'one'"),
+            (
+                {"several": [{"x": 1}, {"x": True}]},
+                r"Everything\.several\[1\]\.x: expected int, found bool True",
+            ),
+            ({"colour": "blue"}, r"Everything\.colour: str 'blue' is no member of Colour"),
+            ({"labels": {"a": 1}}, r"Everything\.labels\['a'\]: expected an array, found int 1"),
+            ({"either": ["list", []]}, r"Everything\.either: expected .* found a value labelled 'list'"),
+            ({"mode": "c"}, r"Everything\.mode: expected one of"),
+            ({"number": "1"}, r"Everything\.number: expected a float"),
+            ({"pair": [1]}, r"Everything\.pair: expected an array of 2, found an array of 1"),
+            ({"ref": "x"}, r"Everything\.ref: expected an actor's system and name"),
+            ({"anything": [99]}, r"Everything\.anything: unknown kind 99"),
+            ({"names": [{}]}, r"Everything\.names\[0\]: expected str"),
+        ],
+    )
+    def test_an_error_says_what_is_wrong_and_where(self, change, what):
+        original = Everything(
+            "t", 1.0, b"", Colour.RED, Point(1), 1, (), (1, "a"), frozenset(), {}, 1, "a", Path("x")
+        )
+        parts = msgpack.unpackb(pack(original))
+        parts[4].update(change)
+        with pytest.raises(DecodeError, match=what):
+            unpack(msgpack.packb(parts))
+
+    def test_an_unknown_type_is_named_with_a_hint_and_never_imported(self):
+        with pytest.raises(
+            DecodeError, match=r"unknown message type 'antigravity:Fly'; is 'antigravity' imported"
+        ):
+            unpack(msgpack.packb([1, "antigravity:Fly", "", "", {}]))
+
+    def test_what_the_class_itself_refuses_is_a_decode_error(self):
+        parts = msgpack.unpackb(pack(Checked(50)))
+        parts[4]["percent"] = 500
+        with pytest.raises(DecodeError, match="Checked refuses these values: 500 is no percentage"):
+            unpack(msgpack.packb(parts))
+
+    def test_size_and_depth_are_bounded(self):
+        with pytest.raises(DecodeError, match="at most 10"):
+            unpack(pack(Small(1, "x" * 100)), max_bytes=10)
+        with pytest.raises(DecodeError, match="too deeply"):
+            unpack(pack((((1,),),)), max_depth=2)
+        with pytest.raises(DecodeError):
+            unpack(b"\x91" * 100_000)
+        with pytest.raises(DecodeError):
+            unpack(b"\xdd\xff\xff\xff\xff" * 100)
+        with pytest.raises(DecodeError):
+            unpack("text")
+
+    def test_errors_are_value_errors_of_one_family(self):
+        assert issubclass(DecodeError, CodecError)
+        assert issubclass(EncodeError, CodecError)
+        assert issubclass(CodecError, ValueError)
+
+
+class TestPacking:
+    def test_what_is_no_message_is_refused_on_this_side(self):
+        for wrong in ([1], {"a": 1}, object(), Loosely([1]), (1, [2])):
+            with pytest.raises(EncodeError):
+                pack(wrong)
+
+    def test_a_field_of_another_type_than_declared_is_refused_on_this_side(self):
+        for wrong in (Small("text"), Small(1, None), Chain(1, Small(1)), Addressed(1)):
+            with pytest.raises(EncodeError):
+                pack(wrong)
+
+    def test_what_is_nested_without_end_is_refused(self):
+        nested: tuple[Any, ...] = ()
+        for _ in range(5000):
+            nested = (nested,)
+        with pytest.raises(EncodeError, match="nested"):
+            pack(nested)
+
+    def test_sets_are_packed_the_same_in_each_run(self):
+        assert pack(frozenset({"b", "a", "c"})) == pack(frozenset({"c", "b", "a"}))
+
+
+@message
+class Addressed:
+    to: NamedRef
+
+
+@dataclass
+class Loosely:
+    items: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeSettings:
+    path: Path = setting(Path("x"), help="where")
+    environment: tuple[tuple[str, str], ...] = setting((), help="variables")
+    points: tuple[Point, ...] = setting((Point(1),), help="points")
+
+
+class TestValues:
+    def test_settings_survive_by_their_class(self):
+        settings = SomeSettings(Path("/a/b"), (("A", "1"),), (Point(2, 3),))
+        assert unpack_value(SomeSettings, pack_value(settings)) == settings
+
+    def test_other_values_survive_by_their_annotation(self):
+        kind = tuple[Point, ...]
+        assert unpack_value(kind, pack_value((Point(1),), kind)) == (Point(1),)
+
+    def test_errors_say_where(self):
+        with pytest.raises(DecodeError, match=r"SomeSettings\.path: expected str"):
+            unpack_value(SomeSettings, msgpack.packb({"path": 1}))
+        with pytest.raises(EncodeError):
+            pack_value([1])
+
+
+class TestPayloads:
+    def test_a_payload_is_read_without_the_class(self):
+        assert unpack_payload(payload_of(Small(1))) == {"a": 1, "b": "b"}
+        assert unpack_payload(payload_of(FrozenDict({"a": 1}))) == [2, {"a": 1}]
+
+    def test_what_cannot_be_packed_is_noted_as_text(self):
+        assert unpack_payload(payload_of([1, 2])) == "[1, 2]"
