@@ -88,7 +88,7 @@ async def test_a_thread_that_does_not_end_does_not_keep_the_process(tmp_path):
         script.launch("t1", pack(Block(600)))
         await script.until_state("t1", "TASK_RUNNING")
         script.shutdown()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await process.wait() == 0
         assert script.states("t1")[-1] == "TASK_KILLED"
 

@@ -158,11 +158,11 @@ async def test_a_server_that_falls_silent_is_given_up_after_the_time_limit():
 
 async def test_a_slow_but_steady_server_is_not_given_up():
     async def slow(request, writer):
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.1)
         writer.write(response(202))
 
     async with raw_server(slow) as server:
-        pipeline = CallPipeline(server.endpoint, timeouts=Timeouts(connect=5, response=0.2))
+        pipeline = CallPipeline(server.endpoint, timeouts=Timeouts(connect=5, response=0.5))
         answers = await outcomes([pipeline.send(b"x") for _ in range(8)])
         assert [answer.status for answer in answers] == [202] * 8
         pipeline.close()
