@@ -61,8 +61,10 @@ def _types_of(method: Callable[..., Any], namespace: dict[str, Any]) -> tuple[ty
 def _flatten(annotation: Any, where: str) -> list[type]:
     if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
         return [cls for part in typing.get_args(annotation) for cls in _flatten(part, where)]
-    if isinstance(annotation, type):
+    if isinstance(annotation, type) and annotation is not Any:
         return [annotation]
+    if annotation is None:
+        return [type(None)]
     raise TypeError(
         f"{where}: {annotation!r} is no class; annotate the message with its class or a union of classes"
     )
