@@ -370,7 +370,7 @@ class ConnectionActor(Actor):
         answer.add_done_callback(lambda done: self._teardown_sent(attempt, done))
 
     def _teardown_sent(self, attempt: int, done: asyncio.Future[Response]) -> None:
-        if not done.cancelled() and done.exception() is None:
+        if not done.cancelled() and done.exception() is None and self.actor_ref.is_alive():
             self.actor_ref.tell(TeardownAnswered(attempt))
 
     def _report_error(self) -> None:
@@ -406,6 +406,8 @@ class ConnectionActor(Actor):
 
     def _answered(self, attempt: int, call: m.Call, sender: str, done: asyncio.Future[Response]) -> None:
         """Post what became of a call to the actor's own mailbox; runs outside its turn, so it only tells."""
+        if not self.actor_ref.is_alive():
+            return  # stopped while the call was on its way: nobody asks any more
         error = None if done.cancelled() else done.exception()
         if error is not None or done.cancelled():
             reason = str(error) if error else "given up"

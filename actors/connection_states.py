@@ -75,7 +75,7 @@ _GONE = Transition(S.ENDED, (A.CLOSE, A.REPORT_TEARDOWN))
 
 TABLE: Mapping[tuple[ConnectionState, ConnectionEvent], Transition] = {
     (S.IDLE, E.CONNECT_ASKED): Transition(S.DETECTING, (A.DETECT,)),
-    (S.IDLE, E.TEARDOWN_ASKED): _GONE,
+    (S.IDLE, E.TEARDOWN_TIMED_OUT): _GONE,
     (S.DETECTING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.OPEN,)),
     (S.DETECTING, E.TEARDOWN_TIMED_OUT): _GONE,
     (S.CONNECTING, E.OPENED): Transition(S.SUBSCRIBING, (A.AWAIT_SUBSCRIBED,)),
@@ -116,8 +116,8 @@ _DETECTION = {E.LEADER_FOUND, E.LEADER_LOST}
 
 # What means nothing in a state, with the reason.
 IGNORED: Mapping[ConnectionState, frozenset[ConnectionEvent]] = {
-    # There is no attempt that could say anything, no timer that runs, no TEARDOWN on its way.
-    S.IDLE: frozenset(_SUBSCRIPTION | _ANSWERS | _DETECTION | {E.RETRY_DUE}),
+    # There is no attempt that could say anything; a TEARDOWN is remembered, and its timer runs.
+    S.IDLE: frozenset(_SUBSCRIPTION | _DETECTION | {E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}),
     # Asked once is enough; a TEARDOWN is remembered and sent with the next subscription (its timer runs).
     S.DETECTING: frozenset(
         _SUBSCRIPTION | {E.CONNECT_ASKED, E.LEADER_LOST, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}

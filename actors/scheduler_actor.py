@@ -91,6 +91,7 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
         self._outbox: list[m.Record] | None = None
+        self._early: list[m.TaskDone] = []
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
@@ -275,6 +276,9 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
             self._call(self.on_reregistered, event)
         else:
             self._call(self.on_registered, event)
+        early, self._early = self._early, []
+        for done in early:
+            self.task_done(done)
 
     @receive
     def disconnected(self, news: m.Disconnected) -> None:
@@ -306,12 +310,12 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
         if entry is not None:
             entry.ref.tell(update)
             return
+        if status.uuid and status.agent_id is not None:
+            self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
         if split is None or not self._tasks.has_ended(split[0]):
             self._unknown(status)
         elif not is_terminal(status.state):
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
-        if status.uuid and status.agent_id is not None:
-            self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
 
     def _unknown(self, status: TaskStatus) -> None:
         if is_terminal(status.state) and not status.uuid:
@@ -332,7 +336,13 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
 
     @receive
     def task_done(self, done: m.TaskDone) -> None:
-        """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched."""
+        """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched.
+
+        What an earlier run left untold waits until the author has been told of the registration.
+        """
+        if not self._announced:
+            self._early.append(done)
+            return
         entry = self._tasks.remove(done.task_id)
         if entry is None:
             return

@@ -6,6 +6,7 @@ A backend is used by one caller at a time (the store actor sees to it), from wha
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -94,6 +95,7 @@ class SqliteBackend:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._lock = threading.Lock()  # a commit may still run in its thread when the actor is stopped
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
@@ -121,14 +123,19 @@ class SqliteBackend:
 
     def load(self) -> tuple[Record, ...]:
         """Return all records in the order in which their keys were first written."""
-        try:
-            rows = self._open.execute("SELECT kind, key, value FROM records ORDER BY number").fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path} cannot be read: {error}") from error
+        with self._lock:
+            try:
+                rows = self._open.execute("SELECT kind, key, value FROM records ORDER BY number").fetchall()
+            except sqlite3.Error as error:
+                raise StorageError(f"{self.path} cannot be read: {error}") from error
         return tuple(Record(kind, key, bytes(value)) for kind, key, value in rows)
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes in one transaction."""
+        with self._lock:
+            self._commit(writes)
+
+    def _commit(self, writes: Sequence[Write]) -> None:
         connection = self._open
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -145,16 +152,18 @@ class SqliteBackend:
 
     def clear(self) -> None:
         """Delete everything."""
-        try:
-            self._open.execute("DELETE FROM records")
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
+        with self._lock:
+            try:
+                self._open.execute("DELETE FROM records")
+            except sqlite3.Error as error:
+                raise StorageError(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     @property
     def _open(self) -> sqlite3.Connection:

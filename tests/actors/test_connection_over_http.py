@@ -4,7 +4,6 @@ import asyncio
 import base64
 
 import pytest
-from tests.support.scripted_master import UNAVAILABLE, ScriptedMaster, scripted_master, subscribed
 
 from actors import messages as m
 from actors.connection_actor import ConnectionActor
@@ -13,6 +12,7 @@ from actors.runtime import Actor, ActorSystem
 from actors.settings import Composition, FrameworkSettings
 from mesos_v1 import pb
 from mesos_v1.values import AgentId, ExecutorId, OfferId, TaskId
+from tests.support.scripted_master import UNAVAILABLE, ScriptedMaster, scripted_master, subscribed
 
 QUICK = ConnectionSettings(backoff=0.05, backoff_cap=0.1, subscribe_timeout=2.0, teardown_timeout=0.5)
 

@@ -16,13 +16,13 @@ BOOK = ExecutorBook([ExecutorTemplate("crawl", Resources.of(cpus=0.5, mem=64), b
 SMALL = Resources.of(cpus=1, mem=100)
 
 
-def demand(name, order=0, resources=SMALL, role="*", executor="", ports=0, hosts=(), attributes=()):
+def demand(name, order=0, resources=SMALL, role="*", executor="", ports=0, hosts=(), attributes=()):  # noqa: PLR0917
     return Demand(
         TaskId(name), TaskId(f"{name}.1"), order, role, resources, ports, executor, b"", hosts, attributes
     )
 
 
-def offer(number, resources, agent="a1", role="*", executors=(), attributes=()):
+def offer(number, resources, agent="a1", role="*", executors=(), attributes=()):  # noqa: PLR0917
     return Offer(
         OfferId(f"o{number}"),
         FrameworkId("f"),

@@ -1,7 +1,6 @@
 """The broker, in virtual time: what it does with offers and demands, and what it tells the master."""
 
 import pytest
-from tests.support.actor_bench import ActorBench, system, virtually
 
 from actors import messages as m
 from actors.offer_actor import OfferActor, OfferSettings
@@ -9,6 +8,7 @@ from actors.settings import Composition, FrameworkSettings
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, Unavailability
+from tests.support.actor_bench import ActorBench, system, virtually
 
 EXECUTOR = m.ExecutorTemplate("crawl", Resources.of(cpus=0.5, mem=64), b"\n\x03\n\x01x")
 ONE = Resources.of(cpus=1, mem=100)
@@ -20,12 +20,14 @@ class Broker(ActorBench):
         if store_answers:
             self.answers["store"][m.Write] = lambda write: m.Stored(write.reference)
         composition = Composition(FrameworkSettings(name="t", roles=roles))
-        self.broker = running.spawn(OfferActor, composition, OfferSettings(jitter=0.0, **settings), name="offers")
+        self.broker = running.spawn(
+            OfferActor, composition, OfferSettings(jitter=0.0, **settings), name="offers"
+        )
         self.broker.tell(m.UseExecutors((EXECUTOR,)))
         self.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, False))
         self.task_names: set[str] = set()
 
-    def demand(self, name, order=1, resources=ONE, executor="", role="*", ports=0):
+    def demand(self, name, order=1, resources=ONE, executor="", role="*", ports=0):  # noqa: PLR0917
         if f"task:{name}" not in self.heard:
             self.heard[f"task:{name}"], self.answers[f"task:{name}"] = [], {}
             from tests.support.actor_bench import Speaker
@@ -36,7 +38,14 @@ class Broker(ActorBench):
         info = pb.mesos.TaskInfo(name=name)
         info.task_id.value, info.agent_id.value = f"{name}.1", ""
         demand = m.Demand(
-            TaskId(name), TaskId(f"{name}.1"), order, role, resources, ports, executor, info.SerializeToString()
+            TaskId(name),
+            TaskId(f"{name}.1"),
+            order,
+            role,
+            resources,
+            ports,
+            executor,
+            info.SerializeToString(),
         )
         self.say(f"task:{name}", "offers", demand)
 
@@ -54,7 +63,7 @@ class Broker(ActorBench):
         return found
 
 
-def offer(number, resources=None, agent="a1", role="*", executors=(), unavailability=None):
+def offer(number, resources=None, agent="a1", role="*", executors=(), unavailability=None):  # noqa: PLR0917
     resources = resources or Resources.of(cpus=4, mem=4000, ports=[(31000, 31009)])
     return Offer(
         OfferId(f"o{number}"),
@@ -383,7 +392,9 @@ async def test_why_a_task_waits_is_said_with_numbers_for_every_agent(running):
     report = await broker.broker.ask(m.WhyPending(TaskId("t")), block=False)
     (group,) = report.groups
     assert (report.waiting, group.tasks, group.first_task, group.agents_looked_at) == (1, 1, "t", 2)
-    verdicts = {v.hostname: {(s.resource, s.wanted, s.available) for s in v.shortfalls} for v in group.verdicts}
+    verdicts = {
+        v.hostname: {(s.resource, s.wanted, s.available) for s in v.shortfalls} for v in group.verdicts
+    }
     assert verdicts["host-a1"] == {("cpus", "99.5", "4"), ("mem", "5064", "4000")}
     assert verdicts["host-a2"] == {("mem", "5064", "10")}
 

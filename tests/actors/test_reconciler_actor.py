@@ -1,12 +1,11 @@
 """Mesos's reconciliation algorithm in virtual time."""
 
-from tests.support.actor_bench import ActorBench, system, virtually
-
 from actors import messages as m
 from actors.reconciler_actor import ReconcilerActor, ReconcilerSettings
 from actors.settings import Composition, FrameworkSettings
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, TaskId, TaskStatus
+from tests.support.actor_bench import ActorBench, system, virtually
 
 A = AgentId("a")
 
@@ -19,7 +18,10 @@ class Reconciliation(ActorBench):
             tuple((TaskId(name), A) for name in self.tasks)
         )
         self.actor = running.spawn(
-            ReconcilerActor, Composition(FrameworkSettings()), ReconcilerSettings(**settings), name="reconciler"
+            ReconcilerActor,
+            Composition(FrameworkSettings()),
+            ReconcilerSettings(**settings),
+            name="reconciler",
         )
 
     @property

@@ -26,6 +26,11 @@ class Listener(Actor):
         self.heard.append(message)
 
 
+def names_in(data):
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.getnames()
+
+
 @pytest.fixture
 async def served(tmp_path):
     heard = []
@@ -48,7 +53,7 @@ async def test_health_and_artifacts_are_served_without_a_token(served):
         assert (await answer.json())["status"] == "ok"
     assert [name for name, _ in ready.artifacts] == ["e", "f"]
     async with session.get(ready.artifacts[0][1]) as answer:
-        names = tarfile.open(fileobj=io.BytesIO(await answer.read())).getnames()
+        names = names_in(await answer.read())
     assert "actors/runtime/__init__.py" in names
     assert "executor/__init__.py" in names
     async with session.get(f"{ready.url}/artifacts/nothing") as answer:
@@ -60,15 +65,26 @@ async def test_an_upload_is_stored_whole_and_then_told(served):
     headers = {**TOKEN, "Mesostic-Task": "t.1", "Content-Type": "image/png"}
     async with session.put(f"{ready.url}/uploads/img/a.png", data=b"x" * 5000, headers=headers) as answer:
         assert answer.status == 201
-        assert await answer.json() == {"name": "img/a.png", "url": f"{ready.url}/uploads/img/a.png", "size": 5000}
+        assert await answer.json() == {
+            "name": "img/a.png",
+            "url": f"{ready.url}/uploads/img/a.png",
+            "size": 5000,
+        }
     (upload,) = [message for message in heard if isinstance(message, m.Uploaded)]
-    assert (upload.name, upload.size, upload.content_type, upload.task_id) == ("img/a.png", 5000, "image/png", "t.1")
+    assert (upload.name, upload.size, upload.content_type, upload.task_id) == (
+        "img/a.png",
+        5000,
+        "image/png",
+        "t.1",
+    )
     assert (tmp_path / "up" / "img" / "a.png").read_bytes() == b"x" * 5000
     async with session.get(upload.url, headers=TOKEN) as answer:
         assert await answer.read() == b"x" * 5000
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic c2VjcmV0"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic c2VjcmV0"}]
+)
 @pytest.mark.parametrize("path", ["/uploads/a", "/traces/e"])
 async def test_nothing_is_taken_without_the_token(served, headers, path):
     ready, session, heard, _ = served
@@ -77,12 +93,16 @@ async def test_nothing_is_taken_without_the_token(served, headers, path):
     assert not [message for message in heard if isinstance(message, m.Uploaded)]
 
 
-@pytest.mark.parametrize("name", ["..%2fescape", "a/..%2f..%2fb", ".hidden", "a%00b", "a//b", "%2fetc%2fpasswd"])
+@pytest.mark.parametrize(
+    "name", ["..%2fescape", "a/..%2f..%2fb", ".hidden", "a%00b", "a//b", "%2fetc%2fpasswd"]
+)
 async def test_a_name_cannot_lead_out_of_the_folder(served, name):
     from yarl import URL
 
     ready, session, _, tmp_path = served
-    async with session.put(URL(f"{ready.url}/uploads/{name}", encoded=True), data=b"x", headers=TOKEN) as answer:
+    async with session.put(
+        URL(f"{ready.url}/uploads/{name}", encoded=True), data=b"x", headers=TOKEN
+    ) as answer:
         assert answer.status in {400, 404}
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -143,7 +163,7 @@ def test_the_archive_is_the_same_bytes_each_time(tmp_path):
     first = build_artifact(wanted)
     (package / "__init__.py").touch()
     assert build_artifact(wanted) == first
-    names = tarfile.open(fileobj=io.BytesIO(first.data)).getnames()
+    names = names_in(first.data)
     assert {"mine/__init__.py", "mine/data.txt", "single.py"} <= set(names)
     assert not any("__pycache__" in name for name in names)
     (package / "data.txt").write_text("changed")

@@ -3,12 +3,12 @@
 import sqlite3
 
 import pytest
-from tests.support.actor_bench import ActorBench, system, virtually
 
 from actors import messages as m
 from actors.settings import Composition, FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
 from actors.store_backends import MemoryBackend, SqliteBackend, StorageError
+from tests.support.actor_bench import ActorBench, system, virtually
 
 
 def record(key, value=b"v", kind="k"):
@@ -17,7 +17,9 @@ def record(key, value=b"v", kind="k"):
 
 @pytest.fixture(params=["memory", "sqlite"])
 def backend(request, tmp_path):
-    made = MemoryBackend() if request.param == "memory" else SqliteBackend(str(tmp_path / "deep" / "store.db"))
+    made = (
+        MemoryBackend() if request.param == "memory" else SqliteBackend(str(tmp_path / "deep" / "store.db"))
+    )
     made.open()
     yield made
     made.close()
@@ -30,7 +32,9 @@ def test_records_come_back_in_the_order_of_their_first_writing(backend):
 
 
 def test_writes_and_deletes_of_one_batch_apply_in_order(backend):
-    backend.commit([m.Write((record("a"),)), m.Write((), (("k", "a"), ("k", "never there"))), m.Write((record("z"),))])
+    backend.commit(
+        [m.Write((record("a"),)), m.Write((), (("k", "a"), ("k", "never there"))), m.Write((record("z"),))]
+    )
     assert backend.load() == (record("z"),)
 
 
@@ -149,7 +153,9 @@ def test_what_is_on_the_pile_is_written_before_the_store_stops(tmp_path):
 
     async def work():
         async with system() as running:
-            store = running.spawn(StoreActor, Composition(FrameworkSettings()), StoreSettings(path), name="store")
+            store = running.spawn(
+                StoreActor, Composition(FrameworkSettings()), StoreSettings(path), name="store"
+            )
             for number in range(10):
                 store.tell(m.Write((record(str(number)),)))
 

@@ -1,7 +1,6 @@
 """One task in virtual time: attempts, kills, lost launches, partitions, duplicates; stored before acknowledged."""
 
 import pytest
-from tests.support.actor_bench import ActorBench, system, virtually
 
 from actors import messages as m
 from actors.runtime import pack
@@ -12,6 +11,7 @@ from actors.task_states import TaskPhase
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
+from tests.support.actor_bench import ActorBench, system, virtually
 
 P = TaskPhase
 STEADY = RetryPolicy(attempts=3, backoff=10.0, factor=2.0, jitter=0.0, losses=2)

@@ -15,7 +15,8 @@ from mesos_http.errors import ProtocolError
 from mesos_http.responses import ResponseParser
 from mesos_v1 import content, events, executor_events, pb, recordio
 from mesos_v1.content import ContentType
-from mesos_v1.errors import BadEvent, ContentError, RecordIOError, ResourceError
+from mesos_v1.errors import BadEvent, ContentError, OperationError, RecordIOError, ResourceError
+from mesos_v1.operations import inject_allocation
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
 from mesos_v1.values import Attribute, Offer, TaskStatus
@@ -105,6 +106,23 @@ def json_events(data: bytes) -> None:
             hash(read(proto))
         except BadEvent:
             continue
+
+
+def calls(data: bytes) -> None:
+    """A call or a ContentError; its operations can be applied to an offer, or say why not."""
+    for content_type in ContentType:
+        try:
+            call = content.parse(pb.scheduler.Call, data, content_type)
+        except ContentError:
+            continue
+        content.serialize(call, ContentType.JSON)
+        left = Resources.parse("cpus:4;mem:1024;disk:1000;ports:[1-9]").allocate("ads")
+        for operation in call.accept.operations:
+            try:
+                left = left.apply(inject_allocation(operation, "ads"))
+            except OperationError as error:
+                str(error)
+            assert Resources.from_proto(left.to_proto()) == left
 
 
 def resource_text(data: bytes) -> None:
@@ -197,7 +215,7 @@ def http_responses(data: bytes) -> None:
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-def _recorded(kinds: tuple[str, ...]) -> Iterator[dict[str, object]]:
+def _recorded(kinds: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for path in sorted((ROOT / "tests" / "recorded").glob("*.jsonl")):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
@@ -231,6 +249,21 @@ def seeds(name: str) -> list[bytes]:
             return binary
         case "json-events":
             return [json.dumps(event).encode() for _, event in _recorded_events()]
+        case "calls":
+            bodies = [
+                entry["body"] for entry in _recorded(("request",)) if isinstance(entry.get("body"), dict)
+            ]
+            accepts: list[Any] = [
+                body for body in bodies if body.get("type") == "ACCEPT" and "accept" in body
+            ]
+            return [
+                seed
+                for body in accepts[::4] + [body for body in accepts if "reserve" in str(body)]
+                for seed in (
+                    json.dumps(body).encode(),
+                    content.from_json(pb.scheduler.Call, body).SerializeToString(),
+                )
+            ]
         case "resources":
             return [
                 b"cpus:4;mem:1024.5;ports:[31000-32000, 33000-33001];disks:{a, b}",
@@ -262,6 +295,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "recordio": recordio_stream,
     "protobuf-events": protobuf_events,
     "json-events": json_events,
+    "calls": calls,
     "resources": resource_text,
     "msgpack": msgpack_codec,
     "config": config_text,

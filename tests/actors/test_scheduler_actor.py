@@ -1,0 +1,497 @@
+"""Whole frameworks against a simulated master: hooks, commands, ends, restarts of the scheduler process."""
+
+import asyncio
+
+import pytest
+
+from actors import messages as m
+from actors.composition import ActorSpec, Composition, run
+from actors.connection_parts import ConnectionSettings
+from actors.low_level_scheduler_actor import LowLevelScheduler
+from actors.runtime import Actor, ActorSystem, message, pack, receive
+from actors.runtime.testing import ListTrace
+from actors.scheduler_actor import SchedulerActor
+from actors.server_actor import ServerSettings
+from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
+from actors.store_actor import StoreSettings
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from mesos_v1.task_infos import command_info, task_info
+from tests.support.simulated_master import simulated_master
+
+QUICK = RetryPolicy(attempts=2, backoff=0.01, cap=0.02)
+
+
+@message
+class Page:
+    number: int
+
+
+@message
+class Seen:
+    number: int
+
+
+@message
+class Poke:
+    text: str
+
+
+@pytest.fixture
+async def master():
+    async with simulated_master() as running:
+        yield running
+
+
+def composition(master, cls, *, store="", extra=(), settings=None, **server):
+    actors = (
+        ActorSpec("scheduler", cls, settings),
+        ActorSpec("connection", _connection(), ConnectionSettings(backoff=0.02, backoff_cap=0.05)),
+        ActorSpec("store", _store(), StoreSettings(store)),
+        ActorSpec("server", _server(), ServerSettings(**server)),
+        *extra,
+    )
+    return Composition(FrameworkSettings(name="t", user="u", master=master.url), actors, EXECUTORS)
+
+
+EXECUTORS = (ExecutorSettings(name="crawl", cls="x:Y"),)
+
+
+def _connection():
+    from actors.connection_actor import ConnectionActor
+
+    return ConnectionActor
+
+
+def _store():
+    from actors.store_actor import StoreActor
+
+    return StoreActor
+
+
+def _server():
+    from actors.server_actor import ServerActor
+
+    return ServerActor
+
+
+async def play(made, seconds=10.0, **keywords):
+    return await asyncio.wait_for(run(made, **keywords), seconds)
+
+
+class Crawl(SchedulerActor):
+    """Launches ten pages, and ends when each has its result."""
+
+    count = 10
+
+    def on_registered(self, event):
+        self.registered = event
+        self.results = []
+        for number in range(self.count):
+            self.launch(Page(number), cpus=1.0, retry=QUICK)
+
+    def on_task_finished(self, done):
+        self.results.append((done.payload.number, done.result.number))
+        if len(self.results) == self.count:
+            self.finish(7, "all seen")
+
+    def on_task_failed(self, failed):
+        self.finish(1, failed.message)
+
+
+def seen(info):
+    from actors.runtime import unpack
+
+    number = unpack(info.data).message.number
+    return [("TASK_RUNNING", b""), ("TASK_FINISHED", pack(Seen(number)))]
+
+
+async def test_a_framework_runs_from_registration_to_teardown_with_its_exit_code(master):
+    master.plan = seen
+    outcome = await play(composition(master, Crawl))
+    assert outcome == m.Outcome(7, "all seen")
+    assert len(master.launched) == 10
+    assert master.types.count("ACKNOWLEDGE") == 20
+    assert master.types[-1] == "TEARDOWN"
+    executor = master.launched[0].executor
+    assert executor.executor_id.value.startswith("crawl-")
+    assert "exec " in executor.command.value
+    assert executor.command.uris[0].value.endswith(".tar.gz")
+
+
+async def test_each_task_in_flight_has_an_actor_of_its_own(master):
+    trace = ListTrace("t")
+    master.plan = seen
+    async with ActorSystem("t", trace=trace) as system:
+        await play(composition(master, Crawl), system=system)
+    started = {record.receiver for record in trace.records if record.kind == "started"}
+    assert {f"task:crawl-{n}" for n in range(1, 11)} <= started
+    assert {"connection", "offers", "reconciler", "store", "server", "scheduler"} <= started
+
+
+async def test_a_hook_that_raises_ends_neither_framework_nor_task(master, caplog):
+    """pymesos tears the whole framework down, and kills every task of it."""
+
+    class Clumsy(Crawl):
+        def on_registered(self, event):
+            super().on_registered(event)
+            raise RuntimeError("registered badly")
+
+        def on_task_update(self, update):
+            raise KeyError(update.task_id)
+
+        def on_task_finished(self, done):
+            super().on_task_finished(done)
+            raise ValueError("clumsy")
+
+    master.plan = seen
+    assert (await play(composition(master, Clumsy))).exit_code == 7
+    assert "registered badly" in caplog.text
+
+
+async def test_an_authors_own_handler_that_raises_is_contained_too(master):
+    class Poked(Crawl):
+        def on_registered(self, event):
+            self.tell(self.actor_ref, Poke("me"))
+            super().on_registered(event)
+
+        @receive
+        def on_poke(self, poke: Poke):
+            raise RuntimeError(poke.text)
+
+    master.plan = seen
+    assert (await play(composition(master, Poked))).exit_code == 7
+
+
+async def test_a_failing_task_is_retried_and_its_last_failure_told(master):
+    class Failing(Crawl):
+        count = 1
+
+        def on_task_failed(self, failed):
+            self.finish(failed.attempts, f"{failed.payload} {failed.state} {failed.message}")
+
+    master.plan = lambda _info: [("TASK_FAILED", b"")]
+    outcome = await play(composition(master, Failing))
+    assert outcome == m.Outcome(2, "Page(number=0) TASK_FAILED TASK_FAILED it is")
+    assert [info.task_id.value for info in master.launched] == ["crawl-1.1", "crawl-1.2"]
+
+
+async def test_a_killed_task_is_told_as_killed(master):
+    class Killer(Crawl):
+        count = 1
+
+        def on_task_update(self, update):
+            if update.phase.value == "running":
+                assert self.kill(update.task_id)
+                assert not self.kill("nobody")
+
+        def on_task_killed(self, killed):
+            self.finish(0 if killed.killed else 1, str(self.active_tasks))
+
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    assert await play(composition(master, Killer)) == m.Outcome(0, "{}")
+
+
+class Mistaken(SchedulerActor):
+    """Collects what is said to mistakes of the author."""
+
+    def on_registered(self, event):
+        said = []
+        for arguments in (
+            {"executor": "nobody"},
+            {"executor": "crawl", "command": "x"},
+            {"command": "x", "task_id": "a/b"},
+            {"command": "x", "task_id": ""},
+            {"command": "x", "role": "ads"},
+        ):
+            try:
+                self.launch(**arguments)
+            except ValueError as error:
+                said.append(str(error))
+        self.launch(command="x", task_id="twice")
+        try:
+            self.launch(command="x", task_id="twice")
+        except ValueError as error:
+            said.append(str(error))
+        self.finish(0, " | ".join(said))
+
+
+async def test_mistakes_of_the_author_are_one_sentence_each(master):
+    outcome = await play(composition(master, Mistaken))
+    assert outcome.reason.split(" | ") == [
+        "there is no executor 'nobody' (there are: crawl)",
+        "a task has either a command or an executor, not both",
+        "a task id must not hold slashes, spaces or control characters: 'a/b'",
+        "a task id must have 1 to 200 characters, not 0",
+        "the framework has no role 'ads' (it has *)",
+        "there is a task twice already",
+    ]
+
+
+def _event(kind):
+    return pb.scheduler.Event(type=kind)
+
+
+async def test_messages_of_executors_are_decoded_and_garbage_is_only_an_error(master):
+    class Hearing(SchedulerActor):
+        def on_registered(self, event):
+            self.errors = []
+
+        def on_error(self, message):
+            self.errors.append(message)
+
+        def on_message(self, message, source):
+            self.finish(0, f"{message} {source.executor} {len(self.errors)} {self.hook_failures}")
+
+    running = asyncio.ensure_future(play(composition(master, Hearing)))
+    await master.until(lambda: bool(master.subscribes))
+    await asyncio.sleep(0.05)
+    for data in (b"\xc1\x00garbage", b"", pack(Poke("hello"))):
+        event = _event(pb.scheduler.Event.MESSAGE)
+        event.message.agent_id.value, event.message.executor_id.value, event.message.data = (
+            "a",
+            "crawl-12ab",
+            data,
+        )
+        await master.send(event)
+    assert await running == m.Outcome(0, "Poke(text='hello') crawl 2 0")
+
+
+async def test_unknown_tasks_are_told_acknowledged_and_not_killed(master):
+    """USI drops the update of an unknown task unacknowledged, so it comes for ever."""
+
+    class Puzzled(SchedulerActor):
+        def on_unknown_task(self, status):
+            self.finish(0, status.task_id)
+
+    running = asyncio.ensure_future(play(composition(master, Puzzled)))
+    await master.until(lambda: bool(master.subscribes))
+    await asyncio.sleep(0.05)
+    await master.say("whose?", "TASK_RUNNING", uuid=b"u" * 16)
+    assert (await running).reason == "whose?"
+    assert "KILL" not in master.types
+    assert "ACKNOWLEDGE" in master.types
+
+
+async def test_inverse_offers_are_answered_by_the_author(master):
+    class Stubborn(SchedulerActor):
+        def on_inverse_offer(self, offer):
+            self.timers.after(0.05, Poke("done"))
+            return offer.id == "i1"
+
+        @receive
+        def on_poke(self, poke: Poke):
+            self.finish(0)
+
+    running = asyncio.ensure_future(play(composition(master, Stubborn)))
+    await master.until(lambda: bool(master.subscribes))
+    await asyncio.sleep(0.05)
+    event = _event(pb.scheduler.Event.INVERSE_OFFERS)
+    for name in ("i1", "i2"):
+        offer = event.inverse_offers.inverse_offers.add()
+        offer.id.value, offer.framework_id.value = name, "f-1"
+        offer.unavailability.start.nanoseconds = 1
+    await master.send(event)
+    await running
+    answers = [
+        (kind, call) for kind, (call, _) in zip(master.types, master.calls, strict=True) if "INVERSE" in kind
+    ]
+    assert [kind for kind, _ in answers] == ["ACCEPT_INVERSE_OFFERS", "DECLINE_INVERSE_OFFERS"]
+
+
+async def test_an_operations_update_is_acknowledged_with_agent_id_and_raw_uuid(master):
+    """pymesos sends an object for the bytes; mesos-go leaves the agent id out: both are refused by a real master."""
+
+    class Reserving(SchedulerActor):
+        def on_operation_update(self, status):
+            self.finish(0, f"{status.operation_id} {status.state}")
+
+    running = asyncio.ensure_future(play(composition(master, Reserving)))
+    await master.until(lambda: bool(master.subscribes))
+    await asyncio.sleep(0.05)
+    event = _event(pb.scheduler.Event.UPDATE_OPERATION_STATUS)
+    status = event.update_operation_status.status
+    status.operation_id.value, status.agent_id.value, status.uuid.value = "op", "a", b"u" * 16
+    status.state = pb.mesos.OPERATION_FINISHED
+    await master.send(event)
+    assert (await running).reason == "op OPERATION_FINISHED"
+    (call,) = [
+        call for call, _ in master.calls if call.type == pb.scheduler.Call.ACKNOWLEDGE_OPERATION_STATUS
+    ]
+    body = call.acknowledge_operation_status
+    assert (body.agent_id.value, body.uuid, body.operation_id.value) == ("a", b"u" * 16, "op")
+
+
+async def test_a_removed_framework_ends_with_the_masters_words(master):
+    running = asyncio.ensure_future(play(composition(master, SchedulerActor)))
+    await master.until(lambda: bool(master.subscribes))
+    await asyncio.sleep(0.05)
+    event = _event(pb.scheduler.Event.ERROR)
+    event.error.message = "Framework has been removed"
+    await master.send(event)
+    assert await running == m.Outcome(1, "the master refuses the framework: Framework has been removed")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_a_shutdown_request_leaves_a_durable_framework_and_ends_any_other(master, tmp_path, durable):
+    async with ActorSystem() as system:
+        made = composition(master, SchedulerActor, store=str(tmp_path / "s.db") if durable else "")
+        running = asyncio.ensure_future(play(made, system=system))
+        await master.until(lambda: bool(master.subscribes))
+        await asyncio.sleep(0.05)
+        system.get("scheduler").tell(m.ShutdownRequested("SIGINT"))
+        outcome = await running
+        assert outcome.exit_code == 0
+        assert "SIGINT" in outcome.reason
+    await asyncio.sleep(0.05)
+    assert ("TEARDOWN" in master.types) is not durable
+
+
+async def test_a_port_in_use_ends_the_start_with_one_sentence(master):
+    taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    outcome = await play(composition(master, Crawl, port=port))
+    assert outcome.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in outcome.reason
+    taken.close()
+    await taken.wait_closed()
+    assert master.subscribes == []
+
+
+async def test_further_actors_are_there_and_can_talk_to_the_scheduler(master):
+    class Helper(Actor):
+        def __init__(self, composition, settings):
+            super().__init__()
+            self.settings = settings
+
+        @receive
+        def on_poke(self, poke: Poke) -> None:
+            self.tell("scheduler", Seen(int(poke.text) + self.settings))
+
+    class Asking(SchedulerActor):
+        def on_registered(self, event):
+            self.tell("helper", Poke("40"))
+
+        @receive
+        def on_seen(self, seen: Seen) -> None:
+            self.finish(seen.number)
+
+    made = composition(master, Asking, extra=(ActorSpec("helper", Helper, 2),))
+    assert (await play(made)).exit_code == 42
+
+
+class Counting(SchedulerActor):
+    """A framework that is killed and started again; each page must be accounted for exactly once."""
+
+    total = 30
+    seen: list[int]  # over all runs, as a disk would have it
+
+    def on_registered(self, event):
+        if not event.resumed and not self.seen:
+            for number in range(self.total):
+                self.launch(Page(number), cpus=0.5, retry=RetryPolicy(attempts=5, backoff=0.01))
+        elif len(set(self.seen)) == self.total:  # killed between its last result and its end
+            self.finish(0, "complete")
+
+    def on_task_finished(self, done):
+        type(self).seen.append(done.payload.number)
+        if len(set(self.seen)) == self.total:
+            self.finish(0, "complete")
+
+
+async def test_a_killed_scheduler_goes_on_from_its_store_and_accounts_for_every_task_once(master, tmp_path):
+    class Durable(Counting):
+        seen = []  # noqa: RUF012
+
+    master.plan = seen
+    path = str(tmp_path / "s.db")
+    outcome = None
+    for attempt in range(40):
+        made = composition(master, Durable, store=path)
+        system = ActorSystem("t")
+        task = asyncio.ensure_future(run(made, system=system))
+        done, _ = await asyncio.wait([task], timeout=0.12 + 0.01 * attempt)
+        if done:
+            outcome = task.result()
+            await system.stop()
+            break
+        task.cancel()  # no farewell, no TEARDOWN: as when the process dies
+        await asyncio.wait([task])
+        await system.stop()
+    assert outcome == m.Outcome(0, "complete")
+    assert sorted(set(Durable.seen)) == list(range(30))
+    assert len(Durable.seen) <= 35  # told twice only where the process died between hook and commit
+    assert all(b"f-1" in request.body for request in master.subscribes[2:])
+    assert master.types[-1] == "TEARDOWN"
+
+
+async def test_after_a_lost_subscription_tasks_are_reconciled_and_go_on(master):
+    class Patient(Crawl):
+        count = 3
+        lost = 0
+
+        def on_disconnected(self, event):
+            self.lost += 1
+
+        def on_reregistered(self, event):
+            self.back = True
+
+        def on_task_finished(self, done):
+            self.results.append(done.result)
+            if len(self.results) == 3:
+                self.finish(self.lost * 10 + self.back)
+
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    running = asyncio.ensure_future(play(composition(master, Patient)))
+    await master.until(lambda: master.types.count("ACKNOWLEDGE") == 3)
+    await asyncio.sleep(0.05)
+    master.abort_stream()
+    await master.until(lambda: "RECONCILE" in master.types)
+    for number in range(1, 4):
+        task = f"crawl-{number}.1"
+        master.known[task].append(("TASK_FINISHED", pack(Seen(number)), f"{task}-x".encode().rjust(16)))
+        await master._say_next(task)
+    assert (await running).exit_code == 11
+
+
+class InHand(LowLevelScheduler):
+    """Takes the first offer, declines the others; clumsy at first."""
+
+    heard: list[str]
+
+    def registered(self, event):
+        type(self).heard = ["registered"]
+        self.launched = False
+        self.clumsy = True
+
+    def resource_offers(self, offers):
+        if self.launched:
+            self.decline([offer.id for offer in offers])
+            return
+        self.launched = True
+        (offer,) = offers
+        taken = offer.resources.take(Resources.of(cpus=1, mem=10))
+        self.launch_tasks([offer.id], [task_info("t1", offer.agent_id, taken, command=command_info("true"))])
+
+    def status_update(self, status):
+        type(self).heard.append(str(status.state))
+        if self.clumsy and status.state == "TASK_RUNNING":
+            self.clumsy = False
+            raise RuntimeError("not stored")
+        if status.state == "TASK_FINISHED":
+            self.timers.after(0.05, Poke("x"))
+
+    @receive
+    def on_poke(self, poke: Poke):
+        self.finish(3)
+
+
+async def test_a_scheduler_with_offers_in_hand_acknowledges_only_what_its_callback_took(master):
+    running = asyncio.ensure_future(play(composition(master, InHand)))
+    await master.until(lambda: bool(master.launched))
+    await asyncio.sleep(0.1)
+    assert "ACKNOWLEDGE" not in master.types  # its callback raised
+    await master._say_next("t1")  # so the agent sends it again
+    assert (await running).exit_code == 3
+    assert InHand.heard == ["registered", "TASK_RUNNING", "TASK_RUNNING", "TASK_FINISHED"]
+    assert master.types.count("ACKNOWLEDGE") == 2
