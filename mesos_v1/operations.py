@@ -34,10 +34,7 @@ def apply(
             return _replace(
                 resources, consumed_by(operation, running_executors=running_executors), Resources()
             )
-        rule = _RULES.get(operation.type)
-        if rule is None:
-            raise OperationError(f"operation {name} cannot be applied")
-        consumed, converted = rule(operation)
+        consumed, converted = _conversion(operation)
     except ResourceError as error:
         raise OperationError(f"Invalid {name} operation: {error}") from None
     result = _replace(resources, consumed, converted)
@@ -77,6 +74,7 @@ def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Colle
         OperationError: There is no such operation.
     """
     if operation.type in (Operation.LAUNCH, Operation.LAUNCH_GROUP):
+        _must_have_its_body(operation)
         protos = [resource for task in tasks_of(operation) for resource in task.resources]
         seen = set(running_executors)
         for executor in _executors_of(operation):
@@ -84,10 +82,7 @@ def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Colle
                 seen.add(executor.executor_id.value)
                 protos += executor.resources
         return Resources.from_proto(protos)
-    rule = _RULES.get(operation.type)
-    if rule is None:
-        raise OperationError(f"operation {Operation.Type.Name(operation.type)} cannot be applied")
-    return rule(operation)[0]
+    return _conversion(operation)[0]
 
 
 def tasks_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.TaskInfo]:
@@ -148,6 +143,20 @@ def _replace(resources: Resources, consumed: Resources, converted: Resources) ->
 # -- one rule per operation: (what it consumes, what that becomes) ----------------------------------------------------
 
 Conversion = tuple[Resources, Resources]
+
+
+def _conversion(operation: pb.mesos.Offer.Operation) -> Conversion:
+    rule = _RULES.get(operation.type)
+    if rule is None:
+        raise OperationError(f"operation {Operation.Type.Name(operation.type)} cannot be applied")
+    _must_have_its_body(operation)
+    return rule(operation)
+
+
+def _must_have_its_body(operation: pb.mesos.Offer.Operation) -> None:
+    name = Operation.Type.Name(operation.type)
+    if not operation.HasField(name.lower()):  # type: ignore[arg-type]  # the stub wants a literal
+        raise OperationError(f"Invalid {name} operation: Expecting '{name.lower()}' to be present")
 
 
 def _reserve(operation: pb.mesos.Offer.Operation) -> Conversion:

@@ -250,3 +250,12 @@ def test_operations_carry_their_ids():
         assert build(RESERVED, operation_id=OperationId("op")).id.value == "op"
         assert not build(RESERVED).HasField("id")
     assert offer_operations.create_disk(disk(1, type=4), operation_id=OperationId("op")).id.value == "op"
+
+
+@pytest.mark.parametrize("name", sorted(set(pb.mesos.Offer.Operation.Type.keys()) - {"UNKNOWN"}))
+def test_an_operation_without_its_body_says_what_is_missing(name):
+    operation = pb.mesos.Offer.Operation(type=pb.mesos.Offer.Operation.Type.Value(name))
+    for use in (OFFER.apply, consumed_by):
+        with pytest.raises(OperationError, match=f"Expecting '{name.lower()}' to be present"):
+            use(operation)
+    assert inject_allocation(operation, "ads") == operation
