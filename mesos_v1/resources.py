@@ -16,8 +16,9 @@ from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1.errors import OperationError, ResourceError
 from mesos_v1.ranges import Ranges
-from mesos_v1.resource import MILLIS, Ident, Kind, Resource, print_millis, to_millis
+from mesos_v1.resource import MILLIS, Ident, Kind, Resource, to_millis
 from mesos_v1.resource_meta import PLAIN, Reservation, parse_meta, print_meta
+from mesos_v1.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,28 +32,6 @@ __all__ = [
     "Resources",
     "Shortfall",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """One resource of which there is not enough.
-
-    Attributes:
-        wanted: How much is wanted; for ports and sets, how many.
-        available: How much of it could be taken.
-        detail: What exactly is wanted and there, for ranges and sets.
-    """
-
-    resource: str
-    wanted: float
-    available: float
-    detail: str = ""
-
-    def __str__(self) -> str:
-        wanted, available = print_millis(to_millis(self.wanted)), print_millis(to_millis(self.available))
-        return f"{self.resource}: wanted {wanted}, available {available}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
 
 
 class _Indexed:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from mesos_v1 import ranges
 from mesos_v1.resource import MILLIS, Kind, Resource
-from mesos_v1.resources import Resources, Shortfall
+from mesos_v1.resources import Resources
+from mesos_v1.shortfall import Shortfall
 
 
 def take(have: Resources, wanted: Resources) -> Resources | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from mesos_v1 import pb
+from mesos_v1._parts import Labels, containers_of, labels_of, print_url
 from mesos_v1._texts import text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
@@ -27,16 +28,6 @@ _REASONS = {number: name for name, number in pb.mesos.TaskStatus.Reason.items()}
 _TASK_STATES = {number: TaskState(name) for name, number in pb.mesos.TaskState.items()}
 _OPERATION_STATES = {number: OperationState(name) for name, number in pb.mesos.OperationState.items()}
 _VALUE_TYPES = {number: name for name, number in pb.mesos.Value.Type.items()}
-
-Labels = tuple[tuple[str, str | None], ...]
-"""Pairs of key and value, in order; Mesos allows a key more than once, and a label without value."""
-
-
-def labels_of(proto: pb.mesos.Labels) -> Labels:
-    """Read labels."""
-    return tuple(
-        (text(label.key), text(label.value) if label.HasField("value") else None) for label in proto.labels
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +293,8 @@ class TaskStatus:
         container_ids: tuple[ContainerId, ...] = ()
         ip_addresses: tuple[str, ...] = ()
         if has("container_status"):
-            container_ids, ip_addresses = _containers(proto.container_status)
+            ids, ip_addresses = containers_of(proto.container_status)
+            container_ids = tuple([ContainerId(each) for each in ids])
         return cls(
             TaskId(text(proto.task_id.value)),
             # a state from the future is an unknown field to protobuf, and the field itself is not set
@@ -376,29 +368,3 @@ class OperationStatus:
     def must_be_acknowledged(self) -> bool:
         """Whether it is sent again until it is acknowledged."""
         return bool(self.uuid)
-
-
-def print_url(url: pb.mesos.URL) -> str:
-    """Return a URL of the API as text."""
-    host = text(url.address.hostname or url.address.ip)
-    printed = f"{text(url.scheme)}://{host}:{url.address.port}{text(url.path)}"
-    if url.query:
-        printed += "?" + "&".join(f"{text(each.key)}={text(each.value)}" for each in url.query)
-    return printed + (f"#{text(url.fragment)}" if url.HasField("fragment") else "")
-
-
-def _containers(status: pb.mesos.ContainerStatus) -> tuple[tuple[ContainerId, ...], tuple[str, ...]]:
-    ids: list[ContainerId] = []
-    if status.HasField("container_id"):
-        container = status.container_id
-        ids.append(ContainerId(text(container.value)))
-        while container.HasField("parent"):
-            container = container.parent
-            ids.append(ContainerId(text(container.value)))
-    addresses = [
-        text(each.ip_address)
-        for info in status.network_infos
-        for each in info.ip_addresses
-        if each.ip_address
-    ]
-    return tuple(ids), tuple(addresses)
