@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -33,3 +34,14 @@ async def first_of(wanted: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, 
         for future in tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await future
+
+
+@asynccontextmanager
+async def begun(coroutine: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Future[T]]:
+    """A coroutine that runs while the block does; cancelled, and waited for, at the end of the block."""
+    future = asyncio.ensure_future(coroutine)
+    try:
+        yield future
+    finally:
+        future.cancel()
+        await asyncio.wait([future])

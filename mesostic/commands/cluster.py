@@ -72,7 +72,10 @@ def _shown(info: FieldInfo) -> object:
     "cluster",
     short_help="Start the embedded cluster alone, for any framework.",
     params=_options(),
-    context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
 )
 @click.option("--config", type=click.Path(), help="Take the table [cluster] of this file; flags go over it.")
 @log_level_option

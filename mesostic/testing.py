@@ -1,0 +1,250 @@
+"""For authors' own tests: a cluster in the test's process that can be told to misbehave, and frameworks run against it.
+
+```python
+async def test_a_killed_agent_loses_no_work():
+    async with cluster(agents=2) as mesos, running("framework.toml", mesos) as framework:
+        await framework.wait_for("Launched")
+        await mesos.faults.kill_agent(1, restart_after=1.0)
+        outcome = await framework.outcome()
+    assert outcome.exit_code == 0
+```
+
+Nothing here needs pytest; `mesostic.pytest_plugin` has the same as fixtures. What is waited for is a message in the
+framework's trace, so that tests need no sleeps. For tests of single actors under virtual time see `actors.runtime.testing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from actors.composition import run as run_composition
+from actors.messages import Outcome, ShutdownRequested
+from actors.runtime import ActorRef, ActorSystem, TraceRecord
+from actors.runtime.testing import ListTrace
+from actors.settings import Composition
+from mesostic.config.compose import Configuration, load_configuration
+from mesostic.tracing.contents import contents, mentions
+from mesostic.tracing.filters import Filters
+from mesostic.waiting import begun
+from playa import AgentSettings, Cluster, ClusterSettings
+
+__all__ = [
+    "AgentSettings",
+    "Cluster",
+    "Outcome",
+    "Run",
+    "RunningFramework",
+    "cluster",
+    "contents",
+    "run",
+    "running",
+]
+
+_ALLOCATION_INTERVAL = 0.05
+_PATIENCE = 30.0
+
+
+@asynccontextmanager
+async def cluster(
+    agents: int | Sequence[AgentSettings] = 1,
+    *,
+    resources: str = "cpus:4;mem:4096;disk:10000;ports:[31000-32000]",
+    attributes: str = "",
+    **settings: Any,
+) -> AsyncIterator[Cluster]:
+    """A cluster on this event loop, gone with all its processes at the end of the block.
+
+    Args:
+        agents: how many, or the settings of each.
+        resources: of each agent, as Mesos's `--resources`.
+        attributes: of each agent, as Mesos's `--attributes`.
+        settings: further fields of `playa.ClusterSettings`. Offers come every 50 ms unless `allocation_interval` is given.
+
+    Yields:
+        The cluster: `.url`, and `.faults` for misbehaviour on demand.
+    """
+    if isinstance(agents, int):
+        agents = (AgentSettings(resources=resources, attributes=attributes),) * agents
+    chosen = {"allocation_interval": _ALLOCATION_INTERVAL, **settings}
+    async with Cluster(ClusterSettings(agents=tuple(agents), **chosen)) as made:
+        yield made
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A framework that has run to its end.
+
+    Attributes:
+        outcome: `.exit_code` and `.reason`.
+        records: every message between its actors; `contents(record)` are the fields of one.
+    """
+
+    outcome: Outcome
+    records: tuple[TraceRecord, ...]
+
+
+async def run(
+    framework: str | Path | Configuration | Composition,
+    on: Cluster,
+    *,
+    sets: Sequence[str] = (),
+    timeout: float = _PATIENCE,  # noqa: ASYNC109 - what the reader of a test looks for
+) -> Run:
+    """Run a framework to its end.
+
+    Args:
+        framework: a configuration file, or what was made of one.
+        on: the cluster, whatever the configuration says.
+        sets: as `--set key=value`.
+        timeout: seconds until it has to have ended.
+
+    Raises:
+        ConfigError: the configuration has problems.
+        TimeoutError: it did not end in time.
+    """
+    async with running(framework, on, sets=sets) as started:
+        outcome = await started.outcome(timeout=timeout)
+        return Run(outcome, tuple(started.records()))
+
+
+@asynccontextmanager
+async def running(
+    framework: str | Path | Configuration | Composition, on: Cluster, *, sets: Sequence[str] = ()
+) -> AsyncIterator[RunningFramework]:
+    """A framework that runs while the block does; at its end it is stopped, if it has not ended by itself.
+
+    Args:
+        framework: a configuration file, or what was made of one.
+        on: the cluster, whatever the configuration says.
+        sets: as `--set key=value`.
+
+    Raises:
+        ConfigError: the configuration has problems.
+    """
+    composition = _composition(framework, sets)
+    composition = replace(composition, framework=replace(composition.framework, master=on.url))
+    trace = _WatchedTrace(composition.framework.name)
+    async with (
+        ActorSystem(composition.framework.name, trace=trace) as system,
+        begun(run_composition(composition, system=system)) as ending,
+    ):
+        yield RunningFramework(system, trace, ending)
+
+
+class RunningFramework:
+    """A framework under test.
+
+    Attributes:
+        system: its actors.
+    """
+
+    def __init__(self, system: ActorSystem, trace: _WatchedTrace, ending: asyncio.Future[Outcome]) -> None:
+        """Use `running`."""
+        self.system = system
+        self._trace = trace
+        self._ending = ending
+
+    def actor(self, name: str) -> ActorRef[Any]:
+        """An actor by its name, to tell it something: "scheduler", "offers", "task:…"."""
+        return self.system.get(name)
+
+    def ask_to_end(self, reason: str = "the test") -> None:
+        """What Ctrl-C does."""
+        self.actor("scheduler").tell(ShutdownRequested(reason))
+
+    async def outcome(self, *, timeout: float = _PATIENCE) -> Outcome:  # noqa: ASYNC109
+        """How it ended, once it has.
+
+        Raises:
+            TimeoutError: it did not end in time.
+        """
+        async with asyncio.timeout(timeout):
+            return await asyncio.shield(self._ending)
+
+    def records(self, type: str = "*", *, actor: str = "*", contains: str = "") -> list[TraceRecord]:  # noqa: A002
+        """The messages so far, in order.
+
+        Args:
+            type: the class's name; "*" stands for anything.
+            actor: who sent or received it; "*" stands for anything.
+            contains: a text in it.
+        """
+        wanted = _wanted(type, actor, contains)
+        return [record for record in self._trace.records if wanted(record)]
+
+    async def wait_for(
+        self,
+        type: str,  # noqa: A002
+        *,
+        actor: str = "*",
+        contains: str = "",
+        count: int = 1,
+        timeout: float = _PATIENCE,  # noqa: ASYNC109
+    ) -> TraceRecord:
+        """The `count`th such message, as soon as it is handled (it may have been already).
+
+        Args:
+            type: the class's name; "*" stands for anything.
+            actor: who sent or received it.
+            contains: a text in it.
+            count: which one.
+            timeout: seconds to wait.
+
+        Raises:
+            TimeoutError: there were fewer in that time; says how many.
+        """
+        wanted = _wanted(type, actor, contains)
+        try:
+            async with asyncio.timeout(timeout):
+                while len(found := [record for record in self._trace.records if wanted(record)]) < count:
+                    await self._trace.next_record(wanted)
+        except TimeoutError:
+            what = (
+                f"{type}{f' of {actor}' if actor != '*' else ''}{f' with {contains!r}' if contains else ''}"
+            )
+            raise TimeoutError(f"{len(found)} of {count} messages {what} in {timeout:g} s") from None
+        return found[count - 1]
+
+
+class _WatchedTrace(ListTrace):
+    """A trace in memory whose records can be waited for."""
+
+    def __init__(self, system_name: str) -> None:
+        super().__init__(system_name)
+        self._waiting: list[tuple[Callable[[TraceRecord], bool], asyncio.Future[None]]] = []
+
+    def write(self, *parts: Any) -> None:
+        """Keep a record, and wake who waits for it."""
+        super().write(*parts)
+        record = self.records[-1]
+        for wanted, future in self._waiting:
+            if not future.done() and wanted(record):
+                future.set_result(None)
+
+    async def next_record(self, wanted: Callable[[TraceRecord], bool]) -> None:
+        """Until one is written that is wanted."""
+        future = asyncio.get_running_loop().create_future()
+        entry = (wanted, future)
+        self._waiting.append(entry)
+        try:
+            await future
+        finally:
+            self._waiting.remove(entry)
+
+
+def _wanted(type_: str, actor: str, contains: str) -> Callable[[TraceRecord], bool]:
+    filters = Filters(types=() if type_ == "*" else (type_,), actors=() if actor == "*" else (actor,))
+    return lambda record: filters.match(record) and (not contains or mentions(record, contains))
+
+
+def _composition(framework: str | Path | Configuration | Composition, sets: Sequence[str]) -> Composition:
+    if isinstance(framework, Composition):
+        return framework
+    if isinstance(framework, Configuration):
+        return framework.composition
+    return load_configuration(framework, sets).composition
