@@ -88,14 +88,14 @@ def main() -> None:
         update = content.serialize(update_event(), content_type)
 
         def read_update(data: bytes = update, how: ContentType = content_type) -> None:
-            events.read(content.parse(pb.scheduler.Event, data, how))
+            events.parse(data, how)
 
         rows.append((f"UPDATE, {kind} bytes to value", rate(read_update), "updates"))
         for distinct in (False, True):
             offers = content.serialize(offers_event(100, distinct), content_type)
 
             def read_offers(data: bytes = offers, how: ContentType = content_type) -> None:
-                events.read(content.parse(pb.scheduler.Event, data, how))
+                events.parse(data, how)
 
             which = "all different" if distinct else "all alike"
             rows.append((f"OFFERS of 100, {which}, {kind} bytes to values", rate(read_offers, 100), "offers"))

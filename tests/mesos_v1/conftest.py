@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# how long one example takes is the machine's business
+settings.register_profile("mesos_v1", deadline=None)
+settings.load_profile("mesos_v1")
 
 RECORDED = Path(__file__).resolve().parent.parent / "recorded"
 
