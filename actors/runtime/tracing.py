@@ -95,11 +95,12 @@ class Tracing:
         )
 
     def life(self, ref: ActorRef[Any], kind: str, envelope: Envelope | None) -> None:
-        """An actor started or stopped."""
+        """An actor started or stopped. What it sends in `on_start` has its start as cause."""
         cause = "" if envelope is None else envelope[4] or ""
         parent = "" if ref._parent is None else ref._parent._name
         name = f"{ref.actor_class.__module__}:{ref.actor_class.__qualname__}"
-        self._write(self._time(), kind, parent, ref._name, name, self._next_id(), cause, None)
+        id_ = None if envelope is None else envelope[3]
+        self._write(self._time(), kind, parent, ref._name, name, id_ or self._next_id(), cause, None)
 
     def failed(self, ref: ActorRef[Any], envelope: Envelope | None, error: BaseException) -> None:
         """An actor failed; the type is the error's, the payload its text."""

@@ -133,6 +133,24 @@ class TestWhatIsNoted:
         assert only(records.records, "message", "Burn").seq < failed.seq
 
     @virtual
+    async def test_what_an_actor_sends_while_it_starts_is_caused_by_its_start(self, traced, records):
+        class Parent(Actor):
+            @receive
+            def order(self, m: Order) -> None:
+                self.spawn(Child, name="child")
+
+        class Child(Actor):
+            def on_start(self) -> None:
+                self.tell("nobody", Dish("first"))
+
+        traced.spawn(Parent).tell(Order("x"))
+        await asyncio.sleep(1)
+        first = only(records.records, "dead_letter", "Dish")
+        born = next(r for r in records.records if r.kind == "started" and r.receiver == "child")
+        assert first.cause == born.id
+        assert born.cause == only(records.records, "message", "Order").id
+
+    @virtual
     async def test_a_restart_shows_as_another_start(self, traced, records):
         traced.spawn(Chef, name="chef", supervision=RESTART).tell(Burn())
         await asyncio.sleep(1)
