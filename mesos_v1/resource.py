@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from enum import Enum
 
+from google.protobuf.message import EncodeError
+
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1._texts import text
@@ -209,7 +211,10 @@ class Resource(_Derived):
         Raises:
             ResourceError: It is not valid; says why in Mesos's words.
         """
-        wire = proto.SerializePartialToString()
+        try:
+            wire = proto.SerializePartialToString()
+        except EncodeError:  # what protobuf says of a message that is not there
+            raise ResourceError("a resource is missing") from None
         known = _read.get(wire)
         if known is None:
             known = _from_proto(proto)

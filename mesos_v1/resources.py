@@ -116,7 +116,15 @@ class Resources(_Indexed):
         Raises:
             ResourceError: One is not valid.
         """
-        return cls(tuple([Resource.from_proto(proto) for proto in protos]))
+        protos = list(protos)
+        wire = tuple([proto.SerializePartialToString() for proto in protos])
+        known = _read.get(wire)
+        if known is None:
+            known = cls(tuple([Resource.from_proto(proto) for proto in protos]))
+            if len(_read) >= _KEPT:
+                _read.clear()
+            _read[wire] = known
+        return known
 
     def to_proto(self) -> list[pb.mesos.Resource]:
         """Return them as the API writes them."""
@@ -359,6 +367,10 @@ class Resources(_Indexed):
         from mesos_v1.operations import apply
 
         return apply(self, operation)
+
+
+_KEPT = 1024
+_read: dict[tuple[bytes, ...], Resources] = {}  # agents that are alike offer the same, again and again
 
 
 def reserved_meta(reservation: Reservation) -> bytes:

@@ -6,6 +6,7 @@ that they were read from (`raw`), so that whoever needs a field that is not here
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from mesos_v1 import pb
@@ -48,6 +49,10 @@ class Attribute:
     @classmethod
     def from_proto(cls, proto: pb.mesos.Attribute) -> "Attribute":
         """Read an attribute."""
+        return _attribute(proto.SerializePartialToString())
+
+    @classmethod
+    def _read(cls, proto: pb.mesos.Attribute) -> "Attribute":
         return cls(
             name=text(proto.name),
             type=_VALUE_TYPES[proto.type],
@@ -70,6 +75,11 @@ class Attribute:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.value}"
+
+
+@lru_cache(1024)  # few are different, and each offer has some
+def _attribute(wire: bytes) -> Attribute:
+    return Attribute._read(pb.mesos.Attribute.FromString(wire))
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,13 @@ def test_a_resource_that_is_not_valid_is_an_error(fields, reason):
         Resource.from_proto(pb.mesos.Resource(**fields))
 
 
+def test_a_resource_that_is_not_there_is_an_error_too():
+    with pytest.raises(ResourceError, match="a resource is missing"):
+        Resource.from_proto(pb.mesos.Offer.Operation().create_disk.source)
+    with pytest.raises(ResourceError, match="Invalid scalar resource"):
+        Resource.from_proto(pb.mesos.Resource())
+
+
 def test_both_forms_of_a_reservation_are_the_same():
     old = pb.mesos.Resource(name="cpus", type=SCALAR, role="ads")
     old.scalar.value = 1
