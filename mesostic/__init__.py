@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actors.author_events import MessageSource, Registered, TaskFailure, TaskFinished
+    from actors.low_level_scheduler_actor import LowLevelScheduler
     from actors.messages import ShutdownRequested, TaskChanged, Uploaded
     from actors.runtime import (
         Actor,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from actors.scheduler_actor import SchedulerActor
     from actors.settings import Composition, ExecutorSettings, FrameworkSettings, RetryPolicy
     from executor.author import Executor, TaskContext, TaskFailed, task
+    from mesos_v1 import offer_operations, pb, task_infos
     from mesos_v1.resources import Resources
     from mesos_v1.states import TERMINAL_STATES, TaskState, is_terminal
     from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId, TaskStatus
@@ -32,6 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "actors.author_events": ("MessageSource", "Registered", "TaskFailure", "TaskFinished"),
+    "actors.low_level_scheduler_actor": ("LowLevelScheduler",),
     "actors.messages": ("ShutdownRequested", "TaskChanged", "Uploaded"),
     "actors.runtime": (
         "Actor",
@@ -46,6 +49,7 @@ _HOMES = {
     "actors.scheduler_actor": ("SchedulerActor",),
     "actors.settings": ("Composition", "ExecutorSettings", "FrameworkSettings", "RetryPolicy"),
     "executor.author": ("Executor", "TaskContext", "TaskFailed", "task"),
+    "mesos_v1": ("offer_operations", "pb", "task_infos"),
     "mesos_v1.resources": ("Resources",),
     "mesos_v1.states": ("TERMINAL_STATES", "TaskState", "is_terminal"),
     "mesos_v1.values": ("AgentId", "ExecutorId", "Offer", "OfferId", "TaskId", "TaskStatus"),
@@ -66,6 +70,7 @@ __all__ = [
     "ExecutorId",
     "ExecutorSettings",
     "FrameworkSettings",
+    "LowLevelScheduler",
     "MesosticError",
     "MessageSource",
     "NoSettings",
@@ -89,9 +94,12 @@ __all__ = [
     "is_terminal",
     "load_configuration",
     "message",
+    "offer_operations",
+    "pb",
     "receive",
     "setting",
     "task",
+    "task_infos",
 ]
 
 
@@ -100,7 +108,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"mesostic has no public name {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    home = importlib.import_module(_HOME[name])
+    value = getattr(home, name, None) or importlib.import_module(f"{_HOME[name]}.{name}")
     globals()[name] = value
     return value
 

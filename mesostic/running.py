@@ -135,16 +135,19 @@ async def _run_actors(
     from actors.composition import run
     from actors.messages import ShutdownRequested
     from actors.runtime import ActorSystem
+    from mesostic.why_waiting import say_why_tasks_wait
 
     async with ActorSystem(composition.framework.name, trace=_open_trace(configuration)) as system:
 
         def ask_to_end(signal_name: str) -> None:
             say(f"{signal_name}: the framework is asked to end (Ctrl-C again ends everything at once)")
-            system.get("scheduler").tell(ShutdownRequested(signal_name))
+            system.tell("scheduler", ShutdownRequested(signal_name))
 
         interrupts.on_first = ask_to_end
         spare_the_collector()
-        outcome = await first_of(run(composition, system=system), _until_stopped(system))
+        outcome = await first_of(
+            run(composition, system=system), _until_stopped(system), say_why_tasks_wait(system, say)
+        )
         if outcome is None:
             raise system.failure or RuntimeError("the actor system stopped before the framework ended")
         return outcome
@@ -160,6 +163,8 @@ def _open_trace(configuration: Configuration) -> TraceWriter | None:
         return None
     from actors.runtime import TraceWriter
 
+    for old in Path(f"{trace.file}.executors").glob("*.trace"):
+        old.unlink(missing_ok=True)  # of an earlier run: `trace show` would tell its story with this one's
     try:
         return TraceWriter(
             Path(trace.file), configuration.composition.framework.name, payloads=trace.payloads
