@@ -8,7 +8,7 @@ from collections.abc import Callable
 from actors.messages import PendingGroup, PendingReport, WhyPending
 from actors.runtime import ActorDeadError, ActorSystem
 
-_FIRST_LOOK = 10.0
+_LOOK_AGAIN = 5.0
 _RARELY = 60.0
 _AGENTS_SHOWN = 3
 
@@ -16,9 +16,9 @@ _AGENTS_SHOWN = 3
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:
     """Ask the broker now and then; tell of tasks that were first in their queue at two looks in a row. Never returns."""
     waiting: set[str] = set()
-    pause = _FIRST_LOOK
+    pause = _LOOK_AGAIN
     while True:
-        await asyncio.sleep(pause / 2)
+        await asyncio.sleep(pause)
         broker = system.find("offers")
         if broker is None:
             continue
@@ -31,7 +31,7 @@ async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -
         waiting = {str(group.first_task) for group in groups}
         for group in stuck:
             tell(explain(group))
-        pause = _RARELY if stuck else _FIRST_LOOK
+        pause = _RARELY if stuck else _LOOK_AGAIN
 
 
 def explain(group: PendingGroup) -> str:
