@@ -16,6 +16,7 @@ from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import ActorSpec, Composition
+from actors.tokens import token_for
 
 __all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
 
@@ -72,6 +73,12 @@ async def run(
     if system is None:
         async with ActorSystem(composition.framework.name, trace=trace) as own:
             return await run(composition, system=own)
+    if not composition.token:
+        store_path = getattr(spec_of(composition, "store").settings, "path", "")
+        try:
+            composition = replace(composition, token=token_for(store_path, system.ids.uuid()))
+        except OSError as error:
+            return Outcome(2, f"the token beside the store cannot be kept: {error}")
     outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     root = system.spawn(FrameworkActor, composition, outcome, name="framework")
     try:

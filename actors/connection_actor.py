@@ -38,6 +38,7 @@ from actors.framework_info import subscribe_call
 from actors.leader import LeaderFound, LeaderLost
 from actors.runtime import Actor, receive
 from actors.settings import Composition
+from actors.tokens import TokenWriter
 from mesos_http import (
     CallPipeline,
     ConnectFailed,
@@ -73,6 +74,7 @@ class ConnectionActor(Actor):
         self.framework_id: FrameworkId | None = None
         self.stream_id = ""
         self._router = EventRouter(self)
+        self._tokens = TokenWriter(composition.token)
         self._content = ContentType.JSON if self.framework.content_type == "json" else ContentType.PROTOBUF
         self._detector: Detector | None = None
         self._leader = ""
@@ -394,6 +396,8 @@ class ConnectionActor(Actor):
         assert self._pipeline is not None
         assert self.framework_id is not None
         built = calls.with_framework_id(RULES[type(call)].build(call), self.framework_id)
+        if isinstance(call, m.Accept):
+            self._tokens.fill(built)
         return self._pipeline.send(serialize(built, self._content), self._content.value)
 
     def _send(self, call: m.Call, sender: str) -> None:

@@ -24,7 +24,7 @@ def executor_template(
     info.executor_id.value = executor.name
     boot = ExecutorBoot(
         server_url=server.url,
-        token=server.token,
+        token="",  # see `actors.tokens`
         settings=executor.settings,
         executor_class=executor.cls,
         trace=bool(composition.trace_file),

@@ -576,11 +576,9 @@ class OpenServer:
     """Ask the server to listen; the reply is `ServerReady`.
 
     Attributes:
-        token: what executors must show to write.
         port: where an earlier run listened, taken again if it is free and no port is set; or 0.
     """
 
-    token: str
     port: int = 0
 
 
@@ -594,7 +592,6 @@ class ServerReady:
     """
 
     url: str
-    token: str
     upload_dir: str
     artifacts: tuple[tuple[str, str], ...]
     port: int

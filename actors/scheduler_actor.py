@@ -218,7 +218,7 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
             facts, known = facts_in(loaded.records), histories(loaded.records)
             self._tasks.remember_ended(ended_tasks(loaded.records))
             self.spawn_built_in("server")
-            asked = m.OpenServer(facts.get("token") or self.ids.uuid(), int(facts.get("port", "0")))
+            asked = m.OpenServer(int(facts.get("port", "0")))
             self._server = await self.ref("server").ask(asked, block=False)
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
@@ -228,7 +228,7 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
         self._run = int(facts.get("runs", "0")) + 1
         if "id" in facts:
             self.framework_id, self._fresh = FrameworkId(facts["id"]), False
-        self._remember(runs=str(self._run), token=self._server.token, port=str(self._server.port))
+        self._remember(runs=str(self._run), port=str(self._server.port))
         self._templates = tuple(
             executor_template(executor, self.composition, self._server)
             for executor in self.composition.executors
@@ -254,7 +254,7 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
                 if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:
                     self.tell(entry.ref, m.BrokerRestarted())
         elif started.name == "server" and self._server is not None:
-            await self.ref("server").ask(m.OpenServer(self._server.token, self._server.port), block=False)
+            await self.ref("server").ask(m.OpenServer(self._server.port), block=False)
         elif started.name == "reconciler" and self._announced:
             self.tell("reconciler", m.StartReconciliation())
 

@@ -70,7 +70,7 @@ class ServerActor(Actor):
         self.composition = composition
         self.settings = settings
         self.url = ""
-        self._token = ""
+        self._token = composition.token
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._artifacts: dict[str, Artifact] = {}
@@ -101,11 +101,9 @@ class ServerActor(Actor):
         except (ArtifactError, OSError) as error:
             raise ServerError(str(error)) from error
         if self._runner is None:
-            self._token = asked.token
             await self._listen(asked.port)
         return m.ServerReady(
             self.url,
-            self._token,
             str(self._upload_dir),
             tuple((name, f"{self.url}/artifacts/{artifact.name}") for name, artifact in artifacts),
             self._port,

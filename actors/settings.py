@@ -6,7 +6,7 @@ retries. Settings of one built-in actor stand beside that actor; reading TOML is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actors.runtime import Actor, setting
 
@@ -132,12 +132,18 @@ class ActorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A framework as a whole: who it is, the actors that make it, the executors that it launches."""
+    """A framework as a whole: who it is, the actors that make it, the executors that it launches.
+
+    Attributes:
+        trace_file: where the trace goes; executors' traces are kept beside it. Empty: no trace.
+        token: what executors show to write to the framework's server; made by `run`.
+    """
 
     framework: FrameworkSettings
     actors: tuple[ActorSpec, ...] = ()
     executors: tuple[ExecutorSettings, ...] = ()
     trace_file: str = ""
+    token: str = field(default="", repr=False)
 
     def spec(self, name: str) -> ActorSpec | None:
         """Return the actor of that name, if the composition says anything of it."""

@@ -1,6 +1,7 @@
 """The connection's patience in virtual time: heartbeats, waits between attempts, TEARDOWN that nobody answers."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -95,7 +96,7 @@ class Patience(ActorBench):
     @property
     def waits(self):
         times = [at for at, _ in self.twin.attempts]
-        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(times)]
 
     async def connect(self, seconds=0.0):
         self.ref.tell(m.Connect())
@@ -167,7 +168,8 @@ def test_every_kind_of_failure_is_followed_by_a_jittered_growing_wait(failure):
             for number, wait in enumerate(bench.waits[:100]):
                 assert 0 <= wait <= min(16.0, 2.0**number) + 0.01
             late = bench.waits[10:100]
-            assert min(late) < 4 < 12 < max(late)  # full jitter: all over the range
+            assert min(late) < 4
+            assert max(late) > 12
             assert bench.of("scheduler", m.Disconnected) == []
 
     virtually(work())

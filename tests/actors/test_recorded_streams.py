@@ -27,10 +27,7 @@ def streams(name: str) -> list[list[Event]]:
         if entry["kind"] != "event" or entry.get("side") or entry["conn"] not in {"scheduler", "protobuf"}:
             continue
         body = entry["event"]
-        if "b64" in body:
-            event = Event.FromString(base64.b64decode(body["b64"]))
-        else:
-            event = from_json(Event, body)
+        event = Event.FromString(base64.b64decode(body["b64"])) if "b64" in body else from_json(Event, body)
         if event.type == Event.SUBSCRIBED or not found:
             found.append([])
         found[-1].append(event)

@@ -8,7 +8,7 @@ from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
 from actors.connection_parts import ConnectionSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
-from actors.runtime import Actor, ActorSystem, message, pack, receive
+from actors.runtime import Actor, ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ListTrace
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerSettings
@@ -117,6 +117,18 @@ async def test_a_framework_runs_from_registration_to_teardown_with_its_exit_code
     assert executor.executor_id.value.startswith("crawl-")
     assert "exec " in executor.command.value
     assert executor.command.uris[0].value.endswith(".tar.gz")
+
+
+async def test_the_upload_token_reaches_executors_but_stands_in_no_message(master, tmp_path):
+    trace = ListTrace("t")
+    master.plan = seen
+    async with ActorSystem("t", trace=trace) as system:
+        await play(composition(master, Crawl, store=str(tmp_path / "s.db")), system=system)
+    token = unpack(master.launched[0].executor.data).message.token
+    assert (tmp_path / "s.db.token").read_text() == token
+    assert (tmp_path / "s.db.token").stat().st_mode & 0o077 == 0
+    assert len(token) >= 32
+    assert not any(token.encode() in (record.payload or b"") for record in trace.records)
 
 
 async def test_each_task_in_flight_has_an_actor_of_its_own(master):

@@ -40,10 +40,11 @@ async def served(tmp_path):
             FrameworkSettings(name="t", master="http://127.0.0.1:5050"),
             executors=(ExecutorSettings(name="e", cls="a:B"), ExecutorSettings(name="f", cls="a:C")),
             trace_file=str(tmp_path / "run.trace"),
+            token="secret",
         )
         settings = ServerSettings(upload_dir=str(tmp_path / "up"), max_upload=100_000)
         server = system.spawn(ServerActor, composition, settings, name="server")
-        ready = await server.ask(m.OpenServer("secret"), block=False)
+        ready = await server.ask(m.OpenServer(), block=False)
         yield ready, session, heard, tmp_path
 
 
@@ -144,9 +145,9 @@ async def test_a_port_in_use_is_one_sentence():
         composition = Composition(FrameworkSettings(master="http://localhost:1"))
         server = system.spawn(ServerActor, composition, ServerSettings(port=port), name="server")
         with pytest.raises(ServerError, match=rf"cannot listen on 127.0.0.1:{port}.*\[server\] port"):
-            await server.ask(m.OpenServer("x"), block=False)
+            await server.ask(m.OpenServer(), block=False)
         again = system.spawn(ServerActor, composition, ServerSettings(), name="other")
-        ready = await again.ask(m.OpenServer("x", port), block=False)  # an earlier run's port, taken by now
+        ready = await again.ask(m.OpenServer(port), block=False)  # an earlier run's port, taken by now
         assert ready.port != port
         taken.close()
         await taken.wait_closed()
