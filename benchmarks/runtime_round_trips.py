@@ -1,6 +1,6 @@
 """Round trips between two actors: pykka's threads and this runtime, measured in one run.
 
-Run: python benchmarks/runtime_round_trips.py [--json]
+Run: python benchmarks/runtime_round_trips.py [--json] [--only-tell]
 
 Two forms of "there and back": two actors that tell each other in turn, and an actor that asks another one and waits for each
 answer. Runs of both runtimes alternate, and the median of each counts, so that a busy machine disturbs both alike. (Threads
@@ -170,7 +170,7 @@ def pykkas(first: type[pykka.Actor], second: type[pykka.Actor], rounds: int) -> 
     return rate
 
 
-def measure(rounds: int = ROUNDS, scale: float = 1.0) -> dict[str, float]:
+def measure(rounds: int = ROUNDS, scale: float = 1.0, *, only_tell: bool = False) -> dict[str, float]:
     """All figures, in round trips a second: medians of runs that alternate."""
     runs: dict[str, list[float]] = {}
 
@@ -182,6 +182,8 @@ def measure(rounds: int = ROUNDS, scale: float = 1.0) -> dict[str, float]:
         for _ in range(rounds):
             note("tell: pykka", pykkas(PykkaPinger, PykkaPonger, int(5_000 * scale)))
             note("tell: ours", ours(Pinger, Ponger, int(100_000 * scale)))
+            if only_tell:
+                continue
             note("ask: pykka", pykkas(PykkaAsker, PykkaAnswerer, int(5_000 * scale)))
             note("ask: ours", ours(Asker, Answerer, int(20_000 * scale)))
             note("tell, traced", ours(Pinger, Ponger, int(20_000 * scale), log))
@@ -191,13 +193,15 @@ def measure(rounds: int = ROUNDS, scale: float = 1.0) -> dict[str, float]:
             )
     found = {name: statistics.median(rates) for name, rates in runs.items()}
     found["tell: ratio"] = found["tell: ours"] / found["tell: pykka"]
+    if only_tell:
+        return found
     found["ask: ratio"] = found["ask: ours"] / found["ask: pykka"]
     found["trace: microseconds a message"] = (1 / found["tell, traced"] - 1 / found["tell: ours"]) / 2 * 1e6
     return found
 
 
 if __name__ == "__main__":
-    figures = measure()
+    figures = measure(only_tell="--only-tell" in sys.argv)
     if "--json" in sys.argv:
         print(json.dumps(figures))
     else:

@@ -297,7 +297,7 @@ class Dispatcher:
             chunk: list[Envelope] = inbox
             if type(inbox) is not list:
                 chunk = [inbox.popleft() for _ in range(min(BATCH, len(inbox)))]
-            lookup = ref._lookup
+            handlers = ref._handlers
             actor = ref._actor
             self.current = ref
             if tracing is None:
@@ -310,8 +310,9 @@ class Dispatcher:
                     break
                 n += 1
                 message = envelope[0]
-                handler = lookup(type(message))
-                if handler is None:
+                try:
+                    handler = handlers[type(message)]
+                except KeyError:
                     handler = ref._table.miss(type(message))
                     if handler is None:
                         rest = self.life.control

@@ -73,10 +73,10 @@ def _flatten(annotation: Any, where: str) -> list[type]:
 class HandlerTable:
     """What one actor class understands: message class -> function.
 
-    `lookup` is a bound `dict.get`, for the dispatcher's hot loop; `miss` finds what `lookup` does not know yet.
+    `by_type` is for the dispatcher's hot loop; `miss` finds what it does not hold yet, and puts it there.
     """
 
-    __slots__ = ("_fallback", "_table", "declared", "lookup")
+    __slots__ = ("_fallback", "_table", "by_type", "declared")
 
     def __init__(self, cls: type, built_in: dict[type, Handler], fallback: Handler | None) -> None:
         """Read the handlers of `cls`.
@@ -89,14 +89,14 @@ class HandlerTable:
         self.declared = _declared(cls)
         self._table: dict[type, Handler] = {**built_in, **self.declared}
         self._fallback = fallback
-        self.lookup = self._table.get
+        self.by_type = self._table
 
     def understands(self, kind: type) -> bool:
         """Whether the class declares a handler for `kind` or a base of it."""
         return any(base in self.declared for base in kind.__mro__)
 
     def miss(self, kind: type) -> Handler | None:
-        """The handler for a type that `lookup` does not know: that of a base class, or the fallback.
+        """The handler for a type that `by_type` does not hold: that of a base class, or the fallback.
 
         None for the runtime's own control messages.
         """

@@ -64,8 +64,8 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         "_actor",
         "_belongings",
         "_dispatcher",
+        "_handlers",
         "_inbox",
-        "_lookup",
         "_name",
         "_parent",
         "_recipe",
@@ -80,7 +80,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     _actor: A | None
     _inbox: Mailbox | None
     _state: State
-    _lookup: Any
+    _handlers: Any
     _table: HandlerTable
     _parent: ActorRef[Any] | None
     _recipe: tuple[tuple[Any, ...], dict[str, Any]]
@@ -101,7 +101,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         self._dispatcher = dispatcher
         self._name = name
         self._table = table
-        self._lookup = table.lookup
+        self._handlers = table.by_type
         self.actor_class = actor_class
         self._parent = parent
         self._supervision = supervision
