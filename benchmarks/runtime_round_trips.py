@@ -170,40 +170,49 @@ def pykkas(first: type[pykka.Actor], second: type[pykka.Actor], rounds: int) -> 
     return rate
 
 
-def measure(rounds: int = ROUNDS, scale: float = 1.0, *, only_tell: bool = False) -> dict[str, float]:
-    """All figures, in round trips a second: medians of runs that alternate."""
-    runs: dict[str, list[float]] = {}
+def runs(rounds: int, *, only_tell: bool) -> dict[str, list[float]]:
+    """The round trips a second of each run, by what was run; the runs alternate."""
+    found: dict[str, list[float]] = {}
 
     def note(name: str, rate: float) -> None:
-        runs.setdefault(name, []).append(rate)
+        found.setdefault(name, []).append(rate)
 
     with tempfile.TemporaryDirectory() as folder:
         log = str(Path(folder) / "bench.trace")
         for _ in range(rounds):
-            note("tell: pykka", pykkas(PykkaPinger, PykkaPonger, int(5_000 * scale)))
-            note("tell: ours", ours(Pinger, Ponger, int(100_000 * scale)))
-            if only_tell:
-                continue
-            note("ask: pykka", pykkas(PykkaAsker, PykkaAnswerer, int(5_000 * scale)))
-            note("ask: ours", ours(Asker, Answerer, int(20_000 * scale)))
-            note("tell, traced", ours(Pinger, Ponger, int(20_000 * scale), log))
-            note(
-                "tell, traced without payloads",
-                ours(Pinger, Ponger, int(20_000 * scale), log, payloads=False),
-            )
-    found = {name: statistics.median(rates) for name, rates in runs.items()}
-    found["tell: ratio"] = found["tell: ours"] / found["tell: pykka"]
-    if only_tell:
-        return found
-    found["ask: ratio"] = found["ask: ours"] / found["ask: pykka"]
-    found["trace: microseconds a message"] = (1 / found["tell, traced"] - 1 / found["tell: ours"]) / 2 * 1e6
+            note("tell: pykka", pykkas(PykkaPinger, PykkaPonger, 20_000))
+            note("tell: ours", ours(Pinger, Ponger, 200_000))
+            if not only_tell:
+                note("ask: pykka", pykkas(PykkaAsker, PykkaAnswerer, 10_000))
+                note("ask: ours", ours(Asker, Answerer, 20_000))
+                note("tell, traced", ours(Pinger, Ponger, 20_000, log))
+                note("tell, traced without payloads", ours(Pinger, Ponger, 20_000, log, payloads=False))
     return found
 
 
+def measure(rounds: int = ROUNDS, *, only_tell: bool = False) -> dict[str, dict[str, float]]:
+    """Minimum, median and maximum of each figure; ratios are those of the medians."""
+    found = runs(rounds, only_tell=only_tell)
+    figures = {
+        name: {"min": min(rates), "median": statistics.median(rates), "max": max(rates)}
+        for name, rates in found.items()
+    }
+
+    def median(name: str) -> float:
+        return figures[name]["median"]
+
+    figures["tell: ratio"] = {"median": median("tell: ours") / median("tell: pykka")}
+    if not only_tell:
+        figures["ask: ratio"] = {"median": median("ask: ours") / median("ask: pykka")}
+        cost = (1 / median("tell, traced") - 1 / median("tell: ours")) / 2 * 1e6
+        figures["trace: microseconds a message"] = {"median": cost}
+    return figures
+
+
 if __name__ == "__main__":
-    figures = measure(only_tell="--only-tell" in sys.argv)
+    measured = measure(only_tell="--only-tell" in sys.argv)
     if "--json" in sys.argv:
-        print(json.dumps(figures))
+        print(json.dumps(measured))
     else:
-        for name, figure in figures.items():
-            print(f"{name:32} {figure:14,.1f}")
+        for name, figure in measured.items():
+            print(f"{name:32}" + "".join(f"  {what} {value:12,.1f}" for what, value in figure.items()))
