@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ QUICK = ConnectionSettings(backoff=0.05, backoff_cap=0.1, subscribe_timeout=2.0,
 class Listener(Actor):
     """Writes down what it is told; stands for the scheduler and the broker."""
 
-    def __init__(self, heard: list) -> None:
+    def __init__(self, heard: list[Any]) -> None:
         super().__init__()
         self.heard = heard
 
@@ -45,15 +46,15 @@ class Bench:
         self, system: ActorSystem, master: ScriptedMaster, framework: FrameworkSettings, settings
     ) -> None:
         self.system, self.master = system, master
-        self.scheduler: list = []
-        self.offers: list = []
+        self.scheduler: list[Any] = []
+        self.offers: list[Any] = []
         self.failures: list[m.CallFailed] = []
         system.spawn(Listener, self.scheduler, name="scheduler")
         system.spawn(Listener, self.offers, name="offers")
         self.caller = system.spawn(Caller, self.failures, name="caller")
         self.connection = system.spawn(ConnectionActor, Composition(framework), settings, name="connection")
 
-    def heard(self, kind) -> list:
+    def heard(self, kind) -> list[Any]:
         return [message for message in (*self.scheduler, *self.offers) if isinstance(message, kind)]
 
     async def until(self, condition, seconds=5.0):

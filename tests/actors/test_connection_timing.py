@@ -12,7 +12,7 @@ from actors.settings import Composition, FrameworkSettings
 from mesos_http import ConnectFailed, Response, StreamBroken
 from mesos_v1 import pb
 from mesos_v1.errors import ApiError
-from mesos_v1.values import TaskId
+from mesos_v1.values import OfferId, TaskId
 from tests.support.actor_bench import ActorBench, system, virtually
 from tests.support.scripted_master import subscribed
 
@@ -24,7 +24,7 @@ class Stream:
 
     def __init__(self, endpoint):
         self.endpoint, self.stream_id, self.closed = endpoint, "s", False
-        self.queue = asyncio.Queue()
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def batches(self):
         while True:
@@ -222,7 +222,7 @@ async def test_an_event_that_makes_no_sense_is_skipped_and_the_next_one_read(ben
     bench.twin.streams[0].queue.put_nowait(senseless)
     bench.twin.streams[0].queue.put_nowait(rescind.SerializeToString())
     await bench.settle()
-    assert bench.of("offers", m.OfferRescinded) == [m.OfferRescinded("o")]
+    assert bench.of("offers", m.OfferRescinded) == [m.OfferRescinded(OfferId("o"))]
 
 
 @scenario()

@@ -36,7 +36,7 @@ def offer(number, resources, agent="a1", role="*", executors=(), attributes=()):
 
 
 def agents_of(*offers):
-    held = {}
+    held: dict[tuple[str, str], AgentOffers] = {}
     for each in offers:
         key = (each.agent_id, each.role)
         agent = held.setdefault(key, AgentOffers(each.agent_id, each.role, each.hostname))

@@ -56,7 +56,7 @@ class Broker(ActorBench):
         """What the ACCEPTs so far launch: (offers, task infos) each."""
         found = []
         for accept in self.of("connection", m.Accept):
-            infos = []
+            infos: list[pb.mesos.TaskInfo] = []
             for operation in accept.operations:
                 infos += pb.mesos.Offer.Operation.FromString(operation).launch.task_infos
             found.append((accept.offer_ids, infos))

@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ def streams(name: str) -> list[list[Event]]:
 SCENARIOS = sorted(path.name for path in RECORDED.glob("*.jsonl") if streams(path.name))
 
 
-def expected(events: list[Event]) -> dict[type, list]:
+def expected(events: list[Event]) -> dict[type, list[Any]]:
     """What the messages must say, read from the events by hand."""
-    conclusions: dict[type, list] = {}
+    conclusions: dict[type, list[Any]] = {}
     for event in events:
         if event.type == Event.OFFERS:
             for offer in event.offers.offers:
@@ -63,18 +64,17 @@ def expected(events: list[Event]) -> dict[type, list]:
             ids = [offer.id.value for offer in event.inverse_offers.inverse_offers]
             conclusions.setdefault(m.InverseOffersArrived, []).append(ids)
         elif event.type == Event.UPDATE_OPERATION_STATUS:
-            status = event.update_operation_status.status
-            conclusions.setdefault(m.OperationUpdate, []).append(
-                (status.operation_id.value, status.uuid.value)
-            )
+            done = event.update_operation_status.status
+            pair = (done.operation_id.value, done.uuid.value)
+            conclusions.setdefault(m.OperationUpdate, []).append(pair)
         elif event.type == Event.ERROR:
             conclusions.setdefault(m.FrameworkError, []).append(event.error.message)
     return conclusions
 
 
-def concluded(messages: list) -> dict[type, list]:
+def concluded(messages: list[Any]) -> dict[type, list[Any]]:
     """What the messages say."""
-    conclusions: dict[type, list] = {}
+    conclusions: dict[type, list[Any]] = {}
     for message in messages:
         read = READERS.get(type(message))
         if read is not None:
@@ -117,7 +117,7 @@ async def test_a_recorded_scenario_comes_to_the_recorded_conclusions(scenario, c
             else:
                 await master.send_bytes(data, cut=cut if cut != 1 else 29)
             wanted = sum(len(found) for found in expected(events).values())
-            conclusions: dict[type, list] = {}
+            conclusions: dict[type, list[Any]] = {}
 
             def all_there(wanted=wanted, known=number):
                 nonlocal conclusions

@@ -1,6 +1,7 @@
 """Whole frameworks against a simulated master: hooks, commands, ends, restarts of the scheduler process."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from actors.store_actor import StoreSettings
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.task_infos import command_info, task_info
+from mesos_v1.values import TaskId
 from tests.support.simulated_master import simulated_master
 
 QUICK = RetryPolicy(attempts=2, backoff=0.01, cap=0.02)
@@ -209,13 +211,14 @@ class Mistaken(SchedulerActor):
 
     def on_registered(self, event):
         said = []
-        for arguments in (
+        mistakes: tuple[dict[str, Any], ...] = (
             {"executor": "nobody"},
             {"executor": "crawl", "command": "x"},
             {"command": "x", "task_id": "a/b"},
             {"command": "x", "task_id": ""},
             {"command": "x", "role": "ads"},
-        ):
+        )
+        for arguments in mistakes:
             try:
                 self.launch(**arguments)
             except ValueError as error:
@@ -483,7 +486,9 @@ class InHand(LowLevelScheduler):
         self.launched = True
         (offer,) = offers
         taken = offer.resources.take(Resources.of(cpus=1, mem=10))
-        self.launch_tasks([offer.id], [task_info("t1", offer.agent_id, taken, command=command_info("true"))])
+        self.launch_tasks(
+            [offer.id], [task_info(TaskId("t1"), offer.agent_id, taken, command=command_info("true"))]
+        )
 
     def status_update(self, status):
         type(self).heard.append(str(status.state))

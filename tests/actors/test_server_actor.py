@@ -33,7 +33,7 @@ def names_in(data):
 
 @pytest.fixture
 async def served(tmp_path):
-    heard = []
+    heard: list[object] = []
     async with ActorSystem() as system, aiohttp.ClientSession() as session:
         system.spawn(Listener, heard, name="scheduler")
         composition = Composition(

@@ -1,6 +1,7 @@
 """Durable records: both backends by one suite, and the actor that writes them together."""
 
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_failed_transaction_leaves_nothing_of_it_behind(tmp_path):
     backend = SqliteBackend(str(tmp_path / "s.db"))
     backend.open()
     with pytest.raises(StorageError):
-        backend.commit([m.Write((record("a"),)), m.Write((m.Record("k", "bad", None),))])
+        backend.commit([m.Write((record("a"),)), m.Write((m.Record("k", "bad", NOT_BYTES),))])
     assert backend.load() == ()
     backend.close()
 
@@ -85,6 +86,9 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, what):
         connection.close()
     with pytest.raises(StorageError, match=r"s\.db"):
         SqliteBackend(str(path)).open()
+
+
+NOT_BYTES: Any = object()
 
 
 class FailingBackend(MemoryBackend):
@@ -142,8 +146,8 @@ def test_many_writes_of_a_moment_are_one_transaction():
                 bench.say("writer", "store", m.Write((record(str(number)),), reference=number + 1))
             await bench.settle(1)
             assert [stored.reference for stored in bench.of("writer", m.Stored)] == list(range(1, 1001))
-            backend = store._actor.backend
-            assert backend.commits < 20
+            actor: Any = store._actor
+            assert actor.backend.commits < 20
 
     virtually(work())
 

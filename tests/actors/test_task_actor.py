@@ -67,8 +67,9 @@ class Task(ActorBench):
         return status
 
     @property
-    def phase(self):
-        return self.of("scheduler", m.TaskChanged)[-1].phase
+    def phase(self) -> TaskPhase:
+        changed: m.TaskChanged = self.of("scheduler", m.TaskChanged)[-1]
+        return changed.phase
 
     @property
     def done(self):
@@ -100,9 +101,9 @@ async def test_a_task_demands_launches_runs_and_finishes(task):
     (demand,) = task.of("offers", m.Demand)
     assert (demand.attempt_id, demand.executor) == ("t.1", "crawl")
     await task.launch()
-    assert task.phase is P.LAUNCHING
+    assert task.phase == P.LAUNCHING
     await task.update("TASK_RUNNING")
-    assert task.phase is P.RUNNING
+    assert task.phase == P.RUNNING
     result = pack(7)
     await task.update("TASK_FINISHED", data=result)
     (done,) = task.done
@@ -150,14 +151,14 @@ async def test_an_update_without_uuid_is_never_acknowledged(task):
     await task.launch()
     await task.update("TASK_RUNNING", uuid=b"", reason="REASON_RECONCILIATION")
     assert task.acknowledged == []
-    assert task.phase is P.RUNNING
+    assert task.phase == P.RUNNING
 
 
 @scenario()
 async def test_a_failed_attempt_is_tried_again_under_a_new_id_after_a_growing_wait(task):
     await task.launch()
     await task.update("TASK_FAILED")
-    assert task.phase is P.BACKING_OFF
+    assert task.phase == P.BACKING_OFF
     await task.settle(9.9)
     assert len(task.of("offers", m.Demand)) == 1
     await task.settle(0.2)
@@ -211,7 +212,7 @@ async def test_an_uncertain_launch_is_reconciled_at_once(task):
     task.task.tell(m.LaunchUncertain(TaskId("t.1"), "the connection broke"))
     await task.settle()
     assert len(task.of("reconciler", m.Suspect)) == 1
-    assert task.phase is P.LAUNCHING
+    assert task.phase == P.LAUNCHING
 
 
 @scenario()
@@ -228,7 +229,7 @@ async def test_news_of_a_launch_thought_lost_withdraws_the_new_demand(task):
     task.task.tell(m.NotLaunched(TaskId("t.1"), "expired"))
     await task.update("TASK_RUNNING")
     assert task.of("offers", m.Withdraw) == [m.Withdraw(TaskId("t.1"))]
-    assert task.phase is P.RUNNING
+    assert task.phase == P.RUNNING
 
 
 @scenario()
@@ -321,10 +322,10 @@ async def test_an_unreachable_attempt_is_waited_for(task):
     await task.launch()
     await task.update("TASK_RUNNING")
     await task.update("TASK_UNREACHABLE")
-    assert task.phase is P.UNREACHABLE
+    assert task.phase == P.UNREACHABLE
     await task.settle(500)
     await task.update("TASK_RUNNING")
-    assert task.phase is P.RUNNING
+    assert task.phase == P.RUNNING
     await task.settle(500)
     assert len(task.of("offers", m.Demand)) == 1
 
@@ -354,7 +355,7 @@ async def test_late_news_of_an_old_attempt_is_acknowledged_and_changes_nothing(t
 async def test_a_result_that_cannot_be_read_is_a_failed_attempt_not_a_crash(task):
     await task.launch()
     await task.update("TASK_FINISHED", data=b"\xc1garbage")
-    assert task.phase is P.BACKING_OFF
+    assert task.phase == P.BACKING_OFF
     assert "cannot be read" in task.of("scheduler", m.TaskChanged)[-1].message
 
 
@@ -370,7 +371,7 @@ async def test_a_task_with_an_intent_goes_on_as_launching_after_a_restart(task):
     """USI: a record without a status means sent, no answer yet."""
     await task.settle()
     assert task.of("offers", m.Demand) == []
-    assert task.phase is P.LAUNCHING
+    assert task.phase == P.LAUNCHING
     assert task.of("scheduler", m.TaskChanged)[0].attempt_id == "t.2"
     await task.update("TASK_FINISHED", 2, data=pack(1))
     assert task.done[0].phase is P.FINISHED
