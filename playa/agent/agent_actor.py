@@ -26,7 +26,6 @@ from playa.agent.operations import Operations
 from playa.agent.painting import paint
 from playa.agent.registration import Registration
 from playa.agent.restoring import Restoring
-from playa.agent.sandbox import remove
 from playa.agent.site import AgentSite
 from playa.messages import (
     AgentRegistered,
@@ -308,14 +307,7 @@ class AgentActor(Actor):
         for framework in list(self._context.frameworks.values()):
             for executor in list(framework.executors.values()):
                 if executor.runner is not None and executor.runner.name == message.name:
-                    self._executors.launch_failed(
-                        own.ContainerLaunchFailed(
-                            framework.framework_id,
-                            executor.executor_id,
-                            executor.container_id,
-                            str(message.error),
-                        )
-                    )
+                    self._executors.crashed(executor, str(message.error))
 
     # --- Timers -----------------------------------------------------------------------------------------------
 
@@ -363,7 +355,7 @@ class AgentActor(Actor):
     @receive
     def on_collect_garbage(self, message: own.CollectGarbage) -> None:
         """A sandbox has been kept long enough."""
-        remove(Path(message.path))
+        self._executors.garbage.collect()
 
     @receive
     def on_recovery_over(self, message: own.RecoveryOver) -> None:

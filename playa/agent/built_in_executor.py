@@ -12,6 +12,7 @@ left and everything is acknowledged, the executor ends with status 0.
 import os
 import signal
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
@@ -19,7 +20,6 @@ from mesos_v1 import pb
 from playa.agent import statuses
 from playa.agent.checking import Checking
 from playa.agent.container_actor import PrepareFailed, fetch_failure, furnish
-from playa.agent.environment import nested_environment, task_environment
 from playa.agent.fetcher import FetchFailed, fetch, wanted
 from playa.agent.messages import (
     BuiltInSpec,
@@ -43,8 +43,9 @@ from playa.agent.messages import (
 )
 from playa.agent.nested import furnish_nested
 from playa.agent.proc import start_time
-from playa.agent.processes import PROCESSES, command_of, kept_status
+from playa.agent.processes import kept_status
 from playa.agent.runs import Run, end_of
+from playa.agent.starting import start, status_file, take_up
 from playa.agent.words import exited
 
 Reason = pb.mesos.TaskStatus.Reason
@@ -94,6 +95,15 @@ class BuiltInExecutor(Actor):
         if not self._container.checkpoint:
             self._kill_all()
 
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """A bug here: the agent hears of it, and no process is left."""
+        self._kill_all()
+
     async def _fetch_first(self, info: pb.mesos.CommandInfo) -> None:
         try:
             await fetch(wanted(info.uris), self._sandbox, self.in_thread)
@@ -123,12 +133,10 @@ class BuiltInExecutor(Actor):
         if recovered.last_status:
             run.last = pb.mesos.TaskStatus.FromString(recovered.last_status)
         self._runs[run.task_id] = run
-        status_file = self._status_file(run)
-        run.child = PROCESSES.adopt(
-            recovered.pid, recovered.started, owner=self._container.owner, status_file=status_file
-        )
+        take_up(run, self._spec, recovered)
         if run.child is None:
-            self.actor_ref.tell(RunEnded(run.task_id, kept_status(status_file)))
+            status = kept_status(status_file(run, self._spec))
+            self.actor_ref.tell(RunEnded(run.task_id, status))
         else:
             self._follow(run)
 
@@ -186,26 +194,7 @@ class BuiltInExecutor(Actor):
 
     def _start(self, run: Run) -> None:
         task, c = run.task, self._container
-        if run.container_id:
-            environment = nested_environment(
-                task, sandbox=str(run.sandbox), ip=self._spec.ip, agent_wide=self._spec.agent_wide
-            )
-        else:
-            environment = task_environment(dict(c.environment), task)
-        command = command_of(task.command, environment, run.sandbox, task.command.user or c.user)
-        try:
-            run.child = PROCESSES.spawn(
-                command,
-                owner=c.owner,
-                survives=c.outlives,
-                remember=c.checkpoint,
-                status_file=self._status_file(run),
-            )
-        except OSError as error:
-            # As from the real launcher: the command "ran", and exited with 1.
-            with (run.sandbox / "stderr").open("a") as err:
-                err.write(f"Failed to execute command: {error.strerror or error}\n")
-            run.exec_failed = True
+        start(run, self._spec)
         if run.child is not None:
             pid = run.child.pid
             self._agent.tell(
@@ -232,13 +221,6 @@ class BuiltInExecutor(Actor):
     async def _wait(self, run: Run) -> None:
         if run.child is not None:
             self.actor_ref.tell(RunEnded(run.task_id, await run.child.wait()))
-
-    def _status_file(self, run: Run) -> Path | None:
-        if not self._container.outlives:
-            return None
-        folder = Path(self._container.owner) / "meta" / "statuses"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / (run.container_id or self._container.container_id)
 
     # --- Checks -----------------------------------------------------------------------------------------------
 

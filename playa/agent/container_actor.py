@@ -6,6 +6,7 @@ then the container actor of the next agent follows it again.
 
 import os
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
@@ -70,6 +71,16 @@ class ContainerActor(Actor):
     def on_stop(self) -> None:
         """The agent died: a process that does not checkpoint dies with it."""
         if self._child is not None and not self._spec.checkpoint:
+            self._child.kill()
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """A bug here: the agent hears of it, and no process is left."""
+        if self._child is not None:
             self._child.kill()
 
     @receive

@@ -12,8 +12,8 @@ from playa.agent import executor_events as events
 from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.context import AgentContext
 from playa.agent.executor_states import ExecutorEvent, ExecutorState, TaskPhase, after
+from playa.agent.garbage import Garbage
 from playa.agent.messages import (
-    CollectGarbage,
     ContainerExited,
     ContainerLaunchFailed,
     ContainerStarted,
@@ -42,6 +42,7 @@ class Executors(RemovesExecutors):
         self._context = context
         self.updating = Updating(context, self)
         self.simulation = SimulatedTasks(context, self.updating)
+        self.garbage = Garbage(context)
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
@@ -308,6 +309,14 @@ class Executors(RemovesExecutors):
             ExecutorEvent.LAUNCH_FAILED,
         )
 
+    def crashed(self, executor: ExecutorRecord, why: str) -> None:
+        """The actor of an executor's container failed (a bug of this cluster): its tasks fail, the others go on."""
+        names = (executor.framework_id, executor.executor_id, executor.container_id)
+        if executor.state is ExecutorState.REGISTERING:
+            self.launch_failed(ContainerLaunchFailed(*names, why))
+        else:
+            self.ended(ContainerExited(*names, None))
+
     def ended(self, message: ContainerExited, event: ExecutorEvent = ExecutorEvent.EXITED) -> None:
         """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
         framework = self._context.frameworks.get(message.framework_id)
@@ -359,7 +368,7 @@ class Executors(RemovesExecutors):
             framework.where.pop(task_id, None)
         framework.completed.append(executor)
         if executor.sandbox:
-            self._context.after(self._context.settings.gc_delay, CollectGarbage(executor.sandbox))
+            self.garbage.add(executor.sandbox)
         if framework.idle:
             self.remove_framework(framework)
 

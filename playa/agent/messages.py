@@ -327,9 +327,7 @@ class HeartbeatExecutors:
 
 @message
 class CollectGarbage:
-    """A sandbox may go."""
-
-    path: str
+    """Some sandboxes may go."""
 
 
 @message

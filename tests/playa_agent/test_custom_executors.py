@@ -3,7 +3,10 @@
 import base64
 import json
 
+import psutil
+
 from mesos_v1 import pb
+from playa.agent.messages import LaunchTasks
 from playa.messages import (
     AgentUpdate,
     ExecutorMessage,
@@ -209,6 +212,29 @@ async def test_a_task_that_wants_an_image_is_refused_as_by_an_agent_without_that
     status = await bench.ended()
     assert status.message == "Failed to launch container: Unsupported container image type: DOCKER"
     assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
+
+
+async def test_a_bug_in_one_executor_s_actor_fails_its_tasks_and_leaves_the_others_alone(bench):
+    await bench.start()
+    for name in ("a", "b"):
+        bench.run({"task_id": name, "command": {"value": "sleep 1000"}})
+        await bench.running(name)
+    pid = bench.statuses("a")[0].container_status.executor_pid
+    broken = next(ref for ref in bench.system.actors() if ref.name.startswith("agent:0/a/"))
+    broken.tell(LaunchTasks((b"\xff",)))
+    status = await bench.ended("a")
+    assert (status.state, status.message) == (pb.mesos.TASK_FAILED, "Executor terminated")
+    await bench.until(lambda: not psutil.pid_exists(pid))
+    assert bench.states("b") == ["TASK_STARTING", "TASK_RUNNING"]
+
+
+async def test_the_sandbox_of_an_executor_that_ended_is_removed_after_the_delay(bench):
+    await bench.start(gc_delay=0.2)
+    bench.run({"command": {"value": "true"}})
+    await bench.ended()
+    await bench.until(
+        lambda: not list(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/*-*"))
+    )
 
 
 async def test_data_of_a_task_comes_to_the_executor_unchanged(bench):
