@@ -139,6 +139,7 @@ def _value(name: str, text: str) -> Any:
 async def _serve(settings: ClusterSettings) -> int:
     from mesostic.interrupts import Interrupts
     from playa import Cluster
+    from playa.master.registry import RegistryError
 
     interrupts = Interrupts()
     try:
@@ -149,6 +150,8 @@ async def _serve(settings: ClusterSettings) -> int:
     except OSError as error:
         where = f" on port {settings.port}" if settings.port else ""
         raise ClusterError(f"The cluster could not be started{where}: {reason_of(error)}.") from None
+    except RegistryError as error:
+        raise ClusterError(f"The cluster could not be started: {error}.") from None
     return 0
 
 

@@ -39,7 +39,7 @@ def load_class(class_path: object, base: type, what: str, path: Path, document: 
         return None
     module_name, _, class_name = class_path.partition(":")
     module = _import(module_name, class_path, path, document)
-    if module is None:
+    if module is None or _is_shadowed(module_name, class_path, path, document):
         return None
     found: object = module
     for part in class_name.split("."):
@@ -70,6 +70,20 @@ def lies_in(module_name: str, folder: FilePath) -> FilePath | None:
             if any(origin and FilePath(origin).resolve().is_relative_to(candidate) for origin in origins):
                 return candidate
     return None
+
+
+def _is_shadowed(module_name: str, class_path: str, path: Path, document: Document) -> bool:
+    """Whether the module beside the file cannot be had, because Python knows another one of that name."""
+    top = module_name.partition(".")[0]
+    if not (document.folder / f"{top}.py").exists() or lies_in(module_name, document.folder) is not None:
+        return False
+    other = getattr(sys.modules.get(top), "__file__", None) or "a module of Python itself"
+    document.problem(
+        path,
+        f"{class_path}: there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"
+        " was imported first; give yours another name",
+    )
+    return True
 
 
 def _import(module_name: str, class_path: str, path: Path, document: Document) -> ModuleType | None:

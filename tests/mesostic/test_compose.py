@@ -1,5 +1,6 @@
 """Files become compositions, or errors that say what to do. Classes are imported, nothing is started."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -237,6 +238,12 @@ def test_a_module_that_cannot_be_imported_is_told_with_the_place_in_it(project, 
     sys.modules.pop(name, None)
 
 
+def test_a_module_whose_name_is_taken_is_told(project):
+    (project.folder / "queue.py").write_text(CODE)
+    (problem,) = problems(project, '[scheduler]\nclass = "queue:Scheduler"\n')
+    assert "there is a queue.py beside the configuration, but queue is also the name of" in problem
+
+
 def test_a_misspelt_module_is_guessed(project):
     (project.folder / "crawler_scheduler.py").write_text("")
     (problem,) = problems(project, '[scheduler]\nclass = "crawler_schedular:X"\n')
@@ -274,6 +281,12 @@ def test_no_secret_is_ever_described(project):
 
 def test_the_reference_is_a_configuration_itself():
     check_fragment(reference(), "reference")
+
+
+def test_the_reference_in_the_documentation_is_up_to_date():
+    tool = Path(__file__).parents[2] / "tools" / "generate_reference.py"
+    done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_fragment_is_checked_without_what_it_leaves_out():
