@@ -7,6 +7,7 @@ the scheduler, which supervises everything else; it ends when the scheduler says
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings,
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import ActorSpec, Composition
 from actors.tokens import token_for
+
+logger = logging.getLogger("actors.scheduler")
 
 __all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
 
@@ -36,7 +39,11 @@ class FrameworkActor(Actor):
         store = spec_of(self.composition, "store")
         self.spawn(store.cls, self.composition, store.settings, name="store", supervision=RESTART)
         spec = self.composition.spec("scheduler") or ActorSpec("scheduler", SchedulerActor, NoSettings())
-        self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
+        try:
+            self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
+        except Exception as error:  # an author's __init__; nobody else would end the framework
+            logger.exception("the scheduler could not be made")
+            self.ended(Outcome(1, f"the scheduler could not be made: {type(error).__name__}: {error}"))
 
     @receive
     def started(self, started: m.ActorStarted) -> None:
