@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ from pathlib import Path
 from examples.rendler.site_server import SiteServer
 
 CONFIG = Path(__file__).parent / "demo.toml"
+TRACE = "rendler.trace"
 
 
 async def run(output: Path, options: Sequence[str]) -> int:
     """Runs the demo; returns the exit code of `mesostic run`."""
-    trace = output / "rendler.trace"
+    trace = output / TRACE
     # Ctrl-C reaches the framework too, which ends in order; we wait for it.
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
     async with SiteServer() as server:
@@ -54,7 +56,9 @@ def main() -> None:
     )
     arguments, options = parser.parse_known_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "rendler.trace").unlink(missing_ok=True)
+    trace = arguments.output / TRACE
+    trace.unlink(missing_ok=True)
+    shutil.rmtree(f"{trace}.executors", ignore_errors=True)
     sys.exit(asyncio.run(run(arguments.output, options)))
 
 
