@@ -63,6 +63,8 @@ class AgentSettings:
         executor_environment: Variables for every executor, in place of the agent's own environment.
         environment: Variables that every executor and task gets besides those of Mesos (not a flag of Mesos).
         authenticate_http_executors: Whether executors must present the token they were started with.
+        http_executor_domain_sockets: Whether executors are told of a domain socket to use in place of the agent's port.
+        domain_socket_location: Where that socket is; empty: `agent.sock` in `runtime_dir`, else in `work_dir`.
         cgroups_enable: Always False; there for the message that refuses True.
         simulate: Run tasks without processes, for tests of scale (not a flag of Mesos).
         simulated_task_duration: How long a simulated task runs unless its data says otherwise; 0: until it is killed.
@@ -90,6 +92,8 @@ class AgentSettings:
     executor_environment: tuple[tuple[str, str], ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()
     authenticate_http_executors: bool = False
+    http_executor_domain_sockets: bool = False
+    domain_socket_location: str = ""
     cgroups_enable: bool = False
     simulate: bool = False
     simulated_task_duration: float = 0.0

@@ -367,6 +367,14 @@ class Site:
         self._port = address[1]
         return self._port
 
+    async def listen_unix(self, path: str) -> None:
+        """Listen on a domain socket too, once started.
+
+        Raises:
+            OSError: The path is too long, or no socket can be made there.
+        """
+        await web.UnixSite(self._runner, path).start()
+
     async def stop(self, *, abort: bool = False) -> None:
         """Stop listening and close all connections; with `abort` at once, in the middle of what they do."""
         if abort and self._runner.server is not None:

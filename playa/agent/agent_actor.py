@@ -114,6 +114,10 @@ class AgentActor(Actor):
             else:
                 break
         self._context.port = self._context.info.port = self._site.port if self._site is not None else 0
+        if settings.http_executor_domain_sockets and self._site is not None:
+            folder = settings.runtime_dir or str(self._work_dir)
+            self._context.domain_socket = settings.domain_socket_location or f"{folder}/agent.sock"
+            await self._site.listen_unix(self._context.domain_socket)
 
     def _recover(self, recovered: recovery.Recovered) -> None:
         context = self._context

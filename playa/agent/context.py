@@ -29,6 +29,7 @@ class AgentContext:
         work_dir: Where it keeps everything.
         info: `AgentInfo`; has an id once the master gave one.
         port: Of its site; 0 for a simulated agent.
+        domain_socket: Where its site can be reached besides; empty if nowhere.
         frameworks: By id.
         completed_frameworks: The last ones that are gone.
         streams: The status update manager.
@@ -51,6 +52,7 @@ class AgentContext:
         self.layout = Layout(work_dir)
         self.info = info
         self.port = 0
+        self.domain_socket = ""
         self.frameworks: dict[str, FrameworkRecord] = {}
         self.completed_frameworks: list[FrameworkRecord] = []
         self.streams = UpdateStreams(

@@ -31,6 +31,7 @@ class ExecutorPlace:
         recovery_timeout: For how long, in seconds.
         subscription_backoff_max: The longest pause between its attempts, in seconds.
         shutdown_grace_period: How long it has to end when told to, in seconds.
+        domain_socket: Path of a socket to use in place of the endpoint's port, empty if there is none.
         token: Bearer token for its calls, empty if the agent asks for none.
     """
 
@@ -45,6 +46,7 @@ class ExecutorPlace:
     recovery_timeout: float
     subscription_backoff_max: float
     shutdown_grace_period: float
+    domain_socket: str = ""
     token: str = ""
 
 
@@ -81,6 +83,8 @@ def executor_environment(
     if place.checkpoint:
         environment["MESOS_RECOVERY_TIMEOUT"] = duration(place.recovery_timeout)
         environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = duration(place.subscription_backoff_max)
+    if place.domain_socket:
+        environment["MESOS_DOMAIN_SOCKET"] = place.domain_socket
     if place.token:
         environment["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = place.token
     environment.update(variables(command))

@@ -298,6 +298,7 @@ class Launching:
             recovery_timeout=settings.recovery_timeout,
             subscription_backoff_max=settings.executor_reregistration_timeout,
             shutdown_grace_period=grace,
+            domain_socket=context.domain_socket,
             token=executor.token,
         )
         environment = executor_environment(

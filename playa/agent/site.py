@@ -5,6 +5,7 @@ ask. Each path also exists under `/slave(N)`, as on a Mesos agent.
 """
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -60,6 +61,20 @@ class AgentSite:
             OSError: The port is in use, or may not be used.
         """
         self.port = await self._site.start()
+
+    async def listen_unix(self, path: str) -> None:
+        """Be there for executors on a domain socket too.
+
+        Raises:
+            OSError: The path is too long, or no socket can be made there.
+        """
+        _make_room(Path(path))
+        try:
+            await self._site.listen_unix(path)
+        except OSError as error:
+            raise OSError(
+                error.errno, f"no domain socket can be made: {error.strerror or error}", path
+            ) from error
 
     async def stop(self) -> None:
         """Cut all connections, as a machine that dies."""
@@ -238,6 +253,12 @@ class AgentSite:
             raise Refused(400, "Cannot download a directory.\n")
         headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
+
+
+def _make_room(path: Path) -> None:
+    """Remove the socket of an agent before this one; make the folder for a new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _measure(response: pb.agent.Response) -> None:

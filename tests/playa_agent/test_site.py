@@ -1,13 +1,14 @@
 """The agent's HTTP site: executor API refusals, operator calls, /state, sandbox files."""
 
 import itertools
+import json
 
 import aiohttp
 import pytest
 
 from mesos_v1 import pb
 from playa.agent.files import Files
-from playa.messages import RegisterAgent
+from playa.messages import ExecutorMessage, RegisterAgent
 from playa.web import Refused
 
 
@@ -180,6 +181,22 @@ async def test_nothing_outside_of_the_sandboxes_can_be_seen(bench, site):
     for path in ("/etc/passwd", f"{directory}/leak/passwd", f"{directory}/../../../../../../../meta", "x"):
         assert (await get(site, "/files/download", path=path))[0] == 404
     assert (await get(site, "/files/browse"))[0] == 400
+
+
+async def test_executors_are_told_of_the_domain_socket_and_can_use_it(bench, tmp_path):
+    path = str(tmp_path / "s")
+    await bench.start(http_executor_domain_sockets=True, domain_socket_location=path)
+    bench.run(bench.custom("env"))
+    message = (await bench.until(lambda: bench.of(ExecutorMessage)))[0]
+    assert json.loads(message.data)["MESOS_DOMAIN_SOCKET"] == path
+    async with aiohttp.ClientSession("http://agent", connector=aiohttp.UnixConnector(path)) as session:
+        body = {
+            "type": "MESSAGE",
+            "framework_id": {"value": "x"},
+            "executor_id": {"value": "e"},
+            "message": {"data": ""},
+        }
+        assert await call(session, body, "/api/v1/executor") == (400, "Framework cannot be found")
 
 
 async def test_health_version_flags_and_metrics_answer(site):
