@@ -10,7 +10,8 @@ async def test_a_killed_agent_loses_no_work():
 ```
 
 Nothing here needs pytest; `mesostic.pytest_plugin` has the same as fixtures. What is waited for is a message in the
-framework's trace, so that tests need no sleeps. For tests of single actors under virtual time see `actors.runtime.testing`.
+framework's trace, so that tests need no sleeps. For tests of single actors under virtual time see `actors.runtime.testing`; of an executor's
+methods without any cluster, `run_task` and `ExecutorUnderTest` here.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from actors.messages import Outcome, ShutdownRequested
 from actors.runtime import ActorRef, ActorSystem, TraceRecord
 from actors.runtime.testing import ListTrace
 from actors.settings import Composition
+from executor.testing import ExecutorUnderTest, run_task
 from mesostic.config.compose import Configuration, load_configuration
 from mesostic.tracing.contents import contents, mentions
 from mesostic.tracing.filters import Filters
@@ -36,12 +38,14 @@ from playa import AgentSettings, Cluster, ClusterSettings
 __all__ = [
     "AgentSettings",
     "Cluster",
+    "ExecutorUnderTest",
     "Outcome",
     "Run",
     "RunningFramework",
     "cluster",
     "contents",
     "run",
+    "run_task",
     "running",
 ]
 
