@@ -27,8 +27,10 @@ DIFFERENCES: list[tuple[str, str, str]] = [
     (
         "kill_task",
         r"UPDATE/stubborn.*signal Terminated' was recorded, 'Command terminated with signal Killed' came",
-        "The recorded kill came 0.1 s after the launch, when Mesos's launcher had not yet become the shell that traps "
-        "SIGTERM. Here the shell is there at once, its trap holds, and the grace period ends with SIGKILL.",
+        (
+            "The recorded kill came 0.1 s after the launch, when Mesos's launcher had not yet become the shell that traps "
+            "SIGTERM. Here the shell is there at once, its trap holds, and the grace period ends with SIGKILL."
+        ),
     ),
     (
         "operator_api",

@@ -223,8 +223,14 @@ def test_offer_constraints_choose_agents(predicate: dict[str, Any], expected: li
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(None, DEFAULT_REFUSE_SECONDS), (-1.0, DEFAULT_REFUSE_SECONDS), (float("nan"), DEFAULT_REFUSE_SECONDS)]
-    + [(0.0, 0.0), (3.5, 3.5), (1e300, LONGEST_REFUSAL)],
+    [
+        (None, DEFAULT_REFUSE_SECONDS),
+        (-1.0, DEFAULT_REFUSE_SECONDS),
+        (float("nan"), DEFAULT_REFUSE_SECONDS),
+        (0.0, 0.0),
+        (3.5, 3.5),
+        (1e300, LONGEST_REFUSAL),
+    ],
 )
 def test_refusals_that_make_no_sense_are_the_usual_five_seconds(
     seconds: float | None, expected: float

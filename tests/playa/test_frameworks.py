@@ -183,8 +183,10 @@ def test_a_framework_may_not_change_its_user(bench: Any) -> None:
     answer = update(bench, bench.subscribe(), user="other")
     assert (answer.status, answer.text) == (
         400,
-        "FrameworkInfo update is not valid: Updating 'FrameworkInfo.user' is unsupported; "
-        "attempted to update from 'root' to 'other'",
+        (
+            "FrameworkInfo update is not valid: Updating 'FrameworkInfo.user' is unsupported; "
+            "attempted to update from 'root' to 'other'"
+        ),
     )
 
 

@@ -72,8 +72,10 @@ def test_what_a_launch_leaves_is_refused_for_five_seconds_unless_said_otherwise(
         ),
         (
             {"resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 99}}]},
-            "Total resources cpus(allocated: *):99 required by task and its executor is more than available "
-            "cpus(allocated: *):4; mem(allocated: *):4096",
+            (
+                "Total resources cpus(allocated: *):99 required by task and its executor is more than available "
+                "cpus(allocated: *):4; mem(allocated: *):4096"
+            ),
         ),
         (
             {"resources": [{"name": "gpus", "type": "SCALAR", "scalar": {"value": 0.5}}]},
