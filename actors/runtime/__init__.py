@@ -29,7 +29,7 @@ from actors.runtime.proxy import set_attribute
 from actors.runtime.pykka_seam import traversable
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply, get_all
-from actors.runtime.settings import NoSettings, setting
+from actors.runtime.settings import NoSettings, secret, setting
 from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.timers import Timer
@@ -78,6 +78,7 @@ __all__ = [
     "receive",
     "register",
     "registered_messages",
+    "secret",
     "set_attribute",
     "setting",
     "traversable",

@@ -39,6 +39,7 @@ MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
 _any_packer = packer_of(AnyShape())
+_any_hider = packer_of(AnyShape(), hide=True)
 _any_unpacker = unpacker_of(AnyShape())
 
 
@@ -134,16 +135,19 @@ def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_
 
 
 def payload_of(message: Any) -> bytes:
-    """A message's content for the trace: like `pack`, without envelope. What cannot be packed is noted as text."""
+    """A message's content for the trace: like `pack`, without envelope, and without what is marked secret.
+
+    What cannot be packed is noted as text.
+    """
     kind = type(message)
     try:
         if registered_message(wire_name(kind)) is kind:
-            return _to_bytes(data_packer(kind)(message))
+            return _to_bytes(data_packer(kind, hide=True)(message))
         if kind is ProxyCall:
             message = (message.args, tuple(message.kwargs.items()))
         elif kind is ProxySetAttr:
             message = (message.value,)
-        return _to_bytes(_any_packer(message))
+        return _to_bytes(_any_hider(message))
     except (EncodeError, RecursionError):
         return _to_bytes(f"{message!r:.1000}")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, dataclass_transform, overload
 
 from actors.runtime.frozen import FrozenDict, check_immutable, is_frozen_dataclass
+from actors.runtime.settings import secret, setting
 from actors.runtime.shapes import AnyShape, DataShape, MapShape, OptionalShape, Shape, field_shapes, wire_name
 
 __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
@@ -66,7 +67,7 @@ def message(cls: type[T], /) -> type[T]: ...
 def message(*, name: str | None = None) -> Callable[[type[T]], type[T]]: ...
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field, secret, setting))
 def message(
     cls: type[T] | None = None, /, *, name: str | None = None
 ) -> type[T] | Callable[[type[T]], type[T]]:

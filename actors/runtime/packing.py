@@ -63,39 +63,47 @@ class Mismatch(Exception):  # noqa: N818 - becomes a DecodeError at the codec's 
 
 # ------------------------------------------------------------------- packing
 
-_packers: dict[type, Packer] = {}
+HIDDEN = "(secret)"
+"""What stands in a trace where a field is marked secret."""
+
+_packers: dict[tuple[type, bool], Packer] = {}
 
 
-def packer_of(shape: Shape) -> Packer:
-    """The function that packs values of a shape; raises EncodeError for a value of another type."""
+def packer_of(shape: Shape, *, hide: bool = False) -> Packer:
+    """The function that packs values of a shape; raises EncodeError for a value of another type.
+
+    With `hide`, fields that are marked secret are replaced: for the trace, never to be unpacked.
+    """
     match shape:
         case PlainShape(cls):
             return _plain_packer(cls)
         case LiteralShape() | AnyShape():
-            return _pack_any if isinstance(shape, AnyShape) else _same
+            if isinstance(shape, LiteralShape):
+                return _same
+            return _hide_any if hide else _pack_any
         case EnumShape():
             return lambda value: (
                 value.value if isinstance(value, enum.Enum) else _refuse(value, "a member of an enum")
             )
         case TupleShape(items, rest):
-            return _tuple_packer(items, rest)
+            return _tuple_packer(items, rest, hide)
         case SetShape(item):
-            pack = packer_of(item)
+            pack = packer_of(item, hide=hide)
             return lambda value: (
                 sorted((pack(v) for v in value), key=repr)
                 if isinstance(value, frozenset)
                 else _refuse(value, "a frozenset")
             )
         case MapShape(item):
-            pack = packer_of(item)
+            pack = packer_of(item, hide=hide)
             return lambda value: {_text(k): pack(v) for k, v in value.items()}
         case OptionalShape(item):
-            pack = packer_of(item)
+            pack = packer_of(item, hide=hide)
             return lambda value: None if value is None else pack(value)
         case UnionShape(options, _):
-            return _union_packer(options)
+            return _union_packer(options, hide)
         case DataShape(cls):
-            return lambda value: data_packer(cls)(value)  # noqa: PLW0108 - compiled when first used: types may recur
+            return lambda value: data_packer(cls, hide=hide)(value)  # noqa: PLW0108 - compiled when first used: types may recur
         case PathShape():
             return str
         case RefShape():
@@ -103,15 +111,15 @@ def packer_of(shape: Shape) -> Packer:
     raise AssertionError(shape)
 
 
-def data_packer(cls: type) -> Packer:
-    """The function that packs instances of a dataclass as a map."""
-    found = _packers.get(cls)
+def data_packer(cls: type, *, hide: bool = False) -> Packer:
+    """The function that packs instances of a dataclass as a map; see `packer_of`."""
+    found = _packers.get((cls, hide))
     if found is None:
-        found = _packers[cls] = _make_data_packer(cls)
+        found = _packers[cls, hide] = _make_data_packer(cls, hide)
     return found
 
 
-def _make_data_packer(cls: type) -> Packer:
+def _make_data_packer(cls: type, hide: bool) -> Packer:
     names: dict[str, Any] = {"_cls": cls, "_refuse": _refuse, "_wrong": _wrong_field}
     parts = []
     shapes = shapes_of_class(cls, maps=True)
@@ -120,12 +128,14 @@ def _make_data_packer(cls: type) -> Packer:
             continue
         shape = shapes[field.name]
         value = f"v.{field.name}"
-        if isinstance(shape, PlainShape) and shape.type is not type(None):
+        if hide and field.metadata.get("secret"):
+            packed = repr(HIDDEN)
+        elif isinstance(shape, PlainShape) and shape.type is not type(None):
             kind = f"_t_{field.name}"
             names[kind] = shape.type
             packed = f"{value} if {value}.__class__ is {kind} else _wrong(v, {field.name!r}, {kind})"
         else:
-            names[f"_p_{field.name}"] = packer_of(shape)
+            names[f"_p_{field.name}"] = packer_of(shape, hide=hide)
             packed = f"_p_{field.name}({value})"
         parts.append(f"{field.name!r}: {packed}")
     source = f"lambda v: {{{', '.join(parts)}}} if v.__class__ is _cls else _refuse(v, {cls.__qualname__!r})"
@@ -156,7 +166,7 @@ def _plain_packer(cls: type) -> Packer:
     return lambda value: value if type(value) is cls else _refuse(value, PLAIN[cls])
 
 
-def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None) -> Packer:
+def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None, hide: bool) -> Packer:
     if rest is not None:
         if isinstance(rest, PlainShape) and rest.type in {int, bytes}:
             plain = rest.type
@@ -165,11 +175,11 @@ def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None) -> Packer:
                 if isinstance(value, tuple) and all(type(v) is plain for v in value)
                 else _refuse(value, f"a tuple of {plain.__name__}")
             )
-        pack = packer_of(rest)
+        pack = packer_of(rest, hide=hide)
         return lambda value: (
             [pack(v) for v in value] if isinstance(value, tuple) else _refuse(value, "a tuple")
         )
-    packs = [packer_of(item) for item in items]
+    packs = [packer_of(item, hide=hide) for item in items]
     return lambda value: (
         [pack(v) for pack, v in zip(packs, value, strict=True)]
         if isinstance(value, tuple) and len(value) == len(packs)
@@ -177,8 +187,8 @@ def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None) -> Packer:
     )
 
 
-def _union_packer(options: tuple[tuple[str, Shape], ...]) -> Packer:
-    packers = {label: packer_of(shape) for label, shape in options}
+def _union_packer(options: tuple[tuple[str, Shape], ...], hide: bool) -> Packer:
+    packers = {label: packer_of(shape, hide=hide) for label, shape in options}
     fallback = "literal" if "literal" in packers else "any" if "any" in packers else None
 
     def pack(value: Any) -> Any:
@@ -220,16 +230,16 @@ def pack_ref(ref: Any) -> Any:
     return [ref.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
 
 
-def _pack_any(value: Any) -> Any:
+def _pack_any(value: Any, hide: bool = False) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
     if kind is tuple:
-        return [_TUPLE, *(_pack_any(v) for v in value)]
+        return [_TUPLE, *(_pack_any(v, hide) for v in value)]
     if kind is frozenset:
-        return [_SET, *sorted((_pack_any(v) for v in value), key=repr)]
+        return [_SET, *sorted((_pack_any(v, hide) for v in value), key=repr)]
     if kind is FrozenDict:
-        return [_MAP, {_text(k): _pack_any(v) for k, v in value.items()}]
+        return [_MAP, {_text(k): _pack_any(v, hide) for k, v in value.items()}]
     if isinstance(value, PykkaRef):
         return [_REF, pack_ref(value)]
     if isinstance(value, Path):
@@ -245,7 +255,11 @@ def _pack_any(value: Any) -> Any:
         raise EncodeError(
             f"{kind.__qualname__} is no message, and no other immutable value that can be packed"
         )
-    return [_MESSAGE, name, data_packer(kind)(value)]
+    return [_MESSAGE, name, data_packer(kind, hide=hide)(value)]
+
+
+def _hide_any(value: Any) -> Any:
+    return _pack_any(value, hide=True)
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,12 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-__all__ = ["NoSettings", "setting"]
+__all__ = ["NoSettings", "secret", "setting"]
+
+
+def secret(default: Any = MISSING) -> Any:
+    """A field of a message or settings class that is a secret: left out of its `repr`, and of every trace."""
+    return setting(default, secret=True)
 
 
 def setting(
@@ -27,7 +32,7 @@ def setting(
         default: the value when a configuration does not name the key.
         help: one sentence, printed in the reference of all settings.
         unit: "seconds", "bytes", "MB" or "path"; a configuration may then write 30s, 64MB, or a relative path.
-        secret: never printed.
+        secret: never printed: left out of `repr`, and of every trace.
         default_factory: makes the default instead, for a nested settings class.
     """
     metadata: dict[str, Any] = {"help": help}
@@ -36,10 +41,10 @@ def setting(
     if secret:
         metadata["secret"] = True
     if default_factory is not None:
-        return field(default_factory=default_factory, metadata=metadata)
+        return field(default_factory=default_factory, metadata=metadata, repr=not secret)
     if default is MISSING:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True)

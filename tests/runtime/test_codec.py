@@ -25,11 +25,13 @@ from actors.runtime import (
     EncodeError,
     Envelope,
     FrozenDict,
+    Immutable,
     NamedRef,
     message,
     pack,
     pack_value,
     registered_messages,
+    secret,
     setting,
     unpack,
     unpack_value,
@@ -314,3 +316,36 @@ class TestPayloads:
 
     def test_what_cannot_be_packed_is_noted_as_text(self):
         assert unpack_payload(payload_of([1, 2])) == "[1, 2]"
+
+
+@message
+class Login:
+    user: str
+    token: str = secret()
+
+
+@message
+class Logins:
+    several: tuple[Login, ...]
+    anything: Immutable
+    either: Login | int
+
+
+class TestSecrets:
+    login = Login("ann", "s3cret")
+
+    def test_travel_over_the_wire(self):
+        assert unpack(pack(self.login)).message.token == "s3cret"
+
+    def test_stay_out_of_text_and_traces_however_deep(self):
+        for value in (self.login, Logins((self.login,), (1, self.login), self.login), (self.login,)):
+            assert "s3cret" not in repr(value)
+            assert b"s3cret" not in payload_of(value)
+            assert b"ann" in payload_of(value)
+        assert unpack_payload(payload_of(self.login)) == {"user": "ann", "token": "(secret)"}
+
+    def test_stay_out_of_error_texts(self):
+        for wrong in (Login("ann", 5), Login(b"", "s3cret")):
+            with pytest.raises(EncodeError) as raised:
+                pack((wrong,))
+            assert "s3cret" not in str(raised.value)
