@@ -42,3 +42,18 @@ async def test_what_is_no_picture_fails_alone(example, tmp_path):
     assert "text.png is no picture" in run.text
     assert (tmp_path / "out" / "good-negative.png").is_file()
     assert "Traceback" not in run.text
+
+
+async def test_offers_in_hand(example):
+    run = await example("offers/offers.toml")
+    assert run.exit_code == 0, run.text
+    assert len(re.findall("^done: ", run.text, re.MULTILINE)) == 5
+    assert "5 commands, 0 failed" in run.text
+
+
+async def test_offers_in_hand_tries_again_and_says_what_failed(example):
+    run = await example("offers/offers.toml", scheduler__commands='["echo one", "exit 3"]')
+    assert run.exit_code == 1
+    assert len(re.findall("^failed: exit 3", run.text, re.MULTILINE)) == 2
+    assert "2 commands, 1 failed" in run.text
+    assert "Traceback" not in run.text
