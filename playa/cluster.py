@@ -260,6 +260,9 @@ class Cluster:
 
     async def _end(self) -> None:
         if self._system is not None:
+            master = self._system.find(MASTER)
+            if master is not None and master.is_alive():  # first, so that nobody tells it of agents that stop
+                await master.stop(block=False)
             await self._system.stop()
             self._system = None
         await end_all(self._directory)
