@@ -48,7 +48,8 @@ def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.Rer
 
 
 def last_status(bench: Any, framework: Any) -> pb.mesos.TaskStatus:
-    return bench.events(framework, "UPDATE")[-1].update.status
+    status: pb.mesos.TaskStatus = bench.events(framework, "UPDATE")[-1].update.status
+    return status
 
 
 def test_an_agent_gets_an_id_and_hears_how_long_to_wait_for_pings(bench: Any) -> None:

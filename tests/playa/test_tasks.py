@@ -290,7 +290,7 @@ def test_operators_see_tasks_come_and_change(running: Any) -> None:
     assert names == ["AGENT_ADDED", "FRAMEWORK_ADDED", "TASK_ADDED", "TASK_UPDATED"]
 
 
-GROUP = {
+GROUP: dict[str, dict[str, Any]] = {
     "executor": {
         "type": "DEFAULT",
         "executor_id": {"value": "pod"},
@@ -347,7 +347,7 @@ def test_a_task_group_goes_to_its_agent_as_one(bench: Any) -> None:
 def test_a_bad_group_fails_as_a_whole(bench: Any, change: dict[str, Any], text: str) -> None:
     bench.add_agent(resources="cpus:4;mem:4096;disk:1000")
     framework = bench.subscribe()
-    launch_group(bench, framework, executor={**GROUP["executor"], **change})  # type: ignore[dict-item]
+    launch_group(bench, framework, executor={**GROUP["executor"], **change})
     told = [
         (s.task_id.value, pb.mesos.TaskStatus.Reason.Name(s.reason), s.message)
         for s in statuses(bench, framework)
