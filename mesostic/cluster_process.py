@@ -61,7 +61,8 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
         return 1
     except Exception as error:
         _log.exception("The cluster could not be started")
-        _answer({"error": f"{type(error).__name__}: {error}"})
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        _answer({"error": f"{kind}{error}"})
         return 1
     from mesostic.collector import spare_the_collector
 

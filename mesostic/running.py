@@ -50,8 +50,8 @@ def run_file(
         outcome = asyncio.run(_run(configuration, cluster, master_timeout, log_level))
         kept = cluster is not None and _is_kept(configuration, outcome)
         return outcome
-    except ConfigError:
-        kept = False
+    except (ConfigError, ClusterError):
+        kept = cluster is not None and bool(cluster.url)  # of a cluster that never was, the error says all
         raise
     except KeyboardInterrupt:
         kept = False

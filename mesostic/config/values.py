@@ -39,6 +39,7 @@ _UNITS = {
 }
 
 _LONGEST_SHOWN = 60
+_LAST_PORT = 65535
 
 
 def build(
@@ -227,6 +228,8 @@ def _int(value: Any, place: _Place) -> Any:
     number = _number(value, place)
     if number is INVALID or (isinstance(number, float) and not number.is_integer()):
         return place.mismatch(_describe(int, place.unit), value)
+    if place.field.name.rpartition("_")[2] == "port" and not 0 <= number <= _LAST_PORT:
+        return place.mismatch(f"a port from 0 to {_LAST_PORT}", value)
     return int(number)
 
 

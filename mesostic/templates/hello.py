@@ -39,6 +39,7 @@ class HelloScheduler(SchedulerActor):
     """Launches the tasks and ends when the last one has."""
 
     Settings = HelloSettings
+    failures = 0
 
     def on_registered(self, event: Registered) -> None:
         """The master knows us: launch everything."""
@@ -53,9 +54,10 @@ class HelloScheduler(SchedulerActor):
     def on_task_failed(self, failed: TaskFailure) -> None:
         """A task has failed in all its attempts."""
         print(f"{failed.task_id} failed: {failed.message}")  # noqa: T201
+        self.failures += 1
         self.end_when_all_are_done()
 
     def end_when_all_are_done(self) -> None:
         """Without this the framework would wait for more to do."""
         if not self.active_tasks:
-            self.finish()
+            self.finish(exit_code=1 if self.failures else 0)

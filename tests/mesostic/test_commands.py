@@ -172,6 +172,7 @@ def test_a_port_in_use_is_one_paragraph(project, mesostic, busy_port):
     of_cluster = no_traceback(mesostic("run", "hello.toml", "--set", f"cluster.port={busy_port}"))
     assert of_cluster.returncode == 3
     assert f"could not be started on port {busy_port}: Address already in use." in of_cluster.stderr
+    assert left_behind(project) == []
     of_server = no_traceback(mesostic("run", "hello.toml", "--set", f"server.port={busy_port}"))
     assert of_server.returncode == 2
     assert f"127.0.0.1:{busy_port}" in of_server.stderr
