@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 
 purpose=${1:-run}
 case "$purpose" in
-  run) extras=rendler,images; packages="chromium graphviz fonts-dejavu-core" ;;
-  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core python3.11-doc zookeeper" ;;
+  run) extras=rendler,images; packages="chromium graphviz fonts-dejavu-core libatomic1" ;;
+  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core libatomic1 python3.11-doc zookeeper" ;;
   *) echo "usage: tools/setup.sh run|test" >&2; exit 2 ;;
 esac
 
