@@ -410,9 +410,9 @@ class ConnectionActor(Actor):
 
     def _answered(self, attempt: int, call: m.Call, sender: str, done: asyncio.Future[Response]) -> None:
         """Post what became of a call to the actor's own mailbox; runs outside its turn, so it only tells."""
+        error = None if done.cancelled() else done.exception()  # which also marks it as seen
         if not self.actor_ref.is_alive():
             return  # stopped while the call was on its way: nobody asks any more
-        error = None if done.cancelled() else done.exception()
         if error is not None or done.cancelled():
             reason = str(error) if error else "given up"
             sent = not isinstance(error, ConnectFailed)

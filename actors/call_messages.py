@@ -1,0 +1,170 @@
+"""What the master is told, by way of the connection: one message a call of the Scheduler HTTP API, and what became of it."""
+
+from __future__ import annotations
+
+from actors.runtime import message
+from mesos_v1.resources import Resources
+from mesos_v1.values import AgentId, ExecutorId, OfferId, OperationId, TaskId
+
+
+@message
+class Accept:
+    """ACCEPT: `operations` are serialized `Offer.Operation`s; `attempts` of `tasks` (pairwise) are launched by it."""
+
+    offer_ids: tuple[OfferId, ...]
+    operations: tuple[bytes, ...]
+    refuse_seconds: float
+    attempts: tuple[TaskId, ...] = ()
+    tasks: tuple[TaskId, ...] = ()
+
+
+@message
+class Decline:
+    """DECLINE."""
+
+    offer_ids: tuple[OfferId, ...]
+    refuse_seconds: float
+
+
+@message
+class AcceptInverseOffers:
+    """ACCEPT_INVERSE_OFFERS."""
+
+    offer_ids: tuple[OfferId, ...]
+
+
+@message
+class DeclineInverseOffers:
+    """DECLINE_INVERSE_OFFERS."""
+
+    offer_ids: tuple[OfferId, ...]
+    refuse_seconds: float
+
+
+@message
+class Revive:
+    """REVIVE; no roles means all."""
+
+    roles: tuple[str, ...] = ()
+
+
+@message
+class Suppress:
+    """SUPPRESS; no roles means all."""
+
+    roles: tuple[str, ...] = ()
+
+
+@message
+class Kill:
+    """KILL; `grace` overrides the task's kill policy, in seconds."""
+
+    task_id: TaskId
+    agent_id: AgentId | None = None
+    grace: float | None = None
+
+
+@message
+class ShutdownExecutor:
+    """SHUTDOWN of one executor."""
+
+    executor_id: ExecutorId
+    agent_id: AgentId
+
+
+@message
+class Acknowledge:
+    """ACKNOWLEDGE of a stored status update."""
+
+    agent_id: AgentId
+    task_id: TaskId
+    uuid: bytes
+
+
+@message
+class AcknowledgeOperation:
+    """ACKNOWLEDGE_OPERATION_STATUS: with the agent's id and the raw uuid."""
+
+    operation_id: OperationId
+    uuid: bytes
+    agent_id: AgentId | None = None
+    resource_provider_id: str = ""
+
+
+@message
+class Reconcile:
+    """RECONCILE; no tasks means implicit: everything that the master knows of the framework."""
+
+    tasks: tuple[tuple[TaskId, AgentId | None], ...] = ()
+
+
+@message
+class ReconcileOperations:
+    """RECONCILE_OPERATIONS; no operations means all."""
+
+    operations: tuple[tuple[OperationId, AgentId | None], ...] = ()
+
+
+@message
+class SendMessage:
+    """MESSAGE to an executor, best effort."""
+
+    agent_id: AgentId
+    executor_id: ExecutorId
+    data: bytes
+
+
+@message
+class RequestResources:
+    """REQUEST: resources wished for, of an agent or of any."""
+
+    requests: tuple[tuple[AgentId | None, Resources], ...]
+
+
+@message
+class UpdateFramework:
+    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo` and the roles that stay suppressed."""
+
+    framework_info: bytes
+    suppressed_roles: tuple[str, ...] = ()
+
+
+@message
+class Teardown:
+    """TEARDOWN: the framework ends and all its tasks with it. Only at the author's request."""
+
+
+Call = (
+    Accept
+    | Decline
+    | AcceptInverseOffers
+    | DeclineInverseOffers
+    | Revive
+    | Suppress
+    | Kill
+    | ShutdownExecutor
+    | Acknowledge
+    | AcknowledgeOperation
+    | Reconcile
+    | ReconcileOperations
+    | SendMessage
+    | RequestResources
+    | UpdateFramework
+)
+
+
+@message
+class CallFailed:
+    """A call came to nothing; goes to the actor that sent it.
+
+    Attributes:
+        call: the call, as it was sent.
+        reason: one sentence.
+        status: HTTP status of the answer; 0 where there was none.
+        uncertain: whether the master may have acted on it all the same (the connection broke in between).
+    """
+
+    call: Call
+    reason: str
+    status: int = 0
+    uncertain: bool = False

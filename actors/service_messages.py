@@ -1,0 +1,152 @@
+"""The store, the server, and the framework as a whole: beginning, trouble, end."""
+
+from __future__ import annotations
+
+from actors.runtime import message
+from mesos_v1.values import FrameworkId, TaskId
+
+
+@message
+class Record:
+    """One durable record; `kind` and `key` together are unique."""
+
+    kind: str
+    key: str
+    value: bytes
+
+
+@message
+class Write:
+    """Store and delete in one transaction; answered by `Stored(reference)` unless the reference is 0."""
+
+    records: tuple[Record, ...] = ()
+    deletes: tuple[tuple[str, str], ...] = ()
+    reference: int = 0
+
+
+@message
+class Stored:
+    """The write with that reference is durable."""
+
+    reference: int
+
+
+@message
+class Load:
+    """Ask the store for everything it has; the reply is `Loaded`."""
+
+
+@message
+class Loaded:
+    """All records, in the order in which they were first written."""
+
+    records: tuple[Record, ...]
+
+
+@message
+class ClearStore:
+    """The framework has ended: forget everything."""
+
+
+@message
+class StorageTrouble:
+    """A transaction failed and is being tried again; nothing in it was acknowledged."""
+
+    reason: str
+
+
+@message
+class OpenServer:
+    """Ask the server to listen; the reply is `ServerReady`.
+
+    Attributes:
+        port: where an earlier run listened, taken again if it is free and no port is set; or 0.
+    """
+
+    port: int = 0
+
+
+@message
+class ServerReady:
+    """The server listens.
+
+    Attributes:
+        url: as agents reach it, without a trailing slash.
+        artifacts: (executor name, artifact URL).
+    """
+
+    url: str
+    upload_dir: str
+    artifacts: tuple[tuple[str, str], ...]
+    port: int
+
+
+@message
+class Uploaded:
+    """An executor has uploaded a file; it is complete and lies at `path`."""
+
+    name: str
+    path: str
+    size: int
+    content_type: str
+    url: str
+    task_id: TaskId | None = None
+
+
+@message
+class Begin:
+    """Start working; the root tells the scheduler once everything that the author wants is set up."""
+
+
+@message
+class Connect:
+    """Subscribe, as the framework with that id where there is one; offers go to the actor named."""
+
+    framework_id: FrameworkId | None = None
+    offers_to: str = "offers"
+
+
+@message
+class ActorStarted:
+    """A built-in actor is ready: for the first time, or again after a restart."""
+
+    name: str
+
+
+@message
+class ShutdownRequested:
+    """Somebody (a signal) asks the framework to end gracefully."""
+
+    reason: str
+
+
+@message
+class FrameworkError:
+    """The master ended the framework's subscription for good, or will never take it: there is no way on."""
+
+    reason: str
+    framework_gone: bool = False
+
+
+@message
+class TeardownDone:
+    """The master has taken the TEARDOWN, or cannot be told."""
+
+    reason: str = ""
+
+
+@message
+class HookFailed:
+    """An author's callback raised; nothing else came of it."""
+
+    hook: str
+    error: str
+    traceback: str
+
+
+@message
+class Outcome:
+    """How the framework ended; `exit_code` is the process's."""
+
+    exit_code: int
+    reason: str
