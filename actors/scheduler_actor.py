@@ -126,6 +126,8 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
         environment: tuple[tuple[str, str], ...] = (),
         uris: tuple[str, ...] = (),
         kill_grace: float = 3.0,
+        launch_timeout: float = 60.0,
+        unreachable_timeout: float = 600.0,
     ) -> TaskId:
         """Start a task: a payload for an executor, or a shell command. It waits for an offer if it must.
 
@@ -143,6 +145,9 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
             hosts: host names to choose from; attributes: (name, value) that the agent must have.
             environment: variables of a command; uris: what the agent fetches for it.
             kill_grace: seconds between asking a task to end and ending it.
+            launch_timeout: seconds of silence about a launch after which the master is asked what became of it.
+            unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
+                task; after them it is tried elsewhere.
 
         Returns:
             The task's id, by which hooks and `kill` speak of it.
@@ -176,6 +181,8 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
             environment=environment,
             uris=uris,
             kill_grace=kill_grace,
+            launch_timeout=launch_timeout,
+            unreachable_timeout=unreachable_timeout,
         )
         self._order = order
         self._put(spec_record(spec))
