@@ -73,24 +73,33 @@ def handle(
     response = _read(m, streams, call)
     if response is None:
         return SiteAnswer(501)
-    return SiteAnswer(200, body=_write(response, content_type), content_type=content_type.value)
+    return SiteAnswer(200, body=_write(m, response, content_type), content_type=content_type.value)
 
 
-def _write(response: pb.master.Response, content_type: ContentType) -> bytes:
+def _write(m: MasterState, response: pb.master.Response, content_type: ContentType) -> bytes:
     if content_type is ContentType.PROTOBUF:
         return content.serialize(response, content_type)
     value = content.to_json(response)
-    _complete(value)
-    _complete(value.get("get_state", {}))
+    _complete(m, value)
+    _complete(m, value.get("get_state", {}))
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _complete(value: dict[str, Any]) -> None:
-    """Print empty arrays where Mesos does."""
+def _complete(m: MasterState, value: dict[str, Any]) -> None:
+    """Print what Mesos prints besides the schema: empty arrays, and whether an agent checkpoints."""
     for name, arrays in _ALWAYS.items():
         if name in value:
             for array in arrays:
                 value[name].setdefault(array, [])
+    for agent in value.get("get_agents", {}).get("agents", ()):
+        agent["agent_info"]["checkpoint"] = _checkpoints(m, agent["agent_info"]["id"]["value"])
+
+
+def _checkpoints(m: MasterState, agent_id: str) -> bool:
+    """Whether an agent lets frameworks checkpoint: Mesos knows it from a field that V1's AgentInfo lacks."""
+    number = m.agents[agent_id].actor.rpartition(":")[2]
+    listed = m.settings.agents
+    return listed[int(number) - 1].checkpoint if number.isdigit() and int(number) <= len(listed) else True
 
 
 # --- SUBSCRIBE ------------------------------------------------------------------------------------------------
@@ -104,7 +113,7 @@ def _subscribe(m: MasterState, streams: Streams, stream_id: str, content_type: C
         return
     if content_type is ContentType.JSON:
         value = content.to_json(event)
-        _complete(value["subscribed"]["get_state"])
+        _complete(m, value["subscribed"]["get_state"])
         stream.send(json.dumps(value, separators=(",", ":")).encode())
     else:
         stream.send_message(event)
