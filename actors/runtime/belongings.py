@@ -32,6 +32,7 @@ class Belongings:
         failure: what it failed for good with.
         failure_text: its traceback.
         leftovers: what was in its mailbox when it died.
+        winding_down: waits for cancelled background tasks to end.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Belongings:
         "tasks",
         "timers",
         "watchers",
+        "winding_down",
     )
 
     def __init__(self) -> None:
@@ -66,6 +68,7 @@ class Belongings:
         self.failure: BaseException | None = None
         self.failure_text = ""
         self.leftovers: Any = ()
+        self.winding_down: asyncio.Task[None] | None = None
 
 
 def belongings(ref: ActorRef[Any]) -> Belongings:

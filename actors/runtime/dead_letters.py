@@ -6,10 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from actors.runtime.ref import ActorRef, Envelope
+from typing import Any, Protocol
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
@@ -37,6 +34,14 @@ class DeadLetter:
     reason: str
 
 
+class Named(Protocol):
+    """Sender or receiver of a letter."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
 class DeadLetters:
     """The dead letters of a system.
 
@@ -49,12 +54,14 @@ class DeadLetters:
     def __init__(self) -> None:
         self.count = 0
         self.last: deque[DeadLetter] = deque(maxlen=KEPT)
-        self.trace: Callable[[ActorRef[Any] | str, Envelope, str], None] | None = None
+        self.trace: Callable[[Any, Any, str], None] | None = None
 
     def __len__(self) -> int:
         return self.count
 
-    def add(self, receiver: ActorRef[Any] | str, envelope: Envelope, reason: str) -> None:
+    def add(
+        self, receiver: Named | str, envelope: tuple[Any, Named | None, Any, Any, Any, str], reason: str
+    ) -> None:
         """Note a message that was not handled. A flood is logged in thousands, so that it does not drown the log."""
         sender = envelope[1]
         name = receiver if isinstance(receiver, str) else receiver.name

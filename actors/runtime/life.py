@@ -264,7 +264,9 @@ class Life:
         elif ref._state is State.STOPPING:
             own = ref._belongings
             if own is not None and own.tasks:
-                self._dispatcher.loop.create_task(self._await_tasks(ref, own), name=f"{ref.name}: stopping")
+                own.winding_down = self._dispatcher.loop.create_task(
+                    self._await_tasks(ref, own), name=f"{ref.name}: stopping"
+                )
             else:
                 self._close(ref)
 

@@ -7,14 +7,11 @@ event loop it raises WouldBlockError instead of dead-locking; `await set_attribu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, cast
 
 from actors.runtime.errors import ActorDeadError
-from actors.runtime.pykka_seam import A, ActorProxy, CallableProxy, ProxyGetAttr, ProxySetAttr
-
-if TYPE_CHECKING:
-    from actors.runtime.ref import ActorRef
-    from actors.runtime.reply import Reply
+from actors.runtime.pykka_seam import A, ActorProxy, CallableProxy, ProxyGetAttr, ProxySetAttr, PykkaRef
+from actors.runtime.reply import Reply
 
 __all__ = ["Proxy", "set_attribute"]
 
@@ -24,9 +21,7 @@ _ABSENT = object()
 class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
     """A stand-in for an actor; get one from `ref.proxy()`. Names that begin with an underscore stay private."""
 
-    actor_ref: ActorRef[A]
-
-    def __init__(self, *, actor_ref: ActorRef[A], attr_path: tuple[str, ...] | None = None) -> None:
+    def __init__(self, *, actor_ref: PykkaRef[Any], attr_path: tuple[str, ...] | None = None) -> None:
         if not actor_ref.is_alive() or actor_ref._actor_weakref() is None:
             raise ActorDeadError(f"{actor_ref} not found")
         self.actor_ref = actor_ref
@@ -80,7 +75,8 @@ class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors 
 
 def set_attribute(proxy: Proxy[Any], name: str, value: Any) -> Reply[None]:
     """Set an actor's attribute without blocking; await the reply to learn of an error."""
-    return proxy.actor_ref.ask(ProxySetAttr(attr_path=(*proxy._attr_path, name), value=value), block=False)
+    message = ProxySetAttr(attr_path=(*proxy._attr_path, name), value=value)
+    return cast("Reply[None]", proxy.actor_ref.ask(message, block=False))
 
 
 def _static_attribute(target: Any, name: str) -> Any:

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overloa
 
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
 from actors.runtime.lifecycle import State
+from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
+    import asyncio
+
     from actors.runtime.belongings import Belongings
     from actors.runtime.dispatcher import Dispatcher
     from actors.runtime.handlers import HandlerTable
-    from actors.runtime.proxy import Proxy
     from actors.runtime.supervision import Supervision
     from actors.runtime.system import ActorSystem
 
@@ -251,9 +253,11 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         Raises:
             ActorDeadError: the actor has stopped.
         """
-        from actors.runtime.proxy import Proxy
-
         return Proxy(actor_ref=self)
+
+    def _is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        own = self._belongings
+        return own is not None and own.handler is not None and own.handler[0] is task
 
 
 def refuse_to_block(what: str) -> None:

@@ -12,19 +12,23 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from actors.runtime.errors import AlreadyAnsweredError, Timeout, WouldBlockError
 from actors.runtime.pykka_seam import Future
 from actors.runtime.threads import Latch, new_latch, registration_lock
 
-if TYPE_CHECKING:
-    from actors.runtime.ref import ActorRef
-
 __all__ = ["Reply", "get_all"]
 
 T = TypeVar("T")
 M = TypeVar("M")
+
+
+class Asked(Protocol):
+    """Who will answer, as far as a reply cares."""
+
+    def _is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` is the handler that it is in."""
 
 
 class Reply(Future[T]):
@@ -39,7 +43,7 @@ class Reply(Future[T]):
     _error: BaseException | None = None
     _waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] | None = None
     _latch: Latch | None = None
-    _asked: ActorRef[Any] | None = None
+    _asked: Asked | None = None
 
     def __init__(self) -> None:
         # pykka's __init__ is left out on purpose: its two fields are class attributes here.
@@ -126,12 +130,10 @@ class Reply(Future[T]):
 
     def _refuse_to_wait_for_itself(self) -> None:
         asked = self._asked
-        if asked is not None:
-            own = asked._belongings
-            if own is not None and own.handler is not None and own.handler[0] is asyncio.current_task():
-                raise WouldBlockError(
-                    f"{asked} waits in its handler for an answer of itself, which can never come"
-                )
+        if asked is not None and asked._is_run_by(asyncio.current_task()):
+            raise WouldBlockError(
+                f"{asked} waits in its handler for an answer of itself, which can never come"
+            )
 
     def _result(self) -> T:
         error = self._error

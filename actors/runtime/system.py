@@ -105,7 +105,7 @@ class ActorSystem:
             self._attach()
 
     @classmethod
-    def in_thread(cls, name: str = "main", **kwargs: Any) -> SystemThread:
+    def in_thread(cls, name: str = "main", **kwargs: Any) -> SystemThread[Self]:
         """A system on a loop in a thread of its own, for callers that block.
 
         A context manager; `start()` and `stop()` do the same by hand. Arguments are those of the class.

@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from actors.runtime.reply import Reply
 from actors.runtime.threads import LoopThread
 
-if TYPE_CHECKING:
-    from actors.runtime.system import ActorSystem
-
 __all__ = ["SystemThread"]
 
 
-class SystemThread:
+class Stoppable(Protocol):
+    """A system, as far as its thread cares."""
+
+    def stop(self) -> Reply[None]:
+        """Stop; answered when that is done."""
+
+
+S = TypeVar("S", bound=Stoppable)
+
+
+class SystemThread(Generic[S]):
     """Starts a system on a new thread's loop, and stops both; a context manager that gives the system."""
 
-    def __init__(self, make: Callable[[], ActorSystem], name: str) -> None:
+    def __init__(self, make: Callable[[], S], name: str) -> None:
         self._make = make
         self._thread = LoopThread(f"actors-{name}", asyncio.new_event_loop)
-        self._system: ActorSystem | None = None
+        self._system: S | None = None
 
-    def start(self) -> ActorSystem:
+    def start(self) -> S:
         """Start; returns the system once it takes actors."""
-        made: Reply[ActorSystem] = Reply()
+        made: Reply[S] = Reply()
 
         async def make() -> None:
             try:
@@ -51,7 +58,7 @@ class SystemThread:
             finally:
                 self._thread.stop(timeout)
 
-    def __enter__(self) -> ActorSystem:
+    def __enter__(self) -> S:
         return self.start()
 
     def __exit__(

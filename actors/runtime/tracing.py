@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from actors.runtime.clock import Clock
 from actors.runtime.codec import payload_of, trace_type
 from actors.runtime.control import Control
-
-if TYPE_CHECKING:
-    from actors.runtime.ref import ActorRef, Envelope
 
 __all__ = ["TraceSink", "Tracing"]
 
@@ -39,6 +36,23 @@ class TraceSink(Protocol):
         """Flush; nothing more will be noted."""
 
 
+class Traced(Protocol):
+    """What a record tells of an actor."""
+
+    @property
+    def _name(self) -> str: ...
+
+    @property
+    def _parent(self) -> Traced | None: ...
+
+    @property
+    def actor_class(self) -> type: ...
+
+
+Envelope = tuple[Any, Traced | None, Any, int | None, int | str | None, str]
+"""As in `ref.py`, as far as the trace cares."""
+
+
 class Tracing:
     """Makes the records of one system. Control messages are not traced: `started` and `stopped` say it better."""
 
@@ -50,7 +64,7 @@ class Tracing:
         self._time = clock.time
         self._next_id = next_id
 
-    def delivery(self, ref: ActorRef[Any], envelope: Envelope) -> None:
+    def delivery(self, ref: Traced, envelope: Envelope) -> None:
         """A message is about to be handled."""
         message, sender, _, id_, cause, kind = envelope
         self._write(
@@ -64,7 +78,7 @@ class Tracing:
             payload_of(message) if self._payloads else None,
         )
 
-    def reply(self, ref: ActorRef[Any], envelope: Envelope, value: Any) -> None:
+    def reply(self, ref: Traced, envelope: Envelope, value: Any) -> None:
         """An ask was answered."""
         asker = envelope[1]
         self._write(
@@ -78,7 +92,7 @@ class Tracing:
             payload_of(value) if self._payloads else None,
         )
 
-    def dead_letter(self, receiver: ActorRef[Any] | str, envelope: Envelope, reason: str) -> None:
+    def dead_letter(self, receiver: Traced | str, envelope: Envelope, reason: str) -> None:
         """A message was not handled."""
         message, sender, _, id_, cause, _ = envelope
         if isinstance(message, Control):
@@ -94,7 +108,7 @@ class Tracing:
             payload_of(message) if self._payloads else None,
         )
 
-    def life(self, ref: ActorRef[Any], kind: str, envelope: Envelope | None) -> None:
+    def life(self, ref: Traced, kind: str, envelope: Envelope | None) -> None:
         """An actor started or stopped. What it sends in `on_start` has its start as cause."""
         cause = "" if envelope is None else envelope[4] or ""
         parent = "" if ref._parent is None else ref._parent._name
@@ -102,7 +116,7 @@ class Tracing:
         id_ = None if envelope is None else envelope[3]
         self._write(self._time(), kind, parent, ref._name, name, id_ or self._next_id(), cause, None)
 
-    def failed(self, ref: ActorRef[Any], envelope: Envelope | None, error: BaseException) -> None:
+    def failed(self, ref: Traced, envelope: Envelope | None, error: BaseException) -> None:
         """An actor failed; the type is the error's, the payload its text."""
         cause = "" if envelope is None else envelope[3] or ""
         self._write(
