@@ -18,7 +18,8 @@ from typing import Any
 from actors import messages as m
 from actors.author_events import Registered
 from actors.base_scheduler import BaseScheduler, facts_in
-from actors.runtime import receive
+from actors.operation_actor import OperationActor
+from actors.runtime import ActorRef, receive
 from actors.settings import Composition
 from mesos_v1 import pb
 from mesos_v1.offer_operations import launch
@@ -52,6 +53,7 @@ class LowLevelScheduler(BaseScheduler):
         super().__init__(composition, settings)
         self._announced = False
         self._in_handover = False
+        self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept]] = {}
 
     # --- callbacks for authors --------------------------------------------------------------------------------
 
@@ -84,6 +86,9 @@ class LowLevelScheduler(BaseScheduler):
     def operation_update(self, status: OperationStatus) -> None:
         """News of an operation; acknowledged when this returns, and sent again when it raises."""
 
+    def operation_done(self, operation_id: OperationId, phase: str) -> None:
+        """The outcome of an operation with an id, whether an update told it or not: "finished", "failed", "lost"."""
+
     def framework_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> None:
         """An executor has sent bytes, best effort."""
 
@@ -114,11 +119,17 @@ class LowLevelScheduler(BaseScheduler):
         """Use offers of one agent by operations, applied in this order; each sees what the ones before it left.
 
         Args:
-            operations: see `mesos_v1.offer_operations` for all of them.
+            operations: see `mesos_v1.offer_operations` for all of them. One with an id is followed to its outcome:
+                reconciled when nothing is heard of it, then told by `operation_done`.
             refuse_seconds: how long what is left over stays away.
         """
-        packed = tuple(operation.SerializeToString() for operation in operations)
-        self.tell("connection", m.Accept(tuple(offer_ids), packed, refuse_seconds))
+        listed = list(operations)
+        packed = tuple(operation.SerializeToString() for operation in listed)
+        call = m.Accept(tuple(offer_ids), packed, refuse_seconds)
+        for operation in listed:
+            if operation.HasField("id"):
+                self._follow_operation(OperationId(operation.id.value), call)
+        self.tell("connection", call)
 
     def launch_tasks(
         self, offer_ids: Sequence[OfferId], tasks: Iterable[pb.mesos.TaskInfo], refuse_seconds: float = 5.0
@@ -186,6 +197,12 @@ class LowLevelScheduler(BaseScheduler):
         """Change what the master knows of the framework; start from `actors.framework_info.framework_info`."""
         self.tell("connection", m.UpdateFramework(info.SerializeToString(), tuple(suppressed_roles)))
 
+    def _follow_operation(self, operation_id: OperationId, call: m.Accept) -> None:
+        if operation_id in self._operations:
+            raise ValueError(f"there is an operation {operation_id} already")
+        ref = self.spawn(OperationActor, operation_id, None, name=f"operation:{operation_id}")
+        self._operations[operation_id] = (ref, call)
+
     # --- what comes in ----------------------------------------------------------------------------------------
 
     @receive
@@ -217,6 +234,8 @@ class LowLevelScheduler(BaseScheduler):
         if news.framework_id != self.framework_id:
             self.framework_id = news.framework_id
             self._remember(id=news.framework_id)
+        for ref, _ in self._operations.values():
+            ref.tell(news)
         again, self._announced = self._announced or self._in_handover, True
         self._call(
             self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
@@ -262,6 +281,9 @@ class LowLevelScheduler(BaseScheduler):
     def take_operation_update(self, update: m.OperationUpdate) -> None:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
+        known = self._operations.get(update.status.operation_id) if update.status.operation_id else None
+        if known is not None:
+            known[0].tell(update)
         self._call(self.operation_update, update.status)
         if self.hook_failures == before and not self.explicit_acknowledgements:
             self.acknowledge_operation(update.status)
@@ -283,8 +305,19 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     def take_call_failed(self, failed: m.CallFailed) -> None:
-        """Tell the author."""
+        """Tell the author, and the operations that went with the call."""
+        for ref, call in self._operations.values():
+            if call == failed.call:
+                ref.tell(failed)
         self._call(self.call_failed, failed)
+
+    @receive
+    def take_operation_done(self, done: m.OperationDone) -> None:
+        """Tell the author what no update told: an operation that never arrived."""
+        known = self._operations.pop(done.operation_id, None)
+        if known is not None:
+            known[0].stop(block=False)
+            self._call(self.operation_done, done.operation_id, done.phase)
 
     @receive
     def take_error(self, error: m.FrameworkError) -> None:

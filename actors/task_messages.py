@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.runtime import message
 from actors.task_states import TaskPhase
-from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
+from mesos_v1.values import AgentId, ExecutorId, OperationId, TaskId, TaskStatus
 
 
 @message
@@ -100,3 +100,11 @@ class UnknownTask:
     """The master knows a task of this framework that nobody here knows."""
 
     status: TaskStatus
+
+
+@message
+class OperationDone:
+    """The outcome of an operation with an id: "finished", "failed" or "lost"."""
+
+    operation_id: OperationId
+    phase: str

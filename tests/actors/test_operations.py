@@ -1,0 +1,167 @@
+"""Offer operations with an id: every pair of the table, reconciliation in virtual time, and a real RESERVE and CREATE."""
+
+import asyncio
+
+import pytest
+
+from actors import messages as m
+from actors import operation_states as states
+from actors.composition import ActorSpec, Composition, run
+from actors.low_level_scheduler_actor import LowLevelScheduler
+from actors.operation_actor import OperationActor
+from actors.operation_states import Action, OperationEvent, OperationPhase
+from actors.settings import FrameworkSettings
+from mesos_v1 import offer_operations
+from mesos_v1.resources import Reservation, Resources
+from mesos_v1.states import OperationState
+from mesos_v1.values import AgentId, FrameworkId, OfferId, OperationId, OperationStatus
+from playa import AgentSettings, Cluster, ClusterSettings
+from tests.support.actor_bench import ActorBench, system, virtually
+
+OP = OperationId("op")
+
+
+@pytest.mark.parametrize("phase", list(OperationPhase))
+@pytest.mark.parametrize("event", list(OperationEvent))
+def test_each_pair_is_either_a_transition_or_ignored(phase, event):
+    in_table = (phase, event) in states.TABLE
+    assert in_table != (event in states.IGNORED[phase])
+    assert (states.follow(phase, event) is not None) == in_table
+
+
+@pytest.mark.parametrize(("key", "transition"), states.TABLE.items())
+def test_the_outcome_is_told_exactly_when_it_is_known(key, transition):
+    assert (Action.DONE in transition.actions) == (transition.phase in states.TERMINAL)
+
+
+def test_every_state_of_an_operation_is_classified():
+    assert set(states.EVENT_OF_STATE) == set(OperationState)
+
+
+class Bench(ActorBench):
+    def __init__(self, running):
+        super().__init__(running, "scheduler", "connection")
+        self.actor = running.spawn(OperationActor, OP, None, name="operation:op")
+
+    async def update(self, state):
+        self.actor.tell(m.OperationUpdate(OperationStatus(OP, OperationState(state), agent_id=AgentId("a"))))
+        await self.settle()
+
+    @property
+    def asked(self):
+        return self.of("connection", m.ReconcileOperations)
+
+    @property
+    def done(self):
+        return [done.phase for done in self.of("scheduler", m.OperationDone)]
+
+
+def scenario(test):
+    def check():
+        async def work():
+            async with system() as running:
+                await test(Bench(running))
+
+        virtually(work())
+
+    check.__name__ = test.__name__
+    return check
+
+
+@scenario
+async def test_an_operation_that_nothing_is_heard_of_is_asked_about_with_growing_waits(bench):
+    await bench.settle(9.9)
+    assert bench.asked == []
+    await bench.settle(0.2)
+    assert bench.asked == [m.ReconcileOperations(((OP, None),))]
+    await bench.settle(20)
+    assert len(bench.asked) == 2
+    await bench.update("OPERATION_UNKNOWN")
+    assert bench.done == ["lost"]
+    await bench.settle(10_000)
+    assert len(bench.asked) == 2
+
+
+@scenario
+async def test_an_operation_on_an_agent_that_is_away_is_waited_for(bench):
+    await bench.update("OPERATION_UNREACHABLE")
+    await bench.update("OPERATION_RECOVERING")
+    assert bench.done == []
+    await bench.update("OPERATION_FINISHED")
+    assert bench.done == ["finished"]
+
+
+@scenario
+async def test_a_new_subscription_asks_about_it_with_its_agent(bench):
+    await bench.update("OPERATION_PENDING")
+    bench.actor.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+    await bench.settle()
+    assert bench.asked == [m.ReconcileOperations(((OP, AgentId("a")),))]
+
+
+@pytest.mark.parametrize(("uncertain", "done", "asked"), [(False, ["lost"], 0), (True, [], 1)])
+def test_an_accept_that_came_to_nothing_takes_its_operation_with_it(uncertain, done, asked):
+    async def work():
+        async with system() as running:
+            bench = Bench(running)
+            await bench.settle()
+            bench.actor.tell(m.CallFailed(m.Accept((OfferId("o"),), (), 5.0), "x", 0, uncertain))
+            await bench.settle()
+            assert bench.done == done
+            assert len(bench.asked) == asked
+
+    virtually(work())
+
+
+class Reserving(LowLevelScheduler):
+    """Reserves disk and makes a volume of it in one ACCEPT, each step with feedback."""
+
+    def registered(self, event):
+        self.sent = False
+        self.outcomes: dict[str, str] = {}
+        self.states: list[str] = []
+
+    def resource_offers(self, offers):
+        (offer,) = offers
+        if self.sent:
+            self.decline([offer.id])
+            return
+        self.sent = True
+        taken = offer.resources.take(Resources.of(disk=100))
+        reserved = taken.push_reservation(Reservation("ads", principal=None, dynamic=True))
+        (disk,) = reserved
+        volume = Resources((offer_operations.volume(disk, "v1", "data"),))
+        reserve = offer_operations.reserve(reserved, operation_id=OperationId("reserve-1"))
+        create = offer_operations.create(volume, operation_id=OperationId("create-1"))
+        assert volume in offer.resources.apply(reserve).apply(create)
+        self.accept([offer.id], [reserve, create])
+
+    def operation_update(self, status):
+        self.states.append(f"{status.operation_id} {status.state}")
+
+    def operation_done(self, operation_id, phase):
+        self.outcomes[operation_id] = phase
+        if len(self.outcomes) == 2:
+            self.finish(0, f"{sorted(self.outcomes.items())}")
+
+    def error(self, message):
+        self.finish(1, message)
+
+
+async def test_chained_operations_with_feedback_on_the_embedded_cluster(tmp_path):
+    settings = ClusterSettings(
+        port=0, work_dir=str(tmp_path), agents=(AgentSettings(resources="cpus:1;mem:100;disk:1000"),)
+    )
+    async with Cluster(settings) as cluster:
+        made = Composition(
+            FrameworkSettings(
+                name="t",
+                user="root",
+                master=cluster.url,
+                roles=("ads",),
+                capabilities=("MULTI_ROLE", "RESERVATION_REFINEMENT"),
+            ),
+            (ActorSpec("scheduler", Reserving, None),),
+        )
+        outcome = await asyncio.wait_for(run(made), 20)
+    assert outcome == m.Outcome(0, "[('create-1', 'finished'), ('reserve-1', 'finished')]")
