@@ -79,7 +79,9 @@ def _is_shadowed(module_name: str, class_path: str, path: Path, document: Docume
         return False
     other = getattr(sys.modules.get(top), "__file__", None) or "a module of Python itself"
     if "site-packages" not in other and top not in sys.stdlib_module_names:
-        return False  # one of the same project, from where it was loaded first (in a process that loads several)
+        return (
+            False  # one of the same project, from where it was loaded first (in a process that loads several)
+        )
     document.problem(
         path,
         f"{class_path}: there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"

@@ -64,6 +64,8 @@ def _fields(fields: Mapping[str, Any]) -> str:
     for name, value in fields.items():
         if name in _SKIPPED or value is None or value in ("", b"", [], {}, False):
             continue
+        if name == "task_id" and "status" in fields:
+            continue  # which says so itself
         special = _SPECIAL.get(name)
         text = special(value) if special is not None else None
         parts.append(f"{name}={show(value)}" if text is None else text)
@@ -74,7 +76,7 @@ def _text(text: str) -> str:
     text = _LONG_ID.sub("", text).replace("\n", "\\n")
     if len(text) > _LONGEST_TEXT:
         text = text[: _LONGEST_TEXT - 1] + "…"
-    return text if re.fullmatch(r"[\w.:/@+-]+", text) else f'"{text}"'
+    return text if re.fullmatch(r"[\w.:/@+*-]+", text) else f'"{text}"'
 
 
 def _bytes(data: bytes) -> str:

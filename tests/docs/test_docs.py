@@ -113,7 +113,7 @@ class Page:
         self.python = ""
         self.background: list[tuple[subprocess.Popen[bytes], Path]] = []
         paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-        self.environment = {**os.environ, "PATH": os.pathsep.join(paths), "NO_COLOR": "1", "COLUMNS": "140"}
+        self.environment = {**os.environ, "PATH": os.pathsep.join(paths), "NO_COLOR": "1", "COLUMNS": "200"}
         (folder / "examples").symlink_to(ROOT / "examples")
 
     def run(self, block: Block) -> None:
