@@ -221,6 +221,8 @@ class Cluster:
         self._directory = self.settings.work_dir
         if not self._directory:
             self._temporary = Path(tempfile.mkdtemp(prefix="playa-"))
+            if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
+                self._temporary.chmod(0o711)
             self._directory = str(self._temporary)
         await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)
         settings = replace(self.settings, work_dir=self._directory)

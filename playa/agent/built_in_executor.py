@@ -167,11 +167,13 @@ class BuiltInExecutor(Actor):
             self.run_in_background(self._prepare(runs), name="fetch")
             return
         for run in runs:
-            self.on_prepared(RunPrepared(run.task_id, furnish_nested(self._sandbox, run)))
+            self.on_prepared(
+                RunPrepared(run.task_id, furnish_nested(self._sandbox, run, self._container.user))
+            )
 
     async def _prepare(self, runs: list[Run]) -> None:
         for run in runs:
-            why = furnish_nested(self._sandbox, run)
+            why = furnish_nested(self._sandbox, run, self._container.user)
             if why is None:
                 try:
                     await fetch(wanted(run.task.command.uris), run.sandbox, self.in_thread)

@@ -39,10 +39,7 @@ def furnish(spec: ContainerSpec) -> None:
         make_sandbox(sandbox)
         user = user_to_switch_to(spec.user)
         if user is not None:
-            import pwd
-
-            entry = pwd.getpwnam(user)
-            os.chown(sandbox, entry.pw_uid, entry.pw_gid)
+            os.chown(sandbox, user.pw_uid, user.pw_gid)
         for volume, path in spec.volumes:
             link_volume(Path(volume), sandbox, path)
     except (OSError, ValueError) as error:

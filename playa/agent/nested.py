@@ -1,12 +1,14 @@
 """The sandbox of a task of a group: inside its executor's, with a link by the task's id, and with the volumes in it."""
 
+import os
 from pathlib import Path
 
 from playa.agent.executor_api import unsupported
+from playa.agent.processes import user_to_switch_to
 from playa.agent.runs import Run
 
 
-def furnish_nested(executor_sandbox: Path, run: Run) -> str | None:
+def furnish_nested(executor_sandbox: Path, run: Run, user: str) -> str | None:
     """Make the sandbox of a task of a group; gives why that failed, None if it did not."""
     if run.task.HasField("container"):
         why = unsupported(run.task.container)
@@ -14,6 +16,9 @@ def furnish_nested(executor_sandbox: Path, run: Run) -> str | None:
             return why or "Only containers of type MESOS can be nested"
     try:
         run.sandbox.mkdir(parents=True)
+        other = user_to_switch_to(run.task.command.user or user)
+        if other is not None:
+            os.chown(run.sandbox, other.pw_uid, other.pw_gid)
         links = executor_sandbox / "tasks"
         links.mkdir(exist_ok=True)
         link = links / run.task_id
@@ -24,5 +29,5 @@ def furnish_nested(executor_sandbox: Path, run: Run) -> str | None:
             if resource.disk.HasField("persistence") and "/" not in path:
                 (run.sandbox / path).symlink_to(executor_sandbox / path)
     except OSError as error:
-        return f"Failed to create nested sandbox: {error.strerror}"
+        return f"Failed to create nested sandbox: {error.strerror or error}"
     return None

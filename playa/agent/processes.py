@@ -271,13 +271,15 @@ def _start(program: str, argv: Sequence[str], command: Command) -> int:
             stdout=out,
             stderr=err,
             start_new_session=True,
-            user=user,
+            user=None if user is None else user.pw_uid,
+            group=None if user is None else user.pw_gid,
+            extra_groups=None if user is None else os.getgrouplist(user.pw_name, user.pw_gid),
         )
     process.returncode = 0  # reaped here, not by the object: silences its warning
     return process.pid
 
 
-def user_to_switch_to(name: str) -> str | None:
+def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
     """A user to run as, None for the cluster's own: only root can switch, and only to somebody else.
 
     Raises:
@@ -286,10 +288,10 @@ def user_to_switch_to(name: str) -> str | None:
     if not name or os.geteuid() != 0:
         return None
     try:
-        uid = pwd.getpwnam(name).pw_uid
+        entry = pwd.getpwnam(name)
     except KeyError:
         raise OSError(f"Failed to get user information for '{name}'") from None
-    return None if uid == 0 else name
+    return None if entry.pw_uid == 0 else entry
 
 
 def _on_exit(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:

@@ -1,5 +1,6 @@
 """Command tasks on a real agent with real processes; states and texts as recorded."""
 
+import os
 from pathlib import Path
 
 import psutil
@@ -114,6 +115,25 @@ async def test_output_and_environment_of_a_command_are_in_its_sandbox(bench):
     sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest"))
     assert (sandbox / "stdout").read_text().splitlines() == ["hello", str(sandbox.resolve())]
     assert (sandbox / "stderr").read_text() == "oops\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a task as somebody else")
+async def test_root_runs_a_task_as_the_user_it_asks_for(bench):
+    await bench.start()
+    bench.run({"command": {"value": "id -un; id -gn; touch mine", "user": "nobody"}})
+    assert (await bench.ended()).message == "Command exited with status 0"
+    sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest"))
+    assert (sandbox / "stdout").read_text().split() == ["nobody", "nogroup"]
+    assert (sandbox / "mine").owner() == "nobody"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others do not switch users")
+async def test_a_user_that_there_is_not_fails_the_task_with_the_name(bench):
+    await bench.start()
+    bench.run({"command": {"value": "true", "user": "no-such-user"}})
+    status = await bench.ended()
+    assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
+    assert "Failed to get user information for 'no-such-user'" in status.message
 
 
 async def test_a_commands_uris_are_there_when_it_starts(bench, tmp_path):

@@ -135,7 +135,9 @@ def test_only_root_switches_users_and_only_to_those_that_there_are():
     assert user_to_switch_to("") is None
     if os.geteuid() == 0:
         assert user_to_switch_to("root") is None
-        assert user_to_switch_to("nobody") == "nobody"
+        nobody = user_to_switch_to("nobody")
+        assert nobody is not None
+        assert nobody.pw_name == "nobody"
         with pytest.raises(OSError, match="no-such-user"):
             user_to_switch_to("no-such-user")
     else:
