@@ -86,7 +86,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _quiet_broken_pipe()
     except Exception as error:
-        _tell_bug(error, debug="--debug" in arguments)
+        tell_bug(error, debug="--debug" in arguments)
         return exit_codes.BUG
     return result if isinstance(result, int) else exit_codes.OK
 
@@ -97,7 +97,8 @@ def _quiet_broken_pipe() -> int:
     return exit_codes.OK
 
 
-def _tell_bug(error: Exception, *, debug: bool) -> None:
+def tell_bug(error: Exception, *, debug: bool) -> None:
+    """One line, and the traceback where it can be found (or, with `debug`, here)."""
     text = (
         f"mesostic: an unexpected error, a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     )

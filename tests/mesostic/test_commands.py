@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from mesostic.cli import run as run_in_process
+from mesostic.cli import tell_bug
 
 pytestmark = pytest.mark.slow
 
@@ -208,14 +210,17 @@ def test_a_trace_that_cannot_be_written_is_one_paragraph(project, mesostic):
     assert "The trace cannot be written to /nowhere/at/all.trace: No such file or directory." in done.stderr
 
 
-def test_ctrl_c_ends_the_framework_in_order(project):
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
+def test_a_first_signal_ends_the_framework_in_order(project, number, name):
     process = start(project, "run", "waits.toml")
     wait_for_line(process, "running")
     children = descendants(process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest = process.communicate(timeout=20)[0]
     assert process.returncode == 0
-    assert "Ctrl-C: the framework is asked to end (Ctrl-C again ends everything at once)" in rest
+    assert f"{name}: the framework is asked to end (Ctrl-C again ends everything at once)" in rest
     wait_until_gone(children)
     assert left_behind(project) == []
 
@@ -358,6 +363,20 @@ def test_secrets_reach_neither_trace_nor_log_nor_check(project, mesostic):
     for trace in project.rglob("*.trace"):
         assert b"hunter2" not in trace.read_bytes()
     assert "hunter2" not in mesostic("check", "hello.toml", "--all", *options).stdout
+
+
+def test_a_bug_is_one_line_and_a_file_with_the_traceback(capsys):
+    error = RuntimeError("something\nthat should not be")
+    tell_bug(error, debug=False)
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "mesostic: an unexpected error, a bug: RuntimeError: something that should not be."
+    )
+    (file,) = [Path(word) for word in told.split() if "mesostic-error-" in word]
+    assert "RuntimeError: something" in file.read_text()
+    file.unlink()
+    tell_bug(error, debug=True)
+    assert "RuntimeError: something\nthat" in capsys.readouterr().err
 
 
 def test_an_unknown_command_names_the_nearest(mesostic):
