@@ -3,7 +3,7 @@
 Protobuf payloads travel as bytes (V1 messages); ids are plain strings, as in `playa.messages`.
 """
 
-from actors.runtime import message
+from actors.runtime import message, secret
 
 
 @message
@@ -158,7 +158,7 @@ class ExecutorCalled:
 
     call: bytes
     stream: int = 0
-    token: str = ""
+    token: str = secret("")
 
 
 @message
