@@ -13,7 +13,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
 from actors.runtime.codec import Envelope, pack, pack_value, unpack, unpack_payload, unpack_value
-from actors.runtime.dispatcher import current_message_id
+from actors.runtime.context import current_message_id
 from actors.runtime.errors import (
     ActorDeadError,
     CodecError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, Type
 
 from actors.runtime import background
 from actors.runtime.clock import Clock, Ids
-from actors.runtime.dispatcher import acting_here
+from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError, NoSystemError, UnhandledMessageError
 from actors.runtime.handlers import Handler, HandlerTable
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor

@@ -13,8 +13,8 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from actors.runtime.belongings import belongings
+from actors.runtime.context import acting_here, handling
 from actors.runtime.control import START
-from actors.runtime.dispatcher import acting_here, handling
 from actors.runtime.errors import ActorDeadError
 from actors.runtime.lifecycle import State
 

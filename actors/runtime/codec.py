@@ -14,9 +14,10 @@ import msgpack
 
 from actors.runtime.errors import DecodeError, EncodeError
 from actors.runtime.messages import registered_message
-from actors.runtime.packing import Mismatch, data_packer, data_unpacker, known_message, packer_of, unpacker_of
+from actors.runtime.packing import data_packer, packer_of
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
 from actors.runtime.shapes import AnyShape, shape_of, wire_name
+from actors.runtime.unpacking import Mismatch, data_unpacker, known_message, unpacker_of
 
 __all__ = [
     "Envelope",

@@ -21,11 +21,12 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextvars import Context, ContextVar
+from contextvars import Context
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from actors.runtime.context import acting_here, running_in
 from actors.runtime.control import STOP, Stop
 from actors.runtime.errors import ActorDeadError, Timeout
 from actors.runtime.pykka_seam import PykkaStop
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from actors.runtime.timers import TimerHeap
     from actors.runtime.tracing import Tracing
 
-__all__ = ["Dispatcher", "current_message_id", "handling"]
+__all__ = ["Dispatcher"]
 
 logger = logging.getLogger("actors")
 
@@ -47,12 +48,6 @@ BATCH = 64
 TURN = 1024
 TURN_SECONDS = 0.005
 CHECK = 32
-
-_by_thread: dict[int, Dispatcher] = {}
-"""The dispatcher whose turn it is, by thread: how a message finds the one that caused it."""
-
-handling: ContextVar[tuple[ActorRef[Any], Envelope] | None] = ContextVar("handling", default=None)
-"""Actor and message on whose behalf a task runs: async handlers, background tasks and whatever they start."""
 
 
 class Dispatcher:
@@ -272,13 +267,13 @@ class Dispatcher:
     def run(self) -> None:
         """One turn."""
         ident = self.thread_id
-        _by_thread[ident] = self
+        running_in[ident] = self
         try:
             if self.chores:
                 self._do_chores()
             self._turn()
         finally:
-            del _by_thread[ident]
+            del running_in[ident]
             self.fast_sender = self.current = self.envelope = None
             self._scheduled = False
             if self.run_queue or self.chores:
@@ -385,8 +380,8 @@ class Dispatcher:
     @contextlib.contextmanager
     def acting(self, ref: ActorRef[Any], envelope: Envelope) -> Iterator[None]:
         """While a hook runs: messages it sends come from `ref`, caused by `envelope`."""
-        before = (_by_thread.get(self.thread_id), self.current, self.envelope, self.fast_sender)
-        _by_thread[self.thread_id] = self
+        before = (running_in.get(self.thread_id), self.current, self.envelope, self.fast_sender)
+        running_in[self.thread_id] = self
         self.current, self.envelope = ref, envelope
         self.fast_sender = ref if self.tracing is None else None
         try:
@@ -394,22 +389,6 @@ class Dispatcher:
         finally:
             running, self.current, self.envelope, self.fast_sender = before
             if running is None:
-                del _by_thread[self.thread_id]
+                del running_in[self.thread_id]
             else:
-                _by_thread[self.thread_id] = running
-
-
-def acting_here() -> tuple[ActorRef[Any], Envelope] | None:
-    """The actor and message on whose behalf this thread or task runs at the moment."""
-    running = _by_thread.get(get_ident())
-    if running is not None and running.current is not None and running.envelope is not None:
-        return running.current, running.envelope
-    return handling.get()
-
-
-def current_message_id() -> str:
-    """The id of the message being handled, unique over processes; empty outside of handlers or without trace."""
-    acting = acting_here()
-    if acting is None or acting[1][3] is None:
-        return ""
-    return f"{acting[0]._dispatcher.name}#{acting[1][3]}"
+                running_in[self.thread_id] = running

@@ -20,8 +20,9 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.belongings import Belongings, belongings
+from actors.runtime.context import handling
 from actors.runtime.control import START, Start
-from actors.runtime.dispatcher import Dispatcher, handling
+from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError
 from actors.runtime.lifecycle import Event, State, step
 from actors.runtime.messages import ChildFailed, Terminated

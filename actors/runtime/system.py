@@ -19,7 +19,6 @@ from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError,
 from actors.runtime.life import Life
 from actors.runtime.lifecycle import State
 from actors.runtime.messages import Terminated
-from actors.runtime.packing import set_ref_finder
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply
 from actors.runtime.supervision import STOP, Supervision
@@ -27,6 +26,7 @@ from actors.runtime.system_thread import SystemThread
 from actors.runtime.threads import get_ident
 from actors.runtime.timers import TimerHeap
 from actors.runtime.tracing import TraceSink, Tracing
+from actors.runtime.unpacking import set_ref_finder
 
 __all__ = ["ActorSystem"]
 

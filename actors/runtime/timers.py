@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.belongings import belongings
-from actors.runtime.dispatcher import acting_here
+from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError
 from actors.runtime.lifecycle import State
 

@@ -345,7 +345,12 @@ class TestSecrets:
         assert unpack_payload(payload_of(self.login)) == {"user": "ann", "token": "(secret)"}
 
     def test_stay_out_of_error_texts(self):
-        for wrong in (Login("ann", 5), Login(b"", "s3cret")):
+        for wrong in (Login("ann", b"s3cret"), Login(b"", "s3cret")):
             with pytest.raises(EncodeError) as raised:
                 pack((wrong,))
             assert "s3cret" not in str(raised.value)
+        parts = msgpack.unpackb(pack(self.login))
+        parts[4]["token"] = ["s3cret"]
+        with pytest.raises(DecodeError, match=r"Login\.token: a secret of another type") as told:
+            unpack(msgpack.packb(parts))
+        assert "s3cret" not in str(told.value)
