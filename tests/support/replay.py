@@ -47,6 +47,7 @@ class Stream:
 
     def follow(self, response: aiohttp.ClientResponse, *, protobuf: type[Any] | None) -> None:
         """Read events in the background."""
+        self._response = response
         self.task = asyncio.create_task(self._read(response, protobuf))
 
     async def _read(self, response: aiohttp.ClientResponse, protobuf: type[Any] | None) -> None:
@@ -66,6 +67,13 @@ class Stream:
         finally:
             self.closed = True
             self.changed.set()
+
+    async def hang_up(self) -> None:
+        """Close the connection from this side."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self._response.close()
 
     async def wait(self, ready: Callable[[], Any], seconds: float) -> Any:
         """What `ready` gives as soon as it gives something; None when the time is over."""
@@ -142,8 +150,7 @@ class Replay:
                 elif record["text"] in self.on_note:
                     await self.on_note[record["text"]]()
             for stream in self.streams.values():
-                if stream.task is not None:
-                    stream.task.cancel()
+                await stream.hang_up()
         for name, stream in self.streams.items():
             for event in stream.unmatched:
                 if event["type"] != "HEARTBEAT":
@@ -215,9 +222,7 @@ class Replay:
         if stream is None:
             return
         if record["why"] == "AttributeError":  # the recorder itself closed it
-            assert stream.task is not None
-            stream.task.cancel()
-            await asyncio.gather(stream.task, return_exceptions=True)
+            await stream.hang_up()
         elif not await stream.wait(lambda: stream.closed or None, self.event_timeout):
             self.problems.append(f"{where}: the stream was closed, but is open")
 
