@@ -158,7 +158,7 @@ class ExecutorCalled:
 
     call: bytes
     stream: int = 0
-    token: str = secret("")
+    token: str = secret(default="")
 
 
 @message
