@@ -4,9 +4,10 @@ Here belong the actor and its system, supervision, timers, the message codec and
 anything that knows of Mesos, does not. The only room that touches pykka; it imports nothing else of the project. Names
 listed here are public, the modules are not (but for `testing`, `boot` and `settings`).
 
-Modules are imported from leaf to root: messages and codec, replies, refs, dispatcher, life, timers, actor, system. Eight of
-them (ref, belongings, dispatcher, life, timers, background, actor, system) are one mechanism in several files, and name each
-other's types upwards too, under TYPE_CHECKING only: a ref says in which system it is, a system makes refs.
+Modules are imported from leaf to root: messages and codec, replies, refs, dispatcher, life, timers, actor, system. Ten of
+them (context, ref, belongings, dispatcher, life, failing, timers, background, actor, system) are one mechanism in several
+files, and name each other's types upwards too, under TYPE_CHECKING only: a ref says in which system it is, and a system
+makes refs.
 """
 
 from actors.runtime.actor import Actor

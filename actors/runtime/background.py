@@ -46,7 +46,7 @@ def run(ref: ActorRef[Any], work: Coroutine[Any, Any, Any], name: str) -> asynci
         mine = task in own.tasks
         own.tasks.discard(task)
         if error is not None and mine:
-            dispatcher.life.fail_aside(ref, error, envelope)
+            dispatcher.life.failures.fail_aside(ref, error, envelope)
 
     task.add_done_callback(done)
     return task

@@ -1,4 +1,4 @@
-"""The life of actors: start, stop, fail, restart. Carries out what `lifecycle.py` allows.
+"""The life of actors: start, handlers that are more than a call, stop. Carries out what `lifecycle.py` allows.
 
 Rules of this file
 
@@ -12,20 +12,19 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import traceback
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.belongings import Belongings, belongings
 from actors.runtime.context import handling
-from actors.runtime.control import START, Start
+from actors.runtime.control import Start
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError
+from actors.runtime.failing import Failures, one_line
 from actors.runtime.lifecycle import Event, State, step
-from actors.runtime.messages import ChildFailed, Terminated
+from actors.runtime.messages import Terminated
 from actors.runtime.ref import CLOSED, ActorRef, Envelope
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ class Life:
     def __init__(self, system: ActorSystem, dispatcher: Dispatcher) -> None:
         self._system = system
         self._dispatcher = dispatcher
+        self.failures = Failures(system, dispatcher, self)
 
     # ---------------------------------------------------------------- start
 
@@ -80,7 +80,7 @@ class Life:
         self._system._forget(ref)
         if ref._belongings is not None or ref._inbox:
             ref._state = step(ref._state, Event.STOP)
-            self._wind_down(ref)
+            self.wind_down(ref)
         else:
             ref._inbox, ref._actor, ref._state = CLOSED, None, State.STOPPED
 
@@ -93,7 +93,7 @@ class Life:
 
     def _started(self, ref: Ref, error: BaseException | None) -> None:
         if error is not None:
-            self.fail(ref, error, tell_actor=False)
+            self.failures.fail(ref, error, tell_actor=False)
             return
         ref._state = step(ref._state, Event.STARTED)
         self._dispatcher.resume(ref)
@@ -104,7 +104,7 @@ class Life:
         """A plain handler raised, and nobody asked (or it is no Exception)."""
         if envelope[2] is not None:
             self._dispatcher.answer_error(ref, envelope, error)
-        self.fail(ref, error, envelope)
+        self.failures.fail(ref, error, envelope)
 
     def run_handler(self, ref: Ref, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run an async handler as a task; the actor is busy until it is done."""
@@ -218,9 +218,9 @@ class Life:
         ref._state = step(ref._state, Event.STOP)
         if envelope[2] is not None:
             belongings(ref).stop_replies.append(envelope[2])
-        self._wind_down(ref)
+        self.wind_down(ref)
 
-    def _wind_down(self, ref: Ref) -> None:
+    def wind_down(self, ref: Ref) -> None:
         """End what belongs to the actor; go on when its children are gone."""
         if ref._inbox is None:
             ref._inbox = []
@@ -261,7 +261,7 @@ class Life:
         """The last child has gone, or there was none."""
         if ref._state is State.BACKING_OFF:
             if belongings(ref).backoff_over:
-                self._restart(ref)
+                self.failures.restart(ref)
         elif ref._state is State.STOPPING:
             own = ref._belongings
             if own is not None and own.tasks:
@@ -302,7 +302,7 @@ class Life:
         self._system._forget(ref)
         reason = "stopped"
         if own is not None and own.failure is not None:
-            reason = _one_line(own.failure)
+            reason = one_line(own.failure)
         if self._dispatcher.tracing is not None:
             self._dispatcher.tracing.life(ref, "stopped", None)
         ref._actor = None
@@ -314,12 +314,12 @@ class Life:
             for envelope in own.leftovers:
                 self._dispatcher.undeliverable(ref, envelope)
             for watcher in own.watchers:
-                self._notify(watcher, ref, Terminated(ref.name, reason))
+                self.notify(watcher, ref, Terminated(ref.name, reason))
             for reply in own.stop_replies:
                 if not reply.done():
                     reply.set(True)
             if own.failure is not None:
-                self._tell_parent(ref, own)
+                self.failures.tell_parent(ref, own)
         if parent is not None and parent._belongings is not None:
             children = parent._belongings.children
             children.pop(ref, None)
@@ -328,113 +328,13 @@ class Life:
         elif parent is None:
             self._system._child_of_root_gone(ref)
 
-    def _notify(self, receiver: Ref, sender: Ref, message: Any) -> None:
+    def notify(self, receiver: Ref, sender: Ref, message: Any) -> None:
+        """Tell an actor of another's end; a receiver that no longer lives does not want to know."""
         envelope = self._dispatcher.wrap_from(sender, None, message, "message")
         try:
             self._dispatcher.put(receiver, envelope)
         except ActorDeadError:
-            pass  # who no longer lives does not want to know
-
-    # ---------------------------------------------------------------- failure
-
-    def fail_aside(self, ref: Ref, error: BaseException, envelope: Envelope | None = None) -> None:
-        """The actor failed outside of its handlers: in a background task, or through a child."""
-        if ref._inbox:
-            with contextlib.suppress(ValueError):  # it may wait on the run queue, and must not be run now
-                self._dispatcher.run_queue.remove(ref)
-        self.fail(ref, error, envelope)
-        self._dispatcher.wake()
-
-    def fail(
-        self, ref: Ref, error: BaseException, envelope: Envelope | None = None, *, tell_actor: bool = True
-    ) -> None:
-        """The actor failed: restart it or stop it, as its supervision says."""
-        if ref._state not in {State.STARTING, State.RUNNING}:
-            logger.error("%s failed while it was %s", ref, ref._state.value, exc_info=error)
-            return
-        logger.error("%s failed", ref, exc_info=error)
-        if self._dispatcher.tracing is not None:
-            self._dispatcher.tracing.failed(ref, envelope, error)
-        if tell_actor:
-            self._call_on_failure(ref, error, envelope)
-        own = belongings(ref)
-        delay = self._restart_delay(ref, own)
-        if delay is None or isinstance(error, KeyboardInterrupt | SystemExit):
-            own.failure = error
-            own.failure_text = "".join(traceback.format_exception(error))
-            ref._state = step(ref._state, Event.FAILED_FOR_GOOD)
-            self._wind_down(ref)
-            return
-        self._system._restarts += 1
-        ref._state = step(ref._state, Event.FAILED_TO_RESTART)
-        own.backoff_over = False
-        stop_was_asked = own.stop_deadline is not None
-        self._wind_down(ref)
-        if stop_was_asked:
-            delay = 0.0
-        own.backoff = self._dispatcher.loop.call_later(delay, self._backoff_over, ref)
-
-    def _call_on_failure(self, ref: Ref, error: BaseException, envelope: Envelope | None) -> None:
-        try:
-            with self._dispatcher.acting(ref, envelope or (None, None, None, None, None, "message")):
-                ref._actor.on_failure(type(error), error, error.__traceback__)  # type: ignore[union-attr]
-        except BaseException as second:
-            logger.error("%s: on_failure failed", ref, exc_info=second)
-
-    def _restart_delay(self, ref: Ref, own: Belongings) -> float | None:
-        policy = ref._supervision
-        if not policy.restart or self._system._stopping:
-            return None
-        now = self._dispatcher.loop.time()
-        while own.restarts and own.restarts[0] <= now - policy.window:
-            own.restarts.popleft()
-        if len(own.restarts) >= policy.max_restarts:
-            logger.error("%s failed more than %d times in %g s", ref, policy.max_restarts, policy.window)
-            return None
-        own.restarts.append(now)
-        return policy.backoff.delay(len(own.restarts))
-
-    def _backoff_over(self, ref: Ref) -> None:
-        own = belongings(ref)
-        own.backoff = None
-        own.backoff_over = True
-        if not own.children:
-            self._restart(ref)
-
-    def _restart(self, ref: Ref) -> None:
-        ref._state = step(ref._state, Event.RESTART)
-        collected = ref._inbox
-        try:
-            self.begin(ref, self._dispatcher.wrap_from(ref, None, START, "message"))
-        except BaseException as error:
-            ref._inbox = collected
-            self.fail(ref, error, tell_actor=False)
-            return
-        self._put_before(ref, collected)
-
-    def _put_before(self, ref: Ref, collected: Any) -> None:
-        """What was in the mailbox when the old instance failed comes first; but START comes before everything."""
-        if not collected:
-            return
-        newer = list(ref._inbox or ())  # type: ignore[arg-type]
-        first = [newer.pop(0)] if newer and isinstance(newer[0][0], Start) else []
-        queued = ref._inbox is not None and len(ref._inbox) > 0
-        ref._inbox = [*first, *collected, *newer]
-        if not queued:
-            self._dispatcher.run_queue.append(ref)
-            self._dispatcher.wake()
-
-    def _tell_parent(self, ref: Ref, own: Belongings) -> None:
-        """A final failure goes to the parent: as a message if it has a handler, else by failing it too."""
-        assert own.failure is not None
-        parent = ref._parent
-        if parent is None:
-            if ref._supervision.escalates or isinstance(own.failure, KeyboardInterrupt | SystemExit):
-                self._system._fail(ref, own.failure)
-        elif parent._table.understands(ChildFailed):
-            self._notify(parent, ref, ChildFailed(ref.name, _one_line(own.failure), own.failure_text))
-        elif ref._supervision.escalates or isinstance(own.failure, KeyboardInterrupt | SystemExit):
-            self._dispatcher.later(lambda parent, error=own.failure: self.fail_aside(parent, error), parent)  # type: ignore[misc]
+            pass
 
 
 NO_RECIPE: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -444,8 +344,3 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
     if task.cancelled():
         return asyncio.CancelledError("cancelled")
     return task.exception()
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
