@@ -222,6 +222,11 @@ class RecordStream:
         """Whether nothing more can be sent."""
         return self._closing
 
+    @property
+    def taken(self) -> bool:
+        """Whether the subscriber's connection has been given to it (`run`)."""
+        return self._transport is not None
+
     def send_message(self, message: Message) -> None:
         """Queue one event."""
         self.send(content.serialize(message, self.content_type))

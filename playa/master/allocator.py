@@ -274,7 +274,7 @@ class Allocator:
 
     def role_amounts(self, role: str) -> Mapping[str, int]:
         """What is offered to or used by a role, with the roles below it."""
-        return self._roles._shares.amounts(role)
+        return self._roles.amounts(role)
 
     def role_share(self, role: str) -> float:
         """The weighted dominant share of a role."""

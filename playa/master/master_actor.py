@@ -45,12 +45,20 @@ log = logging.getLogger(__name__)
 
 REGISTRY_FILE = "registry.json"
 SAVE_SECONDS = 0.1
+TAKE_SECONDS = 10.0
 _Call = pb.scheduler.Call
 
 
 @message
 class AllocationDue:
     """It is time for a batch allocation."""
+
+
+@message
+class StreamDue:
+    """By now the connection of a subscription must have been given to its stream, or its client is gone."""
+
+    stream_id: str
 
 
 @message
@@ -331,6 +339,7 @@ class MasterActor(Actor):
             return SiteAnswer(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
         stream_id = self.ids.uuid()
         self._streams.open_scheduler(stream_id, content_type)
+        self.timers.after(TAKE_SECONDS, StreamDue(stream_id))
         subscribing.subscribe(self._state, call.subscribe, stream_id, request.principal)
         return StreamOpened(stream_id)
 
@@ -357,6 +366,13 @@ class MasterActor(Actor):
     def on_get_endpoint(self, request: GetEndpoint) -> SiteAnswer:
         """Answer a request to another endpoint."""
         return operator_api.endpoint(self._state, self._streams, request)
+
+    @receive
+    def on_stream_due(self, message: StreamDue) -> None:
+        """Give up a subscription whose client went away before it was answered."""
+        stream = self._streams.get(message.stream_id)
+        if stream is not None and not stream.taken:
+            self.on_stream_closed(StreamClosed(message.stream_id))
 
     @receive
     def on_stream_closed(self, message: StreamClosed) -> None:

@@ -71,6 +71,10 @@ class RoleShares:
         for node in _with_ancestors(role):
             self._shares.subtract(node, amounts)
 
+    def amounts(self, role: str) -> Amounts:
+        """What a role has, with everything below it."""
+        return self._shares.amounts(role)
+
     def share(self, role: str, total: Amounts) -> float:
         """The weighted share of a role with everything below it."""
         return self._shares.share(role, total) / self.weights.get(role, 1.0)
