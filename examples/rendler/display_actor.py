@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -28,6 +29,15 @@ class DisplaySettings:
     )
 
 
+class _Console(Console):
+    """A console that falls silent when nobody reads any more (`| head`), instead of ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        """What rich calls then; by default it exits."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class DisplayActor(Actor):
     """Owns the terminal."""
 
@@ -39,7 +49,7 @@ class DisplayActor(Actor):
         if style == "auto":
             style = "live" if sys.stdout.isatty() else "plain"
         self._style = style
-        self._console = Console(highlight=False, soft_wrap=style != "live")
+        self._console = _Console(highlight=False, soft_wrap=style != "live")
         self._live: Live | None = None
         self._last_line = 0.0
 

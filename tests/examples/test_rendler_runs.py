@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import re
+import shlex
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -256,3 +258,20 @@ async def test_ctrl_c_ends_the_crawl_in_order_and_keeps_what_is_there(rendler, s
     run = await rendler("--set", "scheduler.resume=true", interrupt_when=" s: ", **settings)
     assert f"going on after {known}" in run.text, run.text
     assert {page["url"] for page in run.pages} >= {page["url"] for page in before}
+
+
+async def test_a_reader_who_goes_away_ends_nothing(rendler, site, tmp_path):
+    config = Path(__file__).parents[2] / "examples" / "rendler" / "demo.toml"
+    command = (
+        f"{shlex.quote(sys.executable)} -m mesostic run {shlex.quote(str(config))} --set scheduler.max_pages=30 "
+        f"--set scheduler.render=false --set scheduler.seed={site.url}journal/index.html "
+        f"--set scheduler.output={shlex.quote(str(tmp_path))} 2>{shlex.quote(str(tmp_path / 'errors'))} | head -n 1"
+    )
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-o", "pipefail", "-c", command, stdout=asyncio.subprocess.PIPE
+    )
+    text, _ = await process.communicate()
+    assert process.returncode == 0
+    assert text.startswith(b"RENDLER crawls")
+    assert (tmp_path / "index.html").is_file()
+    assert "Traceback" not in (tmp_path / "errors").read_text()
