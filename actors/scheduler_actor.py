@@ -15,43 +15,34 @@ from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import BaseScheduler, facts_in
+from actors.base_scheduler import facts_in
 from actors.executor_templates import executor_template
 from actors.runtime import (
-    STOP,
     ChildFailed,
     DecodeError,
     Immutable,
-    current_message_id,
     message,
-    pack,
     receive,
     unpack,
 )
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition, RetryPolicy
-from actors.task_actor import TaskActor
-from actors.task_book import TaskBook
+from actors.task_commands import TaskCommands
 from actors.task_spec import (
-    TaskHistory,
-    TaskSpec,
     all_records_of,
-    check_task_id,
     ended_key,
     ended_record,
     ended_tasks,
     histories,
-    spec_record,
     split_attempt_id,
 )
 from actors.task_states import TaskPhase
-from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
-TRACE_PATIENCE = 3.0
+EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
 DEFAULT_RETRY = RetryPolicy()
 
@@ -77,140 +68,20 @@ class ExecutorsOverdue:
     """Executors were given time to end and have not."""
 
 
-class SchedulerActor(SchedulerHooks, BaseScheduler):
+class SchedulerActor(SchedulerHooks, TaskCommands):
     """Base class of an author's scheduler; see the head of this module."""
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
-        self._tasks = TaskBook()
-        self._order = 0
-        self._run = 1
         self._resumed = 0
         self._announced = False
         self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
-        self._outbox: list[m.Record] | None = None
         self._early: list[m.TaskDone] = []
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
-
-    # --- commands for authors ---------------------------------------------------------------------------------
-
-    @property
-    def active_tasks(self) -> dict[str, int]:
-        """How many tasks there are in each phase, from "waiting" to "killing"; those that ended do not count."""
-        return self._tasks.counts()
-
-    def launch(
-        self,
-        payload: object | None = None,
-        *,
-        executor: str | None = None,
-        command: str | None = None,
-        task_id: str | None = None,
-        name: str | None = None,
-        cpus: float = 0.1,
-        mem: float = 32.0,
-        disk: float = 0.0,
-        gpus: float = 0.0,
-        ports: int = 0,
-        resources: Resources | None = None,
-        role: str | None = None,
-        retry: RetryPolicy = DEFAULT_RETRY,
-        labels: tuple[tuple[str, str], ...] = (),
-        timeout: float | None = None,
-        hosts: tuple[str, ...] = (),
-        attributes: tuple[tuple[str, str], ...] = (),
-        environment: tuple[tuple[str, str], ...] = (),
-        uris: tuple[str, ...] = (),
-        kill_grace: float = 3.0,
-        launch_timeout: float = 60.0,
-        unreachable_timeout: float = 600.0,
-    ) -> TaskId:
-        """Start a task: a payload for an executor, or a shell command. It waits for an offer if it must.
-
-        Args:
-            payload: a message; what the executor's `@task` method for its type is called with.
-            executor: name of the executor; may be left out when the framework has just one.
-            command: shell command, for a task without an executor of ours.
-            task_id: an id of one's own, unique in the framework; drawn if left out.
-            name: what people see; the id if left out.
-            mem: in MB, as disk.
-            ports: how many ports; a command finds them in PORT0, PORT1, …
-            resources: anything beyond cpus, mem, disk and gpus; replaces those.
-            role: whose resources; the framework's first role if left out.
-            timeout: seconds that one attempt may take; no limit if left out.
-            hosts: host names to choose from; attributes: (name, value) that the agent must have.
-            environment: variables of a command; uris: what the agent fetches for it.
-            kill_grace: seconds between asking a task to end and ending it.
-            launch_timeout: seconds of silence about a launch after which the master is asked what became of it.
-            unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
-                task; after them it is tried elsewhere.
-
-        Returns:
-            The task's id, by which hooks and `kill` speak of it.
-
-        Raises:
-            ValueError: A mistake of the caller in one sentence; nothing was launched.
-        """
-        executor = self._executor_for(executor, command)
-        if role is not None and role not in self.framework.roles:
-            raise ValueError(f"the framework has no role {role!r} (it has {', '.join(self.framework.roles)})")
-        order = self._order + 1
-        chosen = TaskId(task_id) if task_id is not None else self._new_id(executor, order)
-        check_task_id(chosen)
-        if chosen in self._tasks:
-            raise ValueError(f"there is a task {chosen} already")
-        spec = TaskSpec(
-            task_id=chosen,
-            name=name or chosen,
-            order=order,
-            payload=b"" if payload is None else pack(payload, id=str(current_message_id() or "")),
-            executor=executor,
-            command=command or "",
-            resources=resources or Resources.of(cpus=cpus, mem=mem, disk=disk, gpus=gpus),
-            ports=ports,
-            role=role or self.framework.roles[0],
-            retry=retry,
-            labels=labels,
-            timeout=timeout or 0.0,
-            hosts=hosts,
-            attributes=attributes,
-            environment=environment,
-            uris=uris,
-            kill_grace=kill_grace,
-            launch_timeout=launch_timeout,
-            unreachable_timeout=unreachable_timeout,
-        )
-        self._order = order
-        self._put(spec_record(spec))
-        self._start_task(TaskHistory(spec))
-        return chosen
-
-    def kill(self, task_id: str, grace: float | None = None) -> bool:
-        """End a task, wherever it is; `on_task_killed` tells when it is done.
-
-        Args:
-            task_id: as `launch` returned it.
-            grace: seconds between asking it to end and ending it; its own if left out.
-
-        Returns:
-            Whether there is such a task.
-        """
-        entry = self._tasks.get(TaskId(task_id))
-        if entry is None:
-            return False
-        self.tell(entry.ref, m.KillTask(grace))
-        return True
-
-    def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
-        """Send a message to an executor; best effort: `on_error` tells when it could not even be sent."""
-        self.tell(
-            "connection",
-            m.SendMessage(agent_id, executor_id, pack(message, id=str(current_message_id() or ""))),
-        )
 
     # --- the beginning ----------------------------------------------------------------------------------------
 
@@ -393,33 +264,6 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
             self._start_task(history)
         self._call(self.on_error, f"{lost.name}: {lost.error}")
 
-    def _start_task(self, history: TaskHistory) -> None:
-        task_id = history.spec.task_id
-        ref = self.spawn(TaskActor, history, name=f"task:{task_id}", supervision=STOP)
-        self._tasks.add(task_id, ref)
-
-    def _executor_for(self, executor: str | None, command: str | None) -> str:
-        if command is not None:
-            if executor is not None:
-                raise ValueError("a task has either a command or an executor, not both")
-            return ""
-        executors = self.composition.executors
-        if executor is None:
-            if len(executors) != 1:
-                names = ", ".join(each.name for each in executors) or "none"
-                raise ValueError(
-                    f"say which executor the task is for (there are: {names}), or give a command"
-                )
-            return executors[0].name
-        if self.composition.executor(executor) is None:
-            names = ", ".join(each.name for each in executors) or "none"
-            raise ValueError(f"there is no executor {executor!r} (there are: {names})")
-        return executor
-
-    def _new_id(self, executor: str, order: int) -> TaskId:
-        run = f"r{self._run}-" if self._run > 1 else ""
-        return TaskId(f"{executor or 'task'}-{run}{order}")
-
     # --- what else comes from the master and the executors ----------------------------------------------------
 
     @receive
@@ -497,14 +341,14 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
     # --- the end ----------------------------------------------------------------------------------------------
 
     def _tear_down(self) -> None:
-        """End executors first where their traces are wanted: they hand them in when they are shut down."""
-        if not self.composition.trace_file or not self._executors:
+        """End executors first: in their own time they close what they opened (a browser), and hand their traces in."""
+        if not self._executors:
             super()._tear_down()
             return
         self._awaited = set(self._executors)
         for agent_id, executor_id in self._awaited:
             self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))
-        self.timers.after(TRACE_PATIENCE, ExecutorsOverdue())
+        self.timers.after(EXECUTOR_PATIENCE, ExecutorsOverdue())
 
     @receive
     def executors_overdue(self, _due: ExecutorsOverdue) -> None:
@@ -512,13 +356,6 @@ class SchedulerActor(SchedulerHooks, BaseScheduler):
         if self._awaited:
             self._awaited.clear()
             super()._tear_down()
-
-    def _put(self, record: m.Record) -> None:
-        """Store a record: with the hook that is running, or at once."""
-        if self._outbox is not None:
-            self._outbox.append(record)
-        else:
-            self.tell("store", m.Write((record,)))
 
 
 __all__ = ["Registered", "SchedulerActor", "TaskFailure"]
