@@ -17,8 +17,8 @@ HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 TOKEN = os.environ.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
 if TOKEN:
     HEADERS["Authorization"] = f"Bearer {TOKEN}"
-unacknowledged = {}
-tasks = {}
+unacknowledged: dict[str, object] = {}
+tasks: dict[str, object] = {}
 
 
 def call(body):

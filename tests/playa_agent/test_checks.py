@@ -1,6 +1,7 @@
 """Checks and health checks: the judging alone, and a few on a real agent."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -73,11 +74,11 @@ def test_the_defaults_of_a_health_check_are_mesos_s():
     assert plan_of_check(check).timeout is None
 
 
-def check(**more) -> dict:
+def check(**more) -> dict[str, Any]:
     return {"delay_seconds": 0, "interval_seconds": 0.1, "timeout_seconds": 5, **more}
 
 
-def health(**more) -> dict:
+def health(**more) -> dict[str, Any]:
     return check(consecutive_failures=2, grace_period_seconds=0.05, **more)
 
 

@@ -46,7 +46,7 @@ class Scheduler:
                 ids = {key: status[key] for key in ("agent_id", "task_id", "uuid")}
                 await self._call({"framework_id": framework_id, "type": "ACKNOWLEDGE", "acknowledge": ids})
                 if status["state"] == "TASK_RUNNING":
-                    return status["container_status"]["executor_pid"]
+                    return int(status["container_status"]["executor_pid"])
 
     async def _accept(self, framework_id, offer, command) -> None:
         amounts = {"cpus": 0.1, "mem": 32}

@@ -1,5 +1,7 @@
 """Reservations and volumes at the agent: applied, reported until acknowledged, kept over a restart."""
 
+from typing import Any
+
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.resources import Resources
@@ -28,9 +30,9 @@ VOLUME = {
 }
 
 
-def operation(kind: str, resources: list, *, number: int, name: str = "") -> ApplyOperation:
+def operation(kind: str, resources: list[Any], *, number: int, name: str = "") -> ApplyOperation:
     key = "volumes" if kind in {"CREATE", "DESTROY"} else "resources"
-    body: dict = {"type": kind, kind.lower(): {key: resources}}
+    body: dict[str, Any] = {"type": kind, kind.lower(): {key: resources}}
     if name:
         body["id"] = {"value": name}
     info = from_json(pb.mesos.Offer.Operation, body)

@@ -1,12 +1,13 @@
 """Simulated tasks: the same messages, no processes; on virtual time."""
 
 import asyncio
+from typing import Any
 
 from mesos_v1 import pb
 from playa.messages import ExitedExecutor, KillTask, RegisterAgent
 
 
-def labels(**pairs: str) -> dict:
+def labels(**pairs: str) -> dict[str, Any]:
     return {"labels": [{"key": f"simulate.{key}", "value": value} for key, value in pairs.items()]}
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Any
 
 import aiohttp
 import pytest
@@ -97,7 +98,7 @@ async def test_calls_that_the_embedded_agents_do_not_do_say_so(site):
 @pytest.mark.parametrize("prefix", ["", "/slave(1)"])
 async def test_the_executor_api_is_there_under_both_paths(site, prefix):
     path = f"{prefix}/api/v1/executor"
-    body = {
+    body: dict[str, Any] = {
         "type": "MESSAGE",
         "framework_id": {"value": "nosuch"},
         "executor_id": {"value": "e"},

@@ -1,6 +1,7 @@
 """Task groups on the default executor."""
 
 from pathlib import Path
+from typing import Any
 
 from mesos_v1 import pb
 from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
@@ -8,7 +9,7 @@ from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
 F = "M-0000"
 
 
-def command(task_id: str, value: str, **more) -> dict:
+def command(task_id: str, value: str, **more) -> dict[str, Any]:
     return {"task_id": task_id, "command": {"value": value}, **more}
 
 
