@@ -13,7 +13,7 @@ from mesos_v1.operations import consumed_by, inject_allocation
 from mesos_v1.resources import Resources
 from playa import messages
 from playa.master import events, formats, offering, operating, operation_validation, task_validation, tasks
-from playa.master.allocator import refusal
+from playa.master.filters import refusal
 from playa.master.records import Agent, Framework, OfferRecord
 from playa.master.state import MasterState
 

@@ -17,19 +17,11 @@ from dataclasses import dataclass, field
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa.master import amounts, constraints
+from playa.master.filters import OfferFilters
 from playa.master.sorter import RoleShares, Shares
-
-DEFAULT_REFUSE_SECONDS = 5.0
-LONGEST_REFUSAL = 365 * 24 * 3600.0
 
 # framework id -> role -> agent id -> resources, allocated to that role
 Allocation = dict[str, dict[str, dict[str, Resources]]]
-
-
-@dataclass(slots=True)
-class _Filter:
-    refused: Resources
-    expires: float
 
 
 @dataclass(slots=True)
@@ -39,7 +31,7 @@ class _Framework:
     capabilities: frozenset[str]
     active: bool
     constraints: pb.scheduler.OfferConstraints | None
-    filters: dict[tuple[str, str], list[_Filter]] = field(default_factory=dict)
+    filters: OfferFilters = field(default_factory=OfferFilters)
     inverse_filters: dict[str, float] = field(default_factory=dict)
 
 
@@ -54,16 +46,6 @@ class _Agent:
     unavailable: bool = False
     inverse_offers: set[str] = field(default_factory=set)  # frameworks that have one outstanding
     inverse_statuses: dict[str, pb.allocator.InverseOfferStatus] = field(default_factory=dict)
-
-
-def refusal(filters: pb.mesos.Filters | None) -> float:
-    """For how many seconds a framework refuses resources: five by default, a year at most, 0 for no filter."""
-    if filters is None or not filters.HasField("refuse_seconds"):
-        return DEFAULT_REFUSE_SECONDS
-    seconds = filters.refuse_seconds
-    if seconds < 0 or seconds != seconds:  # noqa: PLR0124 - not a number
-        return DEFAULT_REFUSE_SECONDS
-    return min(seconds, LONGEST_REFUSAL)
 
 
 class Allocator:
@@ -157,7 +139,7 @@ class Allocator:
         framework = self._frameworks[framework_id]
         chosen = set(roles)
         framework.suppressed -= chosen
-        framework.filters = {key: f for key, f in framework.filters.items() if key[1] not in chosen}
+        framework.filters.forget_roles(chosen)
         framework.inverse_filters.clear()
 
     def is_suppressed(self, framework_id: str, role: str) -> bool:
@@ -189,7 +171,7 @@ class Allocator:
         for framework_id, held in agent.allocated.items():
             self._uncount(framework_id, held)
         for framework in self._frameworks.values():
-            framework.filters = {key: f for key, f in framework.filters.items() if key[0] != agent_id}
+            framework.filters.forget_agent(agent_id)
             framework.inverse_filters.pop(agent_id, None)
 
     def set_agent_active(self, agent_id: str, active: bool) -> None:
@@ -244,8 +226,7 @@ class Allocator:
         role = amounts.allocated_role(resources)
         if role is not None:
             expires = now + max(refuse_seconds, self._interval)
-            refused = _Filter(resources.unallocate(), expires)
-            framework.filters.setdefault((agent_id, role), []).append(refused)
+            framework.filters.refuse(agent_id, role, resources.unallocate(), expires)
 
     def convert(self, framework_id: str, agent_id: str, before: Resources, after: Resources) -> None:
         """An operation turns what a framework holds (allocated) into something else, on the agent too."""
@@ -317,7 +298,7 @@ class Allocator:
             for framework_id in members.in_order(wanting[role], self._totals):
                 framework = self._frameworks[framework_id]
                 offered = self._offerable(agent, framework, role)
-                if offered is None or self._filtered(framework, agent_id, role, offered, now):
+                if offered is None or framework.filters.refuses(agent_id, role, offered, now):
                     continue
                 allocated = offered.allocate(role)
                 self.take(framework_id, agent_id, allocated)
@@ -334,28 +315,9 @@ class Allocator:
         offered = amounts.usable(agent.available, role, framework.capabilities)
         return offered if amounts.is_worth_offering(offered, self._min) else None
 
-    @staticmethod
-    def _filtered(framework: _Framework, agent_id: str, role: str, offered: Resources, now: float) -> bool:
-        filters = framework.filters.get((agent_id, role))
-        if not filters:
-            return False
-        alive = [f for f in filters if f.expires > now]
-        if len(alive) != len(filters):
-            if alive:
-                framework.filters[agent_id, role] = alive
-            else:
-                del framework.filters[agent_id, role]
-        return any(f.refused.contains(offered) for f in alive)
-
     def active_filters(self, role: str, now: float) -> int:
         """How many refusals of a role are in force."""
-        return sum(
-            f.expires > now
-            for framework in self._frameworks.values()
-            for key, filters in framework.filters.items()
-            if key[1] == role
-            for f in filters
-        )
+        return sum(framework.filters.active(role, now) for framework in self._frameworks.values())
 
     def _count(self, framework_id: str, resources: Resources) -> None:
         for role, scalars in amounts.scalars_by_role(resources).items():

@@ -27,6 +27,7 @@ from playa.master import (
     tasks,
 )
 from playa.master.allocator import Allocator
+from playa.master.ports import ActorPorts, DelayedEvent, SaveDue
 from playa.master.site import (
     GetEndpoint,
     MasterSite,
@@ -44,7 +45,6 @@ from playa.web import Refused, chosen_type, parse_message
 log = logging.getLogger(__name__)
 
 REGISTRY_FILE = "registry.json"
-SAVE_SECONDS = 0.1
 TAKE_SECONDS = 10.0
 _Call = pb.scheduler.Call
 
@@ -59,19 +59,6 @@ class StreamDue:
     """By now the connection of a subscription must have been given to its stream, or its client is gone."""
 
     stream_id: str
-
-
-@message
-class SaveDue:
-    """The registry has changed: write it. Changes that come together are written together."""
-
-
-@message
-class DelayedEvent:
-    """An event that a fault held back."""
-
-    stream_id: str
-    event: bytes
 
 
 @message
@@ -103,9 +90,9 @@ class MasterActor(Actor):
         self._port = port
         self._streams = Streams(settings.max_stream_backlog, settings.max_operator_event_stream_subscribers)
         self._streams.set_plan(plan or faults.FaultPlan())
+        self._ports = ActorPorts(self, self._streams)
         self._site: MasterSite | None = None
         self._watched: set[str] = set()
-        self._save_is_due = False
         self._state: MasterState
 
     # --- life -------------------------------------------------------------------------------------------------
@@ -120,7 +107,7 @@ class MasterActor(Actor):
         weights = dict(self._settings.weights) | dict(known.weights)
         self._state = MasterState(
             settings=self._settings,
-            ports=self,
+            ports=self._ports,
             id=master_id,
             info=_master_info(self._settings, master_id, self._port),
             registry=known,
@@ -147,59 +134,9 @@ class MasterActor(Actor):
         """Count the agents that are there."""
         return sum(agent.connected for agent in self._state.agents.values())
 
-    # --- Ports: what the logic needs of the world ---------------------------------------------------------------
-
-    def now(self) -> float:
-        """See `Ports`."""
-        return self.clock.time()
-
-    def uuid_bytes(self) -> bytes:
-        """See `Ports`."""
-        return self.ids.uuid_bytes()
-
-    def later(self, seconds: float, message: object) -> None:
-        """See `Ports`."""
-        self.timers.after(seconds, message)
-
-    def to_agent(self, actor: str, message: object) -> None:
-        """See `Ports`."""
-        self.tell(actor, message)
-
-    def to_stream(self, stream_id: str, event: pb.scheduler.Event) -> None:
-        """See `Ports`."""
-        plan = self._streams.plan
-        if event.type == pb.scheduler.Event.UPDATE:
-            if self._streams.count_down("drop_updates"):
-                return
-            if plan.delay_updates > 0:
-                delayed = DelayedEvent(stream_id, event.SerializeToString())
-                self.timers.after(plan.delay_updates, delayed)
-                return
-            if self._streams.count_down("duplicate_updates"):
-                self._streams.send(stream_id, event)
-        self._streams.send(stream_id, event)
-
-    def close_stream(self, stream_id: str) -> None:
-        """See `Ports`."""
-        self._streams.close(stream_id)
-
-    def to_operators(self, event: pb.master.Event) -> None:
-        """See `Ports`."""
-        self._streams.send_to_operators(event)
-
-    def has_operators(self) -> bool:
-        """See `Ports`."""
-        return self._streams.operator_count > 0
-
-    def save(self) -> None:
-        """See `Ports`."""
-        if not self._save_is_due:
-            self._save_is_due = True
-            self.timers.after(SAVE_SECONDS, SaveDue())
-
     def _save_now(self) -> None:
-        if self._save_is_due:
-            self._save_is_due = False
+        if self._ports.save_is_due:
+            self._ports.save_is_due = False
             registry.save(registering.current_registry(self._state), self._registry_path)
 
     # --- timers -----------------------------------------------------------------------------------------------

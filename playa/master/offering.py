@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from actors.runtime import message
 from mesos_v1 import pb
 from playa.master import events, formats
-from playa.master.allocator import refusal
+from playa.master.filters import refusal
 from playa.master.records import Agent, Framework, InverseOfferRecord, OfferRecord
 from playa.master.state import MasterState
 
