@@ -14,13 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from functools import partial
 
 from actors import messages as m
-from actors.call_table import RULES, WhenDisconnected
+from actors.connection_calls import ConnectionCalls
 from actors.connection_parts import (
-    CallEnded,
     ConnectionSettings,
     RecordsArrived,
     RetryDue,
@@ -36,12 +33,10 @@ from actors.detector import Detector, detector_for
 from actors.event_routes import EventRouter
 from actors.framework_info import subscribe_call
 from actors.leader import LeaderFound, LeaderLost
-from actors.runtime import Actor, receive
+from actors.runtime import receive
 from actors.settings import Composition
-from actors.tokens import TokenWriter
 from mesos_http import (
     CallPipeline,
-    ConnectFailed,
     Credentials,
     Endpoint,
     Response,
@@ -51,45 +46,35 @@ from mesos_http import (
     TlsSettings,
     TransportError,
 )
-from mesos_v1 import calls, events
-from mesos_v1.content import ContentType, serialize
-from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
-from mesos_v1.values import FrameworkId
+from mesos_v1 import events
+from mesos_v1.content import serialize
+from mesos_v1.errors import ApiError, BadEvent, ContentError
 
 logger = logging.getLogger("actors.connection")
 
 S, E = ConnectionState, ConnectionEvent
 
 
-class ConnectionActor(Actor):
+class ConnectionActor(ConnectionCalls):
     """Keeps the framework subscribed and carries its calls; see the head of this module."""
 
     Settings = ConnectionSettings
 
     def __init__(self, composition: Composition, settings: ConnectionSettings) -> None:
-        super().__init__()
-        self.framework = composition.framework
+        super().__init__(composition)
         self.settings = settings
-        self.state = S.IDLE
-        self.framework_id: FrameworkId | None = None
         self.stream_id = ""
         self._router = EventRouter(self)
-        self._tokens = TokenWriter(composition.token)
-        self._content = ContentType.JSON if self.framework.content_type == "json" else ContentType.PROTOBUF
         self._detector: Detector | None = None
         self._leader = ""
-        self._attempt = 0
         self._failures = 0
         self._subscribed_at = 0.0
         self._subscribed_before = False
         self._heartbeat_interval = 0.0
         self._last_heard = 0.0
         self._stream: Subscription | None = None
-        self._pipeline: CallPipeline | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._kept: deque[tuple[m.Call, str]] = deque()
         self._teardown_wanted = False
-        self._why = "not subscribed yet"
 
     # --- what others ask --------------------------------------------------------------------------------------
 
@@ -119,17 +104,6 @@ class ConnectionActor(Actor):
             self._teardown_wanted = True
             self.timers.after(self.settings.teardown_timeout, TeardownOverdue())
         self._happen(E.TEARDOWN_ASKED)
-
-    @receive
-    def call(self, call: m.Call) -> None:
-        """Send a call, or do with it what its row in the table says."""
-        sender = self.sender.name if self.sender is not None else ""
-        if self.state is S.SUBSCRIBED:
-            self._send(call, sender)
-        elif self.state in {S.ENDED, S.ENDING}:
-            self._report(call, sender, f"the framework has ended: {self._why}")
-        else:
-            self._put_off(call, sender, uncertain=False)
 
     # --- leader detection -------------------------------------------------------------------------------------
 
@@ -188,24 +162,6 @@ class ConnectionActor(Actor):
             self._refused(ended.reason)
         else:
             self._break(ended.reason)
-
-    @receive
-    def call_ended(self, ended: CallEnded) -> None:
-        """A call was not taken: report it or keep it; the subscription ends only if the answer says that it has."""
-        if not ended.status:
-            self._put_off(ended.call, ended.sender, uncertain=ended.sent)
-            self._retry_kept(after=0.1 if ended.sent else 1.0)
-            return
-        meaning = classify(ended.status, ended.reason)
-        if meaning.subscription_lost or meaning.not_leader:
-            self._put_off(ended.call, ended.sender, uncertain=False)
-            if ended.attempt == self._attempt:
-                self._break(f"a call was answered {ended.status}: {ended.reason}")
-        elif meaning.retryable and RULES[type(ended.call)].when_disconnected is WhenDisconnected.KEEP:
-            self._kept.append((ended.call, ended.sender))
-            self._retry_kept(after=1.0)
-        else:
-            self._report(ended.call, ended.sender, ended.reason, ended.status)
 
     @receive
     def retry_due(self, due: RetryDue) -> None:
@@ -389,67 +345,6 @@ class ConnectionActor(Actor):
     def _refused(self, reason: str) -> None:
         self._why = reason
         self._happen(E.REFUSED)
-
-    # --- calls ------------------------------------------------------------------------------------------------
-
-    def _post(self, call: m.Call | m.Teardown) -> asyncio.Future[Response]:
-        assert self._pipeline is not None
-        assert self.framework_id is not None
-        built = calls.with_framework_id(RULES[type(call)].build(call), self.framework_id)
-        if isinstance(call, m.Accept):
-            self._tokens.fill(built)
-        return self._pipeline.send(serialize(built, self._content), self._content.value)
-
-    def _send(self, call: m.Call, sender: str) -> None:
-        try:
-            answer = self._post(call)
-        except (ContentError, ValueError) as error:
-            self._report(call, sender, f"the call cannot be built: {error}")
-            return
-        answer.add_done_callback(partial(self._answered, self._attempt, call, sender))
-
-    def _answered(self, attempt: int, call: m.Call, sender: str, done: asyncio.Future[Response]) -> None:
-        """Post what became of a call to the actor's own mailbox; runs outside its turn, so it only tells."""
-        error = None if done.cancelled() else done.exception()  # which also marks it as seen
-        if not self.actor_ref.is_alive():
-            return  # stopped while the call was on its way: nobody asks any more
-        if error is not None or done.cancelled():
-            reason = str(error) if error else "given up"
-            sent = not isinstance(error, ConnectFailed)
-            self.actor_ref.tell(CallEnded(attempt, call, sender, 0, reason, sent))
-            return
-        response = done.result()
-        if response.status >= 300:
-            text = response.body.decode("utf-8", "replace")[:500]
-            self.actor_ref.tell(CallEnded(attempt, call, sender, response.status, text))
-
-    def _send_kept(self) -> None:
-        """Send what was kept, acknowledgements first: they free the agents' queues."""
-        kept, self._kept = self._kept, deque()
-        for call, sender in sorted(kept, key=lambda pair: not isinstance(pair[0], m.Acknowledge)):
-            self._send(call, sender)
-
-    def _retry_kept(self, after: float) -> None:
-        if self.state is S.SUBSCRIBED and self._kept:
-            self.timers.after(after, RetryDue(-self._attempt))
-
-    def _put_off(self, call: m.Call, sender: str, *, uncertain: bool) -> None:
-        """Keep a call for the next subscription, or tell its sender that there is none."""
-        rule = RULES[type(call)]
-        if rule.when_disconnected is WhenDisconnected.KEEP:
-            self._kept.append((call, sender))
-        elif rule.when_disconnected is WhenDisconnected.EXPIRE:
-            self._report(call, sender, f"expired with its subscription: {self._why}", uncertain=uncertain)
-        else:
-            self._report(call, sender, f"there is no subscription: {self._why}", uncertain=uncertain)
-
-    def _report(
-        self, call: m.Call, sender: str, reason: str, status: int = 0, *, uncertain: bool = False
-    ) -> None:
-        level = logging.DEBUG if self.state in {S.ENDING, S.ENDED} else logging.WARNING
-        logger.log(level, "%s failed: %s", RULES[type(call)].name, reason)
-        if sender:
-            self.tell(sender, m.CallFailed(call, reason, status, uncertain))
 
     # --- odds and ends ----------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         """A built-in actor is there, or there again: tell it what it has to know."""
         if started.name == "connection":
             self.tell("connection", m.Connect(self.framework_id))
-        elif started.name == "offers" and self._templates is not None and self._begun:
+        elif started.name == "offers" and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
             for entry in self._tasks:
                 if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:

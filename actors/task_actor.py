@@ -10,17 +10,16 @@ Duplicates are harmless: an update with the uuid that was taken in last is ackno
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from actors import messages as m
-from actors.runtime import Actor, DecodeError, Timer, message, receive, unpack
+from actors.runtime import Actor, DecodeError, Timer, receive, unpack
+from actors.task_parts import KillAgain, LaunchOverdue, PartitionOverdue, RetryTime, RunOverdue, latest
 from actors.task_spec import (
     TaskHistory,
     TaskProgress,
     attempt_id,
+    demand_of,
     progress_record,
-    split_attempt_id,
-    task_info,
 )
 from actors.task_states import (
     KIND_OF_STATE,
@@ -43,48 +42,13 @@ KILL_AGAIN = 5.0
 KILL_AGAIN_CAP = 60.0
 
 
-@message
-class LaunchOverdue:
-    """Nothing was heard of an attempt for too long."""
-
-    attempt: int
-
-
-@message
-class RunOverdue:
-    """An attempt has run for longer than it may."""
-
-    attempt: int
-
-
-@message
-class PartitionOverdue:
-    """An attempt has been unreachable for longer than is waited for it."""
-
-    attempt: int
-
-
-@message
-class KillAgain:
-    """A KILL has had no effect yet."""
-
-    attempt: int
-
-
-@message
-class RetryTime:
-    """The next attempt is due."""
-
-    attempt: int
-
-
 class TaskActor(Actor):
     """Brings one task to its end; see the head of this module."""
 
     def __init__(self, history: TaskHistory) -> None:
         super().__init__()
         self.spec = history.spec
-        progress = _latest(history)
+        progress = latest(history)
         self.attempt = progress.attempt
         self.phase = progress.phase
         self.failures = progress.failures
@@ -371,22 +335,7 @@ class TaskActor(Actor):
         )
 
     def _demand(self) -> None:
-        spec = self.spec
-        self.tell(
-            "offers",
-            m.Demand(
-                spec.task_id,
-                self.mesos_id,
-                spec.order,
-                spec.role,
-                spec.resources,
-                spec.ports,
-                spec.executor,
-                task_info(spec, self.attempt),
-                spec.hosts,
-                spec.attributes,
-            ),
-        )
+        self.tell("offers", demand_of(self.spec, self.attempt))
 
     def _withdraw(self) -> None:
         self.tell("offers", m.Withdraw(self.mesos_id))
@@ -427,26 +376,6 @@ class TaskActor(Actor):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.timers.after(seconds, due)
-
-
-def _latest(history: TaskHistory) -> TaskProgress:
-    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt."""
-    progress = history.progress or TaskProgress(1, P.WAITING)
-    intent = history.intent
-    split = split_attempt_id(intent.attempt_id) if intent is not None else None
-    if intent is None or split is None:
-        return progress
-    attempt = split[1]
-    if attempt > progress.attempt or (attempt == progress.attempt and progress.phase is P.WAITING):
-        return replace(
-            progress,
-            attempt=attempt,
-            phase=P.LAUNCHING,
-            uuid=b"",
-            agent_id=intent.agent_id,
-            executor_id=intent.executor_id,
-        )
-    return progress
 
 
 _PLAIN_EVENTS = {

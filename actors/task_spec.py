@@ -9,7 +9,7 @@ again that may still be alive, and news of an old attempt must not be taken for 
 
 from __future__ import annotations
 
-from actors.messages import Record
+from actors.messages import Demand, Record
 from actors.runtime import message, pack_value, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_states import TaskPhase
@@ -142,6 +142,22 @@ def task_info(spec: TaskSpec, attempt: int) -> bytes:
         info.labels.labels.add(key=key, value=value)
     info.kill_policy.grace_period.nanoseconds = int(spec.kill_grace * 1e9)
     return info.SerializeToString()
+
+
+def demand_of(spec: TaskSpec, attempt: int) -> Demand:
+    """Return what an attempt asks of the broker."""
+    return Demand(
+        spec.task_id,
+        attempt_id(spec.task_id, attempt),
+        spec.order,
+        spec.role,
+        spec.resources,
+        spec.ports,
+        spec.executor,
+        task_info(spec, attempt),
+        spec.hosts,
+        spec.attributes,
+    )
 
 
 def spec_record(spec: TaskSpec) -> Record:

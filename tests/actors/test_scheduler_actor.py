@@ -511,3 +511,34 @@ async def test_a_scheduler_with_offers_in_hand_acknowledges_only_what_its_callba
     assert (await running).exit_code == 3
     assert InHand.heard == ["registered", "TASK_RUNNING", "TASK_RUNNING", "TASK_FINISHED"]
     assert master.types.count("ACKNOWLEDGE") == 2
+
+
+class Sturdy(Crawl):
+    """Is hit by a bug of its own framework after the first result."""
+
+    told: list[int]
+    registrations: list[int]
+
+    def on_registered(self, event):
+        self.registrations.append(event.resumed)
+        if len(self.registrations) == 1:
+            for number in range(10):
+                self.launch(Page(number), cpus=1.0)
+
+    def on_task_finished(self, done):
+        self.told.append(done.payload.number)
+        if len(self.told) == 3:
+            broken: Any = None
+            self.tell(self.actor_ref, m.StatusUpdate(broken))  # fails in code that is not the author's
+        if len(set(self.told)) == 10:
+            self.finish(0)
+
+
+async def test_a_scheduler_that_fails_itself_is_restarted_and_goes_on_with_its_tasks(master, caplog):
+    Sturdy.told, Sturdy.registrations = [], []
+    master.plan = seen
+    assert (await play(composition(master, Sturdy))).exit_code == 0
+    assert len(Sturdy.registrations) == 2
+    assert Sturdy.registrations[1] > 0
+    assert "scheduler" in caplog.text
+    assert sorted(set(Sturdy.told)) == list(range(10))
