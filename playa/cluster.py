@@ -267,7 +267,8 @@ class Cluster:
                 await master.stop(block=False)
             await self._system.stop()
             self._system = None
-        await end_all(self._directory)
+        for directory in {self._directory, *(agent.work_dir for agent in self.settings.agents)} - {""}:
+            await end_all(directory)
         if self._temporary is not None:
             await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
             self._temporary = None

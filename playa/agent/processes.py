@@ -220,7 +220,11 @@ PROCESSES: Final = ProcessTable()
 
 async def end_all(directory: str) -> None:
     """Kill every process that agents under `directory` have left, as at the end of a cluster."""
-    await PROCESSES.end_all(directory)
+    await PROCESSES.end_all(_absolute(directory))
+
+
+def _absolute(directory: str) -> str:
+    return str(Path(directory).absolute())
 
 
 class _Watch:

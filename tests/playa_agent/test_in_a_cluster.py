@@ -66,9 +66,12 @@ class Scheduler:
             assert response.status == 202, await response.text()
 
 
+@pytest.mark.parametrize("own_folder", [False, True])
 @pytest.mark.parametrize("checkpoint", [False, True])
-async def test_when_a_cluster_ends_in_order_nothing_of_it_is_left(checkpoint):
-    async with Cluster(ClusterSettings(port=0)) as cluster, aiohttp.ClientSession() as session:
+async def test_when_a_cluster_ends_in_order_nothing_of_it_is_left(checkpoint, own_folder, tmp_path):
+    agent = AgentSettings(work_dir=str(tmp_path / "own") if own_folder else "")
+    settings = ClusterSettings(port=0, agents=(agent,))
+    async with Cluster(settings) as cluster, aiohttp.ClientSession() as session:
         pid = await Scheduler(session, cluster.url).launch("sleep 1000", checkpoint=checkpoint)
         directory = cluster.directory
     assert not psutil.pid_exists(pid)
