@@ -70,6 +70,12 @@ class SimulatedMaster(ScriptedMaster):
         elif call.type == Call.RECONCILE:
             for each in call.reconcile.tasks:
                 await self._reconcile(each.task_id.value)
+        elif call.type == Call.SHUTDOWN:
+            event = pb.scheduler.Event(type=pb.scheduler.Event.FAILURE)
+            event.failure.agent_id.value = call.shutdown.agent_id.value
+            event.failure.executor_id.value = call.shutdown.executor_id.value
+            event.failure.status = 0
+            await self.send(event)
         elif call.type == Call.TEARDOWN:
             await self.end_stream()
 
