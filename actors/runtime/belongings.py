@@ -18,6 +18,7 @@ class Belongings:
     """The rarer parts of an actor's state.
 
     Attributes:
+        cause: the message that made it fail, or stop: what follows from that is caused by it.
         children: in order of birth.
         watchers: who gets `Terminated`.
         timers: those that have not fired.
@@ -38,6 +39,7 @@ class Belongings:
     __slots__ = (
         "backoff",
         "backoff_over",
+        "cause",
         "children",
         "failure",
         "failure_text",
@@ -54,6 +56,7 @@ class Belongings:
     )
 
     def __init__(self) -> None:
+        self.cause: Envelope | None = None
         self.children: dict[ActorRef[Any], None] = {}
         self.watchers: dict[ActorRef[Any], None] = {}
         self.timers: set[Timer] = set()

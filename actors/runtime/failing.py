@@ -57,6 +57,7 @@ class Failures:
         if tell_actor:
             self._call_on_failure(ref, error, envelope)
         own = belongings(ref)
+        own.cause = envelope
         delay = self._restart_delay(ref, own)
         if delay is None or isinstance(error, KeyboardInterrupt | SystemExit):
             own.failure = error
@@ -105,7 +106,7 @@ class Failures:
         ref._state = step(ref._state, Event.RESTART)
         collected = ref._inbox
         try:
-            self._life.begin(ref, self._dispatcher.wrap_from(ref, None, START, "message"))
+            self._life.begin(ref, self._dispatcher.wrap_from(ref, belongings(ref).cause, START, "message"))
         except BaseException as error:
             ref._inbox = collected
             self.fail(ref, error, tell_actor=False)

@@ -64,7 +64,7 @@ class Life:
         if ref._supervision.restart is False:
             ref._recipe = NO_RECIPE
         if self._dispatcher.tracing is not None:
-            self._dispatcher.tracing.life(ref, "started", envelope)
+            self._dispatcher.tracing.started(ref, envelope)
         if cls._has_on_start:
             collected = ref._inbox
             ref._inbox = [envelope, *collected]
@@ -218,6 +218,16 @@ class Life:
         ref._state = step(ref._state, Event.STOP)
         if envelope[2] is not None:
             belongings(ref).stop_replies.append(envelope[2])
+        if self._dispatcher.tracing is not None:
+            asked_in = envelope[4]  # a stop is not in the trace: its cause stands for it
+            belongings(ref).cause = (
+                None,
+                None,
+                None,
+                asked_in if isinstance(asked_in, int) else None,
+                asked_in,
+                "message",
+            )
         self.wind_down(ref)
 
     def wind_down(self, ref: Ref) -> None:
@@ -288,8 +298,9 @@ class Life:
         if rest:
             belongings(ref).leftovers = rest
         if (own is None or own.failure is None) and ref.actor_class._has_on_stop:
-            envelope: Envelope = (None, None, None, None, None, "message")
-            belongings(ref).stop_deadline = self._dispatcher.loop.time() + ref.actor_class.stop_grace
+            own = belongings(ref)
+            envelope: Envelope = own.cause or (None, None, None, None, None, "message")
+            own.stop_deadline = self._dispatcher.loop.time() + ref.actor_class.stop_grace
             self._run_hook(ref, envelope, ref._actor.on_stop, self._closed)  # type: ignore[union-attr]
         else:
             self._closed(ref, None)
@@ -304,11 +315,10 @@ class Life:
         if own is not None and own.failure is not None:
             reason = one_line(own.failure)
         if self._dispatcher.tracing is not None:
-            self._dispatcher.tracing.life(ref, "stopped", None)
+            self._dispatcher.tracing.ended(ref, None if own is None else own.cause)
         ref._actor = None
         parent = ref._parent
         if own is not None:
-            ref._belongings = None
             if own.stop_timer is not None:
                 own.stop_timer.cancel()
             for envelope in own.leftovers:
@@ -320,6 +330,7 @@ class Life:
                     reply.set(True)
             if own.failure is not None:
                 self.failures.tell_parent(ref, own)
+            ref._belongings = None
         if parent is not None and parent._belongings is not None:
             children = parent._belongings.children
             children.pop(ref, None)
@@ -330,7 +341,8 @@ class Life:
 
     def notify(self, receiver: Ref, sender: Ref, message: Any) -> None:
         """Tell an actor of another's end; a receiver that no longer lives does not want to know."""
-        envelope = self._dispatcher.wrap_from(sender, None, message, "message")
+        cause = None if sender._belongings is None else sender._belongings.cause
+        envelope = self._dispatcher.wrap_from(sender, cause, message, "message")
         try:
             self._dispatcher.put(receiver, envelope)
         except ActorDeadError:

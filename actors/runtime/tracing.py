@@ -108,13 +108,18 @@ class Tracing:
             payload_of(message) if self._payloads else None,
         )
 
-    def life(self, ref: Traced, kind: str, envelope: Envelope | None) -> None:
-        """An actor started or stopped. What it sends in `on_start` has its start as cause."""
-        cause = "" if envelope is None else envelope[4] or ""
+    def started(self, ref: Traced, envelope: Envelope) -> None:
+        """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
+        self._life(ref, "started", envelope[3] or self._next_id(), envelope[4] or "")
+
+    def ended(self, ref: Traced, cause: Envelope | None) -> None:
+        """An actor stopped, because of the message `cause` if that is known."""
+        self._life(ref, "stopped", self._next_id(), "" if cause is None else cause[3] or "")
+
+    def _life(self, ref: Traced, kind: str, id_: int | str, cause: int | str) -> None:
         parent = "" if ref._parent is None else ref._parent._name
         name = f"{ref.actor_class.__module__}:{ref.actor_class.__qualname__}"
-        id_ = None if envelope is None else envelope[3]
-        self._write(self._time(), kind, parent, ref._name, name, id_ or self._next_id(), cause, None)
+        self._write(self._time(), kind, parent, ref._name, name, id_, cause, None)
 
     def failed(self, ref: Traced, envelope: Envelope | None, error: BaseException) -> None:
         """An actor failed; the type is the error's, the payload its text."""

@@ -17,6 +17,8 @@ from actors.runtime import (
     RESTART,
     Actor,
     ActorSystem,
+    ChildFailed,
+    Terminated,
     TraceError,
     TraceRecord,
     TraceWriter,
@@ -155,6 +157,50 @@ class TestWhatIsNoted:
         traced.spawn(Chef, name="chef", supervision=RESTART).tell(Burn())
         await asyncio.sleep(1)
         assert [r.kind for r in records.records] == ["started", "message", "failed", "started"]
+
+    @virtual
+    async def test_what_follows_from_a_failure_is_caused_by_the_message_that_made_it(self, traced, records):
+        class Boss(Actor):
+            def on_start(self) -> None:
+                self.watch(self.spawn(Chef, name="chef"))
+
+            @receive
+            def lost(self, m: ChildFailed | Terminated) -> None:
+                pass
+
+        traced.spawn(Boss, name="boss")
+        traced.spawn(Chef, name="other", supervision=RESTART).tell(Burn())
+        await asyncio.sleep(5)
+        burn = only(records.records, "message", "Burn")
+        assert [r.kind for r in records.records if r.cause == burn.id] == ["failed", "started"]
+        records.records.clear()
+        traced.get("chef").tell(Burn())
+        await asyncio.sleep(5)
+        burn = only(records.records, "message", "Burn")
+        assert [(r.kind, r.type.rpartition(":")[2]) for r in records.records if r.cause == burn.id] == [
+            ("failed", "ValueError"),
+            ("stopped", "Chef"),
+            ("message", "Terminated"),
+            ("message", "ChildFailed"),
+        ]
+
+    @virtual
+    async def test_what_an_actor_sends_while_it_stops_is_caused_by_whoever_stopped_it(self, traced, records):
+        class Closing(Actor):
+            def on_stop(self) -> None:
+                self.tell("nobody", Dish("last"))
+
+        class Closer(Actor):
+            @receive
+            def order(self, m: Order) -> None:
+                self.system.get("closing").stop(block=False)
+
+        traced.spawn(Closing, name="closing")
+        traced.spawn(Closer).tell(Order("x"))
+        await asyncio.sleep(1)
+        order = only(records.records, "message", "Order")
+        assert only(records.records, "dead_letter", "Dish").cause == order.id
+        assert [r.cause for r in records.records if r.kind == "stopped"] == [order.id]
 
     @virtual
     async def test_proxy_calls_have_a_name(self, traced, records):
