@@ -5,6 +5,7 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from actors.runtime import Actor, ActorRef, ActorSystem, message, receive
+from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
 from playa import faults
 from playa.agent.agent_actor import AgentActor
 from playa.agent.messages import AgentCannotStart
@@ -25,6 +26,9 @@ from playa.settings import ClusterSettings
 
 MASTER = "master"
 SETTLE_SECONDS = 10.0
+RESTART_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 def agent_name(index: int) -> str:
@@ -84,6 +88,15 @@ class ClusterActor(Actor):
     def _start_agent(self, index: int) -> None:
         settings = self._settings.agents[index - 1]
         self.spawn(AgentActor, settings, index, self._directory, name=agent_name(index))
+
+    @receive
+    def on_child_failed(self, message: ChildFailed) -> None:
+        """Start again what crashed, as a machine's service manager would: such a bug must not end the cluster."""
+        log.error("%s crashed and is started again: %s", message.name, message.error)
+        if message.name == MASTER:
+            self.timers.after(RESTART_SECONDS, faults.StartMaster())
+        elif message.name.startswith("agent:"):
+            self.timers.after(RESTART_SECONDS, faults.StartAgent(int(message.name.partition(":")[2])))
 
     def _alive(self, name: str) -> "ActorRef[Any] | None":
         ref: ActorRef[Any] | None = self.system.find(name)

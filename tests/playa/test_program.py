@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from playa import AgentSettings, Cluster, ClusterSettings, SettingsError
+from playa import AgentSettings, Cluster, ClusterSettings, SettingsError, messages
 from playa.__main__ import main, normalise, parser, settings_of
 
 
@@ -162,3 +162,23 @@ async def test_a_folder_that_is_given_is_kept_and_used_again(tmp_path: Path) -> 
     assert json.loads((tmp_path / "registry.json").read_text())["agents"]
     async with Cluster(chosen) as again:
         assert again.url
+
+
+async def test_a_master_that_crashes_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    chosen = ClusterSettings(agents=(AgentSettings(simulate=True),), agent_ping_timeout=0.2)
+    async with Cluster(chosen) as cluster:
+        assert cluster._system is not None
+        cluster._system.tell(
+            "master", messages.AgentUpdate("m", "f", "", b"\xff", "TASK_RUNNING")
+        )  # no protobuf
+        async with asyncio.timeout(10):
+            while "master crashed and is started again" not in caplog.text:
+                await asyncio.sleep(0.05)
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        writer.close()
+        assert reader is not None
