@@ -112,11 +112,17 @@ class Note:
 
 @message
 class WriteResults:
-    """Write everything (asked): `reason` says how the crawl ended, empty where it came to its own end."""
+    """Write everything (asked): `reason` says how the crawl ended, empty where it came to its own end.
+
+    `seconds` is how long everything took, `crawl_seconds` until the last page was crawled (pictures take longer).
+    `earlier` pages are known from an earlier run.
+    """
 
     reason: str = ""
     queued: int = 0
     seconds: float = 0.0
+    crawl_seconds: float = 0.0
+    earlier: int = 0
 
 
 @message

@@ -25,14 +25,17 @@ def summary(
     """The lines to print at the end."""
     count = collections.Counter(page.state for page in pages)
     pictures = sum(bool(page.picture) for page in pages)
-    rate = len(pages) / write.seconds if write.seconds > 0 else 0.0
-    lines = [
-        (
-            f"{_count(len(pages), 'page')} in {write.seconds:.1f} s ({rate:.0f} a second): "
-            f"{count[PageState.CRAWLED]:,} crawled, {_count(count[PageState.REDIRECT], 'redirect')}, "
-            f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed; {_count(pictures, 'picture')}"
-        )
-    ]
+    what = (
+        f"{count[PageState.CRAWLED]:,} crawled, {_count(count[PageState.REDIRECT], 'redirect')}, "
+        f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed"
+    )
+    new = max(0, len(pages) - write.earlier)
+    rate = new / write.crawl_seconds if write.crawl_seconds > 0 else 0.0
+    lines = [f"{_count(new, 'page')} in {write.crawl_seconds:.1f} s ({rate:.0f} a second): {what}"]
+    if write.earlier:
+        lines = [f"{lines[0]}, with {write.earlier:,} of an earlier run"]
+    if pictures:
+        lines.append(f"{_count(pictures, 'picture')}; {write.seconds:.1f} s in all")
     if write.reason:
         lines.append(write.reason)
     if write.queued:

@@ -85,6 +85,8 @@ class RendlerScheduler(SchedulerActor):
         self._left = 0
         self._latest = ""
         self._wakes_at = float("inf")
+        self._crawl_seconds = 0.0
+        self._earlier = 0
 
     # --- the beginning ---
 
@@ -106,7 +108,7 @@ class RendlerScheduler(SchedulerActor):
     @receive
     def on_results_loaded(self, loaded: ResultsLoaded) -> None:
         """An earlier run's pages need not be visited again."""
-        known = self._frontier.restore(loaded.pages)
+        known = self._earlier = self._frontier.restore(loaded.pages)
         if known:
             self.tell("display", Note(f"going on after {known:,} pages of an earlier run"))
         self._begin()
@@ -170,7 +172,7 @@ class RendlerScheduler(SchedulerActor):
     def on_task_finished(self, done: TaskFinished) -> None:
         """A page was fetched, or a picture taken."""
         if isinstance(done.result, Crawled):
-            self._page_changed(self._frontier.crawled(done.result, attempts=done.attempts))
+            self._page_crawled(self._frontier.crawled(done.result, attempts=done.attempts))
         elif isinstance(done.result, Rendered):
             self._page_changed(self._frontier.rendered(done.result, attempts=done.attempts))
         elif isinstance(done.payload, (Crawl, Render)):
@@ -187,7 +189,7 @@ class RendlerScheduler(SchedulerActor):
 
     def _task_failed(self, payload: Crawl | Render, error: str, attempts: int) -> None:
         if isinstance(payload, Crawl):
-            self._page_changed(self._frontier.crawl_failed(payload.url, error, attempts=attempts))
+            self._page_crawled(self._frontier.crawl_failed(payload.url, error, attempts=attempts))
             return
         if error.startswith(NO_CHROMIUM) and self._renders:
             self._renders = False
@@ -198,6 +200,10 @@ class RendlerScheduler(SchedulerActor):
     def on_uploaded(self, upload: Uploaded) -> None:
         """A picture has arrived at the framework's server."""
         self.tell("results", PictureArrived(upload.name, upload.path))
+
+    def _page_crawled(self, page: PageRecord | None) -> None:
+        self._crawl_seconds = self._seconds()
+        self._page_changed(page)
 
     def _page_changed(self, page: PageRecord | None) -> None:
         if page is not None:
@@ -249,7 +255,9 @@ class RendlerScheduler(SchedulerActor):
             self._is_writing = True
             reason = f"ended early ({self._ended_by})" if self._ended_by else ""
             queued = self._left + self._frontier.under_way[0] + self._frontier.left_out
-            self.tell("results", WriteResults(reason, queued, self._seconds()))
+            self.tell(
+                "results", WriteResults(reason, queued, self._seconds(), self._crawl_seconds, self._earlier)
+            )
 
     @receive
     def on_results_written(self, written: ResultsWritten) -> None:

@@ -15,7 +15,11 @@ FOLDER = Path("results")
 
 def summary(pages, *, files=("index.html", "pages.jsonl"), remark="", **write):
     return report.summary(
-        pages, folder=FOLDER, files=files, remark=remark, write=WriteResults(**{"seconds": 2.0, **write})
+        pages,
+        folder=FOLDER,
+        files=files,
+        remark=remark,
+        write=WriteResults(**{"seconds": 3.0, "crawl_seconds": 2.0, **write}),
     )
 
 
@@ -25,7 +29,8 @@ def page(name, state=PageState.CRAWLED, **values):
 
 def test_it_says_what_was_done_and_where_it_is():
     lines = summary([page("a", picture="a.png"), page("b", PageState.SKIPPED), page("c", PageState.REDIRECT)])
-    assert lines[0] == "3 pages in 2.0 s (2 a second): 1 crawled, 1 redirect, 1 skipped, 0 failed; 1 picture"
+    assert lines[0] == "3 pages in 2.0 s (2 a second): 1 crawled, 1 redirect, 1 skipped, 0 failed"
+    assert lines[1] == "1 picture; 3.0 s in all"
     assert "results in results:" in lines
     assert any(line.split()[0] == "images/" for line in lines)
 
@@ -61,7 +66,7 @@ def test_an_early_end_and_what_was_left_are_told():
 
 
 def test_a_crawl_of_nothing_has_a_summary():
-    assert summary([], seconds=0.0)[0].startswith("0 pages in 0.0 s")
+    assert summary([], seconds=0.0, crawl_seconds=0.0)[0].startswith("0 pages in 0.0 s")
 
 
 PROGRESS = Progress(
@@ -92,3 +97,9 @@ def test_progress_is_a_panel_on_a_terminal(width):
     Console(file=text, width=width).print(display_actor._panel(PROGRESS))
     assert "10/17" in text.getvalue()
     assert "7/14" in text.getvalue()
+
+
+def test_pages_of_an_earlier_run_do_not_make_this_one_faster():
+    lines = summary([page("a"), page("b"), page("c")], earlier=1)
+    assert lines[0].startswith("2 pages in 2.0 s (1 a second): 3 crawled")
+    assert "with 1 of an earlier run" in lines[0]
