@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -47,7 +48,7 @@ class ScriptedMaster:
     @property
     def url(self) -> str:
         assert self.server is not None
-        return f"http://127.0.0.1:{self.server.endpoint.port}"
+        return f"{self.server.endpoint.scheme}://127.0.0.1:{self.server.endpoint.port}"
 
     @property
     def types(self) -> list[str]:
@@ -122,8 +123,8 @@ class ScriptedMaster:
 
 
 @asynccontextmanager
-async def scripted_master():
+async def scripted_master(tls: ssl.SSLContext | None = None):
     master = ScriptedMaster()
-    async with raw_server(master.handle) as server:
+    async with raw_server(master.handle, tls=tls) as server:
         master.server = server
         yield master

@@ -1,0 +1,171 @@
+"""Small parts: ids of attempts, what a `TaskInfo` holds, framework info, tokens, what wants offers."""
+
+import pytest
+
+from actors.framework_info import framework_info, subscribe_call
+from actors.interest import Interest
+from actors.runtime import pack
+from actors.runtime.boot import ExecutorBoot
+from actors.settings import Composition, FrameworkSettings, RetryPolicy
+from actors.task_spec import (
+    TaskSpec,
+    attempt_id,
+    check_task_id,
+    ended_record,
+    ended_tasks,
+    histories,
+    spec_record,
+    split_attempt_id,
+    task_info,
+)
+from actors.tokens import TokenWriter, token_for
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from mesos_v1.values import FrameworkId, TaskId
+
+
+@pytest.mark.parametrize("task_id", ["t", "a.b", "crawl-17", "1.1", "é"])
+def test_an_attempts_id_leads_back_to_its_task(task_id):
+    assert split_attempt_id(attempt_id(TaskId(task_id), 12)) == (task_id, 12)
+
+
+@pytest.mark.parametrize("mesos_id", ["t", "t.", ".1", "t.x", "t.-1", "t.²", ""])
+def test_an_id_that_is_no_attempt_of_ours_is_none(mesos_id):
+    assert split_attempt_id(TaskId(mesos_id)) is None
+
+
+@pytest.mark.parametrize("task_id", ["", "a/b", "a\\b", "a b", "a\n", "x" * 201, "\x00"])
+def test_an_id_that_mesos_would_refuse_is_refused(task_id):
+    with pytest.raises(ValueError, match="a task id must"):
+        check_task_id(task_id)
+
+
+def spec(**changes):
+    given = {
+        "task_id": TaskId("t"),
+        "name": "n",
+        "order": 1,
+        "payload": b"p",
+        "executor": "",
+        "command": "echo $X",
+        "resources": Resources.of(cpus=1),
+        "ports": 0,
+        "role": "*",
+        "retry": RetryPolicy(),
+        "labels": (("k", "v"),),
+        "environment": (("X", "1"),),
+        "uris": ("http://u",),
+    }
+    return TaskSpec(**{**given, **changes})
+
+
+def test_a_command_tasks_info_holds_what_was_asked_for():
+    info = pb.mesos.TaskInfo.FromString(task_info(spec(), 3))
+    assert (info.task_id.value, info.name, info.data) == ("t.3", "n", b"p")
+    assert (info.command.value, info.command.uris[0].value) == ("echo $X", "http://u")
+    assert info.command.environment.variables[0].name == "X"
+    assert info.labels.labels[0].key == "k"
+    assert info.kill_policy.grace_period.nanoseconds == 3_000_000_000
+
+
+def test_an_executors_task_has_no_command():
+    assert not pb.mesos.TaskInfo.FromString(task_info(spec(executor="e"), 1)).HasField("command")
+
+
+def test_records_of_tasks_come_back_as_histories_in_order():
+    records = (spec_record(spec(task_id=TaskId("b"))), ended_record(TaskId("z")), spec_record(spec()))
+    assert [history.spec.task_id for history in histories(records)] == ["b", "t"]
+    assert ended_tasks(records) == ("z",)
+
+
+def test_framework_info_is_what_the_settings_say():
+    settings = FrameworkSettings(
+        name="n",
+        user="u",
+        roles=("a", "b"),
+        principal="p",
+        secret="s",
+        webui_url="http://w",
+        labels=(("k", "v"),),
+    )
+    info = framework_info(settings, FrameworkId("f"))
+    assert (info.name, info.user, list(info.roles), info.principal) == ("n", "u", ["a", "b"], "p")
+    assert info.failover_timeout == 7 * 24 * 3600
+    assert info.checkpoint
+    kinds = {pb.mesos.FrameworkInfo.Capability.Type.Name(each.type) for each in info.capabilities}
+    assert kinds == {"MULTI_ROLE", "PARTITION_AWARE"}  # pymesos always asks for GPUs
+
+
+def test_an_unknown_capability_is_refused_by_name():
+    with pytest.raises(ValueError, match="FLYING"):
+        framework_info(FrameworkSettings(capabilities=("FLYING",)))
+
+
+def test_subscribe_carries_suppressed_roles_constraints_and_the_id():
+    settings = FrameworkSettings(
+        user="u", offer_constraints='{"role_constraints": {"*": {"groups": []}}}', roles=("*",)
+    )
+    call = subscribe_call(settings, FrameworkId("f"), ("*",))
+    assert call.framework_id.value == call.subscribe.framework_info.id.value == "f"
+    assert list(call.subscribe.suppressed_roles) == ["*"]
+    assert "*" in call.subscribe.offer_constraints.role_constraints
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"content_type": "xml"}, "content_type"),
+        ({"roles": ()}, "roles"),
+        ({"failover_timeout": -1.0}, "failover_timeout"),
+        ({"secret": "s"}, "principal"),
+    ],
+)
+def test_framework_settings_that_cannot_work_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        FrameworkSettings(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"attempts": 0}, {"factor": 0.5}, {"jitter": 2.0}, {"backoff": -1.0}])
+def test_a_retry_policy_without_meaning_is_refused(changes):
+    with pytest.raises(ValueError, match="must"):
+        RetryPolicy(**changes)
+
+
+def test_settings_do_not_print_their_secret():
+    assert "hidden-word" not in repr(FrameworkSettings(principal="p", secret="hidden-word"))
+    assert "hidden-word" not in repr(Composition(FrameworkSettings(), token="hidden-word"))
+
+
+def test_a_token_is_kept_beside_a_durable_store_for_its_owner_alone(tmp_path):
+    path = tmp_path / "deep" / "s.db"
+    assert token_for("", "drawn") == "drawn"
+    assert token_for(str(path), "first") == "first"
+    assert token_for(str(path), "second") == "first"
+    assert (tmp_path / "deep" / "s.db.token").stat().st_mode & 0o077 == 0
+
+
+def test_only_letters_of_ours_are_filled_in():
+    call = pb.scheduler.Call(type=pb.scheduler.Call.ACCEPT)
+    operation = call.accept.operations.add(type=pb.mesos.Offer.Operation.LAUNCH)
+    letters = [pack(ExecutorBoot("http://s", "", b"", "m:C")), b"someone else's data", b""]
+    for letter in letters:
+        info = operation.launch.task_infos.add(name="n")
+        info.executor.executor_id.value = "e"
+        info.executor.data = letter
+    TokenWriter("the-token").fill(call)
+    filled = [info.executor.data for info in operation.launch.task_infos]
+    assert b"the-token" in filled[0]
+    assert filled[1:] == letters[1:]
+
+
+def test_interest_says_what_the_master_must_be_told():
+    interest = Interest(("a", "b"))
+    assert interest.suppress(frozenset({"a"})) == ("b",)
+    assert list(interest.suppressed) == ["b"]
+    assert interest.wanted("b", new_shape=False)
+    assert not interest.wanted("a", new_shape=True)
+    interest.refused("a")
+    assert interest.wanted("a", new_shape=True)
+    assert interest.revive(frozenset({"a", "b"}), 5.0) == ("a", "b")
+    assert list(interest.suppressed) == []
+    assert interest.revive_in(5.5, 1.0) == 0.5
