@@ -207,7 +207,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         """Keep the counts, tell the author if interested."""
         if not self._tasks.change(changed):
             return
-        if changed.agent_id is not None and changed.executor_id is not None and changed.state:
+        of_a_command = (
+            changed.executor_id == changed.attempt_id
+        )  # Mesos's own executor; nobody tells of its end
+        if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
         if self._wants_updates:
             self._call(self.on_task_update, changed)
