@@ -370,3 +370,35 @@ async def test_tasks_are_listed_by_framework_and_in_pages(client: Client) -> Non
         await client.get("/tasks", params={"task_id": "t1", "framework_id": client.framework_id})
     ).json()
     assert [task["id"] for task in one["tasks"]] == ["t1"]
+
+
+async def test_operators_read_and_follow_in_protobuf_too(client: Client) -> None:
+    await client.subscribe()
+    headers = {"Content-Type": "application/x-protobuf", "Accept": "application/x-protobuf"}
+    url = f"{client.cluster.url}/api/v1"
+    ask = pb.master.Call(type=pb.master.Call.GET_STATE).SerializeToString()
+    async with client.session.post(url, data=ask, headers=headers) as response:
+        state = pb.master.Response.FromString(await response.read()).get_state
+    assert [f.framework_info.name for f in state.get_frameworks.frameworks] == ["f"]
+    follow = pb.master.Call(type=pb.master.Call.SUBSCRIBE).SerializeToString()
+    stream = await client.session.post(url, data=follow, headers=headers)
+    await client.call(type="TEARDOWN")
+    decoder = Decoder()
+    kinds: list[str] = []
+    while "FRAMEWORK_REMOVED" not in kinds:
+        events = [pb.master.Event.FromString(r) for r in decoder.feed(await stream.content.readany())]
+        kinds += [pb.master.Event.Type.Name(event.type) for event in events]
+    assert kinds == ["SUBSCRIBED", "HEARTBEAT", "FRAMEWORK_REMOVED"]
+    stream.close()
+
+
+async def test_only_so_many_operators_follow_and_the_first_one_goes(session: aiohttp.ClientSession) -> None:
+    async with Cluster(replace(SIMULATED, max_operator_event_stream_subscribers=1)) as cluster:
+        url = f"{cluster.url}/api/v1"
+        first = await session.post(url, json={"type": "SUBSCRIBE"}, headers=JSON)
+        second = await session.post(url, json={"type": "SUBSCRIBE"}, headers=JSON)
+        async with asyncio.timeout(5):
+            while await first.content.readany():
+                pass
+        assert await second.content.readany()
+        second.close()
