@@ -12,11 +12,14 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import actors
+import examples
 import executor
+import mesostic
+import playa
 from actors.runtime import (
     Actor,
     ActorDeadError,
@@ -57,28 +60,30 @@ class Grown:
 
 
 def every_message() -> list[type]:
-    """All message classes of the two sides, and of these tests."""
-    for package in (actors, executor):
+    """All message classes of the project: of both sides, the embedded cluster, the product and the examples."""
+    rooms = (actors, executor, playa, mesostic, examples)
+    for package in rooms:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    return [
-        cls
-        for cls in registered_messages()
-        if "<locals>" not in cls.__qualname__ and "test" not in cls.__module__
-    ]
+    names = {package.__name__ for package in rooms}
+    return [cls for cls in registered_messages() if cls.__module__.partition(".")[0] in names]
 
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For a machine that does other things too."""
 
 EVERY_MESSAGE = every_message()
 
 
 class TestRoundTrip:
+    @PATIENT
     @given(instances(Everything))
     def test_a_message_with_a_field_of_each_kind_survives(self, original):
         assert unpack(pack(original)).message == original
 
     @pytest.mark.parametrize("cls", EVERY_MESSAGE, ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
-    @settings(max_examples=15)
+    @settings(PATIENT, max_examples=15)
     @given(data=st.data())
     def test_every_message_class_survives_and_is_frozen(self, cls, data):
         original = data.draw(instances(cls))
@@ -88,15 +93,18 @@ class TestRoundTrip:
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(original, field.name, None)
 
+    @PATIENT
     @given(anything())
     def test_other_immutable_values_survive_with_their_types(self, value):
         assert unpack(pack(value)) == Envelope(value)
         assert type(unpack(pack(value)).message) is type(value)
 
+    @PATIENT
     @given(st.integers(min_value=-(2**4000), max_value=2**4000))
     def test_integers_of_any_size_survive(self, n):
         assert unpack(pack(Small(n))).message.a == n
 
+    @PATIENT
     @given(st.text(), st.text())
     def test_id_and_cause_travel_along(self, id_, cause):
         assert unpack(pack(Small(1), id=id_, cause=cause)) == Envelope(Small(1), id_, cause)
@@ -157,6 +165,7 @@ class TestVersions:
 
 
 class TestGarbage:
+    @PATIENT
     @given(st.binary(max_size=200))
     def test_any_bytes_give_a_message_or_a_decode_error(self, data):
         try:
@@ -164,6 +173,7 @@ class TestGarbage:
         except DecodeError:
             pass
 
+    @PATIENT
     @given(instances(Everything), st.data())
     def test_damaged_messages_give_a_message_or_a_decode_error(self, original, data):
         packed = bytearray(pack(original))
@@ -174,6 +184,7 @@ class TestGarbage:
         except DecodeError:
             pass
 
+    @PATIENT
     @given(
         st.recursive(
             st.none() | st.integers() | st.text() | st.binary(),

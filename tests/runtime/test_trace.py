@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.runtime import (
@@ -316,6 +316,7 @@ class TestTheFile:
             assert records == all_records[: len(records)]
             assert len(records) >= 3 * (cut == len(whole))
 
+    @settings(deadline=None)
     @given(data=st.binary(max_size=100))
     def test_any_other_file_is_a_trace_error_or_a_torn_trace(self, data, tmp_path_factory):
         path = tmp_path_factory.mktemp("garbage") / "g.trace"

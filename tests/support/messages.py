@@ -114,7 +114,14 @@ def instances(cls: type) -> st.SearchStrategy[Any]:
 
 
 def _made(cls: type, kwargs: dict[str, Any]) -> Any:
-    try:
-        return cls(**kwargs)
-    except (ValueError, TypeError, ArithmeticError):
-        return None
+    """An instance of `kwargs`; where the class refuses them, with defaults; where it refuses that too, None."""
+    missing = dataclasses.MISSING
+    required = {
+        f.name for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing
+    }
+    for names in (set(kwargs), required):
+        try:
+            return cls(**{name: value for name, value in kwargs.items() if name in names})
+        except (ValueError, TypeError, ArithmeticError):
+            continue
+    return None
