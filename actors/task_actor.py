@@ -31,7 +31,7 @@ from actors.task_states import (
     follow,
 )
 from mesos_v1.states import is_terminal
-from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
+from mesos_v1.values import AgentId, ExecutorId, TaskStatus
 
 logger = logging.getLogger("actors.task")
 
@@ -43,13 +43,18 @@ KILL_AGAIN_CAP = 60.0
 
 
 class TaskActor(Actor):
-    """Brings one task to its end; see the head of this module."""
+    """Brings one task to its end; see the head of this module.
+
+    Attributes:
+        mesos_id: the Mesos task id of the present attempt.
+    """
 
     def __init__(self, history: TaskHistory) -> None:
         super().__init__()
         self.spec = history.spec
         progress = latest(history)
         self.attempt = progress.attempt
+        self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.phase = progress.phase
         self.failures = progress.failures
         self.losses = progress.losses
@@ -66,11 +71,6 @@ class TaskActor(Actor):
         self._timer: Timer | None = None
         self._last: TaskStatus | None = None
         self._note = ("", "", "")  # state, reason, message of the latest news
-
-    @property
-    def mesos_id(self) -> TaskId:
-        """The Mesos task id of the present attempt."""
-        return attempt_id(self.spec.task_id, self.attempt)
 
     def on_start(self) -> None:
         """Demand; or, with a history, go on where it ended."""
@@ -367,6 +367,7 @@ class TaskActor(Actor):
 
     def _next_attempt(self) -> None:
         self.attempt += 1
+        self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.agent_id = self.executor_id = None
         self._timed_out = self._run_watched = False
         self._kills = 0

@@ -20,6 +20,8 @@ from mesos_v1.states import TaskState
 class TaskPhase(StrEnum):
     """Where a task is, as the scheduler sees it."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and tables are looked into for every update
+
     WAITING = "waiting"  # its demand is with the broker
     LAUNCHING = "launching"  # the ACCEPT has left; nothing heard of it yet
     STAGING = "staging"  # known to the master or the agent, not started
@@ -35,6 +37,8 @@ class TaskPhase(StrEnum):
 
 class TaskEvent(StrEnum):
     """What can happen to a task."""
+
+    __hash__ = str.__hash__
 
     LAUNCHED = "launched"  # the intent is stored and the ACCEPT has left
     NOT_LAUNCHED = "not launched"  # the ACCEPT expired or was refused as a whole
