@@ -207,9 +207,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         """Keep the counts, tell the author if interested."""
         if not self._tasks.change(changed):
             return
-        of_a_command = (
-            changed.executor_id == changed.attempt_id
-        )  # Mesos's own executor; nobody tells of its end
+        # Mesos's own executor of a command has the task's id, and nobody tells of its end
+        of_a_command = str(changed.executor_id) == str(changed.attempt_id)
         if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
         if self._wants_updates:
