@@ -32,6 +32,7 @@ class SimulatedMaster(ScriptedMaster):
         self.suppressed = False
         self.resends = True
         self._used: dict[str, float] = {}
+        self._busy = 0.0
         self._offer = ""
         self._numbers = iter(range(1, 1_000_000))
         self.answer_call = lambda _call: (202, "")
@@ -80,7 +81,7 @@ class SimulatedMaster(ScriptedMaster):
             await self.end_stream()
 
     async def offer(self) -> None:
-        free = self.cpus - sum(self._used.values())
+        free = self.cpus - self._busy
         if self._offer or self.suppressed or free < 0.01:
             return
         self._offer = f"o-{next(self._numbers)}"
@@ -98,6 +99,7 @@ class SimulatedMaster(ScriptedMaster):
         task = info.task_id.value
         self.launched.append(info)
         self._used[task] = sum(r.scalar.value for r in info.resources if r.name == "cpus")
+        self._busy += self._used[task]
         self.known[task] = deque(
             (state, data, f"{task}-{number}".encode().rjust(16, b"-")[-16:])
             for number, (state, data) in enumerate(self.plan(info))
@@ -132,7 +134,7 @@ class SimulatedMaster(ScriptedMaster):
         state, _, _ = updates.popleft()
         if not updates and state not in {"TASK_RUNNING", "TASK_STARTING", "TASK_STAGING"}:
             del self.known[task]
-            self._used.pop(task, None)
+            self._busy -= self._used.pop(task, 0.0)
             await self.offer()
         elif updates:
             await self._say_next(task)
