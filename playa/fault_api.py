@@ -65,7 +65,7 @@ def add_routes(
     async def get(request: web.Request) -> web.StreamResponse:
         check(request)
         plan = await cluster.ask(faults.GetFaults(), block=False)
-        return json_answer({"plan": asdict(plan), "once": sorted(_ONCE)})
+        return json_answer({"plan": _as_json(plan), "once": sorted(_ONCE)})
 
     async def post(request: web.Request) -> web.StreamResponse:
         check(request)
@@ -74,7 +74,7 @@ def add_routes(
         if name == "plan":
             current = await cluster.ask(faults.GetFaults(), block=False)
             plan = await cluster.ask(faults.SetFaults(_changed(current, body)), block=False)
-            return json_answer({"plan": asdict(plan)})
+            return json_answer({"plan": _as_json(plan)})
         if name not in _ONCE:
             known = ", ".join(["plan", *sorted(_ONCE)])
             raise Refused(400, f"'fault' must be one of {known}")
@@ -87,7 +87,7 @@ def add_routes(
     async def delete(request: web.Request) -> web.StreamResponse:
         check(request)
         plan = await cluster.ask(faults.SetFaults(faults.FaultPlan()), block=False)
-        return json_answer({"plan": asdict(plan)})
+        return json_answer({"plan": _as_json(plan)})
 
     app.router.add_get(PATH, get)
     app.router.add_post(PATH, post)
@@ -104,8 +104,12 @@ def _json_object(body: bytes) -> Json:
     return value
 
 
+def _as_json(plan: faults.FaultPlan) -> Json:
+    return {**asdict(plan), "shape": plan.shape.value}
+
+
 def _changed(plan: faults.FaultPlan, body: Json) -> faults.FaultPlan:
-    types = {f.name: type(getattr(plan, f.name)) for f in fields(plan)}
+    types = {f.name: type(getattr(plan, f.name)) for f in fields(plan)} | {"shape": str}
     changes: Json = {}
     for name, value in body.items():
         if name == "fault":
@@ -118,6 +122,8 @@ def _changed(plan: faults.FaultPlan, body: Json) -> faults.FaultPlan:
             raise Refused(400, f"{name!r} must be {wanted.__name__}, but is {value!r}")
         changes[name] = wanted(value)
     try:
-        return replace(plan, **changes)
+        if "shape" in changes:
+            changes["shape"] = faults.shape_of(changes["shape"])
+        return faults.checked(replace(plan, **changes))
     except ValueError as error:
         raise Refused(400, str(error)) from None

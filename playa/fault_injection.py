@@ -36,7 +36,10 @@ class Faults:
             TypeError: No such field.
             ValueError: A value that cannot be right.
         """
-        plan: faults.FaultPlan = await self._ask(faults.SetFaults(replace(await self.plan(), **changes)))
+        if "shape" in changes:
+            changes["shape"] = faults.shape_of(changes["shape"])
+        wanted = faults.checked(replace(await self.plan(), **changes))
+        plan: faults.FaultPlan = await self._ask(faults.SetFaults(wanted))
         return plan
 
     async def heal(self) -> None:

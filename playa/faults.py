@@ -6,10 +6,18 @@ themselves. The other messages do something once. Both reach the actor named "cl
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 from actors.runtime import message
 
-SHAPES = ("normal", "split", "coalesce", "held")
+
+class Shape(Enum):
+    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults."""
+
+    NORMAL = "normal"
+    SPLIT = "split"  # every byte by itself
+    COALESCE = "coalesce"  # several records in one piece, late
+    HELD = "held"  # nothing is sent at all, the connection stays: half open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +44,39 @@ class FaultPlan:
     redirect_to: str = ""
     silent: bool = False
     half_open: bool = False
-    shape: str = "normal"
+    shape: Shape = Shape.NORMAL
     delay_updates: float = 0.0
     drop_updates: int = 0
     duplicate_updates: int = 0
     lose_accepts: int = 0
     rescind_accepts: int = 0
 
-    def __post_init__(self) -> None:
-        """Check what a caller can get wrong.
 
-        Raises:
-            ValueError: A value that cannot be right.
-        """
-        if self.shape not in SHAPES:
-            raise ValueError(f"shape must be one of {', '.join(SHAPES)}, but is {self.shape!r}")
-        if self.answer_status and not 100 <= self.answer_status <= 599:
-            raise ValueError(f"answer_status must be an HTTP status, but is {self.answer_status!r}")
-        for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
+def checked(plan: FaultPlan) -> FaultPlan:
+    """The same plan, if it can be.
+
+    Raises:
+        ValueError: A value that cannot be right.
+    """
+    if plan.answer_status and not 100 <= plan.answer_status <= 599:
+        raise ValueError(f"answer_status must be an HTTP status, but is {plan.answer_status!r}")
+    for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
+        if getattr(plan, name) < 0:
+            raise ValueError(f"{name} must not be negative")
+    return plan
+
+
+def shape_of(name: "str | Shape") -> Shape:
+    """A shape by its name.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    try:
+        return Shape(name)
+    except ValueError:
+        known = ", ".join(shape.value for shape in Shape)
+        raise ValueError(f"shape must be one of {known}, but is {name!r}") from None
 
 
 @message

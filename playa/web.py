@@ -15,7 +15,6 @@ import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from enum import Enum
 from typing import TypeVar
 
 from aiohttp import web
@@ -23,6 +22,7 @@ from google.protobuf.message import Message
 
 from mesos_v1 import content, recordio
 from mesos_v1.content import ContentError, ContentType
+from playa.faults import Shape
 
 log = logging.getLogger(__name__)
 
@@ -188,15 +188,6 @@ def principal_of(
     if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
         raise refused
     return principal
-
-
-class Shape(Enum):
-    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults on demand."""
-
-    NORMAL = "normal"
-    SPLIT = "split"  # every byte by itself
-    COALESCE = "coalesce"  # several records in one piece, late
-    HELD = "held"  # nothing is sent at all, the connection stays: half open
 
 
 class RecordStream:

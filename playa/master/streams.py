@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from mesos_v1 import content, pb
 from mesos_v1.content import ContentType
-from playa.faults import FaultPlan
-from playa.web import RecordStream, Shape
+from playa.faults import FaultPlan, Shape
+from playa.web import RecordStream
 
 _Event = pb.scheduler.Event
 
@@ -36,7 +36,7 @@ class Streams:
         return stream
 
     def _shape(self) -> Shape:
-        return Shape.HELD if self.plan.half_open else Shape(self.plan.shape)
+        return Shape.HELD if self.plan.half_open else self.plan.shape
 
     def get(self, stream_id: str) -> RecordStream | None:
         """A stream that is open or about to be closed."""

@@ -293,6 +293,7 @@ async def test_there_are_no_faults_by_http_where_they_are_switched_off() -> None
 
 
 @pytest.mark.parametrize("wrong", [{"shape": "x"}, {"answer_status": 7}, {"delay_updates": -1.0}])
-def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+async def test_a_plan_that_cannot_be_is_refused(client: Client, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        FaultPlan(**wrong)
+        await client.cluster.faults.set(**wrong)
+    assert await client.cluster.faults.plan() == FaultPlan()
