@@ -35,6 +35,7 @@ def play(url: str, count: int, store: str) -> tuple[float, float, float]:
     from actors.scheduler_actor import SchedulerActor
     from actors.settings import FrameworkSettings
     from actors.store_actor import StoreActor, StoreSettings
+    from mesostic.collector import spare_the_collector
 
     moments = []
 
@@ -55,6 +56,7 @@ def play(url: str, count: int, store: str) -> tuple[float, float, float]:
         FrameworkSettings(name="burst", user="bench", master=url),
         (ActorSpec("scheduler", Burst, None), ActorSpec("store", StoreActor, StoreSettings(store))),
     )
+    spare_the_collector()  # as `mesostic run` does
     outcome = asyncio.run(run(made))
     assert outcome.exit_code == 0, outcome
     start, cpu_start, end, cpu_end = moments
