@@ -70,7 +70,7 @@ def every_message() -> list[type]:
     return [cls for cls in registered_messages() if cls.__module__.partition(".")[0] in names]
 
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 """For a machine that does other things too."""
 
 EVERY_MESSAGE = every_message()
@@ -83,7 +83,7 @@ class TestRoundTrip:
         assert unpack(pack(original)).message == original
 
     @pytest.mark.parametrize("cls", EVERY_MESSAGE, ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
-    @settings(PATIENT, max_examples=15)
+    @settings(PATIENT, max_examples=8)
     @given(data=st.data())
     def test_every_message_class_survives_and_is_frozen(self, cls, data):
         original = data.draw(instances(cls))
