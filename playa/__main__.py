@@ -7,6 +7,7 @@ standard input ends.
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -177,6 +178,7 @@ async def run(settings: ClusterSettings, *, exit_with_parent: bool) -> None:
     if exit_with_parent:
         threading.Thread(target=_until_input_ends, args=(loop, ended), daemon=True).start()
     async with Cluster(settings) as cluster:
+        gc.freeze()  # what is there now stays: the collector need not look at it again and again
         print(json.dumps({"url": cluster.url}), flush=True)  # noqa: T201 - it is what this program says
         await ended.wait()
 
@@ -194,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(normalise(sys.argv[1:] if arguments is None else arguments))
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    gc.set_threshold(50_000, 20, 50)  # messages are short-lived and have no cycles
     try:
         settings = settings_of(options)
         asyncio.run(run(settings, exit_with_parent=options.exit_with_parent))
