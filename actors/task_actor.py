@@ -143,6 +143,8 @@ class TaskActor(Actor):
             self.agent_id = status.agent_id
         if status.executor_id is not None:
             self.executor_id = status.executor_id
+        if _is_hearsay(status):
+            return
         self._last = status
         self._note = (status.state.value, status.reason, status.message)
         event, result = self._classify(status)
@@ -377,6 +379,16 @@ class TaskActor(Actor):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.timers.after(seconds, due)
+
+
+def _is_hearsay(status: TaskStatus) -> bool:
+    """Whether the master answers that the attempt has ended of itself, which its agent has yet to tell.
+
+    The answer to a RECONCILE has neither the result nor the labels. The update that has them is not acknowledged (or it
+    would be known here), so the agent sends it until it is; should the agent be lost, the next answer says so.
+    """
+    told = KIND_OF_STATE[status.state] in {"finished", "failed", "killed"}
+    return told and not status.uuid and status.reason == "REASON_RECONCILIATION"
 
 
 _PLAIN_EVENTS = {
