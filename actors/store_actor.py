@@ -51,10 +51,14 @@ class StoreActor(Actor):
         self._commit_due = False
         self._committing = False
         self._failures = 0
+        self._unusable: StorageError | None = None
 
     async def on_start(self) -> None:
-        """Open the database; raises StorageError with one sentence when it cannot be used."""
-        await self.in_thread(self.backend.open)
+        """Open the database; where it cannot be used, whoever loads from it is told in one sentence."""
+        try:
+            await self.in_thread(self.backend.open)
+        except StorageError as error:
+            self._unusable = error
 
     async def on_stop(self) -> None:
         """Write what is still on the pile, then close."""
@@ -68,7 +72,9 @@ class StoreActor(Actor):
 
     @receive
     async def load(self, _asked: m.Load) -> m.Loaded:
-        """Answer with everything there is."""
+        """Answer with everything there is; raises StorageError at the asker."""
+        if self._unusable is not None:
+            raise self._unusable
         return m.Loaded(await self.in_thread(self.backend.load))
 
     @receive
