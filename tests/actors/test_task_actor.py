@@ -155,6 +155,18 @@ async def test_an_update_without_uuid_is_never_acknowledged(task):
 
 
 @scenario()
+async def test_the_masters_word_that_a_task_has_ended_is_no_result(task):
+    await task.launch()
+    for state in ("TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"):
+        await task.update(state, uuid=b"", reason="REASON_RECONCILIATION")
+    assert not task.done
+    status = await task.update("TASK_FINISHED", data=pack(7))
+    (done,) = task.done
+    assert done.result == pack(7)
+    assert task.acknowledged == [status.uuid]
+
+
+@scenario()
 async def test_a_failed_attempt_is_tried_again_under_a_new_id_after_a_growing_wait(task):
     await task.launch()
     await task.update("TASK_FAILED")
