@@ -224,21 +224,18 @@ class RecordStream:
 
     def send(self, record: bytes) -> None:
         """Queue one event that is serialized already."""
+        self.send_raw(recordio.encode(record))
+
+    def send_raw(self, data: bytes) -> None:
+        """Queue bytes as they are: framed already, or (faults) no record at all."""
         if self._closing:
             return
-        framed = recordio.encode(record)
-        self._backlog.append(framed)
-        self._backlog_bytes += len(framed)
+        self._backlog.append(data)
+        self._backlog_bytes += len(data)
         self._wake.set()
         if self._backlog_bytes > self._max_backlog:
             log.warning("a subscriber left %d bytes unread: its stream is closed", self._backlog_bytes)
             self.abort()
-
-    def send_raw(self, data: bytes) -> None:
-        """Queue bytes as they are, not a record: only faults do so."""
-        self._backlog.append(data)
-        self._backlog_bytes += len(data)
-        self._wake.set()
 
     def finish(self) -> None:
         """Close in order, after what is queued has been sent."""

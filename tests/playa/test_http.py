@@ -174,7 +174,7 @@ async def test_a_subscriber_that_goes_away_is_noticed_at_once(client: Client) ->
 async def test_a_subscriber_that_does_not_read_is_cut_off_and_blocks_nobody(
     session: aiohttp.ClientSession,
 ) -> None:
-    settings = replace(SIMULATED, max_stream_backlog=100_000)
+    settings = replace(SIMULATED, max_stream_backlog=1_000_000)
     async with Cluster(settings) as cluster:
         lazy = socket.socket()
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -188,12 +188,14 @@ async def test_a_subscriber_that_does_not_read_is_cut_off_and_blocks_nobody(
         await other.subscribe(name="other")
         async with asyncio.timeout(20):
             while True:
-                await cluster.faults.send_raw(b"x" * 50_000)  # what is not read piles up
+                await cluster.faults.send_raw(b"x" * 600_000)  # what is not read piles up
                 listed = (await (await other.get("/frameworks")).json())["frameworks"]
                 connected = {f["name"]: f["connected"] for f in listed}
                 if not connected["f"]:
                     break
-                await asyncio.wait_for(other.response.content.readany(), 5)
+                read = 0
+                while read < 600_000:
+                    read += len(await asyncio.wait_for(other.response.content.readany(), 5))
         assert connected == {"f": False, "other": True}
         assert await other.call(type="SUPPRESS") == (202, "")
         lazy.close()
