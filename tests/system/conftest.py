@@ -16,8 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mesos_v1.states import is_terminal
-from mesos_v1.values import TaskState
+from mesos_v1.states import TaskState, is_terminal
 from mesostic.testing import AgentSettings, Cluster
 from mesostic.testing import cluster as mesos_cluster
 

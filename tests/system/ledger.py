@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mesostic import (
     Executor,
@@ -121,7 +122,7 @@ class Ledger(SchedulerActor):
         else:
             self.launch(Work(number, folder, self.settings.gated, self.settings.garbage), **common)
 
-    def common(self) -> dict:
+    def common(self) -> dict[str, Any]:
         return {
             "cpus": 0.05,
             "mem": 8,
@@ -143,7 +144,7 @@ class Ledger(SchedulerActor):
     def on_disconnected(self, event: object) -> None:
         self.perhaps_raise()
 
-    def on_reregistered(self, event: object) -> None:
+    def on_reregistered(self, event: Any) -> None:
         write_line(Path(self.settings.folder) / "notes", "reregistered")
         if not self.active_tasks or event.resumed or not self.told():
             self.on_registered(event)
