@@ -328,9 +328,12 @@ def test_a_trace_that_is_cut_or_none_is_read_or_refused(project, mesostic):
 def test_following_a_trace_shows_what_is_added(project):
     running = start(project, "run", "waits.toml", "--trace", "waits.trace")
     wait_for_line(running, "running")
-    following = start(project, "trace", "show", "waits.trace", "--follow", "--type", "TaskDone")
+    shown = ("--type", "Launched", "--type", "TeardownDone")
+    following = start(project, "trace", "show", "waits.trace", "--follow", *shown)
+    wait_for_line(following, "Launched")
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
+    wait_for_line(following, "TeardownDone")
     following.send_signal(signal.SIGINT)
     following.communicate(timeout=10)
     assert following.returncode == 0
