@@ -130,10 +130,11 @@ async def test_a_master_that_does_not_lead_sends_all_calls_to_the_one_that_does(
 # --- the bytes between ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", ["split", "coalesce"])
-async def test_records_may_be_cut_at_every_byte_or_come_together(ledger_on, shape):
-    async with ledger_on(scheduler__tasks=60) as (ledger, cluster):
-        await cluster.faults.set(shape=shape)
+async def test_records_may_be_cut_at_every_byte_or_come_together(ledger_on):
+    async with ledger_on() as (ledger, cluster):
+        await cluster.faults.set(shape="split")
+        await ledger.until_told(40)
+        await cluster.faults.set(shape="coalesce")
         await ledger.end()
         ledger.audit()
 
@@ -180,14 +181,9 @@ async def test_offers_rescinded_while_their_accept_is_on_its_way_are_made_up_for
         ledger.audit()
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [{"drop_updates": 60}, {"duplicate_updates": 200}, {"delay_updates": 0.7}],
-    ids=lambda f: next(iter(f)),
-)
-async def test_updates_may_be_lost_doubled_or_late(ledger_on, fault):
+async def test_updates_may_be_lost_doubled_and_late(ledger_on):
     async with ledger_on(scheduler__tasks=60) as (ledger, cluster):
-        await cluster.faults.set(**fault)
+        await cluster.faults.set(drop_updates=40, duplicate_updates=60, delay_updates=0.3)
         await ledger.end()
         ledger.audit()
 
@@ -291,7 +287,7 @@ async def test_a_store_that_cannot_be_opened_is_one_clear_sentence(ledger_on, tm
 # --- several at once --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_all_of_it_at_random_costs_nothing(ledger_on, seed):
     dice = random.Random(seed)
     async with ledger_on(scheduler__unreachable_timeout=0.5, cluster={"offer_timeout": 1.0}) as (
