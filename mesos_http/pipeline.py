@@ -105,7 +105,7 @@ class CallPipeline:
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
         if self._closed:
-            answer.set_exception(ConnectionLost("the pipeline is closed"))
+            _fail(answer, ConnectionLost("the pipeline is closed"))
             return answer
         self._queue.append((request, answer))
         if not self._pump_due:
@@ -160,7 +160,7 @@ class CallPipeline:
         queued, self._queue = self._queue, deque()
         for _, answer in queued:
             if not answer.done():
-                answer.set_exception(type(error)(*error.args))
+                _fail(answer, type(error)(*error.args))
 
     def new_reader(self) -> ResponseReader:
         """Make the reader of a new connection."""
@@ -238,7 +238,7 @@ class _Connection(asyncio.Protocol):
         while self.answers:
             answer = self.answers.popleft()
             if not answer.done():
-                answer.set_exception(ConnectionLost(*error.args))
+                _fail(answer, ConnectionLost(*error.args))
         self._pipeline.lost(self)
 
     def _answer(self, responses: list[Response]) -> None:
@@ -263,3 +263,9 @@ class _Connection(asyncio.Protocol):
             self.end(ConnectionLost(f"no answer within {self._pipeline.silence:g} s"))
         else:
             self._watch = self._loop.call_later(left, self._check_silence)
+
+
+def _fail(answer: Answer, error: TransportError) -> None:
+    """Fail an answer that its caller may not wait for any more: asyncio is not to complain of that in the log."""
+    answer.set_exception(error)
+    answer.exception()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 
@@ -192,6 +193,17 @@ async def test_closing_fails_what_has_no_answer_and_what_comes_after():
         got = await outcomes(answers)
         assert [type(error) for error in got] == [ConnectionLost] * 3
         assert str(got[0]) == "the subscription ended"
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_fails_in_silence(caplog):
+    async with raw_server(accept) as server:
+        pipeline = CallPipeline(server.endpoint)
+        pipeline.send(b"x", "application/json")
+        pipeline.close()
+        pipeline.send(b"y", "application/json")
+        gc.collect()
+        await asyncio.sleep(0)
+    assert not caplog.records
 
 
 async def test_a_call_cancelled_before_it_is_written_is_not_sent():
