@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from actors import messages as m
-from actors.built_in import SERVANTS, spec_of
+from actors.built_in import SERVANTS, TASK, spec_of
 from actors.runtime import RESTART, Actor, ChildFailed, NoSettings, receive
 from actors.settings import Composition
 from mesos_v1.values import FrameworkId
@@ -47,10 +47,21 @@ class BaseScheduler(Actor):
         self._ending = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Contain what an author's own handlers raise, as callbacks are contained."""
+        """Contain what an author's own handlers raise, as callbacks are contained; refuse names that are taken.
+
+        Raises:
+            TypeError: An author's class has a method with the name of one of the inner methods of its base.
+        """
         super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("actors."):
+            return
         for name, member in list(vars(cls).items()):
-            if hasattr(member, "__receives__") and not cls.__module__.startswith("actors."):
+            if inspect.isfunction(member) and _is_inner(cls, name):
+                raise TypeError(
+                    f"{cls.__name__}.{name} has the name of an inner method of {_home(cls, name)}, "
+                    "which would no longer work: give it another one"
+                )
+            if hasattr(member, "__receives__"):
                 setattr(cls, name, _contained(member))
 
     # --- commands for authors ---------------------------------------------------------------------------------
@@ -91,7 +102,7 @@ class BaseScheduler(Actor):
     def spawn_extra_actors(self) -> None:
         """Start the author's further actors; those that are there already stay."""
         for spec in self.composition.actors:
-            if spec.name not in SERVANTS and self.system.find(spec.name) is None:
+            if spec.name not in SERVANTS and spec.name != TASK and self.system.find(spec.name) is None:
                 self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
@@ -160,6 +171,16 @@ class BaseScheduler(Actor):
 def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:
     """Return what was remembered of the framework as a whole."""
     return {record.key: record.value.decode() for record in records if record.kind == FRAMEWORK}
+
+
+def _home(cls: type, name: str) -> str:
+    return next(base.__name__ for base in cls.__mro__[1:] if name in vars(base))
+
+
+def _is_inner(cls: type, name: str) -> bool:
+    if not name.startswith("_") or name.endswith("__"):
+        return False
+    return any(name in vars(base) for base in cls.__mro__[1:] if base.__module__.startswith("actors."))
 
 
 def _contained(handler: Any) -> Any:

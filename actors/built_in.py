@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from actors.connection_actor import ConnectionActor
 from actors.offer_actor import OfferActor
@@ -11,6 +12,7 @@ from actors.runtime import Actor, NoSettings
 from actors.server_actor import ServerActor
 from actors.settings import ActorSpec, Composition
 from actors.store_actor import StoreActor
+from actors.task_actor import TaskActor
 
 # The scheduler stands first in a composition, but is the author's: see `actors.composition.BUILT_IN`.
 SERVANTS: Mapping[str, type[Actor]] = {
@@ -20,6 +22,15 @@ SERVANTS: Mapping[str, type[Actor]] = {
     "store": StoreActor,
     "server": ServerActor,
 }
+
+# Not one actor but the class of every task's.
+TASK = "task"
+
+
+def task_class(composition: Composition) -> type[TaskActor]:
+    """Return what tasks are run by: `TaskActor`, or the subclass that the composition names."""
+    spec = composition.spec(TASK)
+    return cast("type[TaskActor]", spec.cls) if spec is not None else TaskActor
 
 
 def spec_of(composition: Composition, name: str) -> ActorSpec:

@@ -235,7 +235,7 @@ class LowLevelScheduler(BaseScheduler):
             self.framework_id = news.framework_id
             self._remember(id=news.framework_id)
         for ref, _ in self._operations.values():
-            ref.tell(news)
+            self.tell(ref, news)
         again, self._announced = self._announced or self._in_handover, True
         self._call(
             self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
@@ -308,7 +308,7 @@ class LowLevelScheduler(BaseScheduler):
         """Tell the author, and the operations that went with the call."""
         for ref, call in self._operations.values():
             if call == failed.call:
-                ref.tell(failed)
+                self.tell(ref, failed)
         self._call(self.call_failed, failed)
 
     @receive

@@ -28,8 +28,11 @@ from actors.runtime import (
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition, RetryPolicy
 from actors.task_commands import TaskCommands
+from actors.task_parts import latest
 from actors.task_spec import (
+    TaskHistory,
     all_records_of,
+    attempt_id,
     ended_key,
     ended_record,
     ended_tasks,
@@ -42,6 +45,8 @@ from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
+ACTOR_FAILURES = 5
+"""So often a task's actor may fail before the task has failed."""
 EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
 DEFAULT_RETRY = RetryPolicy()
@@ -79,6 +84,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
         self._early: list[m.TaskDone] = []
+        self._actor_failures: dict[TaskId, int] = {}
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
@@ -186,7 +192,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             self.tell("reconciler", m.TaskAnswered(status.task_id))
         entry = self._tasks.get(split[0]) if split is not None else None
         if entry is not None:
-            entry.ref.tell(update)
+            self.tell(entry.ref, update)  # it may just have failed
             return
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
@@ -226,6 +232,12 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         entry = self._tasks.remove(done.task_id)
         if entry is None:
             return
+        self._tell_outcome(done)
+        if entry.agent_id is not None:
+            self.tell("offers", m.ResourcesFreed())
+        entry.ref.stop(block=False)
+
+    def _tell_outcome(self, done: m.TaskDone) -> None:
         forgotten = self._tasks.ended(done.task_id)
         self._outbox = []
         if done.phase is TaskPhase.FINISHED:
@@ -237,9 +249,6 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         records, self._outbox = (*self._outbox, ended_record(done.task_id)), None
         gone = all_records_of(done.task_id)
         self.tell("store", m.Write(records, gone if forgotten is None else (*gone, ended_key(forgotten))))
-        if entry.agent_id is not None:
-            self.tell("offers", m.ResourcesFreed())
-        entry.ref.stop(block=False)
 
     @receive
     def list_tasks(self, _asked: m.ListTasks) -> None:
@@ -257,14 +266,35 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
 
     @receive
     async def task_lost(self, lost: TaskLost) -> None:
-        """Start a task's actor anew from the store."""
+        """Start a task's actor anew from the store; one that fails again and again has failed."""
         task_id = TaskId(lost.name.removeprefix("task:"))
         if self._tasks.remove(task_id) is None:
             return
-        loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
-        for history in histories(tuple(record for record in loaded.records if record.key == task_id)):
-            self._start_task(history)
+        failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
+        loaded: m.Loaded = await self.ref("store").ask(m.Load(task_id), block=False)
         self._call(self.on_error, f"{lost.name}: {lost.error}")
+        for history in histories(loaded.records):
+            if failures < ACTOR_FAILURES:
+                self._start_task(history)
+            else:
+                self._give_up(history, f"its actor failed {failures} times: {lost.error}")
+
+    def _give_up(self, history: TaskHistory, message: str) -> None:
+        spec, attempt = history.spec, latest(history).attempt
+        self._actor_failures.pop(spec.task_id, None)
+        if history.intent is not None:
+            self.tell("connection", m.Kill(attempt_id(spec.task_id, attempt), history.intent.agent_id))
+        self._tell_outcome(
+            m.TaskDone(
+                task_id=spec.task_id,
+                name=spec.name,
+                phase=TaskPhase.FAILED,
+                attempts=attempt,
+                payload=spec.payload,
+                executor=spec.executor,
+                message=message,
+            )
+        )
 
     # --- what else comes from the master and the executors ----------------------------------------------------
 

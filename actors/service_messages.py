@@ -33,12 +33,14 @@ class Stored:
 
 @message
 class Load:
-    """Ask the store for everything it has; the reply is `Loaded`."""
+    """Ask the store for everything it has, or for what it has of one key; the reply is `Loaded`."""
+
+    key: str | None = None
 
 
 @message
 class Loaded:
-    """All records, in the order in which they were first written."""
+    """What was asked for, in the order in which it was first written."""
 
     records: tuple[Record, ...]
 

@@ -71,11 +71,11 @@ class StoreActor(Actor):
             logger.error("the last records could not be stored: %s", error)
 
     @receive
-    async def load(self, _asked: m.Load) -> m.Loaded:
-        """Answer with everything there is; raises StorageError at the asker."""
+    async def load(self, asked: m.Load) -> m.Loaded:
+        """Answer with what there is; raises StorageError at the asker."""
         if self._unusable is not None:
             raise self._unusable
-        return m.Loaded(await self.in_thread(self.backend.load))
+        return m.Loaded(await self.in_thread(self.backend.load, asked.key))
 
     @receive
     def write(self, write: m.Write) -> None:

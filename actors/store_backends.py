@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS records (
     UNIQUE (kind, key)
 )
 """
+_GET = "SELECT kind, key, value FROM records WHERE ? IS NULL OR key = ? ORDER BY number"
 _PUT = (
     "INSERT INTO records (kind, key, value) VALUES (?, ?, ?) "
     "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
@@ -44,8 +45,8 @@ class Backend(Protocol):
     def open(self) -> None:
         """Get ready; raises StorageError when that cannot be."""
 
-    def load(self) -> tuple[Record, ...]:
-        """Return all records in the order in which their keys were first written."""
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written."""
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes in order, or none of them (StorageError)."""
@@ -68,9 +69,13 @@ class MemoryBackend:
     def open(self) -> None:
         """Nothing to do."""
 
-    def load(self) -> tuple[Record, ...]:
-        """Return all records in the order in which their keys were first written."""
-        return tuple(Record(kind, key, value) for (kind, key), value in self._records.items())
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written."""
+        return tuple(
+            Record(kind, found, value)
+            for (kind, found), value in self._records.items()
+            if key is None or found == key
+        )
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes in order."""
@@ -121,11 +126,11 @@ class SqliteBackend:
             raise StorageError(f"{self.path} cannot be used as a store: {error}") from error
         self._connection = connection
 
-    def load(self) -> tuple[Record, ...]:
-        """Return all records in the order in which their keys were first written."""
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written."""
         with self._lock:
             try:
-                rows = self._open.execute("SELECT kind, key, value FROM records ORDER BY number").fetchall()
+                rows = self._open.execute(_GET, (key, key)).fetchall()
             except sqlite3.Error as error:
                 raise StorageError(f"{self.path} cannot be read: {error}") from error
         return tuple(Record(kind, key, bytes(value)) for kind, key, value in rows)

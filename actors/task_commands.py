@@ -9,9 +9,9 @@ from typing import Any
 
 from actors import messages as m
 from actors.base_scheduler import BaseScheduler
+from actors.built_in import task_class
 from actors.runtime import STOP, current_message_id, pack
 from actors.settings import Composition, RetryPolicy
-from actors.task_actor import TaskActor
 from actors.task_book import TaskBook
 from actors.task_spec import TaskHistory, TaskSpec, check_task_id, spec_record
 from mesos_v1.resources import Resources
@@ -26,6 +26,7 @@ class TaskCommands(BaseScheduler):
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
         self._tasks = TaskBook()
+        self._task_class = task_class(composition)
         self._order = 0
         self._run = 1
         self._outbox: list[m.Record] | None = None
@@ -146,7 +147,7 @@ class TaskCommands(BaseScheduler):
 
     def _start_task(self, history: TaskHistory) -> None:
         task_id = history.spec.task_id
-        ref = self.spawn(TaskActor, history, name=f"task:{task_id}", supervision=STOP)
+        ref = self.spawn(self._task_class, history, name=f"task:{task_id}", supervision=STOP)
         self._tasks.add(task_id, ref)
 
     def _executor_for(self, executor: str | None, command: str | None) -> str:

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 purpose=${1:-run}
 case "$purpose" in
   run) extras=rendler,images; packages="chromium graphviz fonts-dejavu-core libatomic1" ;;
-  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core libatomic1 python3.11-doc zookeeper" ;;
+  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core libatomic1 python3.11-doc zookeeper curl" ;;
   *) echo "usage: tools/setup.sh run|test" >&2; exit 2 ;;
 esac
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from actors.artifacts import OWN_PACKAGES
 from actors.base_scheduler import BaseScheduler
+from actors.built_in import TASK
 from actors.composition import BUILT_IN, ActorSpec, Composition
 from actors.runtime import Actor, NoSettings, pack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
+from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import build_cluster
@@ -34,6 +36,7 @@ TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
 
 _A_SCHEDULER = "a scheduler (a subclass of mesostic.SchedulerActor)"
 _AN_ACTOR = "an actor (a subclass of mesostic.Actor)"
+_A_TASK_ACTOR = "a replacement of the task actor (a subclass of TaskActor)"
 _AN_EXECUTOR = "an executor (a subclass of mesostic.Executor)"
 
 
@@ -133,7 +136,8 @@ def _actors(document: Document) -> list[ActorSpec]:
                 document.problem(
                     ("actors", name), "an actor's name is made of letters, digits, '-', '_' and '.'"
                 )
-            specs.append(_actor(name, table, ("actors", name), _Kind(Actor, _AN_ACTOR), document))
+            kind = _Kind(TaskActor, _A_TASK_ACTOR, TaskActor) if name == TASK else _Kind(Actor, _AN_ACTOR)
+            specs.append(_actor(name, table, ("actors", name), kind, document))
     return [spec for spec in specs if spec is not None]
 
 

@@ -7,10 +7,10 @@ import enum
 from collections.abc import Iterator
 from typing import Any
 
+from actors.built_in import TASK, task_class
 from actors.composition import BUILT_IN
 from actors.runtime import NoSettings, unpack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
-from actors.task_actor import TaskActor
 from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
@@ -37,10 +37,12 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
     yield ""
     yield "actors"
     for actor in composition.actors:
+        if actor.name == TASK:
+            continue  # told below
         replaced = "" if actor.cls is BUILT_IN.get(actor.name) else ", yours"
         yield f"  {actor.name}: {_path(actor.cls)}{' (built in)' if not replaced else ''}"
         yield from _settings(actor.settings, everything or bool(replaced), indent="    ")
-    yield f"  {TASK_ACTORS}: {_path(TaskActor)} (one for each task in flight)"
+    yield f"  {TASK_ACTORS}: {_path(task_class(composition))} (one for each task in flight)"
     if composition.executors:
         yield ""
         yield "executors"
@@ -48,7 +50,8 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
             yield from _executor(executor, everything)
     yield ""
     yield "who may tell whom what (read from the code)"
-    classes = {actor.name: actor.cls for actor in composition.actors} | {TASK_ACTORS: TaskActor}
+    classes = {actor.name: actor.cls for actor in composition.actors if actor.name != TASK}
+    classes[TASK_ACTORS] = task_class(composition)
     for relation in relations(classes):
         yield f"  {relation.sender} -> {relation.receiver}: {', '.join(relation.messages)}"
     if configuration.trace != TraceSettings():
