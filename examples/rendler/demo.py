@@ -35,10 +35,16 @@ async def run(output: Path, options: Sequence[str]) -> int:
         print("\nLook at the crawl, in a browser:")
         print(f"  file://{(output / 'index.html').resolve()}")
         print("Read the story of one page, every message in order of cause:")
-        print(f"  mesostic trace show {_relative(trace)} --contains about.html")
+        print(f"  {_mesostic()} trace show {_relative(trace)} --contains about.html")
         print("Crawl another site:")
-        print("  mesostic run examples/rendler/rendler.toml --set scheduler.seed=https://example.org/")
+        print(f"  {_mesostic()} run examples/rendler/rendler.toml --set scheduler.seed=https://example.org/")
     return exit_code
+
+
+def _mesostic() -> str:
+    """How the command is typed here: by its name, or by its path where the shell would not find it."""
+    beside = Path(sys.executable).with_name("mesostic")
+    return "mesostic" if shutil.which("mesostic") or not beside.exists() else str(_relative(beside))
 
 
 def _relative(path: Path) -> Path:
