@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections import deque
 from functools import partial
 
@@ -132,6 +133,6 @@ class ConnectionCalls(Actor):
         if sender:
             self.tell(sender, m.CallFailed(call, reason, status, uncertain))
 
+    @abstractmethod
     def _break(self, reason: str) -> None:
         """End the present subscription, to begin a new one."""
-        raise NotImplementedError

@@ -5,6 +5,7 @@ it is known only later, and only the agent waits for that (Mesos documentation, 
 """
 
 import logging
+from typing import Protocol
 
 from mesos_v1 import pb
 from playa.agent import checkpoint
@@ -229,9 +230,8 @@ class Updating:
             executor.state = ExecutorState.TERMINATED  # a simulated one: nothing else will end it
 
 
-class RemovesExecutors:
+class RemovesExecutors(Protocol):
     """Who forgets an executor that has nothing left here (`Executors`)."""
 
     def remove(self, framework: FrameworkRecord, executor: ExecutorRecord) -> None:
         """Forget it."""
-        raise NotImplementedError
