@@ -42,6 +42,9 @@ def parse_resources(text: str, role: str = "*") -> list[Resource]:
     return out
 
 
+_MAX_BOUND = 2**64 - 1  # Value.Range.begin and end are uint64
+
+
 def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
     """Read attributes as an agent's `--attributes` gives them.
 
@@ -86,7 +89,10 @@ def parse_value(text: str) -> Value:
             match = _RANGE.fullmatch(part)
             if match is None:
                 raise ResourceError(f"{text!r}: expected ranges such as [31000-32000, 33000-33010]")
-            found.append((int(match[1]), int(match[2])))
+            begin, end = int(match[1]), int(match[2])
+            if max(begin, end) > _MAX_BOUND:
+                raise ResourceError(f"{text!r}: {part.strip()} does not fit into 64 bits")
+            found.append((begin, end))
         return Kind.RANGES, 0, tuple(found), (), text
     if text.startswith("{"):
         if not text.endswith("}"):

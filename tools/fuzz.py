@@ -34,6 +34,7 @@ def main() -> int:
         "--target", action="append", default=[], help="only this one; may be given several times"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at the same time")
+    parser.add_argument("--seed", type=int, default=0, help="of the mutations; 0 draws one")
     parser.add_argument("--reproduce", type=Path, metavar="FILE", help="run the target on one input")
     parser.add_argument("--run", metavar="TARGET", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
@@ -56,10 +57,10 @@ def main() -> int:
     except ImportError:
         print(NO_ATHERIS, file=sys.stderr)
         return 2
-    return fuzz(names, arguments.seconds, max(1, min(arguments.jobs, len(names))))
+    return fuzz(names, arguments.seconds, max(1, min(arguments.jobs, len(names))), arguments.seed)
 
 
-def fuzz(names: list[str], seconds: float, jobs: int) -> int:
+def fuzz(names: list[str], seconds: float, jobs: int, seed: int) -> int:
     """Run each target for its share of the time, `jobs` of them at once."""
     share = max(1.0, seconds * jobs / len(names))
     waiting = list(names)
@@ -69,7 +70,7 @@ def fuzz(names: list[str], seconds: float, jobs: int) -> int:
         while waiting or running:
             while waiting and len(running) < jobs:
                 name = waiting.pop(0)
-                running[name] = (start(name, share, Path(folder)), time.monotonic() + 3 * share + 60)
+                running[name] = (start(name, share, Path(folder), seed), time.monotonic() + 3 * share + 60)
             time.sleep(0.05)
             for name, (process, deadline) in list(running.items()):
                 if process.poll() is None and time.monotonic() < deadline:
@@ -85,7 +86,7 @@ def fuzz(names: list[str], seconds: float, jobs: int) -> int:
     return 1 if failed else 0
 
 
-def start(name: str, seconds: float, folder: Path) -> subprocess.Popen[str]:
+def start(name: str, seconds: float, folder: Path, seed: int) -> subprocess.Popen[str]:
     """Start a target in a process of its own, with its examples as corpus."""
     from tests.support.fuzz_targets import seeds
 
@@ -97,6 +98,7 @@ def start(name: str, seconds: float, folder: Path) -> subprocess.Popen[str]:
         (corpus / str(index)).write_bytes(example)
     FINDINGS.mkdir(parents=True, exist_ok=True)
     options = [
+        f"-seed={seed}",
         f"-max_total_time={max(1, round(seconds))}",
         f"-rss_limit_mb={MEGABYTES}",
         f"-timeout={SECONDS_PER_INPUT}",

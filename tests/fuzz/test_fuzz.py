@@ -80,7 +80,8 @@ def test_a_target_that_does_not_exist_is_named():
 def test_a_coverage_guided_attack_finds_nothing():
     pytest.importorskip("atheris")
     done = subprocess.run(
-        [sys.executable, TOOL, "--seconds", str(SECONDS)],
+        # a fixed seed: what is found by chance is for `make fuzz`, and does not stop whoever changed something else
+        [sys.executable, TOOL, "--seconds", str(SECONDS), "--seed", "1"],
         capture_output=True,
         text=True,
         timeout=170,
