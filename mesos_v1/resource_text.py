@@ -91,7 +91,7 @@ def parse_value(text: str) -> Value:
                 raise ResourceError(f"{text!r}: expected ranges such as [31000-32000, 33000-33010]")
             begin, end = int(match[1]), int(match[2])
             if max(begin, end) > _MAX_BOUND:
-                raise ResourceError(f"{text!r}: {part.strip()} does not fit into 64 bits")
+                raise ResourceError(f"{text!r}: {part.strip()} is out of bounds; ranges have 64 bits")
             found.append((begin, end))
         return Kind.RANGES, 0, tuple(found), (), text
     if text.startswith("{"):
