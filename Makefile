@@ -9,9 +9,10 @@ export PYTHON
 BIN := .venv/bin
 PACKAGES := mesos_v1 mesos_http actors executor playa mesostic examples
 FUZZ_SECONDS ?= 60
+MUTANTS ?= --number 40
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format fuzz bench clean setup-run setup-test
+.PHONY: help demo test check format fuzz mutants bench clean setup-run setup-test
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,9 @@ format: setup-test ## rewrite the code in the house format
 
 fuzz: setup-test ## attack the decoders for FUZZ_SECONDS (default 60)
 	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
+
+mutants: setup-test ## change the code a little and see whether its tests notice (MUTANTS="--number 40 executor")
+	$(BIN)/python tools/mutants.py $(MUTANTS)
 
 bench: setup-test ## measure the runtime against pykka's threads, and tasks a second
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
