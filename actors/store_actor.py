@@ -1,24 +1,30 @@
 """Durable records for everybody, written together: many actors' writes of a moment are one transaction.
 
-How it works: a write is put on the pile; when the pile is not being written yet, it is taken as a whole to the backend
-in a thread, and while that runs the next pile grows. Whoever asked hears `Stored` only after its transaction; when one
-fails nobody hears anything, the pile is tried again with growing waits, and the scheduler is told. So an update that is
-acknowledged has been stored, always.
+How it works: what is accepted stands in one queue, in order, until it is durable. When the backend is not at work, the
+whole queue goes to it, in a thread; what is accepted meanwhile stands behind. Whoever asked hears `Stored` only after the
+transaction. When one fails nobody hears anything, the queue stays as it is and is tried again with growing waits, and the
+scheduler is told. So an update that is acknowledged has been stored, always, and nothing overtakes anything.
+
+`Load` answers with what has been accepted, durable or not yet: an actor that goes on from its records sees what it wrote.
 
 Records know nothing of tasks: (kind, key) → bytes. What they mean is their writers' business.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from actors import messages as m
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
-from actors.store_backends import Backend, MemoryBackend, SqliteBackend, StorageError
+from actors.store_backends import Backend, Change, MemoryBackend, SqliteBackend, StorageError, applied
 
 logger = logging.getLogger("actors.store")
+
+LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,14 @@ class StoreSettings:
 
 @message
 class Commit:
-    """Write the pile; sent to oneself, so that all writes that are already in the mailbox come first."""
+    """Write the queue; sent to oneself, so that all writes that are already in the mailbox come first."""
+
+
+class Accepted(NamedTuple):
+    """A change that is not durable yet, and who waits for it ("": nobody)."""
+
+    change: Change
+    sender: str
 
 
 class StoreActor(Actor):
@@ -47,9 +60,10 @@ class StoreActor(Actor):
         super().__init__()
         self.settings = settings
         self.backend: Backend = SqliteBackend(settings.path) if settings.path else MemoryBackend()
-        self._pile: list[tuple[m.Write, str]] = []
+        self._queue: list[Accepted] = []
+        self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
+        self._taken = 0  # so many of them
         self._commit_due = False
-        self._committing = False
         self._failures = 0
         self._unusable: StorageError | None = None
 
@@ -61,77 +75,126 @@ class StoreActor(Actor):
             self._unusable = error
 
     async def on_stop(self) -> None:
-        """Write what is still on the pile, then close."""
-        pile, self._pile = self._pile, []
+        """Write what is still in the queue, then close; nobody is left to be told."""
+        if self._attempt is not None:
+            await asyncio.wait((self._attempt,))
+            if self._attempt.exception() is None:
+                del self._queue[: self._taken]
         try:
-            if pile:
-                await self.in_thread(self.backend.commit, tuple(write for write, _ in pile))
-            await self.in_thread(self.backend.close)
+            if self._queue and self._unusable is None:
+                await self.in_thread(self.backend.commit, tuple(change for change, _ in self._queue))
         except StorageError as error:
-            logger.error("the last records could not be stored: %s", error)
+            logger.error("the last %d changes could not be stored: %s", len(self._queue), error)
+        await self.in_thread(self.backend.close)
+
+    def on_failure(self, *_failure: object) -> None:
+        """Let go of the file: the next instance opens it again."""
+        self.backend.close()
 
     @receive
     async def load(self, asked: m.Load) -> m.Loaded:
-        """Answer with what there is; raises StorageError at the asker."""
+        """Answer with what has been accepted; raises StorageError at the asker."""
         if self._unusable is not None:
             raise self._unusable
-        return m.Loaded(await self.in_thread(self.backend.load, asked.key))
+        await self._settled()
+        durable = await self.in_thread(self.backend.load, asked.key)
+        if not self._queue:
+            return m.Loaded(durable)
+        records = applied(
+            {(record.kind, record.key): record.value for record in durable},
+            [accepted.change for accepted in self._queue],
+        )
+        return m.Loaded(
+            tuple(
+                m.Record(kind, key, value)
+                for (kind, key), value in records.items()
+                if asked.key is None or key == asked.key
+            )
+        )
 
     @receive
     def write(self, write: m.Write) -> None:
-        """Put a write on the pile."""
+        """Accept a write."""
         sender = self.sender.name if self.sender is not None and write.reference else ""
-        self._pile.append((write, sender))
-        if not self._commit_due and not self._committing:
-            self._commit_due = True
-            self.tell(self.actor_ref, Commit())
+        self._queue.append(Accepted(write, sender))
+        self._ask_for_commit()
 
     @receive
-    async def clear(self, _asked: m.ClearStore) -> bool:
-        """Forget everything; answers when it is done."""
-        self._pile.clear()
-        try:
-            await self.in_thread(self.backend.clear)
-        except StorageError as error:
-            logger.error("the store could not be cleared: %s", error)
-            return False
-        return True
+    async def clear(self, asked: m.ClearStore) -> bool:
+        """Forget everything accepted so far; answers whether that is durable already."""
+        await self._settled()
+        self._queue.append(Accepted(asked, ""))
+        await self._write_queue()
+        if self._queue:
+            logger.error("the store could not be cleared yet; it is tried again")
+        return not self._queue
 
     @receive
     def commit(self, _due: Commit) -> None:
-        """Take the pile to the backend, in the background."""
+        """Take the queue to the backend, in the background."""
         self._commit_due = False
-        if self._committing or not self._pile:
-            return
-        pile, self._pile = self._pile, []
-        if not self.backend.blocking:
-            self.backend.commit(tuple(write for write, _ in pile))
-            self._confirm(pile)
-            return
-        self._committing = True
-        self.run_in_background(self._commit(pile), name="commit")
+        if self._attempt is None and self._queue and not self._begin():
+            self.run_in_background(self._settled(), name="commit")
 
-    async def _commit(self, pile: list[tuple[m.Write, str]]) -> None:
-        try:
-            await self.in_thread(self.backend.commit, tuple(write for write, _ in pile))
-        except StorageError as error:
-            self._pile[:0] = pile
-            wait = min(30.0, self.settings.retry_after * 2.0 ** min(self._failures, 16))
-            self._failures += 1
-            logger.error("%d records are not stored yet (%s); next attempt in %.1f s", len(pile), error, wait)
-            self.tell("scheduler", m.StorageTrouble(str(error)))
-            self.timers.after(wait, Commit())
-            self._commit_due = True
-        else:
-            self._failures = 0
-            self._confirm(pile)
-        finally:
-            self._committing = False
-        if self._pile and not self._commit_due:
+    # --- one transaction --------------------------------------------------------------------------------------
+
+    def _ask_for_commit(self) -> None:
+        if not self._commit_due and self._attempt is None:
             self._commit_due = True
             self.tell(self.actor_ref, Commit())
 
-    def _confirm(self, pile: list[tuple[m.Write, str]]) -> None:
-        for write, sender in pile:
-            if sender:
-                self.tell(sender, m.Stored(write.reference))
+    async def _write_queue(self) -> None:
+        """Try to make all of the queue durable, now."""
+        if not self._begin():
+            await self._settled()
+
+    def _begin(self) -> bool:
+        """Give the whole queue to the backend; returns whether it is done with it already."""
+        changes = tuple(accepted.change for accepted in self._queue)
+        self._taken = len(changes)
+        if not self.backend.blocking:
+            self.backend.commit(changes)
+            self._written()
+            return True
+        loop = asyncio.get_running_loop()
+        self._attempt = loop.run_in_executor(None, self.backend.commit, changes)
+        return False
+
+    async def _settled(self) -> None:
+        """Wait until the backend is not at work, and take in what came of it: whoever waits first does that.
+
+        The transaction itself is never cancelled, as nobody would know how it ended.
+        """
+        attempt = self._attempt
+        if attempt is None:
+            return
+        await asyncio.wait((attempt,))
+        if self._attempt is not attempt:
+            return
+        self._attempt = None
+        error = attempt.exception()
+        if error is None:
+            self._written()
+            if self._queue:
+                self._ask_for_commit()
+        else:
+            self._not_written(error)
+
+    def _written(self) -> None:
+        done = self._queue[: self._taken]
+        del self._queue[: self._taken]
+        self._failures = 0
+        for change, sender in done:
+            if sender and isinstance(change, m.Write):
+                self.tell(sender, m.Stored(change.reference))
+
+    def _not_written(self, error: BaseException) -> None:
+        wait = min(LONGEST_WAIT, self.settings.retry_after * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        logger.error(
+            "%d changes are not stored yet (%s); next attempt in %.1f s", len(self._queue), error, wait
+        )
+        self.tell("scheduler", m.StorageTrouble(str(error)))
+        if not self._commit_due:
+            self._commit_due = True
+            self.timers.after(wait, Commit())

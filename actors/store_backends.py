@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from actors.messages import Record, Write
+from actors.messages import ClearStore, Record, Write
 
 # A layout that this version does not know is refused rather than guessed at.
 LAYOUT = 1
@@ -32,8 +32,25 @@ _PUT = (
 )
 
 
+Change = Write | ClearStore
+Records = dict[tuple[str, str], bytes]
+
+
 class StorageError(Exception):
     """A record could not be read or written; one sentence, with the file's name."""
+
+
+def applied(records: Records, changes: Iterable[Change]) -> Records:
+    """Carry changes out on records in a dictionary, which stands in the order of their first writing; returns it."""
+    for change in changes:
+        if isinstance(change, ClearStore):
+            records.clear()
+            continue
+        for record in change.records:
+            records[record.kind, record.key] = record.value
+        for gone in change.deletes:
+            records.pop(gone, None)
+    return records
 
 
 class Backend(Protocol):
@@ -48,11 +65,8 @@ class Backend(Protocol):
     def load(self, key: str | None = None) -> tuple[Record, ...]:
         """Return all records, or those of one key, in the order in which they were first written."""
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        """Apply all writes in order, or none of them (StorageError)."""
-
-    def clear(self) -> None:
-        """Delete everything."""
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none of them (StorageError)."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -64,7 +78,7 @@ class MemoryBackend:
     blocking = False
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], bytes] = {}
+        self._records: Records = {}
 
     def open(self) -> None:
         """Nothing to do."""
@@ -77,17 +91,9 @@ class MemoryBackend:
             if key is None or found == key
         )
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        """Apply all writes in order."""
-        for write in writes:
-            for record in write.records:
-                self._records[record.kind, record.key] = record.value
-            for gone in write.deletes:
-                self._records.pop(gone, None)
-
-    def clear(self) -> None:
-        """Delete everything."""
-        self._records.clear()
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order."""
+        applied(self._records, changes)
 
     def close(self) -> None:
         """Nothing to do; the records stay for whoever opens it again."""
@@ -135,33 +141,28 @@ class SqliteBackend:
                 raise StorageError(f"{self.path} cannot be read: {error}") from error
         return tuple(Record(kind, key, bytes(value)) for kind, key, value in rows)
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        """Apply all writes in one transaction."""
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in one transaction."""
         with self._lock:
-            self._commit(writes)
+            self._commit(changes)
 
-    def _commit(self, writes: Sequence[Write]) -> None:
+    def _commit(self, changes: Sequence[Change]) -> None:
         connection = self._open
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for write in writes:
-                if write.records:
-                    rows = [(record.kind, record.key, record.value) for record in write.records]
+            for change in changes:
+                if isinstance(change, ClearStore):
+                    connection.execute("DELETE FROM records")
+                    continue
+                if change.records:
+                    rows = [(record.kind, record.key, record.value) for record in change.records]
                     connection.executemany(_PUT, rows)
-                if write.deletes:
-                    connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", write.deletes)
+                if change.deletes:
+                    connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", change.deletes)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             raise StorageError(f"{self.path}: {error}") from error
-
-    def clear(self) -> None:
-        """Delete everything."""
-        with self._lock:
-            try:
-                self._open.execute("DELETE FROM records")
-            except sqlite3.Error as error:
-                raise StorageError(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file."""
