@@ -6,13 +6,15 @@ framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the br
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
 from typing import Any, ClassVar
 
 from actors import messages as m
+from actors.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
 from actors.built_in import SERVANTS, TASK, spec_of
 from actors.runtime import RESTART, Actor, ChildFailed, NoSettings, receive
 from actors.settings import Composition
@@ -34,6 +36,7 @@ class BaseScheduler(Actor):
     """
 
     Settings: ClassVar[type] = NoSettings
+    _hooks: ClassVar[frozenset[str]] = frozenset({"on_start", "on_stop", "on_error", "on_shutdown_requested"})
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__()
@@ -43,14 +46,17 @@ class BaseScheduler(Actor):
         self.framework_id: FrameworkId | None = None
         self.hook_failures = 0
         self._begun = False
+        self._said_started = False
         self._exit_code = 0
         self._ending = ""
+        self._over = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Contain what an author's own handlers raise, as callbacks are contained; refuse names that are taken.
+        """Contain what an author's own methods raise; refuse what could not work.
 
         Raises:
-            TypeError: An author's class has a method with the name of one of the inner methods of its base.
+            TypeError: An author's class has a method with the name of one of the inner methods of its base, or a hook
+                that cannot be called.
         """
         super().__init_subclass__(**kwargs)
         if cls.__module__.startswith("actors."):
@@ -63,36 +69,63 @@ class BaseScheduler(Actor):
                 )
             if hasattr(member, "__receives__"):
                 setattr(cls, name, _contained(member))
+            elif inspect.isfunction(member) and name in cls._hooks:
+                check_hook(cls, name, member, _of_base(cls, name))
+        warn_of_misspelt_hooks(cls, cls._hooks)
+        for name, wrap in (("__init__", _making), ("on_start", _starting), ("on_stop", _stopping)):
+            if inspect.isfunction(vars(cls).get(name)):
+                setattr(cls, name, wrap(vars(cls)[name]))
 
     # --- commands for authors ---------------------------------------------------------------------------------
 
-    def finish(self, exit_code: int = 0, reason: str = "finished") -> None:
-        """End the framework: TEARDOWN, which ends its tasks and executors too, then the process's exit code."""
+    def finish(self, exit_code: int = 0, reason: str = "") -> None:
+        """End the framework: TEARDOWN, which ends its tasks and executors too, then the process's exit code.
+
+        Args:
+            exit_code: what the process ends with, from 0 to 255.
+            reason: why, in a few words; "finished" or "failed" if left out.
+
+        Raises:
+            ValueError: The exit code is something else.
+        """
+        _check_exit_code(exit_code)
         if not self._ending:
-            self._ending, self._exit_code = reason or "finished", exit_code
-            self._tear_down()
+            self._ending = reason or ("failed" if exit_code else "finished")
+            self._exit_code = exit_code
+            if self.system.find("connection") is not None:  # else `begin` sees to it
+                self._tear_down()
 
     def leave(self, exit_code: int = 0, reason: str = "left") -> None:
-        """Stop scheduling without ending the framework: with a store path, the next run goes on from here."""
+        """Stop scheduling without ending the framework: with a store path, the next run goes on from here.
+
+        Raises:
+            ValueError: The exit code is not a number from 0 to 255.
+        """
+        _check_exit_code(exit_code)
         if not self._ending:
             self._ending, self._exit_code = reason or "left", exit_code
             self._end(exit_code, self._ending)
 
-    def on_shutdown_requested(self, request: m.ShutdownRequested) -> None:
+    def on_shutdown_requested(self, request: m.ShutdownRequested) -> Any:
         """Leave a framework whose store is durable, so that it can be resumed; end any other."""
         if self._is_durable():
             self.leave(0, f"{request.reason}: left; the next run with the same store goes on")
         else:
             self.finish(0, request.reason)
 
-    def on_error(self, message: str) -> None:
+    def on_error(self, message: str) -> Any:
         """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    def on_start(self) -> None:
-        """Say that the scheduler is there; an author's own `on_start` calls this one."""
-        self.tell("framework", m.ActorStarted("scheduler"))
+    def on_start(self) -> Any:
+        """The scheduler is there: an author's own `on_start` may prepare things, before the framework connects."""
+        self._say_started()
+
+    def _say_started(self) -> None:
+        if not self._said_started:
+            self._said_started = True
+            self.tell("framework", m.ActorStarted("scheduler"))
 
     def spawn_built_in(self, name: str) -> None:
         """Start a built-in actor, or what the composition has put in its place."""
@@ -106,24 +139,24 @@ class BaseScheduler(Actor):
                 self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
-    def child_failed(self, failure: ChildFailed) -> None:
+    def child_failed(self, failure: ChildFailed) -> Any:
         """Without a built-in actor there is no framework; anything else is the author's to miss."""
         logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
         if failure.name in SERVANTS:
             self._end(1, f"{failure.name} failed again and again: {failure.error}")
-        else:
-            self._call(self.on_error, f"{failure.name} failed: {failure.error}")
+            return None
+        return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
 
     @receive
-    def storage_trouble(self, trouble: m.StorageTrouble) -> None:
+    def storage_trouble(self, trouble: m.StorageTrouble) -> Any:
         """The store cannot write; nothing is acknowledged until it can."""
-        self._call(self.on_error, f"the store cannot write: {trouble.reason}")
+        return self._call(self.on_error, f"the store cannot write: {trouble.reason}")
 
     @receive
-    def shutdown_requested(self, request: m.ShutdownRequested) -> None:
+    async def shutdown_requested(self, request: m.ShutdownRequested) -> None:
         """Let the author end gracefully; if that callback raises, end anyway."""
         before = self.hook_failures
-        self._call(self.on_shutdown_requested, request)
+        await self._called(self.on_shutdown_requested, request)
         if self.hook_failures > before:
             BaseScheduler.on_shutdown_requested(self, request)
 
@@ -142,23 +175,82 @@ class BaseScheduler(Actor):
 
     def _end(self, exit_code: int, reason: str) -> None:
         self._ending = self._ending or reason
-        self.tell("framework", m.Outcome(exit_code, reason))
+        if not self._over:
+            self._over = True
+            self.tell("framework", m.Outcome(exit_code, reason))
+
+    def _end_early(self, *, known: bool) -> bool:
+        """Whether the author has ended the framework before there was a connection, and there is nothing to tear down.
+
+        Args:
+            known: the framework of an earlier run may be with the master, and wants a TEARDOWN.
+        """
+        if self._ending and not known and not self._over:
+            self._end(self._exit_code, self._ending)
+        return self._over
 
     # --- odds and ends ----------------------------------------------------------------------------------------
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a callback of the author; whatever it raises ends here."""
+        """Call a hook of the author; whatever it raises ends here.
+
+        Returns:
+            What it returned; of an `async` hook a coroutine, which the handler has to return or to await, so that the
+            actor handles nothing else until the hook is done.
+        """
         try:
-            return hook(*arguments)
-        except Exception as error:
-            self._hook_raised(hook.__name__, error)
+            result = hook(*arguments)
+        except (Exception, SystemExit) as error:
+            self._hook_raised(_name_of(hook), error)
+            return None
+        if type(result) is CoroutineType:
+            return self._contain(_name_of(hook), result)
+        return result
+
+    async def _called(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook, plain or `async`, and give what it returned."""
+        result = self._call(hook, *arguments)
+        return await result if type(result) is CoroutineType else result
+
+    def _after(self, called: Any, go_on: Callable[[], None]) -> Coroutine[Any, Any, None] | None:
+        """Go on when a hook is done: at once after a plain one; after an `async` one, in the coroutine that this gives."""
+        if type(called) is CoroutineType:
+            return _awaited(called, go_on)
+        go_on()
+        return None
+
+    async def _contain(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await coroutine
+        except (Exception, SystemExit) as error:
+            self._hook_raised(name, error)
             return None
 
-    def _hook_raised(self, hook: str, error: Exception) -> None:
+    def _hook_raised(self, hook: str, error: Exception | SystemExit) -> None:
+        if isinstance(error, SystemExit):
+            self._exit_asked(hook, error)
+            return
         self.hook_failures += 1
-        text = "".join(traceback.format_exception(error))
+        text = author_traceback(error)
         logger.error("%s raised; the framework goes on\n%s", hook, text)
-        self.tell(self.actor_ref, m.HookFailed(hook, f"{type(error).__name__}: {error}", text))
+        self.tell(self.actor_ref, m.HookFailed(hook, one_line(error), text))
+
+    def _exit_asked(self, hook: str, asked: SystemExit) -> None:
+        """`sys.exit` in a hook ends the framework as Ctrl-C does, with that code."""
+        code, text = exit_of(asked)
+        reason = text or f"{hook} called sys.exit({code})"
+        if self._is_durable():
+            self.leave(code, reason)
+        else:
+            self.finish(code, reason)
+
+    def _could_not_start(self, hook: str, error: Exception | SystemExit) -> None:
+        """Without its `on_start` a scheduler is not what its author meant: end."""
+        if isinstance(error, SystemExit):
+            self._exit_asked(hook, error)
+            return
+        logger.error("%s raised; the framework ends\n%s", hook, author_traceback(error))
+        self._end(1, f"{type(self).__name__}.{hook} raised {one_line(error)}")
 
     def _remember(self, **facts: str) -> None:
         records = tuple(m.Record(FRAMEWORK, key, value.encode()) for key, value in facts.items())
@@ -183,31 +275,98 @@ def _is_inner(cls: type, name: str) -> bool:
     return any(name in vars(base) for base in cls.__mro__[1:] if base.__module__.startswith("actors."))
 
 
+async def _awaited(called: Coroutine[Any, Any, Any], go_on: Callable[[], None]) -> None:
+    await called
+    go_on()
+
+
+def exit_of(asked: SystemExit) -> tuple[int, str]:
+    """Return the exit code and the text of a `sys.exit`, as Python itself reads them."""
+    if asked.code is None:
+        return 0, ""
+    return (asked.code & 0xFF, "") if isinstance(asked.code, int) else (1, str(asked.code))
+
+
+def _check_exit_code(exit_code: object) -> None:
+    if type(exit_code) is not int or not 0 <= exit_code <= 255:
+        raise ValueError(f"an exit code is a number from 0 to 255, not {exit_code!r}")
+
+
+def _name_of(hook: Callable[..., Any]) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
+def _of_base(cls: type, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
+    return found
+
+
 def _contained(handler: Any) -> Any:
     """Wrap an author's handler so that what it raises is contained."""
     if inspect.iscoroutinefunction(handler):
 
+        @functools.wraps(handler)
         async def contained_async(self: BaseScheduler, asked: Any) -> Any:
-            try:
-                return await handler(self, asked)
-            except Exception as error:
-                self._hook_raised(handler.__name__, error)
-                return None
+            return await self._contain(handler.__name__, handler(self, asked))
 
-        wrapper: Any = contained_async
-    else:
+        return contained_async
 
-        def contained(self: BaseScheduler, asked: Any) -> Any:
-            return self._call(handler.__get__(self), asked)
+    @functools.wraps(handler)
+    def contained(self: BaseScheduler, asked: Any) -> Any:
+        return self._call(handler.__get__(self), asked)
 
-        wrapper = contained
-    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = (
-        handler.__name__,
-        handler.__qualname__,
-        handler.__doc__,
-    )
-    wrapper.__wrapped__ = handler
-    for mark in ("__receives__", "__receives_namespace__"):
-        if hasattr(handler, mark):
-            setattr(wrapper, mark, getattr(handler, mark))
-    return wrapper
+    return contained
+
+
+def _making(init: Callable[..., None]) -> Callable[..., None]:
+    """Wrap an author's `__init__`: without its base's there is no scheduler."""
+
+    @functools.wraps(init)
+    def make(self: BaseScheduler, *arguments: Any, **keywords: Any) -> None:
+        init(self, *arguments, **keywords)
+        if "hook_failures" not in vars(self):
+            raise TypeError(
+                f"{type(self).__name__}.__init__ does not call super().__init__(composition, settings)"
+            )
+
+    return make
+
+
+def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap an author's `on_start`: what it raises ends the framework in a sentence, and it need not call its base's."""
+
+    async def awaited(self: BaseScheduler, running: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await running
+        except (Exception, SystemExit) as error:
+            self._could_not_start("on_start", error)
+        self._say_started()
+
+    @functools.wraps(on_start)
+    def start(self: BaseScheduler) -> Any:
+        try:
+            result = on_start(self)
+        except (Exception, SystemExit) as error:
+            self._could_not_start("on_start", error)
+        else:
+            if type(result) is CoroutineType:
+                return awaited(self, result)
+        self._say_started()
+        return None
+
+    return start
+
+
+def _stopping(on_stop: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap an author's `on_stop`, which is called when all is over: what it raises is logged."""
+
+    @functools.wraps(on_stop)
+    async def stop(self: BaseScheduler) -> None:
+        try:
+            result = on_stop(self)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            logger.error("on_stop raised\n%s", author_traceback(error))
+
+    return stop

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors import messages as m
+from actors.author_code import author_traceback, one_line
+from actors.base_scheduler import exit_of
 from actors.built_in import SERVANTS, spec_of
 from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
@@ -41,9 +43,12 @@ class FrameworkActor(Actor):
         spec = self.composition.spec("scheduler") or ActorSpec("scheduler", SchedulerActor, NoSettings())
         try:
             self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
+        except SystemExit as asked:
+            code, reason = exit_of(asked)
+            self.ended(Outcome(code, reason))
         except Exception as error:  # an author's __init__; nobody else would end the framework
-            logger.exception("the scheduler could not be made")
-            self.ended(Outcome(1, f"the scheduler could not be made: {type(error).__name__}: {error}"))
+            logger.error("the scheduler could not be made\n%s", author_traceback(error))
+            self.ended(Outcome(1, f"the scheduler could not be made: {one_line(error)}"))
 
     @receive
     def started(self, started: m.ActorStarted) -> None:

@@ -48,6 +48,23 @@ class LowLevelScheduler(BaseScheduler):
     """
 
     explicit_acknowledgements = False
+    _hooks = BaseScheduler._hooks | {
+        "registered",
+        "reregistered",
+        "disconnected",
+        "resource_offers",
+        "offer_rescinded",
+        "inverse_offers",
+        "inverse_offer_rescinded",
+        "status_update",
+        "operation_update",
+        "operation_done",
+        "framework_message",
+        "executor_lost",
+        "agent_lost",
+        "call_failed",
+        "error",
+    }
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
@@ -57,56 +74,56 @@ class LowLevelScheduler(BaseScheduler):
 
     # --- callbacks for authors --------------------------------------------------------------------------------
 
-    def registered(self, event: Registered) -> None:
+    def registered(self, event: Registered) -> Any:
         """The framework is subscribed for the first time."""
 
-    def reregistered(self, event: Registered) -> None:
+    def reregistered(self, event: Registered) -> Any:
         """The framework is subscribed again; offers from before are void. Reconcile here."""
 
-    def disconnected(self, event: m.Disconnected) -> None:
+    def disconnected(self, event: m.Disconnected) -> Any:
         """The subscription is gone; it comes back by itself."""
 
-    def resource_offers(self, offers: tuple[Offer, ...]) -> None:
+    def resource_offers(self, offers: tuple[Offer, ...]) -> Any:
         """Offers: accept or decline each of them soon. The default declines."""
         self.decline([offer.id for offer in offers])
 
-    def offer_rescinded(self, offer_id: OfferId) -> None:
+    def offer_rescinded(self, offer_id: OfferId) -> Any:
         """An offer is void."""
 
-    def inverse_offers(self, offers: tuple[InverseOffer, ...]) -> None:
+    def inverse_offers(self, offers: tuple[InverseOffer, ...]) -> Any:
         """The operator wants resources back. The default agrees."""
         self.accept_inverse_offers([offer.id for offer in offers])
 
-    def inverse_offer_rescinded(self, offer_id: OfferId) -> None:
+    def inverse_offer_rescinded(self, offer_id: OfferId) -> Any:
         """An inverse offer is void."""
 
-    def status_update(self, status: TaskStatus) -> None:
+    def status_update(self, status: TaskStatus) -> Any:
         """News of a task; acknowledged when this returns, and sent again when it raises."""
 
-    def operation_update(self, status: OperationStatus) -> None:
+    def operation_update(self, status: OperationStatus) -> Any:
         """News of an operation; acknowledged when this returns, and sent again when it raises."""
 
-    def operation_done(self, operation_id: OperationId, phase: str) -> None:
+    def operation_done(self, operation_id: OperationId, phase: str) -> Any:
         """The outcome of an operation with an id, whether an update told it or not: "finished", "failed", "lost"."""
 
-    def framework_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> None:
+    def framework_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> Any:
         """An executor has sent bytes, best effort."""
 
-    def executor_lost(self, lost: m.ExecutorLost) -> None:
+    def executor_lost(self, lost: m.ExecutorLost) -> Any:
         """An executor has gone."""
 
-    def agent_lost(self, lost: m.AgentLost) -> None:
+    def agent_lost(self, lost: m.AgentLost) -> Any:
         """An agent has gone."""
 
-    def call_failed(self, failed: m.CallFailed) -> None:
+    def call_failed(self, failed: m.CallFailed) -> Any:
         """A call was not taken; `failed.call` is what it was, `failed.uncertain` whether it may have had its effect."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> Any:
         """The master refuses the framework; it ends after this."""
 
-    def on_error(self, message: str) -> None:
+    def on_error(self, message: str) -> Any:
         """Likewise for what is wrong on our own side; by default the same callback."""
-        self.error(message)
+        return self.error(message)
 
     # --- commands for authors: the calls of the API -----------------------------------------------------------
 
@@ -217,10 +234,14 @@ class LowLevelScheduler(BaseScheduler):
             self._end(2, str(error))
             return
         known = facts_in(loaded.records).get("id")
+        if self._end_early(known=known is not None):
+            return
         self.framework_id = FrameworkId(known) if known else None
         self._in_handover = known is not None
         self.spawn_extra_actors()
         self.spawn_built_in("connection")
+        if self._ending:
+            self._tear_down()
 
     @receive
     def actor_started(self, started: m.ActorStarted) -> None:
@@ -229,7 +250,7 @@ class LowLevelScheduler(BaseScheduler):
             self.tell("connection", m.Connect(self.framework_id, offers_to="scheduler"))
 
     @receive
-    def take_subscribed(self, news: m.Subscribed) -> None:
+    def take_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the id, tell the author."""
         if news.framework_id != self.framework_id:
             self.framework_id = news.framework_id
@@ -237,90 +258,100 @@ class LowLevelScheduler(BaseScheduler):
         for ref, _ in self._operations.values():
             self.tell(ref, news)
         again, self._announced = self._announced or self._in_handover, True
-        self._call(
+        return self._call(
             self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
         )
 
     @receive
-    def take_disconnected(self, news: m.Disconnected) -> None:
+    def take_disconnected(self, news: m.Disconnected) -> Any:
         """Tell the author."""
-        self._call(self.disconnected, news)
+        return self._call(self.disconnected, news)
 
     @receive
-    def take_offers(self, arrived: m.OffersArrived) -> None:
+    def take_offers(self, arrived: m.OffersArrived) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
         before = self.hook_failures
-        self._call(self.resource_offers, arrived.offers)
-        if self.hook_failures > before:
-            self.decline([offer.id for offer in arrived.offers])
+
+        def told() -> None:
+            if self.hook_failures > before:
+                self.decline([offer.id for offer in arrived.offers])
+
+        return self._after(self._call(self.resource_offers, arrived.offers), told)
 
     @receive
-    def take_rescind(self, rescinded: m.OfferRescinded) -> None:
+    def take_rescind(self, rescinded: m.OfferRescinded) -> Any:
         """Tell the author."""
-        self._call(self.offer_rescinded, rescinded.offer_id)
+        return self._call(self.offer_rescinded, rescinded.offer_id)
 
     @receive
-    def take_inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+    def take_inverse_offers(self, arrived: m.InverseOffersArrived) -> Any:
         """Tell the author."""
-        self._call(self.inverse_offers, arrived.offers)
+        return self._call(self.inverse_offers, arrived.offers)
 
     @receive
-    def take_inverse_rescind(self, rescinded: m.InverseOfferRescinded) -> None:
+    def take_inverse_rescind(self, rescinded: m.InverseOfferRescinded) -> Any:
         """Tell the author."""
-        self._call(self.inverse_offer_rescinded, rescinded.offer_id)
+        return self._call(self.inverse_offer_rescinded, rescinded.offer_id)
 
     @receive
-    def take_update(self, update: m.StatusUpdate) -> None:
+    def take_update(self, update: m.StatusUpdate) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
-        self._call(self.status_update, update.status)
-        if self.hook_failures == before and not self.explicit_acknowledgements:
-            self.acknowledge(update.status)
+
+        def told() -> None:
+            if self.hook_failures == before and not self.explicit_acknowledgements:
+                self.acknowledge(update.status)
+
+        return self._after(self._call(self.status_update, update.status), told)
 
     @receive
-    def take_operation_update(self, update: m.OperationUpdate) -> None:
+    def take_operation_update(self, update: m.OperationUpdate) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
         known = self._operations.get(update.status.operation_id) if update.status.operation_id else None
         if known is not None:
             known[0].tell(update)
-        self._call(self.operation_update, update.status)
-        if self.hook_failures == before and not self.explicit_acknowledgements:
-            self.acknowledge_operation(update.status)
+
+        def told() -> None:
+            if self.hook_failures == before and not self.explicit_acknowledgements:
+                self.acknowledge_operation(update.status)
+
+        return self._after(self._call(self.operation_update, update.status), told)
 
     @receive
-    def take_message(self, arrived: m.MessageArrived) -> None:
+    def take_message(self, arrived: m.MessageArrived) -> Any:
         """Tell the author."""
-        self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
+        return self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
 
     @receive
-    def take_executor_lost(self, lost: m.ExecutorLost) -> None:
+    def take_executor_lost(self, lost: m.ExecutorLost) -> Any:
         """Tell the author."""
-        self._call(self.executor_lost, lost)
+        return self._call(self.executor_lost, lost)
 
     @receive
-    def take_agent_lost(self, lost: m.AgentLost) -> None:
+    def take_agent_lost(self, lost: m.AgentLost) -> Any:
         """Tell the author."""
-        self._call(self.agent_lost, lost)
+        return self._call(self.agent_lost, lost)
 
     @receive
-    def take_call_failed(self, failed: m.CallFailed) -> None:
+    def take_call_failed(self, failed: m.CallFailed) -> Any:
         """Tell the author, and the operations that went with the call."""
         for ref, call in self._operations.values():
             if call == failed.call:
                 self.tell(ref, failed)
-        self._call(self.call_failed, failed)
+        return self._call(self.call_failed, failed)
 
     @receive
-    def take_operation_done(self, done: m.OperationDone) -> None:
+    def take_operation_done(self, done: m.OperationDone) -> Any:
         """Tell the author what no update told: an operation that never arrived."""
         known = self._operations.pop(done.operation_id, None)
-        if known is not None:
-            known[0].stop(block=False)
-            self._call(self.operation_done, done.operation_id, done.phase)
+        if known is None:
+            return None
+        known[0].stop(block=False)
+        return self._call(self.operation_done, done.operation_id, done.phase)
 
     @receive
-    def take_error(self, error: m.FrameworkError) -> None:
+    async def take_error(self, error: m.FrameworkError) -> None:
         """Tell the author; there is no way on."""
-        self._call(self.error, error.reason)
+        await self._called(self.error, error.reason)
         self._end(1, f"the master refuses the framework: {error.reason}")

@@ -11,11 +11,12 @@ Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), 
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import facts_in
+from actors.base_scheduler import BaseScheduler, facts_in
 from actors.executor_templates import executor_template
 from actors.runtime import (
     ChildFailed,
@@ -27,6 +28,7 @@ from actors.runtime import (
 )
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition, RetryPolicy
+from actors.task_book import TaskEntry
 from actors.task_commands import TaskCommands
 from actors.task_parts import latest
 from actors.task_spec import (
@@ -76,6 +78,8 @@ class ExecutorsOverdue:
 class SchedulerActor(SchedulerHooks, TaskCommands):
     """Base class of an author's scheduler; see the head of this module."""
 
+    _hooks = BaseScheduler._hooks | {name for name in vars(SchedulerHooks) if not name.startswith("_")}
+
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
         self._resumed = 0
@@ -100,6 +104,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         try:
             loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
             facts, known = facts_in(loaded.records), histories(loaded.records)
+            if self._end_early(known="id" in facts):
+                return
             self._tasks.remember_ended(ended_tasks(loaded.records))
             self.spawn_built_in("server")
             asked = m.OpenServer(int(facts.get("port", "0")))
@@ -126,6 +132,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             self._order = max(self._order, history.spec.order)
             self._start_task(history)
         self.spawn_built_in("connection")
+        if self._ending:
+            self._tear_down()
 
     @receive
     async def actor_started(self, started: m.ActorStarted) -> None:
@@ -145,7 +153,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     # --- the subscription -------------------------------------------------------------------------------------
 
     @receive
-    def subscribed(self, news: m.Subscribed) -> None:
+    def subscribed(self, news: m.Subscribed) -> Any:
         """Remember the framework's id, reconcile, tell the author."""
         first = not self._announced
         self._announced = True
@@ -156,24 +164,23 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         event = Registered(news.framework_id, news.master, self._resumed if first else 0)
         again = not first or not self._fresh
         own_reregistered = type(self).on_reregistered is not SchedulerHooks.on_reregistered
-        if again and (own_reregistered or not first):
-            self._call(self.on_reregistered, event)
-        else:
-            self._call(self.on_registered, event)
+        hook = self.on_reregistered if again and (own_reregistered or not first) else self.on_registered
+        told = self._call(hook, event)
         early, self._early = self._early, []
         for done in early:
-            self.task_done(done)
+            self.tell(self.actor_ref, done)
+        return told
 
     @receive
-    def disconnected(self, news: m.Disconnected) -> None:
+    def disconnected(self, news: m.Disconnected) -> Any:
         """There is nobody to reconcile with."""
         self.tell("reconciler", m.StopReconciliation())
-        self._call(self.on_disconnected, news)
+        return self._call(self.on_disconnected, news)
 
     @receive
-    def framework_error(self, error: m.FrameworkError) -> None:
+    async def framework_error(self, error: m.FrameworkError) -> None:
         """The master will not have us: start anew where the stored framework is no more, else end."""
-        self._call(self.on_error, error.reason)
+        await self._called(self.on_error, error.reason)
         if error.framework_gone and not self._fresh and not self._announced:
             logger.warning("the stored framework %s is no more; starting as a new one", self.framework_id)
             self.framework_id, self._fresh = None, True
@@ -184,7 +191,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     # --- tasks ------------------------------------------------------------------------------------------------
 
     @receive
-    def status_update(self, update: m.StatusUpdate) -> None:
+    def status_update(self, update: m.StatusUpdate) -> Any:
         """Route an update to its task; acknowledge one that has no task any more."""
         status = update.status
         split = split_attempt_id(status.task_id)
@@ -193,60 +200,66 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         entry = self._tasks.get(split[0]) if split is not None else None
         if entry is not None:
             self.tell(entry.ref, update)  # it may just have failed
-            return
+            return None
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
         if split is None or not self._tasks.has_ended(split[0]):
-            self._unknown(status)
-        elif not is_terminal(status.state):
+            return self._unknown(status)
+        if not is_terminal(status.state):
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
+        return None
 
-    def _unknown(self, status: TaskStatus) -> None:
+    def _unknown(self, status: TaskStatus) -> Any:
         if is_terminal(status.state) and not status.uuid:
-            return  # an answer to a question about a task that is over
+            return None  # an answer to a question about a task that is over
         logger.warning("a task that nobody knows: %s is %s", status.task_id, status.state.value)
         self.tell("reconciler", m.UnknownTask(status))
-        self._call(self.on_unknown_task, status)
+        return self._call(self.on_unknown_task, status)
 
     @receive
-    def task_changed(self, changed: m.TaskChanged) -> None:
+    def task_changed(self, changed: m.TaskChanged) -> Any:
         """Keep the counts, tell the author if interested."""
         if not self._tasks.change(changed):
-            return
+            return None
         # Mesos's own executor of a command has the task's id, and nobody tells of its end
         of_a_command = str(changed.executor_id) == str(changed.attempt_id)
         if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
-        if self._wants_updates:
-            self._call(self.on_task_update, changed)
+        return self._call(self.on_task_update, changed) if self._wants_updates else None
 
     @receive
-    def task_done(self, done: m.TaskDone) -> None:
+    def task_done(self, done: m.TaskDone) -> Any:
         """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched.
 
         What an earlier run left untold waits until the author has been told of the registration.
         """
         if not self._announced:
             self._early.append(done)
-            return
+            return None
         entry = self._tasks.remove(done.task_id)
         if entry is None:
-            return
-        self._tell_outcome(done)
+            return None
+        return self._after(self._tell_outcome(done), lambda: self._let_go(entry))
+
+    def _let_go(self, entry: TaskEntry) -> None:
         if entry.agent_id is not None:
             self.tell("offers", m.ResourcesFreed())
         entry.ref.stop(block=False)
 
-    def _tell_outcome(self, done: m.TaskDone) -> None:
-        forgotten = self._tasks.ended(done.task_id)
+    def _tell_outcome(self, done: m.TaskDone) -> Coroutine[Any, Any, None] | None:
+        """Call the hook and store that; of an `async` hook a coroutine that does so."""
         self._outbox = []
         if done.phase is TaskPhase.FINISHED:
-            self._call(self.on_task_finished, finished(done))
+            told = self._call(self.on_task_finished, finished(done))
         elif done.phase is TaskPhase.KILLED:
-            self._call(self.on_task_killed, failed(done, killed=True))
+            told = self._call(self.on_task_killed, failed(done, killed=True))
         else:
-            self._call(self.on_task_failed, failed(done, killed=False))
-        records, self._outbox = (*self._outbox, ended_record(done.task_id)), None
+            told = self._call(self.on_task_failed, failed(done, killed=False))
+        return self._after(told, lambda: self._outcome_told(done))
+
+    def _outcome_told(self, done: m.TaskDone) -> None:
+        forgotten = self._tasks.ended(done.task_id)
+        records, self._outbox = (*(self._outbox or ()), ended_record(done.task_id)), None
         gone = all_records_of(done.task_id)
         self.tell("store", m.Write(records, gone if forgotten is None else (*gone, ended_key(forgotten))))
 
@@ -256,13 +269,13 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self.tell("reconciler", m.TasksOnCluster(self._tasks.on_cluster()))
 
     @receive
-    def child_failed(self, failure: ChildFailed) -> None:
+    def child_failed(self, failure: ChildFailed) -> Any:
         """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
         if failure.name.startswith("task:"):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(failure.name, failure.error))
-        else:
-            super().child_failed(failure)
+            return None
+        return super().child_failed(failure)
 
     @receive
     async def task_lost(self, lost: TaskLost) -> None:
@@ -272,34 +285,35 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             return
         failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
         loaded: m.Loaded = await self.ref("store").ask(m.Load(task_id), block=False)
-        self._call(self.on_error, f"{lost.name}: {lost.error}")
+        await self._called(self.on_error, f"{lost.name}: {lost.error}")
         for history in histories(loaded.records):
             if failures < ACTOR_FAILURES:
                 self._start_task(history)
             else:
-                self._give_up(history, f"its actor failed {failures} times: {lost.error}")
+                await self._give_up(history, f"its actor failed {failures} times: {lost.error}")
 
-    def _give_up(self, history: TaskHistory, message: str) -> None:
+    async def _give_up(self, history: TaskHistory, message: str) -> None:
         spec, attempt = history.spec, latest(history).attempt
         self._actor_failures.pop(spec.task_id, None)
         if history.intent is not None:
             self.tell("connection", m.Kill(attempt_id(spec.task_id, attempt), history.intent.agent_id))
-        self._tell_outcome(
-            m.TaskDone(
-                task_id=spec.task_id,
-                name=spec.name,
-                phase=TaskPhase.FAILED,
-                attempts=attempt,
-                payload=spec.payload,
-                executor=spec.executor,
-                message=message,
-            )
+        done = m.TaskDone(
+            task_id=spec.task_id,
+            name=spec.name,
+            phase=TaskPhase.FAILED,
+            attempts=attempt,
+            payload=spec.payload,
+            executor=spec.executor,
+            message=message,
         )
+        told = self._tell_outcome(done)
+        if told is not None:
+            await told
 
     # --- what else comes from the master and the executors ----------------------------------------------------
 
     @receive
-    def message_arrived(self, arrived: m.MessageArrived) -> None:
+    def message_arrived(self, arrived: m.MessageArrived) -> Any:
         """Decode a framework message; garbage is an error in the log, never an exception."""
         source = MessageSource(
             arrived.agent_id,
@@ -310,37 +324,39 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             envelope = unpack(arrived.data)
         except DecodeError as error:
             logger.warning("a message of executor %s cannot be read: %s", arrived.executor_id, error)
-            self._call(self.on_error, f"a message of executor {arrived.executor_id} cannot be read: {error}")
-            return
+            return self._call(
+                self.on_error, f"a message of executor {arrived.executor_id} cannot be read: {error}"
+            )
         self.actor_ref.tell_caused(ExecutorSaid(envelope.message, source), envelope.id)
+        return None
 
     @receive
-    def executor_said(self, said: ExecutorSaid) -> None:
+    def executor_said(self, said: ExecutorSaid) -> Any:
         """Give the author a framework message; in the trace, its cause stands in the executor's log."""
-        self._call(self.on_message, said.message, said.source)
+        return self._call(self.on_message, said.message, said.source)
 
     @receive
-    def uploaded(self, upload: m.Uploaded) -> None:
+    def uploaded(self, upload: m.Uploaded) -> Any:
         """An upload is complete."""
-        self._call(self.on_uploaded, upload)
+        return self._call(self.on_uploaded, upload)
 
     @receive
-    def executor_lost(self, lost: m.ExecutorLost) -> None:
+    def executor_lost(self, lost: m.ExecutorLost) -> Any:
         """Pass it on; at the end, go on when it was the last."""
         self._executors.discard((lost.agent_id, lost.executor_id))
         if self._awaited:
             self._awaited.discard((lost.agent_id, lost.executor_id))
             if not self._awaited:
                 super()._tear_down()
-        self._call(self.on_executor_lost, lost)
+        return self._call(self.on_executor_lost, lost)
 
     @receive
-    def agent_lost(self, lost: m.AgentLost) -> None:
+    def agent_lost(self, lost: m.AgentLost) -> Any:
         """Pass it on."""
-        self._call(self.on_agent_lost, lost)
+        return self._call(self.on_agent_lost, lost)
 
     @receive
-    def operation_update(self, update: m.OperationUpdate) -> None:
+    def operation_update(self, update: m.OperationUpdate) -> Any:
         """Acknowledge and pass on."""
         status = update.status
         if status.uuid and status.operation_id is not None:
@@ -350,13 +366,13 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
                     status.operation_id, status.uuid, status.agent_id, status.resource_provider_id or ""
                 ),
             )
-        self._call(self.on_operation_update, status)
+        return self._call(self.on_operation_update, status)
 
     @receive
-    def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+    async def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
         """Let the author decide; if the hook raises, the operator is not promised anything."""
         for offer in arrived.offers:
-            if self._call(self.on_inverse_offer, offer):
+            if await self._called(self.on_inverse_offer, offer):
                 self.tell("connection", m.AcceptInverseOffers((offer.id,)))
             else:
                 self.tell("connection", m.DeclineInverseOffers((offer.id,), 60.0))
@@ -366,9 +382,9 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         """Nothing is held on it."""
 
     @receive
-    def call_failed(self, failure: m.CallFailed) -> None:
+    def call_failed(self, failure: m.CallFailed) -> Any:
         """A call of the scheduler itself (a message, a kill) was not taken."""
-        self._call(self.on_error, f"{type(failure.call).__name__} failed: {failure.reason}")
+        return self._call(self.on_error, f"{type(failure.call).__name__} failed: {failure.reason}")
 
     # --- the end ----------------------------------------------------------------------------------------------
 

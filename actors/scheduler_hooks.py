@@ -1,7 +1,7 @@
 """What an author may override: the hooks of a scheduler, each with a harmless default.
 
-A hook is a plain method, called in the scheduler actor's turn. One that raises is logged, counted and traced, and ends
-nothing: no task, not the framework. What a hook launches is stored together with the fact that the hook was
+A hook is a plain method or an `async` one, called in the scheduler actor's turn; until it is done, the scheduler handles
+nothing else. One that raises is logged, counted and traced, and ends nothing: no task, not the framework. What a hook launches is stored together with the fact that the hook was
 called, so that a scheduler which dies in between neither loses nor doubles work.
 """
 
@@ -17,49 +17,49 @@ from mesos_v1.values import InverseOffer, OperationStatus, TaskStatus
 class SchedulerHooks:
     """The hooks that have to do with tasks; `BaseScheduler` has `on_error` and `on_shutdown_requested`."""
 
-    def on_registered(self, event: Registered) -> None:
+    def on_registered(self, event: Registered) -> Any:
         """The framework is subscribed for the first time in its life: launch the first tasks here.
 
         Also called when an earlier run of the scheduler left a framework behind that goes on now (unless
         `on_reregistered` is overridden): `event.resumed` says how many tasks were taken over.
         """
 
-    def on_reregistered(self, event: Registered) -> None:
+    def on_reregistered(self, event: Registered) -> Any:
         """The framework is subscribed again, after a disconnection or an earlier run of the scheduler."""
 
-    def on_disconnected(self, event: m.Disconnected) -> None:
+    def on_disconnected(self, event: m.Disconnected) -> Any:
         """The subscription is gone; it comes back by itself."""
 
-    def on_task_update(self, update: m.TaskChanged) -> None:
+    def on_task_update(self, update: m.TaskChanged) -> Any:
         """A task has changed, or has reported progress; the outcome comes by the next three hooks."""
 
-    def on_task_finished(self, done: TaskFinished) -> None:
+    def on_task_finished(self, done: TaskFinished) -> Any:
         """A task has finished; `done.result` is what its executor returned."""
 
-    def on_task_failed(self, failed: TaskFailure) -> None:
+    def on_task_failed(self, failed: TaskFailure) -> Any:
         """A task has failed after its last attempt."""
 
-    def on_task_killed(self, killed: TaskFailure) -> None:
+    def on_task_killed(self, killed: TaskFailure) -> Any:
         """A task was killed because `kill` asked for it."""
 
-    def on_message(self, message: Any, source: MessageSource) -> None:
+    def on_message(self, message: Any, source: MessageSource) -> Any:
         """An executor has sent a message; messages are best effort, results are not."""
 
-    def on_uploaded(self, upload: m.Uploaded) -> None:
+    def on_uploaded(self, upload: m.Uploaded) -> Any:
         """An executor has uploaded a file to the framework's server; it lies at `upload.path`."""
 
-    def on_executor_lost(self, lost: m.ExecutorLost) -> None:
+    def on_executor_lost(self, lost: m.ExecutorLost) -> Any:
         """An executor has gone; its tasks report for themselves."""
 
-    def on_agent_lost(self, lost: m.AgentLost) -> None:
+    def on_agent_lost(self, lost: m.AgentLost) -> Any:
         """An agent has gone; its tasks report for themselves."""
 
-    def on_unknown_task(self, status: TaskStatus) -> None:
+    def on_unknown_task(self, status: TaskStatus) -> Any:
         """The master knows a task of this framework that nobody here knows; it was acknowledged."""
 
-    def on_operation_update(self, status: OperationStatus) -> None:
+    def on_operation_update(self, status: OperationStatus) -> Any:
         """An operation that carries an id has come to an end; it was acknowledged."""
 
-    def on_inverse_offer(self, offer: InverseOffer) -> bool:
+    def on_inverse_offer(self, offer: InverseOffer) -> Any:
         """The operator wants resources back: return whether they will be free in time. The default agrees."""
         return True

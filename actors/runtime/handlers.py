@@ -30,6 +30,11 @@ def receive(method: F) -> F:
     A plain method is the fast path. An `async` one may wait; until it is done its actor handles nothing else. What it
     returns answers an ask.
     """
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        raise TypeError(
+            f"@receive {method.__qualname__}: is a generator (it has a yield), so it would never run: "
+            "write a plain method or an async one"
+        )
     frame = sys._getframe(1)
     namespace = dict(frame.f_locals)
     outer = frame.f_back
@@ -54,7 +59,8 @@ def _types_of(method: Callable[..., Any], namespace: dict[str, Any]) -> tuple[ty
     if annotation is inspect.Parameter.empty:
         raise TypeError(f"{where}: the message has no annotation, so it is not known what to call it for")
     if isinstance(annotation, str):
-        annotation = eval(annotation, method.__globals__, namespace)  # noqa: S307 - as typing.get_type_hints does
+        declared_in = inspect.unwrap(method).__globals__
+        annotation = eval(annotation, declared_in, namespace)  # noqa: S307 - as typing.get_type_hints does
     return tuple(_flatten(annotation, where))
 
 
