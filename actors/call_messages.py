@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from actors.runtime import message
+from mesos_v1.errors import classify
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, OfferId, OperationId, TaskId
 
@@ -153,6 +156,19 @@ Call = (
 )
 
 
+class CallFate(StrEnum):
+    """How a call came to nothing; each sender of a call answers each of these (tests/actors/test_refused_calls.py)."""
+
+    REFUSED = "the master will not take it, now or later"
+    BUSY = "the master did not take it now, and may later"
+    UNCERTAIN = "the connection broke in between: the master may have acted on it"
+    EXPIRED = "it never left: there is no subscription that it could go with"
+
+
+NOT_BUILT = 400
+"""Status of a call that we ourselves could not put into bytes: like one that the master refuses for good."""
+
+
 @message
 class CallFailed:
     """A call came to nothing; goes to the actor that sent it.
@@ -168,3 +184,14 @@ class CallFailed:
     reason: str
     status: int = 0
     uncertain: bool = False
+
+    @property
+    def fate(self) -> CallFate:
+        """What it means for whoever sent the call."""
+        if self.uncertain:
+            return CallFate.UNCERTAIN
+        if not self.status:
+            return CallFate.EXPIRED
+        meaning = classify(self.status, self.reason)
+        # Credentials are no fault of the call: an operator may mend them.
+        return CallFate.BUSY if meaning.retryable or meaning.unauthorized else CallFate.REFUSED

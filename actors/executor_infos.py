@@ -37,6 +37,11 @@ class ExecutorBook:
         template = self._templates.get(name)
         return template.resources if template is not None else NOTHING
 
+    def size_of(self, name: str) -> int:
+        """Return about how many bytes an executor's description adds to each task; 0 for one that is not known."""
+        template = self._templates.get(name)
+        return len(template.info) if template is not None else 0
+
     def name_of(self, executor_id: ExecutorId) -> str | None:
         """Return which of our executors an id belongs to, or None."""
         return self._names.get(executor_id)

@@ -27,6 +27,11 @@ class Subscribed:
 
 
 @message
+class StillSubscribed:
+    """The subscription that there was before the broker's restart lives on."""
+
+
+@message
 class Disconnected:
     """The subscription is gone; the connection is already coming back by itself."""
 

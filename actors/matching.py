@@ -2,13 +2,15 @@
 
 Pure: demands and offers in, placements out. Rules, in order: a demand takes only offers of its role; the demand that
 came first is tried first; one that fits nowhere lets the next shape try, so a big task does not stop small ones; an
-agent is filled before the next one is opened, so tasks share executors. An executor's own resources are counted once an
+agent is filled before the next one is opened, so tasks share executors. One ACCEPT has bounds (`Room`): what is beyond
+them waits for the agent's next offer. An executor's own resources are counted once an
 agent, and only where it is not there yet (Mesos: `Offer.executor_ids` says which are).
 """
 
 from __future__ import annotations
 
 import heapq
+import sys
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +22,20 @@ from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId
 
 # How many vain looks a shape remembers, to say why it waits.
 LOOKS_KEPT = 100
+
+
+# About what a task adds to its ACCEPT besides its `TaskInfo`: resources, agent, framing.
+TASK_OVERHEAD = 512
+
+
+class Room(NamedTuple):
+    """How much one ACCEPT may hold; the first task always goes."""
+
+    tasks: int
+    bytes: int
+
+
+UNBOUNDED = Room(sys.maxsize, sys.maxsize)
 
 
 class Placement(NamedTuple):
@@ -37,10 +53,14 @@ class AgentOffers:
     agent_id: AgentId
     role: str
     hostname: str
+    room: Room = UNBOUNDED
     offers: dict[OfferId, Offer] = field(default_factory=dict)
     left: Resources = Resources()  # noqa: RUF009 - immutable
     executors: dict[str, ExecutorId] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
+    size: int = 0
+    most: int = sys.maxsize
+    turned_away: bool = False
 
     def add(self, offer: Offer, book: ExecutorBook) -> None:
         """Put another offer on the pile; same-named resources add up."""
@@ -54,13 +74,14 @@ class AgentOffers:
     def restart(self, book: ExecutorBook) -> None:
         """Begin again with the offers that are left, after one of them was rescinded."""
         offers, self.offers = list(self.offers.values()), {}
-        self.left, self.executors = Resources(), {}
+        self.left, self.executors, self.size, self.most = Resources(), {}, 0, sys.maxsize
         for offer in offers:
             self.add(offer, book)
 
     def place(self, demand: Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain."""
-        constraint = self._forbids(demand)
+        size = len(demand.info) + book.size_of(demand.executor) + TASK_OVERHEAD
+        constraint = self._forbids(demand) or self._has_no_room(demand, size)
         needed = demand.resources
         executor_id: ExecutorId | None = None
         executor_resources: Resources | None = None
@@ -87,9 +108,24 @@ class AgentOffers:
                         executor_id = book.variant(demand.executor, executor_resources)
                         self.executors[demand.executor] = executor_id
                     self.left = left
+                    self.size += size
+                    if demand.most_together:
+                        self.most = min(self.most, demand.most_together)
                     self.placements.append(Placement(demand, taken, executor_id))
                     return None
         return Look(self.agent_id, self.hostname, self.left, needed, demand.ports, constraint)
+
+    def _has_no_room(self, demand: Demand, size: int) -> Shortfall | None:
+        there = len(self.placements)
+        if not there:
+            return None
+        most = min(self.room.tasks, self.most, demand.most_together or sys.maxsize)
+        if there < most and self.size + size <= self.room.bytes:
+            return None
+        self.turned_away = True
+        if there >= most:
+            return Shortfall("tasks of one ACCEPT", str(there + 1), str(most))
+        return Shortfall("bytes of one ACCEPT", str(self.size + size), str(self.room.bytes))
 
     def _forbids(self, demand: Demand) -> Shortfall | None:
         if demand.hosts and self.hostname not in demand.hosts:

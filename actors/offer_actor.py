@@ -14,21 +14,28 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actors import messages as m
 from actors.demand_queue import DemandQueue, ShapeQueue
 from actors.executor_infos import ExecutorBook
 from actors.interest import Interest
 from actors.launch_operations import launch_operation
-from actors.matching import AgentOffers, match
+from actors.matching import AgentOffers, Room, match
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
-from actors.task_spec import TaskIntent, intent_record
+from actors.task_spec import MAX_TASK_BYTES, TaskIntent, intent_record
 from actors.why_pending import report
-from mesos_v1.values import AgentId, Offer, OfferId
+from mesos_v1.values import AgentId, Offer, OfferId, TaskId
 
 logger = logging.getLogger("actors.offers")
+
+Fate = m.CallFate
+
+AGAIN_CAP = 60.0
+"""Longest wait, in seconds, before something that the master did not take is said again."""
+REMEMBERED = 10_000
+"""So many early rescinds and refused attempts are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,11 @@ class OfferSettings:
     )
     batch: int = setting(500, help="Most tasks placed in one turn of the loop.")
     max_tasks_per_accept: int = setting(2000, help="Most tasks launched with one ACCEPT.")
+    max_accept_bytes: int = setting(
+        MAX_TASK_BYTES,
+        help="Most bytes of one ACCEPT; a task that alone is larger goes alone.",
+        unit="bytes",
+    )
     maintenance_margin: float = setting(
         0.0, help="Agents whose maintenance begins within this time get no tasks, in seconds.", unit="seconds"
     )
@@ -81,6 +93,21 @@ class ReviveDue:
     """REVIVE may be sent again."""
 
 
+@message
+class DeclineAgain:
+    """Offers that the master did not take back are declined again, if their subscription still lives."""
+
+    decline: m.Decline
+    subscription: int
+
+
+@message
+class InterestDue:
+    """Say again for which roles offers are wanted."""
+
+    subscription: int
+
+
 class OfferActor(Actor):
     """Brings demands and offers together; see the head of this module."""
 
@@ -97,8 +124,13 @@ class OfferActor(Actor):
         self._by_offer: dict[OfferId, AgentOffers] = {}
         self._storing: dict[int, list[AgentOffers]] = {}
         self._rescinded_early: OrderedDict[OfferId, None] = OrderedDict()
+        self._room = Room(settings.max_tasks_per_accept, settings.max_accept_bytes)
+        self._most_together: OrderedDict[TaskId, int] = OrderedDict()
         self._reference = 0
         self._subscribed = False
+        self._subscription = 0
+        self._not_taken = 0
+        self._not_taken_at = 0.0
         self._match_due = False
         self._lingering = False
         self._suppress_due = False
@@ -107,6 +139,11 @@ class OfferActor(Actor):
     def on_start(self) -> None:
         """Say that a broker is there (again); after a restart, demands come anew."""
         self.tell("scheduler", m.ActorStarted("offers"))
+
+    def on_failure(self, *_error: object) -> None:
+        """Give back what is held: the broker that takes over knows nothing of it, and nobody else would."""
+        if self._by_offer:
+            self.tell("connection", m.Decline(tuple(self._by_offer), self.settings.refuse_seconds))
 
     # --- demands ----------------------------------------------------------------------------------------------
 
@@ -117,8 +154,11 @@ class OfferActor(Actor):
 
     @receive
     def demand(self, demand: m.Demand) -> None:
-        """Queue a demand."""
-        new_shape = self.queue.add(demand)
+        """Queue a demand; one whose ACCEPT was refused waits for the next offers, so that no storm begins."""
+        most_together = self._most_together.pop(demand.attempt_id, None)
+        if most_together is not None:
+            demand = replace(demand, most_together=most_together)
+        new_shape = self.queue.add(demand) and most_together is None
         if self._interest.wanted(demand.role, new_shape=new_shape):
             self._revive()
         if self._held:
@@ -158,8 +198,18 @@ class OfferActor(Actor):
         """Start over: old offers are void, and a new subscription is suppressed for no role."""
         self._drop_offers()
         self._subscribed = True
+        self._subscription += 1
+        self._not_taken = 0
         self._interest.subscribed()
         self._suppress_later()
+
+    @receive
+    def still_subscribed(self, _news: m.StillSubscribed) -> None:
+        """After a restart of the broker: what it last said of its roles is not known any more."""
+        if not self._subscribed:
+            self._subscribed = True
+            self._interest.not_taken(self.framework.roles)
+            self.interest_due(InterestDue(self._subscription))
 
     @receive
     def disconnected(self, _news: m.Disconnected) -> None:
@@ -181,7 +231,7 @@ class OfferActor(Actor):
             key = (offer.agent_id, offer.role)
             agent = self._held.get(key)
             if agent is None:
-                agent = self._held[key] = AgentOffers(offer.agent_id, offer.role, offer.hostname)
+                agent = self._held[key] = AgentOffers(offer.agent_id, offer.role, offer.hostname, self._room)
             agent.add(offer, self._book)
             self._by_offer[offer.id] = agent
         self._match_soon()
@@ -192,7 +242,7 @@ class OfferActor(Actor):
         agent = self._by_offer.pop(rescinded.offer_id, None)
         if agent is None:
             self._rescinded_early[rescinded.offer_id] = None
-            if len(self._rescinded_early) > 1000:
+            if len(self._rescinded_early) > REMEMBERED:
                 self._rescinded_early.popitem(last=False)
             return
         self._requeue(agent)
@@ -230,9 +280,7 @@ class OfferActor(Actor):
         agents = list(self._held.values())
         budget = self.settings.batch
         if self.queue and match(self.queue, agents, self._book, budget) >= budget:
-            self._flush(
-                [agent for agent in agents if len(agent.placements) >= self.settings.max_tasks_per_accept]
-            )
+            self._flush([agent for agent in agents if agent.turned_away])
             self._match_soon()
             return
         self._flush([agent for agent in agents if agent.placements])
@@ -291,11 +339,14 @@ class OfferActor(Actor):
             accept = m.Accept(
                 tuple(agent.offers),
                 (launch_operation(agent, self._book),),
-                self._refusal(self.settings.refuse_seconds),
+                # What is left is wanted at once where only this ACCEPT had no room for more.
+                0.0 if agent.turned_away else self._refusal(self.settings.refuse_seconds),
                 tuple(placement.demand.attempt_id for placement in agent.placements),
                 tuple(placement.demand.task_id for placement in agent.placements),
             )
             self.tell("connection", accept)
+            if agent.turned_away and agent.role in self.queue.roles():
+                self._revive()
 
     def _let_go(self, agents: list[AgentOffers]) -> None:
         for agent in agents:
@@ -335,15 +386,75 @@ class OfferActor(Actor):
                 self._revive()
         agent.placements.clear()
 
+    # --- what the master did not take -------------------------------------------------------------------------
+
     @receive
     def call_failed(self, failed: m.CallFailed) -> None:
-        """An ACCEPT came to nothing: its tasks decide by their own table. Other calls are made up for by the next."""
+        """Answer for each call that came to nothing; without a subscription, offers and interest are void anyway."""
         call = failed.call
-        if not isinstance(call, m.Accept):
+        if isinstance(call, m.Accept):
+            self._accept_failed(call, failed)
+        elif failed.fate is Fate.EXPIRED or not self._subscribed:
             return
-        for attempt_id, task_id in zip(call.attempts, call.tasks, strict=True):
-            news = m.LaunchUncertain if failed.uncertain else m.NotLaunched
-            self.tell(f"task:{task_id}", news(attempt_id, failed.reason))
+        elif isinstance(call, m.Decline):
+            self._decline_failed(call, failed)
+        elif isinstance(call, m.Suppress | m.Revive):
+            self._interest.not_taken(call.roles)
+            self.timers.after(self._wait_after_failure(), InterestDue(self._subscription))
+
+    def _accept_failed(self, accept: m.Accept, failed: m.CallFailed) -> None:
+        """Give the offers back, and tell the tasks what it means for them.
+
+        The master refuses an ACCEPT as a whole, whichever task it is for: so its tasks go on in smaller groups, until the
+        one that it will not take is alone, and fails with the master's words.
+        """
+        if self._subscribed and failed.fate is not Fate.EXPIRED:
+            # If it was taken after all, the master ignores the DECLINE: the offers are no longer there.
+            again = 0.0 if failed.fate is Fate.REFUSED else self._refusal(self.settings.refuse_seconds)
+            self.tell("connection", m.Decline(accept.offer_ids, again))
+        alone = len(accept.attempts) == 1
+        for attempt_id, task_id in zip(accept.attempts, accept.tasks, strict=True):
+            news: object
+            if failed.fate is Fate.UNCERTAIN:
+                news = m.LaunchUncertain(attempt_id, failed.reason)
+            elif failed.fate is Fate.REFUSED and alone:
+                news = m.LaunchRefused(attempt_id, failed.reason)
+            else:
+                if failed.fate is not Fate.EXPIRED:
+                    refused = failed.fate is Fate.REFUSED
+                    self._most_together[attempt_id] = len(accept.attempts) // 2 if refused else 0
+                    if len(self._most_together) > REMEMBERED:
+                        self._most_together.popitem(last=False)
+                news = m.NotLaunched(attempt_id, failed.reason)
+            self.tell(f"task:{task_id}", news)
+
+    def _decline_failed(self, decline: m.Decline, failed: m.CallFailed) -> None:
+        """Decline again; where that changes nothing, the master itself rescinds what it has offered for too long."""
+        if failed.fate is Fate.REFUSED:
+            logger.warning("%d offers cannot be declined: %s", len(decline.offer_ids), failed.reason)
+            return
+        self.timers.after(self._wait_after_failure(), DeclineAgain(decline, self._subscription))
+
+    @receive
+    def decline_again(self, due: DeclineAgain) -> None:
+        """Offers that are still out are given back."""
+        if due.subscription == self._subscription and self._subscribed:
+            self.tell("connection", due.decline)
+
+    @receive
+    def interest_due(self, due: InterestDue) -> None:
+        """Say again what is wanted and what is not."""
+        if due.subscription == self._subscription and self._subscribed:
+            self._suppress_later()
+            if any(self._interest.wanted(role, new_shape=False) for role in self.queue.roles()):
+                self._revive()
+
+    def _wait_after_failure(self) -> float:
+        now = self.clock.now()
+        if now - self._not_taken_at > 2 * AGAIN_CAP:
+            self._not_taken = 0
+        self._not_taken, self._not_taken_at = self._not_taken + 1, now
+        return min(AGAIN_CAP, 2.0 ** min(self._not_taken - 1, 8))
 
     # --- suppress and revive ----------------------------------------------------------------------------------
 

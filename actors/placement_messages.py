@@ -17,6 +17,8 @@ class Demand:
         executor: name of the executor, or "" for a command task.
         hosts: host names to which the task is bound; none means anywhere.
         attributes: agent attributes that must be there with this text, as (name, value).
+        most_together: the broker's own mark: with so many tasks in one ACCEPT at most, since the master has refused one
+            with more; 0 means no such bound.
     """
 
     task_id: TaskId
@@ -29,6 +31,7 @@ class Demand:
     info: bytes
     hosts: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
+    most_together: int = 0
 
 
 @message
@@ -63,6 +66,14 @@ class ResourcesFreed:
 @message
 class NotLaunched:
     """The ACCEPT came to nothing, and the master knows nothing of the attempt."""
+
+    attempt_id: TaskId
+    reason: str
+
+
+@message
+class LaunchRefused:
+    """The master refuses the ACCEPT of this attempt alone, for good: the attempt cannot be launched."""
 
     attempt_id: TaskId
     reason: str

@@ -84,6 +84,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         super().__init__(composition, settings)
         self._resumed = 0
         self._announced = False
+        self._subscribed = False
         self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
@@ -142,6 +143,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             self.tell("connection", m.Connect(self.framework_id))
         elif started.name == "offers" and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
+            if self._subscribed:
+                self.tell("offers", m.StillSubscribed())
             for entry in self._tasks:
                 if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:
                     self.tell(entry.ref, m.BrokerRestarted())
@@ -156,7 +159,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     def subscribed(self, news: m.Subscribed) -> Any:
         """Remember the framework's id, reconcile, tell the author."""
         first = not self._announced
-        self._announced = True
+        self._announced = self._subscribed = True
         if news.framework_id != self.framework_id:
             self.framework_id = news.framework_id
             self._remember(id=news.framework_id)
@@ -174,6 +177,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     @receive
     def disconnected(self, news: m.Disconnected) -> Any:
         """There is nobody to reconcile with."""
+        self._subscribed = False
         self.tell("reconciler", m.StopReconciliation())
         return self._call(self.on_disconnected, news)
 

@@ -107,6 +107,13 @@ class TaskActor(Actor):
             self._enter(E.NOT_LAUNCHED)
 
     @receive
+    def launch_refused(self, news: m.LaunchRefused) -> None:
+        """The master will never take it: another attempt would fare no better."""
+        if news.attempt_id == self.mesos_id:
+            self._note = ("", "", f"the master refuses its launch: {news.reason}")
+            self._enter(E.FAILED_LAST)
+
+    @receive
     def launch_uncertain(self, news: m.LaunchUncertain) -> None:
         """Nobody knows whether the ACCEPT arrived; the master does."""
         if news.attempt_id == self.mesos_id:

@@ -19,6 +19,8 @@ from mesos_v1.values import AgentId, ExecutorId, TaskId
 
 SPEC, INTENT, PROGRESS, ENDED = "task-spec", "task-intent", "task-progress", "task-ended"
 _MAX_ID = 200
+MAX_TASK_BYTES = 16 * 1024 * 1024
+"""Largest task, as the bytes of its `TaskInfo`: what is larger travels as a file (an upload, a URI), not in a call."""
 _FORBIDDEN = frozenset("/\\")
 
 

@@ -27,7 +27,7 @@ class Broker(ActorBench):
         self.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, False))
         self.task_names: set[str] = set()
 
-    def demand(self, name, order=1, resources=ONE, executor="", role="*", ports=0):  # noqa: PLR0917
+    def demand(self, name, order=1, resources=ONE, executor="", role="*", ports=0, payload=b""):  # noqa: PLR0917
         if f"task:{name}" not in self.heard:
             self.heard[f"task:{name}"], self.answers[f"task:{name}"] = [], {}
             from tests.support.actor_bench import Speaker
@@ -35,7 +35,7 @@ class Broker(ActorBench):
             self.system.spawn(
                 Speaker, self.heard[f"task:{name}"], self.answers[f"task:{name}"], name=f"task:{name}"
             )
-        info = pb.mesos.TaskInfo(name=name)
+        info = pb.mesos.TaskInfo(name=name, data=payload or None)
         info.task_id.value, info.agent_id.value = f"{name}.1", ""
         demand = m.Demand(
             TaskId(name),
@@ -362,7 +362,7 @@ async def test_an_accept_that_came_to_nothing_is_told_to_its_tasks(running):
     broker.offer(offer(1))
     await broker.settle()
     (accept,) = broker.of("connection", m.Accept)
-    broker.say("connection", "offers", m.CallFailed(accept, "no", 400))
+    broker.say("connection", "offers", m.CallFailed(accept, "no", 503))
     broker.say("connection", "offers", m.CallFailed(accept, "who knows", 0, uncertain=True))
     await broker.settle()
     assert broker.of("task:t", m.NotLaunched)[0].reason == "no"
