@@ -101,13 +101,14 @@ def inject_allocation(operation: pb.mesos.Offer.Operation, role: str) -> pb.meso
     """
     copy = Operation()
     copy.CopyFrom(operation)
-    for resource in _all_resources(copy):
+    for resource in resources_of(copy):
         if not resource.HasField("allocation_info"):
             resource.allocation_info.role = role
     return copy
 
 
-def _all_resources(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.Resource]:
+def resources_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.Resource]:
+    """Return every resource in an operation, to be read or changed in place."""
     found: list[pb.mesos.Resource] = []
     for task in tasks_of(operation):
         found += task.resources

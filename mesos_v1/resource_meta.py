@@ -136,7 +136,7 @@ def facts_of(meta: bytes) -> Facts:
     proto = parse_meta(meta)
     modernise(proto)
     reservations = tuple(Reservation.from_proto(each) for each in proto.reservations)
-    label = _label(proto, reservations)
+    label = label_of(proto)
     disk = proto.disk if proto.HasField("disk") else None
     persistence_id = disk.persistence.id if disk is not None and disk.HasField("persistence") else None
     source = disk.source if disk is not None and disk.HasField("source") else None
@@ -203,8 +203,9 @@ def _forget_use(proto: pb.mesos.Resource) -> None:
             reservation.ClearField("labels")
 
 
-def _label(proto: pb.mesos.Resource, reservations: tuple[Reservation, ...]) -> str:
+def label_of(proto: pb.mesos.Resource) -> str:
     """Print what stands between name and colon, as Mesos does."""
+    reservations = [Reservation.from_proto(each) for each in proto.reservations]
     out = ""
     if proto.HasField("allocation_info"):
         out += f"(allocated: {proto.allocation_info.role})"
@@ -222,16 +223,18 @@ def _label(proto: pb.mesos.Resource, reservations: tuple[Reservation, ...]) -> s
 def _disk_label(disk: pb.mesos.Resource.DiskInfo) -> str:
     out = ""
     if disk.HasField("source"):
-        out += _SOURCE.Type.Name(disk.source.type)
-        if disk.source.HasField("id") or disk.source.HasField("profile"):
-            out += f"({disk.source.id},{disk.source.profile})"
-        for kind in ("path", "mount"):
-            if disk.source.HasField(kind):
-                out += ":" + getattr(disk.source, kind).root
+        source = disk.source
+        out += _SOURCE.Type.Name(source.type)
+        if source.HasField("id") or source.HasField("profile"):
+            out += f"({source.vendor},{source.id},{source.profile})"
+        else:
+            out += "".join(f":{root}" for root in (source.path.root, source.mount.root) if root)
     if disk.HasField("persistence"):
         out += ("," if out else "") + disk.persistence.id
     if disk.HasField("volume"):
         volume = disk.volume
-        out += ":" + (volume.host_path + ":" if volume.HasField("host_path") else "") + volume.container_path
-        out += ":rw" if volume.mode == pb.mesos.Volume.RW else ":ro"
+        where = volume.container_path
+        if volume.HasField("host_path"):  # Mesos prints the mode only then
+            where = f"{volume.host_path}:{where}:{pb.mesos.Volume.Mode.Name(volume.mode).lower()}"
+        out += f":{where}"
     return out

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mesos_v1 import pb
-from mesos_v1.errors import OperationError, ResourceError
+from mesos_v1.errors import OperationError
 from mesos_v1.operations import consumed_by, inject_allocation
 from mesos_v1.resources import Resources
 from playa import messages
@@ -19,7 +19,6 @@ from playa.master.state import MasterState
 
 _Operation = pb.mesos.Offer.Operation
 _LAUNCHES = (_Operation.LAUNCH, _Operation.LAUNCH_GROUP)
-_RESIZES = (_Operation.GROW_VOLUME, _Operation.SHRINK_VOLUME)
 
 
 @dataclass(slots=True)
@@ -192,39 +191,15 @@ def _readable(
 
 
 def _unreadable(operation: pb.mesos.Offer.Operation) -> str | None:
-    name = _Operation.Type.Name(operation.type)
-    if operation.type == _Operation.UNKNOWN:
-        return "Unknown operation"
-    if not operation.HasField(name.lower()):  # type: ignore[arg-type]
-        return f"A {name} offer operation must have the Offer.Operation.{name.lower()} field set."
+    wrong = operation_validation.unreadable(operation)
+    if wrong is not None:
+        return wrong
     if operation.type in _LAUNCHES:
-        if operation.HasField("id"):
-            return f"The `id` field cannot be set on {name} operations"
-        return None
-    if operation.type == _Operation.RESERVE and operation.reserve.source:
+        name = _Operation.Type.Name(operation.type)
+        return f"The `id` field cannot be set on {name} operations" if operation.HasField("id") else None
+    if operation.reserve.source:
         return "Reservation updates are not yet implemented for the scheduler API."
-    try:
-        Resources.from_proto(_resources_of(operation))
-    except ResourceError as error:
-        return str(error)
     return None
-
-
-def _resources_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.Resource]:
-    return [
-        *operation.reserve.resources,
-        *operation.unreserve.resources,
-        *operation.create.volumes,
-        *operation.destroy.volumes,
-        *(
-            [operation.grow_volume.volume, operation.grow_volume.addition]
-            if operation.HasField("grow_volume")
-            else ()
-        ),
-        *([operation.shrink_volume.volume] if operation.HasField("shrink_volume") else ()),
-        *([operation.create_disk.source] if operation.HasField("create_disk") else ()),
-        *([operation.destroy_disk.source] if operation.HasField("destroy_disk") else ()),
-    ]
 
 
 def _complete(operation: pb.mesos.Offer.Operation, framework: Framework) -> None:
@@ -323,9 +298,10 @@ def _convert(
     m: MasterState, framework: Framework, agent: Agent, operation: pb.mesos.Offer.Operation, left: _Left
 ) -> None:
     """RESERVE … DESTROY_DISK: what is there becomes something else."""
-    wrong = operation_validation.problem(operation, framework, agent)
+    principal = framework.info.principal if framework.info.HasField("principal") else None
+    wrong = operation_validation.problem(operation, framework, agent, principal)
     if wrong is not None:
-        operating.drop(m, framework, operation, wrong)
+        operating.drop(m, framework, operation, f"{wrong}; on agent {agent.printed}")
         return
     if operation.type == _Operation.DESTROY:
         _rescind_volumes(m, agent, operating.volumes_in(operation))
@@ -339,7 +315,7 @@ def _convert(
     operating.start(m, framework, agent, operation)
     m.allocator.convert(framework.id, agent.id, consumed, converted)
     agent.total = m.allocator.total(agent.id)
-    if operation.type in _RESIZES:  # not for the operations after it (MESOS-4791)
+    if operation.type in operation_validation.RESIZES:  # not for the operations after it (MESOS-4791)
         left.remaining = left.remaining - consumed
         left.resized = left.resized + converted
     else:

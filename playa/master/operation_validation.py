@@ -4,36 +4,78 @@ Each rule returns the text of what is wrong, or None. Whether the resources are 
 `mesos_v1.operations`.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 from mesos_v1 import pb
-from mesos_v1.errors import ResourceError
-from mesos_v1.resource import Resource, to_millis
+from mesos_v1.operations import resources_of
+from mesos_v1.resource import MILLIS, Resource
 from mesos_v1.resources import Resources
-from playa.master.call_validation import as_set, identifier
+from playa.master import resource_validation
+from playa.master.call_validation import as_set
 from playa.master.records import Agent, Framework
 
 Operation = pb.mesos.Offer.Operation
+RESIZES = (Operation.GROW_VOLUME, Operation.SHRINK_VOLUME)
+_ON_LISTS = (Operation.RESERVE, Operation.UNRESERVE, Operation.CREATE, Operation.DESTROY)
 
 
-def problem(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
-    """What is wrong with an operation of a framework (or of an operator: None) on an agent."""
+def unreadable(operation: pb.mesos.Offer.Operation) -> str | None:
+    """What is wrong with an operation before anyone looks at what it is for."""
+    name = Operation.Type.Name(operation.type)
+    if operation.type == Operation.UNKNOWN:
+        return "Unknown offer operation"
+    if not operation.HasField(name.lower()):  # type: ignore[arg-type]
+        subject = "GROW_VOLUME operation" if name == "GROW_VOLUME" else f"{name} offer operation"
+        end = "" if operation.type in RESIZES else "."
+        article = "An" if name.startswith("U") else "A"
+        return f"{article} {subject} must have the Offer.Operation.{name.lower()} field set{end}"
+    return _wrong_resources(operation)
+
+
+def _wrong_resources(operation: pb.mesos.Offer.Operation) -> str | None:
+    singles = {
+        Operation.GROW_VOLUME: (operation.grow_volume.volume, operation.grow_volume.addition),
+        Operation.SHRINK_VOLUME: (operation.shrink_volume.volume,),
+        Operation.CREATE_DISK: (operation.create_disk.source,),
+        Operation.DESTROY_DISK: (operation.destroy_disk.source,),
+    }.get(operation.type)
+    if singles is not None:
+        return next(filter(None, map(resource_validation.of_one, singles)), None)
+    return resource_validation.of_several(resources_of(operation))
+
+
+def problem(
+    operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent, principal: str | None
+) -> str | None:
+    """What is wrong with an operation that can be read.
+
+    Args:
+        operation: The operation.
+        framework: Whose it is; None for an operator's.
+        agent: On whose resources.
+        principal: Who asks for it, if that is known.
+    """
     rule = _RULES.get(operation.type)
     if rule is None:
         return f"Unknown operation {operation.type}"
-    try:
-        wrong = rule(operation, framework, agent)
-    except ResourceError as error:
-        wrong = f"Invalid resources: {error}"
-    if wrong is None:
-        return None
-    return f"{wrong}; on agent {agent.id} at {agent.pid} ({agent.info.hostname})"
+    if operation.type in _ON_LISTS:
+        wrong = resource_validation.of_operation(resources_of(operation))
+        if wrong is not None:
+            return f"Invalid resources: {wrong}"
+    return rule(operation, framework, agent, principal)
 
 
-def _reserve(operation: pb.mesos.Offer.Operation, framework: Framework | None, _agent: Agent) -> str | None:
-    principal = framework.info.principal if framework and framework.info.HasField("principal") else None
+def _reserve(
+    operation: pb.mesos.Offer.Operation, framework: Framework | None, _agent: Agent, principal: str | None
+) -> str | None:
+    call = operation.reserve
+    if call.source:
+        wrong = _other_source(call)
+        if wrong is not None:
+            return wrong
     roles = set(framework.roles) if framework is not None else None
-    for proto in operation.reserve.resources:
+    for proto in call.resources:
         resource = Resource.from_proto(proto)
         reservations = resource.facts.reservations
         if not reservations or not reservations[-1].dynamic:
@@ -53,8 +95,30 @@ def _reserve(operation: pb.mesos.Offer.Operation, framework: Framework | None, _
             wrong = _reserving_role(resource, innermost.role, roles)
             if wrong is not None:
                 return wrong
-        if resource.facts.persistence_id is not None:
-            return f"A persistent volume {resource} must already be reserved"
+        elif resource.facts.allocated_to is not None:
+            return (
+                "A reserve operation was attempted with an allocated resource, but the operator API only "
+                "allows reservations to be made to unallocated resources"
+            )
+    return None
+
+
+def _other_source(call: pb.mesos.Offer.Operation.Reserve) -> str | None:
+    """What is wrong with turning one reservation into another."""
+    wrong = resource_validation.of_operation(call.source)
+    if wrong is not None:
+        return f"Invalid source: {wrong}"
+    for name, listed in (("source", call.source), ("resources", call.resources)):
+        if not listed:
+            return f"Invalid {name}: Resource cannot be empty"
+        if any(list(r.reservations) != list(listed[0].reservations) for r in listed):
+            text = "; ".join(map(resource_validation.printed, listed))
+            return f"Invalid {name}: Mixed reservations are not supported{{ {text} }}"
+    before, after = (Resources.from_proto(r).to_unreserved() for r in (call.source, call.resources))
+    if before != after:
+        return (
+            f"Source and target resources should refer to identical resource quantities: {before} vs. {after}"
+        )
     return None
 
 
@@ -65,7 +129,7 @@ def _reserving_role(resource: Resource, role: str, roles: set[str]) -> str | Non
             f"A reserve operation was attempted on unallocated resource {resource}, but frameworks can "
             "only perform reservations on allocated resources"
         )
-    if role != allocated and not role.startswith(allocated + "/"):
+    if role != allocated:
         return (
             f"A reserve operation was attempted for a resource with role '{role}', but the resource was "
             f"allocated to role '{allocated}'"
@@ -78,7 +142,9 @@ def _reserving_role(resource: Resource, role: str, roles: set[str]) -> str | Non
     return None
 
 
-def _unreserve(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+def _unreserve(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent, _principal: str | None
+) -> str | None:
     for proto in operation.unreserve.resources:
         resource = Resource.from_proto(proto)
         reservations = resource.facts.reservations
@@ -92,13 +158,14 @@ def _unreserve(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Ag
     return None
 
 
-def _create(operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent) -> str | None:
+def _create(
+    operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent, principal: str | None
+) -> str | None:
     volumes = operation.create.volumes
     wrong = _not_persistent(volumes)
     if wrong is not None:
         return f"Not a persistent volume: {wrong}"
     seen = {(e.facts.role, e.facts.persistence_id) for e in agent.total.persistent_volumes()}
-    principal = framework.info.principal if framework and framework.info.HasField("principal") else None
     for proto in volumes:
         volume = Resource.from_proto(proto)
         key = (volume.facts.role, volume.facts.persistence_id)
@@ -136,17 +203,12 @@ def _not_persistent(volumes: Iterable[pb.mesos.Resource]) -> str | None:
             return "Expecting 'volume' to be set for persistent volume"
         if proto.disk.volume.mode == pb.mesos.Volume.RO:
             return "Read-only persistent volume not supported"
-        if proto.disk.volume.HasField("host_path"):
-            return "Expecting 'host_path' to be unset for persistent volume"
-        if not volume.facts.reservations:
-            return "Persistent volumes cannot be created from unreserved resources"
-        wrong = identifier(proto.disk.persistence.id)
-        if wrong is not None:
-            return f"Invalid persistence ID for persistent volume: {wrong}"
     return None
 
 
-def _destroy(operation: pb.mesos.Offer.Operation, _f: Framework | None, agent: Agent) -> str | None:
+def _destroy(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, agent: Agent, _principal: str | None
+) -> str | None:
     volumes = operation.destroy.volumes
     wrong = _not_persistent(volumes)
     if wrong is not None:
@@ -161,7 +223,9 @@ def _destroy(operation: pb.mesos.Offer.Operation, _f: Framework | None, agent: A
     return None
 
 
-def _grow(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+def _grow(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent, _principal: str | None
+) -> str | None:
     call = operation.grow_volume
     if Resource.from_proto(call.addition).millis <= 0:
         return "The size of 'GrowVolume.addition' field must be greater than zero"
@@ -170,12 +234,22 @@ def _grow(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) 
         return f"Invalid persistent volume in the 'GrowVolume.volume' field: {wrong}"
     if call.volume.HasField("shared"):
         return "Growing a shared persistent volume is not supported"
+    stripped = pb.mesos.Resource()
+    stripped.CopyFrom(call.volume)
+    stripped.disk.ClearField("persistence")
+    stripped.disk.ClearField("volume")
+    if not stripped.disk.HasField("source"):
+        stripped.ClearField("disk")
+    if Resource.from_proto(stripped).ident != Resource.from_proto(call.addition).ident:
+        return "Incompatible resources in the 'GrowVolume.volume' and 'GrowVolume.addition' fields"
     return None
 
 
-def _shrink(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+def _shrink(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent, _principal: str | None
+) -> str | None:
     call = operation.shrink_volume
-    less = to_millis(call.subtract.value)
+    less = math.floor(call.subtract.value * MILLIS + 0.5)
     volume = Resource.from_proto(call.volume)
     if less <= 0:
         return "Value of 'ShrinkVolume.subtract' must be greater than zero"
@@ -191,21 +265,26 @@ def _shrink(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent
     return None
 
 
-def _create_disk(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+def _create_disk(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent, _principal: str | None
+) -> str | None:
     """The agents have no resource providers, so there is nothing that this could be done with."""
     if not operation.create_disk.source.HasField("provider_id"):
         return "'source' is not managed by a resource provider"
     return f"Unknown resource provider {operation.create_disk.source.provider_id.value}"
 
 
-def _destroy_disk(operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent) -> str | None:
+def _destroy_disk(
+    operation: pb.mesos.Offer.Operation, _f: Framework | None, _a: Agent, _principal: str | None
+) -> str | None:
     """As for CREATE_DISK."""
     if not operation.destroy_disk.source.HasField("provider_id"):
         return "'source' is not managed by a resource provider"
     return f"Unknown resource provider {operation.destroy_disk.source.provider_id.value}"
 
 
-_RULES: dict[int, Callable[[pb.mesos.Offer.Operation, Framework | None, Agent], str | None]] = {
+_Rule = Callable[[pb.mesos.Offer.Operation, Framework | None, Agent, str | None], str | None]
+_RULES: dict[int, _Rule] = {
     Operation.RESERVE: _reserve,
     Operation.UNRESERVE: _unreserve,
     Operation.CREATE: _create,

@@ -207,3 +207,8 @@ class Agent:
     operations: dict[bytes, OperationRecord] = field(default_factory=dict)
     pending_kills: dict[TaskKey, bytes | None] = field(default_factory=dict)
     disconnected_since: float | None = None
+
+    @property
+    def printed(self) -> str:
+        """The agent as Mesos prints it."""
+        return f"{self.id} at {self.pid} ({self.info.hostname})"

@@ -239,8 +239,13 @@ def rebuild(body):
             built = calls.decline_inverse_offers(
                 [OfferId(each.value) for each in inner.inverse_offer_ids], filters
             )
-        case "SUBSCRIBE":
-            built = calls.subscribe(inner.framework_info)
+        case "ACKNOWLEDGE_OPERATION_STATUS":
+            operation = OperationId(inner.operation_id.value)
+            built = calls.acknowledge_operation_status(operation, inner.uuid, AgentId(inner.agent_id.value))
+        case "SUBSCRIBE" | "UPDATE_FRAMEWORK":
+            build = calls.subscribe if kind == "SUBSCRIBE" else calls.update_framework
+            constraints = inner.offer_constraints if inner.HasField("offer_constraints") else None
+            built = build(inner.framework_info, inner.suppressed_roles, constraints)
         case _:
             built = {"TEARDOWN": calls.teardown, "REVIVE": calls.revive, "SUPPRESS": calls.suppress}[kind]()
     if call.HasField("framework_id"):

@@ -103,7 +103,7 @@ def test_the_recorded_error_of_an_operation_prints_resources_just_so(recorded):
 def test_volumes_and_the_rest_are_printed_between_name_and_colon():
     (disk,) = reserved("disk:100", ADS)
     volume = offer_operations.volume(disk, "vol-1", "data", principal="p", shared=True)
-    assert str(volume) == "disk(reservations: [(DYNAMIC,ads,ads-principal)])[vol-1:data:rw]<SHARED>:100"
+    assert str(volume) == "disk(reservations: [(DYNAMIC,ads,ads-principal)])[vol-1:data]<SHARED>:100"
     proto = pb.mesos.Resource(name="disk", type=pb.mesos.Value.SCALAR)
     proto.scalar.value = 5
     proto.disk.source.type = pb.mesos.Resource.DiskInfo.Source.MOUNT
@@ -113,7 +113,9 @@ def test_volumes_and_the_rest_are_printed_between_name_and_colon():
     proto.disk.volume.container_path = "c"
     proto.disk.volume.mode = pb.mesos.Volume.RO
     proto.revocable.SetInParent()
-    assert str(Resource.from_proto(proto)) == "disk[MOUNT(d1,):/mnt/a:/h:c:ro]{REV}:5"
+    assert str(Resource.from_proto(proto)) == "disk[MOUNT(,d1,):/h:c:ro]{REV}:5"
+    proto.disk.source.ClearField("id")
+    assert str(Resource.from_proto(proto)) == "disk[MOUNT:/mnt/a:/h:c:ro]{REV}:5"
     labelled = Resources.of(cpus=1).push_reservation(Reservation("a", labels=(("k", "v"), ("w", None))))
     assert str(labelled) == "cpus(reservations: [(DYNAMIC,a,{k: v, w})]):1"
 
@@ -411,7 +413,7 @@ def test_a_volume_taken_keeps_the_place_where_the_task_wants_it():
     (disk,) = reserved("disk:100", ADS)
     offered = Resources((offer_operations.volume(disk, "v", "d"),)).allocate("ads")
     taken = offered.take(Resources((offer_operations.volume(disk, "v", "elsewhere"),)))
-    assert "[v:elsewhere:rw]" in str(taken)
+    assert "[v:elsewhere]" in str(taken)
 
 
 def test_ports_are_taken_by_number_or_by_how_many():

@@ -99,6 +99,9 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "teardown_shuts_executors_down": {},
     "unacknowledged_update_is_resent": {RETRY: 7.0},
     "custom_executor": {RETRY: 4.0},
+    "offer_constraints": {},
+    "amounts_in_thousandths": {},
+    "operations_with_feedback": {RETRY: 4.0},
 }
 
 

@@ -267,11 +267,23 @@ def test_a_reserved_volume_must_be_destroyed_before_it_is_unreserved(ads: Any) -
     assert not ads.agent.total.reserved()
 
 
-def test_a_reservation_can_be_refined_for_a_role_below(ads: Any) -> None:
-    apply(ads, {"type": "RESERVE", "reserve": {"resources": [cpus(1, reservations=[RESERVED])]}})
-    refined = cpus(1, reservations=[RESERVED, {**RESERVED, "role": "ads/sub"}])
-    apply(ads, {"type": "RESERVE", "reserve": {"resources": [refined]}})
-    assert [len(e.facts.reservations) for e in ads.agent.total.reserved()] == [2]
+def test_a_reservation_can_be_refined_in_the_role_below(bench: Any) -> None:
+    bench.agent = bench.add_agent(resources="cpus(ads):4")
+    bench.framework = bench.subscribe(
+        roles=("ads/sub",), principal="p", capabilities=("MULTI_ROLE", "RESERVATION_REFINEMENT")
+    )
+    above = {"type": "STATIC", "role": "ads"}
+    refined = cpus(1, reservations=[above, {**RESERVED, "role": "ads/sub"}])
+    apply(bench, {"type": "RESERVE", "reserve": {"resources": [refined]}})
+    assert sorted(len(e.facts.reservations) for e in bench.agent.total.reserved()) == [1, 2]
+
+
+def test_resources_allocated_to_a_role_cannot_be_reserved_for_the_role_below(ads: Any) -> None:
+    below = cpus(1, reservations=[{**RESERVED, "role": "ads/sub"}])
+    apply(ads, {"id": {"value": "op"}, "type": "RESERVE", "reserve": {"resources": [below]}})
+    ((_, state, message),) = outcomes(ads)
+    assert state == "OPERATION_ERROR"
+    assert "with role 'ads/sub', but the resource was allocated to role 'ads'" in message
 
 
 @pytest.mark.parametrize(

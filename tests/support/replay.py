@@ -233,6 +233,8 @@ class Replay:
 def _requests_at_agent(records: list[Record]) -> set[int]:
     """Numbers of the requests that went to the agent: the recorder asked the master first, then the agent."""
     chosen: set[int] = set()
+    if not any(r["kind"] == "request" and r["body"] == {"type": "GET_CONTAINERS"} for r in records):
+        return chosen  # it asked the master alone
     seen: Counter[str] = Counter()
     for number, record in enumerate(records):
         if record["kind"] != "request":
