@@ -88,7 +88,7 @@ async def run(
     if not composition.token:
         store_path = getattr(spec_of(composition, "store").settings, "path", "")
         try:
-            composition = replace(composition, token=token_for(store_path, system.ids.uuid()))
+            composition = replace(composition, token=token_for(store_path))
         except OSError as error:
             return Outcome(2, f"the token beside the store cannot be kept: {error}")
     outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

@@ -6,7 +6,10 @@ constructed with, and the connection writes it into the `ExecutorInfo`s of an AC
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,27 +17,60 @@ from actors.runtime import DecodeError, pack, unpack
 from actors.runtime.boot import ExecutorBoot
 from mesos_v1 import pb
 
+logger = logging.getLogger("actors.server")
 
-def token_for(store_path: str, draw: str) -> str:
-    """Return the token: that of an earlier run with the same store, so that its executors go on, or the one drawn.
+_SHORTEST = 32
+"""Characters of a token; the file of one that is shorter was cut off."""
+
+
+def token_for(store_path: str) -> str:
+    """Return the token: that of an earlier run with the same store, so that its executors go on, or a new one.
 
     Args:
         store_path: of a durable store, or "".
-        draw: a new token, unguessable.
 
     Raises:
         OSError: The file beside the store can be neither read nor written.
     """
+    drawn = secrets.token_urlsafe(_SHORTEST)
     if not store_path:
-        return draw
+        return drawn
     path = Path(f"{store_path}.token")
-    if path.exists():
-        return path.read_text(encoding="ascii").strip()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(draw)
-    return draw
+    kept = _kept(path)
+    if kept == "":
+        logger.warning("%s was damaged and is made again: executors that run already cannot upload", path)
+        path.unlink()
+    return kept or _keep(path, drawn)
+
+
+def _kept(path: Path) -> str | None:
+    """Return what the file holds: a token, "" if it is damaged, None if there is none."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    token = text.decode("latin-1").strip()
+    return token if len(token) >= _SHORTEST and token.isascii() and token.isprintable() else ""
+
+
+def _keep(path: Path, token: str) -> str:
+    """Write the file as a whole or not at all; if another process has just done so, its token counts."""
+    handle, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # readable by its user only
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(token)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return _kept(path) or token
+        except OSError:  # a file system without links
+            Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return token
 
 
 class TokenWriter:

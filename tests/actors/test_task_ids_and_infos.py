@@ -1,5 +1,8 @@
 """Small parts: ids of attempts, what a `TaskInfo` holds, framework info, tokens, what wants offers."""
 
+import errno
+import os
+
 import pytest
 
 from actors.framework_info import framework_info, subscribe_call
@@ -137,11 +140,51 @@ def test_settings_do_not_print_their_secret():
 
 
 def test_a_token_is_kept_beside_a_durable_store_for_its_owner_alone(tmp_path):
-    path = tmp_path / "deep" / "s.db"
-    assert token_for("", "drawn") == "drawn"
-    assert token_for(str(path), "first") == "first"
-    assert token_for(str(path), "second") == "first"
-    assert (tmp_path / "deep" / "s.db.token").stat().st_mode & 0o077 == 0
+    path = str(tmp_path / "deep" / "s.db")
+    assert token_for("") != token_for("")
+    token = token_for(path)
+    assert len(token) >= 40
+    assert token_for(path) == token
+    assert token_for(str(tmp_path / "other.db")) != token
+    (file,) = (tmp_path / "deep").iterdir()
+    assert (file.name, file.read_text()) == ("s.db.token", token)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("damage", [b"", b"cut-off", b"\xff" * 43, b"\0" * 43])
+def test_a_token_file_that_is_damaged_is_made_again_and_says_so(tmp_path, caplog, damage):
+    """A disk that was full at that moment: uploads were refused for good."""
+    file = tmp_path / "s.db.token"
+    file.write_bytes(damage)
+    token = token_for(str(tmp_path / "s.db"))
+    assert len(token) >= 40
+    assert file.read_text() == token
+    assert "s.db.token was damaged" in caplog.text
+    assert token_for(str(tmp_path / "s.db")) == token
+
+
+def test_a_token_is_written_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            token_for(str(tmp_path / "s.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_processes_that_start_at_once_the_first_ones_token_counts(tmp_path, monkeypatch):
+    file = tmp_path / "s.db.token"
+    earlier = "e" * 43
+    real = os.fsync
+
+    def another_process(handle: int) -> None:
+        file.write_text(earlier)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", another_process)
+    assert token_for(str(tmp_path / "s.db")) == earlier
 
 
 def test_only_letters_of_ours_are_filled_in():
