@@ -77,6 +77,7 @@ from actors.service_messages import (
     TeardownDone,
     Uploaded,
     Write,
+    WriteRefused,
 )
 from actors.task_messages import (
     BrokerRestarted,
@@ -170,4 +171,5 @@ __all__ = [
     "Withdraw",
     "Withdrawn",
     "Write",
+    "WriteRefused",
 ]

@@ -32,6 +32,14 @@ class Stored:
 
 
 @message
+class WriteRefused:
+    """The write with that reference will never be stored: a record of it is too large."""
+
+    reference: int
+    reason: str
+
+
+@message
 class Load:
     """Ask the store for everything it has, or for what it has of one key; the reply is `Loaded`."""
 
@@ -52,7 +60,7 @@ class ClearStore:
 
 @message
 class StorageTrouble:
-    """A transaction failed and is being tried again; nothing in it was acknowledged."""
+    """A transaction failed and is being tried again, or a write was refused; nothing in it was acknowledged."""
 
     reason: str
 

@@ -19,12 +19,15 @@ from typing import NamedTuple
 
 from actors import messages as m
 from actors.runtime import Actor, message, receive, setting
+from actors.runtime.codec import MAX_BYTES
 from actors.settings import Composition
 from actors.store_backends import Backend, Change, MemoryBackend, SqliteBackend, StorageError, applied
 
 logger = logging.getLogger("actors.store")
 
 LONGEST_WAIT = 30.0
+LARGEST = MAX_BYTES
+"""Bytes of one record: what the codec reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class StoreSettings:
     )
     retry_after: float = setting(
         0.5, help="Wait after a failed transaction; doubles up to 30 s.", unit="seconds"
+    )
+    drop_damaged: bool = setting(
+        False,
+        help="Go on without records that are damaged, and what else is stored of the same tasks; "
+        "false: refuse to start.",
     )
 
 
@@ -59,7 +67,11 @@ class StoreActor(Actor):
     def __init__(self, composition: Composition, settings: StoreSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.backend: Backend = SqliteBackend(settings.path) if settings.path else MemoryBackend()
+        self.backend: Backend = (
+            SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
+            if settings.path
+            else MemoryBackend()
+        )
         self._queue: list[Accepted] = []
         self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
         self._taken = 0  # so many of them
@@ -80,16 +92,18 @@ class StoreActor(Actor):
             await asyncio.wait((self._attempt,))
             if self._attempt.exception() is None:
                 del self._queue[: self._taken]
-        try:
-            if self._queue and self._unusable is None:
-                await self.in_thread(self.backend.commit, tuple(change for change, _ in self._queue))
-        except StorageError as error:
-            logger.error("the last %d changes could not be stored: %s", len(self._queue), error)
-        await self.in_thread(self.backend.close)
+        await self.in_thread(self._close)
 
     def on_failure(self, *_failure: object) -> None:
-        """Let go of the file: the next instance opens it again."""
-        self.backend.close()
+        """Leave to the next instance what this one has accepted, and let it open the file."""
+        self._close()
+
+    def _close(self) -> None:
+        left = [change for change, _ in self._queue] if self._unusable is None else []
+        try:
+            self.backend.close(left)
+        except StorageError as error:
+            logger.error("the last %d changes could not be stored: %s", len(left), error)
 
     @receive
     async def load(self, asked: m.Load) -> m.Loaded:
@@ -114,8 +128,15 @@ class StoreActor(Actor):
 
     @receive
     def write(self, write: m.Write) -> None:
-        """Accept a write."""
+        """Accept a write, unless it could never be read again."""
         sender = self.sender.name if self.sender is not None and write.reference else ""
+        reason = _refusal(write)
+        if reason:
+            logger.error("%s", reason)
+            self.tell("scheduler", m.StorageTrouble(reason))
+            if sender:
+                self.tell(sender, m.WriteRefused(write.reference, reason))
+            return
         self._queue.append(Accepted(write, sender))
         self._ask_for_commit()
 
@@ -198,3 +219,26 @@ class StoreActor(Actor):
         if not self._commit_due:
             self._commit_due = True
             self.timers.after(wait, Commit())
+
+
+def _refusal(write: m.Write) -> str:
+    """Return why a write is refused, naming the record; or ""."""
+    for record in write.records:
+        kind, key = record.kind, record.key
+        value: object = record.value
+        if not isinstance(value, bytes):
+            return (
+                f"the {kind} of {key} is not stored: its value is of type {type(value).__name__}, not bytes"
+            )
+        if len(value) > LARGEST:
+            return f"the {kind} of {key} is not stored: {len(value)} bytes, and at most {LARGEST} are taken"
+        if not (_is_text(kind) and _is_text(key)):
+            return f"the {kind!a} of {key!a} is not stored: its name is not text that UTF-8 can hold"
+    return ""
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return name.isascii() or bool(name.encode())
+    except UnicodeEncodeError:
+        return False

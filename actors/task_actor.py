@@ -169,6 +169,15 @@ class TaskActor(Actor):
             self.tell("scheduler", done)
 
     @receive
+    def write_refused(self, refused: m.WriteRefused) -> None:
+        """The result can never be stored: the task has failed, and that is stored instead."""
+        status, done = self._waiting.pop(refused.reference, (None, None))
+        if done is not None:
+            self.phase = P.FAILED
+            self._note = (done.state, "", refused.reason)
+            self._store(status, self._outcome(P.FAILED, b""), b"")
+
+    @receive
     def call_failed(self, failed: m.CallFailed) -> None:
         """A KILL or an acknowledgement was refused: KILL has its timer, and the agent sends the update again."""
         logger.debug("%s: a call failed: %s", self.spec.task_id, failed.reason)

@@ -1,8 +1,16 @@
 """Durable records: both backends by one suite, and the actor that writes them together."""
 
 import asyncio
+import os
+import random
+import re
+import socket
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import messages as m
+from actors.runtime import RESTART, receive
 from actors.settings import Composition, FrameworkSettings
-from actors.store_actor import StoreActor, StoreSettings
+from actors.store_actor import LARGEST, StoreActor, StoreSettings
 from actors.store_backends import MemoryBackend, SqliteBackend, StorageError
 from tests.support.actor_bench import ActorBench, system, virtually
+
+NOT_BYTES: Any = object()
 
 
 def record(key, value=b"v", kind="k"):
@@ -77,22 +88,360 @@ def test_a_failed_transaction_leaves_nothing_of_it_behind(tmp_path):
     backend.close()
 
 
-@pytest.mark.parametrize("what", ["garbage", "newer", "folder"])
-def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, what):
+# --- files that cannot be used, and damaged ones ----------------------------------------------------------------
+
+
+def sqlite_store(path, **options):
+    """Open, load, close: what a start does; the records, or the refusal."""
+    backend = SqliteBackend(str(path), **options)
+    try:
+        backend.open()
+        return backend.load()
+    except StorageError as error:
+        return str(error)
+    finally:
+        backend.close()
+
+
+def filled(path, count=40):
+    """The store of a run with tasks, each with three records."""
+    backend = SqliteBackend(str(path))
+    backend.open()
+    dice = random.Random(7)
+    for number in range(count):
+        backend.commit(
+            [
+                m.Write((record(f"task-{number}", dice.randbytes(60), "task-spec"),)),
+                m.Write((record(f"task-{number}", dice.randbytes(30), "task-intent"),)),
+                m.Write((record(f"task-{number}", dice.randbytes(90), "task-progress"),)),
+                m.Write((), (("task-spec", f"task-{number - 7}"),)),
+            ]
+        )
+    records = backend.load()
+    backend.close()
+    return records
+
+
+def first_layout(path):
+    """A store as the version before made it."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
+            "key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (kind, key))"
+        )
+        connection.executemany(
+            "INSERT INTO records (kind, key, value) VALUES (?, ?, ?)",
+            [("k", "b", b"1"), ("k", "a", b"2"), ("k", "c", b"3")],
+        )
+        connection.execute("DELETE FROM records WHERE key = 'b'")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+
+
+def garbage(path):
+    path.write_bytes(b"this is no database" * 100)
+
+
+def newer(path):
+    filled(path, 1)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+
+def of_another_program(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE records (a)")
+    connection.close()
+
+
+def with_another_table(path):
+    filled(path, 1)
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE records RENAME COLUMN kind TO kinds")
+    connection.close()
+
+
+def cut_off(path):
+    filled(path, 1)
+    path.write_bytes(b"")
+
+
+def cut_in_the_middle(path):
+    filled(path)
+    path.write_bytes(path.read_bytes()[:9000])
+
+
+def below_a_file(path):
+    path.parent.rmdir()
+    path.parent.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (garbage, "not an SQLite database.*restore the file from a backup"),
+        (newer, "newer version .layout 99"),
+        (of_another_program, "is not a store"),
+        (with_another_table, "its table is not as it was.*restore"),
+        (cut_off, "is empty: .*cut off.*restore the file from a backup, or move it away"),
+        (cut_in_the_middle, "damaged|malformed"),
+        (lambda path: path.mkdir(), "a folder, not a file"),
+        (below_a_file, "cannot be used as a store: (File exists|Not a directory)"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_its_name_and_a_way_on(tmp_path, spoil, words):
+    path = tmp_path / "folder" / "s.db"
+    path.parent.mkdir()
+    spoil(path)
+    for _ in range(2):  # the first refusal changed nothing
+        refusal = sqlite_store(path)
+        assert isinstance(refusal, str)
+        assert re.search(rf"s\.db.*({words})", refusal), refusal
+
+
+def test_a_folder_that_may_not_be_written_is_one_sentence():
+    refusal = sqlite_store("/proc/1/store.db")
+    assert isinstance(refusal, str)
+    assert refusal.startswith("/proc/1/store.db cannot be used as a store: ")
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path):
+    backend = SqliteBackend(str(tmp_path / "s.db"))
+    backend.open()
+    assert backend._connection is not None
+    backend._connection.execute("PRAGMA max_page_count=1")
+    with pytest.raises(StorageError, match=r"s\.db: database or disk is full"):
+        backend.commit([m.Write((record("a", bytes(100_000)),))])
+    backend._connection.execute("PRAGMA max_page_count=1000")
+    backend.commit([m.Write((record("b"),))])
+    assert backend.load() == (record("b"),)
+    backend.close()
+
+
+def test_no_flipped_bit_changes_a_record_in_silence(tmp_path):
+    """A disk, a cable or a copy that lies: whatever bit it is, the records are as they were or are refused."""
+    original = tmp_path / "original.db"
+    records = filled(original)
+    data = original.read_bytes()
     path = tmp_path / "s.db"
-    if what == "garbage":
-        path.write_bytes(b"this is no database" * 100)
-    elif what == "folder":
-        path.mkdir()
-    else:
-        with sqlite3.connect(path) as connection:
-            connection.execute("PRAGMA user_version=99")
-        connection.close()
-    with pytest.raises(StorageError, match=r"s\.db"):
-        SqliteBackend(str(path)).open()
+    dice = random.Random(1)
+    outcomes: Counter[str] = Counter()
+    for _ in range(2000):
+        bit = dice.randrange(len(data) * 8)
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        found = sqlite_store(path)
+        if isinstance(found, str):
+            assert "s.db" in found, (bit, found)
+            outcomes["refused"] += 1
+        else:
+            assert found == records, (bit, outcomes)
+            outcomes["harmless"] += 1
+        for rest in (f"{path}-wal", f"{path}-shm"):
+            Path(rest).unlink(missing_ok=True)
+    assert outcomes["refused"] > 500, outcomes
 
 
-NOT_BYTES: Any = object()
+def spoil_record(path, kind, key):
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE records SET value = zeroblob(length(value)) WHERE kind = ? AND key = ?", (kind, key)
+        )
+    connection.close()
+
+
+def test_a_damaged_record_is_named_and_may_be_dropped_with_all_else_of_its_key(tmp_path, caplog):
+    path = tmp_path / "s.db"
+    records = filled(path)
+    spoil_record(path, "task-progress", "task-39")
+    refusal = sqlite_store(path)
+    assert isinstance(refusal, str)
+    assert re.search(
+        r"s\.db is damaged: .*task-progress of task-39.*backup.*store\.drop_damaged=true", refusal
+    )
+    left = tuple(each for each in records if each.key != "task-39")
+    assert sqlite_store(path, drop_damaged=True) == left
+    assert "task-progress of task-39" in caplog.text
+    assert sqlite_store(path) == left
+
+
+def test_an_index_that_is_damaged_is_made_again_where_damage_may_be_dropped(tmp_path):
+    path = tmp_path / "s.db"
+    records = filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        index = connection.execute("SELECT rootpage FROM sqlite_master WHERE type = 'index'").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    data = bytearray(path.read_bytes())
+    data[index * size - 20] ^= 1
+    path.write_bytes(data)
+    refusal = sqlite_store(path)
+    assert isinstance(refusal, str)
+    assert "is damaged" in refusal
+    assert sqlite_store(path, drop_damaged=True) == records
+    assert sqlite_store(path) == records
+
+
+def test_a_store_of_the_first_layout_is_taken_over(tmp_path):
+    path = tmp_path / "s.db"
+    first_layout(path)
+    path.chmod(0o644)
+    assert sqlite_store(path) == (record("a", b"2"), record("c", b"3"))
+    spoil_record(path, "k", "a")
+    refusal = sqlite_store(path)
+    assert isinstance(refusal, str)
+    assert "k of a" in refusal
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_left_by_a_store_that_was_deleted_is_not_taken_for_the_new_ones(tmp_path):
+    path = tmp_path / "s.db"
+    backend = SqliteBackend(str(path))
+    backend.open()
+    backend.commit([m.Write((record("old"),))])
+    log = Path(f"{path}-wal").read_bytes()
+    backend.close()
+    path.unlink()
+    Path(f"{path}-wal").write_bytes(log)
+    assert sqlite_store(path) == ()
+
+
+def test_only_its_user_reads_a_store(tmp_path):
+    """Records hold what tasks are started with: their environment, too."""
+    backend = SqliteBackend(str(tmp_path / "s.db"))
+    backend.open()
+    backend.commit([m.Write((record("a"),))])
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["s.db", "s.db-wal", "s.db-shm", "s.db.lock"], "0o600")
+    backend.close()
+
+
+def test_a_record_that_could_never_be_read_again_is_refused_with_its_name():
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            store = running.spawn(StoreOn, FailingBackend(0), name="store")
+            huge = record("task-1", bytes(LARGEST + 1), "task-spec")
+            bench.say("writer", "store", m.Write((huge, record("a")), reference=1))
+            bench.say("writer", "store", m.Write((record("b"),), reference=2))
+            await bench.settle(1)
+            (refused,) = bench.of("writer", m.WriteRefused)
+            assert refused.reference == 1
+            assert refused.reason == (
+                "the task-spec of task-1 is not stored: 67108865 bytes, and at most 67108864 are taken"
+            )
+            assert bench.take("scheduler", m.StorageTrouble) == [m.StorageTrouble(refused.reason)]
+            bench.say("writer", "store", m.Write((record("\udce9"),), reference=3))
+            bench.say("writer", "store", m.Write((record("x", NOT_BYTES),), reference=4))
+            await bench.settle(1)
+            assert [trouble.reason for trouble in bench.of("scheduler", m.StorageTrouble)] == [
+                "the 'k' of '\\udce9' is not stored: its name is not text that UTF-8 can hold",
+                "the k of x is not stored: its value is of type object, not bytes",
+            ]
+            assert bench.of("writer", m.Stored) == [m.Stored(2)]
+            assert await everything(store) == (record("b"),)
+
+    virtually(work())
+
+
+# --- one process at a time --------------------------------------------------------------------------------------
+
+HOLD = """
+import sys, time
+from actors.store_backends import SqliteBackend
+sys.argv[1:] = ["run", "framework.toml", "--set", "framework.secret=hush"]
+backend = SqliteBackend(PATH)
+backend.open()
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the store s.db open."""
+    code = HOLD.replace("PATH", repr(str(tmp_path / "s.db")))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_store_that_another_process_has_is_refused_and_says_whose_it_is(tmp_path, holder):
+    refusal = sqlite_store(tmp_path / "s.db")
+    assert isinstance(refusal, str)
+    who = rf"process {holder.pid} on {re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.search(rf"s\.db is in use by {who} \(.*run framework\.toml\)", refusal), refusal
+    assert "hush" not in refusal
+    (tmp_path / "link.db").symlink_to(tmp_path / "s.db")
+    assert str(holder.pid) in str(sqlite_store(tmp_path / "link.db"))
+
+
+def test_a_process_that_is_killed_leaves_no_lock(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    assert sqlite_store(tmp_path / "s.db") == ()
+
+
+def test_two_frameworks_of_one_process_do_not_share_a_store(tmp_path):
+    first = SqliteBackend(str(tmp_path / "s.db"))
+    first.open()
+    assert "in use by process" in str(sqlite_store(tmp_path / "s.db"))
+    first.close()
+    assert sqlite_store(tmp_path / "s.db") == ()
+
+
+def test_a_child_made_by_fork_does_not_hold_its_parents_store(tmp_path):
+    first = SqliteBackend(str(tmp_path / "s.db"))
+    first.open()
+    parent, child_s = socket.socketpair()
+    child = os.fork()
+    if not child:
+        child_s.send(b"alive")
+        child_s.recv(1)
+        os._exit(0)
+    assert parent.recv(5) == b"alive"
+    first.close()
+    try:
+        assert sqlite_store(tmp_path / "s.db") == ()
+    finally:
+        parent.send(b"x")
+        os.waitpid(child, 0)
+        parent.close()
+        child_s.close()
+
+
+def test_a_store_whose_actor_fails_is_opened_again_by_the_next_one(tmp_path):
+    class Fails(StoreActor):
+        @receive
+        def shutdown(self, _asked: m.ShutdownRequested) -> None:
+            raise RuntimeError("boom")
+
+    path = str(tmp_path / "s.db")
+
+    async def work():
+        async with system() as running:
+            store = running.spawn(
+                Fails,
+                Composition(FrameworkSettings()),
+                StoreSettings(path),
+                name="store",
+                supervision=RESTART,
+            )
+            store.tell(m.Write((record("a"),)))
+            assert await everything(store) == (record("a"),)
+            store.tell(m.ShutdownRequested(""))
+            assert await everything(store) == (record("a"),)
+
+    virtually(work())
 
 
 class FailingBackend(MemoryBackend):

@@ -371,6 +371,25 @@ async def test_a_result_that_cannot_be_read_is_a_failed_attempt_not_a_crash(task
     assert "cannot be read" in task.of("scheduler", m.TaskChanged)[-1].message
 
 
+@scenario(store_answers=False)
+async def test_a_result_that_can_never_be_stored_is_a_failure_that_says_so(task):
+    await task.launch()
+    status = await task.update("TASK_FINISHED", data=pack(7))
+    write = task.of("store", m.Write)[-1]
+    task.task.tell(m.WriteRefused(write.reference, "the task-progress of t is not stored: too large"))
+    await task.settle()
+    assert (task.done, task.acknowledged) == ([], [])  # not before that is stored
+    task.task.tell(m.Stored(task.of("store", m.Write)[-1].reference))
+    await task.settle()
+    (done,) = task.done
+    assert (done.phase, done.result, done.message) == (
+        P.FAILED,
+        b"",
+        "the task-progress of t is not stored: too large",
+    )
+    assert task.acknowledged == [status.uuid]
+
+
 @scenario(executor="", command="true")
 async def test_a_commands_data_is_never_decoded(task):
     await task.launch()

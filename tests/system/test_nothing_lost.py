@@ -11,6 +11,7 @@ import sqlite3
 
 import pytest
 
+from actors.store_backends import SqliteBackend
 from mesostic.testing import cluster as mesos_cluster
 from tests.system.conftest import until
 
@@ -282,6 +283,22 @@ async def test_a_store_that_cannot_be_opened_is_one_clear_sentence(ledger_on, tm
     text = (tmp_path / "terminal").read_text()
     assert "Traceback" not in text
     assert "store.db" in text
+
+
+async def test_a_store_that_another_process_has_is_one_clear_sentence(ledger_on, tmp_path):
+    """Two runs with one store told every result twice, and the first to finish erased the other's records."""
+    first = SqliteBackend(str(tmp_path / "store.db"))
+    first.open()
+    try:
+        with pytest.raises(AssertionError, match=f"in use by process {os.getpid()} on "):
+            async with ledger_on(scheduler__tasks=1) as (ledger, _):
+                await ledger.end()
+        assert ledger.process.returncode == 2
+    finally:
+        first.close()
+    assert "Traceback" not in (tmp_path / "terminal").read_text()
+    async with ledger_on(scheduler__tasks=1) as (ledger, _):
+        await ledger.end()
 
 
 # --- several at once --------------------------------------------------------------------------------------------
