@@ -6,8 +6,6 @@ Here does not belong anything of the scheduler side (never imported), nor what r
 The public names are loaded when they are first used, so that importing one costs no more than it needs.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 

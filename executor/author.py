@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 from actors.runtime import NoSettings
 from executor.context import TaskContext
+from executor.failures import one_line
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId
 
 __all__ = ["BadExecutor", "Executor", "TaskContext", "TaskFailed", "TaskMethod", "task", "task_methods"]
@@ -153,6 +154,8 @@ def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMe
         hints = typing.get_type_hints(function)
     except NameError as error:
         raise BadExecutor(f"{where}: {error}; import what the annotations name") from None
+    except Exception as error:
+        raise BadExecutor(f"{where}: its annotations cannot be read: {one_line(error)}") from None
     payload = context = ""
     kinds: list[type] = [type(None)]
     for parameter in list(inspect.signature(function).parameters.values())[1:]:

@@ -5,12 +5,14 @@ An actor of its own, so that a slow hook holds up only the next hook, never a KI
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from actors.runtime import Actor, current_message_id, pack, receive
+from actors.runtime import Actor, ActorDeadError, current_message_id, pack, receive
 from executor.author import Executor, TaskFailed
+from executor.failures import authors_traceback, call, finish, one_line, text_of
 from executor.messages import (
     AuthorFailed,
     AuthorStarted,
@@ -20,7 +22,6 @@ from executor.messages import (
     StartAuthor,
     StopAuthor,
 )
-from executor.statuses import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -41,43 +42,47 @@ class AuthorActor(Actor):
     def _send(self, message: object) -> None:
         """`Executor.send`; from any thread."""
         data = message if self._raw and isinstance(message, bytes) else pack(message, id=current_message_id())
-        connection = self.ref(self._connection)
-        if connection.is_alive():
-            connection.tell(SendMessage(data))
+        try:
+            self.ref(self._connection).tell(SendMessage(data))
+        except ActorDeadError:
+            pass  # the executor has ended, and messages are best effort
 
     @receive
     async def on_start_author(self, start: StartAuthor) -> None:
         """Run `on_start`."""
-        name = type(self._author).__name__
-        try:
-            await _finished(self._author.on_start())
-        except Exception as error:
-            if not isinstance(error, TaskFailed):
-                logger.exception("%s.on_start failed", name)
-            text = error.message if isinstance(error, TaskFailed) else one_line(error)
-            self.tell(self._executor, AuthorFailed(f"{name} could not be started: {text}"))
-        else:
+        error = await self._run("on_start", self._author.on_start)
+        if error is None:
             self.tell(self._executor, AuthorStarted())
+        else:
+            text = text_of(error) if isinstance(error, TaskFailed) else one_line(error)
+            name = type(self._author).__name__
+            self.tell(self._executor, AuthorFailed(f"{name} could not be started: {text}"))
 
     @receive
     async def on_message_for_author(self, arrived: ForAuthor) -> None:
         """Run `on_message`."""
-        try:
-            await _finished(self._author.on_message(arrived.message))
-        except Exception:
-            logger.exception("%s.on_message failed for %r", type(self._author).__name__, arrived.message)
+        await self._run("on_message", self._author.on_message, arrived.message)
 
     @receive
     async def on_stop_author(self, stop: StopAuthor) -> None:
         """Run `on_stop`."""
-        try:
-            await _finished(self._author.on_stop())
-        except Exception:
-            logger.exception("%s.on_stop failed", type(self._author).__name__)
+        await self._run("on_stop", self._author.on_stop)
         self.tell(self._executor, AuthorStopped())
 
+    async def _run(self, name: str, hook: Callable[..., Any], *arguments: object) -> BaseException | None:
+        """Run a hook, a coroutine or a plain method, and give what it raised, which is logged.
 
-async def _finished(result: Any) -> None:
-    """A hook may be a coroutine or a plain method."""
-    if inspect.isawaitable(result):
-        await result
+        It has an asyncio task of its own, so that cancelling the current one ends the hook and not this actor.
+        """
+        outcomes: list[BaseException | None] = []
+
+        async def running() -> None:
+            outcomes.append((await finish(call(hook, *arguments))).error)
+
+        await asyncio.wait([self.run_in_background(running(), name=name)])
+        error = outcomes[0] if outcomes else asyncio.CancelledError("it cancelled itself")
+        if error is not None:
+            where = f"{type(self._author).__name__}.{name}"
+            shown = "" if isinstance(error, TaskFailed) else authors_traceback(error)
+            logger.error("%s failed: %s%s", where, one_line(error), shown)
+        return error

@@ -117,6 +117,14 @@ class TaskContext:
     def upload_blocking(
         self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
     ) -> Upload:
-        """`upload` for plain functions, which run in a thread. Never to be called from a coroutine."""
+        """`upload` for plain functions, which run in a thread.
+
+        Raises:
+            RuntimeError: It was called from a coroutine, where it would wait for ever.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "upload_blocking waits for the loop that calls it: in a coroutine, use await context.upload(…)"
+            )
         request = self._office.upload(name, source, content_type)
         return asyncio.run_coroutine_threadsafe(request, self._office.loop).result()

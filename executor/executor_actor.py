@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actors.runtime import Actor, ActorRef, DecodeError, TraceWriter, receive, unpack
+from actors.runtime import (
+    Actor,
+    ActorDeadError,
+    ActorRef,
+    ChildFailed,
+    DecodeError,
+    Supervision,
+    TraceWriter,
+    receive,
+    unpack,
+)
 from actors.runtime.boot import ExecutorBoot
 from executor import messages as m
 from executor.agent_link import AgentLink
@@ -21,15 +31,17 @@ from executor.author_actor import AuthorActor
 from executor.connection_actor import AgentConnectionActor
 from executor.environment import AgentEnvironment
 from executor.executor_states import SHARES, Action, Event, State, transition
+from executor.failures import authors_traceback, call, one_line, text_of
 from executor.loading import LoadedExecutor, load
 from executor.reading import SealedLetter, read_letter
-from executor.statuses import one_line
+from executor.statuses import status
 from executor.task_actor import RunningTaskActor, Surroundings
 from executor.trace_actor import TraceActor
 from executor.uploads import Uploader
 from mesos_v1 import pb
 from mesos_v1.content import ContentType
 from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
+from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
@@ -38,6 +50,16 @@ MAX_SEEN = 100_000
 
 EXECUTOR = "executor"
 CONNECTION = "agent"
+AUTHOR = "author"
+TRACE = "trace"
+TASK = "task:"
+
+SUPERVISION = Supervision(restart=False, escalate=True)
+"""Of the root: without it, nobody would end the process, and so the agent would never report its tasks."""
+
+SLOW_START = 30.0
+BUG = 70
+"""Exit code (EX_SOFTWARE) for what is our own fault."""
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +149,7 @@ class ExecutorActor(Actor):
             known = "has ended already" if event.task_id in self._seen else "is not known here"
             logger.warning("asked to kill task %s, which %s", event.task_id, known)
         else:
-            found[0].tell(m.KillTask(event.grace_period))
+            self.tell(found[0], m.KillTask(event.grace_period))
 
     @receive
     def on_message(self, event: Message) -> None:
@@ -135,16 +157,14 @@ class ExecutorActor(Actor):
         if self._loaded is None or self._state not in {State.STARTING, State.READY}:
             logger.warning("a message of the scheduler was dropped: the executor is %s", self._state.value)
             return
-        author = self.ref("author")
-        try:
-            envelope = unpack(event.data)
-        except DecodeError as error:
-            if self._boot is None:
-                author.tell(m.ForAuthor(event.data))
-            else:
-                logger.error("the scheduler sent a message that cannot be read: %s", error)
-            return
-        author.tell_caused(m.ForAuthor(envelope.message), envelope.id)
+        opened = call(unpack, event.data)
+        if opened.error is None:
+            envelope = opened.result
+            self._tell_caused(self.ref(AUTHOR), m.ForAuthor(envelope.message), envelope.id)
+        elif self._boot is None and isinstance(opened.error, DecodeError):
+            self.tell(AUTHOR, m.ForAuthor(event.data))
+        else:
+            logger.error("the scheduler sent a message that cannot be read: %s", text_of(opened.error))
 
     @receive
     def on_shutdown(self, event: Shutdown) -> None:
@@ -168,6 +188,40 @@ class ExecutorActor(Actor):
     @receive
     def on_error(self, event: Error) -> None:
         """Told by the connection in the log already."""
+
+    # -- from its children, when they break ----------------------------------------------------------------------------
+
+    @receive
+    def on_child_failed(self, failed: ChildFailed) -> None:
+        """A part of this executor broke: what it owed to anybody is owed by the executor now."""
+        if failed.name.startswith(TASK):
+            task_id = TaskId(failed.name.removeprefix(TASK))
+            if task_id in self._tasks:
+                self._report_failed(task_id, f"the executor failed at the task: {failed.error}")
+                self._forget_task(task_id)
+        elif failed.name == AUTHOR and self._state is State.STARTING:
+            self._fail(f"the executor could not be started: {failed.error}")
+        elif failed.name == AUTHOR:
+            self._happen(Event.AUTHOR_STOPPED)
+        elif failed.name == CONNECTION:
+            self._exit_code = BUG
+            self._reason = f"the connection to the agent failed: {failed.error}"
+            self._happen(Event.CUT_OFF)
+        else:
+            self._shipping = None
+
+    def _report_failed(self, task_id: TaskId, reason: str) -> None:
+        """TASK_FAILED in the name of a task's actor that cannot say so itself."""
+        uuid = self.ids.uuid_bytes()
+        update = status(
+            task_id,
+            self._plan.environment.executor_id,
+            TaskState.TASK_FAILED,
+            uuid=uuid,
+            timestamp=self.clock.time(),
+            message=reason,
+        )
+        self.tell(CONNECTION, m.SendUpdate(task_id, uuid, update))
 
     # -- from ourselves ----------------------------------------------------------------------------------------------
 
@@ -194,11 +248,22 @@ class ExecutorActor(Actor):
     @receive
     def on_task_ended(self, ended: m.TaskEnded) -> None:
         """One task less."""
-        self._tasks.pop(ended.task_id, None)
+        self._forget_task(ended.task_id)
+
+    def _forget_task(self, task_id: TaskId) -> None:
+        self._tasks.pop(task_id, None)
         if self._shipping is not None:
             self.tell(self._shipping, m.ShipSoon())
         if not self._tasks:
             self._happen(Event.NO_TASKS)
+
+    @receive
+    def on_still_starting(self, due: m.StillStarting) -> None:
+        """Tasks wait for `on_start`: nobody else would say so."""
+        if self._state is State.STARTING and self._loaded is not None:
+            name, count = type(self._loaded.instance).__name__, len(self._tasks)
+            logger.warning("%s.on_start has not ended; %d tasks wait for it", name, count)
+            self.timers.after(SLOW_START, m.StillStarting())
 
     @receive
     def on_left(self, left: m.Left) -> None:
@@ -227,10 +292,10 @@ class ExecutorActor(Actor):
                     self._load()
                 case Action.START_TASKS:
                     for ref, cause in self._tasks.values():
-                        ref.tell_caused(m.StartTask(), cause)
+                        self._tell_caused(ref, m.StartTask(), cause)
                 case Action.REFUSE_TASKS:
                     for ref, cause in self._tasks.values():
-                        ref.tell_caused(m.RefuseTask(self._broken), cause)
+                        self._tell_caused(ref, m.RefuseTask(self._broken), cause)
                 case Action.KILL_TASKS:
                     self._kill_all()
                 case Action.STOP_AUTHOR:
@@ -281,6 +346,8 @@ class ExecutorActor(Actor):
                 modules=boot.modules if boot else (),
             )
         except BadExecutor as error:
+            if error.__cause__ is not None and (shown := authors_traceback(error.__cause__)):
+                logger.error("%s%s", error, shown)
             self._fail(str(error))
             return
         instance = loaded.instance
@@ -289,8 +356,9 @@ class ExecutorActor(Actor):
         instance.executor_id = plan.environment.executor_id
         instance.agent_id = event.agent_id
         self._loaded = loaded
-        author = self.spawn(AuthorActor, instance, EXECUTOR, CONNECTION, raw=boot is None, name="author")
-        author.tell(m.StartAuthor())
+        self.spawn(AuthorActor, instance, EXECUTOR, CONNECTION, raw=boot is None, name=AUTHOR)
+        self.tell(AUTHOR, m.StartAuthor())
+        self.timers.after(SLOW_START, m.StillStarting())
 
     def _follow_trace(self, boot: ExecutorBoot | None) -> None:
         """Trace from here on, if the scheduler wants it, and ship the trace to its server."""
@@ -305,7 +373,7 @@ class ExecutorActor(Actor):
         self.system.trace_to(writer)
         if boot.server_url:
             self._shipping = self.spawn(
-                TraceActor, path, boot.server_url, boot.token, self.system.name, writer.flush, name="trace"
+                TraceActor, path, boot.server_url, boot.token, self.system.name, writer.flush, name=TRACE
             )
 
     # -- tasks -------------------------------------------------------------------------------------------------------
@@ -317,21 +385,34 @@ class ExecutorActor(Actor):
         self._seen[task_id] = None
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
+        made = call(self._make_task, task_id, data)
+        if made.error is not None:  # a payload's own code, such as its __post_init__, may do anything
+            self._report_failed(task_id, f"the task cannot be read: {one_line(made.error)}")
+            return
+        ref, cause, refusal = made.result
+        self._tasks[task_id] = ref, cause
+        if self._state not in {State.STARTING, State.READY}:
+            refusal = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
+        if refusal is not None:
+            self._tell_caused(ref, refusal, cause)
+        elif self._state is State.READY:
+            self._tell_caused(ref, m.StartTask(), cause)
+        # else START_TASKS will
+
+    def _make_task(self, task_id: TaskId, data: bytes) -> tuple[ActorRef[Any], str, m.RefuseTask | None]:
         assert self._around is not None
         info = pb.mesos.TaskInfo.FromString(data)
         assignment, refusal = assign(info, self._loaded, foreign=self._boot is None)
-        ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"task:{task_id}")
-        self._tasks[task_id] = ref, assignment.cause
-        if self._state is State.READY and refusal is None:
-            ref.tell_caused(m.StartTask(), assignment.cause)
-        elif self._state is State.STARTING and refusal is None:
-            pass  # START_TASKS will
-        elif self._state in {State.STARTING, State.READY}:
-            ref.tell_caused(refusal, assignment.cause)
-        else:
-            ref.tell_caused(
-                m.RefuseTask(self._broken or f"the executor ends: {self._reason}"), assignment.cause
-            )
+        ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"{TASK}{task_id}")
+        return ref, assignment.cause, refusal
+
+    @staticmethod
+    def _tell_caused(ref: ActorRef[Any], message: object, cause: str) -> None:
+        """Tell an actor that may have failed a moment ago: `ChildFailed` is on its way then, and answers for it."""
+        try:
+            ref.tell_caused(message, cause)
+        except ActorDeadError:
+            pass
 
     def _kill_all(self) -> None:
         if not self._tasks:
@@ -339,19 +420,19 @@ class ExecutorActor(Actor):
             return
         share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
-            ref.tell(m.KillTask(share * 0.9))
+            self.tell(ref, m.KillTask(share * 0.9))
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
     def _stop_author(self) -> None:
-        if self._loaded is None:
+        if self.system.find(AUTHOR) is None:
             self._happen(Event.AUTHOR_STOPPED)
         else:
-            self.ref("author").tell(m.StopAuthor())
+            self.tell(AUTHOR, m.StopAuthor())
 
     def _leave(self) -> None:
         self._left = 1
-        self.ref(CONNECTION).tell(m.Leave())
+        self.tell(CONNECTION, m.Leave())
         if self._shipping is not None:
             self._left += 1
             self.run_in_background(self._ship_rest(self._shipping), name="ship the rest of the trace")

@@ -33,6 +33,7 @@ class Event(Enum):
     NO_TASKS = "no tasks"  # the last task has ended
     AUTHOR_STOPPED = "author stopped"
     LEFT = "left"
+    CUT_OFF = "cut off"  # the connection broke and cannot be made again: nothing more can be told
     PHASE_OVER = "phase over"  # the time for this part of the end is over
 
 
@@ -70,13 +71,18 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (State.STOPPING, Event.PHASE_OVER): (State.LEAVING, (Action.LEAVE,)),
     (State.LEAVING, Event.LEFT): (State.ENDED, (Action.EXIT,)),
     (State.LEAVING, Event.PHASE_OVER): (State.ENDED, (Action.EXIT,)),
+    **{(state, Event.CUT_OFF): (State.ENDED, (Action.EXIT,)) for state in State if state is not State.ENDED},
 }
 """What is not in the table changes nothing (see `IGNORED`)."""
 
 _START = frozenset({Event.SUBSCRIBED, Event.STARTED, Event.START_FAILED})
 
 IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
-    (State.WAITING, frozenset(Event) - {Event.SUBSCRIBED, Event.END}, "nothing has been started"),
+    (
+        State.WAITING,
+        frozenset(Event) - {Event.SUBSCRIBED, Event.END, Event.CUT_OFF},
+        "nothing has been started",
+    ),
     (State.STARTING, frozenset({Event.SUBSCRIBED}), "a new subscription starts nothing anew"),
     (State.STARTING, frozenset({Event.NO_TASKS}), "tasks come and go"),
     (State.STARTING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from actors.runtime import DecodeError, NoSettings, unpack_value
 from executor.author import BadExecutor, Executor, TaskMethod, task_methods
-from executor.statuses import one_line
+from executor.failures import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def load(name: str, *, settings: bytes = b"", modules: tuple[str, ...] = ()) -> 
     methods = task_methods(cls)
     try:
         instance = cls()
-    except Exception as error:
+    except BaseException as error:
         raise BadExecutor(
             f"{name} cannot be made: {one_line(error)} (use on_start for what needs settings)"
         ) from error
@@ -97,7 +97,7 @@ def _import(module: str, wanted: str) -> Any:
     except SyntaxError as error:
         where = f"{error.filename}, line {error.lineno}"
         raise BadExecutor(f"{wanted} cannot be imported: {error.msg} ({where})") from error
-    except Exception as error:
+    except BaseException as error:
         raise BadExecutor(f"{wanted} cannot be imported: {module} raises {one_line(error)}") from error
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from actors.runtime import ActorSystem
 from executor.agent_link import HttpAgentLink
 from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
-from executor.executor_actor import EXECUTOR, ExecutorActor, ExecutorPlan
+from executor.executor_actor import BUG, EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.failures import authors_traceback, one_line
 from executor.messages import EndRequested
 from mesos_v1.content import ContentType
 
@@ -30,7 +31,7 @@ MAX_THREADS = 256
 USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TRACE_FILE = "mesostic.trace"
-BUG = 70
+LAST_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(USAGE, file=sys.stderr)  # noqa: T201 - a command's own output
         return 0 if list(arguments) in (["-h"], ["--help"]) else 2
-    logging.basicConfig(
-        level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr
-    )
+    try:
+        logging.basicConfig(
+            level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr
+        )
+    except ValueError as error:
+        return _complain(f"MESOSTIC_LOG_LEVEL: {error}; use DEBUG, INFO, WARNING or ERROR", 2)
     try:
         environment = AgentEnvironment.read(os.environ)
     except BadEnvironment as error:
@@ -62,11 +66,16 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="task"))
     asyncio.set_event_loop(loop)
-    try:
-        return loop.run_until_complete(execute(environment, class_name))
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+    work = loop.create_task(execute(environment, class_name))
+    while not work.done():
+        try:
+            loop.run_until_complete(work)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not work.done():  # of an asyncio task of an author's: it has ended that one, and ends no other
+                logger.error(
+                    "something raised %s beside its task%s", one_line(error), authors_traceback(error)
+                )
+    return work.result()
 
 
 async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
@@ -89,11 +98,13 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
         trace_file=environment.sandbox / TRACE_FILE,
     )
     async with ActorSystem(system_name(environment)) as system:
-        root = system.spawn(ExecutorActor, plan, name=EXECUTOR)
+        root = system.spawn(ExecutorActor, plan, name=EXECUTOR, supervision=SUPERVISION)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, system.tell, root, EndRequested(f"{number.name} received"))
         await system.join()
-    return outcome[0] if outcome else (BUG, f"the executor failed: {system.failure!r}")
+    if outcome:
+        return outcome[0]
+    return BUG, f"the executor failed: {one_line(system.failure) if system.failure else 'nobody knows why'}"
 
 
 def system_name(environment: AgentEnvironment) -> str:
@@ -108,11 +119,3 @@ def system_name(environment: AgentEnvironment) -> str:
 def _complain(reason: str, code: int) -> int:
     print(f"executor: {reason}", file=sys.stderr)  # noqa: T201 - the line that a user looks for in the sandbox
     return code
-
-
-def end_process(code: int) -> None:
-    """Exit, whatever threads still run: what they do is nobody's business any more (see `executor.task_states`)."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

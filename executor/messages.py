@@ -164,6 +164,11 @@ class AuthorFailed:
 
 
 @message
+class StillStarting:
+    """It is time to look whether `on_start` is done."""
+
+
+@message
 class StopAuthor:
     """Run the author's `on_stop`."""
 

@@ -47,10 +47,3 @@ def status(
         labels=() if retry else ((NO_RETRY, "false"),),
         executor_id=executor_id,
     ).SerializeToString()
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, on one line, with its type unless it says enough by itself."""
-    text = " ".join(str(error).split())
-    kind = type(error).__name__
-    return f"{kind}: {text}" if text else kind

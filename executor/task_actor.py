@@ -8,17 +8,17 @@ result its place in the trace: the task's payload caused the start, the start ca
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from actors.runtime import Actor, CodecError, current_message_id, pack, receive
+from actors.runtime import Actor, ActorDeadError, current_message_id, pack, receive
 from executor.assigning import Assignment
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
+from executor.failures import Outcome, authors_traceback, call, finish, one_line, text_of
 from executor.messages import (
     Cancelled,
     GraceOver,
@@ -34,7 +34,7 @@ from executor.messages import (
     StartTask,
     TaskEnded,
 )
-from executor.statuses import MAX_RESULT, one_line, status
+from executor.statuses import MAX_RESULT, status
 from executor.task_states import Action, Event, State, transition
 from executor.uploads import Uploader
 from mesos_v1.states import TaskState
@@ -100,15 +100,11 @@ class RunningTaskActor(Actor):
         """The function returned: pack what it returned, if it can be packed and is not too large."""
         try:
             data = self._pack(returned.result)
-        except CodecError as error:
-            self._happen(Event.RAISED, f"the result cannot be sent: {error}", retry=False)
+        except Exception as error:
+            self._happen(Event.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
             return
         if len(data) > MAX_RESULT:
-            reason = (
-                f"the result has {len(data):,} bytes, and a status update takes {MAX_RESULT:,}: "
-                "upload it (TaskContext.upload) and return its name"
-            )
-            self._happen(Event.RAISED, reason, retry=False)
+            self._happen(Event.RAISED, too_large("the result", data), retry=False)
             return
         self._happen(Event.RETURNED, data=data)
 
@@ -173,7 +169,6 @@ class RunningTaskActor(Actor):
 
     def _run(self) -> None:
         assignment = self._assignment
-        assert assignment.function is not None
         context = TaskContext(
             self._office,
             task_id=assignment.task_id,
@@ -181,40 +176,51 @@ class RunningTaskActor(Actor):
             labels=assignment.labels,
             sandbox=self._around.sandbox,
         )
-        work = self._work(assignment.function(context))
-        self._running = self.run_in_background(work, name=f"task {assignment.task_id}")
+        self._running = self.run_in_background(self._work(context), name=f"task {assignment.task_id}")
 
-    async def _work(self, function: Callable[[], Any]) -> None:
+    async def _work(self, context: TaskContext) -> None:
         """Run the author's function; whatever it does, exactly one message says how it ended.
 
         What is told from here, and from the author's function, has the start of the task as its cause.
         """
-        outcome: object
-        try:
-            if self._assignment.in_thread:
-                result = await self.in_thread(function)
-            else:
-                result = await function()
-            if inspect.isawaitable(result):
-                result = await result
-            outcome = _returned(result)
-        except asyncio.CancelledError:
-            this = asyncio.current_task()
-            if self._state is not State.KILLING and this is not None and this.cancelling():
-                raise  # this actor is being stopped
-            outcome = Cancelled()
-        except TaskFailed as error:
-            outcome = Raised(error.message or "TaskFailed", retry=error.retry)
-        except SystemExit as error:  # must end the task, not the executor and all its other tasks
-            outcome = Raised(f"the task called sys.exit({error.code!r})")
-        except Exception as error:
-            logger.exception("task %s failed", self._assignment.task_id)
-            outcome = Raised(one_line(error))
-        if self.actor_ref.is_alive():
-            self.actor_ref.tell(outcome)
+        assert self._assignment.function is not None
+        outcome = call(self._assignment.function, context)
+        if outcome.error is None:
+            try:
+                outcome = await self._call(outcome.result)
+            except asyncio.CancelledError as error:
+                outcome = Outcome(None, error)
+        if self._state in {State.RUNNING, State.KILLING}:  # else nobody waits for it any more
+            self.tell(self.actor_ref, self._how_it_ended(outcome))
+
+    async def _call(self, function: Callable[[], Any]) -> Outcome:
+        if self._assignment.in_thread:
+            return await finish(await self.in_thread(call, function))
+        return await finish(call(function))
+
+    def _how_it_ended(self, outcome: Outcome) -> object:
+        """The message that says so. Whatever of it is the author's may raise when it is looked at."""
+        match outcome.error:
+            case None:
+                said = call(Returned, outcome.result)  # a result that can change is refused here
+                reason = "" if said.error is None else f"the result cannot be sent: {text_of(said.error)}"
+                return Raised(reason, retry=False) if reason else said.result
+            case asyncio.CancelledError():
+                return Cancelled()
+            case TaskFailed() as error:
+                message, retry = getattr(error, "message", ""), getattr(error, "retry", True)
+                return Raised(text_of(message or "TaskFailed"), retry=bool(retry))
+            case SystemExit() as error:
+                return Raised(f"the task called sys.exit({text_of(error.code)})")
+            case error:
+                said_by_it = one_line(error)
+                logger.error(
+                    "task %s failed: %s%s", self._assignment.task_id, said_by_it, authors_traceback(error)
+                )
+                return Raised(said_by_it)
 
     def _interrupt(self) -> None:
-        self.timers.after(self._grace, GraceOver())
+        self.timers.after(max(0.0, self._grace), GraceOver())
         if not self._assignment.in_thread and self._running is not None:
             self._running.cancel()
 
@@ -275,7 +281,9 @@ class _Office:
 
     def progress(self, message: object) -> None:
         if not isinstance(message, str):
-            pack_check(message)
+            data = pack_check(message)
+            if len(data) > MAX_RESULT:
+                raise ValueError(too_large("the progress", data))
         self._tell(Progress(message))
 
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
@@ -283,24 +291,24 @@ class _Office:
         return await self._actor._around.uploader.upload(name, source, content_type, task_id)
 
     def _tell(self, message: object) -> None:
-        ref = self._actor.actor_ref
-        if ref.is_alive():
-            ref.tell(message)
+        try:
+            self._actor.actor_ref.tell(message)
+        except ActorDeadError:
+            pass  # the task has ended; what an abandoned function says is not heard
 
 
-def _returned(result: object) -> Returned | Raised:
-    """A result, if it is one that cannot change."""
-    try:
-        return Returned(result)
-    except TypeError as error:
-        return Raised(f"the result cannot be sent: {error}", retry=False)
+def too_large(what: str, data: bytes) -> str:
+    """The sentence for what does not fit into a status update."""
+    return (
+        f"{what} has {len(data):,} bytes, and a status update takes {MAX_RESULT:,}: "
+        "upload it (TaskContext.upload) and send its name"
+    )
 
 
-def pack_check(message: object) -> None:
-    """Refuse at once, where the author is at fault, what could not be packed later.
+def pack_check(message: object) -> bytes:
+    """Refuse at once, where the author is at fault, what could not be packed later; gives it packed.
 
     Raises:
-        TypeError: It is no message.
+        TypeError: It is not a message.
     """
-    if not isinstance(message, bytes):
-        pack(message)
+    return message if isinstance(message, bytes) else pack(message)

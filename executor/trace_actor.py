@@ -74,8 +74,12 @@ class TraceActor(Actor):
 
     async def _ship(self) -> bool:
         """Ship one piece; True if there may be more."""
-        self._flush()
-        piece = await self.in_thread(_read, self._path, self._offset)
+        try:
+            self._flush()
+            piece = await self.in_thread(_read, self._path, self._offset)
+        except OSError as error:  # a full disk, a file that somebody has deleted
+            self._complain(str(error))
+            return False
         if not piece:
             return False
         endpoint = Endpoint.parse(f"{self._target}?offset={self._offset}")

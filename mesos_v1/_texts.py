@@ -4,6 +4,7 @@ Protobuf then hands out `bytes` where everything else expects `str`. Messages ar
 their fields are read); bytes that are not UTF-8 become U+FFFD, so that one odd byte in a status message costs neither the status nor the stream.
 """
 
+import re
 from enum import Enum, auto
 from typing import Any
 
@@ -29,12 +30,21 @@ _SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES = (
     _Walk.MESSAGE,
     _Walk.MESSAGES,
 )
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _walks: dict[Any, _Walk] = {}  # never more than there are fields
 
 
 def text(value: Any) -> Any:
     """Return a string of a message as text (and anything else as it is)."""
     return value.decode("utf-8", "replace") if type(value) is bytes else value
+
+
+def encodable(value: str) -> str:
+    """Return text for people as a message can carry it: a surrogate, which UTF-8 does not have, becomes U+FFFD.
+
+    Python makes them of bytes that it could not decode: file names, headers of HTTP, arguments.
+    """
+    return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
 
 
 def clean(message: Message) -> None:

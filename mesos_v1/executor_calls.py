@@ -6,6 +6,7 @@ The ids of framework and executor are filled in just before sending (`with_ids`)
 from collections.abc import Iterable
 
 from mesos_v1 import pb
+from mesos_v1._texts import encodable
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 Call = pb.executor.Call
@@ -75,7 +76,7 @@ def status(
         state: Such as `TASK_RUNNING`; the agent refuses TASK_STAGING.
         uuid: 16 random bytes, new for each status.
         timestamp: Unix time in seconds.
-        message: For people; what went wrong, in one line.
+        message: For people; what went wrong, in one line. What UTF-8 cannot say of it becomes U+FFFD.
         data: For the scheduler.
         reason: Such as `REASON_TASK_CHECK_STATUS_UPDATED`.
         healthy: The latest health check, if there are any.
@@ -91,7 +92,7 @@ def status(
     )
     proto.task_id.value = task_id
     if message is not None:
-        proto.message = message
+        proto.message = encodable(message)
     if data is not None:
         proto.data = data
     if reason is not None:
@@ -99,9 +100,9 @@ def status(
     if healthy is not None:
         proto.healthy = healthy
     for key, value in labels:
-        label = proto.labels.labels.add(key=key)
+        label = proto.labels.labels.add(key=encodable(key))
         if value is not None:
-            label.value = value
+            label.value = encodable(value)
     if agent_id is not None:
         proto.agent_id.value = agent_id
     if executor_id is not None:

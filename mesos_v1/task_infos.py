@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mesos_v1 import pb
+from mesos_v1._texts import encodable
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, TaskId
 
@@ -72,7 +73,7 @@ def framework_info(
         ValueError: No such capability.
     """
     info = pb.mesos.FrameworkInfo(
-        name=name, user=user, failover_timeout=failover_timeout, checkpoint=checkpoint
+        name=encodable(name), user=user, failover_timeout=failover_timeout, checkpoint=checkpoint
     )
     names = tuple(capabilities)
     if "MULTI_ROLE" in names:
@@ -150,7 +151,7 @@ def executor_info(
     if resources is not None:
         info.resources.extend(resources.to_proto())
     if name is not None:
-        info.name = name
+        info.name = encodable(name)
     if data is not None:
         info.data = data
     if framework_id is not None:
@@ -186,7 +187,7 @@ def task_info(
         kill_grace_period: Seconds between SIGTERM and SIGKILL.
         max_completion_time: Seconds after which it is killed (TASK_FAILED).
     """
-    task = pb.mesos.TaskInfo(name=task_id if name is None else name)
+    task = pb.mesos.TaskInfo(name=task_id if name is None else encodable(name))
     task.task_id.value = task_id
     task.agent_id.value = agent_id
     task.resources.extend(resources.to_proto())
@@ -212,6 +213,6 @@ def task_info(
 
 def _set_labels(target: pb.mesos.Labels, labels: Iterable[tuple[str, str | None]]) -> None:
     for key, value in labels:
-        label = target.labels.add(key=key)
+        label = target.labels.add(key=encodable(key))
         if value is not None:
-            label.value = value
+            label.value = encodable(value)

@@ -256,3 +256,165 @@ class Unmakable(Executor):
 
 class NotAnExecutor:
     pass
+
+
+@message(name="test:Misbehave")
+class Misbehave:
+    how: str
+
+
+@message(name="test:MisbehaveInThread")
+class MisbehaveInThread:
+    how: str
+
+
+@message(name="test:Picky")
+class Picky:
+    """A payload whose own check raises where it is unpacked."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text == "exit":
+            sys.exit(4)
+        if self.text == "raise":
+            raise RuntimeError("not this one")
+
+
+class Unforeseen(BaseException):
+    """What `except Exception` does not catch."""
+
+
+class TextRaises(Exception):
+    def __str__(self) -> str:
+        raise Unforeseen("no text")
+
+
+class Forgetful(TaskFailed):
+    def __init__(self) -> None:
+        pass
+
+
+ENDINGS = {
+    "surrogate": lambda: TaskFailed("bad \udce9 name"),
+    "surrogate in an error": lambda: ValueError("bad \udce9 name"),
+    "number": lambda: TaskFailed(404),  # type: ignore[arg-type]
+    "forgetful": Forgetful,
+    "text raises": TextRaises,
+    "text of TaskFailed raises": lambda: TaskFailed(TextRaises()),  # type: ignore[arg-type]
+    "base": lambda: Unforeseen("quite so"),
+    "generator exit": GeneratorExit,
+    "keyboard": KeyboardInterrupt,
+    "exit with an object": lambda: SystemExit(TextRaises()),
+    "stop iteration": lambda: StopIteration(1),
+    "cancelled": asyncio.CancelledError,
+    "group": lambda: BaseExceptionGroup("several", [KeyboardInterrupt()]),
+    "long": lambda: ValueError("x" * 1_000_000),
+}
+
+
+class Misbehaving(Executor):
+    """Ends its tasks in every way that an author might, and most that none would."""
+
+    @task
+    async def misbehave(self, payload: Misbehave, context: TaskContext) -> object:
+        match payload.how:
+            case "cancels itself":
+                self._cancel_current()
+                await asyncio.sleep(1)
+            case "cancels itself and returns":
+                self._cancel_current()
+            case "progress with a surrogate":
+                context.progress("\udce9%")
+                await asyncio.sleep(0.1)
+            case "progress too large":
+                context.progress(Blob(b"x" * 2_000_000))
+            case "surrogates everywhere":
+                context.send(Talk("\udce9"))
+                context.progress(Talk("\udce9"))
+                await asyncio.sleep(0.1)
+                return Talk("\udce9")
+            case "waits":
+                await asyncio.sleep(1000)
+            case "exits beside itself":
+                await asyncio.create_task(self._exit())
+            case "exits in a callback":
+                asyncio.get_running_loop().call_soon(sys.exit, 5)
+                await asyncio.sleep(0.1)
+            case "blocks its own loop":
+                context.upload_blocking("a", b"b")
+            case how:
+                self._end(how)
+        return None
+
+    @task
+    def misbehave_in_thread(self, payload: MisbehaveInThread) -> object:
+        self._end(payload.how)
+        return None
+
+    @task
+    async def picky(self, payload: Picky) -> None:
+        pass
+
+    @task
+    async def add(self, payload: Add) -> Sum:
+        return Sum(payload.a + payload.b)
+
+    async def _exit(self) -> None:
+        sys.exit(5)
+
+    @staticmethod
+    def _end(how: str) -> None:
+        error = ENDINGS[how]()
+        raise error
+
+    @staticmethod
+    def _cancel_current() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+
+
+class MisbehavingHooks(Misbehaving):
+    """Its hooks raise what nobody expects, or cancel themselves: `settings.where` and `settings.how`."""
+
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        where: str = setting("on_start", help="Which hook.")
+        how: str = setting("base", help="What it does.")
+
+    settings: Settings
+
+    async def _maybe(self, where: str) -> None:
+        if self.settings.where != where:
+            return
+        if self.settings.how == "cancels itself":
+            self._cancel_current()
+        elif self.settings.how == "hangs":
+            await asyncio.sleep(50)
+        else:
+            self._end(self.settings.how)
+
+    async def on_start(self) -> None:
+        await self._maybe("on_start")
+
+    async def on_message(self, message: object) -> None:
+        if message == Talk("now"):
+            await self._maybe("on_message")
+        self.send(Talk("heard"))
+
+    async def on_stop(self) -> None:
+        await self._maybe("on_stop")
+
+
+class ExitsWhenMade(Executor):
+    def __init__(self) -> None:
+        sys.exit("no licence")
+
+    @task
+    async def one(self, payload: Add) -> None: ...
+
+
+class OddAnnotation(Executor):
+    @task
+    async def one(self, payload: "asyncio.NoSuchThing") -> None: ...  # type: ignore[name-defined]

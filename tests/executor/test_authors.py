@@ -42,6 +42,8 @@ def test_a_subclass_inherits_methods():
         ("TooMany", "TooMany.one: has an argument too many"),
         ("Generator", "Generator.one: is a generator"),
         ("Unmakable", "Unmakable cannot be made: RuntimeError: not today"),
+        ("ExitsWhenMade", "ExitsWhenMade cannot be made: SystemExit: no licence"),
+        ("OddAnnotation", "OddAnnotation.one: its annotations cannot be read: AttributeError: .*NoSuchThing"),
         ("NotAnExecutor", "is no executor: write class NotAnExecutor"),
         ("Nonsense", "has no class Nonsense; it has .*Everything"),
     ],

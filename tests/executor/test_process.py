@@ -1,8 +1,10 @@
 """`python -m executor` as an agent starts it: a process with an environment, signals, an exit code and a stderr."""
 
+import ast
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,12 +15,19 @@ from actors.runtime import pack, read_trace, unpack
 from actors.runtime.boot import ExecutorBoot
 from executor.main import main, system_name
 from mesos_v1.content import ContentType
-from tests.executor.authors import Add, Block, Sum, Wait
+from tests.executor.authors import Add, Block, Misbehave, Sum, Wait
 from tests.support.agent_script import EXECUTOR, FRAMEWORK, AgentScript, environment, serve
 from tests.support.raw_server import raw_server, response
 
 ROOT = Path(__file__).parents[2]
 AUTHORS = "tests.executor.authors"
+BROKEN = """from executor import Executor, task
+class Mine(Executor):
+    def {}(self):
+        1 / 0
+    @task
+    async def run(self): ...
+"""
 
 
 def variables(port: int, sandbox: Path, **more: str) -> dict[str, str]:
@@ -107,6 +116,112 @@ async def test_a_class_that_does_not_import_is_one_line_on_stderr_and_in_the_tas
         assert last == f"executor: {status.message}"
         assert "no_such_module:Class cannot be imported: there is no module 'no_such_module'" in last
         assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "shown"),
+    [
+        ("import sys\nsys.exit('no licence')\n", "mine raises SystemExit: no licence", "mine.py"),
+        ("def broken(:\n", "cannot be imported: invalid syntax", ""),
+        ("import no_such_thing\n", "there is no module 'no_such_thing'; mine imports it", "mine.py"),
+        ("class Mine: pass\n", "mine:Mine is no executor: write class Mine(Executor)", ""),
+        ("from executor import Executor\nclass Mine(Executor): pass\n", "Mine has no @task method", ""),
+        (
+            BROKEN.format("__init__"),
+            "mine:Mine cannot be made: ZeroDivisionError: division by zero",
+            "mine.py",
+        ),
+        (
+            BROKEN.format("on_start"),
+            "Mine could not be started: ZeroDivisionError: division by zero",
+            "mine.py",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_an_executor_is_one_sentence_and_the_authors_own_frames(
+    tmp_path, code, says, shown
+):
+    (tmp_path / "mine.py").write_text(code)
+    script = AgentScript()
+    async with started(
+        script, tmp_path, "mine:Mine", MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD="1secs"
+    ) as process:
+        await script.until_subscribed()
+        script.launch("t1")
+        status = await script.until_state("t1", "TASK_FAILED")
+        _, stderr = await process.communicate()
+        assert process.returncode == 1
+        text = stderr.decode()
+        assert text.splitlines()[-1] == f"executor: {status.message}"
+        assert says in status.message
+        frames = [line for line in text.splitlines() if line.startswith('  File "')]
+        assert all(str(tmp_path) in line for line in frames), text
+        assert bool(frames) == bool(shown)
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        (
+            "sys.version_info = (3, 9, 2)",
+            "is Python 3.9, and executors need Python 3.11 or newer: install it",
+        ),
+        ("sys.modules['msgpack'] = None", "has no module 'msgpack', which every executor needs: install it"),
+        (
+            "import google.protobuf.runtime_version as r; r.MAJOR = 4",
+            "cannot load what every executor needs (VersionError: Detected incompatible Protobuf",
+        ),
+    ],
+)
+def test_a_python_that_cannot_run_executors_says_so_in_one_line(tmp_path, before, says):
+    code = f"import sys; {before}; import runpy; runpy.run_module('executor', run_name='__main__')"
+    made = subprocess.run(
+        [sys.executable, "-c", code, "a:B"],
+        env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert made.returncode == 1
+    assert made.stderr.count("\n") == 1, made.stderr
+    assert made.stderr.startswith(f"executor: {sys.executable} {says}")
+
+
+@pytest.mark.parametrize("name", ["__init__", "__main__"])
+def test_what_an_old_python_reads_first_is_written_for_it(name):
+    tree = ast.parse((ROOT / "executor" / f"{name}.py").read_text(), feature_version=(3, 6))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert "__future__" not in imported
+
+
+def test_a_wrong_level_of_the_log_is_one_line(tmp_path):
+    made = subprocess.run(
+        [sys.executable, "-m", "executor", "a:B"],
+        env={"PYTHONPATH": str(ROOT), "MESOSTIC_LOG_LEVEL": "LOUD"},
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert made.returncode == 2
+    assert made.stderr == (
+        "executor: MESOSTIC_LOG_LEVEL: Unknown level: 'LOUD'; use DEBUG, INFO, WARNING or ERROR\n"
+    )
+
+
+@pytest.mark.parametrize("how", ["exits beside itself", "exits in a callback"])
+async def test_an_exit_beside_a_task_ends_no_other(tmp_path, how):
+    script = AgentScript()
+    async with started(script, tmp_path, f"{AUTHORS}:Misbehaving") as process:
+        await script.until_subscribed()
+        script.launch("bystander", pack(Misbehave("waits")))
+        script.launch("t1", pack(Misbehave(how)))
+        if how == "exits beside itself":
+            status = await script.until_state("t1", "TASK_FAILED")
+            assert status.message == "the task called sys.exit(5)"
+        else:
+            await script.until_state("t1", "TASK_FINISHED")
+        script.launch("t2", pack(Add(1, 2)))
+        await script.until_state("t2", "TASK_FINISHED")
+        script.shutdown()
+        _, stderr = await process.communicate()
+        assert process.returncode == 0
+        assert script.states("bystander")[-1] == "TASK_KILLED"
+        assert b"something raised SystemExit: 5 beside its task" in stderr
 
 
 async def test_a_module_in_the_sandbox_is_found(tmp_path):
