@@ -140,5 +140,8 @@ class Failures:
 
 def one_line(error: BaseException) -> str:
     """Type and first line of an error."""
-    text = str(error).strip().partition("\n")[0]
+    try:
+        text = str(error).strip().partition("\n")[0]
+    except BaseException:  # an error is an object like any other, and its text may raise
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

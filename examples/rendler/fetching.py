@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from examples.rendler.urls import normalise
 TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that may be different next time (RFC 9110, section 15)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
 
 
@@ -61,13 +63,11 @@ class Fetcher:
             aiohttp.ClientError, OSError: No whole answer came.
         """
         async with self._session.get(url, allow_redirects=False) as response:
-            content_type = response.headers.get("Content-Type", "")
+            content_type = _text(response.headers.get("Content-Type", ""))
             if response.status in TEMPORARY_STATUSES:
-                raise TemporaryError(f"HTTP {response.status} {response.reason or ''}".rstrip())
+                raise TemporaryError(f"HTTP {response.status} {_text(response.reason or '')}".rstrip())
             if response.status in _REDIRECTS:
-                return Answer(
-                    response.status, content_type, b"", location=response.headers.get("Location", "")
-                )
+                return Answer(response.status, content_type, b"", location=_location(response))
             if response.status >= 400 or not wanted(content_type):
                 return Answer(response.status, content_type, b"")
             if (response.content_length or 0) > max_bytes:
@@ -86,7 +86,7 @@ class Fetcher:
         for _ in range(_MAX_ROBOTS_REDIRECTS + 1):
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status in _REDIRECTS:
-                    target = normalise(response.headers.get("Location", ""), url)
+                    target = normalise(_location(response), url)
                     if target is None:
                         break
                     url = target
@@ -100,3 +100,14 @@ class Fetcher:
                             break
                 return Rules.from_answer(response.status, bytes(body))
         return Rules(None)
+
+
+def _text(header: str) -> str:
+    """A header as text: aiohttp hands on bytes that are not UTF-8 as surrogates; HTTP means Latin-1 by them."""
+    return _UNDECODED.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), header)
+
+
+def _location(response: aiohttp.ClientResponse) -> str:
+    """Where a redirect leads; bytes that are not UTF-8 are percent-encoded, as in a link."""
+    location = response.headers.get("Location", "")
+    return _UNDECODED.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location)

@@ -14,6 +14,7 @@ import pytest
 
 from actors.runtime import read_trace
 from examples.rendler.chromium import ChromiumMissingError, find_chromium
+from tests.support.raw_server import raw_server
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -275,3 +276,41 @@ async def test_a_reader_who_goes_away_ends_nothing(rendler, site, tmp_path):
     assert text.startswith(b"RENDLER crawls")
     assert (tmp_path / "index.html").is_file()
     assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+ODD_SITE = {
+    "/": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
+    "/reason": b"HTTP/1.1 503 caf\xe9\r\n",
+    "/refusal": b"HTTP/1.1 404 \xff\xfe\r\n",
+    "/type": b"HTTP/1.1 200 OK\r\nContent-Type: caf\xe9/\xff\r\n",
+    "/charset": b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=caf\xe9\r\n",
+    "/moved": b"HTTP/1.1 301 Moved\r\nLocation: /caf\xe9\r\n",
+    "/nowhere": b"HTTP/1.1 301 Moved\r\nLocation: mailto:\xff\r\n",
+    "/caf%E9": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
+}
+
+
+async def test_a_server_whose_headers_are_not_text_hangs_no_crawl(rendler):
+    links = "".join(f'<a href="{path}">x</a>' for path in ODD_SITE if path != "/caf%E9").encode()
+
+    async def server(request, writer):
+        head = ODD_SITE.get(request.path, b"HTTP/1.1 404 Not Found\r\n")
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(links) + links)
+
+    async with raw_server(server) as odd:
+        run = await rendler(
+            scheduler__seed=odd.endpoint.with_path("/").url,
+            scheduler__render="false",
+            scheduler__crawl_retry__backoff="0.05s",
+        )
+    assert run.exit_code == 0, run.text
+    pages = {urlsplit(page["url"]).path: page for page in run.pages}
+    assert set(pages) == set(ODD_SITE)
+    assert (pages["/reason"]["state"], pages["/reason"]["attempts"]) == ("failed", 5)
+    assert "HTTP 503 café" in pages["/reason"]["error"]
+    assert pages["/refusal"]["status"] == 404
+    assert pages["/type"]["error"] == "not HTML: café/ÿ"
+    assert pages["/charset"]["state"] == "crawled"
+    assert pages["/moved"]["state"] == "redirect"
+    assert pages["/caf%E9"]["state"] == "crawled"
+    assert "no web page" in pages["/nowhere"]["error"]

@@ -329,6 +329,25 @@ def test_a_status_says_all_that_it_was_given():
         executor_calls.status(T, "TASK_DANCING", b"", timestamp=0)
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("caf\udce9", "caf\ufffd"),
+        ("\ud800\udfff", "\ufffd\ufffd"),
+        ("caf\u00e9 \U0001f600", "caf\u00e9 \U0001f600"),
+    ],
+)
+def test_text_for_people_is_sent_whatever_is_in_it(text, sent):
+    labels = [(text, text), ("b", None)]
+    status = executor_calls.status(T, "TASK_FAILED", b"u" * 16, timestamp=0, message=text, labels=labels)
+    task = task_infos.task_info(T, A, Resources.of(cpus=1), name=text, labels=labels)
+    framework = task_infos.framework_info(text, "user", labels=labels)
+    executor = task_infos.executor_info(ExecutorId("e"), name=text, labels=labels)
+    assert (status.message, task.name, framework.name, executor.name) == (sent,) * 4
+    for described in (status, task, framework, executor):
+        assert [(label.key, label.value) for label in described.labels.labels] == [(sent, sent), ("b", "")]
+
+
 def test_an_executors_first_subscription_is_the_recorded_one(recorded):
     first = next(recorded_calls(recorded, executors=True))
     built = executor_calls.with_ids(

@@ -264,6 +264,34 @@ class TestFinalFailure:
         assert parent.is_alive()
 
     @virtual
+    async def test_an_error_whose_text_raises_is_told_to_the_parent_like_any_other(self, system):
+        told = []
+
+        class WithoutTextError(Exception):
+            def __str__(self) -> str:
+                raise KeyboardInterrupt
+
+        class Child(Actor):
+            @receive
+            def fail(self, m: Fail) -> None:
+                raise WithoutTextError
+
+        class Parent(Actor):
+            def on_start(self) -> None:
+                self.spawn(Child, name="child")
+
+            @receive
+            def failed(self, m: ChildFailed) -> None:
+                told.append(m.error)
+
+        parent = system.spawn(Parent)
+        await asyncio.sleep(1)
+        system.get("child").tell(Fail())
+        await asyncio.sleep(1)
+        assert told == ["WithoutTextError"]
+        assert await parent.stop(block=False)
+
+    @virtual
     async def test_a_failure_past_the_limit_fails_a_parent_that_has_no_handler(self, system):
         log = []
         once = Supervision(restart=True, max_restarts=0)
