@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import actors
+import actors.runtime
 
 _NOT_THE_AUTHORS = (
     str(Path(__file__).parent) + os.sep,
-    str(Path(actors.__file__).parent) + os.sep,
+    str(Path(actors.runtime.__file__).parent) + os.sep,
     sysconfig.get_path("stdlib") + os.sep,
     "<frozen ",
 )
