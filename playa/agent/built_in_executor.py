@@ -19,8 +19,7 @@ from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
 from playa.agent import statuses
 from playa.agent.checking import Checking
-from playa.agent.container_actor import PrepareFailed, fetch_failure, furnish
-from playa.agent.fetcher import FetchFailed, fetch, wanted
+from playa.agent.container_actor import PrepareFailed, fetch_uris, furnish
 from playa.agent.messages import (
     BuiltInSpec,
     BuiltInSubscribed,
@@ -106,9 +105,9 @@ class BuiltInExecutor(Actor):
 
     async def _fetch_first(self, info: pb.mesos.CommandInfo) -> None:
         try:
-            await fetch(wanted(info.uris), self._sandbox, self.in_thread)
-        except FetchFailed as error:
-            self._refuse(fetch_failure(self._container.container_id, error))
+            await fetch_uris(info, self._sandbox, self._container.container_id, self.in_thread)
+        except PrepareFailed as error:
+            self._refuse(str(error))
         else:
             self._subscribe()
 
@@ -176,9 +175,9 @@ class BuiltInExecutor(Actor):
             why = furnish_nested(self._sandbox, run, self._container.user)
             if why is None:
                 try:
-                    await fetch(wanted(run.task.command.uris), run.sandbox, self.in_thread)
-                except FetchFailed as error:
-                    why = fetch_failure(run.container_id, error)
+                    await fetch_uris(run.task.command, run.sandbox, run.container_id, self.in_thread)
+                except PrepareFailed as error:
+                    why = str(error)
             self.actor_ref.tell(RunPrepared(run.task_id, why))
 
     @receive

@@ -5,13 +5,14 @@ then the container actor of the next agent follows it again.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
-from playa.agent.fetcher import FetchFailed, fetch, wanted
+from playa.agent.fetcher import Blocking, FetchFailed, fetch, wanted
 from playa.agent.messages import (
     ContainerExited,
     ContainerLaunchFailed,
@@ -46,9 +47,22 @@ def furnish(spec: ContainerSpec) -> None:
         raise PrepareFailed(f"Failed to prepare sandbox '{spec.sandbox}': {error}") from error
 
 
-def fetch_failure(container_id: str, error: FetchFailed) -> str:
-    """What a framework is told of a failed fetch: Mesos's words, then the cause."""
-    return f"Failed to fetch all URIs for container '{container_id}': exited with status 1 ({error})"
+async def fetch_uris(
+    info: pb.mesos.CommandInfo, sandbox: Path, container_id: str, in_thread: Blocking
+) -> None:
+    """Fetch what a command needs. Why that failed is in the sandbox's stderr, as with Mesos's fetcher.
+
+    Raises:
+        PrepareFailed: Something could not be fetched.
+    """
+    try:
+        await fetch(wanted(info.uris), sandbox, in_thread)
+    except FetchFailed as error:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what was fetched may be a link
+        with suppress(OSError), os.fdopen(os.open(sandbox / "stderr", flags, 0o644), "w") as out:
+            out.write(f"{error}\n")
+        text = f"Failed to fetch all URIs for container '{container_id}': exited with status 1"
+        raise PrepareFailed(text) from error
 
 
 class ContainerActor(Actor):
@@ -121,10 +135,7 @@ class ContainerActor(Actor):
         info = pb.mesos.CommandInfo.FromString(spec.command)
         furnish(spec)
         if info.uris:
-            try:
-                await fetch(wanted(info.uris), Path(spec.sandbox), self.in_thread)
-            except FetchFailed as error:
-                raise PrepareFailed(fetch_failure(spec.container_id, error)) from error
+            await fetch_uris(info, Path(spec.sandbox), spec.container_id, self.in_thread)
         command = command_of(info, dict(spec.environment), Path(spec.sandbox), spec.user)
         return PROCESSES.spawn(command, owner=spec.owner, survives=spec.outlives, remember=spec.checkpoint)
 

@@ -178,16 +178,6 @@ class Allocator:
         """Whether the agent's resources are offered."""
         self._agents[agent_id].active = active
 
-    def change_total(self, agent_id: str, total: Resources) -> None:
-        """The agent has other resources than before (an operator reserved some, say)."""
-        agent = self._agents[agent_id]
-        amounts.subtract_from(self._totals, amounts.scalars(agent.total))
-        amounts.add_to(self._totals, amounts.scalars(total))
-        available = total
-        for held in agent.allocated.values():
-            available = available - amounts.exclusive(held).unallocate()
-        agent.total, agent.available = total, available
-
     # --- resources --------------------------------------------------------------------------------------------
 
     def take(self, framework_id: str, agent_id: str, resources: Resources) -> None:
@@ -235,11 +225,23 @@ class Allocator:
         agent.allocated[framework_id] = held - before + after
         self._uncount(framework_id, before)
         self._count(framework_id, after)
-        total = agent.total - before.unallocate() + after.unallocate()
+        self._set_total(agent, agent.total - before.unallocate() + after.unallocate())
+        agent.available = agent.available - before.shared().unallocate() + after.shared().unallocate()
+
+    def apply(self, agent_id: str, operation: pb.mesos.Offer.Operation) -> None:
+        """Apply an operator's operation to what is free on an agent.
+
+        Raises:
+            OperationError: What it needs is not free.
+        """
+        agent = self._agents[agent_id]
+        agent.available = agent.available.apply(operation)
+        self._set_total(agent, agent.total.apply(operation))
+
+    def _set_total(self, agent: _Agent, total: Resources) -> None:
         amounts.subtract_from(self._totals, amounts.scalars(agent.total))
         amounts.add_to(self._totals, amounts.scalars(total))
         agent.total = total
-        agent.available = agent.available - before.shared().unallocate() + after.shared().unallocate()
 
     def total(self, agent_id: str) -> Resources:
         """What an agent has, with reservations and volumes."""

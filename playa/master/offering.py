@@ -99,10 +99,10 @@ def discard(m: MasterState, offer: OfferRecord, filters: pb.mesos.Filters | None
     forget_offer(m, offer)
 
 
-def rescind(m: MasterState, offer: OfferRecord) -> None:
-    """Take an offer back."""
+def rescind(m: MasterState, offer: OfferRecord, filters: pb.mesos.Filters | None = None) -> None:
+    """Take an offer back; with filters as if the framework had refused it."""
     framework = m.frameworks[offer.framework_id]
-    discard(m, offer)
+    discard(m, offer, filters)
     framework.counts["offers/rescinded"] += 1
     m.send(framework, events.rescind(offer.id))
 

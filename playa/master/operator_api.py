@@ -19,6 +19,7 @@ from playa.master import (
     metrics,
     offering,
     operator_events,
+    operator_operations,
     operator_validation,
     reading,
     removing,
@@ -67,6 +68,8 @@ def handle(
     if call.type == _Call.SUBSCRIBE:
         _subscribe(m, streams, stream_id, content_type)
         return StreamOpened(stream_id)
+    if call.type in operator_operations.KINDS:
+        return operator_operations.carry_out(m, call, request.principal)
     change = _CHANGES.get(call.type)
     if change is not None:
         return change(m, call)

@@ -1,6 +1,7 @@
 """Whether a call of the operator API can be right, in the words of a Mesos master. None if nothing is wrong."""
 
 from mesos_v1 import pb
+from playa.master import resource_validation
 from playa.master.call_validation import role_name
 
 _Call = pb.master.Call
@@ -39,6 +40,11 @@ def problem(call: pb.master.Call) -> str | None:
     payload = _PAYLOAD.get(call.type)
     if payload is not None and not call.HasField(payload):  # type: ignore[arg-type]
         return f"Expecting '{payload}' to be present"
+    if call.type in (_Call.RESERVE_RESOURCES, _Call.UNRESERVE_RESOURCES):
+        return resource_validation.of_several(getattr(call, payload or "").resources)
+    resizes = call.type in (_Call.GROW_VOLUME, _Call.SHRINK_VOLUME)
+    if resizes and not getattr(call, payload or "").HasField("agent_id"):
+        return "Expecting 'agent_id' to be present; only agent default resources are supported right now"
     return None
 
 

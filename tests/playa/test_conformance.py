@@ -102,6 +102,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "offer_constraints": {},
     "amounts_in_thousandths": {},
     "operations_with_feedback": {RETRY: 4.0},
+    "operator_reservations": {},
 }
 
 

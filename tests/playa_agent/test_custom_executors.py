@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import psutil
 
@@ -186,7 +187,7 @@ async def test_teardown_shuts_executors_down_and_says_nothing_more(bench):
     assert bench.states() == ["TASK_RUNNING"]
 
 
-async def test_a_failed_fetch_fails_the_task_with_the_cause(bench):
+async def test_a_failed_fetch_fails_the_task_in_the_words_of_mesos_with_the_cause_in_its_stderr(bench):
     await bench.start()
     task = bench.custom("run")
     task["executor"]["command"]["uris"] = [{"value": "/no/such/file"}]
@@ -194,8 +195,10 @@ async def test_a_failed_fetch_fails_the_task_with_the_cause(bench):
     status = await bench.ended()
     assert bench.states() == ["TASK_FAILED"]
     assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
-    assert status.message.startswith("Failed to launch container: Failed to fetch all URIs for container '")
-    assert status.message.endswith("(Failed to fetch '/no/such/file': No such file or directory)")
+    text = r"Failed to launch container: Failed to fetch all URIs for container '[^']+': exited with status 1"
+    assert re.fullmatch(text, status.message)
+    (errors,) = bench.directory.rglob("stderr")
+    assert errors.read_text() == "Failed to fetch '/no/such/file': No such file or directory\n"
 
 
 async def test_an_executor_needs_its_token_where_the_agent_asks_for_one(bench):

@@ -76,5 +76,7 @@ async def test_a_group_with_a_uri_that_cannot_be_fetched_fails(bench):
     bench.run_group(bad, command("good", "sleep 1000"))
     status = await bench.ended("bad")
     assert status.state == pb.mesos.TASK_FAILED
-    assert "/no/such/file" in status.message
+    nested = status.container_status.container_id.value
+    (errors,) = bench.directory.rglob(f"{nested}/stderr")
+    assert "/no/such/file" in errors.read_text()
     assert (await bench.ended("good")).state == pb.mesos.TASK_KILLED
