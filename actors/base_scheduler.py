@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from mesos_v1.values import FrameworkId
 
 logger = logging.getLogger("actors.scheduler")
 
-FRAMEWORK = "framework"
+FRAMEWORK, ENDING = "framework", "ending"
 
 
 class BaseScheduler(Actor):
@@ -49,6 +50,8 @@ class BaseScheduler(Actor):
         self._said_started = False
         self._exit_code = 0
         self._ending = ""
+        self._ends_earlier_run = False
+        self._tearing_down = False
         self._over = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -162,16 +165,56 @@ class BaseScheduler(Actor):
 
     @receive
     async def teardown_done(self, done: m.TeardownDone) -> None:
-        """The framework is no more, and what is stored of it is of no use."""
+        """The framework is no more, and what is stored of it is of no use; or it lives, and the next run ends it."""
+        if not done.answered:
+            self._remember(**{ENDING: "asked"})
+            self._end(self._exit_code or 1, self._untold(done.reason))
+            return
         await self.ref("store").ask(m.ClearStore(), block=False)
-        self._end(self._exit_code, self._ending or done.reason)
+        if self._ends_earlier_run and not self._ending:
+            logger.warning(
+                "framework %s, which an earlier run could not end, has ended now", self.framework_id
+            )
+            self._ends_earlier_run, self.framework_id = False, None
+            self._begin_anew()
+        else:
+            self._end(self._exit_code, self._ending)
 
     @receive
     def hook_failed(self, failure: m.HookFailed) -> None:
         """Nothing to do: the message is there so that the trace shows it."""
 
     def _tear_down(self) -> None:
+        self._tearing_down = True
         self.tell("connection", m.Teardown())
+
+    def _untold(self, why: str) -> str:
+        ends = (
+            "its id is kept in the store, and the next run with that store ends it first"
+            if self._is_durable()
+            else f"the master removes it {self.framework.failover_timeout:g} s after it was last connected"
+        )
+        return (
+            f"{self._ending or 'an earlier run has ended'}, but the master could not be told ({why}): "
+            f"framework {self.framework_id} and its tasks may still be there; {ends}"
+        )
+
+    def _connect(self, offers_to: str) -> None:
+        """Subscribe; to end the framework only, if that is what is left to do."""
+        self.tell("connection", m.Connect(self.framework_id, offers_to))
+        if self._ends_earlier_run or self._tearing_down:
+            self.tell("connection", m.Teardown())
+
+    @abstractmethod
+    def _begin_anew(self) -> None:
+        """Subscribe as a new framework, after the one of an earlier run has ended."""
+
+    def _only_ends(self, news: m.Subscribed) -> bool:
+        """Remember the framework's id; returns whether this subscription is there for TEARDOWN only."""
+        if news.framework_id != self.framework_id:
+            self.framework_id = news.framework_id
+            self._remember(id=news.framework_id)
+        return bool(self._ending) or self._ends_earlier_run
 
     def _end(self, exit_code: int, reason: str) -> None:
         self._ending = self._ending or reason

@@ -18,7 +18,7 @@ from actors.built_in import SERVANTS, spec_of
 from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import ActorSpec, Composition
+from actors.settings import WEEK, ActorSpec, Composition
 from actors.tokens import token_for
 
 logger = logging.getLogger("actors.scheduler")
@@ -85,8 +85,11 @@ async def run(
     if system is None:
         async with ActorSystem(composition.framework.name, trace=trace) as own:
             return await run(composition, system=own)
+    store_path = getattr(spec_of(composition, "store").settings, "path", "")
+    if composition.framework.failover_timeout is None:
+        timeout = WEEK if store_path else 0.0
+        composition = replace(composition, framework=replace(composition.framework, failover_timeout=timeout))
     if not composition.token:
-        store_path = getattr(spec_of(composition, "store").settings, "path", "")
         try:
             composition = replace(composition, token=token_for(store_path))
         except OSError as error:

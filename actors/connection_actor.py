@@ -6,8 +6,9 @@ nothing that an old stream still says can be taken for news. What follows what i
 which call survives a disconnection is the table in `call_table`; how HTTP works is `mesos_http`'s business.
 
 Guarantees: a failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and
-a master that refuses for good, end the framework; every failure to connect is followed by a wait (exponential, full
-jitter), so a refusing master never sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
+a master that refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and what
+came of it is told; every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never
+sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from actors.connection_parts import (
     RetryDue,
     StreamEnded,
     StreamOpened,
-    TeardownAnswered,
+    TeardownEnded,
     TeardownOverdue,
     WatchdogDue,
     endpoint_of,
@@ -48,11 +49,16 @@ from mesos_http import (
 )
 from mesos_v1 import events
 from mesos_v1.content import serialize
-from mesos_v1.errors import ApiError, BadEvent, ContentError
+from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
 
 logger = logging.getLogger("actors.connection")
 
 S, E = ConnectionState, ConnectionEvent
+
+TEARDOWN_PATIENCE = 5.0
+"""Seconds that one TEARDOWN, and each step on the way to the next one, may take while the framework ends."""
+TEARDOWN_PAUSE = 2.0
+"""Upper bound, in seconds, of the waits between attempts while the framework ends."""
 
 
 class ConnectionActor(ConnectionCalls):
@@ -68,6 +74,7 @@ class ConnectionActor(ConnectionCalls):
         self._detector: Detector | None = None
         self._leader = ""
         self._failures = 0
+        self._flaps = 0
         self._subscribed_at = 0.0
         self._subscribed_before = False
         self._heartbeat_interval = 0.0
@@ -75,6 +82,10 @@ class ConnectionActor(ConnectionCalls):
         self._stream: Subscription | None = None
         self._reader: asyncio.Task[None] | None = None
         self._teardown_wanted = False
+        self._teardowns = 0
+        self._teardown_until = 0.0
+        self._gone = False
+        self._coming_back = False
 
     # --- what others ask --------------------------------------------------------------------------------------
 
@@ -95,22 +106,31 @@ class ConnectionActor(ConnectionCalls):
             self.framework_id = asked.framework_id
             self._router.offers_to = asked.offers_to
             self._subscribed_before = asked.framework_id is not None
-            self._happen(E.CONNECT_ASKED)
+            if self.state is S.ENDED:
+                self._teardown_wanted = self._gone = False
+            nothing_to_end = self._teardown_wanted and asked.framework_id is None
+            self._happen(E.TEARDOWN_ANSWERED if nothing_to_end else E.CONNECT_ASKED)
 
     @receive
     def teardown(self, _asked: m.Teardown) -> None:
-        """End the framework: at once when subscribed, else as soon as a master can be told."""
+        """End the framework: as soon as a master answers TEARDOWN, or says that there is no such framework."""
         if not self._teardown_wanted:
             self._teardown_wanted = True
-            self.timers.after(self.settings.teardown_timeout, TeardownOverdue())
-        self._happen(E.TEARDOWN_ASKED)
+            self._teardowns += 1
+            self._teardown_until = self.clock.now() + self.settings.teardown_timeout
+            self.timers.after(self.settings.teardown_timeout, TeardownOverdue(self._teardowns))
+        never_was = self.framework_id is None and self.state in {S.DETECTING, S.DISCONNECTED}
+        if never_was or (self.state is S.ENDED and self._gone):
+            self._happen(E.TEARDOWN_ANSWERED)
+        else:
+            self._happen(E.TEARDOWN_ASKED)
 
     # --- leader detection -------------------------------------------------------------------------------------
 
     @receive
     def leader_found(self, found: LeaderFound) -> None:
         """Somebody leads; when it is somebody else, go there."""
-        if found.url != self._leader or self.state is not S.SUBSCRIBED:
+        if found.url != self._leader or self.state not in {S.SUBSCRIBED, S.ENDING}:
             self._leader = found.url
             self._happen(E.LEADER_FOUND)
 
@@ -184,16 +204,26 @@ class ConnectionActor(ConnectionCalls):
         self._happen(E.SILENT)
 
     @receive
-    def teardown_answered(self, answered: TeardownAnswered) -> None:
-        """The framework is no more."""
-        if answered.attempt == self._attempt:
+    def teardown_ended(self, ended: TeardownEnded) -> None:
+        """The framework is no more; or TEARDOWN must go again; or the master will not have it from us."""
+        if ended.attempt != self._attempt or self.state is not S.ENDING:
+            return
+        if 200 <= ended.status < 300:
             self._happen(E.TEARDOWN_ANSWERED)
+            return
+        self._why = f"TEARDOWN was answered {ended.status}: {ended.reason}" if ended.status else ended.reason
+        meaning = classify(ended.status, ended.reason)
+        if not ended.status or meaning.retryable or meaning.not_leader or meaning.subscription_lost:
+            left = self._teardown_until - self.clock.now()
+            logger.warning("TEARDOWN was not taken (%s); it is repeated for %.0f s more", self._why, left)
+            self._happen(E.TEARDOWN_FAILED)
+        else:
+            self._happen(E.REFUSED)
 
     @receive
-    def teardown_overdue(self, _due: TeardownOverdue) -> None:
-        """Give up telling the master; it will see by itself that the framework is gone."""
-        if self.state is not S.ENDED:
-            self._why = "the master did not answer TEARDOWN"
+    def teardown_overdue(self, due: TeardownOverdue) -> None:
+        """Give up telling the master."""
+        if due.number == self._teardowns and self._teardown_wanted:
             self._happen(E.TEARDOWN_TIMED_OUT)
 
     # --- carrying the table out -------------------------------------------------------------------------------
@@ -256,7 +286,9 @@ class ConnectionActor(ConnectionCalls):
             body,
             content_type=media,
             accept=media,
-            timeouts=Timeouts(self.settings.connect_timeout, self.settings.subscribe_timeout),
+            timeouts=Timeouts(
+                self._in_time(self.settings.connect_timeout), self._in_time(self.settings.subscribe_timeout)
+            ),
             tls=self._tls(),
             credentials=self._credentials(),
         )
@@ -285,7 +317,10 @@ class ConnectionActor(ConnectionCalls):
             event.framework_id, event.heartbeat_interval, event.master, reregistered=self._subscribed_before
         )
         self._subscribed_before = True
-        self._router.subscribed(news)
+        if self._teardown_wanted:  # nobody is to begin anything any more; the id is worth remembering
+            self.tell("scheduler", news)
+        else:
+            self._router.subscribed(news)
         self._happen(E.SUBSCRIBED)
 
     def _announce(self) -> None:
@@ -310,11 +345,17 @@ class ConnectionActor(ConnectionCalls):
         self._router.disconnected(m.Disconnected(self._why))
 
     def _back_off(self) -> None:
-        lasted = self.clock.now() - self._subscribed_at if self._subscribed_at else 0.0
-        if lasted >= self.settings.stable_after:
-            self._failures = 0
+        if self._subscribed_at:  # what failed before that subscription is over; that it did not last counts
+            if self.clock.now() - self._subscribed_at >= self.settings.stable_after:
+                self._flaps = 0
+            self._failures, self._flaps = self._flaps, self._flaps + 1
         self._subscribed_at = 0.0
-        bound = min(self.settings.backoff_cap, self.settings.backoff * 2.0 ** min(self._failures, 32))
+        cap = (
+            min(TEARDOWN_PAUSE, self.settings.backoff_cap)
+            if self._teardown_wanted
+            else self.settings.backoff_cap
+        )
+        bound = min(cap, self.settings.backoff * 2.0 ** min(self._failures, 32))
         self._failures += 1
         wait = self.ids.uniform(0.0, bound)
         logger.warning("not connected (%s); next attempt in %.1f s", self._why, wait)
@@ -326,17 +367,35 @@ class ConnectionActor(ConnectionCalls):
         attempt = self._attempt
         answer = self._post(m.Teardown())
         answer.add_done_callback(lambda done: self._teardown_sent(attempt, done))
+        unanswered = TeardownEnded(attempt, 0, f"no answer to TEARDOWN within {TEARDOWN_PATIENCE:g} s")
+        self.timers.after(TEARDOWN_PATIENCE, unanswered)
 
     def _teardown_sent(self, attempt: int, done: asyncio.Future[Response]) -> None:
-        if not done.cancelled() and done.exception() is None and self.actor_ref.is_alive():
-            self.actor_ref.tell(TeardownAnswered(attempt))
+        """Post what became of it to the actor's own mailbox; runs outside its turn, so it only tells."""
+        if done.cancelled() or not self.actor_ref.is_alive():
+            return
+        error = done.exception()
+        if error is not None:
+            self.actor_ref.tell(TeardownEnded(attempt, 0, str(error)))
+        else:
+            answer = done.result()
+            self.actor_ref.tell(TeardownEnded(attempt, answer.status, answer.text[:500]))
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
 
     def _report_error(self) -> None:
-        gone = "removed" in self._why.lower() or "not found" in self._why.lower()
-        self.tell("scheduler", m.FrameworkError(self._why, framework_gone=gone))
+        if self._teardown_wanted:
+            self._report_untold()
+            return
+        self.tell("scheduler", m.FrameworkError(self._why, self._gone, self._coming_back))
 
     def _report_teardown(self) -> None:
-        self.tell("scheduler", m.TeardownDone(self._why if self._teardown_wanted else ""))
+        self.tell("scheduler", m.TeardownDone())
+
+    def _report_untold(self) -> None:
+        self.tell("scheduler", m.TeardownDone(answered=False, reason=self._why))
 
     def _break(self, reason: str) -> None:
         self._why = reason
@@ -344,14 +403,20 @@ class ConnectionActor(ConnectionCalls):
 
     def _refused(self, reason: str) -> None:
         self._why = reason
-        self._happen(E.REFUSED)
+        self._gone = "removed" in reason.lower() or "not found" in reason.lower()
+        self._coming_back = self.state is not S.SUBSCRIBED
+        self._happen(E.TEARDOWN_ANSWERED if self._gone and self._teardown_wanted else E.REFUSED)
 
     # --- odds and ends ----------------------------------------------------------------------------------------
+
+    def _in_time(self, seconds: float) -> float:
+        """While the framework ends, no single step may take all the time that there is."""
+        return min(TEARDOWN_PATIENCE, seconds) if self._teardown_wanted else seconds
 
     def _patience(self) -> float:
         if self._heartbeat_interval > 0:
             return self._heartbeat_interval * self.settings.missed_heartbeats
-        return self.settings.subscribe_timeout
+        return self._in_time(self.settings.subscribe_timeout)
 
     def _tls(self) -> TlsSettings:
         asked = self.framework
@@ -370,7 +435,9 @@ class ConnectionActor(ConnectionCalls):
         Action.CLOSE: _close,
         Action.LOSE: _lose,
         Action.BACK_OFF: _back_off,
+        Action.CLOSE_STREAM: _close_stream,
         Action.SEND_TEARDOWN: _send_teardown,
         Action.REPORT_ERROR: _report_error,
         Action.REPORT_TEARDOWN: _report_teardown,
+        Action.REPORT_UNTOLD: _report_untold,
     }

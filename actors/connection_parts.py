@@ -27,7 +27,11 @@ class ConnectionSettings:
         help="How long a subscription must have lasted for the waits to start small again.",
         unit="seconds",
     )
-    teardown_timeout: float = setting(10.0, help="Longest wait for the answer to TEARDOWN.", unit="seconds")
+    teardown_timeout: float = setting(
+        30.0,
+        help="How long TEARDOWN is repeated until a master answers it; after that the framework ends with a failure.",
+        unit="seconds",
+    )
     max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
 
 
@@ -70,10 +74,12 @@ class CallEnded:
 
 
 @message
-class TeardownAnswered:
-    """The master answered TEARDOWN."""
+class TeardownEnded:
+    """TEARDOWN was answered, or (status 0) was not."""
 
     attempt: int
+    status: int
+    reason: str
 
 
 @message
@@ -93,6 +99,8 @@ class WatchdogDue:
 @message
 class TeardownOverdue:
     """Nobody will answer TEARDOWN any more."""
+
+    number: int
 
 
 def endpoint_of(master: str) -> Endpoint:

@@ -40,8 +40,11 @@ class ConnectionEvent(StrEnum):
     RETRY_DUE = "retry due"
     REFUSED = "refused"  # the master will never take us: wrong credentials, bad request, ERROR
     TEARDOWN_ASKED = "teardown asked"
-    TEARDOWN_ANSWERED = "teardown answered"
-    TEARDOWN_TIMED_OUT = "teardown timed out"
+    TEARDOWN_ANSWERED = (
+        "teardown answered"  # taken; or the master says that there is no such framework any more
+    )
+    TEARDOWN_FAILED = "teardown failed"  # no answer in time, or one that means: not now, not here
+    TEARDOWN_TIMED_OUT = "teardown timed out"  # for good
 
 
 class Action(Enum):
@@ -54,9 +57,11 @@ class Action(Enum):
     CLOSE = "close the stream and the call connection"
     LOSE = "tell the others that the subscription is gone"
     BACK_OFF = "set the timer of the next attempt"
+    CLOSE_STREAM = "close the stream; the answer to TEARDOWN may still come"
     SEND_TEARDOWN = "send TEARDOWN and set its timer"
     REPORT_ERROR = "tell the scheduler that there is no way on"
     REPORT_TEARDOWN = "tell the scheduler that the framework is gone"
+    REPORT_UNTOLD = "tell the scheduler that the master could not be told of the framework's end"
 
 
 class Transition(NamedTuple):
@@ -72,25 +77,30 @@ _DOWN = Transition(S.DISCONNECTED, (A.CLOSE, A.BACK_OFF))
 _LOST = Transition(S.DISCONNECTED, (A.CLOSE, A.LOSE, A.BACK_OFF))
 _REFUSED = Transition(S.ENDED, (A.CLOSE, A.REPORT_ERROR))
 _GONE = Transition(S.ENDED, (A.CLOSE, A.REPORT_TEARDOWN))
+_UNTOLD = Transition(S.ENDED, (A.CLOSE, A.REPORT_UNTOLD))
 
 TABLE: Mapping[tuple[ConnectionState, ConnectionEvent], Transition] = {
     (S.IDLE, E.CONNECT_ASKED): Transition(S.DETECTING, (A.DETECT,)),
-    (S.IDLE, E.TEARDOWN_TIMED_OUT): _GONE,
+    (S.IDLE, E.TEARDOWN_ANSWERED): _GONE,
+    (S.IDLE, E.TEARDOWN_TIMED_OUT): _UNTOLD,
     (S.DETECTING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.OPEN,)),
-    (S.DETECTING, E.TEARDOWN_TIMED_OUT): _GONE,
+    (S.DETECTING, E.TEARDOWN_ANSWERED): _GONE,
+    (S.DETECTING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
     (S.CONNECTING, E.OPENED): Transition(S.SUBSCRIBING, (A.AWAIT_SUBSCRIBED,)),
     (S.CONNECTING, E.BROKE): _DOWN,
     (S.CONNECTING, E.REFUSED): _REFUSED,
     (S.CONNECTING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
     (S.CONNECTING, E.LEADER_LOST): Transition(S.DETECTING, (A.CLOSE,)),
-    (S.CONNECTING, E.TEARDOWN_TIMED_OUT): _GONE,
+    (S.CONNECTING, E.TEARDOWN_ANSWERED): _GONE,
+    (S.CONNECTING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
     (S.SUBSCRIBING, E.SUBSCRIBED): Transition(S.SUBSCRIBED, (A.ANNOUNCE,)),
     (S.SUBSCRIBING, E.BROKE): _DOWN,
     (S.SUBSCRIBING, E.SILENT): _DOWN,
     (S.SUBSCRIBING, E.REFUSED): _REFUSED,
     (S.SUBSCRIBING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
     (S.SUBSCRIBING, E.LEADER_LOST): Transition(S.DETECTING, (A.CLOSE,)),
-    (S.SUBSCRIBING, E.TEARDOWN_TIMED_OUT): _GONE,
+    (S.SUBSCRIBING, E.TEARDOWN_ANSWERED): _GONE,
+    (S.SUBSCRIBING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
     (S.SUBSCRIBED, E.SUBSCRIBED): Transition(S.SUBSCRIBED, (A.ANNOUNCE,)),
     (S.SUBSCRIBED, E.BROKE): _LOST,
     (S.SUBSCRIBED, E.SILENT): _LOST,
@@ -98,46 +108,50 @@ TABLE: Mapping[tuple[ConnectionState, ConnectionEvent], Transition] = {
     (S.SUBSCRIBED, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.LOSE, A.OPEN)),
     # A leader that steps down closes the stream itself; that ZooKeeper forgot it is no reason to hurry it.
     (S.SUBSCRIBED, E.TEARDOWN_ASKED): Transition(S.ENDING, (A.SEND_TEARDOWN,)),
+    (S.SUBSCRIBED, E.TEARDOWN_ANSWERED): _GONE,
     (S.DISCONNECTED, E.RETRY_DUE): Transition(S.DETECTING, (A.DETECT,)),
     (S.DISCONNECTED, E.LEADER_FOUND): Transition(S.CONNECTING, (A.OPEN,)),
-    (S.DISCONNECTED, E.TEARDOWN_TIMED_OUT): _GONE,
+    (S.DISCONNECTED, E.TEARDOWN_ANSWERED): _GONE,
+    (S.DISCONNECTED, E.TEARDOWN_TIMED_OUT): _UNTOLD,
     (S.ENDING, E.TEARDOWN_ANSWERED): _GONE,
-    (S.ENDING, E.TEARDOWN_TIMED_OUT): _GONE,
-    (S.ENDING, E.BROKE): _GONE,  # the master closes the stream before it answers the call
-    (S.ENDING, E.SILENT): _GONE,
-    (S.ENDING, E.REFUSED): _GONE,  # ERROR "Framework has been removed"
+    (S.ENDING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
+    (S.ENDING, E.TEARDOWN_FAILED): _DOWN,  # subscribe again, and send it again
+    (S.ENDING, E.BROKE): Transition(
+        S.ENDING, (A.CLOSE_STREAM,)
+    ),  # a master closes it before it answers, or dies
+    (S.ENDING, E.SILENT): _DOWN,
+    (S.ENDING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
+    (S.ENDING, E.REFUSED): _UNTOLD,  # another scheduler has taken over; or we may not end it
     (S.ENDED, E.CONNECT_ASKED): Transition(S.DETECTING, (A.DETECT,)),
-    (S.ENDED, E.TEARDOWN_ASKED): _GONE,
+    (S.ENDED, E.TEARDOWN_ASKED): _UNTOLD,
+    (S.ENDED, E.TEARDOWN_ANSWERED): _GONE,
 }
 
 _SUBSCRIPTION = {E.OPENED, E.SUBSCRIBED, E.BROKE, E.SILENT, E.REFUSED}
-_ANSWERS = {E.TEARDOWN_ANSWERED, E.TEARDOWN_TIMED_OUT}
 _DETECTION = {E.LEADER_FOUND, E.LEADER_LOST}
+# A TEARDOWN that is asked for without a subscription is remembered, and its timer runs; none is on its way.
+_TEARDOWN = {E.TEARDOWN_ASKED, E.TEARDOWN_FAILED}
 
 # What means nothing in a state, with the reason.
 IGNORED: Mapping[ConnectionState, frozenset[ConnectionEvent]] = {
-    # There is no attempt that could say anything; a TEARDOWN is remembered, and its timer runs.
-    S.IDLE: frozenset(_SUBSCRIPTION | _DETECTION | {E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}),
-    # Asked once is enough; a TEARDOWN is remembered and sent with the next subscription (its timer runs).
-    S.DETECTING: frozenset(
-        _SUBSCRIPTION | {E.CONNECT_ASKED, E.LEADER_LOST, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
-    ),
+    # There is no attempt that could say anything.
+    S.IDLE: frozenset(_SUBSCRIPTION | _DETECTION | _TEARDOWN | {E.RETRY_DUE}),
+    # Asked once is enough.
+    S.DETECTING: frozenset(_SUBSCRIPTION | _TEARDOWN | {E.CONNECT_ASKED, E.LEADER_LOST, E.RETRY_DUE}),
     # SUBSCRIBED cannot come before the answer, and silence before it is a failure to open.
-    S.CONNECTING: frozenset(
-        {E.CONNECT_ASKED, E.SUBSCRIBED, E.SILENT, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
-    ),
-    S.SUBSCRIBING: frozenset({E.CONNECT_ASKED, E.OPENED, E.RETRY_DUE, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}),
+    S.CONNECTING: frozenset(_TEARDOWN | {E.CONNECT_ASKED, E.SUBSCRIBED, E.SILENT, E.RETRY_DUE}),
+    S.SUBSCRIBING: frozenset(_TEARDOWN | {E.CONNECT_ASKED, E.OPENED, E.RETRY_DUE}),
     # A TEARDOWN that is due is sent in the turn in which the subscription begins, so its timer finds ENDING.
-    S.SUBSCRIBED: frozenset({E.CONNECT_ASKED, E.LEADER_LOST, E.OPENED, E.RETRY_DUE} | _ANSWERS),
+    S.SUBSCRIBED: frozenset(
+        {E.CONNECT_ASKED, E.LEADER_LOST, E.OPENED, E.RETRY_DUE, E.TEARDOWN_FAILED, E.TEARDOWN_TIMED_OUT}
+    ),
     # The attempt is over, and the next one begins by the timer or when somebody else leads.
-    S.DISCONNECTED: frozenset(
-        _SUBSCRIPTION | {E.CONNECT_ASKED, E.LEADER_LOST, E.TEARDOWN_ASKED, E.TEARDOWN_ANSWERED}
-    ),
-    # Whoever leads: the framework ends.
+    S.DISCONNECTED: frozenset(_SUBSCRIPTION | _TEARDOWN | {E.CONNECT_ASKED, E.LEADER_LOST}),
+    # Once is enough.
     S.ENDING: frozenset(
-        _DETECTION | {E.CONNECT_ASKED, E.OPENED, E.SUBSCRIBED, E.RETRY_DUE, E.TEARDOWN_ASKED}
+        {E.LEADER_LOST, E.CONNECT_ASKED, E.OPENED, E.SUBSCRIBED, E.RETRY_DUE, E.TEARDOWN_ASKED}
     ),
-    S.ENDED: frozenset(_SUBSCRIPTION | _ANSWERS | _DETECTION | {E.RETRY_DUE}),
+    S.ENDED: frozenset(_SUBSCRIPTION | _DETECTION | {E.RETRY_DUE, E.TEARDOWN_FAILED, E.TEARDOWN_TIMED_OUT}),
 }
 
 

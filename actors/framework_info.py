@@ -23,7 +23,7 @@ def framework_info(
         name=settings.name,
         user=settings.user or getpass.getuser(),
         roles=settings.roles,
-        failover_timeout=settings.failover_timeout,
+        failover_timeout=settings.failover_timeout or 0.0,
         checkpoint=settings.checkpoint,
         hostname=settings.hostname or socket.gethostname(),
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from actors import messages as m
 from actors.author_events import Registered
-from actors.base_scheduler import BaseScheduler, facts_in
+from actors.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.operation_actor import OperationActor
 from actors.runtime import ActorRef, receive
 from actors.settings import Composition
@@ -233,11 +233,13 @@ class LowLevelScheduler(BaseScheduler):
         except Exception as error:
             self._end(2, str(error))
             return
-        known = facts_in(loaded.records).get("id")
+        facts = facts_in(loaded.records)
+        known = facts.get("id")
         if self._end_early(known=known is not None):
             return
         self.framework_id = FrameworkId(known) if known else None
         self._in_handover = known is not None
+        self._ends_earlier_run = known is not None and ENDING in facts
         self.spawn_extra_actors()
         self.spawn_built_in("connection")
         if self._ending:
@@ -247,14 +249,17 @@ class LowLevelScheduler(BaseScheduler):
     def actor_started(self, started: m.ActorStarted) -> None:
         """The connection is there (again): subscribe."""
         if started.name == "connection":
-            self.tell("connection", m.Connect(self.framework_id, offers_to="scheduler"))
+            self._connect("scheduler")
+
+    def _begin_anew(self) -> None:
+        self._in_handover = False
+        self._connect("scheduler")
 
     @receive
     def take_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the id, tell the author."""
-        if news.framework_id != self.framework_id:
-            self.framework_id = news.framework_id
-            self._remember(id=news.framework_id)
+        if self._only_ends(news):
+            return None
         for ref, _ in self._operations.values():
             self.tell(ref, news)
         again, self._announced = self._announced or self._in_handover, True
@@ -352,6 +357,13 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     async def take_error(self, error: m.FrameworkError) -> None:
-        """Tell the author; there is no way on."""
+        """Tell the author; there is no way on, but for a framework of an earlier run that is no more."""
         await self._called(self.error, error.reason)
+        if error.framework_gone and self._in_handover and not self._announced and not self._over:
+            logger.warning(
+                "framework %s of an earlier run is no more; subscribing as a new one", self.framework_id
+            )
+            self.framework_id = None
+            self._begin_anew()
+            return
         self._end(1, f"the master refuses the framework: {error.reason}")

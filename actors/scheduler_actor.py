@@ -16,7 +16,7 @@ from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import BaseScheduler, facts_in
+from actors.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.executor_templates import executor_template
 from actors.runtime import (
     ChildFailed,
@@ -107,7 +107,11 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             facts, known = facts_in(loaded.records), histories(loaded.records)
             if self._end_early(known="id" in facts):
                 return
-            self._tasks.remember_ended(ended_tasks(loaded.records))
+            self._ends_earlier_run = "id" in facts and ENDING in facts
+            if self._ends_earlier_run:
+                known = ()
+            else:
+                self._tasks.remember_ended(ended_tasks(loaded.records))
             self.spawn_built_in("server")
             asked = m.OpenServer(int(facts.get("port", "0")))
             self._server = await self.ref("server").ask(asked, block=False)
@@ -140,7 +144,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     async def actor_started(self, started: m.ActorStarted) -> None:
         """A built-in actor is there, or there again: tell it what it has to know."""
         if started.name == "connection":
-            self.tell("connection", m.Connect(self.framework_id))
+            self._connect("offers")
         elif started.name == "offers" and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
             if self._subscribed:
@@ -158,11 +162,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     @receive
     def subscribed(self, news: m.Subscribed) -> Any:
         """Remember the framework's id, reconcile, tell the author."""
+        if self._only_ends(news):
+            return None
         first = not self._announced
         self._announced = self._subscribed = True
-        if news.framework_id != self.framework_id:
-            self.framework_id = news.framework_id
-            self._remember(id=news.framework_id)
         self.tell("reconciler", m.StartReconciliation())
         event = Registered(news.framework_id, news.master, self._resumed if first else 0)
         again = not first or not self._fresh
@@ -183,12 +186,18 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
 
     @receive
     async def framework_error(self, error: m.FrameworkError) -> None:
-        """The master will not have us: start anew where the stored framework is no more, else end."""
+        """The master will not have us: go on as a new framework where ours was away for too long, else end."""
         await self._called(self.on_error, error.reason)
-        if error.framework_gone and not self._fresh and not self._announced:
-            logger.warning("the stored framework %s is no more; starting as a new one", self.framework_id)
-            self.framework_id, self._fresh = None, True
-            self.tell("connection", m.Connect(None))
+        if error.framework_gone and error.coming_back and not self._over:
+            logger.warning(
+                "framework %s is no more: it was away for longer than its failover timeout (%g s), or an operator has "
+                "ended it; subscribing as a new one, and what it had running is run again",
+                self.framework_id,
+                self.framework.failover_timeout or 0.0,
+            )
+            self.framework_id = None
+            self._executors.clear()
+            self._begin_anew()
             return
         self._end(1, f"the master refuses the framework: {error.reason}")
 
@@ -391,6 +400,12 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         return self._call(self.on_error, f"{type(failure.call).__name__} failed: {failure.reason}")
 
     # --- the end ----------------------------------------------------------------------------------------------
+
+    def _begin_anew(self) -> None:
+        assert self._server is not None
+        self._fresh = True  # what is stored of the old one, if anything, is replaced
+        self._remember(runs=str(self._run), port=str(self._server.port))
+        self._connect("offers")
 
     def _tear_down(self) -> None:
         """End executors first: in their own time they close what they opened (a browser), and hand their traces in."""

@@ -132,16 +132,23 @@ class ShutdownRequested:
 
 @message
 class FrameworkError:
-    """The master ended the framework's subscription for good, or will never take it: there is no way on."""
+    """The master ended the framework's subscription for good, or will never take it: there is no way on.
+
+    Attributes:
+        framework_gone: the master says that it has removed the framework.
+        coming_back: it said so when we subscribed again, not to a scheduler that was there: its patience was over.
+    """
 
     reason: str
     framework_gone: bool = False
+    coming_back: bool = False
 
 
 @message
 class TeardownDone:
-    """The master has taken the TEARDOWN, or cannot be told."""
+    """The framework is gone from the master; or, with a reason, the master could not be told of its end."""
 
+    answered: bool = True
     reason: str = ""
 
 

@@ -25,9 +25,10 @@ class FrameworkSettings:
     roles: tuple[str, ...] = setting(("*",), help="Roles whose resources the framework is offered.")
     principal: str = setting("", help="Principal to authenticate as (HTTP Basic); empty: no authentication.")
     secret: str = setting("", help="The principal's secret.", secret=True)
-    failover_timeout: float = setting(
-        WEEK,
-        help="How long the master keeps the tasks of a scheduler that has gone away, in seconds.",
+    failover_timeout: float | None = setting(
+        None,
+        help="How long the master keeps the tasks of a scheduler that has gone away; if left out, a week where a store "
+        "remembers the framework, and 0 where nothing could take it over.",
         unit="seconds",
     )
     checkpoint: bool = setting(
@@ -56,7 +57,7 @@ class FrameworkSettings:
             raise ValueError(f'content_type must be "protobuf" or "json", not "{self.content_type}"')
         if not self.roles:
             raise ValueError("roles must name at least one role")
-        if self.failover_timeout < 0:
+        if self.failover_timeout is not None and self.failover_timeout < 0:
             raise ValueError("failover_timeout must not be negative")
         if self.secret and not self.principal:
             raise ValueError("a secret needs a principal")

@@ -324,21 +324,6 @@ async def test_teardown_is_answered_and_nothing_reconnects(bench, master):
     assert not bench.heard(m.Disconnected)
 
 
-async def test_teardown_without_a_master_waits_for_one_but_not_for_ever(bench, master):
-    master.answers.extend([UNAVAILABLE] * 1000)
-    bench.connection.tell(m.Connect())
-    bench.connection.tell(m.Teardown())
-    await bench.until(lambda: bench.heard(m.TeardownDone))
-    assert bench.heard(m.TeardownDone)[0].reason
-
-
-async def test_a_kept_teardown_goes_with_the_next_subscription(bench, master):
-    bench.connection.tell(m.Connect())
-    bench.connection.tell(m.Teardown())
-    await bench.until(lambda: bench.heard(m.TeardownDone))
-    assert master.types == ["TEARDOWN"]
-
-
 async def test_stopping_the_connection_never_tears_the_framework_down(bench, master):
     await bench.subscribe()
     await bench.connection.stop(block=False)

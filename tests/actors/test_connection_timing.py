@@ -202,17 +202,6 @@ async def test_masters_of_a_list_are_tried_in_turn(bench):
     assert [host for _, host in bench.twin.attempts] == ["a", "b", "c", "a", "b", "c"]
 
 
-@scenario(teardown_timeout=10.0)
-async def test_a_teardown_that_nobody_answers_is_given_up(bench):
-    await bench.connect()
-    bench.twin.answers_calls = False
-    bench.ref.tell(m.Teardown())
-    await bench.settle(9.9)
-    assert bench.of("scheduler", m.TeardownDone) == []
-    await bench.settle(0.2)
-    assert bench.of("scheduler", m.TeardownDone)
-
-
 @scenario()
 async def test_an_event_that_makes_no_sense_is_skipped_and_the_next_one_read(bench):
     await bench.connect()

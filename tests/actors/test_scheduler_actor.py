@@ -337,6 +337,35 @@ async def test_an_operations_update_is_acknowledged_with_agent_id_and_raw_uuid(m
     assert (body.agent_id.value, body.uuid, body.operation_id.value) == ("a", b"u" * 16, "op")
 
 
+class AwayTooLong(Crawl):
+    count = 3
+
+    def on_reregistered(self, event):
+        self.reregistered = event
+
+
+async def test_a_framework_that_was_away_for_too_long_goes_on_as_a_new_one_and_its_tasks_run_again(master):
+    """Without a store the master keeps it for no time at all, so one broken connection is enough."""
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    running = asyncio.ensure_future(play(composition(master, AwayTooLong)))
+    await master.until(lambda: len(master.known) == 3)
+    master.known.clear()
+    master._used.clear()
+    master._busy, master.greets = 0.0, False
+    await master.end_stream()
+    await master.until(lambda: len(master.stream_ids) == 2)
+    event = pb.scheduler.Event(type=pb.scheduler.Event.ERROR)
+    event.error.message = "Framework has been removed"
+    master.framework_id, master.greets = "f-2", True
+    master.plan = lambda _info: [("TASK_RUNNING", b""), ("TASK_FINISHED", pack(Seen(1)))]
+    await master.send(event)
+    outcome = await running
+    assert outcome.exit_code == 7
+    assert len(master.launched) == 6
+    subscribes = [request.body for request in master.subscribes]
+    assert [b"f-1" in body for body in subscribes] == [False, True, False]
+
+
 async def test_a_removed_framework_ends_with_the_masters_words(master):
     running = asyncio.ensure_future(play(composition(master, SchedulerActor)))
     await master.until(lambda: bool(master.subscribes))

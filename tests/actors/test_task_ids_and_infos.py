@@ -90,10 +90,11 @@ def test_framework_info_is_what_the_settings_say():
         secret="s",
         webui_url="http://w",
         labels=(("k", "v"),),
+        failover_timeout=7.0,
     )
     info = framework_info(settings, FrameworkId("f"))
     assert (info.name, info.user, list(info.roles), info.principal) == ("n", "u", ["a", "b"], "p")
-    assert info.failover_timeout == 7 * 24 * 3600
+    assert info.failover_timeout == 7.0
     assert info.checkpoint
     kinds = {pb.mesos.FrameworkInfo.Capability.Type.Name(each.type) for each in info.capabilities}
     assert kinds == {"MULTI_ROLE", "PARTITION_AWARE"}  # pymesos always asks for GPUs
