@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from actors.runtime import message
+from actors.redaction import without_secrets_in_operations
+from actors.runtime import carrier, message
 from mesos_v1.errors import classify
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, OfferId, OperationId, TaskId
@@ -15,7 +16,7 @@ class Accept:
     """ACCEPT: `operations` are serialized `Offer.Operation`s; `attempts` of `tasks` (pairwise) are launched by it."""
 
     offer_ids: tuple[OfferId, ...]
-    operations: tuple[bytes, ...]
+    operations: tuple[bytes, ...] = carrier(without_secrets_in_operations)
     refuse_seconds: float
     attempts: tuple[TaskId, ...] = ()
     tasks: tuple[TaskId, ...] = ()

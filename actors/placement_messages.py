@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from actors.runtime import message
+from actors.redaction import without_secrets_in_executor, without_secrets_in_task
+from actors.runtime import carrier, message
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId
 
@@ -28,7 +29,7 @@ class Demand:
     resources: Resources
     ports: int
     executor: str
-    info: bytes
+    info: bytes = carrier(without_secrets_in_task)
     hosts: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     most_together: int = 0
@@ -93,7 +94,7 @@ class ExecutorTemplate:
 
     name: str
     resources: Resources
-    info: bytes
+    info: bytes = carrier(without_secrets_in_executor)
 
 
 @message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from actors.runtime import message
+from actors.redaction import without_content
+from actors.runtime import carrier, message
 from mesos_v1.values import FrameworkId, TaskId
 
 
@@ -12,7 +13,7 @@ class Record:
 
     kind: str
     key: str
-    value: bytes
+    value: bytes = carrier(without_content)
 
 
 @message

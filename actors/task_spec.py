@@ -10,7 +10,7 @@ again that may still be alive, and news of an old attempt must not be taken for 
 from __future__ import annotations
 
 from actors.messages import Demand, Record
-from actors.runtime import message, pack_value, unpack_value
+from actors.runtime import message, pack_value, secret, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_states import TaskPhase
 from mesos_v1 import pb
@@ -55,7 +55,7 @@ class TaskSpec:
     kill_grace: float = 3.0
     hosts: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = secret(default=())
     uris: tuple[str, ...] = ()
 
 

@@ -6,15 +6,25 @@ values, and are registered here so that they can be traced.
 
 from __future__ import annotations
 
-from actors.runtime import Immutable, message, register
+from actors.runtime import Immutable, carrier, message, redacted, register
 from executor.connection_states import Event
-from mesos_v1 import executor_events
+from mesos_v1 import executor_events, pb
+from mesos_v1.hiding import hidden
 from mesos_v1.values import TaskId
+
+
+def without_secrets_in_task(info: bytes) -> bytes:
+    """For traces: a serialized `TaskInfo` without environments and secrets."""
+    return hidden(pb.mesos.TaskInfo, info, redacted)
+
+
+def without_secrets_in_status(status: bytes) -> bytes:
+    """For traces: a serialized `TaskStatus` whose data holds no secrets."""
+    return hidden(pb.mesos.TaskStatus, status, redacted)
+
 
 for _event in (
     executor_events.Subscribed,
-    executor_events.Launch,
-    executor_events.LaunchGroup,
     executor_events.Kill,
     executor_events.Acknowledged,
     executor_events.Message,
@@ -24,6 +34,11 @@ for _event in (
     executor_events.Unknown,
 ):
     register(_event)
+register(executor_events.Launch, redact={"task": without_secrets_in_task})
+register(
+    executor_events.LaunchGroup,
+    redact={"tasks": lambda tasks: [without_secrets_in_task(task) for task in tasks]},
+)
 
 
 # -- to the connection -----------------------------------------------------------------------------------------------
@@ -39,7 +54,7 @@ class SendUpdate:
 
     task_id: TaskId
     uuid: bytes
-    status: bytes
+    status: bytes = carrier(without_secrets_in_status)
 
 
 @message

@@ -44,6 +44,7 @@ def read_record(
     if event.HasField("subscribed"):
         letter.data = event.subscribed.executor_info.data
         event.subscribed.executor_info.ClearField("data")
+        event.subscribed.executor_info.command.ClearField("environment")
     if event.HasField("launch"):
         _strip(event.launch.task)
     if event.HasField("launch_group"):
@@ -68,3 +69,4 @@ def _strip(task: pb.mesos.TaskInfo) -> None:
     """Mesos knows a task that is told again by its id: it needs no ExecutorInfo for that (slave.cpp, subscribe)."""
     if task.HasField("executor"):
         task.executor.ClearField("data")
+        task.executor.command.ClearField("environment")

@@ -3,9 +3,12 @@
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from actors.runtime import secrets
 
 REQUIRE_ALL = os.environ.get("MESOSTIC_REQUIRE_ALL") == "1"
 
@@ -19,6 +22,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: skipped, and MESOSTIC_REQUIRE_ALL=1 allows no skip: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test_are_no_other_tests() -> Iterator[None]:
+    """What one test calls secret may be any word in another."""
+    yield
+    secrets._known.clear()
 
 
 def _is_outside(address: object) -> bool:

@@ -32,9 +32,11 @@ from actors.runtime.handlers import receive, understood_types
 from actors.runtime.messages import ChildFailed, Terminated, message, register, registered_messages
 from actors.runtime.proxy import set_attribute
 from actors.runtime.pykka_seam import traversable
+from actors.runtime.redacting import redacted
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply, get_all
-from actors.runtime.settings import NoSettings, secret, setting
+from actors.runtime.secrets import HIDDEN, Secret, conceal, hide_secrets_in_logs, masked
+from actors.runtime.settings import NoSettings, carrier, secret, setting
 from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.timers import Timer
@@ -42,6 +44,7 @@ from actors.runtime.trace import TraceWriter
 from actors.runtime.trace_reader import TraceRecord, read_trace
 
 __all__ = [
+    "HIDDEN",
     "RESTART",
     "STOP",
     "Actor",
@@ -65,6 +68,7 @@ __all__ = [
     "NoSystemError",
     "RandomIds",
     "Reply",
+    "Secret",
     "Supervision",
     "Terminated",
     "Timeout",
@@ -74,13 +78,18 @@ __all__ = [
     "TraceWriter",
     "UnhandledMessageError",
     "WouldBlockError",
+    "carrier",
+    "conceal",
     "current_message_id",
     "get_all",
+    "hide_secrets_in_logs",
+    "masked",
     "message",
     "pack",
     "pack_value",
     "read_trace",
     "receive",
+    "redacted",
     "register",
     "registered_messages",
     "secret",

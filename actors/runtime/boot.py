@@ -7,7 +7,7 @@ executor (ids, sandbox, agent endpoint: `MESOS_*` variables), and the payloads o
 
 from __future__ import annotations
 
-from actors.runtime import message
+from actors.runtime import message, secret
 
 
 @message
@@ -26,8 +26,8 @@ class ExecutorBoot:
     """
 
     server_url: str
-    token: str
-    settings: bytes
+    token: str = secret()
+    settings: bytes = secret()
     executor_class: str
     trace: bool = False
     modules: tuple[str, ...] = ()

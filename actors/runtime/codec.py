@@ -16,6 +16,7 @@ from actors.runtime.errors import DecodeError, EncodeError
 from actors.runtime.messages import registered_message
 from actors.runtime.packing import data_packer, packer_of
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
+from actors.runtime.secrets import masked, masked_bytes
 from actors.runtime.shapes import AnyShape, shape_of, wire_name
 from actors.runtime.unpacking import Mismatch, data_unpacker, known_message, unpacker_of
 
@@ -143,14 +144,14 @@ def payload_of(message: Any) -> bytes:
     kind = type(message)
     try:
         if registered_message(wire_name(kind)) is kind:
-            return _to_bytes(data_packer(kind, hide=True)(message))
+            return masked_bytes(_to_bytes(data_packer(kind, hide=True)(message)))
         if kind is ProxyCall:
             message = (message.args, tuple(message.kwargs.items()))
         elif kind is ProxySetAttr:
             message = (message.value,)
-        return _to_bytes(_any_hider(message))
-    except (EncodeError, RecursionError):
-        return _to_bytes(f"{message!r:.1000}")
+        return masked_bytes(_to_bytes(_any_hider(message)))
+    except Exception:  # a trace must never harm what it traces
+        return _to_bytes(masked(repr(message))[:1000])
 
 
 def unpack_payload(payload: bytes) -> Any:

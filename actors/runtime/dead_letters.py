@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from actors.runtime.secrets import masked
+
 __all__ = ["DeadLetter", "DeadLetters"]
 
 logger = logging.getLogger("actors")
@@ -82,5 +84,5 @@ class DeadLetters:
 
 
 def _short(message: Any) -> str:
-    text = repr(message)
+    text = masked(repr(message))
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from actors.runtime.pykka_seam import PykkaRef
+from actors.runtime.secrets import Secret
 
 __all__ = ["FrozenDict", "Immutable", "check_immutable", "is_frozen_dataclass"]
 
@@ -80,7 +81,7 @@ def check_immutable(value: object, where: str = "value") -> None:
     elif kind is FrozenDict:
         for key, item in value.items():  # type: ignore[attr-defined]
             check_immutable(item, f"{where}[{key!r}]")
-    elif isinstance(value, enum.Enum | PykkaRef | PurePath):
+    elif isinstance(value, enum.Enum | PykkaRef | PurePath | Secret):
         return
     elif is_frozen_dataclass(kind):
         for field in fields(value):  # type: ignore[arg-type]

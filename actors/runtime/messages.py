@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
 
 from actors.runtime.frozen import FrozenDict, check_immutable, is_frozen_dataclass
-from actors.runtime.settings import secret, setting
+from actors.runtime.settings import carrier, secret, setting
 from actors.runtime.shapes import AnyShape, DataShape, MapShape, OptionalShape, Shape, field_shapes, wire_name
 
 __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
@@ -41,10 +42,14 @@ def registered_message(name: str) -> type | None:
     return _registry.get(name)
 
 
-def register(cls: type[T]) -> type[T]:
+def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None = None) -> type[T]:
     """Make a frozen dataclass that was declared elsewhere a message: it is packed and traced by its name.
 
     An enum can be registered too: its members may then stand in fields of type `Immutable`.
+
+    Args:
+        cls: the class.
+        redact: by field, what makes the value that stands in traces; see `carrier`.
 
     Raises:
         TypeError: it is no frozen dataclass, or has a field that could change.
@@ -55,6 +60,9 @@ def register(cls: type[T]) -> type[T]:
     if not is_frozen_dataclass(cls):
         raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
     check_shapes(cls, field_shapes(cls))
+    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if redact is not None and known.name in redact:
+            known.metadata = MappingProxyType({**known.metadata, "redact": redact[known.name]})
     _add(cls)
     return cls
 
@@ -67,15 +75,15 @@ def message(cls: type[T], /) -> type[T]: ...
 def message(*, name: str | None = None) -> Callable[[type[T]], type[T]]: ...
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field, secret, setting))
+@dataclass_transform(frozen_default=True, field_specifiers=(field, carrier, secret, setting))
 def message(
     cls: type[T] | None = None, /, *, name: str | None = None
 ) -> type[T] | Callable[[type[T]], type[T]]:
     """Declare a message class: frozen, slotted, and registered for codec and trace.
 
     Fields may be None, bool, int, float, str, bytes, Enum, NewType, Literal, `tuple[…]`, `frozenset[T]`, unions and
-    optionals of these, `Mapping[str, T]` (stored as a FrozenDict), `ActorRef`, frozen dataclasses, other messages, and
-    `Immutable` for any of them.
+    optionals of these, `Mapping[str, T]` (stored as a FrozenDict), `ActorRef`, `Secret`, frozen dataclasses, other messages,
+    and `Immutable` for any of them.
 
     Args:
         cls: the class to decorate.

@@ -3,7 +3,7 @@
 `packer_of` compiles a shape once. How each looks when packed:
 
 * plain values as they are; integers beyond 64 bits as extension 1 (big-endian, signed);
-* an enum as its value; a path as text; a ref as `[system, name]`;
+* an enum as its value; a path or Secret as text; a ref as `[system, name]`;
 * a tuple or frozenset as an array; a FrozenDict as a map; a dataclass as a map from field to value;
 * a member of a union as `[label, value]`;
 * `Immutable` as itself if plain, else as `[kind, …]`, with a `Kind`.
@@ -21,17 +21,21 @@ from actors.runtime.errors import EncodeError
 from actors.runtime.frozen import FrozenDict
 from actors.runtime.messages import registered_enum, registered_message, shapes_of_class
 from actors.runtime.pykka_seam import PykkaRef
+from actors.runtime.redacting import redacted
+from actors.runtime.secrets import HIDDEN, Secret
 from actors.runtime.shapes import (
     PLAIN,
     AnyShape,
     DataShape,
     EnumShape,
+    Kind,
     LiteralShape,
     MapShape,
     OptionalShape,
     PathShape,
     PlainShape,
     RefShape,
+    SecretShape,
     SetShape,
     Shape,
     TupleShape,
@@ -43,21 +47,6 @@ __all__ = ["Kind", "data_packer", "pack_ref", "packer_of"]
 
 Packer = Callable[[Any], Any]
 
-
-class Kind(enum.IntEnum):
-    """What an immutable value is that is not plain, where its type does not say it."""
-
-    TUPLE = 0
-    SET = 1
-    MAP = 2
-    MESSAGE = 3
-    ENUM = 4
-    REF = 5
-    PATH = 6
-
-
-HIDDEN = "(secret)"
-"""What stands in a trace where a field is marked secret."""
 
 _packers: dict[tuple[type, bool], Packer] = {}
 
@@ -101,6 +90,8 @@ def packer_of(shape: Shape, *, hide: bool = False) -> Packer:
             return str
         case RefShape():
             return pack_ref
+        case SecretShape():
+            return _hide_secret if hide else _pack_secret
     raise AssertionError(shape)
 
 
@@ -123,6 +114,12 @@ def _make_data_packer(cls: type, hide: bool) -> Packer:
         value = f"v.{field.name}"
         if hide and field.metadata.get("secret"):
             packed = repr(HIDDEN)
+        elif hide and "redact" in field.metadata:
+            names[f"_r_{field.name}"] = field.metadata["redact"]
+            packed = f"_r_{field.name}({value})"
+        elif hide and shape == PlainShape(bytes):
+            names["_redacted"] = redacted
+            packed = f"_redacted({value})"
         elif isinstance(shape, PlainShape) and shape.type is not type(None):
             kind = f"_t_{field.name}"
             names[kind] = shape.type
@@ -166,8 +163,9 @@ def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None, hide: bool) -> P
     if rest is not None:
         if isinstance(rest, PlainShape) and rest.type in {int, bytes}:
             plain = rest.type
+            kept = redacted if hide and plain is bytes else _same
             return lambda value: (
-                list(value)
+                [kept(v) for v in value]
                 if isinstance(value, tuple) and all(type(v) is plain for v in value)
                 else _refuse(value, f"a tuple of {plain.__name__}")
             )
@@ -210,6 +208,8 @@ def _label_of(value: Any) -> str:
         return "set"
     if kind is FrozenDict:
         return "map"
+    if kind is Secret:
+        return "secret"
     if isinstance(value, PykkaRef):
         return "ref"
     if isinstance(value, Path):
@@ -229,7 +229,7 @@ def pack_ref(ref: Any) -> Any:
 def _pack_any(value: Any, hide: bool = False) -> Any:
     kind = type(value)
     if kind in PLAIN:
-        return value
+        return redacted(value) if hide and kind is bytes else value
     if kind is tuple:
         return [int(Kind.TUPLE), *(_pack_any(v, hide) for v in value)]
     if kind is frozenset:
@@ -240,6 +240,8 @@ def _pack_any(value: Any, hide: bool = False) -> Any:
         return [int(Kind.REF), pack_ref(value)]
     if isinstance(value, Path):
         return [int(Kind.PATH), str(value)]
+    if kind is Secret:
+        return [int(Kind.SECRET), HIDDEN if hide else value.reveal()]
     name = wire_name(kind)
     if isinstance(value, enum.Enum):
         if registered_enum(name) is not kind:
@@ -256,6 +258,18 @@ def _pack_any(value: Any, hide: bool = False) -> Any:
 
 def _hide_any(value: Any) -> Any:
     return _pack_any(value, hide=True)
+
+
+def _pack_secret(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise EncodeError(
+        f"a {type(value).__qualname__} is not a Secret"
+    )  # its text may be one: it is not quoted
+
+
+def _hide_secret(_value: Any) -> str:
+    return HIDDEN
 
 
 def _text(value: Any) -> str:

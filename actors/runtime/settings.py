@@ -10,12 +10,24 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-__all__ = ["NoSettings", "secret", "setting"]
+__all__ = ["NoSettings", "carrier", "secret", "setting"]
 
 
 def secret(default: Any = MISSING) -> Any:
     """A field of a message or settings class that is a secret: left out of its `repr`, and of every trace."""
     return setting(default, secret=True)
+
+
+def carrier(redact: Callable[[Any], Any], default: Any = MISSING) -> Any:
+    """A field of a message that carries other messages packed, and with them perhaps secrets.
+
+    Args:
+        redact: makes the value that stands in traces: the same without the secrets. The field is left out of the `repr`.
+        default: the value unless given.
+    """
+    if default is MISSING:
+        return field(metadata={"redact": redact}, repr=False)
+    return field(default=default, metadata={"redact": redact}, repr=False)
 
 
 def setting(

@@ -18,17 +18,20 @@ from typing import Any, NewType
 
 from actors.runtime.frozen import _IMMUTABLE, FrozenDict, hint_for, is_frozen_dataclass
 from actors.runtime.pykka_seam import PykkaRef
+from actors.runtime.secrets import Secret
 
 __all__ = [
     "AnyShape",
     "DataShape",
     "EnumShape",
+    "Kind",
     "LiteralShape",
     "MapShape",
     "OptionalShape",
     "PathShape",
     "PlainShape",
     "RefShape",
+    "SecretShape",
     "SetShape",
     "Shape",
     "TupleShape",
@@ -124,6 +127,11 @@ class RefShape:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretShape:
+    """A Secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnyShape:
     """Any immutable value: carries its own type when packed."""
 
@@ -140,8 +148,22 @@ Shape = (
     | DataShape
     | PathShape
     | RefShape
+    | SecretShape
     | AnyShape
 )
+
+
+class Kind(enum.IntEnum):
+    """What an immutable value is that is not plain, where its type does not say it; packed in front of it."""
+
+    TUPLE = 0
+    SET = 1
+    MAP = 2
+    MESSAGE = 3
+    ENUM = 4
+    REF = 5
+    PATH = 6
+    SECRET = 7
 
 
 def type_name(cls: type) -> str:
@@ -190,6 +212,8 @@ def _class_shape(cls: type, where: str) -> Shape:
         return PathShape()
     if issubclass(cls, PykkaRef):
         return RefShape()
+    if cls is Secret:
+        return SecretShape()
     if is_frozen_dataclass(cls):
         return DataShape(cls)
     if cls in {tuple, frozenset, FrozenDict, collections.abc.Mapping, object}:
@@ -252,6 +276,8 @@ def shape_label(shape: Shape) -> str:
             return "path"
         case RefShape():
             return "ref"
+        case SecretShape():
+            return "secret"
         case LiteralShape():
             return "literal"
         case _:

@@ -52,7 +52,9 @@ class TraceWriter:
         self.payloads = payloads
         self.records = 0
         self._pack = msgpack.Packer(unicode_errors="surrogatepass").pack
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(OSError):  # somebody else's file, which we may write
+            os.fchmod(self._file, 0o600)
         self._buffer = bytearray(self._pack([MAGIC, VERSION, system_name, wall.time()]))
         self.flush()
 

@@ -14,18 +14,20 @@ from typing import Any
 
 from actors.runtime.frozen import FrozenDict
 from actors.runtime.messages import registered_enum, registered_message, shapes_of_class
-from actors.runtime.packing import Kind
+from actors.runtime.secrets import Secret
 from actors.runtime.shapes import (
     PLAIN,
     AnyShape,
     DataShape,
     EnumShape,
+    Kind,
     LiteralShape,
     MapShape,
     OptionalShape,
     PathShape,
     PlainShape,
     RefShape,
+    SecretShape,
     SetShape,
     Shape,
     TupleShape,
@@ -88,6 +90,8 @@ def unpacker_of(shape: Shape) -> Unpacker:
             return lambda value, depth: Path(text(value, depth))
         case RefShape():
             return _unpack_ref
+        case SecretShape():
+            return _unpack_secret
         case AnyShape():
             return _unpack_any
     raise AssertionError(shape)
@@ -271,6 +275,12 @@ def _unpack_ref(value: Any, _depth: int) -> Any:
     raise Mismatch(f"expected an actor's system and name, found {_named(value)}")
 
 
+def _unpack_secret(value: Any, _depth: int) -> Secret:
+    if type(value) is not str:
+        raise Mismatch(f"expected a secret, found a {type(value).__name__}")
+    return Secret(value)
+
+
 def _unpack_any(value: Any, depth: int) -> Any:
     if type(value) in PLAIN:
         return value
@@ -296,6 +306,8 @@ def _unpack_any(value: Any, depth: int) -> Any:
             return _unpack_ref(ref, depth - 1)
         case _, [str() as path] if kind == Kind.PATH:
             return Path(path)
+        case _, [str() as text] if kind == Kind.SECRET:
+            return Secret(text)
     raise Mismatch(f"unknown kind {kind} of an immutable value")
 
 

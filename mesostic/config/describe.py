@@ -9,7 +9,7 @@ from typing import Any
 
 from actors.built_in import TASK, task_class
 from actors.composition import BUILT_IN
-from actors.runtime import NoSettings, unpack_value
+from actors.runtime import HIDDEN, NoSettings, unpack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration
@@ -93,11 +93,11 @@ def _settings(
 
 def _show(value: Any, info: FieldInfo) -> str:
     if info.secret:
-        return "(secret)" if value else '""'
+        return HIDDEN if value else '""'
     if info.unit == "seconds" and isinstance(value, int | float):
         return format_duration(value)
     if isinstance(value, tuple) and value and all(_is_pair(item) for item in value):
-        shown = (f"{key} = {'(secret)' if looks_secret(key) else show_literal(item)}" for key, item in value)
+        shown = (f"{key} = {HIDDEN if looks_secret(key) else show_literal(item)}" for key, item in value)
         return "{ " + ", ".join(shown) + " }"
     if dataclasses.is_dataclass(value):
         inner = settings_fields(type(value))

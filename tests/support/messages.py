@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from actors.runtime import FrozenDict, NamedRef
+from actors.runtime import FrozenDict, NamedRef, Secret
 from actors.runtime.messages import shapes_of_class
 from actors.runtime.shapes import (
     AnyShape,
@@ -21,6 +21,7 @@ from actors.runtime.shapes import (
     PathShape,
     PlainShape,
     RefShape,
+    SecretShape,
     SetShape,
     Shape,
     TupleShape,
@@ -92,6 +93,8 @@ def values(shape: Shape) -> st.SearchStrategy[Any]:
             return st.text("abc/.", min_size=1).map(Path)
         case RefShape():
             return st.builds(lambda name: NamedRef(name, "elsewhere", lambda _: None), st.text(min_size=1))
+        case SecretShape():
+            return st.text().map(Secret)
         case AnyShape():
             return anything()
         case _:

@@ -1,0 +1,51 @@
+"""A message of Mesos without what nobody should read in a log or trace: environments, credentials, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+HIDDEN = "***"
+
+_HIDDEN_TEXTS = {
+    "mesos.v1.Environment.Variable": ("value",),
+    "mesos.v1.Credential": ("secret",),
+}
+_HIDDEN_BYTES = {"mesos.v1.Secret.Value": ("data",)}
+
+
+def hidden(kind: type[Message], data: bytes, redact: Callable[[bytes], bytes]) -> bytes:
+    """A serialized message of that kind without the values of environment variables, credentials and secrets.
+
+    Args:
+        kind: its class.
+        data: the message; what is not one is given back as its size.
+        redact: called with every other bytes field (a task's data, say), which gets what it returns.
+    """
+    message = kind()
+    try:
+        message.MergeFromString(data)
+    except DecodeError:
+        return b"(%d bytes)" % len(data)
+    _hide(message, redact)
+    return message.SerializePartialToString()
+
+
+def _hide(message: Any, redact: Callable[[bytes], bytes]) -> None:
+    name = message.DESCRIPTOR.full_name
+    texts, secrets = _HIDDEN_TEXTS.get(name, ()), _HIDDEN_BYTES.get(name, ())
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            parts = value.values() if isinstance(value, Mapping) else value
+            for part in (value,) if isinstance(value, Message) else parts:
+                if isinstance(part, Message):  # a map may also hold plain values
+                    _hide(part, redact)
+        elif field.name in texts:
+            setattr(message, field.name, HIDDEN)
+        elif field.name in secrets:
+            setattr(message, field.name, HIDDEN.encode())
+        elif field.type == FieldDescriptor.TYPE_BYTES and isinstance(value, bytes):
+            setattr(message, field.name, redact(value))
