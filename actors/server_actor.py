@@ -22,8 +22,10 @@ import os
 import re
 import socket
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -31,6 +33,7 @@ from actors import messages as m
 from actors.artifacts import Artifact, ArtifactError, build_artifact
 from actors.runtime import Actor, receive, setting
 from actors.settings import Composition
+from mesos_v1 import origins
 from mesos_v1.values import TaskId
 
 logger = logging.getLogger("actors.server")
@@ -125,7 +128,7 @@ class ServerActor(Actor):
         else:
             self._temporary = tempfile.TemporaryDirectory(prefix="uploads-")
             self._upload_dir = Path(self._temporary.name)
-        app = web.Application(client_max_size=self.settings.max_upload)
+        app = web.Application(client_max_size=self.settings.max_upload, middlewares=[self._own_pages_only])
         app.router.add_get("/health", self._health)
         app.router.add_get("/artifacts/{name}", self._get_artifact)
         app.router.add_put("/uploads/{name:.+}", self._put_upload)
@@ -151,6 +154,27 @@ class ServerActor(Actor):
                 return str(probe.getsockname()[0])
         except OSError:
             return socket.gethostname()
+
+    @web.middleware
+    async def _own_pages_only(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Refuse what a web page from elsewhere may have sent through a browser on this machine."""
+        local = request.transport.get_extra_info("sockname") if request.transport is not None else None
+        why = origins.refusal(
+            hosts=request.headers.getall("Host", []),
+            origins=request.headers.getall("Origin", []),
+            fetch_sites=request.headers.getall("Sec-Fetch-Site", []),
+            names={
+                self.settings.host.lower(),
+                urlsplit(self.url).hostname or "",
+                socket.gethostname().lower(),
+            },
+            address=str(local[0]) if isinstance(local, tuple) else "",
+        )
+        if why is not None:
+            raise web.HTTPForbidden(text=why)
+        return await handler(request)
 
     # --- requests; they run beside the actor and tell the scheduler only what is done -------------------------
 

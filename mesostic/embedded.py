@@ -52,7 +52,10 @@ class EmbeddedCluster:
     def launch(cls) -> EmbeddedCluster:
         """Start the process; it imports, and waits for its settings."""
         work_dir = Path(tempfile.mkdtemp(prefix="mesostic-"))
-        with (work_dir / "cluster.log").open("ab") as log:
+        if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
+            work_dir.chmod(0o711)
+        log_file = os.open(work_dir / "cluster.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log_file, "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", str(Path(__file__).with_name("cluster_process.py"))],
                 stdin=subprocess.PIPE,

@@ -17,6 +17,7 @@ from mesostic import exit_codes
 from mesostic.collector import spare_the_collector
 from mesostic.commands.options import say
 from mesostic.config.document import Document, load_document
+from mesostic.credential import closed, logged_in
 from mesostic.embedded import EmbeddedCluster
 from mesostic.errors import ClusterError, ConfigError, one_paragraph
 from mesostic.interrupts import Interrupts
@@ -116,13 +117,15 @@ async def _run_all(
         await wait_for_master(composition.framework.masters(), master_timeout, say)
         return await _run_actors(configuration, composition, interrupts)
     assert configuration.cluster is not None
+    settings = closed(configuration.cluster, composition.framework)
     url = await cluster.start(
-        configuration.cluster,
+        settings,
         patience=configuration.embedded.start_timeout,
         log_level="debug" if log_level == "debug" else "info",
     )
     say(f"the embedded cluster is at {url}")
-    composition = replace(composition, framework=replace(composition.framework, master=url))
+    framework = logged_in(replace(composition.framework, master=url), settings)
+    composition = replace(composition, framework=framework)
     outcome = await first_of(_run_actors(configuration, composition, interrupts), cluster.wait())
     if outcome is None:
         raise ClusterError(f"The embedded cluster ended while the framework ran.{cluster.log_tail()}")

@@ -30,6 +30,7 @@ from actors.runtime.testing import ListTrace
 from actors.settings import Composition
 from executor.testing import ExecutorUnderTest, run_task
 from mesostic.config.compose import Configuration, load_configuration
+from mesostic.credential import draw, logged_in
 from mesostic.tracing.contents import contents, mentions
 from mesostic.tracing.filters import Filters
 from mesostic.waiting import begun
@@ -67,14 +68,16 @@ async def cluster(
         agents: how many, or the settings of each.
         resources: of each agent, as Mesos's `--resources`.
         attributes: of each agent, as Mesos's `--attributes`.
-        settings: further fields of `playa.ClusterSettings`. Offers come every 50 ms unless `allocation_interval` is given.
+        settings: further fields of `playa.ClusterSettings`. Offers come every 50 ms unless `allocation_interval` is given. It
+            asks everybody for a credential that was drawn for it, which `run` and `running` hand to the framework, unless
+            `credentials` are given: `credentials=()` lets everybody in.
 
     Yields:
-        The cluster: `.url`, and `.faults` for misbehaviour on demand.
+        The cluster: `.url`, `.headers` for your own requests to it, and `.faults` for misbehaviour on demand.
     """
     if isinstance(agents, int):
         agents = (AgentSettings(resources=resources, attributes=attributes),) * agents
-    chosen = {"allocation_interval": _ALLOCATION_INTERVAL, **settings}
+    chosen = {"allocation_interval": _ALLOCATION_INTERVAL, "credentials": (draw(),), **settings}
     async with Cluster(ClusterSettings(agents=tuple(agents), **chosen)) as made:
         yield made
 
@@ -131,7 +134,8 @@ async def running(
         ConfigError: the configuration has problems.
     """
     composition = _composition(framework, sets)
-    composition = replace(composition, framework=replace(composition.framework, master=on.url))
+    master = replace(composition.framework, master=on.url)
+    composition = replace(composition, framework=logged_in(master, on.settings))
     trace = _WatchedTrace(composition.framework.name)
     async with (
         ActorSystem(composition.framework.name, trace=trace) as system,

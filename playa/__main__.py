@@ -76,13 +76,15 @@ def credentials(path: str) -> tuple[tuple[str, str], ...]:
         raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
     if text.lstrip().startswith("{"):
         try:
-            listed = json.loads(text)["credentials"]
-            return tuple((str(one["principal"]), str(one["secret"])) for one in listed)
-        except (ValueError, KeyError, TypeError):
+            pairs = [[str(one["principal"]), str(one["secret"])] for one in json.loads(text)["credentials"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise argparse.ArgumentTypeError(f"{path}: not Mesos's JSON for credentials") from None
-    pairs = [line.split() for line in text.splitlines() if line.strip()]
+    else:
+        pairs = [line.split() for line in text.splitlines() if line.strip()]
     if any(len(pair) != 2 for pair in pairs):
         raise argparse.ArgumentTypeError(f"{path}: each line must be a principal and a secret")
+    if not pairs:
+        raise argparse.ArgumentTypeError(f"{path}: no credentials in it: nobody could be let in")
     return tuple((pair[0], pair[1]) for pair in pairs)
 
 
@@ -108,7 +110,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--work_dir", default="", help="where everything is kept; default: a temporary folder")
     for name in ("frameworks", "readonly", "readwrite"):
-        p.add_argument(f"--authenticate_http_{name}", action="store_true")
+        p.add_argument(f"--authenticate_http_{name}", action="store_true", default=None)
+    p.add_argument("--insecure", action="store_true", help="listen beyond this machine without credentials")
     durations = {
         "offer_timeout": None,
         "allocation_interval": cluster.allocation_interval,
@@ -146,14 +149,11 @@ def settings_of(options: argparse.Namespace) -> ClusterSettings:
         raise SettingsError("agents must not be negative")
     of_agent = {k: v for k, v in given.items() if k in AgentSettings.__slots__ and k not in _MASTER_ONLY}
     of_cluster = {k: v for k, v in given.items() if k in ClusterSettings.__slots__ and k != "agents"}
-    asks = any(given[f"authenticate_http_{n}"] for n in ("frameworks", "readonly", "readwrite"))
-    if options.credentials and not asks:  # who gives credentials wants them asked for
-        of_cluster["authenticate_http_frameworks"] = True
     one = AgentSettings(**of_agent)
     return ClusterSettings(**of_cluster, agents=(one,) * options.agents, faults=not options.no_faults)
 
 
-_MASTER_ONLY = ("port", "work_dir", "hostname")
+_MASTER_ONLY = ("port", "work_dir", "hostname", "authenticate_http_readonly", "authenticate_http_readwrite")
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:

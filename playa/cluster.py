@@ -5,6 +5,7 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 """
 
 import asyncio
+import base64
 import logging
 import os
 import shutil
@@ -86,7 +87,7 @@ class ClusterActor(Actor):
         return self._port
 
     def _start_agent(self, index: int) -> None:
-        settings = self._settings.agents[index - 1]
+        settings = self._settings.agent(index)
         self.spawn(AgentActor, settings, index, self._directory, name=agent_name(index))
 
     @receive
@@ -215,6 +216,14 @@ class Cluster:
         return f"http://{self.settings.hostname or self.settings.ip}:{self._port}"
 
     @property
+    def headers(self) -> dict[str, str]:
+        """What a request to master or agents needs: the first of the credentials, if there are any."""
+        if not self.settings.credentials:
+            return {}
+        text = ":".join(self.settings.credentials[0])
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+    @property
     def port(self) -> int:
         """The master's port."""
         return self._port
@@ -228,16 +237,20 @@ class Cluster:
         """Start everything.
 
         Raises:
+            SettingsError: It would be open to a whole network, and nobody said that it may.
             OSError: The master's or an agent's port is in use or may not be used, or an agent has no folder to work in.
             RegistryError: The work_dir holds a registry that cannot be read.
         """
+        self.settings.check_who_gets_in()
         self._directory = self.settings.work_dir
         if not self._directory:
             self._temporary = Path(tempfile.mkdtemp(prefix="playa-"))
             if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
                 self._temporary.chmod(0o711)
             self._directory = str(self._temporary)
-        await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)
+        await asyncio.to_thread(
+            os.makedirs, self._directory, 0o711 if os.geteuid() == 0 else 0o700, exist_ok=True
+        )
         settings = replace(self.settings, work_dir=self._directory)
         self._system = ActorSystem("playa")
         await self._system.__aenter__()

@@ -69,7 +69,7 @@ def add_routes(
 
     async def post(request: web.Request) -> web.StreamResponse:
         check(request)
-        body = _json_object(await request.read())
+        body = _json_object(request.content_type, await request.read())
         name = body.get("fault")
         if name == "plan":
             current = await cluster.ask(faults.GetFaults(), block=False)
@@ -94,7 +94,9 @@ def add_routes(
     app.router.add_delete(PATH, delete)
 
 
-def _json_object(body: bytes) -> Json:
+def _json_object(content_type: str, body: bytes) -> Json:
+    if content_type != "application/json":  # which no form and no page from elsewhere can send
+        raise Refused(415, "Expecting 'Content-Type' of application/json")
     try:
         value = json.loads(body or b"{}")
     except (ValueError, RecursionError):

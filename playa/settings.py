@@ -6,9 +6,10 @@ protect the cluster itself) says so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mesos_v1.errors import ResourceError
+from mesos_v1.origins import is_loopback
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
 
@@ -62,7 +63,11 @@ class AgentSettings:
         max_completed_executors_per_framework: How many ended executors the agent remembers.
         executor_environment: Variables for every executor, in place of the agent's own environment.
         environment: Variables that every executor and task gets besides those of Mesos (not a flag of Mesos).
-        authenticate_http_executors: Whether executors must present the token they were started with.
+        http_credentials: Principals and secrets for the agent's own server; empty: the cluster's.
+        authenticate_http_readonly: Whether what reads from the agent asks for them; not set: as the master does.
+        authenticate_http_readwrite: Whether what changes something there does; not set: as the master does.
+        authenticate_http_executors: Whether executors must present the token they were started with; not set: if the cluster has
+            credentials.
         http_executor_domain_sockets: Whether executors are told of a domain socket to use in place of the agent's port.
         domain_socket_location: Where that socket is; empty: `agent.sock` in `runtime_dir`, else in `work_dir`.
         cgroups_enable: Always False; there for the message that refuses True.
@@ -91,7 +96,10 @@ class AgentSettings:
     max_completed_executors_per_framework: int = 150
     executor_environment: tuple[tuple[str, str], ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()
-    authenticate_http_executors: bool = False
+    http_credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    authenticate_http_readonly: bool | None = None
+    authenticate_http_readwrite: bool | None = None
+    authenticate_http_executors: bool | None = None
     http_executor_domain_sockets: bool = False
     domain_socket_location: str = ""
     cgroups_enable: bool = False
@@ -144,10 +152,10 @@ class ClusterSettings:
         min_allocatable_resources: Less than this is not offered; alternatives with `|` between them.
         roles: If not empty, the only roles that frameworks may have (as `--roles`).
         weights: Weight by role; a role that is not listed weighs 1.
-        credentials: Principals and secrets for HTTP Basic authentication.
-        authenticate_http_frameworks: Whether the scheduler API asks for credentials.
-        authenticate_http_readonly: Whether the reading endpoints ask for credentials.
-        authenticate_http_readwrite: Whether the operator API and other writing endpoints ask for credentials.
+        credentials: Principals and secrets for HTTP Basic authentication; with them, master and agents ask everybody for them.
+        authenticate_http_frameworks: Whether the scheduler API asks for credentials; not set: if there are any.
+        authenticate_http_readonly: Whether the reading endpoints do; not set: if there are any.
+        authenticate_http_readwrite: Whether the operator API and other writing endpoints do; not set: if there are any.
         max_completed_frameworks: How many frameworks that ended are remembered.
         max_completed_tasks_per_framework: How many ended tasks of each.
         max_unreachable_tasks_per_framework: How many unreachable tasks of each.
@@ -155,6 +163,7 @@ class ClusterSettings:
         max_request_body: Longest body that is read, in bytes (protects the cluster; not a flag of Mesos).
         max_stream_backlog: Bytes that a subscriber may leave unread before its stream is closed (likewise).
         faults: Whether the HTTP API for misbehaviour on demand is there (not a flag of Mesos).
+        insecure: Whether it may listen beyond this machine without asking anybody for credentials (not a flag of Mesos).
     """
 
     agents: tuple[AgentSettings, ...] = field(default_factory=lambda: (AgentSettings(),))
@@ -172,9 +181,9 @@ class ClusterSettings:
     roles: tuple[str, ...] = ()
     weights: tuple[tuple[str, float], ...] = ()
     credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    authenticate_http_frameworks: bool = False
-    authenticate_http_readonly: bool = False
-    authenticate_http_readwrite: bool = False
+    authenticate_http_frameworks: bool | None = None
+    authenticate_http_readonly: bool | None = None
+    authenticate_http_readwrite: bool | None = None
     max_completed_frameworks: int = 50
     max_completed_tasks_per_framework: int = 1000
     max_unreachable_tasks_per_framework: int = 1000
@@ -182,6 +191,7 @@ class ClusterSettings:
     max_request_body: int = 64 * 1024 * 1024
     max_stream_backlog: int = 256 * 1024 * 1024
     faults: bool = True
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         """Check what a user can get wrong.
@@ -218,6 +228,49 @@ class ClusterSettings:
         )
         if asks and not self.credentials:
             raise SettingsError("authentication is asked for, but there are no credentials")
+        for agent in self.agents:
+            reads = agent.authenticate_http_readonly or agent.authenticate_http_readwrite
+            if reads and not (agent.http_credentials or self.credentials):
+                raise SettingsError("an agent is to ask for credentials, but there are none")
+
+    def check_who_gets_in(self) -> None:
+        """Refuse to let a whole network run commands here without a word.
+
+        Raises:
+            SettingsError: It would listen beyond this machine and ask nobody for credentials.
+        """
+        if self.insecure or self.credentials:
+            return
+        for ip in (self.ip, *(agent.ip for agent in self.agents if not agent.http_credentials)):
+            if not is_loopback(ip):
+                raise SettingsError(
+                    f"on {ip} the cluster would run commands for everybody who can reach that address: give it credentials "
+                    "(--credentials FILE), or say --insecure if that is meant"
+                )
+
+    def asks(self, flag: bool | None) -> bool:
+        """Whether credentials are asked for by one of the `authenticate_…` flags: unless it says so, if there are any."""
+        return bool(self.credentials) if flag is None else flag
+
+    def agent(self, index: int) -> AgentSettings:
+        """The settings of an agent, the first being number 1, with what it has from the cluster."""
+        agent = self.agents[index - 1]
+        credentials = agent.http_credentials or self.credentials
+
+        def asks(own: bool | None, masters: bool | None) -> bool:
+            return own if own is not None else bool(credentials) if masters is None else masters
+
+        return replace(
+            agent,
+            http_credentials=credentials,
+            authenticate_http_readonly=asks(
+                agent.authenticate_http_readonly, self.authenticate_http_readonly
+            ),
+            authenticate_http_readwrite=asks(
+                agent.authenticate_http_readwrite, self.authenticate_http_readwrite
+            ),
+            authenticate_http_executors=asks(agent.authenticate_http_executors, None),
+        )
 
     @property
     def total_ping_timeout(self) -> float:

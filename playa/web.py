@@ -13,14 +13,17 @@ import binascii
 import hmac
 import json
 import logging
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from google.protobuf.message import Message
 
-from mesos_v1 import content, recordio
+from mesos_v1 import content, origins, recordio
 from mesos_v1.content import ContentError, ContentType
 from playa.faults import Shape
 
@@ -80,11 +83,9 @@ def message_answer(message: Message, content_type: ContentType) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type.value})
 
 
-def json_answer(value: object, *, jsonp: str | None = None) -> web.Response:
-    """200 with JSON, as the endpoints outside the V1 API answer (`?jsonp=f` wraps it in a call of f)."""
+def json_answer(value: object) -> web.Response:
+    """200 with JSON, as the endpoints outside the V1 API answer; without JSONP, which lets any web page read it."""
     text = json.dumps(value, separators=(",", ":"))
-    if jsonp:
-        return web.Response(body=f"{jsonp}({text});".encode(), headers={"Content-Type": "text/javascript"})
     return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
 
 
@@ -164,6 +165,21 @@ def _is_zero(weight: str) -> bool:
         return float(weight) == 0.0
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whom a server lets in.
+
+    Attributes:
+        credentials: Secrets by principal.
+        readonly: Whether what only reads asks for them.
+        readwrite: Whether what changes something does.
+    """
+
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    readonly: bool = False
+    readwrite: bool = False
 
 
 def principal_of(
@@ -322,13 +338,41 @@ async def mesos_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return plain(500, "500 Internal Server Error.")
 
 
+def _own_pages_only(names: Iterable[str]) -> Middleware:
+    """A middleware that refuses what web pages from elsewhere may have sent; see `mesos_v1.origins`."""
+    known = frozenset(name.lower().strip("[]") for name in (*names, socket.gethostname()) if name)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        local = request.transport.get_extra_info("sockname") if request.transport is not None else None
+        if isinstance(local, tuple):  # on a domain socket there are no names, and no browsers
+            headers = request.headers
+            why = origins.refusal(
+                hosts=headers.getall("Host", []),
+                origins=headers.getall("Origin", []),
+                fetch_sites=headers.getall("Sec-Fetch-Site", []),
+                names=known,
+                address=str(local[0]),
+            )
+            if why is not None:
+                raise Refused(403, why)
+        return await handler(request)
+
+    return check
+
+
 async def _as_mesos_signs(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("Server", None)
 
 
-def new_application(*, max_body: int) -> web.Application:
-    """An application with the middleware and limits that master and agents share."""
-    app = web.Application(client_max_size=max_body, middlewares=[mesos_errors])
+def new_application(*, max_body: int, names: Iterable[str] = ()) -> web.Application:
+    """An application with the middleware and limits that master and agents share.
+
+    Args:
+        max_body: The longest body that is read, in bytes.
+        names: What the server may be called, besides its address and the names of loopback.
+    """
+    app = web.Application(client_max_size=max_body, middlewares=[mesos_errors, _own_pages_only(names)])
     app.on_response_prepare.append(_as_mesos_signs)
     return app
 

@@ -7,16 +7,19 @@ A flag's value goes the way a configuration's value goes, so that it is checked 
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from mesos_v1.origins import is_loopback
 from mesostic.commands.options import log_level_option, say, set_up_logging
 from mesostic.config.fields import FieldInfo, settings_fields
 from mesostic.config.quantities import format_duration
 from mesostic.errors import ClusterError, ConfigError, reason_of
-from playa.settings import AgentSettings, ClusterSettings
+from playa.settings import AgentSettings, ClusterSettings, SettingsError
 
 if TYPE_CHECKING:
     from playa import Cluster
@@ -26,6 +29,7 @@ _TEXT_FORMS = {
     "roles": "ROLE,…",
     "weights": "ROLE=WEIGHT,…",
     "credentials": "FILE",
+    "http_credentials": "FILE",
     "environment": "NAME=VALUE,…",
     "executor_environment": "NAME=VALUE,…",
 }
@@ -44,18 +48,18 @@ def _options() -> list[click.Option]:
 
 
 def _option(info: FieldInfo, *, of_agents: bool) -> click.Option:
-    flag = info.type is bool
+    flag = bool in {info.type, *get_args(info.type)}
     metavar = (
         "BOOL" if flag else _TEXT_FORMS.get(info.name, {int: "N", float: "NUMBER"}.get(info.type, "TEXT"))
     )
     if info.unit == "seconds":
         metavar = "DURATION"
     default = "" if info.secret or info.default in {None, "", ()} else f"  [default: {_shown(info)}]"
+    bare: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if flag else {}  # others need a value
     return click.Option(
         [f"--{info.name.replace('_', '-')}", info.name],
         metavar=metavar,
-        is_flag=False,
-        flag_value="true" if flag else None,
+        **bare,
         help=("Each agent: " if of_agents else "") + info.help + default,
     )
 
@@ -129,7 +133,7 @@ def _value(name: str, text: str) -> Any:
         if not all(equals for _, equals, _ in pairs):
             raise ConfigError(f"--{name.replace('_', '-')}: expected {_TEXT_FORMS[name]}, found {text!r}.")
         return {key: toml_or_text(value) if name == "weights" else value for key, _, value in pairs}
-    if name == "credentials":
+    if name in {"credentials", "http_credentials"}:
         from mesostic.config.credentials import read_credentials
 
         return read_credentials(Path(text))
@@ -150,6 +154,8 @@ async def _serve(settings: ClusterSettings) -> int:
     except OSError as error:
         where = f" on port {settings.port}" if settings.port else ""
         raise ClusterError(f"The cluster could not be started{where}: {reason_of(error)}.") from None
+    except SettingsError as error:
+        raise ConfigError(f"The cluster is not started: {error}.") from None
     except RegistryError as error:
         raise ClusterError(f"The cluster could not be started: {error}.") from None
     return 0
@@ -164,5 +170,29 @@ def _announce(settings: ClusterSettings, cluster: Cluster) -> None:
     for text, count in kinds.items():
         click.echo(f"agents: {count} x {text}")
     click.echo(f"status page: {cluster.url}/")
+    click.echo(f"who can use it: {_who_gets_in(settings)}")
     click.echo(f"for a framework of Mesostic: --set framework.master={cluster.url}")
     click.echo("Ctrl-C stops the cluster.")
+
+
+def _who_gets_in(settings: ClusterSettings) -> str:
+    flags = (
+        settings.authenticate_http_frameworks,
+        settings.authenticate_http_readonly,
+        settings.authenticate_http_readwrite,
+    )
+    if settings.credentials and all(settings.asks(flag) for flag in flags):
+        return "who has one of its credentials"
+    everybody = (
+        "every user of this machine" if is_loopback(settings.ip) else f"everybody who can reach {settings.ip}"
+    )
+    if settings.credentials:
+        return f"{everybody}, for what the --authenticate-http flags leave open; the rest with one of its credentials"
+    return f"{everybody}, to run any command as {_user()} (--credentials FILE asks for a credential)"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"

@@ -23,7 +23,10 @@ def read_credentials(file: FilePath) -> dict[str, str]:
         raise ConfigError(f"The credentials {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"The credentials {file} are not text.") from None
-    return _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
+    found = _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
+    if not found:
+        raise ConfigError(f"The file {file} holds no credentials: nobody could be let in.")
+    return found
 
 
 def _from_json(text: str, file: FilePath) -> dict[str, str]:

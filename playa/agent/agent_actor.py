@@ -16,7 +16,7 @@ from mesos_v1 import pb
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
 from playa.agent import messages as own
-from playa.agent import recovery
+from playa.agent import recovery, tokens
 from playa.agent.context import AgentContext
 from playa.agent.executor_states import ExecutorState
 from playa.agent.executors import Executors
@@ -92,6 +92,8 @@ class AgentActor(Actor):
         self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = recovery.read(context.ledger.read())
         if not settings.simulate:
+            if settings.authenticate_http_executors:
+                context.key = tokens.key_of(self._work_dir / "meta")
             await self._open_site(recovered.agent_info)
             self.timers.every(settings.executor_heartbeat_interval, own.HeartbeatExecutors())
         self._recover(recovered)
@@ -104,7 +106,7 @@ class AgentActor(Actor):
             port = pb.mesos.AgentInfo.FromString(known).port
         files = Files(self._work_dir, lambda: self._context.agent_id)
         for attempt in (port, settings.port):
-            self._site = AgentSite(self.actor_ref, settings, files, attempt)
+            self._site = AgentSite(self.actor_ref, settings, files, attempt, self._context.key)
             try:
                 await self._site.start()
             except OSError:
@@ -253,8 +255,15 @@ class AgentActor(Actor):
         executor = framework.executors.get(call.executor_id.value)
         if executor is None:
             return own.CallAnswer(400, "Executor cannot be found")
-        if executor.token and message.token != executor.token:
-            return own.CallAnswer(401, "401 Unauthorized.")
+        if message.claims is not None:
+            why = tokens.why_not(
+                dict(message.claims),
+                framework_id=framework.framework_id,
+                executor_id=executor.executor_id,
+                container_id=executor.container_id,
+            )
+            if why is not None:
+                return own.CallAnswer(403, why)
         if call.type == Call.SUBSCRIBE:
             stream = self._site.streams.get(message.stream) if self._site is not None else None
             self._executors.subscribe(framework, executor, stream, call.subscribe)

@@ -8,9 +8,11 @@ everything that could be recovered is gone with it.
 Only frameworks with `checkpoint: true` have records here, and the agent's own id, resources and operations.
 """
 
+import os
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgpack
 
@@ -36,7 +38,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ledger"
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def read(self) -> Iterator[Record]:
         """The records of an agent before this one; none if there was none."""
@@ -57,9 +59,8 @@ class Ledger:
     def rewrite(self, records: Iterable[Record]) -> None:
         """Replace the file by these records, all at once."""
         self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as out:
+        with self._open(fresh, "wb") as out:
             for record in records:
                 out.write(msgpack.packb(record))
         fresh.replace(self._path)
@@ -67,9 +68,15 @@ class Ledger:
     def write(self, *record: Any) -> None:
         """Append one record; it is with the operating system when this returns."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab", buffering=0)
+            self._file = self._open(self._path, "ab")
         self._file.write(msgpack.packb(record))
+
+    def _open(self, path: Path, mode: str) -> FileIO:
+        """Open a file for its owner alone: it holds commands, environments and tokens."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+        os.fchmod(file.fileno(), 0o600)
+        return file
 
     def forget(self) -> None:
         """The agent does not come back: nothing is to be recovered."""

@@ -30,6 +30,7 @@ class AgentContext:
         info: `AgentInfo`; has an id once the master gave one.
         port: Of its site; 0 for a simulated agent.
         domain_socket: Where its site can be reached besides; empty if nowhere.
+        key: What executors' tokens are signed with; empty if they need none.
         frameworks: By id.
         completed_frameworks: The last ones that are gone.
         streams: The status update manager.
@@ -53,6 +54,7 @@ class AgentContext:
         self.info = info
         self.port = 0
         self.domain_socket = ""
+        self.key = b""
         self.frameworks: dict[str, FrameworkRecord] = {}
         self.completed_frameworks: list[FrameworkRecord] = []
         self.streams = UpdateStreams(

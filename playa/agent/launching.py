@@ -7,7 +7,7 @@ executor that is on its way out, a container that needs an isolator which is not
 import logging
 
 from mesos_v1 import pb
-from playa.agent import checkpoint, statuses
+from playa.agent import checkpoint, statuses, tokens
 from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.built_in_executor import BuiltInExecutor
 from playa.agent.container_actor import ContainerActor
@@ -170,8 +170,13 @@ class Launching:
                 context.agent_id, framework.framework_id, executor.executor_id, executor.container_id
             )
             executor.sandbox = str(sandbox)
-            if context.settings.authenticate_http_executors:
-                executor.token = context.actor.ids.uuid()
+            if context.key:
+                claims = {
+                    "fid": executor.framework_id,
+                    "eid": executor.executor_id,
+                    "cid": executor.container_id,
+                }
+                executor.token = tokens.sign(context.key, claims)
         if executor.checkpoint:
             context.ledger.write(
                 checkpoint.EXECUTOR,

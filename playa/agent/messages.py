@@ -3,7 +3,7 @@
 Protobuf payloads travel as bytes (V1 messages); ids are plain strings, as in `playa.messages`.
 """
 
-from actors.runtime import message, secret
+from actors.runtime import message
 
 
 @message
@@ -153,12 +153,12 @@ class ExecutorCalled:
     Attributes:
         call: `mesos.v1.executor.Call`.
         stream: For SUBSCRIBE: under which key the site keeps the stream.
-        token: The bearer token that came with it.
+        claims: Those of the bearer token that came with it, where the agent asks for one.
     """
 
     call: bytes
     stream: int = 0
-    token: str = secret(default="")
+    claims: tuple[tuple[str, str], ...] | None = None
 
 
 @message

@@ -16,9 +16,12 @@ def furnish_nested(executor_sandbox: Path, run: Run, user: str) -> str | None:
             return why or "Only containers of type MESOS can be nested"
     try:
         run.sandbox.mkdir(parents=True)
+        run.sandbox.chmod(0o700)
         other = user_to_switch_to(run.task.command.user or user)
         if other is not None:
             os.chown(run.sandbox, other.pw_uid, other.pw_gid)
+            if executor_sandbox.stat().st_uid != other.pw_uid:
+                executor_sandbox.chmod(0o711)  # to be passed through, not looked into
         links = executor_sandbox / "tasks"
         links.mkdir(exist_ok=True)
         link = links / run.task_id

@@ -59,12 +59,13 @@ def _role(role: str) -> str:
 
 
 def make_sandbox(path: Path) -> None:
-    """Make a run's sandbox, and point the executor's `latest` at it.
+    """Make a run's sandbox, for its user's eyes only, and point the executor's `latest` at it.
 
     Raises:
         OSError: The folder cannot be made.
     """
     path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
     latest = path.parent / "latest"
     fresh = path.parent / f".latest-{path.name}"
     fresh.symlink_to(path.name)
@@ -79,6 +80,10 @@ def link_volume(volume: Path, sandbox: Path, container_path: str) -> None:
         OSError: The link cannot be made.
     """
     volume.mkdir(parents=True, exist_ok=True)
+    volume.chmod(0o700)
+    if os.geteuid() == 0:  # whoever the task runs as can use it, and nobody else
+        owner = sandbox.stat()
+        os.chown(volume, owner.st_uid, owner.st_gid)
     target = inside(sandbox, container_path)
     if target.is_symlink() or target.exists():
         return

@@ -14,6 +14,7 @@ from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
 from mesos_v1.content import ContentType, to_json
 from playa.agent import picture as pictures
+from playa.agent import tokens
 from playa.agent.executor_api import refusal
 from playa.agent.files import PAGE, Files
 from playa.agent.messages import AgentPicture, CallAnswer, ExecutorCalled, QueryState
@@ -21,6 +22,8 @@ from playa.agent.proc import usage
 from playa.agent.state_json import state
 from playa.settings import AgentSettings
 from playa.web import (
+    Access,
+    Handler,
     RecordStream,
     Refused,
     Site,
@@ -31,25 +34,39 @@ from playa.web import (
     method_not_allowed,
     new_application,
     plain,
+    principal_of,
     read_message,
 )
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_BACKLOG = 256 * 1024 * 1024
 
+READONLY_REALM = "mesos-agent-readonly"
+READWRITE_REALM = "mesos-agent-readwrite"
+EXECUTOR_REALM = "mesos-agent-executor"
+
 Call = pb.executor.Call
+Claims = tuple[tuple[str, str], ...]
 
 
 class AgentSite:
     """The site of one agent."""
 
-    def __init__(self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int) -> None:
+    def __init__(
+        self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int, key: bytes = b""
+    ) -> None:
         self._agent = agent
+        self._key = key
         self._settings = settings
         self.files = files
         self.streams: dict[int, RecordStream] = {}
         self._keys = itertools.count(1)
-        app = new_application(max_body=MAX_BODY)
+        self._access = Access(
+            dict(settings.http_credentials),
+            readonly=bool(settings.authenticate_http_readonly),
+            readwrite=bool(settings.authenticate_http_readwrite),
+        )
+        app = new_application(max_body=MAX_BODY, names=(settings.hostname, settings.ip))
         self._route(app)
         self._site = Site(app, settings.ip, port)
         self.port = 0
@@ -89,10 +106,11 @@ class AgentSite:
             app.router.add_route("*", f"{prefix}/api/v1/executor/", self._executor)
             app.router.add_route("*", f"{prefix}/api/v1", self._operator)
             app.router.add_route("*", f"{prefix}/api/v1/", self._operator)
+            for name, handler in (("health", self._health), ("version", self._version)):
+                app.router.add_get(f"{prefix}/{name}", handler)
+                app.router.add_get(f"{prefix}/{name}.json", handler)
             for name, handler in (
                 ("state", self._state),
-                ("health", self._health),
-                ("version", self._version),
                 ("flags", self._flags),
                 ("metrics/snapshot", self._metrics),
                 ("containers", self._containers),
@@ -100,12 +118,20 @@ class AgentSite:
                 ("files/read", self._read),
                 ("files/download", self._download),
             ):
-                app.router.add_get(f"{prefix}/{name}", handler)
-                app.router.add_get(f"{prefix}/{name}.json", handler)
+                app.router.add_get(f"{prefix}/{name}", self._reader(handler))
+                app.router.add_get(f"{prefix}/{name}.json", self._reader(handler))
+
+    def _reader(self, handler: Handler) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            principal_of(request, self._access.credentials, READONLY_REALM, required=self._access.readonly)
+            return await handler(request)
+
+        return handle
 
     # --- Executors --------------------------------------------------------------------------------------------
 
     async def _executor(self, request: web.Request) -> web.StreamResponse:
+        claims = self._claims(request)
         if request.method != "POST":
             raise method_not_allowed(request.method, ["POST"])
         call = await read_message(request, Call)
@@ -114,20 +140,36 @@ class AgentSite:
             raise Refused(400, why)
         if call.type == Call.HEARTBEAT:
             return accepted()
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        token = token if scheme.lower() == "bearer" else ""
         if call.type == Call.SUBSCRIBE:
-            return await self._subscribe(request, call, accepted_type(request), token)
-        answer = await self._ask(ExecutorCalled(call.SerializeToString(), token=token))
+            return await self._subscribe(request, call, accepted_type(request), claims)
+        answer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
         return plain(answer.status, answer.text)
 
+    def _claims(self, request: web.Request) -> Claims | None:
+        """Who calls, by the bearer token; None where nobody is asked.
+
+        Raises:
+            Refused: 401, for a request without a token that this agent has signed.
+        """
+        if not self._key:
+            return None
+        challenge = f'Bearer realm="{EXECUTOR_REALM}"'
+        header = request.headers.get("Authorization")
+        if header is not None:
+            scheme, _, token = header.partition(" ")
+            claims = tokens.claims_of(self._key, token) if scheme.lower() == "bearer" else None
+            if claims is not None:
+                return tuple(claims.items())
+            challenge += ', error="invalid_token", error_description="No token that this agent has signed"'
+        raise Refused(401, "401 Unauthorized.", {"WWW-Authenticate": challenge})
+
     async def _subscribe(
-        self, request: web.Request, call: Call, content_type: ContentType, token: str
+        self, request: web.Request, call: Call, content_type: ContentType, claims: Claims | None
     ) -> web.StreamResponse:
         key = next(self._keys)
         stream = self.streams[key] = RecordStream(content_type, max_backlog=MAX_BACKLOG)
         try:
-            answer = await self._ask(ExecutorCalled(call.SerializeToString(), key, token))
+            answer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
             if answer.status != 200:
                 return plain(answer.status, answer.text)
             return await stream.run(request, {})
@@ -144,6 +186,7 @@ class AgentSite:
     # --- Operators --------------------------------------------------------------------------------------------
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
+        principal_of(request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite)
         if request.method != "POST":
             raise method_not_allowed(request.method, ["POST"])
         call = await read_message(request, pb.agent.Call)
@@ -199,7 +242,7 @@ class AgentSite:
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
         document = state(await self._picture(), self._flag_values())
-        return json_answer(document, jsonp=request.query.get("jsonp"))
+        return json_answer(document)
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return plain(200)
@@ -215,10 +258,10 @@ class AgentSite:
         )
 
     async def _flags(self, request: web.Request) -> web.StreamResponse:
-        return json_answer({"flags": self._flag_values()}, jsonp=request.query.get("jsonp"))
+        return json_answer({"flags": self._flag_values()})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(pictures.metrics(await self._picture()), jsonp=request.query.get("jsonp"))
+        return json_answer(pictures.metrics(await self._picture()))
 
     async def _containers(self, request: web.Request) -> web.StreamResponse:
         call = pb.agent.Call(type=pb.agent.Call.GET_CONTAINERS)
@@ -227,7 +270,7 @@ class AgentSite:
         if response is not None:
             _measure(response)
             entries = to_json(response.get_containers).get("containers", [])
-        return json_answer(entries, jsonp=request.query.get("jsonp"))
+        return json_answer(entries)
 
     # --- Files ------------------------------------------------------------------------------------------------
 
@@ -235,7 +278,7 @@ class AgentSite:
         entries = self.files.browse(request.query.get("path", ""))
         for entry in entries:
             entry.pop("bits")
-        return json_answer(entries, jsonp=request.query.get("jsonp"))
+        return json_answer(entries)
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         offset = _number(request, "offset", -1)
@@ -243,9 +286,7 @@ class AgentSite:
         path = request.query.get("path", "")
         data, size = self.files.read(path, offset, length if length >= 0 else None)
         shown = size if offset < 0 else offset
-        return json_answer(
-            {"data": data.decode("utf-8", "replace"), "offset": shown}, jsonp=request.query.get("jsonp")
-        )
+        return json_answer({"data": data.decode("utf-8", "replace"), "offset": shown})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         file = self.files.resolve(request.query.get("path", ""))

@@ -284,13 +284,11 @@ def endpoint(m: MasterState, streams: Streams, request: GetEndpoint) -> SiteAnsw
     value = _json_of(m, streams, request.path, query)
     if value is None:
         return SiteAnswer(405, "405 Method Not Allowed.")
-    return _json(value, query.get("jsonp"))
+    return _json(value)
 
 
-def _json(value: object, jsonp: str | None = None) -> SiteAnswer:
+def _json(value: object) -> SiteAnswer:
     text = json.dumps(value, separators=(",", ":"))
-    if jsonp:
-        return SiteAnswer(200, body=f"{jsonp}({text});".encode(), content_type="text/javascript")
     return SiteAnswer(200, body=text.encode(), content_type="application/json")
 
 

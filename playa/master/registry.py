@@ -56,6 +56,7 @@ def save(registry: Registry, path: Path) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
+    temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(value))
     os.replace(temporary, path)  # noqa: PTH105 - pathlib's replace is the same
 

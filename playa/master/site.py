@@ -17,6 +17,7 @@ from playa.master.streams import Streams
 from playa.settings import ClusterSettings
 from playa.web import (
     STREAM_ID_HEADER,
+    Access,
     Refused,
     Site,
     method_not_allowed,
@@ -91,7 +92,7 @@ _ENDPOINTS = {
     "/health": False,
     "/version": False,
     "/redirect": False,
-    "/": False,
+    "/": True,
     "/state": True,
     "/state.json": True,
     "/state-summary": True,
@@ -115,7 +116,11 @@ class MasterSite:
         self._settings = settings
         self._master = master
         self._streams = streams
-        self._credentials = dict(settings.credentials)
+        self._access = Access(
+            dict(settings.credentials),
+            readonly=settings.asks(settings.authenticate_http_readonly),
+            readwrite=settings.asks(settings.authenticate_http_readwrite),
+        )
         self._site: Site | None = None
 
     async def start(self, ip: str, port: int) -> int:
@@ -133,7 +138,8 @@ class MasterSite:
             await self._site.stop(abort=True)
 
     def _application(self) -> web.Application:
-        app = new_application(max_body=self._settings.max_request_body)
+        names = (self._settings.hostname, self._settings.ip)
+        app = new_application(max_body=self._settings.max_request_body, names=names)
         for base in ("", "/master"):
             for slash in ("", "/"):
                 app.router.add_route("*", f"{base}/api/v1/scheduler{slash}", self._scheduler)
@@ -150,17 +156,18 @@ class MasterSite:
         return app
 
     def _check_readwrite(self, request: web.Request) -> str | None:
-        required = self._settings.authenticate_http_readwrite
-        return principal_of(request, self._credentials, READWRITE_REALM, required=required)
+        return principal_of(
+            request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite
+        )
 
     # --- the scheduler API --------------------------------------------------------------------------------------
 
     async def _scheduler(self, request: web.Request) -> web.StreamResponse:
         principal = principal_of(
             request,
-            self._credentials,
+            self._access.credentials,
             SCHEDULER_REALM,
-            required=self._settings.authenticate_http_frameworks,
+            required=self._settings.asks(self._settings.authenticate_http_frameworks),
         )
         await self._misbehave(self._streams.plan, request)
         if request.method != "POST":
@@ -200,8 +207,8 @@ class MasterSite:
 
     def _reader(self, path: str, asks: bool) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
-            required = asks and self._settings.authenticate_http_readonly
-            principal_of(request, self._credentials, READONLY_REALM, required=required)
+            required = asks and self._access.readonly
+            principal_of(request, self._access.credentials, READONLY_REALM, required=required)
             return await self._endpoint(request, path)
 
         return handle

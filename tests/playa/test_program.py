@@ -110,7 +110,9 @@ def test_credentials_come_from_a_file_in_either_form(tmp_path: Path, text: str) 
     path.write_text(text)
     chosen = settings("--credentials", str(path))
     assert chosen.credentials[0] == ("alice", "secret")
-    assert chosen.authenticate_http_frameworks
+    assert chosen.asks(chosen.authenticate_http_frameworks)
+    assert chosen.asks(chosen.authenticate_http_readwrite)
+    assert chosen.agent(1).authenticate_http_readonly
 
 
 def test_a_file_of_credentials_that_cannot_be_read_is_explained(

@@ -120,7 +120,7 @@ async def test_a_master_that_answers_503_is_asked_until_it_takes_the_framework(l
 
 async def test_a_master_that_does_not_lead_sends_all_calls_to_the_one_that_does(ledger_on):
     async with (
-        mesos_cluster(0) as follower,
+        mesos_cluster(0, credentials=()) as follower,
         ledger_on(framework__master=follower.url, scheduler__tasks=40) as (ledger, leader),
     ):
         await follower.faults.set(redirect_to=leader.url)

@@ -1,0 +1,61 @@
+"""The credential of a cluster that is ours alone: drawn for each run, known to the cluster and its framework and nobody else.
+
+A port of loopback is open to every user of the machine and, through their browsers, to web pages; the framework that runs
+on an embedded cluster has no use for such visitors. So its master and agents ask for a credential, in the way that a real
+Mesos with `--credentials` does. The secret stands on no command line, in no log and in no trace; it ends with the cluster.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.settings import FrameworkSettings
+    from playa.settings import ClusterSettings
+
+PRINCIPAL = "mesostic"
+"""Always the same: on Mesos a framework keeps its principal through failovers."""
+
+
+def draw() -> tuple[str, str]:
+    """A principal and a secret that nobody has seen before."""
+    return PRINCIPAL, secrets.token_urlsafe(32)
+
+
+def closed(cluster: ClusterSettings, framework: FrameworkSettings) -> ClusterSettings:
+    """The cluster's settings with a credential for the framework, asked for everywhere.
+
+    Credentials of the settings stay valid, beside the one that is drawn.
+    """
+    known = dict(cluster.credentials)
+    principal, secret = draw()
+    known.setdefault(framework.principal or principal, framework.secret or secret)
+    agents = tuple(
+        replace(
+            agent,
+            http_credentials=(),
+            authenticate_http_readonly=None,
+            authenticate_http_readwrite=None,
+            authenticate_http_executors=None,
+        )
+        for agent in cluster.agents
+    )
+    return replace(
+        cluster,
+        agents=agents,
+        credentials=tuple(known.items()),
+        authenticate_http_frameworks=True,
+        authenticate_http_readonly=True,
+        authenticate_http_readwrite=True,
+    )
+
+
+def logged_in(framework: FrameworkSettings, cluster: ClusterSettings) -> FrameworkSettings:
+    """The framework's settings with a credential that the cluster knows: its own principal's, if the cluster knows that one."""
+    known = dict(cluster.credentials)
+    if not known or (framework.principal and framework.secret):
+        return framework
+    principal = framework.principal if framework.principal in known else next(iter(known))
+    return replace(framework, principal=principal, secret=known[principal])

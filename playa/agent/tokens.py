@@ -1,0 +1,90 @@
+"""What executors authenticate with: a JSON Web Token each, signed by their agent (HS256, RFC 7519).
+
+As a Mesos agent with `--authenticate_http_executors` makes them (Mesos documentation, "Authentication", executors): the claims
+`fid`, `eid` and `cid` name the framework, the executor and its container, and a call that is not about just these is refused.
+The key is the agent's own and stays in its folder, so that executors that survive the agent are known to the next one.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+Claims = dict[str, str]
+_HEADER: Final = {"alg": "HS256", "typ": "JWT"}
+
+
+def key_of(folder: Path) -> bytes:
+    """The key that is kept in a folder, made when there is none. Only its owner can read it.
+
+    Raises:
+        OSError: It cannot be read or written.
+    """
+    path = folder / "jwt_secret_key"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = b""
+    if len(key) < 32:  # none, or one that a full disk cut off
+        key = secrets.token_hex(32).encode()
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(key)
+        fresh.replace(path)
+    return key
+
+
+def sign(key: bytes, claims: Claims) -> str:
+    """A token with these claims."""
+    signed = f"{_encode(_compact(_HEADER))}.{_encode(_compact(claims))}"
+    return f"{signed}.{_encode(_signature(key, signed))}"
+
+
+def claims_of(key: bytes, token: str) -> Claims | None:
+    """The claims of a token that was signed with this key, None of any other."""
+    signed, _, signature = token.rpartition(".")
+    try:
+        given = _decode(signature)
+        if not hmac.compare_digest(given, _signature(key, signed)):
+            return None
+        claims = json.loads(_decode(signed.partition(".")[2]))
+    except (ValueError, binascii.Error):
+        return None
+    return {str(name): str(value) for name, value in claims.items()} if isinstance(claims, dict) else None
+
+
+def why_not(claims: Claims, *, framework_id: str, executor_id: str, container_id: str) -> str | None:
+    """Why an executor with these claims may not make a call in the name of another; None if it is its own."""
+    who = (
+        f"Authenticated principal '{json.dumps({'claims': claims}, separators=(',', ':'))}' does not contain "
+    )
+    if claims.get("fid") != framework_id:
+        return f"{who}an 'fid' claim with the framework ID {framework_id}, which is set in the call"
+    if claims.get("eid") != executor_id:
+        return f"{who}an 'eid' claim with the executor ID {executor_id}, which is set in the call"
+    if claims.get("cid") != container_id:
+        return f"{who}a 'cid' claim with the correct active ContainerID"
+    return None
+
+
+def _signature(key: bytes, signed: str) -> bytes:
+    return hmac.new(key, signed.encode(), hashlib.sha256).digest()
+
+
+def _compact(value: dict[str, str]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
