@@ -5,8 +5,7 @@ The ids of framework and executor are filled in just before sending (`with_ids`)
 
 from collections.abc import Iterable
 
-from mesos_v1 import pb
-from mesos_v1._texts import encodable
+from mesos_v1 import _texts, pb
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 Call = pb.executor.Call
@@ -92,7 +91,7 @@ def status(
     )
     proto.task_id.value = task_id
     if message is not None:
-        proto.message = encodable(message)
+        proto.message = _texts.encodable(message)
     if data is not None:
         proto.data = data
     if reason is not None:
@@ -100,9 +99,9 @@ def status(
     if healthy is not None:
         proto.healthy = healthy
     for key, value in labels:
-        label = proto.labels.labels.add(key=encodable(key))
+        label = proto.labels.labels.add(key=_texts.encodable(key))
         if value is not None:
-            label.value = encodable(value)
+            label.value = _texts.encodable(value)
     if agent_id is not None:
         proto.agent_id.value = agent_id
     if executor_id is not None:
