@@ -127,10 +127,16 @@ class RequestResources:
 
 @message
 class UpdateFramework:
-    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo` and the roles that stay suppressed."""
+    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo`, and what the call would clear if it were left out of it.
+
+    Attributes:
+        suppressed_roles: the roles that get no offers; None leaves them as they are.
+        offer_constraints: serialized `OfferConstraints`; None leaves them as they are.
+    """
 
     framework_info: bytes
-    suppressed_roles: tuple[str, ...] = ()
+    suppressed_roles: tuple[str, ...] | None = None
+    offer_constraints: bytes | None = None
 
 
 @message

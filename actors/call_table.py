@@ -51,7 +51,10 @@ def _acknowledge_operation(call: m.AcknowledgeOperation) -> pb.scheduler.Call:
 
 def _update_framework(call: m.UpdateFramework) -> pb.scheduler.Call:
     info = pb.mesos.FrameworkInfo.FromString(call.framework_info)
-    return calls.update_framework(info, suppressed_roles=call.suppressed_roles)
+    constraints = None
+    if call.offer_constraints:
+        constraints = pb.scheduler.OfferConstraints.FromString(call.offer_constraints)
+    return calls.update_framework(info, call.suppressed_roles or (), constraints)
 
 
 KEEP, EXPIRE, REFUSE = WhenDisconnected.KEEP, WhenDisconnected.EXPIRE, WhenDisconnected.REFUSE
@@ -68,7 +71,7 @@ RULES: Mapping[type, CallRule] = {
         lambda c: calls.decline_inverse_offers(c.offer_ids, c.refuse_seconds),
         EXPIRE,
     ),
-    # A new subscription starts unsuppressed; the broker says anew what it wants.
+    # SUBSCRIBE says which roles are suppressed; the broker says again what it wants.
     m.Revive: CallRule("REVIVE", lambda c: calls.revive(c.roles), EXPIRE),
     m.Suppress: CallRule("SUPPRESS", lambda c: calls.suppress(c.roles), EXPIRE),
     # Every subscription begins with a round of reconciliation.

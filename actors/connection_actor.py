@@ -246,7 +246,9 @@ class ConnectionActor(ConnectionCalls):
         self._attempt += 1
         try:
             endpoint = endpoint_of(self._leader)
-            body = serialize(subscribe_call(self.framework, self.framework_id), self._content)
+            suppressed = tuple(sorted(self._suppressed))
+            call = subscribe_call(self.framework, self.framework_id, suppressed, self._updated)
+            body = serialize(call, self._content)
         except (ValueError, ContentError) as error:
             self.tell(self.actor_ref, StreamEnded(self._attempt, str(error), fatal=True))
             return
@@ -314,7 +316,11 @@ class ConnectionActor(ConnectionCalls):
         self._heartbeat_interval = event.heartbeat_interval
         self._subscribed_at = self.clock.now()
         news = m.Subscribed(
-            event.framework_id, event.heartbeat_interval, event.master, reregistered=self._subscribed_before
+            event.framework_id,
+            event.heartbeat_interval,
+            event.master,
+            reregistered=self._subscribed_before,
+            suppressed_roles=tuple(sorted(self._suppressed)),
         )
         self._subscribed_before = True
         if self._teardown_wanted:  # nobody is to begin anything any more; the id is worth remembering

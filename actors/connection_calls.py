@@ -13,14 +13,16 @@ from collections import deque
 from functools import partial
 
 from actors import messages as m
+from actors.call_messages import NOT_BUILT
 from actors.call_table import RULES, WhenDisconnected
-from actors.connection_parts import CallEnded, RetryDue
+from actors.connection_parts import CallEnded, RetryDue, UpdateTaken
 from actors.connection_states import ConnectionState
+from actors.framework_info import offer_constraints
 from actors.runtime import Actor, receive
 from actors.settings import Composition
 from actors.tokens import TokenWriter
 from mesos_http import CallPipeline, ConnectFailed, Response
-from mesos_v1 import calls
+from mesos_v1 import calls, pb
 from mesos_v1.content import ContentType, serialize
 from mesos_v1.errors import ContentError, classify
 from mesos_v1.values import FrameworkId
@@ -44,11 +46,15 @@ class ConnectionCalls(Actor):
         self._pipeline: CallPipeline | None = None
         self._kept: deque[tuple[m.Call, str]] = deque()
         self._why = "not subscribed yet"
+        self._suppressed: frozenset[str] = frozenset()
+        self._updated: m.UpdateFramework | None = None
 
     @receive
     def call(self, call: m.Call) -> None:
         """Send a call, or do with it what its row in the table says."""
         sender = self.sender.name if self.sender is not None else ""
+        if isinstance(call, m.UpdateFramework):
+            call = self._complete(call)
         if self.state is S.SUBSCRIBED:
             self._send(call, sender)
         elif self.state in {S.ENDED, S.ENDING}:
@@ -82,11 +88,39 @@ class ConnectionCalls(Actor):
             self._tokens.fill(built)
         return self._pipeline.send(serialize(built, self._content), self._content.value)
 
+    @receive
+    def update_taken(self, taken: UpdateTaken) -> None:
+        """The framework is another one from now on."""
+        self._updated = taken.call
+        self._suppressed = frozenset(taken.call.suppressed_roles or ())
+
+    def _complete(self, update: m.UpdateFramework) -> m.UpdateFramework:
+        """Say what the call leaves as it is: what it left out, the master would clear."""
+        suppressed, constraints = update.suppressed_roles, update.offer_constraints
+        if suppressed is None:
+            roles = pb.mesos.FrameworkInfo.FromString(update.framework_info).roles
+            suppressed = tuple(role for role in roles if role in self._suppressed)
+        if constraints is None and self._updated is not None:
+            constraints = self._updated.offer_constraints
+        elif constraints is None:
+            asked = offer_constraints(self.framework)
+            constraints = asked.SerializeToString() if asked is not None else b""
+        return m.UpdateFramework(update.framework_info, suppressed, constraints)
+
+    def _roles(self) -> frozenset[str]:
+        if self._updated is None:
+            return frozenset(self.framework.roles)
+        return frozenset(pb.mesos.FrameworkInfo.FromString(self._updated.framework_info).roles)
+
     def _send(self, call: m.Call, sender: str) -> None:
+        if isinstance(call, m.Suppress):
+            self._suppressed |= frozenset(call.roles) or self._roles()
+        elif isinstance(call, m.Revive):
+            self._suppressed -= frozenset(call.roles) or self._roles()
         try:
             answer = self._post(call)
         except (ContentError, ValueError) as error:
-            self._report(call, sender, f"the call cannot be built: {error}")
+            self._report(call, sender, f"the call cannot be built: {error}", NOT_BUILT)
             return
         answer.add_done_callback(partial(self._answered, self._attempt, call, sender))
 
@@ -104,6 +138,8 @@ class ConnectionCalls(Actor):
         if response.status >= 300:
             text = response.body.decode("utf-8", "replace")[:500]
             self.actor_ref.tell(CallEnded(attempt, call, sender, response.status, text))
+        elif isinstance(call, m.UpdateFramework):
+            self.actor_ref.tell(UpdateTaken(call))
 
     def _send_kept(self) -> None:
         """Send what was kept, acknowledgements first: they free the agents' queues."""

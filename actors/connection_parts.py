@@ -74,6 +74,13 @@ class CallEnded:
 
 
 @message
+class UpdateTaken:
+    """The master has taken an UPDATE_FRAMEWORK: later subscriptions say the same."""
+
+    call: m.UpdateFramework
+
+
+@message
 class TeardownEnded:
     """TEARDOWN was answered, or (status 0) was not."""
 

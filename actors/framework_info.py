@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
+from actors.call_messages import UpdateFramework
 from actors.settings import FrameworkSettings
 from mesos_v1 import calls, pb
 from mesos_v1.content import ContentType, parse
@@ -45,14 +46,32 @@ def framework_info(
     return info
 
 
+def offer_constraints(settings: FrameworkSettings) -> pb.scheduler.OfferConstraints | None:
+    """Return the offer constraints of the settings, or None.
+
+    Raises:
+        ContentError: They are not Mesos's JSON of `OfferConstraints`.
+    """
+    if not settings.offer_constraints:
+        return None
+    return parse(pb.scheduler.OfferConstraints, settings.offer_constraints.encode(), ContentType.JSON)
+
+
 def subscribe_call(
-    settings: FrameworkSettings, framework_id: FrameworkId | None, suppressed_roles: tuple[str, ...] = ()
+    settings: FrameworkSettings,
+    framework_id: FrameworkId | None,
+    suppressed_roles: tuple[str, ...] = (),
+    updated: UpdateFramework | None = None,
 ) -> pb.scheduler.Call:
-    """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE)."""
-    constraints = None
-    if settings.offer_constraints:
-        body = settings.offer_constraints.encode()
-        constraints = parse(pb.scheduler.OfferConstraints, body, ContentType.JSON)
-    info = framework_info(settings, framework_id)
-    call = calls.subscribe(info, suppressed_roles, constraints)
+    """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE).
+
+    Args:
+        updated: the last UPDATE_FRAMEWORK that the master took: SUBSCRIBE says the same, or it would undo it.
+    """
+    if updated is None:
+        info, constraints = framework_info(settings, framework_id), offer_constraints(settings)
+    else:
+        info = pb.mesos.FrameworkInfo.FromString(updated.framework_info)
+        constraints = pb.scheduler.OfferConstraints.FromString(updated.offer_constraints or b"")
+    call = calls.subscribe(info, [role for role in suppressed_roles if role in info.roles], constraints)
     return calls.with_framework_id(call, framework_id) if framework_id else call

@@ -26,9 +26,9 @@ class Interest:
         """The roles that get no offers now."""
         return tuple(role for role in self.roles if role in self._suppressed)
 
-    def subscribed(self) -> None:
-        """A new subscription knows of no suppression and no refusal."""
-        self._suppressed.clear()
+    def subscribed(self, suppressed: Iterable[str] = ()) -> None:
+        """A new subscription knows of no refusal, and of the suppression that it began with."""
+        self._suppressed = set(suppressed)
         self._refused.clear()
         self._doubtful.clear()
 

@@ -210,9 +210,24 @@ class LowLevelScheduler(BaseScheduler):
         """Wish for resources; Mesos's own allocator ignores it."""
         self.tell("connection", m.RequestResources(tuple(requests)))
 
-    def update_framework(self, info: pb.mesos.FrameworkInfo, suppressed_roles: Iterable[str] = ()) -> None:
-        """Change what the master knows of the framework; start from `actors.framework_info.framework_info`."""
-        self.tell("connection", m.UpdateFramework(info.SerializeToString(), tuple(suppressed_roles)))
+    def update_framework(
+        self,
+        info: pb.mesos.FrameworkInfo,
+        suppressed_roles: Iterable[str] | None = None,
+        offer_constraints: pb.scheduler.OfferConstraints | None = None,
+    ) -> None:
+        """Change what the master knows of the framework; start from `actors.framework_info.framework_info`.
+
+        Later subscriptions say the same. Mesos replaces everything that UPDATE_FRAMEWORK may hold, so what is left out here
+        is said again as it is.
+
+        Args:
+            suppressed_roles: the roles that get no offers; if left out, those that are suppressed.
+            offer_constraints: which offers are wanted; if left out, as before. An empty one lifts all.
+        """
+        roles = None if suppressed_roles is None else tuple(suppressed_roles)
+        constraints = None if offer_constraints is None else offer_constraints.SerializeToString()
+        self.tell("connection", m.UpdateFramework(info.SerializeToString(), roles, constraints))
 
     def _follow_operation(self, operation_id: OperationId, call: m.Accept) -> None:
         if operation_id in self._operations:

@@ -18,12 +18,17 @@ from mesos_v1.values import (
 
 @message
 class Subscribed:
-    """The master has taken the subscription; offers that were held before are void."""
+    """The master has taken the subscription; offers that were held before are void.
+
+    Attributes:
+        suppressed_roles: the roles that SUBSCRIBE said want no offers.
+    """
 
     framework_id: FrameworkId
     heartbeat_interval: float
     master: MasterInfo | None
     reregistered: bool
+    suppressed_roles: tuple[str, ...] = ()
 
 
 @message

@@ -194,14 +194,14 @@ class OfferActor(Actor):
     # --- offers -----------------------------------------------------------------------------------------------
 
     @receive
-    def subscribed(self, _news: m.Subscribed) -> None:
-        """Start over: old offers are void, and a new subscription is suppressed for no role."""
+    def subscribed(self, news: m.Subscribed) -> None:
+        """Start over: old offers are void."""
         self._drop_offers()
         self._subscribed = True
         self._subscription += 1
         self._not_taken = 0
-        self._interest.subscribed()
-        self._suppress_later()
+        self._interest.subscribed(news.suppressed_roles)
+        self.interest_due(InterestDue(self._subscription))
 
     @receive
     def still_subscribed(self, _news: m.StillSubscribed) -> None:

@@ -372,3 +372,76 @@ async def test_a_second_subscribed_event_on_a_stream_is_harmless(bench, master):
 )
 def test_a_master_may_be_given_with_or_without_scheme_and_path(given, expected):
     assert str(endpoint_of(given)) == expected
+
+
+# --- what SUBSCRIBE and UPDATE_FRAMEWORK say besides ------------------------------------------------------------------
+
+CONSTRAINTS = '{"role_constraints": {"ads": {"groups": [{"attribute_constraints": []}]}}}'
+
+
+@pytest.fixture
+async def two_roles(master):
+    async with ActorSystem() as system:
+        framework = FrameworkSettings(
+            name="t", user="root", master=master.url, roles=("ads", "web"), offer_constraints=CONSTRAINTS
+        )
+        yield Bench(system, master, framework, QUICK)
+
+
+async def updated(bench, master, call) -> Any:
+    before = len(master.calls)
+    bench.caller.tell(call)
+    await bench.until(lambda: len(master.calls) > before)
+    return master.calls[-1][0].update_framework
+
+
+async def resubscribed(bench, master) -> Any:
+    before = len(master.subscribes)
+    await master.end_stream()
+    await bench.until(lambda: len(master.subscribes) > before)
+    await bench.until(lambda: len([x for x in bench.offers if isinstance(x, m.Subscribed)]) > before)
+    return pb.scheduler.Call.FromString(master.subscribes[-1].body).subscribe
+
+
+def info(*roles) -> bytes:
+    return pb.mesos.FrameworkInfo(name="n", user="u", roles=roles).SerializeToString()
+
+
+async def test_an_update_of_the_framework_leaves_suppression_and_constraints_as_they_are(two_roles, master):
+    """Mesos clears whatever the call leaves out."""
+    await two_roles.subscribe()
+    two_roles.caller.tell(m.Suppress(("ads", "web")))
+    two_roles.caller.tell(m.Revive(("web",)))
+    said = await updated(two_roles, master, m.UpdateFramework(info("ads", "web", "new")))
+    assert list(said.suppressed_roles) == ["ads"]
+    assert list(said.offer_constraints.role_constraints) == ["ads"]
+    said = await updated(two_roles, master, m.UpdateFramework(info("web", "new"), ("new",), b""))
+    assert list(said.suppressed_roles) == ["new"]
+    assert not said.HasField("offer_constraints")
+
+
+async def test_a_new_subscription_says_what_is_suppressed_and_what_was_updated(two_roles, master):
+    await two_roles.subscribe()
+    two_roles.caller.tell(m.Suppress())
+    two_roles.caller.tell(m.Revive(("web",)))
+    await two_roles.until(lambda: len(master.calls) == 2)
+    said = await resubscribed(two_roles, master)
+    assert list(said.suppressed_roles) == ["ads"]
+    assert list(said.offer_constraints.role_constraints) == ["ads"]
+    assert [x.suppressed_roles for x in two_roles.offers if isinstance(x, m.Subscribed)] == [(), ("ads",)]
+    await updated(two_roles, master, m.UpdateFramework(info("ads", "new"), None, b""))
+    said = await resubscribed(two_roles, master)
+    assert list(said.framework_info.roles) == ["ads", "new"]
+    assert list(said.suppressed_roles) == ["ads"]
+    assert not said.offer_constraints.role_constraints
+
+
+async def test_an_update_that_the_master_refuses_is_told_and_not_said_again(two_roles, master):
+    await two_roles.subscribe()
+    master.answer_call = lambda _call: (400, "Updating 'FrameworkInfo.user' is unsupported")
+    two_roles.caller.tell(m.UpdateFramework(info("other")))
+    await two_roles.until(lambda: two_roles.failures)
+    assert two_roles.failures[0].fate is m.CallFate.REFUSED
+    master.answer_call = lambda _call: (202, "")
+    said = await resubscribed(two_roles, master)
+    assert list(said.framework_info.roles) == ["ads", "web"]

@@ -443,3 +443,15 @@ async def test_thousands_of_demands_are_placed_in_turns_that_leave_others_alone(
     sizes = [len(accept.attempts) for accept in broker.of("connection", m.Accept)]
     assert sum(sizes) == 2000  # the rest with the agent's next offer: one ACCEPT an offer
     assert max(sizes) <= 2000
+
+
+@scenario
+async def test_a_subscription_that_begins_suppressed_is_revived_for_what_waits_and_only_for_that(running):
+    broker = Broker(running, roles=("ads", "web"))
+    broker.broker.tell(m.Disconnected("x"))
+    broker.demand("t", role="web")
+    await broker.settle(1.1)
+    broker.take("connection")
+    broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True, ("ads", "web")))
+    await broker.settle(1.1)
+    assert broker.take("connection") == [m.Revive(("web",))]
