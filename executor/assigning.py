@@ -28,6 +28,7 @@ class Assignment:
         raw: The scheduler does not speak our envelope: bytes travel as they are.
         grace: Seconds that it gets to end when it is killed, unless the KILL says otherwise.
         cause: Id of the message that launched the task.
+        ports: Those among its resources.
     """
 
     task_id: TaskId
@@ -38,6 +39,7 @@ class Assignment:
     raw: bool
     grace: float
     cause: str = ""
+    ports: tuple[int, ...] = ()
 
 
 def assign(
@@ -71,6 +73,7 @@ def assign(
         raw=raw,
         grace=_kill_grace(info),
         cause=cause,
+        ports=_ports(info),
     )
     return assignment, refusal
 
@@ -94,6 +97,13 @@ def _nobody_takes(payload: object, loaded: LoadedExecutor) -> str:
     what = "no payload" if payload is None else f"a payload of type {type(payload).__name__}"
     known = ", ".join(sorted("none" if kind is type(None) else kind.__name__ for kind in loaded.methods))
     return f"{type(loaded.instance).__name__} has no @task method for {what} (it has: {known})"
+
+
+def _ports(info: pb.mesos.TaskInfo) -> tuple[int, ...]:
+    ranges = (
+        each for resource in info.resources if resource.name == "ports" for each in resource.ranges.range
+    )
+    return tuple(sorted({port for each in ranges for port in range(each.begin, each.end + 1)}))
 
 
 def _kill_grace(info: pb.mesos.TaskInfo) -> float:

@@ -54,9 +54,10 @@ class TaskContext:
         name: Its name, as the scheduler gave it.
         labels: Its labels; a label without a value has "".
         sandbox: The executor's working directory (shared with the executor's other tasks).
+        ports: The ports that it was launched with (`launch(ports=…)`), lowest first; nobody else on the agent has them.
     """
 
-    __slots__ = ("_office", "labels", "name", "sandbox", "task_id")
+    __slots__ = ("_office", "labels", "name", "ports", "sandbox", "task_id")
 
     def __init__(
         self,
@@ -66,12 +67,14 @@ class TaskContext:
         name: str,
         labels: tuple[tuple[str, str], ...],
         sandbox: Path,
+        ports: tuple[int, ...] = (),
     ) -> None:
         self._office = office
         self.task_id = task_id
         self.name = name
         self.labels = labels
         self.sandbox = sandbox
+        self.ports = ports
 
     def __repr__(self) -> str:
         return f"TaskContext({self.task_id!r})"

@@ -175,6 +175,7 @@ class RunningTaskActor(Actor):
             name=assignment.name,
             labels=assignment.labels,
             sandbox=self._around.sandbox,
+            ports=assignment.ports,
         )
         self._running = self.run_in_background(self._work(context), name=f"task {assignment.task_id}")
 

@@ -71,8 +71,11 @@ class ExecutorUnderTest:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    async def run(self, payload: object = None) -> Any:
+    async def run(self, payload: object = None, *, ports: tuple[int, ...] = ()) -> Any:
         """Run one task and give its result; raises what the task raises.
+
+        Args:
+            ports: What its context has as its ports.
 
         Raises:
             BadExecutor: No method takes such a payload.
@@ -91,6 +94,7 @@ class ExecutorUnderTest:
             name=f"task-{self._tasks}",
             labels=(),
             sandbox=self.executor.sandbox,
+            ports=ports,
         )
         call = method.bind(self.executor, payload, context)
         packed = pack(await asyncio.to_thread(call) if method.in_thread else await call())

@@ -1,7 +1,7 @@
 import pytest
 
 from actors.runtime import EncodeError
-from executor import BadExecutor, TaskFailed
+from executor import BadExecutor, Executor, TaskContext, TaskFailed, task
 from executor.testing import ExecutorUnderTest, run_task
 from tests.executor.authors import (
     Add,
@@ -44,3 +44,14 @@ async def test_a_test_fails_where_a_real_run_would():
         await run_task(Everything, Give("large"))
     with pytest.raises(BadExecutor, match="no @task method for a payload of type Nobody"):
         await run_task(Everything, Nobody())
+
+
+async def test_a_task_under_test_is_given_ports():
+    class Serves(Executor):
+        @task
+        def serve(self, add: Add, context: TaskContext) -> str:
+            return ",".join(map(str, context.ports))
+
+    async with ExecutorUnderTest(Serves) as under_test:
+        assert await under_test.run(Add(1, 2), ports=(31000, 31001)) == "31000,31001"
+        assert await under_test.run(Add(1, 2)) == ""
