@@ -6,6 +6,7 @@ framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the br
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -24,6 +25,8 @@ from mesos_v1.values import FrameworkId
 logger = logging.getLogger("actors.scheduler")
 
 FRAMEWORK, ENDING = "framework", "ending"
+SAY_AFTER = 10.0
+"""Seconds without an answer after which it is said who is waited for."""
 
 
 class BaseScheduler(Actor):
@@ -170,7 +173,7 @@ class BaseScheduler(Actor):
             self._remember(**{ENDING: "asked"})
             self._end(self._exit_code or 1, self._untold(done.reason))
             return
-        await self.ref("store").ask(m.ClearStore(), block=False)
+        await self._answer("store", m.ClearStore())
         if self._ends_earlier_run and not self._ending:
             logger.warning(
                 "framework %s, which an earlier run could not end, has ended now", self.framework_id
@@ -233,6 +236,25 @@ class BaseScheduler(Actor):
         return self._over
 
     # --- odds and ends ----------------------------------------------------------------------------------------
+
+    async def _answer(self, name: str, question: object) -> Any:
+        """Ask a built-in actor, and say what is waited for as long as there is no answer.
+
+        Raises:
+            Exception: What the actor raised.
+        """
+        answer = self.ref(name).ask(question, block=False)
+        waited = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(SAY_AFTER):
+                    return await answer
+            except TimeoutError:
+                if answer.done():
+                    raise
+                waited += SAY_AFTER
+                what = type(question).__name__
+                logger.warning("waiting for the %s, which has not answered %s for %g s", name, what, waited)
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call a hook of the author; whatever it raises ends here.

@@ -19,7 +19,8 @@ from actors import messages as m
 from actors.author_events import Registered
 from actors.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.operation_actor import OperationActor
-from actors.runtime import ActorRef, receive
+from actors.operation_states import OperationPhase
+from actors.runtime import ActorRef, ChildFailed, receive
 from actors.settings import Composition
 from mesos_v1 import pb
 from mesos_v1.offer_operations import launch
@@ -38,6 +39,8 @@ from mesos_v1.values import (
 )
 
 logger = logging.getLogger("actors.scheduler")
+
+OPERATION = "operation:"
 
 
 class LowLevelScheduler(BaseScheduler):
@@ -232,7 +235,7 @@ class LowLevelScheduler(BaseScheduler):
     def _follow_operation(self, operation_id: OperationId, call: m.Accept) -> None:
         if operation_id in self._operations:
             raise ValueError(f"there is an operation {operation_id} already")
-        ref = self.spawn(OperationActor, operation_id, None, name=f"operation:{operation_id}")
+        ref = self.spawn(OperationActor, operation_id, None, name=f"{OPERATION}{operation_id}")
         self._operations[operation_id] = (ref, call)
 
     # --- what comes in ----------------------------------------------------------------------------------------
@@ -244,7 +247,7 @@ class LowLevelScheduler(BaseScheduler):
             return
         self._begun = True
         try:
-            loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
+            loaded: m.Loaded = await self._answer("store", m.Load())
         except Exception as error:
             self._end(2, str(error))
             return
@@ -330,7 +333,7 @@ class LowLevelScheduler(BaseScheduler):
         before = self.hook_failures
         known = self._operations.get(update.status.operation_id) if update.status.operation_id else None
         if known is not None:
-            known[0].tell(update)
+            self.tell(known[0], update)
 
         def told() -> None:
             if self.hook_failures == before and not self.explicit_acknowledgements:
@@ -360,6 +363,17 @@ class LowLevelScheduler(BaseScheduler):
             if call == failed.call:
                 self.tell(ref, failed)
         return self._call(self.call_failed, failed)
+
+    @receive
+    async def child_failed(self, failure: ChildFailed) -> None:
+        """What becomes of an operation whose actor failed, nobody will know: the author is told that it is lost."""
+        if failure.name.startswith(OPERATION):
+            operation_id = OperationId(failure.name.removeprefix(OPERATION))
+            logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
+            await self._called(self.on_error, f"{failure.name} failed: {failure.error}")
+            self.tell(self.actor_ref, m.OperationDone(operation_id, OperationPhase.LOST.value))
+        elif (told := super().child_failed(failure)) is not None:
+            await told
 
     @receive
     def take_operation_done(self, done: m.OperationDone) -> Any:

@@ -131,6 +131,7 @@ class OfferActor(Actor):
         self._subscription = 0
         self._not_taken = 0
         self._not_taken_at = 0.0
+        self._over = False
         self._match_due = False
         self._lingering = False
         self._suppress_due = False
@@ -190,6 +191,11 @@ class OfferActor(Actor):
             for role in self.queue.roles():
                 self._interest.refused(role)
             self._revive()
+
+    @receive
+    def stop_launching(self, _asked: m.StopLaunching) -> None:
+        """Place nothing more: TEARDOWN follows, and gives the offers back."""
+        self._over = True
 
     # --- offers -----------------------------------------------------------------------------------------------
 
@@ -275,7 +281,7 @@ class OfferActor(Actor):
     def match_due(self, _due: MatchDue) -> None:
         """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
         self._match_due = False
-        if not self._held:
+        if not self._held or self._over:
             return
         agents = list(self._held.values())
         budget = self.settings.batch
@@ -501,4 +507,11 @@ class OfferActor(Actor):
             attempt_id = self.queue.attempt_of(asked.task_id)
             found = self.queue.find(attempt_id) if attempt_id is not None else None
             shapes = [found] if found is not None else []
-        return report(self.queue, shapes, self._book, self._interest, subscribed=self._subscribed)
+        return report(
+            self.queue,
+            shapes,
+            self._book,
+            self._interest,
+            subscribed=self._subscribed,
+            capabilities=self.framework.capabilities,
+        )

@@ -105,6 +105,11 @@ class UseExecutors:
 
 
 @message
+class StopLaunching:
+    """Tell the broker that the framework ends: what waits, and what is tried again now, is launched no more."""
+
+
+@message
 class WhyPending:
     """Ask the broker why a task (or, without an id, everything) waits; answered with `PendingReport`."""
 

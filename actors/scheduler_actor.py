@@ -2,7 +2,7 @@
 
 An author overrides hooks (`scheduler_hooks`) and gives commands (`launch`, `kill`, `finish`, …); the rest is here. Life: the
 store is loaded, the server opens, broker, reconciler and connection are spawned, tasks of an earlier run go on, and with
-the first subscription `on_registered` is called. The end is `finish` (TEARDOWN: the framework and its tasks are gone) or
+the first subscription of its life `on_registered` is called. The end is `finish` (TEARDOWN: the framework and its tasks are gone) or
 `leave` (the master keeps them for the failover timeout, and the same store path takes them over again).
 
 Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), how calls travel (`connection_actor`).
@@ -10,13 +10,15 @@ Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import ENDING, BaseScheduler, facts_in
+from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in
 from actors.executor_templates import executor_template
 from actors.runtime import (
     ChildFailed,
@@ -27,9 +29,9 @@ from actors.runtime import (
     unpack,
 )
 from actors.scheduler_hooks import SchedulerHooks
-from actors.settings import Composition, RetryPolicy
+from actors.settings import Composition
 from actors.task_book import TaskEntry
-from actors.task_commands import TaskCommands
+from actors.task_commands import TASK_PREFIX, TaskCommands, TaskLost
 from actors.task_parts import latest
 from actors.task_spec import (
     TaskHistory,
@@ -51,15 +53,19 @@ ACTOR_FAILURES = 5
 """So often a task's actor may fail before the task has failed."""
 EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
-DEFAULT_RETRY = RetryPolicy()
+RELOAD_AFTER = 1.0
+"""Seconds before a store that could not be read is asked again."""
+REGISTERED, FORGOTTEN = "registered", "attempts forgotten"
+"""Facts: that `on_registered` has been called; the highest attempt of a task that is no longer remembered."""
 
 
 @message
-class TaskLost:
-    """A task's actor failed; it goes on from what is stored of it."""
+class TaskReloaded:
+    """What is stored of a task whose actor failed."""
 
-    name: str
+    task_id: TaskId
     error: str
+    records: tuple[m.Record, ...]
 
 
 @message
@@ -84,6 +90,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         super().__init__(composition, settings)
         self._resumed = 0
         self._announced = False
+        self._introduced = False
         self._subscribed = False
         self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
@@ -103,7 +110,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             return
         self._begun = True
         try:
-            loaded: m.Loaded = await self.ref("store").ask(m.Load(), block=False)
+            loaded: m.Loaded = await self._answer("store", m.Load())
             facts, known = facts_in(loaded.records), histories(loaded.records)
             if self._end_early(known="id" in facts):
                 return
@@ -111,10 +118,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             if self._ends_earlier_run:
                 known = ()
             else:
-                self._tasks.remember_ended(ended_tasks(loaded.records))
+                self._tasks.remember_ended(ended_tasks(loaded.records), int(facts.get(FORGOTTEN, "0")))
+                self._introduced = REGISTERED in facts
             self.spawn_built_in("server")
-            asked = m.OpenServer(int(facts.get("port", "0")))
-            self._server = await self.ref("server").ask(asked, block=False)
+            self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
             self._end(2, str(error))
@@ -151,9 +158,12 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
                 self.tell("offers", m.StillSubscribed())
             for entry in self._tasks:
                 if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:
-                    self.tell(entry.ref, m.BrokerRestarted())
+                    self._tell_task(entry, m.BrokerRestarted())
         elif started.name == "server" and self._server is not None:
-            await self.ref("server").ask(m.OpenServer(self._server.port), block=False)
+            try:
+                await self._answer("server", m.OpenServer(self._server.port))
+            except Exception as error:
+                self._end(1, f"the server failed, and cannot be opened again: {error}")
         elif started.name == "reconciler" and self._announced:
             self.tell("reconciler", m.StartReconciliation())
 
@@ -168,14 +178,26 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._announced = self._subscribed = True
         self.tell("reconciler", m.StartReconciliation())
         event = Registered(news.framework_id, news.master, self._resumed if first else 0)
-        again = not first or not self._fresh
-        own_reregistered = type(self).on_reregistered is not SchedulerHooks.on_reregistered
-        hook = self.on_reregistered if again and (own_reregistered or not first) else self.on_registered
-        told = self._call(hook, event)
+        told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
         early, self._early = self._early, []
         for done in early:
             self.tell(self.actor_ref, done)
         return told
+
+    def _introduce(self, event: Registered) -> Any:
+        """Call the hook of the first time; that it was called is stored together with what it launched.
+
+        If it raised before it launched anything, the next run calls it again: nothing has begun.
+        """
+        self._introduced = True
+        failures = self.hook_failures
+        self._outbox = []
+        return self._after(self._call(self.on_registered, event), lambda: self._introduction_over(failures))
+
+    def _introduction_over(self, failures_before: int) -> None:
+        launched, self._outbox = self._outbox or (), None
+        if launched or self.hook_failures == failures_before:
+            self.tell("store", m.Write((*launched, m.Record(FRAMEWORK, REGISTERED, b"1"))))
 
     @receive
     def disconnected(self, news: m.Disconnected) -> Any:
@@ -212,7 +234,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             self.tell("reconciler", m.TaskAnswered(status.task_id))
         entry = self._tasks.get(split[0]) if split is not None else None
         if entry is not None:
-            self.tell(entry.ref, update)  # it may just have failed
+            self._tell_task(entry, update)  # it may just have failed: the agent sends the update again
             return None
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
@@ -252,15 +274,23 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         entry = self._tasks.remove(done.task_id)
         if entry is None:
             return None
+        if entry.ref is not None:  # its name is free for a task that the hook launches under the same id
+            entry.ref.stop(block=False)
+            self.system.free_name(entry.ref)
         return self._after(self._tell_outcome(done), lambda: self._let_go(entry))
 
     def _let_go(self, entry: TaskEntry) -> None:
         if entry.agent_id is not None:
             self.tell("offers", m.ResourcesFreed())
-        entry.ref.stop(block=False)
 
     def _tell_outcome(self, done: m.TaskDone) -> Coroutine[Any, Any, None] | None:
         """Call the hook and store that; of an `async` hook a coroutine that does so."""
+        self._actor_failures.pop(done.task_id, None)
+        self._kills.pop(done.task_id, None)
+        known = self._tasks.attempts_forgotten
+        forgotten = self._tasks.ended(done.task_id, done.last_attempt)
+        if self._tasks.attempts_forgotten > known:
+            self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
         self._outbox = []
         if done.phase is TaskPhase.FINISHED:
             told = self._call(self.on_task_finished, finished(done))
@@ -268,13 +298,17 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             told = self._call(self.on_task_killed, failed(done, killed=True))
         else:
             told = self._call(self.on_task_failed, failed(done, killed=False))
-        return self._after(told, lambda: self._outcome_told(done))
+        return self._after(told, lambda: self._outcome_told(done, forgotten))
 
-    def _outcome_told(self, done: m.TaskDone) -> None:
-        forgotten = self._tasks.ended(done.task_id)
-        records, self._outbox = (*(self._outbox or ()), ended_record(done.task_id)), None
+    def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None) -> None:
+        launched, self._outbox = self._outbox or (), None
         gone = all_records_of(done.task_id)
-        self.tell("store", m.Write(records, gone if forgotten is None else (*gone, ended_key(forgotten))))
+        if launched and done.task_id in self._tasks:  # launched again: its new specification stays
+            kept = {(record.kind, record.key) for record in launched}
+            gone = tuple(key for key in gone if key not in kept)
+        if forgotten is not None:
+            gone = (*gone, ended_key(forgotten))
+        self.tell("store", m.Write((*launched, ended_record(done.task_id, done.last_attempt)), gone))
 
     @receive
     def list_tasks(self, _asked: m.ListTasks) -> None:
@@ -284,44 +318,78 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     @receive
     def child_failed(self, failure: ChildFailed) -> Any:
         """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
-        if failure.name.startswith("task:"):
+        if failure.name.startswith(TASK_PREFIX):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(failure.name, failure.error))
             return None
         return super().child_failed(failure)
 
     @receive
-    async def task_lost(self, lost: TaskLost) -> None:
-        """Start a task's actor anew from the store; one that fails again and again has failed."""
-        task_id = TaskId(lost.name.removeprefix("task:"))
-        if self._tasks.remove(task_id) is None:
-            return
-        failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
-        loaded: m.Loaded = await self.ref("store").ask(m.Load(task_id), block=False)
-        await self._called(self.on_error, f"{lost.name}: {lost.error}")
-        for history in histories(loaded.records):
-            if failures < ACTOR_FAILURES:
-                self._start_task(history)
-            else:
-                await self._give_up(history, f"its actor failed {failures} times: {lost.error}")
+    def task_lost(self, lost: TaskLost) -> Any:
+        """See what is stored of a task whose actor failed."""
+        task_id = TaskId(lost.name.removeprefix(TASK_PREFIX))
+        entry = self._tasks.get(task_id)
+        if entry is None or entry.alive:
+            return None
+        self.run_in_background(self._reload(task_id, lost.error), name=f"load {lost.name}")
+        return self._call(self.on_error, f"{lost.name}: {lost.error}")
 
-    async def _give_up(self, history: TaskHistory, message: str) -> None:
-        spec, attempt = history.spec, latest(history).attempt
-        self._actor_failures.pop(spec.task_id, None)
-        if history.intent is not None:
-            self.tell("connection", m.Kill(attempt_id(spec.task_id, attempt), history.intent.agent_id))
-        done = m.TaskDone(
-            task_id=spec.task_id,
-            name=spec.name,
-            phase=TaskPhase.FAILED,
-            attempts=attempt,
-            payload=spec.payload,
-            executor=spec.executor,
-            message=message,
+    async def _reload(self, task_id: TaskId, error: str) -> None:
+        """Load a task, beside the mailbox: the store may be slow, and other tasks go on meanwhile."""
+        while True:
+            try:
+                loaded: m.Loaded = await self._answer("store", m.Load(task_id))
+            except Exception as trouble:
+                logger.error("task %s waits for the store, which cannot be read: %s", task_id, trouble)
+                await asyncio.sleep(RELOAD_AFTER)
+            else:
+                self.tell(self.actor_ref, TaskReloaded(task_id, error, loaded.records))
+                return
+
+    @receive
+    def task_reloaded(self, loaded: TaskReloaded) -> Any:
+        """Start a task's actor again from what is stored; one that fails again and again has failed."""
+        task_id = loaded.task_id
+        entry = self._tasks.get(task_id)
+        if entry is None or entry.alive:
+            return None
+        failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
+        history = next(iter(histories(loaded.records)), None)
+        if history is None:
+            message = f"its actor failed, and nothing is stored of it: {loaded.error}"
+            return self.task_done(m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message))
+        split = split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
+        demanded = split[1] if split is not None else history.spec.first_attempt
+        if failures >= ACTOR_FAILURES:
+            return self._give_up(history, demanded, f"its actor failed {failures} times: {loaded.error}")
+        self._tasks.remove(task_id)
+        self._start_task(replace(history, demanded=demanded))
+        if task_id in self._kills:
+            self.kill(task_id, self._kills[task_id].grace)
+        return None
+
+    def _give_up(self, history: TaskHistory, demanded: int, message: str) -> Any:
+        spec, intent = history.spec, history.intent
+        attempt = max(demanded, latest(history).attempt)
+        self.tell("offers", m.Withdraw(attempt_id(spec.task_id, demanded)))
+        if intent is not None:
+            self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
+        return self.task_done(
+            m.TaskDone(
+                task_id=spec.task_id,
+                name=spec.name,
+                phase=TaskPhase.FAILED,
+                attempts=attempt - spec.first_attempt + 1,
+                payload=spec.payload,
+                executor=spec.executor,
+                message=message,
+                last_attempt=attempt,
+            )
         )
-        told = self._tell_outcome(done)
-        if told is not None:
-            await told
+
+    @receive
+    def withdrawn(self, _news: m.Withdrawn) -> None:
+        """The broker has dropped what a task that was given up had demanded."""
 
     # --- what else comes from the master and the executors ----------------------------------------------------
 
@@ -396,8 +464,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
 
     @receive
     def call_failed(self, failure: m.CallFailed) -> Any:
-        """A call of the scheduler itself (a message, a kill) was not taken."""
-        return self._call(self.on_error, f"{type(failure.call).__name__} failed: {failure.reason}")
+        """A call of the scheduler itself (a message, a kill), or one that the master refuses a task, was not taken."""
+        of_task = getattr(failure.call, "task_id", "")
+        what = type(failure.call).__name__ + (f" of task {of_task}" if of_task else "")
+        return self._call(self.on_error, f"{what} failed: {failure.reason}")
 
     # --- the end ----------------------------------------------------------------------------------------------
 
@@ -412,6 +482,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         if not self._executors:
             super()._tear_down()
             return
+        self.tell("offers", m.StopLaunching())
         self._awaited = set(self._executors)
         for agent_id, executor_id in self._awaited:
             self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))

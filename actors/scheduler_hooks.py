@@ -20,12 +20,16 @@ class SchedulerHooks:
     def on_registered(self, event: Registered) -> Any:
         """The framework is subscribed for the first time in its life: launch the first tasks here.
 
-        Also called when an earlier run of the scheduler left a framework behind that goes on now (unless
-        `on_reregistered` is overridden): `event.resumed` says how many tasks were taken over.
+        Once with one store, however often the scheduler is started: that it was called is stored together with what
+        it launched. Only a process that died before that, or a hook that raised before it launched anything, has it called
+        again.
         """
 
     def on_reregistered(self, event: Registered) -> Any:
-        """The framework is subscribed again, after a disconnection or an earlier run of the scheduler."""
+        """The framework is subscribed again, after a disconnection or an earlier run of the scheduler.
+
+        After an earlier run `event.resumed` says how many tasks were taken over; they go on by themselves.
+        """
 
     def on_disconnected(self, event: m.Disconnected) -> Any:
         """The subscription is gone; it comes back by itself."""

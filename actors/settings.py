@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actors.runtime import Actor, setting
+from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
 
@@ -86,6 +87,19 @@ class ExecutorSettings:
     shutdown_grace_period: float = setting(
         5.0, help="How long running tasks get when the executor is shut down, in seconds.", unit="seconds"
     )
+
+    def __post_init__(self) -> None:
+        """Refuse amounts that a resource cannot have (ValueError)."""
+        for name in ("cpus", "mem", "disk"):
+            value = getattr(self, name)
+            try:
+                millis = to_millis(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            if value and not millis:
+                raise ValueError(
+                    f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} is none"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,19 +64,31 @@ class TaskActor(Actor):
         self._last_uuid = progress.uuid
         self._waiting: dict[int, tuple[TaskStatus | None, m.TaskDone | None]] = {}
         self._result_id = ""  # the executor's own id of the message that is the result, to join both traces
-        self._reference = 0
+        self._demanded = history.demanded
+        # Not from 0: what the store still has to say to an actor of this task that failed is not meant for this one.
+        self._reference = int(self.ids.uniform(0, 2.0**52))
         self._timed_out = False
         self._run_watched = False
         self._kills = 0
+        self._grace: float | None = None
         self._timer: Timer | None = None
         self._last: TaskStatus | None = None
         self._note = ("", "", "")  # state, reason, message of the latest news
 
     def on_start(self) -> None:
-        """Demand; or, with a history, go on where it ended."""
+        """Demand; or, with a history, go on where it ended.
+
+        After a failure the broker may hold a demand for an attempt, or may just have launched it without this actor
+        having heard of it: that attempt's number is not used again.
+        """
         if self.phase in TERMINAL_PHASES:  # stored, but not delivered
             self.tell("scheduler", self._outcome(self.phase, self._progress.result))
             return
+        if self._demanded and self.phase in {P.WAITING, P.BACKING_OFF}:
+            self.tell("offers", m.Withdraw(attempt_id(self.spec.task_id, self._demanded)))
+            self.attempt = max(self.attempt, self._demanded)
+            if self.phase is P.WAITING:
+                self._next_attempt()
         if self.phase is P.WAITING:
             self._demand()
         elif self.phase is P.BACKING_OFF:
@@ -133,7 +145,8 @@ class TaskActor(Actor):
     @receive
     def kill_task(self, asked: m.KillTask) -> None:
         """The author wants the end."""
-        self._enter(E.KILL_ASKED, grace=asked.grace)
+        self._grace = asked.grace
+        self._enter(E.KILL_ASKED)
 
     @receive
     def status_update(self, update: m.StatusUpdate) -> None:
@@ -179,8 +192,12 @@ class TaskActor(Actor):
 
     @receive
     def call_failed(self, failed: m.CallFailed) -> None:
-        """A KILL or an acknowledgement was refused: KILL has its timer, and the agent sends the update again."""
-        logger.debug("%s: a call failed: %s", self.spec.task_id, failed.reason)
+        """A KILL or an acknowledgement was not taken: KILL has its timer, and the agent sends the update again.
+
+        If the master itself refuses it, doing it again may not help, and the author is told.
+        """
+        if failed.status:
+            self.tell("scheduler", failed)
 
     # --- time -------------------------------------------------------------------------------------------------
 
@@ -194,7 +211,7 @@ class TaskActor(Actor):
     def run_overdue(self, due: RunOverdue) -> None:
         """End an attempt that takes too long; by its policy the task is tried again."""
         if due.attempt == self.attempt:
-            self._run_watched = self.phase is not P.UNREACHABLE  # watched anew when it comes back
+            self._run_watched = self.phase is P.RUNNING  # else from when it runs again
             self._timed_out = self.phase is P.RUNNING
             self._enter(E.RUN_TIMED_OUT)
 
@@ -233,7 +250,10 @@ class TaskActor(Actor):
             if self._timed_out:
                 self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
             return self._failed(status), status.data
-        if kind == "lost":
+        if kind == "killed" and self.phase not in {P.KILLING, P.WITHDRAWING}:
+            said = f": {status.message}" if status.message else ""
+            self._note = (status.state.value, status.reason, f"killed from outside{said}")
+        if kind in {"lost", "killed"}:
             return self._lost(), b""
         return _PLAIN_EVENTS[kind], status.data
 
@@ -261,7 +281,6 @@ class TaskActor(Actor):
         *,
         status: TaskStatus | None = None,
         result: bytes = b"",
-        grace: float | None = None,
     ) -> None:
         transition = follow(self.phase, event)
         if transition is None:
@@ -274,9 +293,7 @@ class TaskActor(Actor):
             self._timer = None
         done: m.TaskDone | None = None
         for action in transition.actions:
-            if action is Action.KILL:
-                self._kill(grace)
-            elif action is Action.DONE:
+            if action is Action.DONE:
                 done = self._outcome(self.phase, result)
             else:
                 _CARRY_OUT[action](self)
@@ -321,7 +338,7 @@ class TaskActor(Actor):
             m.TaskChanged(
                 self.spec.task_id,
                 self.mesos_id,
-                self.attempt,
+                self._attempts,
                 self.phase,
                 state,
                 reason,
@@ -341,7 +358,7 @@ class TaskActor(Actor):
             spec.task_id,
             spec.name,
             phase,
-            self.attempt,
+            self._attempts,
             spec.payload,
             result,
             spec.executor,
@@ -350,7 +367,12 @@ class TaskActor(Actor):
             text,
             self.agent_id,
             self.executor_id,
+            self.attempt,
         )
+
+    @property
+    def _attempts(self) -> int:
+        return self.attempt - self.spec.first_attempt + 1
 
     def _demand(self) -> None:
         self.tell("offers", demand_of(self.spec, self.attempt))
@@ -358,9 +380,11 @@ class TaskActor(Actor):
     def _withdraw(self) -> None:
         self.tell("offers", m.Withdraw(self.mesos_id))
 
-    def _kill(self, grace: float | None = None) -> None:
+    def _kill(self) -> None:
+        grace = self._grace
         self.tell("connection", m.Kill(self.mesos_id, self.agent_id, grace))
-        wait = min(KILL_AGAIN_CAP, KILL_AGAIN * 2.0 ** min(self._kills, 8)) + (grace or self.spec.kill_grace)
+        patience = self.spec.kill_grace if grace is None else grace
+        wait = min(KILL_AGAIN_CAP, KILL_AGAIN * 2.0 ** min(self._kills, 8)) + patience
         self._kills += 1
         self._set_timer(wait, KillAgain(self.attempt))
 
@@ -375,9 +399,14 @@ class TaskActor(Actor):
         if self.spec.timeout and not self._run_watched:
             self._run_watched = True
             self.timers.after(self.spec.timeout, RunOverdue(self.attempt))
+        elif (
+            self._timed_out and self._timer is None
+        ):  # back from a partition, which the KILL may not have crossed
+            self._kill()
 
     def _watch_partition(self) -> None:
-        self._set_timer(self.spec.unreachable_timeout, PartitionOverdue(self.attempt))
+        if self._timer is None:  # reconciliation tells it again and again
+            self._set_timer(self.spec.unreachable_timeout, PartitionOverdue(self.attempt))
 
     def _back_off(self) -> None:
         wait = self.spec.retry.delay(max(1, self.failures + self.losses), self.ids.uniform(0.0, 1.0))
@@ -412,9 +441,9 @@ _PLAIN_EVENTS = {
     "running": E.RUNNING,
     "killing": E.KILLING,
     "unreachable": E.UNREACHABLE,
-    "killed": E.KILLED,
 }
 _CARRY_OUT = {
+    Action.KILL: TaskActor._kill,
     Action.DEMAND: TaskActor._demand,
     Action.WITHDRAW: TaskActor._withdraw,
     Action.RECONCILE: TaskActor._reconcile,

@@ -16,21 +16,31 @@ ENDED_KEPT = 10_000
 
 
 class TaskEntry(NamedTuple):
-    """What the scheduler itself keeps of a task."""
+    """What the scheduler itself keeps of a task; `ref` is None where not even its actor's `__init__` came to an end."""
 
-    ref: ActorRef[Any]
+    ref: ActorRef[Any] | None
     phase: TaskPhase
     attempt_id: TaskId | None
     agent_id: AgentId | None
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is an actor that is told of the task; if not, it is about to be started again."""
+        return self.ref is not None and self.ref.is_alive()
+
 
 class TaskBook:
-    """The tasks of a framework by id."""
+    """The tasks of a framework by id.
+
+    Attributes:
+        attempts_forgotten: no task that is no longer remembered had an attempt with a higher number.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[TaskId, TaskEntry] = {}
         self._counts: Counter[TaskPhase] = Counter()
-        self._ended: OrderedDict[TaskId, None] = OrderedDict()
+        self._ended: OrderedDict[TaskId, int] = OrderedDict()
+        self.attempts_forgotten = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -45,7 +55,7 @@ class TaskBook:
         """Return a task's entry, or None."""
         return self._entries.get(task_id)
 
-    def add(self, task_id: TaskId, ref: ActorRef[Any]) -> None:
+    def add(self, task_id: TaskId, ref: ActorRef[Any] | None) -> None:
         """Enter a new task; it waits."""
         self._entries[task_id] = TaskEntry(ref, TaskPhase.WAITING, None, None)
         self._counts[TaskPhase.WAITING] += 1
@@ -70,14 +80,24 @@ class TaskBook:
             self._counts[entry.phase] -= 1
         return entry
 
-    def ended(self, task_id: TaskId) -> TaskId | None:
+    def ended(self, task_id: TaskId, last_attempt: int) -> TaskId | None:
         """Remember that a task has ended; returns the one that is forgotten for it, if any."""
-        self._ended[task_id] = None
-        return self._ended.popitem(last=False)[0] if len(self._ended) > ENDED_KEPT else None
+        self._ended[task_id] = last_attempt
+        self._ended.move_to_end(task_id)
+        if len(self._ended) <= ENDED_KEPT:
+            return None
+        forgotten, attempts = self._ended.popitem(last=False)
+        self.attempts_forgotten = max(self.attempts_forgotten, attempts)
+        return forgotten
 
-    def remember_ended(self, task_ids: Iterable[TaskId]) -> None:
+    def remember_ended(self, tasks: Iterable[tuple[TaskId, int]], attempts_forgotten: int) -> None:
         """Take over what an earlier run knew of ended tasks."""
-        self._ended.update(dict.fromkeys(task_ids))
+        self._ended.update(tasks)
+        self.attempts_forgotten = attempts_forgotten
+
+    def first_attempt(self, task_id: TaskId) -> int:
+        """Return the number that no attempt of a task with this id has had."""
+        return self._ended.get(task_id, self.attempts_forgotten) + 1
 
     def has_ended(self, task_id: TaskId) -> bool:
         """Whether that task ended not long ago."""

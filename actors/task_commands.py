@@ -5,19 +5,38 @@ What was launched in a hook is stored together with the fact that the hook was c
 
 from __future__ import annotations
 
+import inspect
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors import messages as m
 from actors.base_scheduler import BaseScheduler
 from actors.built_in import task_class
-from actors.runtime import STOP, current_message_id, pack
+from actors.launch_arguments import CHECKS, checked
+from actors.runtime import STOP, EncodeError, current_message_id, message, pack
 from actors.settings import Composition, RetryPolicy
-from actors.task_book import TaskBook
-from actors.task_spec import TaskHistory, TaskSpec, check_task_id, spec_record
+from actors.task_book import TaskBook, TaskEntry
+from actors.task_spec import MAX_TASK_BYTES, TaskHistory, TaskSpec, spec_record
+from actors.why_pending import GPUS
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId
 
+logger = logging.getLogger("actors.scheduler")
+
 DEFAULT_RETRY = RetryPolicy()
+TASK_PREFIX = "task:"
+"""What the names of tasks' actors begin with."""
+Texts = Iterable[str]
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+@message
+class TaskLost:
+    """A task's actor failed; it goes on from what is stored of it."""
+
+    name: str
+    error: str
 
 
 class TaskCommands(BaseScheduler):
@@ -29,6 +48,7 @@ class TaskCommands(BaseScheduler):
         self._task_class = task_class(composition)
         self._order = 0
         self._run = 1
+        self._kills: dict[TaskId, m.KillTask] = {}
         self._outbox: list[m.Record] | None = None
 
     @property
@@ -52,12 +72,12 @@ class TaskCommands(BaseScheduler):
         resources: Resources | None = None,
         role: str | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
-        labels: tuple[tuple[str, str], ...] = (),
+        labels: Pairs = (),
         timeout: float | None = None,
-        hosts: tuple[str, ...] = (),
-        attributes: tuple[tuple[str, str], ...] = (),
-        environment: tuple[tuple[str, str], ...] = (),
-        uris: tuple[str, ...] = (),
+        hosts: Texts = (),
+        attributes: Pairs = (),
+        environment: Pairs = (),
+        uris: Texts = (),
         kill_grace: float = 3.0,
         launch_timeout: float = 60.0,
         unreachable_timeout: float = 600.0,
@@ -68,17 +88,22 @@ class TaskCommands(BaseScheduler):
             payload: a message; what the executor's `@task` method for its type is called with.
             executor: name of the executor; may be left out when the framework has just one.
             command: shell command, for a task without an executor of ours.
-            task_id: an id of one's own, unique in the framework; drawn if left out.
+            task_id: an id of one's own, drawn if left out. No other task of the framework may have it; when that one has
+                ended, also in the hook that tells so, the id may be used again.
             name: what people see; the id if left out.
             mem: in MB, as disk.
-            ports: how many ports; a command finds them in PORT0, PORT1, …
+            gpus: whole devices; the framework needs the capability GPU_RESOURCES for them.
+            ports: how many ports; a command finds them in PORT0, PORT1, … and PORTS, a payload's task in its context.
             resources: anything beyond cpus, mem, disk and gpus; replaces those.
             role: whose resources; the framework's first role if left out.
             timeout: seconds that one attempt may take; no limit if left out.
-            hosts: host names to choose from; attributes: (name, value) that the agent must have.
-            environment: variables of a command; uris: what the agent fetches for it.
+            labels: a mapping, or pairs, as attributes and environment.
+            hosts: host names to choose from; attributes: names and values that the agent must have.
+            environment: variables of a command; uris: what the agent fetches for it. (An executor has its own in the
+                configuration.)
             kill_grace: seconds between asking a task to end and ending it.
-            launch_timeout: seconds of silence about a launch after which the master is asked what became of it.
+            launch_timeout: seconds of silence about a launch after which the master is asked what became of it; at
+                least 1.
             unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
                 task; after them it is tried elsewhere.
 
@@ -88,37 +113,72 @@ class TaskCommands(BaseScheduler):
         Raises:
             ValueError: A mistake of the caller in one sentence; nothing was launched.
         """
+        arguments = {
+            "executor": executor,
+            "command": command,
+            "task_id": task_id,
+            "name": name,
+            "cpus": cpus,
+            "mem": mem,
+            "disk": disk,
+            "gpus": gpus,
+            "ports": ports,
+            "resources": resources,
+            "role": role,
+            "retry": retry,
+            "labels": labels,
+            "timeout": timeout,
+            "hosts": hosts,
+            "attributes": attributes,
+            "environment": environment,
+            "uris": uris,
+            "kill_grace": kill_grace,
+            "launch_timeout": launch_timeout,
+            "unreachable_timeout": unreachable_timeout,
+        }
+        given = checked(arguments, _DEFAULTS)
         executor = self._executor_for(executor, command)
         if role is not None and role not in self.framework.roles:
             raise ValueError(f"the framework has no role {role!r} (it has {', '.join(self.framework.roles)})")
         order = self._order + 1
         chosen = TaskId(task_id) if task_id is not None else self._new_id(executor, order)
-        check_task_id(chosen)
         if chosen in self._tasks:
             raise ValueError(f"there is a task {chosen} already")
         spec = TaskSpec(
             task_id=chosen,
             name=name or chosen,
             order=order,
-            payload=b"" if payload is None else pack(payload, id=str(current_message_id() or "")),
+            payload=_packed(payload),
             executor=executor,
             command=command or "",
-            resources=resources or Resources.of(cpus=cpus, mem=mem, disk=disk, gpus=gpus),
+            resources=self._resources(given),
             ports=ports,
             role=role or self.framework.roles[0],
             retry=retry,
-            labels=labels,
-            timeout=timeout or 0.0,
-            hosts=hosts,
-            attributes=attributes,
-            environment=environment,
-            uris=uris,
-            kill_grace=kill_grace,
-            launch_timeout=launch_timeout,
-            unreachable_timeout=unreachable_timeout,
+            labels=given["labels"],
+            timeout=given["timeout"] or 0.0,
+            hosts=given["hosts"],
+            attributes=given["attributes"],
+            environment=given["environment"],
+            uris=given["uris"],
+            kill_grace=given["kill_grace"],
+            launch_timeout=given["launch_timeout"],
+            unreachable_timeout=given["unreachable_timeout"],
+            first_attempt=1 if task_id is None else self._tasks.first_attempt(chosen),
         )
+        for what, there in (("environment", spec.environment), ("uris", spec.uris)):
+            if executor and there:
+                raise ValueError(
+                    f"{what} is for commands: executor {executor} has its own in its configuration"
+                )
+        record = spec_record(spec)
+        if len(record.value) > MAX_TASK_BYTES:
+            raise ValueError(
+                f"the task has {len(record.value):,} bytes, and {MAX_TASK_BYTES:,} is the most: put large data where "
+                "its executor can fetch it, and its address into the payload"
+            )
         self._order = order
-        self._put(spec_record(spec))
+        self._put(record)
         self._start_task(TaskHistory(spec))
         return chosen
 
@@ -131,11 +191,18 @@ class TaskCommands(BaseScheduler):
 
         Returns:
             Whether there is such a task.
+
+        Raises:
+            ValueError: `grace` is no time that can be waited.
         """
+        if grace is not None:
+            grace = CHECKS["grace"]("grace", grace)
         entry = self._tasks.get(TaskId(task_id))
         if entry is None:
             return False
-        self.tell(entry.ref, m.KillTask(grace))
+        # remembered, because the task's actor may fail, and another one take its place
+        asked = self._kills[TaskId(task_id)] = m.KillTask(grace)
+        self._tell_task(entry, asked)
         return True
 
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
@@ -147,8 +214,36 @@ class TaskCommands(BaseScheduler):
 
     def _start_task(self, history: TaskHistory) -> None:
         task_id = history.spec.task_id
-        ref = self.spawn(self._task_class, history, name=f"task:{task_id}", supervision=STOP)
+        name = f"{TASK_PREFIX}{task_id}"
+        try:
+            ref = self.spawn(self._task_class, history, name=name, supervision=STOP)
+        except Exception as error:  # an author's own class of tasks
+            logger.exception("%s could not be made", name)
+            self._tasks.add(task_id, None)
+            self.tell(self.actor_ref, TaskLost(name, f"{type(error).__name__}: {error}"))
+            return
         self._tasks.add(task_id, ref)
+
+    def _tell_task(self, entry: TaskEntry, news: object) -> None:
+        if entry.ref is not None:
+            self.tell(entry.ref, news)
+
+    def _resources(self, given: Mapping[str, Any]) -> Resources:
+        """Return what is asked for beside ports, which Mesos must be able to give."""
+        wanted: Resources | None = given["resources"]
+        if wanted is None:
+            wanted = Resources.of(**{name: given[name] for name in ("cpus", "mem", "disk", "gpus")})
+            gpus = given["gpus"]
+        else:
+            gpus = wanted.gpus
+        if not wanted and not given["ports"]:
+            raise ValueError("a task must ask for some resource: cpus, mem, disk, gpus and ports are all 0")
+        if gpus and GPUS not in self.framework.capabilities:
+            raise ValueError(
+                f"gpus are offered only to frameworks with the capability {GPUS}: "
+                "add it to capabilities in [framework]"
+            )
+        return wanted
 
     def _executor_for(self, executor: str | None, command: str | None) -> str:
         if command is not None:
@@ -170,7 +265,11 @@ class TaskCommands(BaseScheduler):
 
     def _new_id(self, executor: str, order: int) -> TaskId:
         run = f"r{self._run}-" if self._run > 1 else ""
-        return TaskId(f"{executor or 'task'}-{run}{order}")
+        while True:
+            drawn = TaskId(f"{executor or 'task'}-{run}{order}")
+            if drawn not in self._tasks and not self._tasks.has_ended(drawn):
+                return drawn
+            order += 1  # the author has chosen just this one
 
     def _put(self, record: m.Record) -> None:
         """Store a record: with the hook that is running, or at once."""
@@ -178,3 +277,15 @@ class TaskCommands(BaseScheduler):
             self._outbox.append(record)
         else:
             self.tell("store", m.Write((record,)))
+
+
+def _packed(payload: object) -> bytes:
+    if payload is None:
+        return b""
+    try:
+        return pack(payload, id=str(current_message_id() or ""))
+    except EncodeError as error:
+        raise ValueError(f"the payload cannot be sent: {error}") from error
+
+
+_DEFAULTS = {name: each.default for name, each in inspect.signature(TaskCommands.launch).parameters.items()}

@@ -19,6 +19,7 @@ class TaskChanged:
     """A task is in another phase, or there is news of it; what the author's `on_task_update` gets.
 
     Attributes:
+        attempt: which one it is, counted from 1.
         state: the Mesos state last heard of, or "".
         agent_id: where the present attempt is, if it is anywhere.
     """
@@ -37,7 +38,12 @@ class TaskChanged:
 
 @message
 class TaskDone:
-    """The outcome of a task, stored: finished, failed after the last attempt, or killed at the author's request."""
+    """The outcome of a task, stored: finished, failed after the last attempt, or killed at the author's request.
+
+    Attributes:
+        attempts: how many were made.
+        last_attempt: the number of the last one, which is higher when a task with this id has ended before.
+    """
 
     task_id: TaskId
     name: str
@@ -51,6 +57,7 @@ class TaskDone:
     message: str = ""
     agent_id: AgentId | None = None
     executor_id: ExecutorId | None = None
+    last_attempt: int = 1
 
 
 @message

@@ -47,18 +47,23 @@ class RetryTime:
 
 
 def latest(history: TaskHistory) -> TaskProgress:
-    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt."""
-    progress = history.progress or TaskProgress(1, P.WAITING)
+    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt.
+
+    An intent for an attempt that was being withdrawn says that its ACCEPT may have left: it has to be killed.
+    """
+    progress = history.progress or TaskProgress(history.spec.first_attempt, P.WAITING)
     intent = history.intent
     split = split_attempt_id(intent.attempt_id) if intent is not None else None
     if intent is None or split is None:
         return progress
     attempt = split[1]
-    if attempt > progress.attempt or (attempt == progress.attempt and progress.phase is P.WAITING):
+    same = attempt == progress.attempt
+    withdrawing = same and progress.phase is P.WITHDRAWING
+    if attempt > progress.attempt or withdrawing or (same and progress.phase is P.WAITING):
         return replace(
             progress,
             attempt=attempt,
-            phase=P.LAUNCHING,
+            phase=P.KILLING if withdrawing else P.LAUNCHING,
             uuid=b"",
             agent_id=intent.agent_id,
             executor_id=intent.executor_id,

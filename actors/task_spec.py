@@ -4,7 +4,8 @@ Three records a task, each written by the one who knows: the scheduler writes th
 the task, the broker the intent before an ACCEPT leaves, the task actor its progress before an update is acknowledged.
 
 A task is tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos forbids using the id of a task
-again that may still be alive, and news of an old attempt must not be taken for news of the present one.
+again that may still be alive, and news of an old attempt must not be taken for news of the present one. The numbers go on
+when a task is launched under the id of one that has ended, so that no attempt's id is ever used twice.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class TaskSpec:
         timeout: seconds that one attempt may run; 0 means any time.
         launch_timeout: seconds after which silence about a launch is looked into.
         unreachable_timeout: seconds after which an attempt on an unreachable agent is given up.
+        first_attempt: the number of its first attempt: above 1 when a task with this id has ended before.
     """
 
     task_id: TaskId
@@ -57,6 +59,7 @@ class TaskSpec:
     attributes: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = secret(default=())
     uris: tuple[str, ...] = ()
+    first_attempt: int = 1
 
 
 @message
@@ -94,11 +97,17 @@ class TaskProgress:
 
 @message
 class TaskHistory:
-    """What the store has of one task, to go on from."""
+    """What the store has of one task, to go on from.
+
+    Attributes:
+        demanded: the last attempt for which the broker may still hold a demand, made by an actor of this task that
+            has failed; 0 when there is none.
+    """
 
     spec: TaskSpec
     intent: TaskIntent | None = None
     progress: TaskProgress | None = None
+    demanded: int = 0
 
 
 def attempt_id(task_id: TaskId, attempt: int) -> TaskId:
@@ -198,11 +207,13 @@ def ended_key(task_id: TaskId) -> tuple[str, str]:
     return (ENDED, task_id)
 
 
-def ended_record(task_id: TaskId) -> Record:
+def ended_record(task_id: TaskId, last_attempt: int) -> Record:
     """Return the record that a task has ended: updates of it that come again are no news of an unknown task."""
-    return Record(ENDED, task_id, b"")
+    return Record(ENDED, task_id, str(last_attempt).encode())
 
 
-def ended_tasks(records: tuple[Record, ...]) -> tuple[TaskId, ...]:
-    """Return the tasks that ended, oldest first."""
-    return tuple(TaskId(record.key) for record in records if record.kind == ENDED)
+def ended_tasks(records: tuple[Record, ...]) -> tuple[tuple[TaskId, int], ...]:
+    """Return the tasks that ended, oldest first, each with its last attempt."""
+    return tuple(
+        (TaskId(record.key), int(record.value or b"1")) for record in records if record.kind == ENDED
+    )

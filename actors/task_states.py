@@ -51,9 +51,8 @@ class TaskEvent(StrEnum):
     FINISHED = "update: finished"
     FAILED_RETRY = "update: failed, attempts left"
     FAILED_LAST = "update: failed, no attempt left"
-    KILLED = "update: killed"
-    LOST_RETRY = "update: lost by the cluster, losses left"
-    LOST_LAST = "update: lost by the cluster, no loss left"
+    LOST_RETRY = "update: lost by the cluster or killed, losses left"
+    LOST_LAST = "update: lost by the cluster or killed, no loss left"
     KILL_ASKED = "kill asked"
     KILL_DUE = "kill due again"
     LAUNCH_TIMED_OUT = "launch timed out"
@@ -97,7 +96,7 @@ _NEWS: dict[TaskEvent, Transition] = {  # an update of an attempt that may exist
     E.FINISHED: Transition(P.FINISHED, (A.DONE,)),
     E.FAILED_RETRY: Transition(P.BACKING_OFF, (A.BACK_OFF,)),
     E.FAILED_LAST: Transition(P.FAILED, (A.DONE,)),
-    E.KILLED: Transition(P.FAILED, (A.DONE,)),  # killed by somebody who is not the author: an operator
+    # Also killed by somebody who is not the author (an operator, a drained agent): it runs again elsewhere.
     E.LOST_RETRY: Transition(P.BACKING_OFF, (A.BACK_OFF,)),
     E.LOST_LAST: Transition(P.FAILED, (A.DONE,)),
 }
@@ -105,8 +104,7 @@ _TERMINAL_WHILE_KILLING: dict[TaskEvent, Transition] = {
     E.FINISHED: Transition(P.FINISHED, (A.DONE,)),  # it was faster than the kill
     E.FAILED_RETRY: Transition(P.KILLED, (A.DONE,)),
     E.FAILED_LAST: Transition(P.KILLED, (A.DONE,)),
-    E.KILLED: Transition(P.KILLED, (A.DONE,)),
-    E.LOST_RETRY: Transition(P.KILLED, (A.DONE,)),
+    E.LOST_RETRY: Transition(P.KILLED, (A.DONE,)),  # killed as asked, or gone before
     E.LOST_LAST: Transition(P.KILLED, (A.DONE,)),
 }
 

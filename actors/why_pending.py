@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from actors import messages as m
 from actors.demand_queue import DemandQueue, Look, ShapeQueue
 from actors.executor_infos import ExecutorBook
 from actors.interest import Interest
 from mesos_v1.resources import Resources
+
+GPUS = "GPU_RESOURCES"
+"""The capability without which a framework is offered no agent with GPUs."""
 
 
 def report(
@@ -18,13 +22,18 @@ def report(
     interest: Interest,
     *,
     subscribed: bool,
+    capabilities: tuple[str, ...],
 ) -> m.PendingReport:
     """Explain the given shapes of demands."""
     groups = []
     for shape in shapes:
         head = shape.head()
         if head is not None:
-            groups.append(_group(queue, shape, head, book, subscribed=subscribed))
+            group = _group(queue, shape, head, book, subscribed=subscribed)
+            if head.resources.gpus and GPUS not in capabilities:
+                missing = f"it wants gpus, and [framework] capabilities has no {GPUS}"
+                group = replace(group, remark=f"{missing}; {group.remark}")
+            groups.append(group)
     return m.PendingReport(len(queue), interest.suppressed, tuple(groups))
 
 

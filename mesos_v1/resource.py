@@ -44,7 +44,9 @@ def to_millis(value: float) -> int:
     """
     if not 0 <= value <= _MAX_MILLIS / MILLIS:
         raise ResourceError(f"{value!r} is no amount of a resource: it must be zero or more, and finite")
-    return math.floor(value * MILLIS + 0.5)
+    exact = value * MILLIS
+    whole = math.floor(exact)
+    return whole + (exact - whole >= 0.5)  # adding a half first would round what is just below it up
 
 
 def print_millis(millis: int) -> str:

@@ -258,6 +258,10 @@ class ActorSystem:
         """The living actor called `name`, or None."""
         return self._actors.get(name)
 
+    def free_name(self, ref: ActorRef[Any]) -> None:
+        """Take the name of an actor that was asked to stop, so that its heir can have it before it has stopped."""
+        self._forget(ref)
+
     def ref(self, name: str) -> NamedRef:
         """A handle on whoever is called `name`, now or later."""
         return NamedRef(name, self.name, self._actors.get)

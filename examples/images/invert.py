@@ -78,20 +78,30 @@ class ImagesScheduler(SchedulerActor):
     Settings = ImagesSettings
     settings: ImagesSettings
 
+    def on_start(self) -> None:
+        """What is counted, in each run."""
+        super().on_start()
+        self._failed = 0
+
+    def on_reregistered(self, event: object) -> None:
+        """Goes on with the tasks of an earlier run, if any are left."""
+        self._end_when_done()
+
     def on_registered(self, event: object) -> None:
         """Launches everything."""
         folder = Path(self.settings.pictures)
         files = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-        self._left, self._failed = len(files), 0
         if not files:
             print(f"there are no pictures in {folder}")
             self.finish(1)
+            return
         Path(self.settings.output).mkdir(parents=True, exist_ok=True)
         for path in files:
             if path.stat().st_size > MAX_BYTES:
-                self._ended(f"{path.name}: larger than {MAX_BYTES:,} bytes", failed=True)
+                self._tell(f"{path.name}: larger than {MAX_BYTES:,} bytes", failed=True)
             else:
                 self.launch(Invert(path.name, path.read_bytes()), executor="invert", cpus=0.5, mem=64)
+        self._end_when_done()
 
     def on_uploaded(self, upload: Uploaded) -> None:
         """A negative has arrived."""
@@ -100,16 +110,19 @@ class ImagesScheduler(SchedulerActor):
     def on_task_finished(self, done: TaskFinished) -> None:
         """One picture is done."""
         result: Inverted = done.result
-        self._ended(f"{result.name}: {result.width} x {result.height}", failed=False)
+        self._tell(f"{result.name}: {result.width} x {result.height}", failed=False)
+        self._end_when_done()
 
     def on_task_failed(self, failed: TaskFailure) -> None:
         """One picture is none; the others go on."""
-        self._ended(failed.message, failed=True)
+        self._tell(failed.message, failed=True)
+        self._end_when_done()
 
-    def _ended(self, text: str, *, failed: bool) -> None:
+    def _tell(self, text: str, *, failed: bool) -> None:
         print(text)
-        self._left -= 1
         self._failed += failed
-        if self._left == 0:
+
+    def _end_when_done(self) -> None:
+        if not self.active_tasks:
             print(f"the negatives are in {self.settings.output}; {self._failed} failed")
             self.finish(1 if self._failed else 0)

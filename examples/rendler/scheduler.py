@@ -105,6 +105,10 @@ class RendlerScheduler(SchedulerActor):
         else:
             self._begin()
 
+    def on_reregistered(self, event: Registered) -> None:
+        """With a durable store the queues are not kept: they are set out again, from the results of the earlier run."""
+        self.on_registered(event)
+
     @receive
     def on_results_loaded(self, loaded: ResultsLoaded) -> None:
         """An earlier run's pages need not be visited again."""

@@ -455,3 +455,14 @@ async def test_a_subscription_that_begins_suppressed_is_revived_for_what_waits_a
     broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True, ("ads", "web")))
     await broker.settle(1.1)
     assert broker.take("connection") == [m.Revive(("web",))]
+
+
+@scenario
+async def test_gpus_without_the_capability_for_them_are_named_as_the_reason(running):
+    broker = Broker(running)
+    broker.demand("t", resources=Resources.of(cpus=1, gpus=1))
+    await broker.settle()
+    report = await broker.broker.ask(m.WhyPending(TaskId("t")), block=False)
+    assert report.groups[0].remark.startswith(
+        "it wants gpus, and [framework] capabilities has no GPU_RESOURCES; "
+    )

@@ -16,7 +16,9 @@ from mesos_v1.resources import Reservation, Resources
 from mesos_v1.states import OperationState
 from mesos_v1.values import AgentId, FrameworkId, OfferId, OperationId, OperationStatus
 from playa import AgentSettings, Cluster, ClusterSettings
+from tests.actors.test_scheduler_actor import composition, play
 from tests.support.actor_bench import ActorBench, system, virtually
+from tests.support.simulated_master import simulated_master
 
 OP = OperationId("op")
 
@@ -165,3 +167,20 @@ async def test_chained_operations_with_feedback_on_the_embedded_cluster(tmp_path
         )
         outcome = await asyncio.wait_for(run(made), 20)
     assert outcome == m.Outcome(0, "[('create-1', 'finished'), ('reserve-1', 'finished')]")
+
+
+async def test_an_operation_whose_actor_fails_is_told_as_lost():
+    class Follows(LowLevelScheduler):
+        def registered(self, event):
+            operation = offer_operations.reserve(Resources.of(cpus=1))
+            operation.id.value = "op"
+            self.accept([OfferId("gone")], [operation])
+            broken = OperationStatus(OP, None)  # type: ignore[arg-type]
+            self.tell("operation:op", m.OperationUpdate(broken))
+
+        def operation_done(self, operation_id, phase):
+            self.finish(0, f"{operation_id} {phase}")
+
+    async with simulated_master() as master:
+        outcome = await play(composition(master, Follows))
+    assert outcome.reason == "op lost"

@@ -108,6 +108,19 @@ async def test_rounds_come_periodically(bench):
     assert len(bench.asked) == 2
 
 
+@scenario(period=100.0, implicit_every=0, first_wait=11.0)
+async def test_there_is_one_periodical_round_however_often_the_framework_subscribed(bench):
+    for _ in range(3):
+        await bench.start()
+        await bench.settle(10)
+    asked = len(bench.asked)
+    for _ in range(21):  # 210 s: two rounds, at 100 s and 200 s after the last subscription
+        for name in ("t1", "t2"):
+            await bench.answer(name)
+        await bench.settle(10)
+    assert len(bench.asked) == asked + 2
+
+
 @scenario(period=100.0, implicit_every=2)
 async def test_now_and_then_the_question_is_implicit_too(bench):
     await bench.start()

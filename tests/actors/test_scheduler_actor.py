@@ -12,13 +12,14 @@ from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import Actor, ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ListTrace
 from actors.scheduler_actor import SchedulerActor
-from actors.server_actor import ServerSettings
+from actors.server_actor import ServerActor, ServerSettings
 from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
 from actors.store_actor import StoreSettings
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.task_infos import command_info, task_info
 from mesos_v1.values import TaskId
+from tests.support.actor_bench import ActorBench, system, virtually
 from tests.support.simulated_master import simulated_master
 
 QUICK = RetryPolicy(attempts=2, backoff=0.01, cap=0.02)
@@ -431,10 +432,11 @@ class Counting(SchedulerActor):
     seen: list[int]  # over all runs, as a disk would have it
 
     def on_registered(self, event):
-        if not event.resumed and not self.seen:
-            for number in range(self.total):
-                self.launch(Page(number), cpus=0.5, retry=RetryPolicy(attempts=5, backoff=0.01))
-        elif len(set(self.seen)) == self.total:  # killed between its last result and its end
+        for number in range(self.total):
+            self.launch(Page(number), cpus=0.5, retry=RetryPolicy(attempts=5, backoff=0.01))
+
+    def on_reregistered(self, event):
+        if len(set(self.seen)) == self.total:  # killed between its last result and its end
             self.finish(0, "complete")
 
     def on_task_finished(self, done):
@@ -552,9 +554,11 @@ class Sturdy(Crawl):
 
     def on_registered(self, event):
         self.registrations.append(event.resumed)
-        if len(self.registrations) == 1:
-            for number in range(10):
-                self.launch(Page(number), cpus=1.0)
+        for number in range(10):
+            self.launch(Page(number), cpus=1.0)
+
+    def on_reregistered(self, event):
+        self.registrations.append(event.resumed)
 
     def on_task_finished(self, done):
         self.told.append(done.payload.number)
@@ -573,3 +577,106 @@ async def test_a_scheduler_that_fails_itself_is_restarted_and_goes_on_with_its_t
     assert Sturdy.registrations[1] > 0
     assert "scheduler" in caplog.text
     assert sorted(set(Sturdy.told)) == list(range(10))
+
+
+async def test_a_kill_that_the_master_refuses_is_told_to_the_author(master):
+    class Told(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(command="sleep 100", task_id="t")
+
+        def on_task_update(self, update):
+            if update.phase == "running":
+                self.kill("t")
+
+        def on_error(self, message):
+            self.finish(0, message)
+
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    master.answer_call = lambda call: (403, "not yours") if call.type == call.KILL else (202, "")
+    outcome = await play(composition(master, Told))
+    assert outcome.reason.startswith("Kill of task t.1 failed: ")
+    assert "not yours" in outcome.reason
+
+
+class Sleepy(Actor):
+    """A store on a disk that answers late, and then not well."""
+
+    @receive
+    async def load(self, asked: m.Load) -> m.Loaded:
+        await asyncio.sleep(25)
+        raise OSError("the disk is away")
+
+
+@pytest.mark.parametrize("cls", [SchedulerActor, LowLevelScheduler])
+def test_it_is_said_who_is_waited_for(cls, caplog):
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "framework")
+            running.spawn(Sleepy, name="store")
+            running.spawn(cls, Composition(FrameworkSettings()), name="scheduler").tell(m.Begin())
+            await bench.settle(30)
+            assert bench.of("framework", m.Outcome) == [m.Outcome(2, "the disk is away")]
+
+    virtually(work())
+    said = [record.message for record in caplog.records if "waiting for" in record.message]
+    assert said == [f"waiting for the store, which has not answered Load for {s} s" for s in (10, 20)]
+
+
+class OpensOnce(ServerActor):
+    """Loses its port to somebody else when it fails."""
+
+    opened = 0
+
+    @receive
+    async def open(self, asked: m.OpenServer) -> m.ServerReady:
+        type(self).opened += 1
+        if self.opened > 1:
+            raise OSError("port 1 is taken")
+        return await super().open(asked)
+
+    @receive
+    def on_poke(self, poke: Poke) -> None:
+        raise RuntimeError("a bug")
+
+
+async def test_a_server_that_cannot_be_opened_again_ends_the_framework_with_a_sentence(master, monkeypatch):
+    class Breaks(SchedulerActor):
+        def on_registered(self, event):
+            self.tell("server", Poke("fail"))
+
+    monkeypatch.setattr("tests.actors.test_scheduler_actor._server", lambda: OpensOnce)
+    outcome = await play(composition(master, Breaks))
+    assert outcome == m.Outcome(1, "the server failed, and cannot be opened again: port 1 is taken")
+
+
+async def test_nothing_more_is_launched_while_the_framework_ends(master, monkeypatch):
+    class Ends(SchedulerActor):
+        failed = 0
+
+        def on_registered(self, event):
+            for number in range(2):
+                self.launch(Page(number), cpus=3.0, retry=QUICK)
+
+        def on_task_update(self, update):
+            if update.phase == "running":
+                self.finish(0)
+
+        def on_task_failed(self, failed):
+            type(self).failed += 1
+
+    async def shut_down(call):
+        if call.type != call.SHUTDOWN:
+            await act(call)
+            return
+        (task,) = master.known
+        master.known[task].append(("TASK_KILLED", b"", task.encode().rjust(16)))
+        await master._say_next(task)  # its resources are offered when that is acknowledged
+
+    act = master._act
+    monkeypatch.setattr(master, "_act", shut_down)
+    monkeypatch.setattr("actors.scheduler_actor.EXECUTOR_PATIENCE", 0.5)
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    assert (await play(composition(master, Ends))).exit_code == 0
+    assert [info.task_id.value for info in master.launched] == ["crawl-1.1"]
+    assert "TEARDOWN" in master.types
+    assert Ends.failed == 0

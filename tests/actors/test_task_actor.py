@@ -3,7 +3,7 @@
 import pytest
 
 from actors import messages as m
-from actors.runtime import pack
+from actors.runtime import pack, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_actor import TaskActor
 from actors.task_spec import TaskHistory, TaskIntent, TaskProgress, TaskSpec
@@ -74,6 +74,13 @@ class Task(ActorBench):
     @property
     def done(self):
         return self.of("scheduler", m.TaskDone)
+
+    def progress(self):
+        return [
+            unpack_value(TaskProgress, record.value)
+            for write in self.of("store", m.Write)
+            for record in write.records
+        ]
 
     @property
     def acknowledged(self):
@@ -288,10 +295,10 @@ async def test_a_kill_is_sent_again_with_growing_waits_until_the_task_is_dead(ta
     assert task.of("connection", m.Kill)[0].grace == 2.0
     await task.settle(7.1)
     assert len(task.of("connection", m.Kill)) == 2
-    await task.settle(9.0)
+    await task.settle(11.0)
     assert len(task.of("connection", m.Kill)) == 2
     await task.settle(1.1)
-    assert len(task.of("connection", m.Kill)) == 3
+    assert [kill.grace for kill in task.of("connection", m.Kill)] == [2.0] * 3
     await task.update("TASK_KILLED")
     await task.settle(1000)
     assert len(task.of("connection", m.Kill)) == 3
@@ -309,10 +316,162 @@ async def test_a_task_killed_while_it_waits_for_its_next_attempt_is_killed(task)
 
 
 @scenario()
-async def test_a_task_killed_by_somebody_else_has_failed(task):
+async def test_a_task_killed_by_somebody_else_is_run_again_and_why_is_told(task):
     await task.launch()
+    await task.update("TASK_KILLED", reason="REASON_AGENT_DRAINING")
+    news = task.of("scheduler", m.TaskChanged)[-1]
+    assert (news.phase, news.state, news.reason) == (P.BACKING_OFF, "TASK_KILLED", "REASON_AGENT_DRAINING")
+    assert news.message == "killed from outside: said so"
+    await task.settle(11)
+    assert task.of("offers", m.Demand)[-1].attempt_id == "t.2"
+
+
+@scenario()
+async def test_kills_from_outside_count_as_losses_not_as_failed_attempts(task):
+    for attempt in (1, 2, 3):
+        assert task.done == []
+        await task.launch(attempt)
+        await task.update("TASK_KILLED", attempt)
+        await task.settle(60)
+    (done,) = task.done
+    assert (done.phase, done.attempts, done.message) == (P.FAILED, 3, "killed from outside: said so")
+    (progress,) = task.progress()[-1:]
+    assert (progress.failures, progress.losses) == (0, 3)
+
+
+@pytest.mark.parametrize("state", ["TASK_LOST", "TASK_GONE", "TASK_GONE_BY_OPERATOR", "TASK_DROPPED"])
+def test_what_the_cluster_loses_runs_again(state):
+    async def work():
+        async with system() as running:
+            task = Task(running)
+            await task.launch()
+            await task.update(state, reason="REASON_AGENT_REMOVED_BY_OPERATOR")
+            assert task.phase is P.BACKING_OFF
+            assert task.of("scheduler", m.TaskChanged)[-1].reason == "REASON_AGENT_REMOVED_BY_OPERATOR"
+
+    virtually(work())
+
+
+@scenario(timeout=30.0)
+async def test_a_timeout_of_one_attempt_says_nothing_of_the_next(task):
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    await task.settle(31)
     await task.update("TASK_KILLED")
-    assert task.done[0].phase is P.FAILED
+    assert task.progress()[-1].reason == "timeout"
+    await task.settle(11)
+    await task.launch(2)
+    await task.update("TASK_KILLED", 2)
+    assert (task.progress()[-1].failures, task.progress()[-1].losses) == (1, 1)
+    assert task.progress()[-1].message == "killed from outside: said so"
+
+
+@pytest.mark.parametrize("meanwhile", ["TASK_UNREACHABLE", "TASK_STAGING"])
+def test_a_run_timeout_that_rings_while_the_attempt_is_away_is_set_again_when_it_runs(meanwhile):
+    async def work():
+        async with system() as running:
+            task = Task(running, timeout=30.0)
+            await task.launch()
+            await task.update("TASK_RUNNING")
+            await task.update("TASK_UNREACHABLE")
+            await task.update(meanwhile)
+            await task.settle(40)
+            assert task.of("connection", m.Kill) == []
+            await task.update("TASK_RUNNING")
+            await task.settle(29)
+            assert task.of("connection", m.Kill) == []
+            await task.settle(2)
+            assert len(task.of("connection", m.Kill)) == 1
+
+    virtually(work())
+
+
+@scenario(timeout=30.0)
+async def test_an_attempt_that_ran_too_long_is_killed_again_when_it_comes_back_from_a_partition(task):
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    await task.settle(31)
+    await task.update("TASK_UNREACHABLE")
+    await task.settle(100)
+    assert len(task.of("connection", m.Kill)) == 1
+    await task.update("TASK_RUNNING")
+    assert len(task.of("connection", m.Kill)) == 2
+    await task.update("TASK_RUNNING")
+    assert len(task.of("connection", m.Kill)) == 2
+
+
+@scenario(unreachable_timeout=2000.0)
+async def test_hearing_again_that_an_attempt_is_unreachable_does_not_prolong_the_wait(task):
+    await task.launch()
+    for _ in range(3):
+        await task.update("TASK_UNREACHABLE", uuid=b"", reason="REASON_RECONCILIATION")
+        await task.settle(900)
+    assert task.of("offers", m.Demand)[-1].attempt_id == "t.2"
+
+
+@scenario()
+async def test_the_authors_kill_is_stored(task):
+    await task.launch()
+    await task.update("TASK_RUNNING")
+    task.task.tell(m.KillTask())
+    await task.settle()
+    assert (task.progress()[-1].phase, task.progress()[-1].killed) == (P.KILLING, True)
+
+
+@scenario()
+async def test_the_authors_kill_of_a_waiting_task_is_stored(task):
+    await task.settle()
+    task.task.tell(m.KillTask())
+    await task.settle()
+    assert (task.progress()[-1].phase, task.progress()[-1].killed) == (P.WITHDRAWING, True)
+
+
+@scenario()
+async def test_a_call_that_the_master_refuses_is_told_and_one_without_a_master_is_not(task):
+    await task.launch()
+    kill = m.Kill(TaskId("t.1"))
+    task.task.tell(m.CallFailed(kill, "there is no subscription"))
+    task.task.tell(m.CallFailed(kill, "not authorized", 403))
+    await task.settle()
+    assert [failed.reason for failed in task.of("scheduler", m.CallFailed)] == ["not authorized"]
+
+
+@scenario(TaskHistory(spec(), demanded=1))
+async def test_after_a_failure_of_its_actor_a_waiting_task_demands_under_a_number_that_was_not_used(task):
+    await task.settle()
+    assert task.of("offers", m.Withdraw) == [m.Withdraw(TaskId("t.1"))]
+    assert [demand.attempt_id for demand in task.of("offers", m.Demand)] == ["t.2"]
+    await task.update("TASK_RUNNING", 1)  # it had been launched all the same
+    assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.1"), AgentId("a"))]
+
+
+@scenario(TaskHistory(spec(), None, TaskProgress(1, P.BACKING_OFF, failures=1), demanded=2))
+async def test_after_a_failure_of_its_actor_a_waiting_retry_demands_under_a_number_that_was_not_used(task):
+    await task.settle(11)
+    assert task.of("offers", m.Withdraw) == [m.Withdraw(TaskId("t.2"))]
+    assert [demand.attempt_id for demand in task.of("offers", m.Demand)] == ["t.3"]
+
+
+@scenario(first_attempt=4)
+async def test_a_task_under_an_id_that_was_used_before_counts_its_own_attempts(task):
+    await task.settle()
+    assert task.of("offers", m.Demand)[0].attempt_id == "t.4"
+    await task.launch(4)
+    await task.update("TASK_FAILED", 4)
+    assert task.of("scheduler", m.TaskChanged)[-1].attempt == 1
+    await task.settle(11)
+    await task.launch(5)
+    await task.update("TASK_FINISHED", 5, data=pack(1))
+    assert (task.done[0].attempts, task.done[0].last_attempt) == (2, 5)
+
+
+@scenario(store_answers=False)
+async def test_what_the_store_confirms_to_an_actor_that_failed_is_no_word_to_its_successor(task):
+    await task.launch()
+    await task.update("TASK_FINISHED", data=pack(1))
+    task.task.tell(m.Stored(1))
+    await task.settle()
+    assert task.acknowledged == []
 
 
 @scenario(timeout=30.0)
@@ -418,6 +577,19 @@ async def test_an_outcome_that_was_stored_but_not_processed_is_told_after_a_rest
 async def test_a_kill_that_was_under_way_goes_on_after_a_restart(task):
     await task.settle()
     assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.2"), AgentId("a"), None)]
+
+
+@scenario(
+    TaskHistory(
+        spec(),
+        TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"),
+        TaskProgress(1, P.WITHDRAWING, killed=True),
+    )
+)
+async def test_a_kill_that_crossed_its_launch_is_carried_out_after_a_restart(task):
+    await task.settle()
+    assert task.done == []
+    assert task.of("connection", m.Kill) == [m.Kill(TaskId("t.1"), AgentId("a"), None)]
 
 
 @scenario(TaskHistory(spec(), None, TaskProgress(1, P.BACKING_OFF, failures=1)))

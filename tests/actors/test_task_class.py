@@ -1,13 +1,18 @@
 """The actor of every task can be an author's subclass, and one that fails does not take the framework with it."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from actors import messages as m
 from actors.composition import ActorSpec
 from actors.messages import Launched
 from actors.runtime import NoSettings, message, pack, receive, unpack
 from actors.scheduler_actor import ACTOR_FAILURES, SchedulerActor
+from actors.store_actor import StoreActor
+from actors.store_backends import SqliteBackend, StorageError
 from actors.task_actor import TaskActor
 from actors.task_states import TaskPhase
 from mesos_v1 import pb
@@ -83,6 +88,139 @@ async def test_a_task_whose_actor_fails_each_time_has_failed_and_is_killed_and_t
         f"t0 finished; t1 its actor failed {ACTOR_FAILURES} times: RuntimeError: stumbled again; t2 finished"
     )
     assert kills == ["t1.1"]
+
+
+class SlowBackend(SqliteBackend):
+    """A disk that lags."""
+
+    def commit(self, writes):
+        time.sleep(0.3)
+        super().commit(writes)
+
+
+class SlowStore(StoreActor):
+    def __init__(self, composition, settings):
+        super().__init__(composition, settings)
+        self.backend = SlowBackend(settings.path)
+
+
+async def test_a_task_whose_actor_fails_while_the_store_lags_goes_on(tmp_path, monkeypatch):
+    class FailsAtFirst(TaskActor):
+        failed: set[str] = set()  # noqa: RUF012 -- of the test
+
+        def on_start(self):
+            super().on_start()
+            if self.spec.task_id not in self.failed:
+                self.failed.add(self.spec.task_id)
+                raise RuntimeError("stumbled")
+
+    monkeypatch.setattr("tests.actors.test_scheduler_actor._store", lambda: SlowStore)
+    async with simulated_master() as master:
+        master.plan = echoes
+        made = composition(
+            master,
+            Three,
+            store=str(tmp_path / "s.db"),
+            extra=(ActorSpec("task", FailsAtFirst, NoSettings()),),
+        )
+        outcome = await play(made)
+        launched = [info.task_id.value for info in master.launched]
+    assert outcome.reason == "t0 finished; t1 finished; t2 finished"
+    assert len(launched) == len(set(launched)) == 3
+
+
+async def test_a_task_whose_actor_cannot_even_be_made_has_failed():
+    class Unmade(TaskActor):
+        def __init__(self, history):
+            if history.spec.task_id == "t1":
+                raise RuntimeError("not this one")
+            super().__init__(history)
+
+    async with simulated_master() as master:
+        master.plan = echoes
+        outcome = await play(with_tasks(master, Unmade))
+    assert (
+        "t0 finished; t1 its actor failed 5 times: RuntimeError: not this one; t2 finished" in outcome.reason
+    )
+
+
+async def test_a_task_of_which_nothing_is_stored_has_failed_and_is_told():
+    class Forgetful(StoreActor):
+        @receive
+        async def load(self, asked: m.Load) -> m.Loaded:
+            return m.Loaded(())
+
+    class Stumbles(TaskActor):
+        def on_start(self):
+            raise RuntimeError("stumbled")
+
+    async with simulated_master() as master:
+        made = with_tasks(master, Stumbles)
+        actors = tuple(
+            ActorSpec("store", Forgetful, each.settings) if each.name == "store" else each
+            for each in made.actors
+        )
+        outcome = await play(replace(made, actors=actors))
+    assert outcome.reason.startswith(
+        "t0 its actor failed, and nothing is stored of it: RuntimeError: stumbled"
+    )
+
+
+async def test_a_kill_asked_for_while_the_tasks_actor_is_started_again_is_not_lost():
+    class FailsOnce(TaskActor):
+        failed = False
+
+        def on_start(self):
+            super().on_start()
+            if not type(self).failed:
+                type(self).failed = True
+                raise RuntimeError("stumbled")
+
+    class Kills(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(Part(0), task_id="t", cpus=100.0)
+
+        def on_error(self, message):
+            assert self.kill("t")
+
+        def on_task_killed(self, killed):
+            self.finish(0, killed.task_id)
+
+    async with simulated_master() as master:
+        made = composition(master, Kills, extra=(ActorSpec("task", FailsOnce, NoSettings()),))
+        assert (await play(made)).reason == "t"
+
+
+async def test_a_store_that_cannot_be_read_for_a_while_delays_a_task_and_loses_none(caplog):
+    class Unread(StoreActor):
+        refusals = 1
+
+        @receive
+        async def load(self, asked: m.Load) -> m.Loaded:
+            if asked.key is not None and self.refusals:
+                self.refusals -= 1
+                raise StorageError("the disk is away")
+            return await super().load(asked)
+
+    class FailsOnce(TaskActor):
+        failed = False
+
+        def on_start(self):
+            if not type(self).failed:
+                type(self).failed = True
+                raise RuntimeError("stumbled")
+            super().on_start()
+
+    async with simulated_master() as master:
+        master.plan = echoes
+        made = with_tasks(master, FailsOnce)
+        actors = tuple(
+            ActorSpec("store", Unread, each.settings) if each.name == "store" else each
+            for each in made.actors
+        )
+        outcome = await play(replace(made, actors=actors))
+    assert outcome.reason == "t0 finished; t1 finished; t2 finished"
+    assert "task t0 waits for the store, which cannot be read: the disk is away" in caplog.text
 
 
 def test_a_method_with_an_inner_name_of_the_scheduler_is_refused_where_it_is_written():

@@ -76,9 +76,9 @@ def test_an_executors_task_has_no_command():
 
 
 def test_records_of_tasks_come_back_as_histories_in_order():
-    records = (spec_record(spec(task_id=TaskId("b"))), ended_record(TaskId("z")), spec_record(spec()))
+    records = (spec_record(spec(task_id=TaskId("b"))), ended_record(TaskId("z"), 3), spec_record(spec()))
     assert [history.spec.task_id for history in histories(records)] == ["b", "t"]
-    assert ended_tasks(records) == ("z",)
+    assert ended_tasks(records) == (("z", 3),)
 
 
 def test_framework_info_is_what_the_settings_say():

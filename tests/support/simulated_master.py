@@ -25,6 +25,7 @@ class SimulatedMaster(ScriptedMaster):
     def __init__(self, cpus: float = 4.0) -> None:
         super().__init__()
         self.cpus = cpus
+        self.gpus = 0.0
         self.plan: Callable[[pb.mesos.TaskInfo], Plan] = lambda _info: FINISHES
         self.known: dict[str, deque[tuple[str, bytes, bytes]]] = {}
         self.states: dict[str, str] = {}
@@ -89,7 +90,9 @@ class SimulatedMaster(ScriptedMaster):
         offer = event.offers.offers.add(hostname="h")
         offer.id.value, offer.framework_id.value, offer.agent_id.value = self._offer, self.framework_id, "a"
         offer.allocation_info.role = "*"
-        for name, amount in (("cpus", free), ("mem", 1e6), ("disk", 1e6)):
+        for name, amount in (("cpus", free), ("mem", 1e6), ("disk", 1e6), ("gpus", self.gpus)):
+            if not amount:
+                continue
             resource = offer.resources.add(name=name, type=pb.mesos.Value.SCALAR)
             resource.scalar.value = amount
             resource.allocation_info.role = "*"
