@@ -265,6 +265,13 @@ class ReconcileOperations:
 
 
 @message
+class DrainAgent:
+    """Kill everything that runs; `config`: `mesos.v1.DrainConfig`. Told again when the agent comes back."""
+
+    config: bytes
+
+
+@message
 class ShutdownAgent:
     """End the agent: it kills its executors and does not come back with this id. `reason` is for the log."""
 

@@ -13,6 +13,7 @@ import binascii
 import hmac
 import json
 import logging
+import re
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -128,7 +129,8 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
     try:
         return content.from_json(cls, value)
     except ContentError as error:
-        raise Refused(400, f"Failed to convert JSON into {name} protobuf: {error}") from None
+        why = re.sub(r"^[\w.\[\]\"]+: ", "", str(error))  # Mesos does not say where
+        raise Refused(400, f"Failed to convert JSON into {name} protobuf: {why}") from None
 
 
 def accepted_type(request: web.Request) -> ContentType:

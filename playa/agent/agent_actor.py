@@ -18,6 +18,7 @@ from mesos_v1.resources import Resources
 from playa.agent import messages as own
 from playa.agent import recovery, tokens
 from playa.agent.context import AgentContext
+from playa.agent.draining import Draining
 from playa.agent.executor_states import ExecutorState
 from playa.agent.executors import Executors
 from playa.agent.files import Files
@@ -31,6 +32,7 @@ from playa.messages import (
     AgentRegistered,
     AgentReregistered,
     ApplyOperation,
+    DrainAgent,
     FrameworkMessage,
     KillTask,
     OperationAcknowledged,
@@ -88,6 +90,7 @@ class AgentActor(Actor):
         self._executors = Executors(context)
         self._updating = self._executors.updating
         self._launching = Launching(context, self._executors, self._operations)
+        self._draining = Draining(context, self._executors, self._operations)
         self._registration = Registration(context, self._updating, self._operations)
         self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = recovery.read(context.ledger.read())
@@ -133,7 +136,12 @@ class AgentActor(Actor):
             context.recovering = True
             context.after(self._settings.executor_reregistration_timeout, own.RecoveryOver())
         else:
-            self._registration.begin()
+            self._begin()
+
+    def _begin(self) -> None:
+        """All that can come back is there."""
+        self._draining.go_on()
+        self._registration.begin()
 
     async def on_stop(self) -> None:
         """Die: connections are cut, the checkpoint stays."""
@@ -221,6 +229,11 @@ class AgentActor(Actor):
     def on_reconcile_operations(self, message: ReconcileOperations) -> None:
         """The master asks after operations."""
         self._operations.reconcile(message)
+
+    @receive
+    def on_drain(self, message: DrainAgent) -> None:
+        """Kill everything that runs; the agent stays."""
+        self._draining.start(pb.mesos.DrainConfig.FromString(message.config))
 
     @receive
     def on_shutdown_agent(self, message: ShutdownAgent) -> None:
@@ -376,7 +389,7 @@ class AgentActor(Actor):
         if self._context.recovering:
             self._context.recovering = False
             self._executors.reregistration_overdue()
-            self._registration.begin()
+            self._begin()
 
     def _end_recovery_early(self) -> None:
         """All executors are back: no reason to wait."""
@@ -386,7 +399,7 @@ class AgentActor(Actor):
             for executor in framework.executors.values()
         ):
             self._context.recovering = False
-            self._registration.begin()
+            self._begin()
 
     def _end_if_idle(self) -> None:
         if self._context.terminating and not self._context.frameworks:

@@ -29,6 +29,7 @@ EXITED: Final = "exited"
 FRAMEWORK_GONE: Final = "framework gone"
 OPERATION: Final = "operation"
 OPERATION_ACKNOWLEDGED: Final = "operation acknowledged"
+DRAIN: Final = "drain"
 
 Record = tuple[Any, ...]
 

@@ -39,6 +39,9 @@ class AgentContext:
         connected: Whether the master knows the agent.
         recovering: Whether executors from before a restart still have time to come back.
         terminating: Whether the agent is on its way out.
+        drain: How it drains, None unless it does.
+        drain_started: Since when, in seconds since 1970.
+        less_is_here: Called when a framework or an operation has gone.
         now: Monotonic seconds.
         time: Seconds since 1970.
         uuid: Sixteen fresh bytes.
@@ -65,6 +68,9 @@ class AgentContext:
         self.connected = False
         self.recovering = False
         self.terminating = False
+        self.drain: pb.mesos.DrainConfig | None = None
+        self.drain_started: float | None = None
+        self.less_is_here: Callable[[], None] = lambda: None
         self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes

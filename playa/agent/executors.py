@@ -169,7 +169,10 @@ class Executors(RemovesExecutors):
             executor.stream.send_message(events.message(data))
 
     def kill(self, message: KillTask) -> None:
-        """The master wants a task killed."""
+        """The master wants a task killed.
+
+        A command task has its own kill policy: Mesos's command executor is not told of another.
+        """
         framework = self._context.frameworks.get(message.framework_id)
         if framework is None or framework.terminating:
             log.warning("cannot kill task %s: its framework is not here", message.task_id)
@@ -215,7 +218,7 @@ class Executors(RemovesExecutors):
             executor.stream.send_message(events.kill(task.task_id, policy))
         elif executor.runner is not None:
             grace = None
-            if policy is not None and policy.HasField("grace_period"):
+            if executor.kind is Kind.DEFAULT and policy is not None and policy.HasField("grace_period"):
                 grace = policy.grace_period.nanoseconds / 1e9
             self._context.tell(executor.runner, KillRun(task.task_id, grace))
 
@@ -383,6 +386,7 @@ class Executors(RemovesExecutors):
             context.streams.drop(framework.framework_id)
         if framework.info.checkpoint:
             context.ledger.write(checkpoint.FRAMEWORK_GONE, framework.framework_id)
+        context.less_is_here()
 
     def shut_down_framework(self, framework: FrameworkRecord) -> None:
         """The framework is over: end its executors, say nothing more to it."""

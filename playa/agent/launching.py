@@ -115,6 +115,8 @@ class Launching:
     def _why_dropped(
         self, tasks: list[pb.mesos.TaskInfo], executor: ExecutorRecord | None, *, by_command: bool
     ) -> "tuple[Reason.ValueType, str] | None":
+        if self._context.drain is not None:
+            return Reason.REASON_AGENT_DRAINING, statuses.DRAINING
         if any(self._operations.unknown_to_agent(list(task.resources)) for task in tasks):
             return Reason.REASON_RESOURCES_UNKNOWN, statuses.UNKNOWN_RESOURCES
         if by_command and executor is not None:

@@ -211,7 +211,9 @@ class AgentPicture:
         tasks: One entry a task.
         operations: `mesos.v1.Operation` each.
         pid: The agent as Mesos writes it.
-        start_time: When it was started, in seconds since 1970.
+        drain: `mesos.v1.DrainConfig`, None unless the agent drains.
+        drain_started: Since when it drains, in seconds since 1970.
+        start_time: When it was started, likewise.
         time: Now, likewise.
     """
 
@@ -223,6 +225,8 @@ class AgentPicture:
     executors: tuple[ExecutorPicture, ...]
     tasks: tuple[TaskPicture, ...]
     operations: tuple[bytes, ...]
+    drain: bytes | None
+    drain_started: float | None
     pid: str
     start_time: float
     time: float

@@ -93,6 +93,7 @@ class Operations:
         )
         if done is not None and self.operations.pop(key, None) is not None:
             self._context.ledger.write(checkpoint.OPERATION_ACKNOWLEDGED, key)
+            self._context.less_is_here()
 
     def reconcile(self, message: ReconcileOperations) -> None:
         """Operations that never got here are OPERATION_DROPPED."""

@@ -35,6 +35,8 @@ def paint(context: AgentContext, operations: Operations, start_time: float) -> A
         executors=tuple(executors),
         tasks=tuple(tasks),
         operations=tuple(o.SerializeToString() for o in operations.operations.values()),
+        drain=None if context.drain is None else context.drain.SerializeToString(),
+        drain_started=context.drain_started,
         pid=context.pid,
         start_time=start_time,
         time=context.time(),

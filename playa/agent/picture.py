@@ -70,6 +70,10 @@ def _metrics(response: Response, picture: AgentPicture) -> None:
 
 def _agent(response: Response, picture: AgentPicture) -> None:
     response.get_agent.agent_info.ParseFromString(picture.agent_info)
+    if picture.drain is not None:
+        response.get_agent.drain_config.ParseFromString(picture.drain)
+        started = int(picture.drain_started or 0.0)
+        response.get_agent.estimated_drain_start_time.nanoseconds = started * 10**9
 
 
 def _tasks(response: Response, picture: AgentPicture) -> None:

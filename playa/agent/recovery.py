@@ -67,12 +67,14 @@ class Recovered:
         resources: `mesos.v1.Resource` each, after the operations; None if there were none.
         frameworks: By id.
         operations: `mesos.v1.Operation` by uuid, not acknowledged.
+        drain: `mesos.v1.DrainConfig`, empty for an agent that did not drain.
     """
 
     agent_info: bytes | None = None
     resources: tuple[bytes, ...] | None = None
     frameworks: dict[str, RecoveredFramework] = field(default_factory=dict)
     operations: dict[bytes, bytes] = field(default_factory=dict)
+    drain: bytes = b""
 
 
 def read(records: Iterable[Record]) -> Recovered:
@@ -99,6 +101,8 @@ def _take_in(out: Recovered, kind: str, rest: list[object]) -> None:
             out.frameworks.pop(framework_id, None)
         case ck.OPERATION, [bytes() as uuid, bytes() as operation]:
             out.operations[uuid] = operation
+        case ck.DRAIN, [bytes() as config]:
+            out.drain = config
         case ck.OPERATION_ACKNOWLEDGED, [bytes() as uuid]:
             out.operations.pop(uuid, None)
         case _, [str() as framework_id, *more]:
@@ -149,6 +153,8 @@ def records(state: Recovered) -> Iterator[Record]:
         yield ck.AGENT, state.agent_info
     if state.resources is not None:
         yield ck.RESOURCES, state.resources
+    if state.drain:
+        yield ck.DRAIN, state.drain
     for uuid, operation in state.operations.items():
         yield ck.OPERATION, uuid, operation
     for framework_id, framework in state.frameworks.items():

@@ -31,6 +31,9 @@ class Restoring:
     def restore(self, recovered: Recovered) -> bool:
         """Fill the books; whether there are executors that have to come back by themselves."""
         self._operations.recover(recovered)
+        if recovered.drain:
+            self._context.drain = pb.mesos.DrainConfig.FromString(recovered.drain)
+            self._context.drain_started = self._context.time()
         waiting = False
         for saved_framework in recovered.frameworks.values():
             info = pb.mesos.FrameworkInfo.FromString(saved_framework.info)

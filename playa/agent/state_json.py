@@ -22,6 +22,7 @@ def state(picture: AgentPicture, flags: dict[str, str]) -> dict[str, Any]:
         "pid": picture.pid,
         "hostname": info.hostname,
         "capabilities": list(CAPABILITIES),
+        **_drain(picture),
         "resources": amounts(total),
         "reserved_resources": _by_role(total),
         "unreserved_resources": amounts(total.unreserved()),
@@ -38,6 +39,14 @@ def state(picture: AgentPicture, flags: dict[str, str]) -> dict[str, Any]:
             _framework(picture, data, over=True) for data in picture.completed_frameworks
         ],
     }
+
+
+def _drain(picture: AgentPicture) -> dict[str, Any]:
+    if picture.drain is None:
+        return {}
+    config = content.to_json(pb.mesos.DrainConfig.FromString(picture.drain))
+    started = int(picture.drain_started or 0.0)
+    return {"drain_config": config, "estimated_drain_start_time_seconds": started}
 
 
 def _attribute(attribute: pb.mesos.Attribute) -> Any:

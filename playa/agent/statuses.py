@@ -35,6 +35,7 @@ UNKNOWN_TO_AGENT: Final = "Reconciliation: task unknown to the agent"
 UNKNOWN_RESOURCES: Final = (
     "The checkpointed resources being used by the task or task group are unknown to the agent"
 )
+DRAINING: Final = "Task was received while agent was already draining"
 COMMAND_TASK_REUSE: Final = "Cannot reuse an already existing executor for a command task"
 
 
@@ -68,6 +69,16 @@ def agent_status(
     if executor_id is not None:
         status.executor_id.value = executor_id
     return status
+
+
+def say_draining(
+    status: Status, drain: pb.mesos.DrainConfig | None, framework: pb.mesos.FrameworkInfo
+) -> None:
+    """Tell in a status that its task ends because the agent drains (and is gone then), if that is so."""
+    if drain is not None and status.state in {pb.mesos.TASK_KILLING, pb.mesos.TASK_KILLED}:
+        status.reason = Status.REASON_AGENT_DRAINING
+        if drain.mark_gone and partition_aware(framework):
+            status.state = pb.mesos.TASK_GONE_BY_OPERATOR
 
 
 def dropped(framework: pb.mesos.FrameworkInfo) -> "pb.mesos.TaskState.ValueType":

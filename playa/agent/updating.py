@@ -14,7 +14,7 @@ from playa.agent.context import AgentContext
 from playa.agent.executor_events import acknowledged
 from playa.agent.executor_states import TASK, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import ResendDue, UpdateHandled
-from playa.agent.statuses import add_container, agent_status, is_terminal
+from playa.agent.statuses import add_container, agent_status, is_terminal, say_draining
 from playa.agent.updates import PendingUpdate
 from playa.messages import AgentUpdate, UpdateAcknowledged
 
@@ -49,6 +49,7 @@ class Updating:
         status.source = pb.mesos.TaskStatus.SOURCE_EXECUTOR
         if not status.HasField("timestamp"):
             status.timestamp = context.time()
+        say_draining(status, context.drain, framework.info)
         executor = framework.where.get(status.task_id.value)
         if executor is None:
             log.warning("no executor for the update of task %s: forwarded as it is", status.task_id.value)
@@ -97,6 +98,7 @@ class Updating:
             agent_id=context.agent_id,
             executor_id=executor_id,
         )
+        say_draining(status, context.drain, framework.info)
         executor = framework.where.get(task_id)
         if executor is None:
             self._queue(framework, None, None, status)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mesos_v1 import pb
-from playa.master import accepting, offering, operating, subscribing, tasks
+from playa.master import accepting, draining, offering, operating, subscribing, tasks
 from playa.master.records import Framework
 from playa.master.state import MasterState
 
@@ -60,6 +60,23 @@ def handle(m: MasterState, call: pb.scheduler.Call, stream_id: str | None, princ
     return ACCEPTED
 
 
+def _acknowledge(m: MasterState, framework: Framework, call: pb.scheduler.Call) -> None:
+    tasks.acknowledge(m, framework, call.acknowledge)
+    _drained(m, call.acknowledge.agent_id.value)
+
+
+def _acknowledge_operation(m: MasterState, framework: Framework, call: pb.scheduler.Call) -> None:
+    operating.acknowledge(m, framework, call.acknowledge_operation_status)
+    _drained(m, call.acknowledge_operation_status.agent_id.value)
+
+
+def _drained(m: MasterState, agent_id: str) -> None:
+    """See whether that was the last thing that a draining agent waited for."""
+    agent = m.agents.get(agent_id)
+    if agent is not None:
+        draining.check(m, agent)
+
+
 def _request(m: MasterState, _framework: Framework, _call: pb.scheduler.Call) -> None:
     """REQUEST: the hierarchical allocator of Mesos does not act on it either."""
     m.counts["messages_resource_request"] += 1
@@ -89,10 +106,8 @@ _HANDLERS: dict[int, Callable[[MasterState, Framework, pb.scheduler.Call], None]
     _Call.SUPPRESS: lambda m, f, call: subscribing.suppress(m, f, call.suppress),
     _Call.KILL: lambda m, f, call: tasks.kill(m, f, call.kill),
     _Call.SHUTDOWN: lambda m, f, call: tasks.shutdown_executor(m, f, call.shutdown),
-    _Call.ACKNOWLEDGE: lambda m, f, call: tasks.acknowledge(m, f, call.acknowledge),
-    _Call.ACKNOWLEDGE_OPERATION_STATUS: lambda m, f, call: operating.acknowledge(
-        m, f, call.acknowledge_operation_status
-    ),
+    _Call.ACKNOWLEDGE: _acknowledge,
+    _Call.ACKNOWLEDGE_OPERATION_STATUS: _acknowledge_operation,
     _Call.RECONCILE: lambda m, f, call: tasks.reconcile(m, f, call.reconcile),
     _Call.RECONCILE_OPERATIONS: lambda m, f, call: operating.reconcile(m, f, call.reconcile_operations),
     _Call.MESSAGE: lambda m, f, call: tasks.send_message(m, f, call.message),

@@ -42,7 +42,7 @@ def state(m: MasterState) -> Json:
         "leader": info.pid,
         "leader_info": {"id": m.id, "pid": info.pid, "port": info.port, "hostname": info.hostname},
         "flags": flags(m.settings, info.port),
-        "slaves": [_agent(agent) for agent in m.agents.values()],
+        "slaves": [_agent(m, agent) for agent in m.agents.values()],
         "recovered_slaves": [content.to_json(agent) for agent in m.recovered_agents.values()],
         **frameworks(m),
         "orphan_tasks": [],
@@ -62,7 +62,7 @@ def agents(m: MasterState, agent_id: str | None = None) -> Json:
     """`/slaves`, all or one (`?slave_id=`)."""
     chosen = (a for a in m.agents.values() if agent_id is None or a.id == agent_id)
     return {
-        "slaves": [{**_agent(agent), **_full_resources(agent)} for agent in chosen],
+        "slaves": [{**_agent(m, agent), **_full_resources(agent)} for agent in chosen],
         "recovered_slaves": [content.to_json(agent) for agent in m.recovered_agents.values()],
     }
 
@@ -109,7 +109,7 @@ def summary(m: MasterState) -> Json:
         "cluster": "",
         "slaves": [
             {
-                **_agent(agent),
+                **_agent(m, agent),
                 **_counts(agent.tasks.values()),
                 "framework_ids": sorted({k[0] for k in agent.tasks}),
             }
@@ -160,7 +160,7 @@ def _by_role(resources: Resources) -> dict[str, Resources]:
     }
 
 
-def _agent(agent: Agent) -> Json:
+def _agent(m: MasterState, agent: Agent) -> Json:
     result: Json = {
         "id": agent.id,
         "hostname": agent.info.hostname,
@@ -171,6 +171,10 @@ def _agent(agent: Agent) -> Json:
     }
     if agent.reregistered_time is not None:
         result["reregistered_time"] = agent.reregistered_time
+    drain_info = m.draining.get(agent.id)
+    drain: Json = {} if drain_info is None else {"drain_info": content.to_json(drain_info)}
+    if drain_info is not None and agent.drain_started is not None:
+        drain["estimated_drain_start_time_seconds"] = agent.drain_started
     return {
         **result,
         "resources": model(agent.total),
@@ -179,9 +183,10 @@ def _agent(agent: Agent) -> Json:
         "reserved_resources": {role: model(part) for role, part in _by_role(agent.total).items()},
         "unreserved_resources": model(agent.total.unreserved()),
         "active": agent.active,
-        "deactivated": agent.deactivated,
+        "deactivated": agent.id in m.deactivated,
         "version": VERSION,
         "capabilities": list(reading.AGENT_CAPABILITIES),
+        **drain,
     }
 
 

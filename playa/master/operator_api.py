@@ -14,6 +14,7 @@ from actors.runtime import message
 from mesos_v1 import content, pb
 from mesos_v1.content import ContentType
 from playa.master import (
+    draining,
     endpoints,
     maintenance,
     metrics,
@@ -27,7 +28,6 @@ from playa.master import (
     subscribing,
 )
 from playa.master.flags import flags
-from playa.master.liveness import deactivate
 from playa.master.site import GetEndpoint, OperatorRequest, SiteAnswer, StreamOpened
 from playa.master.state import VERSION, MasterState
 from playa.master.streams import Streams
@@ -227,34 +227,13 @@ def _mark_gone(m: MasterState, call: pb.master.Call) -> SiteAnswer:
     return SiteAnswer(200) if removing.mark_gone(m, agent_id) else SiteAnswer(404, "404 Not Found.")
 
 
-def _deactivate(m: MasterState, call: pb.master.Call) -> SiteAnswer:
-    agent = m.agents.get(call.deactivate_agent.agent_id.value)
-    if agent is None:
-        return SiteAnswer(400, "Unknown agent")
-    agent.deactivated = True
-    deactivate(m, agent)
-    return SiteAnswer(200)
-
-
-def _reactivate(m: MasterState, call: pb.master.Call) -> SiteAnswer:
-    agent = m.agents.get(call.reactivate_agent.agent_id.value)
-    if agent is None:
-        return SiteAnswer(400, "Unknown agent")
-    if not agent.deactivated:
-        return SiteAnswer(400, f"Agent {agent.id} is not deactivated")
-    agent.deactivated = False
-    agent.active = agent.connected
-    m.allocator.set_agent_active(agent.id, agent.active)
-    offering.allocate(m, [agent.id])
-    return SiteAnswer(200)
-
-
 _CHANGES: dict[int, Callable[[MasterState, pb.master.Call], SiteAnswer]] = {
     _Call.UPDATE_WEIGHTS: _update_weights,
     _Call.TEARDOWN: _teardown,
     _Call.MARK_AGENT_GONE: _mark_gone,
-    _Call.DEACTIVATE_AGENT: _deactivate,
-    _Call.REACTIVATE_AGENT: _reactivate,
+    _Call.DRAIN_AGENT: draining.drain,
+    _Call.DEACTIVATE_AGENT: draining.deactivate,
+    _Call.REACTIVATE_AGENT: draining.reactivate,
     _Call.UPDATE_MAINTENANCE_SCHEDULE: lambda m, call: _done(
         maintenance.update_schedule(m, call.update_maintenance_schedule.schedule)
     ),

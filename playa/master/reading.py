@@ -86,10 +86,10 @@ def nanoseconds(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-def agent(_m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
+def agent(m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
     """A registered agent."""
     result = _Response.GetAgents.Agent(
-        active=record.active, deactivated=record.deactivated, version=VERSION, pid=record.pid
+        active=record.active, deactivated=record.id in m.deactivated, version=VERSION, pid=record.pid
     )
     result.agent_info.CopyFrom(record.info)
     result.registered_time.nanoseconds = nanoseconds(record.registered_time)
@@ -98,6 +98,10 @@ def agent(_m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
     result.total_resources.extend(formats.both_forms(record.total.to_proto()))
     result.allocated_resources.extend(formats.both_forms(used_on(record).to_proto()))
     result.offered_resources.extend(formats.both_forms(offered_of(record).to_proto()))
+    if record.id in m.draining:
+        result.drain_info.CopyFrom(m.draining[record.id])
+        if record.drain_started is not None:
+            result.estimated_drain_start_time.nanoseconds = int(record.drain_started) * 10**9
     for name in AGENT_CAPABILITIES:
         result.capabilities.add(type=_AgentCapability.Type.Value(name))
     return result

@@ -197,7 +197,7 @@ class Agent:
     reregistered_time: float | None = None
     connected: bool = True
     active: bool = True
-    deactivated: bool = False
+    drain_started: float | None = None
     missed_pings: int = 0
     pinged: bool = False
     tasks: dict[TaskKey, TaskRecord] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import messages
 from playa.master import (
+    draining,
     events,
     liveness,
     maintenance,
@@ -81,6 +82,7 @@ def _add(m: MasterState, agent: Agent, used: dict[str, Resources]) -> None:
     m.agents[agent.id] = agent
     m.removed_agents.pop(agent.id, None)
     m.allocator.add_agent(agent.id, agent.info, agent.total, used)
+    m.allocator.set_agent_active(agent.id, agent.active)
     m.allocator.set_unavailable(agent.id, agent.machine in m.unavailability)
     m.publish(lambda: operator_events.agent_added(reading.agent(m, agent)))
     liveness.ping(m, agent)
@@ -106,7 +108,8 @@ def reregister(m: MasterState, message: messages.ReregisterAgent) -> None:
         _came_back(m, known, message, info)
     else:
         _readmit(m, message, info)
-    _shut_down_completed(m, m.agents[agent_id], message)
+    if agent_id in m.agents:
+        _shut_down_completed(m, m.agents[agent_id], message)
 
 
 def _infos(frameworks: tuple[bytes, ...]) -> list[pb.mesos.FrameworkInfo]:
@@ -126,7 +129,7 @@ def _came_back(
     agent.actor, agent.pid, agent.info = message.agent, message.pid, info
     agent.port = int(message.pid.rpartition(":")[2])
     agent.connected = True
-    agent.active = not agent.deactivated
+    agent.active = agent.id not in m.deactivated
     agent.reregistered_time = m.ports.now()
     agent.missed_pings, agent.disconnected_since = 0, None
     m.counts["slave_reregistrations"] += 1
@@ -154,7 +157,9 @@ def _came_back(
         m.to_agent(agent, messages.KillTask(framework_id, task_id, policy))
     agent.pending_kills.clear()
     m.allocator.set_agent_active(agent.id, agent.active)
-    offering.allocate(m, [agent.id])
+    draining.came_back(m, agent)
+    if agent.id in m.agents:  # not marked gone because it has drained
+        offering.allocate(m, [agent.id])
 
 
 def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.AgentInfo) -> None:
@@ -187,7 +192,9 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
             framework.unreachable_tasks.pop(task_id, None)  # type: ignore[union-attr]
     _add_operations(m, agent, message)
     m.to_agent(agent, messages.AgentReregistered(agent.id, m.settings.total_ping_timeout, ()))
+    agent.active = agent.id not in m.deactivated
     _add(m, agent, used)
+    draining.came_back(m, agent)
     m.ports.save()
 
 
@@ -224,6 +231,8 @@ def current_registry(m: MasterState) -> Registry:
         agents=tuple(info.SerializeToString() for info in infos),
         unreachable=tuple(m.unreachable_agents.items()),
         gone=tuple(m.gone_agents.items()),
+        draining=tuple((i, d.SerializeToString()) for i, d in m.draining.items() if i not in m.gone_agents),
+        deactivated=tuple(sorted(m.deactivated - m.gone_agents.keys())),
     )
 
 
@@ -233,6 +242,8 @@ def recover(m: MasterState) -> None:
         m.recovered_agents[info.id.value] = info
     m.unreachable_agents.update(m.registry.unreachable)
     m.gone_agents.update(m.registry.gone)
+    m.draining.update(m.registry.drain_infos())
+    m.deactivated.update(m.registry.deactivated)
     maintenance.recover(m)
     if m.recovered_agents:
         m.ports.later(m.settings.agent_reregister_timeout, RecoveryTimedOut())

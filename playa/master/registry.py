@@ -26,6 +26,8 @@ class Registry:
         schedule: `mesos.v1.maintenance.Schedule`.
         down_machines: Host name and IP of machines that are down for maintenance.
         weights: Weight by role.
+        draining: Agent ids, and `mesos.v1.DrainInfo` of each.
+        deactivated: Agent ids.
     """
 
     agents: tuple[bytes, ...] = ()
@@ -34,10 +36,16 @@ class Registry:
     schedule: bytes = b""
     down_machines: tuple[tuple[str, str], ...] = ()
     weights: tuple[tuple[str, float], ...] = ()
+    draining: tuple[tuple[str, bytes], ...] = ()
+    deactivated: tuple[str, ...] = ()
 
     def agent_infos(self) -> list[pb.mesos.AgentInfo]:
         """The admitted agents, read."""
         return [pb.mesos.AgentInfo.FromString(agent) for agent in self.agents]
+
+    def drain_infos(self) -> dict[str, pb.mesos.DrainInfo]:
+        """How agents drain, read."""
+        return {agent_id: pb.mesos.DrainInfo.FromString(info) for agent_id, info in self.draining}
 
     def maintenance_schedule(self) -> pb.maintenance.Schedule:
         """The maintenance schedule, read."""
@@ -53,6 +61,8 @@ def save(registry: Registry, path: Path) -> None:
         "schedule": content.to_json(registry.maintenance_schedule()),
         "down_machines": [list(machine) for machine in registry.down_machines],
         "weights": dict(registry.weights),
+        "draining": {agent_id: content.to_json(info) for agent_id, info in registry.drain_infos().items()},
+        "deactivated": list(registry.deactivated),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
@@ -79,6 +89,11 @@ def load(path: Path) -> Registry:
             schedule=schedule.SerializeToString(),
             down_machines=tuple((str(host), str(ip)) for host, ip in value["down_machines"]),
             weights=tuple((str(k), float(v)) for k, v in value["weights"].items()),
+            draining=tuple(
+                (agent_id, content.from_json(pb.mesos.DrainInfo, info).SerializeToString())
+                for agent_id, info in value.get("draining", {}).items()
+            ),
+            deactivated=tuple(value.get("deactivated", ())),
         )
     except FileNotFoundError:
         return Registry()

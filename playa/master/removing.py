@@ -33,7 +33,10 @@ def mark_gone(m: MasterState, agent_id: str) -> bool:
     agent = m.agents.get(agent_id)
     if agent is None:
         known = m.recovered_agents.pop(agent_id, None) is not None
-        known = m.unreachable_agents.pop(agent_id, None) is not None or known
+        if m.unreachable_agents.pop(agent_id, None) is not None:
+            known = True
+            m.draining.pop(agent_id, None)
+            m.deactivated.discard(agent_id)
         if known:
             m.gone_agents[agent_id] = now
             _unreachable_tasks_are_gone(m, agent_id, text)
@@ -96,6 +99,8 @@ def unregister(m: MasterState, agent_id: str) -> None:
 def remove_for_good(m: MasterState, agent: Agent, cause: str) -> None:
     """Forget an agent that will not come back with this id."""
     m.counts["slave_removals"] += 1
+    m.draining.pop(agent.id, None)
+    m.deactivated.discard(agent.id)
     text = f"Agent {agent.info.hostname} removed: {cause}"
     for task in list(agent.tasks.values()):
         lose(m, agent, task, state="TASK_LOST", text=text, reason="REASON_AGENT_REMOVED")

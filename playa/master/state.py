@@ -73,6 +73,8 @@ class MasterState:
     unreachable_tasks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     gone_agents: OrderedDict[str, float] = field(default_factory=OrderedDict)
     removed_agents: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    draining: dict[str, pb.mesos.DrainInfo] = field(default_factory=dict)
+    deactivated: set[str] = field(default_factory=set)
     offers: dict[str, OfferRecord] = field(default_factory=dict)
     inverse_offers: dict[str, InverseOfferRecord] = field(default_factory=dict)
     unavailability: dict[Machine, pb.mesos.Unavailability] = field(default_factory=dict)

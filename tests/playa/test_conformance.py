@@ -103,6 +103,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "amounts_in_thousandths": {},
     "operations_with_feedback": {RETRY: 4.0},
     "operator_reservations": {},
+    "drain_agent": {},
 }
 
 
