@@ -61,10 +61,12 @@ from actors.placement_messages import (
 )
 from actors.service_messages import (
     ActorStarted,
+    AskHealth,
     Begin,
     ClearStore,
     Connect,
     FrameworkError,
+    Health,
     HookFailed,
     Load,
     Loaded,
@@ -102,6 +104,7 @@ __all__ = [
     "AcknowledgeOperation",
     "ActorStarted",
     "AgentLost",
+    "AskHealth",
     "Begin",
     "BrokerRestarted",
     "Call",
@@ -116,6 +119,7 @@ __all__ = [
     "ExecutorLost",
     "ExecutorTemplate",
     "FrameworkError",
+    "Health",
     "HookFailed",
     "InverseOfferRescinded",
     "InverseOffersArrived",

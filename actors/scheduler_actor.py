@@ -44,6 +44,7 @@ from actors.task_spec import (
     split_attempt_id,
 )
 from actors.task_states import TaskPhase
+from actors.uploads import untold_uploads, upload_key
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, TaskStatus
 
@@ -95,7 +96,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
-        self._early: list[m.TaskDone] = []
+        self._early: list[m.TaskDone | m.Uploaded] = []
         self._actor_failures: dict[TaskId, int] = {}
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
@@ -131,6 +132,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         if "id" in facts:
             self.framework_id, self._fresh = FrameworkId(facts["id"]), False
         self._remember(runs=str(self._run), port=str(self._server.port))
+        self._early.extend(untold_uploads(loaded.records, self._server))
         self._templates = tuple(
             executor_template(executor, self.composition, self._server)
             for executor in self.composition.executors
@@ -418,8 +420,24 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
 
     @receive
     def uploaded(self, upload: m.Uploaded) -> Any:
-        """An upload is complete."""
-        return self._call(self.on_uploaded, upload)
+        """Tell the author of an upload; then, in one transaction, forget it and store what the hook launched.
+
+        As with outcomes, what an earlier run left untold waits for the registration.
+        """
+        if not self._announced:
+            self._early.append(upload)
+            return None
+        self._outbox = []
+        return self._after(self._call(self.on_uploaded, upload), lambda: self._upload_told(upload))
+
+    def _upload_told(self, upload: m.Uploaded) -> None:
+        records, self._outbox = tuple(self._outbox or ()), None
+        self.tell("store", m.Write(records, (upload_key(upload),)))
+
+    @receive
+    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+        """Say whether the framework is subscribed."""
+        return m.Health(self._subscribed)
 
     @receive
     def executor_lost(self, lost: m.ExecutorLost) -> Any:

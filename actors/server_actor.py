@@ -2,13 +2,14 @@
 
 Agents fetch `GET /artifacts/<name>` without credentials (their fetcher has none; the names are hashes). Everything that
 writes needs the bearer token that executors get with their start-up letter. A file counts as uploaded when all of it is
-there: it is written aside and moved into place, and only then the scheduler hears of it.
+there and the store knows of it: it is written aside, moved into place, stored, and only then told to the scheduler and
+answered. With a durable store, files lie beside it, and what was answered 201 is told even if the scheduler is killed.
 
 | request | answer |
 |---|---|
-| `GET /health` | 200, JSON |
+| `GET /health` | 200, or 503 when not all is well; JSON `{"status", "framework", "subscribed", "store"}` |
 | `GET /artifacts/<name>` | 200, the archive |
-| `PUT /uploads/<name>` | 201, JSON `{"name", "url", "size"}`; 413 when too large |
+| `PUT /uploads/<name>` | 201, JSON `{"name", "url", "size"}`; 409 when there is a folder or file in its way; 413 when too large; 503 or 507 when it cannot be stored now |
 | `GET /uploads/<name>` | 200, with the token |
 | `PUT /traces/<executor>?offset=N` | 204; 409 with `{"offset": M}` when N is beyond what is there |
 """
@@ -16,6 +17,8 @@ there: it is written aside and moved into place, and only then the scheduler hea
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hmac
 import logging
 import os
@@ -24,20 +27,34 @@ import socket
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from actors import messages as m
 from actors.artifacts import Artifact, ArtifactError, build_artifact
-from actors.runtime import Actor, receive, setting
+from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.settings import Composition
+from actors.store_backends import sync_folder
+from actors.uploads import folder_beside, upload_key, upload_record
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
 
 logger = logging.getLogger("actors.server")
+_protocol_logger = logging.getLogger("actors.server.http")
+"""What aiohttp says of requests that are none: tracebacks, which anybody on the network could fill a log with."""
+_protocol_logger.addFilter(lambda _record: logger.isEnabledFor(logging.DEBUG))
 
+STORE_PATIENCE = 20.0
+"""Seconds that an upload waits for the store, before its sender is asked to come again."""
+HEALTH_PATIENCE = 2.0
+"""Seconds in which a healthy actor answers."""
+_ASIDE = ".upload-"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")
 _CHUNK = 256 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -55,12 +72,23 @@ class ServerSettings:
     advertise: str = setting(
         "", help="Host name or address that agents reach this server under; empty: found out."
     )
-    upload_dir: str = setting("", help="Folder for uploads; empty: a temporary one.", unit="path")
+    upload_dir: str = setting(
+        "",
+        help="Folder for uploads; empty: beside a durable store (<store>.uploads), else a temporary one.",
+        unit="path",
+    )
     max_upload: int = setting(64 * 1024 * 1024, help="Largest upload, in bytes.", unit="bytes")
 
 
 class ServerError(Exception):
     """The server cannot serve; one sentence for the user."""
+
+
+@message
+class Keep:
+    """The bytes of an upload are there: store that, and tell it."""
+
+    upload: m.Uploaded
 
 
 class ServerActor(Actor):
@@ -79,6 +107,11 @@ class ServerActor(Actor):
         self._artifacts: dict[str, Artifact] = {}
         self._upload_dir = Path()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        store = composition.spec("store")
+        self._store_path: str = getattr(store.settings, "path", "") if store is not None else ""
+        self._reference = 0
+        self._keeping: dict[int, m.Uploaded] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered
 
     def on_start(self) -> None:
         """Say that a server is there (again); the scheduler answers with `OpenServer`."""
@@ -91,6 +124,9 @@ class ServerActor(Actor):
             self._runner = None
         if self._temporary is not None:
             self._temporary.cleanup()
+        elif self._store_path and not self.settings.upload_dir and self._upload_dir != Path():
+            with contextlib.suppress(OSError):
+                self._upload_dir.rmdir()  # if it is empty
 
     @receive
     async def open(self, asked: m.OpenServer) -> m.ServerReady:
@@ -121,20 +157,55 @@ class ServerActor(Actor):
             artifacts.append((executor.name, artifact))
         return artifacts
 
-    async def _listen(self, earlier_port: int) -> None:
+    @receive
+    def keep(self, asked: Keep) -> None:
+        """Let the store know of an upload."""
+        self._reference += 1
+        self._keeping[self._reference] = asked.upload
+        self.tell("store", m.Write((upload_record(asked.upload),), reference=self._reference))
+
+    @receive
+    def stored(self, stored: m.Stored) -> None:
+        """An upload is durable: tell the scheduler, then answer. One that was given up meanwhile will come again."""
+        upload = self._keeping.pop(stored.reference, None)
+        if upload is None:
+            return  # asked for by an instance that failed; the next run tells it
+        answer = self._waiting.get(upload.key)
+        if answer is None or answer.done():
+            self.tell("store", m.Write((), (upload_key(upload),)))
+            return
+        self.tell("scheduler", upload)
+        answer.set_result(None)
+
+    def _open_upload_dir(self) -> None:
         if self.settings.upload_dir:
-            self._upload_dir = Path(self.settings.upload_dir)
-            self._upload_dir.mkdir(parents=True, exist_ok=True)
-        else:
+            self._upload_dir = Path(self.settings.upload_dir).absolute()
+            self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif self._store_path:
+            self._upload_dir = folder_beside(self._store_path)
+            self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
+                leftover.unlink()
+        elif self._temporary is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="uploads-")
             self._upload_dir = Path(self._temporary.name)
-        app = web.Application(client_max_size=self.settings.max_upload, middlewares=[self._own_pages_only])
+
+    async def _listen(self, earlier_port: int) -> None:
+        try:
+            self._open_upload_dir()
+        except OSError as error:
+            raise ServerError(
+                f"the folder for uploads cannot be used: {error} (set another [server] upload_dir)"
+            ) from error
+        app = web.Application(
+            client_max_size=self.settings.max_upload, middlewares=[_answered, self._own_pages_only]
+        )
         app.router.add_get("/health", self._health)
         app.router.add_get("/artifacts/{name}", self._get_artifact)
         app.router.add_put("/uploads/{name:.+}", self._put_upload)
         app.router.add_get("/uploads/{name:.+}", self._get_upload)
         app.router.add_put("/traces/{executor}", self._put_trace)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, logger=_protocol_logger)
         await runner.setup()
         local = master_is_local(self.composition.framework.masters()[0])
         host = self.settings.host or ("127.0.0.1" if local else "0.0.0.0")
@@ -179,7 +250,23 @@ class ServerActor(Actor):
     # --- requests; they run beside the actor and tell the scheduler only what is done -------------------------
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "framework": self.composition.framework.name})
+        subscribed, store = await asyncio.gather(self._is_well("scheduler"), self._is_well("store"))
+        well = subscribed and store
+        said = {
+            "status": "ok" if well else "unwell",
+            "framework": self.composition.framework.name,
+            "subscribed": subscribed,
+            "store": store,
+        }
+        return web.json_response(said, status=200 if well else 503)
+
+    async def _is_well(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(HEALTH_PATIENCE):
+                health: m.Health = await self.ref(name).ask(m.AskHealth(), block=False)
+        except (TimeoutError, ActorDeadError):
+            return False
+        return health.well
 
     async def _get_artifact(self, request: web.Request) -> web.Response:
         artifact = self._artifacts.get(request.match_info["name"])
@@ -191,25 +278,40 @@ class ServerActor(Actor):
         self._check_token(request)
         name = _checked_name(request.match_info["name"])
         path = self._upload_dir / name
-        size = await self._take(request, path)
-        task = request.headers.get("Mesostic-Task", "")
-        uploaded = m.Uploaded(
+        try:
+            size = await self._take(request, path)
+        except _IN_THE_WAY:
+            raise web.HTTPConflict(
+                text=f"{name} cannot be uploaded: a file or a folder of an earlier upload is in its way"
+            ) from None
+        task = unquote(request.headers.get("Mesostic-Task", ""))
+        upload = m.Uploaded(
             name,
             str(path),
             size,
-            request.content_type,
+            _printable(request.content_type),
             f"{self.url}/uploads/{name}",
-            TaskId(task) if task else None,
+            TaskId(_printable(task)) if task else None,
+            self.ids.uuid(),
         )
-        self.tell("scheduler", uploaded)
-        return web.json_response({"name": name, "url": uploaded.url, "size": size}, status=201)
+        answer = self._waiting[upload.key] = asyncio.get_running_loop().create_future()
+        self.tell(self.actor_ref, Keep(upload))
+        try:
+            async with asyncio.timeout(STORE_PATIENCE):
+                await answer
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable(
+                text=f"{name} is not stored yet: the framework's store cannot write at the moment"
+            ) from None
+        finally:
+            del self._waiting[upload.key]
+        return web.json_response({"name": name, "url": upload.url, "size": size}, status=201)
 
     async def _take(self, request: web.Request, path: Path) -> int:
         limit = self.settings.max_upload
         if request.content_length is not None and request.content_length > limit:
             raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=".upload-", dir=self._upload_dir)
+        handle, aside = tempfile.mkstemp(prefix=_ASIDE, dir=self._upload_dir)  # readable by its user only
         size = 0
         try:
             with os.fdopen(handle, "wb") as file:
@@ -218,11 +320,24 @@ class ServerActor(Actor):
                     if size > limit:
                         raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=size)
                     await asyncio.to_thread(file.write, chunk)
-            await asyncio.to_thread(Path(aside).replace, path)
+                await asyncio.to_thread(self._put_in_place, file, Path(aside), path)
         except BaseException:
             Path(aside).unlink(missing_ok=True)  # noqa: ASYNC240 - also when the request was cancelled
             raise
         return size
+
+    def _put_in_place(self, file: BufferedWriter, aside: Path, path: Path) -> None:
+        """Move a file that is complete to where it belongs; with a durable store, it stays there."""
+        file.flush()
+        if self._store_path:
+            os.fsync(file.fileno())
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside.replace(path)
+        if self._store_path:
+            for folder in path.parents:
+                sync_folder(folder)
+                if folder == self._upload_dir:
+                    break
 
     async def _get_upload(self, request: web.Request) -> web.StreamResponse:
         self._check_token(request)
@@ -236,25 +351,58 @@ class ServerActor(Actor):
         if not self.composition.trace_file:
             raise web.HTTPNotFound(text="this framework writes no trace")
         name = _checked_name(request.match_info["executor"])
-        try:
-            offset = int(request.query.get("offset", "0"))
-        except ValueError:
-            raise web.HTTPBadRequest(text="offset must be a number") from None
+        offset = _number(request.query.get("offset", "0"))
         data = await request.read()
         path = Path(f"{self.composition.trace_file}.executors") / f"{name}.trace"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         there = path.stat().st_size if path.exists() else 0
         if not 0 <= offset <= there:
             return web.json_response({"offset": there}, status=409)
-        with path.open("r+b" if there else "wb") as file:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "wb") as file:
             file.seek(offset)
             file.write(data)
         return web.Response(status=204)
 
     def _check_token(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             raise web.HTTPUnauthorized(text="a valid token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+
+@web.middleware
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give whatever a request can lead to the answer that says whose fault it is; none ends in a traceback."""
+    try:
+        return await handler(request)
+    except OSError as error:
+        if isinstance(error, ConnectionError):
+            raise web.HTTPBadRequest(text="the request was cut off") from None  # nobody hears it
+        reason = error.strerror or str(error)
+        logger.error("%s %s failed: %s", request.method, request.rel_url.raw_path, error)
+        if error.errno in _NO_ROOM:
+            raise web.HTTPInsufficientStorage(text=f"the framework's server has no room: {reason}") from None
+        raise web.HTTPServiceUnavailable(
+            text=f"the framework's server cannot do this now: {reason}"
+        ) from None
+    except (ValueError, OverflowError, web.RequestPayloadError) as error:
+        raise web.HTTPBadRequest(text=f"not a request that can be understood: {error}") from None
+    except web.HTTPException:
+        raise
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+        raise
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise web.HTTPBadRequest(text="offset must be a number of bytes")
+    return int(text)
+
+
+def _printable(text: str) -> str:
+    """Return what was in a header as text that can be stored and shown."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _checked_name(name: str) -> str:

@@ -94,7 +94,11 @@ class ServerReady:
 
 @message
 class Uploaded:
-    """An executor has uploaded a file; it is complete and lies at `path`."""
+    """An executor has uploaded a file; it is complete and lies at `path`.
+
+    Attributes:
+        key: of its record in the store, until the author has been told.
+    """
 
     name: str
     path: str
@@ -102,6 +106,7 @@ class Uploaded:
     content_type: str
     url: str
     task_id: TaskId | None = None
+    key: str = ""
 
 
 @message
@@ -122,6 +127,18 @@ class ActorStarted:
     """A built-in actor is ready: for the first time, or again after a restart."""
 
     name: str
+
+
+@message
+class AskHealth:
+    """Is all well? The reply is `Health`."""
+
+
+@message
+class Health:
+    """Whether that actor does what it is there for: the scheduler is subscribed, the store can write."""
+
+    well: bool
 
 
 @message

@@ -151,6 +151,11 @@ class StoreActor(Actor):
         return not self._queue
 
     @receive
+    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+        """Say whether what is written becomes durable."""
+        return m.Health(self._unusable is None and not self._failures)
+
+    @receive
     def commit(self, _due: Commit) -> None:
         """Take the queue to the backend, in the background."""
         self._commit_due = False

@@ -1,18 +1,22 @@
 """The framework's own server, over real HTTP: artifacts, uploads, traces; and the archive itself."""
 
 import asyncio
+import errno
 import io
 import json
 import tarfile
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 
 from actors import messages as m
+from actors import server_actor
 from actors.artifacts import ArtifactError, build_artifact
-from actors.runtime import Actor, ActorSystem
+from actors.runtime import Actor, ActorSystem, receive
 from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, master_is_local
 from actors.settings import Composition, ExecutorSettings, FrameworkSettings
+from actors.store_actor import StoreActor, StoreSettings
 
 TOKEN = {"Authorization": "Bearer secret"}
 
@@ -31,11 +35,34 @@ def names_in(data):
         return archive.getnames()
 
 
+class Subscribed(Listener):
+    """What the server knows of a scheduler."""
+
+    well = True
+
+    @receive
+    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+        return m.Health(type(self).well)
+
+
+class SlowStore(StoreActor):
+    """A store that lets nobody wait for its disk in vain: it answers when it is let go."""
+
+    hold = False
+
+    @receive
+    def write(self, write: m.Write) -> None:
+        if not type(self).hold:
+            super().write(write)
+
+
 @pytest.fixture
-async def served(tmp_path):
+async def served(tmp_path, monkeypatch):
+    monkeypatch.setattr(SlowStore, "hold", False)
+    monkeypatch.setattr(Subscribed, "well", True)
     heard: list[object] = []
     async with ActorSystem() as system, aiohttp.ClientSession() as session:
-        system.spawn(Listener, heard, name="scheduler")
+        system.spawn(Subscribed, heard, name="scheduler")
         composition = Composition(
             FrameworkSettings(name="t", master="http://127.0.0.1:5050"),
             executors=(ExecutorSettings(name="e", cls="a:B"), ExecutorSettings(name="f", cls="a:C")),
@@ -43,15 +70,14 @@ async def served(tmp_path):
             token="secret",
         )
         settings = ServerSettings(upload_dir=str(tmp_path / "up"), max_upload=100_000)
+        system.spawn(SlowStore, composition, StoreSettings(), name="store")
         server = system.spawn(ServerActor, composition, settings, name="server")
         ready = await server.ask(m.OpenServer(), block=False)
         yield ready, session, heard, tmp_path
 
 
-async def test_health_and_artifacts_are_served_without_a_token(served):
+async def test_artifacts_are_served_without_a_token(served):
     ready, session, _, _ = served
-    async with session.get(f"{ready.url}/health") as answer:
-        assert (await answer.json())["status"] == "ok"
     assert [name for name, _ in ready.artifacts] == ["e", "f"]
     async with session.get(ready.artifacts[0][1]) as answer:
         names = names_in(await answer.read())
@@ -81,6 +107,182 @@ async def test_an_upload_is_stored_whole_and_then_told(served):
     assert (tmp_path / "up" / "img" / "a.png").read_bytes() == b"x" * 5000
     async with session.get(upload.url, headers=TOKEN) as answer:
         assert await answer.read() == b"x" * 5000
+
+
+async def test_health_says_whether_the_framework_is_subscribed_and_its_store_answers(served, monkeypatch):
+    ready, session, _, _ = served
+
+    async def health():
+        async with session.get(f"{ready.url}/health") as answer:
+            return answer.status, await answer.json()
+
+    fine = {"status": "ok", "framework": "t", "subscribed": True, "store": True}
+    assert await health() == (200, fine)
+    monkeypatch.setattr(Subscribed, "well", False)
+    assert await health() == (503, {**fine, "status": "unwell", "subscribed": False})
+
+
+async def test_an_upload_is_answered_when_it_is_stored_and_not_before(served, monkeypatch):
+    ready, session, heard, _ = served
+    monkeypatch.setattr(server_actor, "STORE_PATIENCE", 0.05)
+    monkeypatch.setattr(SlowStore, "hold", True)
+    async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
+        assert answer.status == 503
+        assert await answer.text() == "a is not stored yet: the framework's store cannot write at the moment"
+    assert not [message for message in heard if isinstance(message, m.Uploaded)]
+    monkeypatch.setattr(SlowStore, "hold", False)
+    async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
+        assert answer.status == 201
+    assert [message.name for message in heard if isinstance(message, m.Uploaded)] == ["a"]
+
+
+async def test_a_name_that_is_a_folder_or_lies_below_a_file_is_in_conflict(served):
+    ready, session, _, tmp_path = served
+    for name, status in (("a", 201), ("a/b", 409), ("c/d/e", 201), ("c/d", 409), ("c", 409), ("a", 201)):
+        async with session.put(f"{ready.url}/uploads/{name}", data=b"x", headers=TOKEN) as answer:
+            assert answer.status == status, name
+            if status == 409:
+                assert f"{name} cannot be uploaded: " in await answer.text()
+    assert {
+        str(path.relative_to(tmp_path / "up")) for path in (tmp_path / "up").rglob("*") if path.is_file()
+    } == {
+        "a",
+        "c/d/e",
+    }
+
+
+async def test_a_full_disk_is_told_to_who_uploads_and_leaves_nothing(served, monkeypatch, caplog):
+    ready, session, heard, tmp_path = served
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerActor, "_put_in_place", full)
+        async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
+            assert answer.status == 507
+            assert await answer.text() == "the framework's server has no room: No space left on device"
+    assert list((tmp_path / "up").iterdir()) == []
+    assert not [message for message in heard if isinstance(message, m.Uploaded)]
+    assert "Traceback" not in caplog.text
+
+
+async def test_the_name_of_the_task_arrives_as_it_is(served):
+    ready, session, heard, _ = served
+    headers = {**TOKEN, "Mesostic-Task": quote("tâche 1")}
+    async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=headers) as answer:
+        assert answer.status == 201
+    assert [message.task_id for message in heard if isinstance(message, m.Uploaded)] == ["tâche 1"]
+
+
+async def test_what_is_written_is_for_its_user_alone(served):
+    ready, session, _, tmp_path = served
+    for url in ("/uploads/img/a.png", "/traces/crawl-1?offset=0"):
+        async with session.put(ready.url + url, data=b"x", headers=TOKEN) as answer:
+            assert answer.status in {201, 204}
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*")}
+    assert modes == {
+        "up": "0o700",
+        "img": "0o700",
+        "a.png": "0o600",
+        "run.trace.executors": "0o700",
+        "crawl-1.trace": "0o600",
+    }
+
+
+HOSTILE = (
+    "9" * 5000, "-1", "1e9", "٣", "%00", "a%00b", "%ff%fe", "%2e%2e", "..", ".", "a" * 3000, "a%2fb", "%2f",
+    "a%0d%0aX: y", "%ed%a0%80", "?", "#", "a?offset=" + "9" * 5000, "a?offset=-1", "a?offset=%00", "a?offset=",
+    "a?offset=0&offset=x", "a?=&&", "a/" * 200 + "b", "con\\x", "a?offset=9e999", "e.trace/x", "a%20b", "%",
+    "%zz", "*", "a;b", "a" * 200 + "/" + "b" * 200,
+)  # fmt: skip
+HEADERS: tuple[tuple[str, bytes], ...] = (
+    ("Content-Length", b"9" * 5000),
+    ("Content-Length", b"-1"),
+    ("Content-Length", b"0x10"),
+    ("Transfer-Encoding", b"chunked"),
+    ("Transfer-Encoding", b"gzip"),
+    ("Content-Encoding", b"gzip"),
+    ("Content-Encoding", b"br"),
+    ("Content-Type", b"\xff\xfe/\xfd"),
+    ("Content-Type", b"a/b; charset=no-such-thing"),
+    ("Content-Type", b";" * 4000),
+    ("Mesostic-Task", b"\xff%00%ed%a0%80%zz"),
+    ("Range", b"bytes=" + b"9" * 5000 + b"-"),
+    ("Range", b"bytes=5-1"),
+    ("Range", b"bytes=--1"),
+    ("If-Modified-Since", b"Mon, 99 Xxx 99999999999 99:99:99 GMT"),
+    ("If-Modified-Since", b"Sun, 06 Nov 9999999999 08:49:37 GMT"),
+    ("If-Unmodified-Since", b"\xff"),
+    ("If-Range", b"Sun, 06 Nov 0000 08:49:37 GMT"),
+    ("If-None-Match", b'"' * 50),
+    ("If-Match", b"\xff\x01"),
+    ("Authorization", b"Bearer \xff\xfe"),
+    ("Authorization", b"Bearer " + b"9" * 5000),
+    ("Host", b"\xff"),
+    ("Host", b"[::1"),
+    ("Host", b"127.0.0.1:" + b"9" * 5000),
+    ("Origin", b"http://[::1"),
+    ("Origin", b"\xff\xfe"),
+    ("Origin", b"http://127.0.0.1:" + b"9" * 5000),
+    ("Sec-Fetch-Site", b"\xff"),
+    ("Expect", b"something-else"),
+    ("Cookie", b"=;=;\xff=" * 20),
+    ("Connection", b"upgrade"),
+)
+
+
+async def answer_to(ready, method, target, headers=(), body=b"x"):
+    """The status of the answer to these very bytes; 0 if it hangs up."""
+    host, port = ready.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        lines = {
+            "Host": f"{host}:{port}".encode(),
+            "Authorization": b"Bearer secret",
+            "Content-Length": str(len(body)).encode(),
+        }
+        lines.update(headers)
+        if "Transfer-Encoding" in lines:
+            del lines["Content-Length"]
+        head = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in lines.items())
+        writer.write(f"{method} {target} HTTP/1.1\r\n".encode() + head + b"\r\n" + body)
+        answer = asyncio.ensure_future(reader.readline())
+        await asyncio.wait((answer,), timeout=0.5)
+        if not answer.done():  # it waits for more than it is going to get
+            writer.write_eof()
+        async with asyncio.timeout(20):
+            line = await answer
+        return int(line.split()[1]) if line else 0
+    except ConnectionError:
+        return 0
+    finally:
+        writer.close()
+
+
+ROUTES = ("/health", "/artifacts/{}", "/uploads/{}", "/traces/{}", "/{}")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_no_target_whatever_it_is_made_of_is_an_error_of_the_servers(served, route, caplog):
+    ready, *_ = served
+    for method in ("GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "BREW"):
+        for hostile in HOSTILE:
+            status = await answer_to(ready, method, route.format(hostile))
+            assert status < 500, (method, route, hostile[:60])
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("target", ["/health", "/artifacts/a", "/uploads/a", "/traces/a?offset=0"])
+async def test_no_header_whatever_it_is_made_of_is_an_error_of_the_servers(served, target, caplog):
+    ready, *_ = served
+    assert await answer_to(ready, "PUT", "/uploads/a") == 201
+    for method in ("GET", "PUT", "HEAD"):
+        for name, value in HEADERS:
+            for body in (b"", b"x", b"5\r\nhello\r\n0\r\n\r\n", b"zz\r\n"):
+                status = await answer_to(ready, method, target, ((name, value),), body)
+                assert status < 500, (method, target, name, value[:60], body)
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
