@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from actors.runtime import ActorSystem
+from actors.runtime import ActorSystem, hide_secrets_in_logs
+from actors.runtime.signals import Signals
 from executor.agent_link import HttpAgentLink
 from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
 from executor.executor_actor import BUG, EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         return _complain(f"MESOSTIC_LOG_LEVEL: {error}; use DEBUG, INFO, WARNING or ERROR", 2)
+    hide_secrets_in_logs()
     try:
         environment = AgentEnvironment.read(os.environ)
     except BadEnvironment as error:
@@ -80,7 +82,6 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
 
 async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
     """Be an executor until the end; gives exit code and reason."""
-    loop = asyncio.get_running_loop()
     outcome: list[tuple[int, str]] = []
 
     def on_exit(code: int, reason: str) -> None:
@@ -99,9 +100,16 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
     )
     async with ActorSystem(system_name(environment)) as system:
         root = system.spawn(ExecutorActor, plan, name=EXECUTOR, supervision=SUPERVISION)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, system.tell, root, EndRequested(f"{number.name} received"))
-        await system.join()
+        signals = Signals(
+            (signal.SIGTERM, signal.SIGINT),
+            on_first=lambda number: system.tell(root, EndRequested(f"{number.name} received")),
+            on_second=system.stop,
+            last_resort=_last_resort,
+        )
+        try:
+            await system.join()
+        finally:
+            signals.close()
     if outcome:
         return outcome[0]
     return BUG, f"the executor failed: {one_line(system.failure) if system.failure else 'nobody knows why'}"
@@ -114,6 +122,11 @@ def system_name(environment: AgentEnvironment) -> str:
     """
     run = environment.sandbox.resolve().name
     return f"{environment.executor_id}.{run[:8] if len(run) >= 8 else os.getpid()}"
+
+
+def _last_resort() -> None:
+    os.write(2, b"executor: ended at once, in the middle of a handler that did not let go\n")
+    os._exit(1)
 
 
 def _complain(reason: str, code: int) -> int:

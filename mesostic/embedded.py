@@ -137,6 +137,12 @@ class EmbeddedCluster:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def abandon(self, *, keep: bool) -> None:
+        """End the process at once and, unless to `keep` it, remove the folder; without a loop, from any thread."""
+        self.kill()
+        if not keep:
+            self.clean_up()
+
     def log_tail(self) -> str:
         """The last lines of the cluster's log, as the end of a message."""
         with contextlib.suppress(OSError):

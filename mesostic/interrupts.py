@@ -1,10 +1,17 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first asks the framework to end, the second ends everything at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks the framework to end, the second ends everything at once.
+
+The second does so even while a handler of the framework blocks; see `actors.runtime.signals`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
+
+from actors.runtime.signals import PATIENCE, Signals
+from mesostic import exit_codes
 
 
 class Interrupts:
@@ -15,22 +22,42 @@ class Interrupts:
             signal is final.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clean_up: Callable[[], None] = lambda: None, *, patience: float = PATIENCE) -> None:
+        """Begin to listen.
+
+        Args:
+            clean_up: ends and removes what must not outlive us, when only that is left to do.
+            patience: seconds that an end in order may take after a second signal.
+        """
         self.on_first: Callable[[str], None] | None = None
-        self._asked = False
+        self._clean_up = clean_up
         self._final = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                loop.add_signal_handler(number, self._arrived, number)
+        self._signals = Signals(
+            (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+            on_first=self._first,
+            on_second=self._final.set,
+            last_resort=self._last_resort,
+            patience=patience,
+        )
 
     async def wait_for_final(self) -> None:
         """Until there is nothing left to be polite about."""
         await self._final.wait()
 
-    def _arrived(self, number: signal.Signals) -> None:
-        if self._asked or self.on_first is None:
+    def close(self) -> None:
+        """Listen no longer."""
+        self._signals.close()
+
+    def _first(self, number: signal.Signals) -> None:
+        if self.on_first is None:
             self._final.set()
-            return
-        self._asked = True
-        self.on_first("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+        else:
+            self.on_first("Ctrl-C" if number == signal.SIGINT else number.name)
+
+    def _last_resort(self) -> None:
+        """The loop is blocked, or does not end. Whatever thread this is, nothing is waited for."""
+        try:
+            self._clean_up()
+            os.write(2, b"mesostic: ended at once, in the middle of a handler that did not let go\n")
+        finally:
+            os._exit(exit_codes.INTERRUPTED)

@@ -69,8 +69,10 @@ def run_file(
 
 
 def _compose(document: Document) -> Configuration:
+    from actors.runtime import hide_secrets_in_logs
     from mesostic.config.compose import compose
 
+    hide_secrets_in_logs()
     return compose(document)
 
 
@@ -84,7 +86,24 @@ def _is_kept(configuration: Configuration, exit_code: int) -> bool:
 async def _run(
     configuration: Configuration, cluster: EmbeddedCluster | None, master_timeout: float, log_level: str
 ) -> int:
-    interrupts = Interrupts()
+    def clean_up() -> None:
+        if cluster is not None:
+            cluster.abandon(keep=_is_kept(configuration, exit_codes.INTERRUPTED))
+
+    interrupts = Interrupts(clean_up)
+    try:
+        return await _run_interruptibly(configuration, cluster, interrupts, master_timeout, log_level)
+    finally:
+        interrupts.close()
+
+
+async def _run_interruptibly(
+    configuration: Configuration,
+    cluster: EmbeddedCluster | None,
+    interrupts: Interrupts,
+    master_timeout: float,
+    log_level: str,
+) -> int:
     try:
         running = _run_all(configuration, cluster, interrupts, master_timeout, log_level)
         outcome = await first_of(running, interrupts.wait_for_final())

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
+from actors.runtime import watchdog
 from actors.runtime.actor import Actor
 from actors.runtime.belongings import belongings
 from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
@@ -130,6 +131,8 @@ class ActorSystem:
         dispatcher.life = Life(self, dispatcher)
         self._dispatcher = dispatcher
         _systems[self.name] = self
+        if dispatcher.real_time:
+            watchdog.watch(dispatcher)
         if self._trace is not None:
             self.trace_to(self._trace)
 
@@ -331,6 +334,7 @@ class ActorSystem:
             return
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+        watchdog.forget(self._running())
         if self._trace is not None:
             self._trace.close()
         self._stopped.set(None)

@@ -1,7 +1,7 @@
 """Threads, where the runtime cannot do without: the only module under `actors/` that imports `threading`.
 
-Three uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; and running
-a whole actor system on a loop in a thread of its own, for callers that block.
+Four uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; running a whole
+actor system on a loop in a thread of its own, for callers that block; and looking at a loop from outside, in case it is blocked.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from threading import get_ident
+from typing import Any
 
-__all__ = ["LoopThread", "get_ident", "new_latch", "registration_lock"]
+__all__ = ["LoopThread", "begin", "get_ident", "new_latch", "registration_lock"]
 
 Latch = threading.Event
 
@@ -22,6 +23,11 @@ registration_lock = threading.Lock()
 def new_latch() -> Latch:
     """A latch that a waiting thread sleeps on; made only when a thread really waits."""
     return threading.Event()
+
+
+def begin(function: Callable[..., None], *args: Any, name: str) -> None:
+    """Run a function in a thread that does not keep the process from ending."""
+    threading.Thread(target=function, args=args, name=name, daemon=True).start()
 
 
 class LoopThread:

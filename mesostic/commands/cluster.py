@@ -141,11 +141,12 @@ def _value(name: str, text: str) -> Any:
 
 
 async def _serve(settings: ClusterSettings) -> int:
+    from mesostic.cluster_process import STOP_TIMEOUT
     from mesostic.interrupts import Interrupts
     from playa import Cluster
     from playa.master.registry import RegistryError
 
-    interrupts = Interrupts()
+    interrupts = Interrupts(patience=STOP_TIMEOUT)
     try:
         async with Cluster(settings) as cluster:
             _announce(settings, cluster)

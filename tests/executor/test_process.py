@@ -88,6 +88,37 @@ async def test_a_signal_ends_an_executor_in_order(tmp_path, number):
         assert await process.wait() == 0
 
 
+BLOCKS = """
+import time
+from executor import Executor, task
+from tests.executor.authors import Wait
+
+class Blocks(Executor):
+    @task
+    async def wait(self, wait: Wait) -> None:
+        time.sleep(wait.seconds)
+"""
+
+
+async def test_two_signals_end_an_executor_whose_task_blocks_it(tmp_path):
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    script = AgentScript()
+    async with started(script, tmp_path, "blocks:Blocks") as process:
+        await script.until_subscribed()
+        script.launch("t1", pack(Wait(1000)))
+        assert process.stderr is not None
+        told = b""
+        while b"has been at it" not in told:
+            told = await process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = await process.communicate()
+        assert process.returncode == 1
+        assert b"in wait" in stderr
+        assert b"executor: ended at once" in stderr
+
+
 async def test_a_thread_that_does_not_end_does_not_keep_the_process(tmp_path):
     script = AgentScript()
     async with started(
