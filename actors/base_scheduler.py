@@ -18,9 +18,11 @@ from typing import Any, ClassVar
 from actors import messages as m
 from actors.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
 from actors.built_in import SERVANTS, TASK, spec_of
+from actors.operation_records import OperationRecord, operation_key, operation_record
+from actors.operation_states import phase_of
 from actors.runtime import RESTART, Actor, ChildFailed, NoSettings, receive
 from actors.settings import Composition
-from mesos_v1.values import FrameworkId
+from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 
 logger = logging.getLogger("actors.scheduler")
 
@@ -55,6 +57,8 @@ class BaseScheduler(Actor):
         self._ending = ""
         self._ends_earlier_run = False
         self._tearing_down = False
+        self._reference = 0
+        self._storing: dict[int, m.OperationUpdate | m.Accept] = {}
         self._over = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -182,6 +186,48 @@ class BaseScheduler(Actor):
             self._begin_anew()
         else:
             self._end(self._exit_code, self._ending)
+
+    # --- operations -------------------------------------------------------------------------------------------
+
+    @receive
+    def take_operation_update(self, update: m.OperationUpdate) -> Any:
+        """News of an operation: stored first."""
+        status = update.status
+        if status.operation_id is None:
+            return self._operation_stored(status)
+        phase = phase_of(status.state)
+        record = OperationRecord(status.operation_id, status.agent_id, phase, status)
+        return self._store_first(record, then=update)
+
+    def _store_first(self, *records: OperationRecord, then: m.OperationUpdate | m.Accept) -> None:
+        self._reference += 1
+        self._storing[self._reference] = then
+        self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
+
+    @receive
+    def take_stored(self, stored: m.Stored) -> Any:
+        """Go on with what was to be stored first."""
+        then = self._storing.pop(stored.reference, None)
+        if isinstance(then, m.OperationUpdate):
+            return self._operation_stored(then.status)
+        if then is not None:
+            self.tell("connection", then)
+        return None
+
+    @abstractmethod
+    def _operation_stored(self, status: OperationStatus) -> Any:
+        """Tell the author of an operation, and acknowledge; the order differs from base to base."""
+
+    def _acknowledge_operation(self, status: OperationStatus) -> None:
+        if status.uuid and status.operation_id is not None:
+            provider = status.resource_provider_id or ""
+            call = m.AcknowledgeOperation(status.operation_id, status.uuid, status.agent_id, provider)
+            self.tell("connection", call)
+
+    def _forget_operation(self, operation_id: OperationId) -> None:
+        self.tell("store", m.Write((), (operation_key(operation_id),)))
+
+    # --- the end ----------------------------------------------------------------------------------------------
 
     @receive
     def hook_failed(self, failure: m.HookFailed) -> None:

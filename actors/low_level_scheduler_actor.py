@@ -19,7 +19,8 @@ from actors import messages as m
 from actors.author_events import Registered
 from actors.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.operation_actor import OperationActor
-from actors.operation_states import OperationPhase
+from actors.operation_records import OperationRecord, operations_in
+from actors.operation_states import TERMINAL, OperationPhase, phase_of
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.settings import Composition
 from mesos_v1 import pb
@@ -73,7 +74,8 @@ class LowLevelScheduler(BaseScheduler):
         super().__init__(composition, settings)
         self._announced = False
         self._in_handover = False
-        self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept]] = {}
+        self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept | None]] = {}
+        self._untold_outcomes: dict[OperationId, m.OperationDone] = {}
 
     # --- callbacks for authors --------------------------------------------------------------------------------
 
@@ -140,16 +142,21 @@ class LowLevelScheduler(BaseScheduler):
 
         Args:
             operations: see `mesos_v1.offer_operations` for all of them. One with an id is followed to its outcome:
-                reconciled when nothing is heard of it, then told by `operation_done`.
+                reconciled when nothing is heard of it, also by a later run of the scheduler if the store is durable, then
+                told by `operation_done`.
             refuse_seconds: how long what is left over stays away.
         """
         listed = list(operations)
         packed = tuple(operation.SerializeToString() for operation in listed)
         call = m.Accept(tuple(offer_ids), packed, refuse_seconds)
-        for operation in listed:
-            if operation.HasField("id"):
-                self._follow_operation(OperationId(operation.id.value), call)
-        self.tell("connection", call)
+        followed = [OperationId(operation.id.value) for operation in listed if operation.HasField("id")]
+        for operation_id in followed:
+            self._follow_operation(operation_id, call=call)
+        if followed:  # a scheduler that starts again is to know what it has to ask about
+            known = (OperationRecord(operation_id, None, OperationPhase.SENT) for operation_id in followed)
+            self._store_first(*known, then=call)
+        else:
+            self.tell("connection", call)
 
     def launch_tasks(
         self, offer_ids: Sequence[OfferId], tasks: Iterable[pb.mesos.TaskInfo], refuse_seconds: float = 5.0
@@ -184,10 +191,7 @@ class LowLevelScheduler(BaseScheduler):
 
     def acknowledge_operation(self, status: OperationStatus) -> None:
         """Acknowledge an operation's update, with explicit acknowledgements."""
-        if status.uuid and status.operation_id is not None:
-            provider = status.resource_provider_id or ""
-            call = m.AcknowledgeOperation(status.operation_id, status.uuid, status.agent_id, provider)
-            self.tell("connection", call)
+        self._acknowledge_operation(status)
 
     def reconcile(self, tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> None:
         """Ask for the state of these tasks; of all that the master knows when there are none."""
@@ -232,11 +236,21 @@ class LowLevelScheduler(BaseScheduler):
         constraints = None if offer_constraints is None else offer_constraints.SerializeToString()
         self.tell("connection", m.UpdateFramework(info.SerializeToString(), roles, constraints))
 
-    def _follow_operation(self, operation_id: OperationId, call: m.Accept) -> None:
+    def _follow_operation(
+        self, operation_id: OperationId, agent_id: AgentId | None = None, *, call: m.Accept | None = None
+    ) -> None:
         if operation_id in self._operations:
             raise ValueError(f"there is an operation {operation_id} already")
-        ref = self.spawn(OperationActor, operation_id, None, name=f"{OPERATION}{operation_id}")
+        ref = self.spawn(OperationActor, operation_id, agent_id, name=f"{OPERATION}{operation_id}")
         self._operations[operation_id] = (ref, call)
+
+    def _go_on_with(self, operation: OperationRecord) -> None:
+        """Follow an operation of an earlier run; or tell its outcome, if that is known already."""
+        if operation.phase in TERMINAL:
+            done = m.OperationDone(operation.operation_id, operation.phase.value)
+            self._untold_outcomes[operation.operation_id] = done
+        else:
+            self._follow_operation(operation.operation_id, operation.agent_id)
 
     # --- what comes in ----------------------------------------------------------------------------------------
 
@@ -258,6 +272,9 @@ class LowLevelScheduler(BaseScheduler):
         self.framework_id = FrameworkId(known) if known else None
         self._in_handover = known is not None
         self._ends_earlier_run = known is not None and ENDING in facts
+        if not self._ends_earlier_run:
+            for operation in operations_in(loaded.records):
+                self._go_on_with(operation)
         self.spawn_extra_actors()
         self.spawn_built_in("connection")
         if self._ending:
@@ -280,6 +297,8 @@ class LowLevelScheduler(BaseScheduler):
             return None
         for ref, _ in self._operations.values():
             self.tell(ref, news)
+        for done in self._untold_outcomes.values():
+            self.tell(self.actor_ref, done)
         again, self._announced = self._announced or self._in_handover, True
         return self._call(
             self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
@@ -327,19 +346,21 @@ class LowLevelScheduler(BaseScheduler):
 
         return self._after(self._call(self.status_update, update.status), told)
 
-    @receive
-    def take_operation_update(self, update: m.OperationUpdate) -> Any:
-        """Tell the author, then acknowledge."""
+    def _operation_stored(self, status: OperationStatus) -> Any:
         before = self.hook_failures
-        known = self._operations.get(update.status.operation_id) if update.status.operation_id else None
+        known = self._operations.get(status.operation_id) if status.operation_id else None
         if known is not None:
-            self.tell(known[0], update)
+            self.tell(known[0], m.OperationUpdate(status))
 
         def told() -> None:
-            if self.hook_failures == before and not self.explicit_acknowledgements:
-                self.acknowledge_operation(update.status)
+            if self.hook_failures > before:
+                return  # it comes again
+            if not self.explicit_acknowledgements:
+                self._acknowledge_operation(status)
+            if known is None and status.operation_id is not None and phase_of(status.state) in TERMINAL:
+                self._forget_operation(status.operation_id)
 
-        return self._after(self._call(self.operation_update, update.status), told)
+        return self._after(self._call(self.operation_update, status), told)
 
     @receive
     def take_message(self, arrived: m.MessageArrived) -> Any:
@@ -377,12 +398,19 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     def take_operation_done(self, done: m.OperationDone) -> Any:
-        """Tell the author what no update told: an operation that never arrived."""
+        """Tell the author the outcome, and forget the operation; if the callback raises, the next run tells it."""
+        before = self.hook_failures
         known = self._operations.pop(done.operation_id, None)
-        if known is None:
+        if known is not None:
+            known[0].stop(block=False)
+        elif self._untold_outcomes.pop(done.operation_id, None) is None:
             return None
-        known[0].stop(block=False)
-        return self._call(self.operation_done, done.operation_id, done.phase)
+
+        def told() -> None:
+            if self.hook_failures == before:
+                self._forget_operation(done.operation_id)
+
+        return self._after(self._call(self.operation_done, done.operation_id, done.phase), told)
 
     @receive
     async def take_error(self, error: m.FrameworkError) -> None:

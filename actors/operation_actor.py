@@ -1,7 +1,8 @@
 """One offer operation with an id: one actor, from its ACCEPT to its outcome, with reconciliation when nothing is heard.
 
-The rules are the table in `operation_states`. Acknowledging is the scheduler's business (after the author has been told); this
-actor sees to it that an outcome comes at all: an ACCEPT that was lost, an agent that is away, an update that never came.
+The rules are the table in `operation_states`. Storing, telling and acknowledging are the scheduler's business, in that
+order; this actor sees to it that an outcome comes at all: an ACCEPT that was lost, an agent that is away, an update that never
+came.
 """
 
 from __future__ import annotations

@@ -108,3 +108,8 @@ EVENT_OF_STATE: Mapping[OperationState, OperationEvent] = {
 def follow(phase: OperationPhase, event: OperationEvent) -> Transition | None:
     """Return what follows, or None when the event means nothing in that phase."""
     return TABLE.get((phase, event))
+
+
+def phase_of(state: OperationState) -> OperationPhase:
+    """Return where an operation is of which this is the latest news."""
+    return TABLE[P.SENT, EVENT_OF_STATE[state]].phase

@@ -20,6 +20,7 @@ from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
 from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in
 from actors.executor_templates import executor_template
+from actors.operation_records import operations_in
 from actors.runtime import (
     ChildFailed,
     DecodeError,
@@ -46,7 +47,7 @@ from actors.task_spec import (
 from actors.task_states import TaskPhase
 from actors.uploads import untold_uploads, upload_key
 from mesos_v1.states import is_terminal
-from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, TaskStatus
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
@@ -90,10 +91,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
         self._resumed = 0
+        self._untold_operations: list[OperationStatus | None] = []
         self._announced = False
         self._introduced = False
         self._subscribed = False
-        self._fresh = True
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
         self._early: list[m.TaskDone | m.Uploaded] = []
@@ -119,6 +120,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             if self._ends_earlier_run:
                 known = ()
             else:
+                self._untold_operations = [each.status for each in operations_in(loaded.records)]
                 self._tasks.remember_ended(ended_tasks(loaded.records), int(facts.get(FORGOTTEN, "0")))
                 self._introduced = REGISTERED in facts
             self.spawn_built_in("server")
@@ -130,7 +132,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         assert self._server is not None
         self._run = int(facts.get("runs", "0")) + 1
         if "id" in facts:
-            self.framework_id, self._fresh = FrameworkId(facts["id"]), False
+            self.framework_id = FrameworkId(facts["id"])
         self._remember(runs=str(self._run), port=str(self._server.port))
         self._early.extend(untold_uploads(loaded.records, self._server))
         self._templates = tuple(
@@ -181,6 +183,10 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self.tell("reconciler", m.StartReconciliation())
         event = Registered(news.framework_id, news.master, self._resumed if first else 0)
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
+        operations, self._untold_operations = self._untold_operations, []
+        for status in operations:
+            if status is not None:
+                self.tell(self.actor_ref, m.OperationUpdate(status))
         early, self._early = self._early, []
         for done in early:
             self.tell(self.actor_ref, done)
@@ -454,18 +460,14 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         """Pass it on."""
         return self._call(self.on_agent_lost, lost)
 
-    @receive
-    def operation_update(self, update: m.OperationUpdate) -> Any:
-        """Acknowledge and pass on."""
-        status = update.status
-        if status.uuid and status.operation_id is not None:
-            self.tell(
-                "connection",
-                m.AcknowledgeOperation(
-                    status.operation_id, status.uuid, status.agent_id, status.resource_provider_id or ""
-                ),
-            )
-        return self._call(self.on_operation_update, status)
+    def _operation_stored(self, status: OperationStatus) -> Any:
+        """Acknowledge, then tell the author; what was not told is told by the next run."""
+        self._acknowledge_operation(status)
+        told = self._call(self.on_operation_update, status)
+        operation_id = status.operation_id
+        if operation_id is None:
+            return told
+        return self._after(told, lambda: self._forget_operation(operation_id))
 
     @receive
     async def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
@@ -491,7 +493,6 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
 
     def _begin_anew(self) -> None:
         assert self._server is not None
-        self._fresh = True  # what is stored of the old one, if anything, is replaced
         self._remember(runs=str(self._run), port=str(self._server.port))
         self._connect("offers")
 

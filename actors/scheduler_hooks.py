@@ -62,7 +62,7 @@ class SchedulerHooks:
         """The master knows a task of this framework that nobody here knows; it was acknowledged."""
 
     def on_operation_update(self, status: OperationStatus) -> Any:
-        """An operation that carries an id has come to an end; it was acknowledged."""
+        """News of an operation that carries an id; stored and acknowledged; told again should the scheduler die in this hook."""
 
     def on_inverse_offer(self, offer: InverseOffer) -> Any:
         """The operator wants resources back: return whether they will be free in time. The default agrees."""

@@ -9,8 +9,11 @@ from actors import operation_states as states
 from actors.composition import ActorSpec, Composition, run
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
+from actors.operation_records import OperationRecord, operations_in
 from actors.operation_states import Action, OperationEvent, OperationPhase
+from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
+from actors.store_actor import StoreActor, StoreSettings
 from mesos_v1 import offer_operations
 from mesos_v1.resources import Reservation, Resources
 from mesos_v1.states import OperationState
@@ -184,3 +187,165 @@ async def test_an_operation_whose_actor_fails_is_told_as_lost():
     async with simulated_master() as master:
         outcome = await play(composition(master, Follows))
     assert outcome.reason == "op lost"
+
+
+# --- what is stored, and in which order -------------------------------------------------------------------------------
+
+
+class Books(LowLevelScheduler):
+    def operation_update(self, status):
+        self.tell("author", f"update {status.state}")
+        if getattr(self, "clumsy", False):
+            raise ValueError("as the test has it")
+
+    def operation_done(self, operation_id, phase):
+        self.tell("author", f"done {operation_id} {phase}")
+
+
+class Hooks(SchedulerActor):
+    def on_operation_update(self, status):
+        self.tell("author", f"update {status.state}")
+
+
+class Stored(ActorBench):
+    """A scheduler whose store answers when the test says so."""
+
+    def __init__(self, running, cls):
+        super().__init__(running, "framework", "connection", "store", "author")
+        composition = Composition(FrameworkSettings(name="t"))
+        self.scheduler = running.spawn(cls, composition, None, name="scheduler")
+
+    def stored(self):
+        for write in self.take("store", m.Write):
+            if write.reference:
+                self.say("store", "scheduler", m.Stored(write.reference))
+
+
+NEWS = m.OperationUpdate(
+    OperationStatus(OP, OperationState.OPERATION_FINISHED, agent_id=AgentId("a"), uuid=b"u" * 16)
+)
+ACKNOWLEDGED = m.AcknowledgeOperation(OP, b"u" * 16, AgentId("a"), "")
+
+
+@pytest.mark.parametrize("cls", [Books, Hooks])
+def test_news_of_an_operation_are_stored_before_they_are_acknowledged_and_forgotten_when_told(cls):
+    async def work():
+        async with system() as running:
+            bench = Stored(running, cls)
+            bench.scheduler.tell(NEWS)
+            await bench.settle()
+            assert bench.of("connection", m.AcknowledgeOperation) == []
+            assert bench.heard["author"] == []
+            (write,) = bench.of("store", m.Write)
+            assert operations_in(write.records)[0].phase is OperationPhase.FINISHED
+            bench.stored()
+            await bench.settle()
+            assert bench.of("connection", m.AcknowledgeOperation) == [ACKNOWLEDGED]
+            assert bench.heard["author"] == ["update OPERATION_FINISHED"]
+            assert bench.of("store", m.Write) == [m.Write((), (("operation", "op"),))]
+
+    virtually(work())
+
+
+def test_news_whose_callback_raises_stay_stored_and_are_not_acknowledged():
+    async def work():
+        async with system() as running:
+            bench = Stored(running, Books)
+            bench.scheduler._actor.clumsy = True
+            bench.scheduler.tell(NEWS)
+            await bench.settle()
+            bench.stored()
+            await bench.settle()
+            assert bench.heard["author"] == ["update OPERATION_FINISHED"]
+            assert bench.of("connection", m.AcknowledgeOperation) == []
+            assert bench.of("store", m.Write) == []
+
+    virtually(work())
+
+
+def test_an_accept_with_an_operation_leaves_after_the_operation_is_stored():
+    async def work():
+        async with system() as running:
+            bench = Stored(running, Books)
+            operation = offer_operations.reserve(
+                Resources.of(cpus=1).push_reservation(Reservation("ads", principal=None, dynamic=True)),
+                operation_id=OP,
+            )
+            bench.scheduler._actor.accept([OfferId("o")], [operation])
+            await bench.settle()
+            (write,) = bench.of("store", m.Write)
+            assert operations_in(write.records) == (OperationRecord(OP, None, OperationPhase.SENT),)
+            assert bench.of("connection", m.Accept) == []
+            bench.stored()
+            await bench.settle()
+            assert [call.offer_ids for call in bench.of("connection", m.Accept)] == [("o",)]
+            bench.scheduler.tell(NEWS)
+            await bench.settle()
+            bench.stored()
+            await bench.settle()
+            assert bench.heard["author"] == ["update OPERATION_FINISHED", "done op finished"]
+            assert bench.of("store", m.Write) == [m.Write((), (("operation", "op"),))]
+
+    virtually(work())
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [(OperationPhase.FINISHED, ["done op finished"]), (OperationPhase.PENDING, [])],
+)
+def test_a_later_run_tells_the_outcomes_that_were_not_told_and_asks_about_the_others(phase, told):
+    async def work():
+        async with system() as running:
+            bench = Stored(running, Books)
+            bench.scheduler._actor._go_on_with(OperationRecord(OP, AgentId("a"), phase))
+            bench.scheduler.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+            await bench.settle()
+            assert bench.heard["author"] == told
+            asked = [m.ReconcileOperations(((OP, AgentId("a")),))]
+            assert bench.of("connection", m.ReconcileOperations) == ([] if told else asked)
+
+    virtually(work())
+
+
+class FirstRun(Reserving):
+    """Has it done, and is gone before it has taken the outcome in."""
+
+    def operation_done(self, operation_id, phase):
+        self.outcomes[operation_id] = phase
+        if len(self.outcomes) == 2:
+            self.leave(0, "left before it was told")
+        raise ValueError("as the test has it")
+
+
+class SecondRun(LowLevelScheduler):
+    def resource_offers(self, offers):
+        self.decline([offer.id for offer in offers], 100.0)
+
+    def reregistered(self, event):
+        self.outcomes: dict[str, str] = {}
+
+    def operation_done(self, operation_id, phase):
+        self.outcomes[operation_id] = phase
+        if len(self.outcomes) == 2:
+            self.finish(0, f"{sorted(self.outcomes.items())}")
+
+
+async def test_the_outcomes_of_operations_are_told_by_the_next_run_of_the_scheduler(tmp_path):
+    settings = ClusterSettings(
+        port=0, work_dir=str(tmp_path), agents=(AgentSettings(resources="cpus:1;mem:100;disk:1000"),)
+    )
+    async with Cluster(settings) as cluster:
+        for cls, expected in (
+            (FirstRun, m.Outcome(0, "left before it was told")),
+            (SecondRun, m.Outcome(0, "[('create-1', 'finished'), ('reserve-1', 'finished')]")),
+        ):
+            framework = FrameworkSettings(
+                name="t",
+                user="root",
+                master=cluster.url,
+                roles=("ads",),
+                capabilities=("MULTI_ROLE", "RESERVATION_REFINEMENT"),
+            )
+            store = ActorSpec("store", StoreActor, StoreSettings(str(tmp_path / "store.db")))
+            made = Composition(framework, (ActorSpec("scheduler", cls, None), store))
+            assert await asyncio.wait_for(run(made), 20) == expected

@@ -95,6 +95,7 @@ def _tells_the_connection(node: ast.AST) -> bool:
 
 
 CLASSES = {
+    "BaseScheduler": SchedulerActor,
     "LowLevelScheduler": LowLevelScheduler,
     "OfferActor": OfferActor,
     "OperationActor": OperationActor,
@@ -471,11 +472,13 @@ def test_there_is_one_of_each_call():
 OWN = [
     call
     for call in calls()
-    if ("SchedulerActor", type(call)) in SENDERS | {("SchedulerActor", m.SendMessage)}
+    if ("SchedulerActor", type(call))
+    in SENDERS | {("SchedulerActor", m.SendMessage), ("SchedulerActor", m.AcknowledgeOperation)}
 ]
 
 
 @answers("SchedulerActor", *(call for sender, call in SENDERS if sender == "SchedulerActor"))
+@answers("BaseScheduler", m.AcknowledgeOperation)
 @answers("TaskCommands", m.SendMessage)
 @answers("LowLevelScheduler", *(call for sender, call in SENDERS if sender == "LowLevelScheduler"))
 @pytest.mark.parametrize("fate", FATES)

@@ -207,13 +207,13 @@ class LowDone(LowLevelScheduler):
         self.finish(0, f"all done as {event.framework_id}")
 
 
-def composition(master, cls, store=""):
+def composition(master, cls, store="", patience=20.0):
     actors = (
         ActorSpec("scheduler", cls, None),
         ActorSpec(
             "connection",
             ConnectionActor,
-            ConnectionSettings(backoff=0.02, backoff_cap=0.05, teardown_timeout=0.3),
+            ConnectionSettings(backoff=0.02, backoff_cap=0.05, teardown_timeout=patience),
         ),
         ActorSpec("store", StoreActor, StoreSettings(str(store))),
     )
@@ -223,7 +223,7 @@ def composition(master, cls, store=""):
 @pytest.mark.parametrize("cls", [Done, LowDone])
 async def test_a_framework_whose_master_could_not_be_told_does_not_end_well(master, cls):
     master.answer_call = lambda call: (503, "busy") if call.type == pb.scheduler.Call.TEARDOWN else (202, "")
-    outcome = await asyncio.wait_for(run(composition(master, cls)), 10)
+    outcome = await asyncio.wait_for(run(composition(master, cls, patience=0.3)), 10)
     assert outcome.exit_code == 1
     assert "framework f-1 and its tasks may still be there" in outcome.reason
     assert "503: busy" in outcome.reason
@@ -235,7 +235,7 @@ async def test_the_next_run_ends_what_the_one_before_could_not_and_starts_as_a_n
 ):
     store = tmp_path / "store.db"
     master.answer_call = lambda call: (503, "busy") if call.type == pb.scheduler.Call.TEARDOWN else (202, "")
-    outcome = await asyncio.wait_for(run(composition(master, cls, store)), 10)
+    outcome = await asyncio.wait_for(run(composition(master, cls, store, patience=0.3)), 10)
     assert outcome.exit_code == 1
     assert "the next run with that store ends it first" in outcome.reason
     ended: list[str] = []
