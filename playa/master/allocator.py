@@ -8,7 +8,10 @@ of the roles that want any, the one furthest below its fair share, and in it the
 framework that refused resources is passed over for that agent until its filter runs out, unless there is more now than
 it refused. Offered and used resources count alike. Resources reserved for a role go to that role and those below it. A shared volume is offered to everyone who can deal with it, used or not.
 
-Limits: no quota (UPDATE_QUOTA is refused by the operator API), no random order of agents, no fault domains.
+While some role has a quota, a run has two rounds: first what guarantees entitle roles to, then the rest, up to limits and
+without what is held back for guarantees (see `quota`).
+
+Limits: no random order of agents, no fault domains.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +21,7 @@ from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa.master import amounts, constraints
 from playa.master.filters import OfferFilters
+from playa.master.quota import Quota, Room, consumption, is_counted
 from playa.master.sorter import RoleShares, Shares
 
 # framework id -> role -> agent id -> resources, allocated to that role
@@ -48,6 +52,15 @@ class _Agent:
     inverse_statuses: dict[str, pb.allocator.InverseOfferStatus] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Run:
+    """One allocation: when it is, what it has given, and what quota leaves (None: nobody has any)."""
+
+    now: float
+    room: Room | None
+    result: Allocation = field(default_factory=dict)
+
+
 class Allocator:
     """The state of allocation: what is where, who has it, who wants it.
 
@@ -68,6 +81,7 @@ class Allocator:
         self._totals: dict[str, int] = {}
         self._roles = RoleShares(weights or {})
         self._members: dict[str, Shares] = {}  # by role
+        self._quotas: dict[str, Quota] = {}
         self._min = min_allocatable
         self._interval = interval
         self.runs = 0
@@ -145,6 +159,27 @@ class Allocator:
     def is_suppressed(self, framework_id: str, role: str) -> bool:
         """Whether a framework wants no offers for a role."""
         return role in self._frameworks[framework_id].suppressed
+
+    # --- quota ------------------------------------------------------------------------------------------------
+
+    def set_quota(self, role: str, quota: Quota) -> None:
+        """A role has another quota from the next run on; an empty one is none."""
+        if quota:
+            self._quotas[role] = quota
+        else:
+            self._quotas.pop(role, None)
+
+    def _room(self) -> Room | None:
+        """What quota leaves, None if nobody has any."""
+        if not self._quotas:
+            return None
+        totals = [agent.total for agent in self._agents.values()]
+        allocated = [held for agent in self._agents.values() for held in agent.allocated.values()]
+        free: amounts.Amounts = {}
+        for agent in self._agents.values():
+            amounts.add_to(free, amounts.scalars(agent.available.where(is_counted)))
+        consumed = {role: consumption(role, totals, allocated) for role in self._quotas}
+        return Room(self._quotas, consumed, free)
 
     # --- agents -----------------------------------------------------------------------------------------------
 
@@ -273,15 +308,23 @@ class Allocator:
     def allocate(self, now: float, agent_ids: Iterable[str] | None = None) -> Allocation:
         """One run: who gets what of that which is free on these agents (None: all)."""
         self.runs += 1
-        result: Allocation = {}
         wanting = self._wanting()
         if not wanting:
-            return result
-        for agent_id in list(self._agents if agent_ids is None else agent_ids):
-            agent = self._agents.get(agent_id)
-            if agent is not None and agent.active and agent.available:
-                self._allocate_agent(agent_id, agent, wanting, now, result)
-        return result
+            return {}
+        candidates = [
+            (agent_id, self._agents[agent_id])
+            for agent_id in list(self._agents if agent_ids is None else agent_ids)
+            if agent_id in self._agents and self._agents[agent_id].active
+        ]
+        run = _Run(now, self._room())
+        if run.room is not None:
+            guaranteed = {role: ids for role, ids in wanting.items() if role in self._quotas}
+            for agent_id, agent in candidates:
+                self._allocate_agent(agent_id, agent, guaranteed, run, first=True)
+        for agent_id, agent in candidates:
+            if agent.available:
+                self._allocate_agent(agent_id, agent, wanting, run)
+        return run.result
 
     def _wanting(self) -> dict[str, list[str]]:
         wanting: dict[str, list[str]] = {}
@@ -293,29 +336,40 @@ class Allocator:
         return wanting
 
     def _allocate_agent(
-        self, agent_id: str, agent: _Agent, wanting: dict[str, list[str]], now: float, result: Allocation
+        self, agent_id: str, agent: _Agent, wanting: dict[str, list[str]], run: _Run, *, first: bool = False
     ) -> None:
+        """Give what is free on an agent; in the first round only what guarantees entitle to."""
+        room = run.room
         for role in self._roles.in_order(wanting, self._totals):
             members = self._members.setdefault(role, Shares())
             for framework_id in members.in_order(wanting[role], self._totals):
+                if not agent.available:
+                    return
                 framework = self._frameworks[framework_id]
-                offered = self._offerable(agent, framework, role)
-                if offered is None or framework.filters.refuses(agent_id, role, offered, now):
+                offered, due = self._usable(agent, framework, role), None
+                if room is not None and first:
+                    due, offered = room.guaranteed(role, offered)
+                    if not due:
+                        continue
+                elif room is not None:
+                    offered = room.allowed(role, offered)
+                if not amounts.is_worth_offering(offered, self._min):
+                    continue
+                if framework.filters.refuses(agent_id, role, offered, run.now):
                     continue
                 allocated = offered.allocate(role)
                 self.take(framework_id, agent_id, allocated)
-                by_agent = result.setdefault(framework_id, {}).setdefault(role, {})
-                by_agent[agent_id] = allocated
-                if not agent.available:
-                    return
+                if room is not None:
+                    room.give(role, offered, due)
+                by_agent = run.result.setdefault(framework_id, {}).setdefault(role, {})
+                by_agent[agent_id] = by_agent.get(agent_id, Resources()) + allocated
 
-    def _offerable(self, agent: _Agent, framework: _Framework, role: str) -> Resources | None:
+    def _usable(self, agent: _Agent, framework: _Framework, role: str) -> Resources:
         if agent.has_gpus and "GPU_RESOURCES" not in framework.capabilities:
-            return None
+            return Resources()
         if not constraints.allows(framework.constraints, role, agent.info):
-            return None
-        offered = amounts.usable(agent.available, role, framework.capabilities)
-        return offered if amounts.is_worth_offering(offered, self._min) else None
+            return Resources()
+        return amounts.usable(agent.available, role, framework.capabilities)
 
     def active_filters(self, role: str, now: float) -> int:
         """How many refusals of a role are in force."""

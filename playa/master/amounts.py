@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mesos_v1.resource import Kind, Resource
+from mesos_v1.resource import MILLIS, Kind, Resource
 from mesos_v1.resources import Resources
 
 Amounts = dict[str, int]
@@ -14,6 +14,15 @@ def scalars(resources: Resources) -> Amounts:
     for entry in resources:
         if entry.kind is Kind.SCALAR:
             result[entry.name] = result.get(entry.name, 0) + _millis(entry)
+    return result
+
+
+def quantities(resources: Resources) -> Amounts:
+    """Amount of everything: of ranges and sets, a thousand for each that is in them."""
+    result: Amounts = {}
+    for entry in resources:
+        amount = _millis(entry) if entry.kind is Kind.SCALAR else int(entry.value) * MILLIS
+        result[entry.name] = result.get(entry.name, 0) + amount
     return result
 
 

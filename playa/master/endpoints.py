@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mesos_v1 import content, pb
-from mesos_v1.resource import Kind
+from mesos_v1.resource import MILLIS, Kind
 from mesos_v1.resources import Resources
-from playa.master import formats, reading
+from playa.master import amounts, formats, reading
 from playa.master.flags import flags
 from playa.master.records import Agent, Framework, TaskRecord
 from playa.master.state import VERSION, MasterState
@@ -90,16 +90,33 @@ def _first_seen(task: TaskRecord) -> float:
 
 def roles(m: MasterState) -> Json:
     """`/roles`."""
-    result = [
-        {
-            "name": role.name,
-            "weight": role.weight,
-            "frameworks": [framework_id.value for framework_id in role.frameworks],
-            "resources": model(Resources.from_proto(role.resources)),
-        }
-        for role in reading.get_roles(m).roles
-    ]
-    return {"roles": result}
+    return {"roles": [_role(m, name) for name in reading.known_roles(m)]}
+
+
+def _role(m: MasterState, name: str) -> Json:
+    has = reading.breakdown(m, name)
+    both = dict(has.allocated)
+    amounts.add_to(both, has.offered)
+    config = m.quotas.get(name, pb.quota.QuotaConfig())
+    return {
+        "name": name,
+        "weight": m.allocator.weights.get(name, 1.0),
+        "quota": {
+            "role": name,
+            "guarantee": {each: scalar.value for each, scalar in sorted(config.guarantees.items())},
+            "limit": {each: scalar.value for each, scalar in sorted(config.limits.items())},
+            "consumed": _quantities(has.consumed),
+        },
+        "resources": _quantities(both),
+        "allocated": _quantities(has.allocated),
+        "offered": _quantities(has.offered),
+        "reserved": _quantities(has.reserved),
+        "frameworks": [record.id for record in m.frameworks.values() if name in record.roles],
+    }
+
+
+def _quantities(quantities: amounts.Amounts) -> Json:
+    return {name: quantities[name] / MILLIS for name in sorted(quantities) if quantities[name]}
 
 
 def summary(m: MasterState) -> Json:

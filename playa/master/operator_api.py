@@ -1,6 +1,6 @@
 """The operator API (`/api/v1`): reading calls, SUBSCRIBE, maintenance, weights, teardown; and the endpoints beside it.
 
-Mesos documentation, "Operator HTTP API". What the embedded cluster cannot do (quota, log levels, files of the master) is answered
+Mesos documentation, "Operator HTTP API". What the embedded cluster cannot do (log levels, files of the master) is answered
 501, as an unknown call is.
 """
 
@@ -22,6 +22,7 @@ from playa.master import (
     operator_events,
     operator_operations,
     operator_validation,
+    quota_calls,
     reading,
     removing,
     status_page,
@@ -161,7 +162,7 @@ def _read(m: MasterState, streams: Streams, call: pb.master.Call) -> pb.master.R
         for role, weight in sorted(m.allocator.weights.items()):
             response.get_weights.weight_infos.add(role=role, weight=weight)
     elif call.type == _Call.GET_QUOTA:
-        response.get_quota.status.SetInParent()
+        response.get_quota.status.CopyFrom(quota_calls.status(m))
     elif call.type == _Call.GET_LOGGING_LEVEL:
         response.get_logging_level.level = 0
     elif call.type == _Call.GET_MAINTENANCE_STATUS:
@@ -229,6 +230,9 @@ def _mark_gone(m: MasterState, call: pb.master.Call) -> SiteAnswer:
 
 _CHANGES: dict[int, Callable[[MasterState, pb.master.Call], SiteAnswer]] = {
     _Call.UPDATE_WEIGHTS: _update_weights,
+    _Call.UPDATE_QUOTA: quota_calls.update,
+    _Call.SET_QUOTA: quota_calls.set_,
+    _Call.REMOVE_QUOTA: quota_calls.remove,
     _Call.TEARDOWN: _teardown,
     _Call.MARK_AGENT_GONE: _mark_gone,
     _Call.DRAIN_AGENT: draining.drain,
@@ -260,6 +264,8 @@ def endpoint(m: MasterState, streams: Streams, request: GetEndpoint) -> SiteAnsw
         return _teardown_by_form(m, request)
     if request.path in {"/maintenance/schedule", "/machine/down", "/machine/up"} and request.method == "POST":
         return _maintenance_by_json(m, request)
+    if request.path.startswith("/quota") and request.method != "GET":
+        return _quota_by_json(m, request)
     value = _json_of(m, streams, request.path, query)
     if value is None:
         return SiteAnswer(405, "405 Method Not Allowed.")
@@ -283,7 +289,7 @@ def _json_of(m: MasterState, streams: Streams, path: str, query: dict[str, str])
         "/roles": lambda: endpoints.roles(m),
         "/flags": lambda: {"flags": flags(m.settings, m.info.port)},
         "/weights": lambda: [{"role": r, "weight": w} for r, w in sorted(m.allocator.weights.items())],
-        "/quota": lambda: {"infos": []},
+        "/quota": lambda: quota_calls.as_json(m),
         "/metrics/snapshot": lambda: metrics.snapshot(m, streams.operator_count),
         "/maintenance/schedule": lambda: maintenance.schedule_as_json(m),
         "/maintenance/status": lambda: content.to_json(maintenance.status(m)),
@@ -315,6 +321,17 @@ def _teardown_by_form(m: MasterState, request: GetEndpoint) -> SiteAnswer:
     if "frameworkId" not in form:
         return SiteAnswer(400, "Missing 'frameworkId' query parameter in the request body")
     return teardown(m, form["frameworkId"])
+
+
+def _quota_by_json(m: MasterState, request: GetEndpoint) -> SiteAnswer:
+    """What SET_QUOTA and REMOVE_QUOTA do, by POST to `/quota` and DELETE of `/quota/<role>`."""
+    role = request.path.removeprefix("/quota").removeprefix("/")
+    if request.method == "DELETE" and role:
+        return quota_calls.remove_by_path(m, role)
+    if request.method == "POST" and not role:
+        asked = parse_message(request.body, "application/json", pb.quota.QuotaRequest, "QuotaRequest")
+        return quota_calls.set_as_asked(m, asked)
+    return SiteAnswer(405, "405 Method Not Allowed.")
 
 
 def _maintenance_by_json(m: MasterState, request: GetEndpoint) -> SiteAnswer:

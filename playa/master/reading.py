@@ -1,11 +1,13 @@
 """The master's state as messages of the operator API (Mesos documentation, "Operator HTTP API", `GET_…`)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from mesos_v1 import pb
 from mesos_v1.resource import Resource
 from mesos_v1.resources import Resources
-from playa.master import formats
+from playa.master import amounts, formats
+from playa.master.quota import is_under, missing
 from playa.master.records import Agent, Framework
 from playa.master.state import VERSION, MasterState
 
@@ -162,18 +164,76 @@ def get_state(m: MasterState) -> pb.master.Response.GetState:
     return result
 
 
-def get_roles(m: MasterState) -> pb.master.Response.GetRoles:
-    """GET_ROLES: those that somebody is in, or that somebody set a weight or a reservation for."""
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """What a role and those below it have, in thousandths by name.
+
+    Attributes:
+        allocated: What tasks and executors use.
+        offered: What is in offers.
+        reserved: What is reserved for it.
+        consumed: What counts against its quota: what is used, and what is reserved and not used.
+    """
+
+    allocated: amounts.Amounts
+    offered: amounts.Amounts
+    reserved: amounts.Amounts
+    consumed: amounts.Amounts
+
+
+def breakdown(m: MasterState, role: str) -> Breakdown:
+    """What a role has."""
+
+    def of(parts: Iterable[Resources], test: Callable[[Resource], bool]) -> amounts.Amounts:
+        result: amounts.Amounts = {}
+        for part in parts:
+            amounts.add_to(result, amounts.quantities(part.where(test)))
+        return result
+
+    def is_mine(entry: Resource) -> bool:
+        return is_under(entry.facts.allocated_to, role)
+
+    def is_for_me(entry: Resource) -> bool:
+        return bool(entry.facts.reservations) and is_under(entry.facts.role, role)
+
+    used = [used_on(record) for record in m.agents.values()]
+    offers = (offer.resources for offer in m.offers.values() if is_under(offer.role, role))
+    allocated = of(used, is_mine)
+    reserved = of((record.total for record in m.agents.values()), is_for_me)
+    consumed = dict(allocated)
+    amounts.add_to(consumed, missing(reserved, of(used, is_for_me)))
+    return Breakdown(allocated, of(offers, is_mine), reserved, consumed)
+
+
+def known_roles(m: MasterState) -> list[str]:
+    """Roles that somebody is in or has something of, that have a weight, a quota or a reservation; and those above."""
     names = {role for record in m.frameworks.values() for role in record.roles}
-    names.update(m.allocator.weights)
-    for record_ in m.agents.values():
-        names.update(entry.facts.role for entry in record_.total.reserved())
+    names.update(m.allocator.weights, m.quotas)
+    for record in m.agents.values():
+        names.update(entry.facts.role for entry in record.total.reserved())
+        for task in record.tasks.values():
+            names.update(entry.facts.allocated_to or "*" for entry in task.resources)
+    if m.settings.roles:
+        names = set(m.settings.roles)
+    return sorted(names | {above for name in names for above in _above(name)})
+
+
+def _above(role: str) -> list[str]:
+    parts = role.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def get_roles(m: MasterState) -> pb.master.Response.GetRoles:
+    """GET_ROLES."""
     result = _Response.GetRoles()
-    for name in sorted(names):
+    for name in known_roles(m):
         members = [record for record in m.frameworks.values() if name in record.roles]
         role = result.roles.add(name=name, weight=m.allocator.weights.get(name, 1.0))
         role.frameworks.extend(pb.mesos.FrameworkID(value=record.id) for record in members)
-        amounts = m.allocator.role_amounts(name)
-        scalars = (Resource(resource, millis=millis) for resource, millis in amounts.items())
-        role.resources.extend(scalar.to_proto() for scalar in scalars)
+        has = breakdown(m, name)
+        amounts.add_to(has.allocated, has.offered)
+        scalars = (
+            Resource(each, millis=has.allocated.get(each, 0)) for each in ("cpus", "disk", "gpus", "mem")
+        )
+        role.resources.extend(scalar.to_proto() for scalar in scalars if scalar.millis)
     return result

@@ -17,6 +17,7 @@ from playa.master import (
     maintenance,
     offering,
     operator_events,
+    quota_calls,
     reading,
     removing,
     subscribing,
@@ -245,6 +246,7 @@ def recover(m: MasterState) -> None:
     m.draining.update(m.registry.drain_infos())
     m.deactivated.update(m.registry.deactivated)
     maintenance.recover(m)
+    quota_calls.recover(m)
     if m.recovered_agents:
         m.ports.later(m.settings.agent_reregister_timeout, RecoveryTimedOut())
 

@@ -28,6 +28,7 @@ class Registry:
         weights: Weight by role.
         draining: Agent ids, and `mesos.v1.DrainInfo` of each.
         deactivated: Agent ids.
+        quotas: `mesos.v1.quota.QuotaConfig` each.
     """
 
     agents: tuple[bytes, ...] = ()
@@ -38,6 +39,7 @@ class Registry:
     weights: tuple[tuple[str, float], ...] = ()
     draining: tuple[tuple[str, bytes], ...] = ()
     deactivated: tuple[str, ...] = ()
+    quotas: tuple[bytes, ...] = ()
 
     def agent_infos(self) -> list[pb.mesos.AgentInfo]:
         """The admitted agents, read."""
@@ -63,6 +65,7 @@ def save(registry: Registry, path: Path) -> None:
         "weights": dict(registry.weights),
         "draining": {agent_id: content.to_json(info) for agent_id, info in registry.drain_infos().items()},
         "deactivated": list(registry.deactivated),
+        "quotas": [content.to_json(pb.quota.QuotaConfig.FromString(quota)) for quota in registry.quotas],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
@@ -94,6 +97,10 @@ def load(path: Path) -> Registry:
                 for agent_id, info in value.get("draining", {}).items()
             ),
             deactivated=tuple(value.get("deactivated", ())),
+            quotas=tuple(
+                content.from_json(pb.quota.QuotaConfig, quota).SerializeToString()
+                for quota in value.get("quotas", ())
+            ),
         )
     except FileNotFoundError:
         return Registry()

@@ -102,11 +102,10 @@ _ENDPOINTS = {
     "/roles": True,
     "/flags": True,
     "/weights": True,
-    "/quota": True,
     "/maintenance/schedule": True,
     "/maintenance/status": True,
 }
-_WRITING = ("/machine/down", "/machine/up", "/teardown")
+_WRITING = ("/machine/down", "/machine/up", "/quota", "/quota/{role:.+}", "/teardown")
 
 
 class MasterSite:
@@ -216,7 +215,9 @@ class MasterSite:
     def _writer(self, path: str) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
             self._check_readwrite(request)
-            return await self._endpoint(request, path)
+            return await self._endpoint(
+                request, path.replace("{role:.+}", request.match_info.get("role", ""))
+            )
 
         return handle
 

@@ -75,6 +75,7 @@ class MasterState:
     removed_agents: OrderedDict[str, None] = field(default_factory=OrderedDict)
     draining: dict[str, pb.mesos.DrainInfo] = field(default_factory=dict)
     deactivated: set[str] = field(default_factory=set)
+    quotas: dict[str, pb.quota.QuotaConfig] = field(default_factory=dict)
     offers: dict[str, OfferRecord] = field(default_factory=dict)
     inverse_offers: dict[str, InverseOfferRecord] = field(default_factory=dict)
     unavailability: dict[Machine, pb.mesos.Unavailability] = field(default_factory=dict)

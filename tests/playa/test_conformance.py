@@ -104,6 +104,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "operations_with_feedback": {RETRY: 4.0},
     "operator_reservations": {},
     "drain_agent": {},
+    "quota": {},
 }
 
 

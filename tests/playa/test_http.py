@@ -349,8 +349,25 @@ async def test_what_an_operator_asks_wrongly_is_said(client: Client, kind: str, 
 
 
 async def test_what_the_embedded_cluster_cannot_do_is_not_implemented(client: Client) -> None:
-    status, _ = await client.operate(type="UPDATE_QUOTA", update_quota={"quota_configs": []})
+    status, _ = await client.operate(type="LIST_FILES", list_files={"path": "/"})
     assert status == 501
+
+
+async def test_quota_is_set_and_removed_at_its_endpoint(client: Client) -> None:
+    url = f"{client.cluster.url}/master/quota"
+    guarantee = [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}}]
+    async with client.session.post(url, json={"role": "a/b", "guarantee": guarantee}) as response:
+        assert response.status == 400
+    async with client.session.post(url, json={"role": "a", "guarantee": guarantee}) as response:
+        assert response.status == 200
+    assert (await (await client.get("/quota")).json())["infos"] == [{"role": "a", "guarantee": guarantee}]
+    async with client.session.delete(f"{url}/a") as response:
+        assert response.status == 200
+    async with client.session.delete(f"{url}/a") as response:
+        text = "Failed to remove quota for path '/master/quota/a': Role 'a' has no quota set"
+        assert (response.status, await response.text()) == (400, text)
+    async with client.session.delete(url) as response:
+        assert response.status == 405
 
 
 async def test_tasks_are_listed_by_framework_and_in_pages(client: Client) -> None:
