@@ -44,7 +44,7 @@ from actors.task_spec import (
     histories,
     split_attempt_id,
 )
-from actors.task_states import TaskPhase
+from actors.task_states import ON_CLUSTER, TaskPhase
 from actors.uploads import untold_uploads, upload_key
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
@@ -53,6 +53,7 @@ logger = logging.getLogger("actors.scheduler")
 
 ACTOR_FAILURES = 5
 """So often a task's actor may fail before the task has failed."""
+DRAINING = "REASON_AGENT_DRAINING"
 EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
 RELOAD_AFTER = 1.0
@@ -268,6 +269,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         of_a_command = str(changed.executor_id) == str(changed.attempt_id)
         if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
+        if changed.reason == DRAINING and changed.phase not in ON_CLUSTER:
+            self._leave_agent(changed.agent_id)
         return self._call(self.on_task_update, changed) if self._wants_updates else None
 
     @receive
@@ -285,7 +288,21 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         if entry.ref is not None:  # its name is free for a task that the hook launches under the same id
             entry.ref.stop(block=False)
             self.system.free_name(entry.ref)
+        if done.reason == DRAINING:
+            self._leave_agent(done.agent_id)
         return self._after(self._tell_outcome(done), lambda: self._let_go(entry))
+
+    def _leave_agent(self, agent_id: AgentId | None) -> None:
+        """End our executors on an agent that is being drained once they have no task: before that it is not drained.
+
+        Until the last of them has ended the agent drops every task, also when it has been reactivated (Mesos:
+        `Slave::updateDrainStatus`).
+        """
+        if any(entry.agent_id == agent_id and entry.phase in ON_CLUSTER for entry in self._tasks):
+            return
+        for agent, executor_id in self._executors:
+            if agent == agent_id:
+                self.tell("connection", m.ShutdownExecutor(executor_id, agent))
 
     def _let_go(self, entry: TaskEntry) -> None:
         if entry.agent_id is not None:

@@ -680,3 +680,20 @@ async def test_nothing_more_is_launched_while_the_framework_ends(master, monkeyp
     assert [info.task_id.value for info in master.launched] == ["crawl-1.1"]
     assert "TEARDOWN" in master.types
     assert Ends.failed == 0
+
+
+async def test_tasks_of_a_drained_agent_run_again_and_their_executor_is_ended_with_the_last_of_them(master):
+    class Drained(Crawl):
+        count = 2
+
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    master.reasons = {"TASK_KILLED": "REASON_AGENT_DRAINING"}
+    running = asyncio.ensure_future(play(composition(master, Drained)))
+    await master.until(lambda: master.types.count("ACKNOWLEDGE") == 2)
+    master.plan = seen
+    for number in (1, 2):
+        assert "SHUTDOWN" not in master.types
+        await master._kill(f"crawl-{number}.1")
+        await master.until(lambda: len(master.launched) == 2 + number)  # noqa: B023 - awaited at once
+    assert (await running).exit_code == 7
+    assert master.types.count("SHUTDOWN") >= 1

@@ -19,6 +19,7 @@ Call = pb.scheduler.Call
 class SimulatedMaster(ScriptedMaster):
     """Attributes:
     plan: which states (with data) a task goes through.
+    reasons: why, for states that have a reason.
     known: the tasks that the agent knows, with what it still has to say about each.
     """
 
@@ -26,6 +27,7 @@ class SimulatedMaster(ScriptedMaster):
         super().__init__()
         self.cpus = cpus
         self.gpus = 0.0
+        self.reasons: dict[str, str] = {}
         self.plan: Callable[[pb.mesos.TaskInfo], Plan] = lambda _info: FINISHES
         self.known: dict[str, deque[tuple[str, bytes, bytes]]] = {}
         self.states: dict[str, str] = {}
@@ -113,7 +115,7 @@ class SimulatedMaster(ScriptedMaster):
         if self.known[task]:
             state, data, uuid = self.known[task][0]
             self.states[task] = state
-            await self.say(task, state, data=data, uuid=uuid)
+            await self.say(task, state, data=data, uuid=uuid, reason=self.reasons.get(state, ""))
 
     async def say(
         self, task: str, state: str, *, data: bytes = b"", uuid: bytes = b"", reason: str = ""
