@@ -60,6 +60,7 @@ class BaseScheduler(Actor):
         self._reference = 0
         self._storing: dict[int, m.OperationUpdate | m.Accept] = {}
         self._over = False
+        self._subscribed = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Contain what an author's own methods raise; refuse what could not work.
@@ -230,6 +231,14 @@ class BaseScheduler(Actor):
     # --- the end ----------------------------------------------------------------------------------------------
 
     @receive
+    def ask_progress(self, _asked: m.AskProgress) -> m.Progress:
+        """Say how far the framework is."""
+        return m.Progress(self._subscribed, bool(self._ending), self._phases())
+
+    def _phases(self) -> tuple[tuple[str, int], ...] | None:
+        return None
+
+    @receive
     def hook_failed(self, failure: m.HookFailed) -> None:
         """Nothing to do: the message is there so that the trace shows it."""
 
@@ -364,11 +373,16 @@ class BaseScheduler(Actor):
         self._end(1, f"{type(self).__name__}.{hook} raised {one_line(error)}")
 
     def _remember(self, **facts: str) -> None:
-        records = tuple(m.Record(FRAMEWORK, key, value.encode()) for key, value in facts.items())
+        records = tuple(framework_record(key, value) for key, value in facts.items())
         self.tell("store", m.Write(records))
 
     def _is_durable(self) -> bool:
         return bool(getattr(spec_of(self.composition, "store").settings, "path", ""))
+
+
+def framework_record(key: str, value: str) -> m.Record:
+    """Return what remembers a fact of the framework as a whole."""
+    return m.Record(FRAMEWORK, key, value.encode())
 
 
 def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from actors.connection_actor import ConnectionActor
+from actors.failure_actor import FailureActor
 from actors.offer_actor import OfferActor
 from actors.reconciler_actor import ReconcilerActor
 from actors.runtime import Actor, NoSettings
@@ -19,6 +20,7 @@ SERVANTS: Mapping[str, type[Actor]] = {
     "connection": ConnectionActor,
     "offers": OfferActor,
     "reconciler": ReconcilerActor,
+    "failures": FailureActor,
     "store": StoreActor,
     "server": ServerActor,
 }

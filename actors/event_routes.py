@@ -13,10 +13,11 @@ from typing import Any
 from actors import messages as m
 from actors.runtime import Actor
 from mesos_v1 import events
+from mesos_v1.values import AgentId, Offer
 
 logger = logging.getLogger("actors.connection")
 
-OFFERS, SCHEDULER = "offers", "scheduler"
+OFFERS, SCHEDULER, FAILURES = "offers", "scheduler", "failures"
 
 
 def _failure(event: events.Failure) -> object | None:
@@ -45,6 +46,7 @@ class EventRouter:
     def __init__(self, owner: Actor) -> None:
         self._owner = owner
         self.offers_to = OFFERS
+        self._agents: dict[AgentId, tuple[str, str]] = {}
 
     def route(self, event: object) -> None:
         """Tell whoever hears of this event; an unknown type of a newer Mesos is logged and passed over."""
@@ -54,9 +56,22 @@ class EventRouter:
                 logger.warning("an event of a type that is not known: %s", event.type_name)
             return
         where, build = row
+        if isinstance(event, events.Offers) and self.offers_to == OFFERS:
+            self._see_agents(event.offers)
         news = build(event)
         if news is not None:
             self._owner.tell(self.offers_to if where is OFFERS else where, news)
+
+    def _see_agents(self, offers: tuple[Offer, ...]) -> None:
+        """Say where agents answer, once for each: what failed there is read from there."""
+        new = tuple(
+            (offer.agent_id, offer.hostname, offer.url)
+            for offer in offers
+            if self._agents.get(offer.agent_id) != (offer.hostname, offer.url)
+        )
+        if new:
+            self._agents.update((agent_id, (hostname, url)) for agent_id, hostname, url in new)
+            self._owner.tell(FAILURES, m.AgentsSeen(offers[0].framework_id, new))
 
     def subscribed(self, news: m.Subscribed) -> None:
         """Tell everybody concerned that there is a (new) subscription, offers first."""

@@ -293,6 +293,7 @@ class LowLevelScheduler(BaseScheduler):
     @receive
     def take_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the id, tell the author."""
+        self._subscribed = True
         if self._only_ends(news):
             return None
         for ref, _ in self._operations.values():
@@ -307,6 +308,7 @@ class LowLevelScheduler(BaseScheduler):
     @receive
     def take_disconnected(self, news: m.Disconnected) -> Any:
         """Tell the author."""
+        self._subscribed = False
         return self._call(self.disconnected, news)
 
     @receive

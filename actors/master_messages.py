@@ -95,6 +95,14 @@ class MessageArrived:
 
 
 @message
+class AgentsSeen:
+    """Agents of which an offer says for the first time, or something new, where they answer: (id, host name, URL)."""
+
+    framework_id: FrameworkId
+    agents: tuple[tuple[AgentId, str, str], ...]
+
+
+@message
 class AgentLost:
     """FAILURE of an agent: it was removed from the cluster."""
 

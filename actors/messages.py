@@ -29,6 +29,7 @@ from actors.call_messages import (
 )
 from actors.master_messages import (
     AgentLost,
+    AgentsSeen,
     Disconnected,
     ExecutorLost,
     InverseOfferRescinded,
@@ -62,6 +63,7 @@ from actors.placement_messages import (
 from actors.service_messages import (
     ActorStarted,
     AskHealth,
+    AskProgress,
     Begin,
     ClearStore,
     Connect,
@@ -72,6 +74,7 @@ from actors.service_messages import (
     Loaded,
     OpenServer,
     Outcome,
+    Progress,
     Record,
     ServerReady,
     ShutdownRequested,
@@ -104,7 +107,9 @@ __all__ = [
     "AcknowledgeOperation",
     "ActorStarted",
     "AgentLost",
+    "AgentsSeen",
     "AskHealth",
+    "AskProgress",
     "Begin",
     "BrokerRestarted",
     "Call",
@@ -142,6 +147,7 @@ __all__ = [
     "Outcome",
     "PendingGroup",
     "PendingReport",
+    "Progress",
     "Reconcile",
     "ReconcileOperations",
     "Record",

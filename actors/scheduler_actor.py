@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in
+from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in, framework_record
 from actors.executor_templates import executor_template
 from actors.operation_records import operations_in
 from actors.runtime import (
@@ -32,7 +33,7 @@ from actors.runtime import (
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition
 from actors.task_book import TaskEntry
-from actors.task_commands import TASK_PREFIX, TaskCommands, TaskLost
+from actors.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskCommands, TaskLost
 from actors.task_parts import latest
 from actors.task_spec import (
     TaskHistory,
@@ -102,6 +103,7 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._actor_failures: dict[TaskId, int] = {}
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
+        self._outcomes: Counter[TaskPhase] = Counter()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
 
     # --- the beginning ----------------------------------------------------------------------------------------
@@ -134,13 +136,15 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._run = int(facts.get("runs", "0")) + 1
         if "id" in facts:
             self.framework_id = FrameworkId(facts["id"])
+        self._outcomes[TaskPhase.FAILED] = int(facts.get("failed", "0"))
+        self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
         self._remember(runs=str(self._run), port=str(self._server.port))
         self._early.extend(untold_uploads(loaded.records, self._server))
         self._templates = tuple(
             executor_template(executor, self.composition, self._server)
             for executor in self.composition.executors
         )
-        for name in ("offers", "reconciler"):
+        for name in ("offers", "reconciler", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
         self.spawn_extra_actors()
@@ -191,6 +195,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         early, self._early = self._early, []
         for done in early:
             self.tell(self.actor_ref, done)
+        if self._ends_when_done:
+            self.tell(self.actor_ref, SeeIfDone())
         return told
 
     def _introduce(self, event: Registered) -> Any:
@@ -271,6 +277,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
             self._executors.add((changed.agent_id, changed.executor_id))
         if changed.reason == DRAINING and changed.phase not in ON_CLUSTER:
             self._leave_agent(changed.agent_id)
+        if changed.phase is TaskPhase.BACKING_OFF and changed.attempt == 1:
+            self.tell("failures", changed)
         return self._call(self.on_task_update, changed) if self._wants_updates else None
 
     @receive
@@ -322,10 +330,16 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         elif done.phase is TaskPhase.KILLED:
             told = self._call(self.on_task_killed, failed(done, killed=True))
         else:
+            self.tell("failures", done)
             told = self._call(self.on_task_failed, failed(done, killed=False))
         return self._after(told, lambda: self._outcome_told(done, forgotten))
 
     def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None) -> None:
+        self._outcomes[done.phase] += 1
+        if done.phase is TaskPhase.FAILED:  # a later run has to know for its exit code
+            self._put(framework_record("failed", str(self._outcomes[done.phase])))
+        if self._ends_when_done and not self._tasks:
+            self.tell(self.actor_ref, SeeIfDone())
         launched, self._outbox = self._outbox or (), None
         gone = all_records_of(done.task_id)
         if launched and done.task_id in self._tasks:  # launched again: its new specification stays
@@ -334,6 +348,18 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         if forgotten is not None:
             gone = (*gone, ended_key(forgotten))
         self.tell("store", m.Write((*launched, ended_record(done.task_id, done.last_attempt)), gone))
+
+    @receive
+    def see_if_done(self, _asked: SeeIfDone) -> None:
+        """Nothing is active, and nothing more will come: end, with what became of the tasks."""
+        if not self._announced or self._early or self._tasks or self._ending:
+            return
+        failures = self._outcomes[TaskPhase.FAILED]
+        if not self._outcomes.total():
+            logger.warning("no task was launched: the framework ends")
+        counts = {phase.value: count for phase, count in self._outcomes.items() if count}
+        text = ", ".join(f"{count:,} {phase}" for phase, count in counts.items())
+        self.finish(1 if failures else 0, f"all tasks have ended: {text or 'there were none'}")
 
     @receive
     def list_tasks(self, _asked: m.ListTasks) -> None:

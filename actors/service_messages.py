@@ -180,6 +180,26 @@ class HookFailed:
 
 
 @message
+class AskProgress:
+    """Ask the scheduler how far it is; answered by `Progress`."""
+
+
+@message
+class Progress:
+    """How far the framework is, for whoever tells its user.
+
+    Attributes:
+        subscribed: there is a subscription now.
+        ending: its end has been asked for.
+        phases: how many tasks there are in each phase; None where the author counts them himself.
+    """
+
+    subscribed: bool
+    ending: bool
+    phases: tuple[tuple[str, int], ...] | None
+
+
+@message
 class Outcome:
     """How the framework ended; `exit_code` is the process's."""
 

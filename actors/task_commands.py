@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors import messages as m
-from actors.base_scheduler import BaseScheduler
+from actors.base_scheduler import BaseScheduler, framework_record
 from actors.built_in import task_class
 from actors.launch_arguments import CHECKS, checked
 from actors.runtime import STOP, EncodeError, current_message_id, message, pack
@@ -25,6 +25,7 @@ from mesos_v1.values import AgentId, ExecutorId, TaskId
 logger = logging.getLogger("actors.scheduler")
 
 DEFAULT_RETRY = RetryPolicy()
+ENDS_WHEN_DONE = "ends when done"
 TASK_PREFIX = "task:"
 """What the names of tasks' actors begin with."""
 Texts = Iterable[str]
@@ -39,6 +40,11 @@ class TaskLost:
     error: str
 
 
+@message
+class SeeIfDone:
+    """The framework is to end once no task is active: is that so by now?"""
+
+
 class TaskCommands(BaseScheduler):
     """Launches and kills; `SchedulerActor` hears what becomes of it."""
 
@@ -50,6 +56,7 @@ class TaskCommands(BaseScheduler):
         self._run = 1
         self._kills: dict[TaskId, m.KillTask] = {}
         self._outbox: list[m.Record] | None = None
+        self._ends_when_done = False
 
     @property
     def active_tasks(self) -> dict[str, int]:
@@ -205,12 +212,29 @@ class TaskCommands(BaseScheduler):
         self._tell_task(entry, asked)
         return True
 
+    def finish_when_done(self) -> None:
+        """End the framework as soon as no task is active: with exit code 0, or 1 if a task has failed for good.
+
+        Call it once, where the first tasks are launched. Tasks that hooks launch later count too; those that `kill`
+        ended are no failures. Whoever launches tasks from elsewhere (a timer, a message) calls it when nothing more
+        will come.
+        """
+        if not self._ends_when_done:
+            self._ends_when_done = True
+            self._put(
+                framework_record(ENDS_WHEN_DONE, "1")
+            )  # a later run does not call `on_registered` again
+        self.tell(self.actor_ref, SeeIfDone())
+
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
         """Send a message to an executor; best effort: `on_error` tells when it could not even be sent."""
         self.tell(
             "connection",
             m.SendMessage(agent_id, executor_id, pack(message, id=str(current_message_id() or ""))),
         )
+
+    def _phases(self) -> tuple[tuple[str, int], ...]:
+        return tuple(self._tasks.counts().items())
 
     def _start_task(self, history: TaskHistory) -> None:
         task_id = history.spec.task_id

@@ -1,37 +1,105 @@
-"""Says why tasks wait, when they do for long: nothing is as hard to tell from work as waiting in silence."""
+"""Says what a framework waits for, when it does for long: nothing is as hard to tell from work as waiting in silence.
+
+Two actors are asked now and then: the broker, why tasks get no offer, and the scheduler, how far it is. What is the same at
+two looks in a row is told, within ten seconds; and told again, as long as it lasts, ever more rarely.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
-from actors.messages import PendingGroup, PendingReport, WhyPending
+from actors.messages import AskProgress, PendingGroup, PendingReport, Progress, WhyPending
 from actors.runtime import ActorDeadError, ActorSystem
 
-_LOOK_AGAIN = 5.0
+_LOOK_AGAIN = 4.8
 _RARELY = 60.0
+_MOST_RARELY = 3600.0
+_PATIENCE = 4.0
 _AGENTS_SHOWN = 3
+_STARTING = ("launching", "staging")
 
 
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:
-    """Ask the broker now and then; tell of tasks that were first in their queue at two looks in a row. Never returns."""
+    """Ask the broker and the scheduler now and then, and tell of what has not changed between two looks. Never returns."""
     waiting: set[str] = set()
-    pause = _LOOK_AGAIN
+    before: tuple[str, Progress | None] = ("", None)
+    told: dict[
+        object, tuple[float, float]
+    ] = {}  # until when a thing is not told again, and for how long after that
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(pause)
-        broker = system.find("offers")
-        if broker is None:
-            continue
-        try:
-            report = await broker.ask(WhyPending(), block=False)
-        except ActorDeadError:
-            continue
+        await asyncio.sleep(_LOOK_AGAIN)
+        report = await _ask(system, "offers", WhyPending())
+        progress = await _ask(system, "scheduler", AskProgress())
         groups = report.groups if isinstance(report, PendingReport) else ()
-        stuck = [group for group in groups if group.first_task in waiting]
+        texts: dict[object, str] = {
+            (group.role, group.wanted, group.executor): explain(group)
+            for group in groups
+            if group.first_task in waiting
+        }
         waiting = {str(group.first_task) for group in groups}
-        for group in stuck:
-            tell(explain(group))
-        pause = _RARELY if stuck else _LOOK_AGAIN
+        if isinstance(progress, Progress):
+            stands = stands_still(progress)
+            if stands and (stands, progress) == before:
+                texts[stands] = stands
+            before = (stands, progress)
+        now = loop.time()
+        told = {key: told[key] for key in texts if key in told}
+        for key, text in texts.items():
+            until, pause = told.get(key, (0.0, _RARELY))
+            if now >= until:
+                told[key] = (now + pause, min(pause * 2, _MOST_RARELY))
+                tell(text)
+
+
+async def _ask(system: ActorSystem, name: str, question: object) -> Any:
+    """Ask an actor, if it is there and has time: one that is stuck in a handler is named elsewhere."""
+    actor = system.find(name)
+    if actor is None:
+        return None
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await actor.ask(question, block=False)
+    except (ActorDeadError, TimeoutError):
+        return None
+
+
+def stands_still(progress: Progress) -> str:
+    """What a framework waits for that has not changed for a while, in a sentence; "" where all is well."""
+    if progress.ending:
+        return "" if progress.subscribed else "the framework ends, and waits for the master to be told"
+    if not progress.subscribed:
+        return (
+            "not subscribed: no master has taken the framework in yet, or the last one is gone; still trying"
+        )
+    if progress.phases is None:
+        return ""
+    phases = dict(progress.phases)
+    total = sum(phases.values())
+    if not total:
+        return (
+            "nothing to do: no task is active, and finish() was not called. The framework waits for its own hooks, "
+            "messages or timers to launch more; Ctrl-C ends it (finish_when_done() does so by itself)"
+        )
+    starting = sum(phases.get(phase, 0) for phase in _STARTING)
+    if starting == total:
+        return (
+            f"{_tasks(total)} being started: the agent fetches files, or starts the executor"
+            " (its log and the sandbox say more)"
+        )
+    if phases.get("backing off") == total:
+        return f"{_tasks(total)} waiting for the next attempt, after failing"
+    if phases.get("unreachable") == total:
+        return f"{_tasks(total)} on agents that the master has lost"
+    if phases.get("killing") == total:
+        return f"{_tasks(total)} asked to end, and not gone yet"
+    return ""
+
+
+def _tasks(count: int) -> str:
+    return "1 task is" if count == 1 else f"{count:,} tasks are"
 
 
 def explain(group: PendingGroup) -> str:

@@ -29,9 +29,8 @@ class HelloScheduler(SchedulerActor):
         """The cluster has taken us in."""
         for name in ("Mesos", "actors", "world"):
             self.launch(Greet(name), executor="hello")
+        self.finish_when_done()
 
     def on_task_finished(self, done: TaskFinished) -> None:
         """A task has come to its end; its actor is gone by now."""
         print(done.result.name)
-        if not self.active_tasks:
-            self.finish()

@@ -39,25 +39,17 @@ class HelloScheduler(SchedulerActor):
     """Launches the tasks and ends when the last one has."""
 
     Settings = HelloSettings
-    failures = 0
 
     def on_registered(self, event: Registered) -> None:
         """The master knows us: launch everything."""
         for name in self.settings.names:
             self.launch(Greet(name), executor="greeter", cpus=0.1, mem=32)
+        self.finish_when_done()  # without this the framework would wait for more to do
 
     def on_task_finished(self, done: TaskFinished) -> None:
         """A result has arrived."""
         print(done.result.text)  # noqa: T201
-        self.end_when_all_are_done()
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        """A task has failed in all its attempts."""
-        print(f"{failed.task_id} failed: {failed.message}")  # noqa: T201
-        self.failures += 1
-        self.end_when_all_are_done()
-
-    def end_when_all_are_done(self) -> None:
-        """Without this the framework would wait for more to do."""
-        if not self.active_tasks:
-            self.finish(exit_code=1 if self.failures else 0)
+        """A task has failed in all its attempts; why, stands in the log already."""
+        print(f"nobody greeted {failed.payload.name}")  # noqa: T201

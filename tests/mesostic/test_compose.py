@@ -137,7 +137,16 @@ def test_a_whole_file_becomes_a_composition(project):
     assert composition.framework.name == "whole"
     assert composition.framework.failover_timeout == 3600
     names = [spec.name for spec in composition.actors]
-    assert names == ["scheduler", "connection", "offers", "reconciler", "store", "server", "counter"]
+    assert names == [
+        "scheduler",
+        "connection",
+        "offers",
+        "reconciler",
+        "failures",
+        "store",
+        "server",
+        "counter",
+    ]
     assert composition.spec("scheduler").settings.limit == 3
     assert composition.spec("offers").cls.__name__ == "Picky"
     worker = composition.executor("worker")

@@ -1,0 +1,315 @@
+"""Says in the log what went wrong with tasks, whatever the author's hooks do about it.
+
+Theory of operation. The scheduler passes on the first failed attempt of each task and each failure for good. Those that are
+alike (state, reason, text without its numbers, executor) are one kind: the first of a kind is told in a paragraph, with the
+last lines of the executor's standard error, read from the agent's sandbox, and what to try; the others are counted and
+summed up, now and then and at the end. So a thousand tasks that fail alike are a paragraph and a line.
+
+Nothing waits for this actor: reading has a time limit, and a sandbox that cannot be read is said in a few words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from actors import messages as m
+from actors.failure_advice import advise
+from actors.runtime import Actor, message, receive, setting
+from actors.sandbox import Unreadable, last_lines, printable, read_tail
+from actors.settings import Composition
+from mesos_http import Credentials, TlsSettings
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
+
+logger = logging.getLogger("actors.failures")
+
+_KINDS_KEPT = 1000
+_AGENTS_KEPT = 100_000
+_LONGEST_MESSAGE = 600
+_SHORT_MESSAGE = 150
+_PARAGRAPHS = 10
+"""So many kinds are told in full in a minute; more of them are counted."""
+_MINUTE = 60.0
+_NUMBERS = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}|0x[0-9a-fA-F]+|\d+")
+# States in which nothing ran that could have written anything.
+_NOWHERE = frozenset(
+    {"TASK_ERROR", "TASK_DROPPED", "TASK_GONE", "TASK_GONE_BY_OPERATOR", "TASK_UNREACHABLE", "TASK_UNKNOWN"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSettings:
+    """How failures of tasks are told."""
+
+    read_sandboxes: bool = setting(
+        True, help="Whether to read from the agent what an executor wrote at last on its standard error."
+    )
+    lines: int = setting(12, help="Most lines of it that are shown.")
+    read_timeout: float = setting(3.0, help="How long reading may take, in seconds.", unit="seconds")
+    summary_interval: float = setting(
+        30.0, help="How often failures that are like earlier ones are summed up, in seconds.", unit="seconds"
+    )
+
+
+@message
+class Failure:
+    """One failure: of a task's first attempt, or of a task for good."""
+
+    task_id: TaskId
+    name: str
+    final: bool
+    attempts: int
+    state: str
+    reason: str
+    message: str
+    executor: str
+    agent_id: AgentId | None
+    executor_id: ExecutorId | None
+
+
+@message
+class TailRead:
+    """What an executor wrote at last, or why that is not known."""
+
+    number: int
+    lines: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@message
+class SummaryDue:
+    """Time to say how many failures were like earlier ones."""
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Failures that are alike.
+
+    Attributes:
+        example: the first of them, which was told in full.
+        more: how many have come since and were only counted.
+        newest: the last of those.
+    """
+
+    example: Failure
+    more: int = 0
+    newest: TaskId = TaskId("")  # noqa: RUF009 - immutable
+
+
+class FailureActor(Actor):
+    """Tells of failures; see the head of this module."""
+
+    Settings = FailureSettings
+
+    def __init__(self, composition: Composition, settings: FailureSettings) -> None:
+        super().__init__()
+        self.framework = composition.framework
+        self.settings = settings
+        self._names = frozenset(executor.name for executor in composition.executors)
+        self._framework_id: FrameworkId | None = None
+        self._agents: OrderedDict[AgentId, tuple[str, str]] = OrderedDict()
+        self._kinds: OrderedDict[tuple[object, ...], _Kind] = OrderedDict()
+        self._told: deque[float] = deque(maxlen=_PARAGRAPHS)
+        self._pending: dict[int, Failure] = {}
+        self._number = 0
+        self._summary_due = False
+
+    async def on_stop(self) -> None:
+        """Tell what is still to be told."""
+        numbers = list(self._pending)
+        read = await asyncio.gather(*(self._read(number, self._pending[number]) for number in numbers))
+        for tail in read:
+            self.tail_read(tail)
+        self._sum_up()
+
+    # --- what others say --------------------------------------------------------------------------------------
+
+    @receive
+    def agents_seen(self, seen: m.AgentsSeen) -> None:
+        """Learn where agents answer."""
+        self._framework_id = seen.framework_id
+        for agent_id, hostname, url in seen.agents:
+            self._agents[agent_id] = (hostname, url)
+        while len(self._agents) > _AGENTS_KEPT:
+            self._agents.popitem(last=False)
+
+    @receive
+    def task_changed(self, changed: m.TaskChanged) -> None:
+        """An attempt has failed, and there will be another."""
+        of_a_command = str(changed.executor_id or changed.attempt_id) == str(changed.attempt_id)
+        name = str(changed.executor_id).rpartition("-")[0] or str(changed.executor_id)
+        self._take(
+            Failure(
+                changed.task_id,
+                "",
+                False,
+                changed.attempt,
+                changed.state,
+                changed.reason,
+                changed.message,
+                "" if of_a_command or name not in self._names else name,
+                changed.agent_id,
+                changed.executor_id or ExecutorId(changed.attempt_id),
+            )
+        )
+
+    @receive
+    def task_done(self, done: m.TaskDone) -> None:
+        """A task has failed for good."""
+        self._take(
+            Failure(
+                done.task_id,
+                done.name,
+                True,
+                done.attempts,
+                done.state,
+                done.reason,
+                done.message,
+                done.executor,
+                done.agent_id,
+                done.executor_id or ExecutorId(f"{done.task_id}.{done.attempts}"),
+            )
+        )
+
+    @receive
+    def tail_read(self, tail: TailRead) -> None:
+        """All is known that can be: say it."""
+        failure = self._pending.pop(tail.number, None)
+        if failure is not None:
+            logger.log(
+                logging.ERROR if failure.final else logging.WARNING, "%s", self._paragraph(failure, tail)
+            )
+
+    @receive
+    def summary_due(self, _due: SummaryDue) -> None:
+        """Sum up what was only counted."""
+        self._summary_due = False
+        self._sum_up()
+
+    # --- telling ----------------------------------------------------------------------------------------------
+
+    def _take(self, failure: Failure) -> None:
+        text = failure.message.replace(failure.task_id, "")
+        alike = (failure.state, failure.reason, _NUMBERS.sub("#", text)[:200], failure.executor)
+        key: tuple[object, ...] = (failure.final, *alike)
+        kind = self._kinds.get(key)
+        now = self.clock.now()
+        if kind is None and (len(self._told) < _PARAGRAPHS or self._told[0] <= now - _MINUTE):
+            self._kinds[key] = _Kind(failure)
+            while len(self._kinds) > _KINDS_KEPT:
+                self._kinds.popitem(last=False)
+            self._told.append(now)
+            self._tell_in_full(failure)
+            return
+        if kind is None:  # too many kinds in too short a time: all of those together
+            key = (failure.final,)
+            kind = self._kinds.setdefault(key, _Kind(failure))
+        self._kinds.move_to_end(key)
+        kind.more += 1
+        kind.newest = failure.task_id
+        if not self._summary_due:
+            self._summary_due = True
+            self.timers.after(self.settings.summary_interval, SummaryDue())
+
+    def _tell_in_full(self, failure: Failure) -> None:
+        self._number += 1
+        number = self._number
+        self._pending[number] = failure
+        if not self.settings.read_sandboxes or failure.agent_id is None or failure.state in _NOWHERE:
+            self.tail_read(TailRead(number))
+            return
+        self.run_in_background(self._read_beside(number, failure), name=f"sandbox of {failure.task_id}")
+
+    def _sum_up(self) -> None:
+        for key, kind in self._kinds.items():
+            more, kind.more = kind.more, 0
+            if not more or (not kind.example.final and (True, *key[1:]) in self._kinds):
+                continue  # none, or they have failed for good meanwhile
+            tasks = "1 more task" if more == 1 else f"{more:,} more tasks"
+            end = "failed for good" if kind.example.final else "failed in the first attempt"
+            alike = f"like {kind.example.task_id} ({_why(kind.example, _SHORT_MESSAGE)})"
+            logger.warning(
+                "%s %s %s; the last was %s",
+                tasks,
+                end,
+                alike if len(key) > 1 else "in many other ways",
+                kind.newest,
+            )
+
+    def _paragraph(self, failure: Failure, tail: TailRead) -> str:
+        name = f" ({printable(failure.name)})" if failure.name not in {"", failure.task_id} else ""
+        host = self._host(failure)
+        if failure.final:
+            times = "1 attempt" if failure.attempts == 1 else f"{failure.attempts} attempts"
+            parts = [
+                f"task {failure.task_id}{name} has failed for good, after {times}{host}: {_why(failure)}"
+            ]
+        else:
+            parts = [
+                f"task {failure.task_id} failed in attempt {failure.attempts}{host} and will be tried again: {_why(failure)}"
+            ]
+        if tail.lines:
+            whose = f"executor {failure.executor_id}" if failure.executor else "it"
+            parts.append(f"  what {whose} wrote at last on standard error:")
+            parts += [f"    {line}" for line in tail.lines[-self._lines(failure) :]]
+        elif tail.problem:
+            parts.append(f"  its standard error could not be read: {tail.problem}")
+        advice = advise(
+            reason=failure.reason,
+            message=failure.message,
+            tail="\n".join(tail.lines),
+            executor=failure.executor,
+            user=self.framework.user,
+        )
+        if advice:
+            parts.append(f"  what to try: {advice}")
+        return "\n".join(parts)
+
+    def _lines(self, failure: Failure) -> int:
+        return self.settings.lines if failure.final else max(1, self.settings.lines // 3)
+
+    def _host(self, failure: Failure) -> str:
+        if failure.agent_id is None:
+            return ""
+        hostname = self._agents.get(failure.agent_id, ("", ""))[0]
+        return f" on {printable(hostname)}" if hostname else f" on agent {failure.agent_id}"
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    async def _read_beside(self, number: int, failure: Failure) -> None:
+        """Read beside the mailbox."""
+        self.actor_ref.tell(await self._read(number, failure))
+
+    async def _read(self, number: int, failure: Failure) -> TailRead:
+        assert failure.agent_id is not None
+        _, url = self._agents.get(failure.agent_id, ("", ""))
+        if not url or self._framework_id is None:
+            return TailRead(number, (), "the address of its agent is not known")
+        path = f"/frameworks/{self._framework_id}/executors/{failure.executor_id}/runs/latest/stderr"
+        asked = self.framework
+        known = bool(asked.principal and asked.secret)
+        try:
+            data = await read_tail(
+                url,
+                path,
+                seconds=self.settings.read_timeout,
+                tls=TlsSettings(
+                    asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname
+                ),
+                credentials=Credentials(asked.principal, asked.secret) if known else None,
+            )
+        except Unreadable as error:
+            return TailRead(number, (), str(error))
+        return TailRead(number, last_lines(data, self.settings.lines))
+
+
+def _why(failure: Failure, longest: int = _LONGEST_MESSAGE) -> str:
+    """State, reason and message, on one line."""
+    text = printable(" ".join(failure.message.split()))
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    what = ", ".join(part for part in (failure.state, failure.reason) if part)
+    return ": ".join(part for part in (what, text) if part) or "no reason was given"

@@ -1,0 +1,161 @@
+"""What to try when a task has failed: a table from what was said to what helps. Pure.
+
+A row matches by words (of the update, or of what an executor that is dead wrote at last), or else by Mesos's reason. The first
+row that matches counts, so what is special stands before what is general.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One kind of failure.
+
+    Attributes:
+        words: what is looked for, as a regular expression; its first group may stand in the advice as {0}.
+        reason: Mesos's reason, without "REASON_", for a row without words.
+        executor: whether it is about an executor of ours (True), a command (False), or either.
+    """
+
+    words: str
+    advice: str
+    reason: str = ""
+    executor: bool | None = None
+
+
+_INSTALL = (
+    "install it for the Python that runs executors on the agents, or ship it with the code: "
+    'executors.{executor}.packages = ["{0}"]'
+)
+
+TABLE: tuple[Row, ...] = (
+    Row(
+        r"exec: ([^:]+): (?:cannot execute: )?(?:not found|No such file)|(?:sh|bash)[^:\n]*: (?:line )?\d*:? ?(/[^:\n]*python[^:\n]*): "
+        r"(?:not found|No such file)",
+        "there is no {0} on the agent: install Python 3.11 or later there, or say where it is with "
+        'executors.{executor}.python = "/usr/bin/python3"',
+        executor=True,
+    ),
+    Row(
+        r"exec: ([^:]+): .*(?:[Pp]ermission denied|cannot execute)",
+        "{0} may not be run by that user on the agent: see its permissions, executors.{executor}.python and framework.user",
+        executor=True,
+    ),
+    Row(
+        r"No module named '?(pykka|msgspec|google|aiohttp|typing_extensions)\b",
+        "the Python that runs executors on the agents lacks what Mesostic needs: install mesostic for it, or name one that "
+        "has it with executors.{executor}.python",
+        executor=True,
+    ),
+    Row(r"No module named '?([\w.]+)", _INSTALL, executor=True),
+    Row(r"there is no module '([\w.]+)'", _INSTALL, executor=True),
+    Row(
+        r"(?:cannot import name '(?:StrEnum|Self|assert_never)'|SyntaxError.*\b(?:match|executor/|actors/))",
+        "the agents' Python is too old: Mesostic needs 3.11 or later; name one with executors.{executor}.python",
+        executor=True,
+    ),
+    Row(
+        r"(?:user information for|get user|getpwnam|unknown user|no such user|user) '?([\w.-]+)'?[^\n]{0,40}"
+        r"(?:not found|does not exist|No such|unknown|Success|$)|Failed to (?:chown|get user|change user)|getgrouplist",
+        "the agent has no user {user}: set framework.user to one that every agent knows, or leave it out to run as you",
+    ),
+    Row(
+        r"Failed to fetch|[Ff]etch(?:er|ing)\b.*(?:fail|exited|status)",
+        "the agent could not fetch the executor's code or a URI: can it reach the framework's own server? "
+        "server.advertise sets the address that agents use, server.host the one that it listens on",
+    ),
+    Row(
+        r"[Mm]emory limit exceeded|[Oo]ut of memory|OOM|MemoryError",
+        "more memory: launch(mem=…), or executors.{executor}.mem where the executor itself needs it",
+    ),
+    Row("", "more memory: launch(mem=…)", reason="CONTAINER_LIMITATION_MEMORY"),
+    Row("", "more disk: launch(disk=…)", reason="CONTAINER_LIMITATION_DISK"),
+    Row(
+        r"No space left on device|Disk quota exceeded", "the agent's disk is full: make room in its work_dir"
+    ),
+    Row(
+        "",
+        "give an attempt more time with launch(timeout=…), or find out what it waits for",
+        reason="timeout",
+    ),
+    Row(
+        "",
+        "the executor started and did not report in time: can it reach its agent, and does it import quickly enough? "
+        "(the agent's --executor_registration_timeout)",
+        reason="EXECUTOR_REGISTRATION_TIMEOUT",
+    ),
+    Row(
+        "",
+        "the master or the agent refuses the task as it is: mend what the message names in launch(…)",
+        reason="TASK_INVALID",
+    ),
+    Row(
+        "",
+        "the framework's principal may not do this: see the cluster's ACLs, framework.principal and framework.user",
+        reason="TASK_UNAUTHORIZED",
+    ),
+    Row(
+        r"signal 9\b|\bKilled\b",
+        "something killed the process (often for want of memory): launch(mem=…), and the agent's system log",
+        executor=False,
+    ),
+    Row(
+        r"(?:status|exited with) (?:127)\b|: (?:command )?not found",
+        "the shell found no such command on the agent: install it there, or give the whole path",
+        executor=False,
+    ),
+    Row(
+        r"exited with status \d+",
+        "run the same command by hand on the agent, as the same user: its output is above and in the sandbox",
+        executor=False,
+    ),
+    Row(
+        r"cannot be imported|has no class|cannot be made|could not be started|settings of",
+        "mend the executor's class; `mesostic check` finds what can be found here",
+        executor=True,
+    ),
+    Row(
+        "",
+        "the executor's process ended by itself: what it wrote at last says why; the sandbox on the agent has all of it",
+        reason="EXECUTOR_TERMINATED",
+    ),
+    Row(
+        "",
+        "the agent could not start the container: the agent's own log says why",
+        reason="CONTAINER_LAUNCH_FAILED",
+    ),
+)
+
+
+def advise(*, reason: str, message: str, tail: str, executor: str, user: str) -> str:
+    """Return what to try, or "" when nothing is known to help.
+
+    Args:
+        reason: Mesos's, such as "REASON_EXECUTOR_TERMINATED".
+        message: of the last update.
+        tail: what the executor wrote at last; it counts where the process itself came to grief.
+        executor: name of the executor; "" for a command.
+        user: whom the task runs as.
+    """
+    short = reason.removeprefix("REASON_")
+    texts = [message]
+    if short.startswith(("EXECUTOR", "CONTAINER", "COMMAND_EXECUTOR")) or not executor:
+        texts.append(tail)
+    rows = [row for row in TABLE if row.executor is None or row.executor is bool(executor)]
+    for text in texts:
+        for row in rows:
+            found = re.search(row.words, text) if row.words else None
+            if found is not None:
+                return _fill(row.advice, executor, user, next((g for g in found.groups() if g), ""))
+    return next(
+        (_fill(row.advice, executor, user, "") for row in rows if row.reason and row.reason == short), ""
+    )
+
+
+def _fill(advice: str, executor: str, user: str, found: str) -> str:
+    if "packages" in advice:
+        found = found.partition(".")[0]
+    named = advice.replace("{executor}", executor or "…").replace("{user}", user or "of that name")
+    return named.replace("{0}", found)
