@@ -7,6 +7,7 @@ standard input ends.
 import argparse
 import asyncio
 import contextlib
+import difflib
 import gc
 import json
 import logging
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mesos_v1.errors import ResourceError
+from playa import harmless_flags
 from playa.cluster import Cluster
 from playa.master.registry import RegistryError
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
@@ -191,9 +193,26 @@ def _until_input_ends(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> 
         loop.call_soon_threadsafe(ended.set)
 
 
+def _read(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; a flag that nobody knows ends the program with the nearest one that is known."""
+    flags = parser()
+    try:
+        arguments, harmless = harmless_flags.take(arguments)
+    except harmless_flags.OtherValueError as error:
+        flags.error(str(error))
+    if harmless:
+        print(f"playa: {harmless_flags.warning(harmless)}", file=sys.stderr)  # noqa: T201
+    options, unknown = flags.parse_known_args(arguments)
+    if unknown:
+        known = [f"--{name}" for name in (*vars(options), *harmless_flags.NAMES)]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        flags.error(f"there is no flag {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status: 0, 2 when it was called wrongly, 3 when the agents do not start."""
-    options = parser().parse_args(normalise(sys.argv[1:] if arguments is None else arguments))
+    options = _read(normalise(sys.argv[1:] if arguments is None else arguments))
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     gc.set_threshold(50_000, 20, 50)  # messages are short-lived and have no cycles

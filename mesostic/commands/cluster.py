@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,6 +20,7 @@ from mesostic.commands.options import log_level_option, say, set_up_logging
 from mesostic.config.fields import FieldInfo, settings_fields
 from mesostic.config.quantities import format_duration
 from mesostic.errors import ClusterError, ConfigError, reason_of
+from playa import harmless_flags
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
 
 if TYPE_CHECKING:
@@ -72,8 +74,28 @@ def _shown(info: FieldInfo) -> object:
     return str(info.default).lower() if isinstance(info.default, bool) else info.default
 
 
+class _Command(click.Command):
+    """Takes flags of Mesos's programs that change nothing here, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            args, harmless = harmless_flags.take(args)
+        except harmless_flags.OtherValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+        if harmless:
+            say(harmless_flags.warning(harmless))
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            own = [name for parameter in self.params for name in parameter.opts]
+            known = [*own, *(f"--{name.replace('_', '-')}" for name in harmless_flags.NAMES)]
+            near = get_close_matches(error.option_name.replace("_", "-"), known, n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
+
+
 @click.command(
     "cluster",
+    cls=_Command,
     short_help="Start the embedded cluster alone, for any framework.",
     params=_options(),
     context_settings={
