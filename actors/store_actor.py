@@ -19,15 +19,20 @@ from typing import NamedTuple
 
 from actors import messages as m
 from actors.runtime import Actor, message, receive, setting
-from actors.runtime.codec import MAX_BYTES
 from actors.settings import Composition
-from actors.store_backends import Backend, Change, MemoryBackend, SqliteBackend, StorageError, applied
+from actors.store_backends import (
+    LARGEST,
+    Backend,
+    Change,
+    MemoryBackend,
+    SqliteBackend,
+    StorageError,
+    applied,
+)
 
 logger = logging.getLogger("actors.store")
 
 LONGEST_WAIT = 30.0
-LARGEST = MAX_BYTES
-"""Bytes of one record: what the codec reads."""
 
 
 @dataclass(frozen=True, slots=True)

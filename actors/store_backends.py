@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from actors.messages import ClearStore, Record, Write
+from actors.runtime.codec import MAX_BYTES
 from actors.store_lock import HeldError, StoreLock
+from actors.store_log import damage_in
 
 logger = logging.getLogger("actors.store")
 
 # In the header of each file; a layout that this version does not know is refused rather than guessed at.
 APPLICATION = 0x4D53_7463  # "MStc"
+LARGEST = MAX_BYTES  # of one record: what the codec reads
 LAYOUT = 2  # no single bit away from a layout that was before
 
 _SCHEMA = """\
@@ -142,6 +145,9 @@ class SqliteBackend:
             self._hold = StoreLock(str(path))
             if path.exists():
                 _check_header(path, self.path)
+                damage = damage_in(Path(f"{path}-wal"))
+                if damage:
+                    raise StorageError(f"{self.path} is damaged: {damage}; {_HOW_TO_GO_ON}")
                 path.chmod(0o600)
             else:
                 _create(path)
@@ -218,7 +224,7 @@ class SqliteBackend:
         more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
         if not self._drop_damaged:
             raise StorageError(
-                f"{self.path} is damaged: the checksum of {names}{more} does not match. Restore the file from a "
+                f"{self.path} is damaged: {names}{more} cannot be what was stored (by checksum and size). Restore the file from a "
                 "backup, or run once with --set store.drop_damaged=true to go on without what is stored of these"
             )
         keys = [(key,) for _, key, _, _ in damaged]
@@ -288,7 +294,7 @@ def _checksum(kind: str, key: str, value: bytes) -> int:
 def _is_sound(kind: object, key: object, value: object, checksum: object) -> bool:
     if not (isinstance(kind, str) and isinstance(key, str) and isinstance(value, bytes)):
         return False
-    return _checksum(kind, key, value) == checksum
+    return len(value) <= LARGEST and _checksum(kind, key, value) == checksum
 
 
 def _as_text(data: bytes) -> str:

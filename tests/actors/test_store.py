@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from actors import messages as m
 from actors.runtime import RESTART, receive
 from actors.settings import Composition, FrameworkSettings
-from actors.store_actor import LARGEST, StoreActor, StoreSettings
-from actors.store_backends import MemoryBackend, SqliteBackend, StorageError
+from actors.store_actor import StoreActor, StoreSettings
+from actors.store_backends import LARGEST, MemoryBackend, SqliteBackend, StorageError
 from tests.support.actor_bench import ActorBench, system, virtually
 
 NOT_BYTES: Any = object()
@@ -245,12 +245,94 @@ def test_no_flipped_bit_changes_a_record_in_silence(tmp_path):
     assert outcomes["refused"] > 500, outcomes
 
 
-def spoil_record(path, kind, key):
+def killed_store(folder, transactions=25, size=90):
+    """Database and log of a store that was never closed, and its records before and after the last transaction."""
+    path = folder / "killed.db"
+    backend = SqliteBackend(str(path))
+    backend.open()
+    before: tuple[m.Record, ...] = ()
+    for number in range(transactions):
+        if number == transactions - 1:
+            before = backend.load()
+        backend.commit([m.Write((record(f"task-{number % 9}", bytes([number % 256]) * size),))])
+    files = {name: Path(f"{path}{name}").read_bytes() for name in ("", "-wal")}
+    after = backend.load()
+    backend.close()
+    return files, before, after
+
+
+def test_no_flipped_bit_of_the_log_takes_transactions_away_in_silence(tmp_path):
+    """After a kill the newest records are in the log, and SQLite leaves out what follows a bad frame."""
+    files, before, after = killed_store(tmp_path)
+    path = tmp_path / "s.db"
+    dice = random.Random(2)
+    outcomes: Counter[str] = Counter()
+    log = files["-wal"]
+    for bit in [*dice.sample(range(len(log) * 8), 150), *range(0, 32 * 8, 5), *range(32 * 8, 56 * 8, 5)]:
+        flipped = bytearray(log)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(files[""])
+        Path(f"{path}-wal").write_bytes(flipped)
+        found = sqlite_store(path)
+        if isinstance(found, str):
+            assert re.search(r"s\.db is damaged: (frame \d+|the beginning) of its log; restore", found), (
+                bit,
+                found,
+            )
+            outcomes["refused"] += 1
+        else:
+            assert found in {before, after}, bit
+            outcomes["the last transaction" if found == before else "harmless"] += 1
+        for rest in ("-wal", "-shm"):
+            Path(f"{path}{rest}").unlink(missing_ok=True)
+    assert outcomes["refused"] > 150, outcomes
+    assert outcomes["the last transaction"] < 20, outcomes
+
+
+@pytest.mark.parametrize("transactions", [1, 2, 25, 1100])
+@pytest.mark.parametrize("cut", [0, 1, 20, 5000])
+def test_a_log_that_a_loss_of_power_cut_off_is_taken_as_far_as_it_goes(tmp_path, transactions, cut):
+    """Also one that was begun again, with frames of the time before behind its end."""
+    files, before, after = killed_store(tmp_path, transactions)
+    path = tmp_path / "s.db"
+    path.write_bytes(files[""])
+    log = files["-wal"]
+    Path(f"{path}-wal").write_bytes(log[: len(log) - cut])
+    found = sqlite_store(path)
+    assert isinstance(found, tuple), found
+    if cut == 0:
+        assert found == after
+    elif transactions == 25 and cut <= 20:
+        assert found == before
+
+
+def spoil_record(path, kind, key, change="value = zeroblob(length(value))"):
     with sqlite3.connect(path) as connection:
-        connection.execute(
-            "UPDATE records SET value = zeroblob(length(value)) WHERE kind = ? AND key = ?", (kind, key)
-        )
+        connection.execute(f"UPDATE records SET {change} WHERE kind = ? AND key = ?", (kind, key))
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "value = 'text'",
+        "value = 7",
+        "checksum = checksum + 1",
+        "checksum = 'text'",
+        "value = value || x'00'",
+        "kind = x'6b'",
+        "key = x'6b'",
+        "kind = 'task-progresT'",
+        "key = 'task-391'",
+    ],
+)
+def test_a_record_that_is_not_what_was_stored_is_refused(tmp_path, change):
+    path = tmp_path / "s.db"
+    filled(path)
+    spoil_record(path, "task-progress", "task-39", change)
+    refusal = sqlite_store(path)
+    assert isinstance(refusal, str)
+    assert "s.db is damaged: " in refusal
 
 
 def test_a_damaged_record_is_named_and_may_be_dropped_with_all_else_of_its_key(tmp_path, caplog):
@@ -266,6 +348,21 @@ def test_a_damaged_record_is_named_and_may_be_dropped_with_all_else_of_its_key(t
     assert sqlite_store(path, drop_damaged=True) == left
     assert "task-progress of task-39" in caplog.text
     assert sqlite_store(path) == left
+
+
+def test_a_record_of_an_earlier_version_that_is_too_large_is_named_and_may_be_dropped(tmp_path):
+    """It made the framework unstartable, without a file or a task in the sentence."""
+    path = tmp_path / "s.db"
+    first_layout(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO records (kind, key, value) VALUES ('task-spec', 'big', zeroblob(?))", (LARGEST + 1,)
+        )
+    connection.close()
+    refusal = sqlite_store(path)
+    assert isinstance(refusal, str)
+    assert re.search(r"s\.db is damaged: task-spec of big cannot be .*store\.drop_damaged=true", refusal)
+    assert sqlite_store(path, drop_damaged=True) == (record("a", b"2"), record("c", b"3"))
 
 
 def test_an_index_that_is_damaged_is_made_again_where_damage_may_be_dropped(tmp_path):
