@@ -128,6 +128,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
                 self._introduced = REGISTERED in facts
             self.spawn_built_in("server")
             self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
+            if not self._ends_earlier_run:
+                self._early.extend(untold_uploads(loaded.records, self._server))
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
             self._end(2, str(error))
@@ -139,7 +141,6 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._outcomes[TaskPhase.FAILED] = int(facts.get("failed", "0"))
         self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
         self._remember(runs=str(self._run), port=str(self._server.port))
-        self._early.extend(untold_uploads(loaded.records, self._server))
         self._templates = tuple(
             executor_template(executor, self.composition, self._server)
             for executor in self.composition.executors

@@ -10,13 +10,17 @@ when a task is launched under the id of one that has ended, so that no attempt's
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from actors.messages import Demand, Record
-from actors.runtime import message, pack_value, secret, unpack_value
+from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_states import TaskPhase
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId
+
+T = TypeVar("T")
 
 SPEC, INTENT, PROGRESS, ENDED = "task-spec", "task-intent", "task-progress", "task-ended"
 _MAX_ID = 200
@@ -191,12 +195,27 @@ def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
     return ((SPEC, task_id), (INTENT, task_id), (PROGRESS, task_id))
 
 
+def read_record(cls: type[T], record: Record) -> T:
+    """Return what a record holds.
+
+    Raises:
+        DecodeError: That is not what it should be; the sentence names the record.
+    """
+    try:
+        return unpack_value(cls, record.value)
+    except DecodeError as error:
+        raise DecodeError(
+            f"the {record.kind} of {record.key} in the store cannot be read: {error}. Run the version that wrote "
+            "it, or give this framework another [store] path"
+        ) from None
+
+
 def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
     """Put together what the store has of each task, in the order in which the tasks were launched."""
-    intents = {r.key: unpack_value(TaskIntent, r.value) for r in records if r.kind == INTENT}
-    progress = {r.key: unpack_value(TaskProgress, r.value) for r in records if r.kind == PROGRESS}
+    intents = {r.key: read_record(TaskIntent, r) for r in records if r.kind == INTENT}
+    progress = {r.key: read_record(TaskProgress, r) for r in records if r.kind == PROGRESS}
     return tuple(
-        TaskHistory(unpack_value(TaskSpec, r.value), intents.get(r.key), progress.get(r.key))
+        TaskHistory(read_record(TaskSpec, r), intents.get(r.key), progress.get(r.key))
         for r in records
         if r.kind == SPEC
     )

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from actors.messages import Record, ServerReady, Uploaded
-from actors.runtime import pack_value, unpack_value
+from actors.runtime import pack_value
+from actors.task_spec import read_record
 
 UPLOAD = "upload"
 
@@ -33,7 +34,7 @@ def upload_key(upload: Uploaded) -> tuple[str, str]:
 
 def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uploaded, ...]:
     """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
-    found = (unpack_value(Uploaded, record.value) for record in records if record.kind == UPLOAD)
+    found = (read_record(Uploaded, record) for record in records if record.kind == UPLOAD)
     return tuple(
         replace(
             upload,

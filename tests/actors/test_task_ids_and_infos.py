@@ -7,7 +7,8 @@ import pytest
 
 from actors.framework_info import framework_info, subscribe_call
 from actors.interest import Interest
-from actors.runtime import pack
+from actors.messages import Record, ServerReady
+from actors.runtime import DecodeError, pack
 from actors.runtime.boot import ExecutorBoot
 from actors.settings import Composition, FrameworkSettings, RetryPolicy
 from actors.task_spec import (
@@ -22,6 +23,7 @@ from actors.task_spec import (
     task_info,
 )
 from actors.tokens import TokenWriter, token_for
+from actors.uploads import untold_uploads
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import FrameworkId, TaskId
@@ -73,6 +75,16 @@ def test_a_command_tasks_info_holds_what_was_asked_for():
 
 def test_an_executors_task_has_no_command():
     assert not pb.mesos.TaskInfo.FromString(task_info(spec(executor="e"), 1)).HasField("command")
+
+
+@pytest.mark.parametrize("kind", ["task-spec", "task-intent", "task-progress"])
+def test_a_record_that_cannot_be_read_is_named(kind):
+    with pytest.raises(
+        DecodeError, match=f"the {kind} of t-1 in the store cannot be read: .*version that wrote"
+    ):
+        histories((Record(kind, "t-1", b"\xc1"),))
+    with pytest.raises(DecodeError, match=r"the upload of key-1 in the store cannot be read"):
+        untold_uploads((Record("upload", "key-1", b"\xc1"),), ServerReady("http://h", "/x", (), 1))
 
 
 def test_records_of_tasks_come_back_as_histories_in_order():
