@@ -96,6 +96,7 @@ class UpdateStreams:
         if stream is None or not stream.pending or stream.pending[0].uuid != uuid:
             return None
         done = stream.pending.popleft()
+        stream.interval = self._first  # each update is waited for from the shortest pause on
         if done.terminal:
             stream.step(StreamEvent.ACKNOWLEDGED_TERMINAL)
             del self._streams[key]
@@ -104,7 +105,6 @@ class UpdateStreams:
             stream.step(StreamEvent.ACKNOWLEDGED_LAST)
             return Acknowledged(done, None, ended=False)
         stream.step(StreamEvent.ACKNOWLEDGED_MORE)
-        stream.interval = self._first
         if self.paused:
             return Acknowledged(done, None, ended=False)
         self._arm(key, stream, now)

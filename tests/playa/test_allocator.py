@@ -259,3 +259,25 @@ def test_a_shared_volume_is_offered_while_it_is_used() -> None:
     second = a.allocate(1.0)
     assert list(second) != [first]
     assert second[next(iter(second))]["r"]["a0"].shared() == shared.allocate("r")
+
+
+def test_what_a_framework_had_on_a_lost_agent_counts_no_more() -> None:
+    a = Allocator()
+    a.add_framework("f", ["*"])
+    a.add_framework("g", ["*"])
+    a.add_agent("lost", INFO, Resources.parse("cpus:8;mem:8000"))
+    a.add_agent("small", INFO, Resources.parse("cpus:1;mem:1000"))
+    a.take("f", "lost", Resources.parse("cpus:8;mem:8000").allocate("*"))
+    a.take("g", "small", Resources.parse("cpus:1;mem:1000").allocate("*"))
+    a.remove_agent("lost")
+    assert a.role_amounts("*") == amounts.scalars(Resources.parse("cpus:1;mem:1000"))
+    a.add_agent("new", INFO, Resources.parse("cpus:4;mem:2048"))
+    assert list(a.allocate(0.0)) == ["f"], "it has nothing, and g has something"
+
+
+def test_a_framework_that_changes_keeps_to_the_roles_that_it_does_not_want_now() -> None:
+    a = allocator()
+    a.add_framework("f", ["a", "b"], suppressed=["a"])
+    a.update_framework("f", ["a", "b"], suppressed=["b"], capabilities=frozenset(), offer_constraints=None)
+    assert (a.is_suppressed("f", "a"), a.is_suppressed("f", "b")) == (False, True)
+    assert list(a.allocate(0.0)["f"]) == ["a"]

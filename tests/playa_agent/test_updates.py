@@ -41,6 +41,20 @@ def test_an_unacknowledged_update_is_sent_again_after_10_s_then_after_twice_as_l
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
+@pytest.mark.parametrize("waits_already", [True, False])
+def test_the_next_update_is_waited_for_as_long_as_a_first_one(streams, waits_already):
+    streams.add(update(1), 0.0)
+    if waits_already:
+        streams.add(update(2), 0.0)
+    for now in (10.0, 30.0, 70.0):
+        assert streams.due(now) == [update(1)]
+    streams.acknowledge("f", "t", update(1).uuid, 100.0)
+    if not waits_already:
+        streams.add(update(2), 100.0)
+    assert streams.due(109.9) == []
+    assert streams.due(110.0) == [update(2)]
+
+
 def test_the_acknowledgement_of_a_terminal_update_ends_the_stream(streams):
     streams.add(update(1, terminal=True), 0.0)
     done = streams.acknowledge("f", "t", update(1).uuid, 1.0)
