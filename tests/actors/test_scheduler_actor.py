@@ -338,6 +338,30 @@ async def test_an_operations_update_is_acknowledged_with_agent_id_and_raw_uuid(m
     assert (body.agent_id.value, body.uuid, body.operation_id.value) == ("a", b"u" * 16, "op")
 
 
+async def test_an_executor_and_an_agent_that_are_lost_reach_their_hooks_and_no_other(master):
+    class Mourning(SchedulerActor):
+        def on_registered(self, event):
+            self.lost = []
+
+        def on_executor_lost(self, lost):
+            self.lost.append(f"executor {lost.executor_id} on {lost.agent_id} with {lost.status}")
+            raise RuntimeError("which is contained")
+
+        def on_agent_lost(self, lost):
+            self.finish(9, "; ".join([*self.lost, f"agent {lost.agent_id}"]))
+
+    running = asyncio.ensure_future(play(composition(master, Mourning)))
+    await master.until(lambda: bool(master.subscribes))
+    executor = _event(pb.scheduler.Event.FAILURE)
+    executor.failure.agent_id.value, executor.failure.executor_id.value = "a", "e"
+    executor.failure.status = 139
+    agent = _event(pb.scheduler.Event.FAILURE)
+    agent.failure.agent_id.value = "a"
+    await master.send(executor)
+    await master.send(agent)
+    assert await running == m.Outcome(9, "executor e on a with 139; agent a")
+
+
 class AwayTooLong(Crawl):
     count = 3
 
@@ -388,7 +412,7 @@ async def test_a_shutdown_request_leaves_a_durable_framework_and_ends_any_other(
         outcome = await running
         assert outcome.exit_code == 0
         assert "SIGINT" in outcome.reason
-    await asyncio.sleep(0.05)
+    await master.until(master.is_alone)  # what was sent has been heard then
     assert ("TEARDOWN" in master.types) is not durable
 
 

@@ -54,6 +54,11 @@ class ScriptedMaster:
     def types(self) -> list[str]:
         return [pb.scheduler.Call.Type.Name(call.type) for call, _ in self.calls]
 
+    def is_alone(self) -> bool:
+        """Whether every connection has ended: nothing can come that has not been written down."""
+        assert self.server is not None
+        return all(writer.is_closing() for writer in self.server.writers)
+
     async def handle(self, request: Request, writer: asyncio.StreamWriter) -> None:
         content = ContentType(request.headers["content-type"])
         call = parse(pb.scheduler.Call, request.body, content)
