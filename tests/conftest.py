@@ -1,16 +1,31 @@
-"""What holds for every test: no skip hides a gap in CI, and nothing talks to a host outside this machine."""
+"""What holds for every test: no skip hides a gap in CI, nothing talks to a host outside this machine, nothing is left behind."""
 
 import ipaddress
 import os
+import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from actors.runtime import secrets
+from tests.support import leftovers
 
 REQUIRE_ALL = os.environ.get("MESOSTIC_REQUIRE_ALL") == "1"
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure() -> None:
+    """Started in the background of a script, under nohup or by cron, a process ignores signals, and so do its children."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,6 +36,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: skipped, and MESOSTIC_REQUIRE_ALL=1 allows no skip: {reason}"
+    if report.failed:
+        item.stash[FAILED] = True
     return report
 
 
@@ -29,6 +46,28 @@ def _secrets_of_one_test_are_no_other_tests() -> Iterator[None]:
     """What one test calls secret may be any word in another."""
     yield
     secrets._known.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def everything_of_this_run_is_in_one_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Temporary files too, of this process and of those that it starts; at the end, no process is left that works there."""
+    folder = tmp_path_factory.getbasetemp()
+    temporary = folder / "t"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    yield
+    leftovers.end_all(folder)
+
+
+@pytest.fixture(autouse=True)
+def a_test_that_fails_ends_what_it_started(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """A test that passes ends it itself."""
+    began = leftovers.now()
+    yield
+    if request.node.stash.get(FAILED, False):
+        leftovers.end_all(tmp_path_factory.getbasetemp(), since=began)
 
 
 def _is_outside(address: object) -> bool:
