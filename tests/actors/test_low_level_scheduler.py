@@ -252,7 +252,7 @@ async def test_the_masters_error_is_told_and_ends_the_framework():
         assert ("error", "Framework has been removed") in Telling.heard
 
 
-COMMANDS: list[tuple[str, Any, dict[str, Any]]] = [
+COMMANDS: list[tuple[str, Any, pb.scheduler.Call]] = [
     ("DECLINE", lambda s: s.decline(OFFERS, 7.5), calls.decline(OFFERS, 7.5)),
     (
         "ACCEPT",

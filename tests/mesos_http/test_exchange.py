@@ -45,7 +45,11 @@ async def test_a_refusal_before_the_whole_body_was_sent_is_the_answer(tmp_path):
         with contextlib.suppress(ConnectionError):
             await reader.read(-1)  # until the other side has enough
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
 
+    over = asyncio.Event()
     path = tmp_path / "big"
     path.write_bytes(bytes(50_000_000))
     listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
@@ -53,8 +57,8 @@ async def test_a_refusal_before_the_whole_body_was_sent_is_the_answer(tmp_path):
         endpoint = type(server.endpoint)("http", "127.0.0.1", listener.sockets[0].getsockname()[1])
         answer = await asyncio.wait_for(exchange("PUT", endpoint, path), 10)
         assert (answer.status, answer.text) == (413, "at most 1 MB")
+    await over.wait()
     listener.close()
-    await listener.wait_closed()
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,22 @@ class RawServer:
         self.writers: list[asyncio.StreamWriter] = []
         self.endpoint = Endpoint("http", "127.0.0.1", 0)
         self._handler = handler
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def end(self) -> None:
+        """Nothing is served any more when this returns, and every socket is closed."""
+        self.drop_connections()
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, self.connections = self.connections, self.connections + 1
         self.writers.append(writer)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.append(serving)
         try:
             while not writer.is_closing():
                 request = await _read(reader, number)
@@ -75,8 +87,7 @@ async def raw_server(handler: Handler, *, tls: ssl.SSLContext | None = None, soc
         yield server
     finally:
         listener.close()
-        server.drop_connections()
-        await asyncio.sleep(0)
+        await server.end()
 
 
 def response(status: int, body: bytes = b"", headers: str = "", reason: str = "Some Reason") -> bytes:
