@@ -118,6 +118,13 @@ class DemandQueue:
         """Return the shapes that wait (for a role), in no particular order."""
         return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
 
+    def forget_looks(self, agent_id: AgentId | None = None) -> None:
+        """Forget what was looked at in vain: on an agent that is gone, or, without an id, on all."""
+        for queue in self._shapes.values():
+            gone = sum(1 for look in queue.looks if agent_id in {None, look.agent_id})
+            queue.looks = [look for look in queue.looks if agent_id not in {None, look.agent_id}]
+            queue.looks_total = queue.looks_total - gone if agent_id is not None else 0
+
     def find(self, attempt_id: TaskId) -> ShapeQueue | None:
         """Return the shape that an attempt waits in."""
         entry = self._live.get(attempt_id)

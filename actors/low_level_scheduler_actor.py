@@ -96,8 +96,8 @@ class LowLevelScheduler(BaseScheduler):
         """An offer is void."""
 
     def inverse_offers(self, offers: tuple[InverseOffer, ...]) -> Any:
-        """The operator wants resources back. The default agrees."""
-        self.accept_inverse_offers([offer.id for offer in offers])
+        """The operator wants resources back: accept only what will be free in time. The default declines."""
+        self.decline_inverse_offers([offer.id for offer in offers], 60.0)
 
     def inverse_offer_rescinded(self, offer_id: OfferId) -> Any:
         """An inverse offer is void."""

@@ -69,7 +69,10 @@ class OfferSettings:
         unit="bytes",
     )
     maintenance_margin: float = setting(
-        0.0, help="Agents whose maintenance begins within this time get no tasks, in seconds.", unit="seconds"
+        0.0,
+        help="Agents whose maintenance begins within this time get no tasks; at least `maintenance_lead` of the framework "
+        "where tasks are moved.",
+        unit="seconds",
     )
 
 
@@ -124,6 +127,8 @@ class OfferActor(Actor):
         self._by_offer: dict[OfferId, AgentOffers] = {}
         self._storing: dict[int, list[AgentOffers]] = {}
         self._rescinded_early: OrderedDict[OfferId, None] = OrderedDict()
+        lead = self.framework.maintenance_lead if self.framework.on_maintenance == "move" else 0.0
+        self._margin = max(settings.maintenance_margin, lead)
         self._room = Room(settings.max_tasks_per_accept, settings.max_accept_bytes)
         self._most_together: OrderedDict[TaskId, int] = OrderedDict()
         self._reference = 0
@@ -221,6 +226,7 @@ class OfferActor(Actor):
     def disconnected(self, _news: m.Disconnected) -> None:
         """Forget the offers; what was placed on them waits again."""
         self._subscribed = False
+        self.queue.forget_looks()
         self._drop_offers()
 
     @receive
@@ -259,6 +265,11 @@ class OfferActor(Actor):
         self._match_soon()
 
     @receive
+    def agent_lost(self, lost: m.AgentLost) -> None:
+        """What was looked at on that agent says nothing any more."""
+        self.queue.forget_looks(lost.agent_id)
+
+    @receive
     def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
         """Hand inverse offers to the scheduler, whose author may have a say."""
         self.tell("scheduler", arrived)
@@ -271,7 +282,7 @@ class OfferActor(Actor):
     def _goes_down(self, offer: Offer, now: float) -> bool:
         """Whether the agent is, or soon will be, down for maintenance (Mesos: "Maintenance Primitives")."""
         away = offer.unavailability
-        if away is None or away.start > now + self.settings.maintenance_margin:
+        if away is None or away.start > now + self._margin:
             return False
         return away.duration is None or now < away.start + away.duration
 

@@ -21,6 +21,7 @@ from actors import messages as m
 from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
 from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in, framework_record
 from actors.executor_templates import executor_template
+from actors.maintenance import MaintenanceDuty
 from actors.operation_records import operations_in
 from actors.runtime import (
     ChildFailed,
@@ -33,7 +34,7 @@ from actors.runtime import (
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition
 from actors.task_book import TaskEntry
-from actors.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskCommands, TaskLost
+from actors.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
 from actors.task_parts import latest
 from actors.task_spec import (
     TaskHistory,
@@ -85,7 +86,7 @@ class ExecutorsOverdue:
     """Executors were given time to end and have not."""
 
 
-class SchedulerActor(SchedulerHooks, TaskCommands):
+class SchedulerActor(MaintenanceDuty):
     """Base class of an author's scheduler; see the head of this module."""
 
     _hooks = BaseScheduler._hooks | {name for name in vars(SchedulerHooks) if not name.startswith("_")}
@@ -101,7 +102,6 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         self._server: m.ServerReady | None = None
         self._early: list[m.TaskDone | m.Uploaded] = []
         self._actor_failures: dict[TaskId, int] = {}
-        self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._outcomes: Counter[TaskPhase] = Counter()
         self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
@@ -502,6 +502,8 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
     @receive
     def agent_lost(self, lost: m.AgentLost) -> Any:
         """Pass it on."""
+        self._windows.pop(lost.agent_id, None)
+        self.tell("offers", lost)
         return self._call(self.on_agent_lost, lost)
 
     def _operation_stored(self, status: OperationStatus) -> Any:
@@ -512,19 +514,6 @@ class SchedulerActor(SchedulerHooks, TaskCommands):
         if operation_id is None:
             return told
         return self._after(told, lambda: self._forget_operation(operation_id))
-
-    @receive
-    async def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
-        """Let the author decide; if the hook raises, the operator is not promised anything."""
-        for offer in arrived.offers:
-            if await self._called(self.on_inverse_offer, offer):
-                self.tell("connection", m.AcceptInverseOffers((offer.id,)))
-            else:
-                self.tell("connection", m.DeclineInverseOffers((offer.id,), 60.0))
-
-    @receive
-    def inverse_rescinded(self, _rescinded: m.InverseOfferRescinded) -> None:
-        """Nothing is held on it."""
 
     @receive
     def call_failed(self, failure: m.CallFailed) -> Any:

@@ -65,5 +65,7 @@ class SchedulerHooks:
         """News of an operation that carries an id; stored and acknowledged; told again should the scheduler die in this hook."""
 
     def on_inverse_offer(self, offer: InverseOffer) -> Any:
-        """The operator wants resources back: return whether they will be free in time. The default agrees."""
-        return True
+        """The operator wants an agent back: return whether you will be gone in time.
+
+        By default `on_maintenance` of the framework's settings decides: tasks are moved away in time, or stay.
+        """

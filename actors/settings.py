@@ -45,6 +45,14 @@ class FrameworkSettings:
     offer_constraints: str = setting(
         "", help="OfferConstraints as Mesos's JSON, sent with SUBSCRIBE; empty: none."
     )
+    on_maintenance: str = setting(
+        "move",
+        help="What happens to tasks on an agent that the operator has announced maintenance for: "
+        '"move" runs them elsewhere before it begins, "stay" declines.',
+    )
+    maintenance_lead: float = setting(
+        60.0, help="How long before an agent's maintenance its tasks are moved away.", unit="seconds"
+    )
     ca: str = setting(
         "", help="File of the certificate authorities to trust; empty: the system's.", unit="path"
     )
@@ -60,6 +68,8 @@ class FrameworkSettings:
             raise ValueError("roles must name at least one role")
         if self.failover_timeout is not None and self.failover_timeout < 0:
             raise ValueError("failover_timeout must not be negative")
+        if self.on_maintenance not in {"move", "stay"}:
+            raise ValueError(f'on_maintenance must be "move" or "stay", not "{self.on_maintenance}"')
         if self.secret and not self.principal:
             raise ValueError("a secret needs a principal")
 

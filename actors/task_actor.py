@@ -68,6 +68,7 @@ class TaskActor(Actor):
         # Not from 0: what the store still has to say to an actor of this task that failed is not meant for this one.
         self._reference = int(self.ids.uniform(0, 2.0**52))
         self._timed_out = False
+        self._moved = ""
         self._run_watched = False
         self._kills = 0
         self._grace: float | None = None
@@ -147,6 +148,13 @@ class TaskActor(Actor):
         """The author wants the end."""
         self._grace = asked.grace
         self._enter(E.KILL_ASKED)
+
+    @receive
+    def move_task(self, asked: m.MoveTask) -> None:
+        """End the attempt, to run the task elsewhere; no failure of the task's."""
+        if asked.agent_id == self.agent_id:
+            self._moved = asked.reason
+            self._enter(E.MOVE_ASKED)
 
     @receive
     def status_update(self, update: m.StatusUpdate) -> None:
@@ -246,6 +254,9 @@ class TaskActor(Actor):
                     self._note = (status.state.value, "", f"the result cannot be read: {error}")
                     return self._failed(status), b""
             return E.FINISHED, status.data
+        if self._moved and kind in {"failed", "killed"} and self.phase not in {P.KILLING, P.WITHDRAWING}:
+            self._note = (status.state.value, status.reason, f"moved: {self._moved}")
+            return E.LOST_RETRY, b""
         if kind == "failed" or (kind == "killed" and self._timed_out):
             if self._timed_out:
                 self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
@@ -399,10 +410,8 @@ class TaskActor(Actor):
         if self.spec.timeout and not self._run_watched:
             self._run_watched = True
             self.timers.after(self.spec.timeout, RunOverdue(self.attempt))
-        elif (
-            self._timed_out and self._timer is None
-        ):  # back from a partition, which the KILL may not have crossed
-            self._kill()
+        if (self._timed_out or self._moved) and self._timer is None:
+            self._kill()  # it has come back from a partition, or has just begun: the KILL may not have reached it
 
     def _watch_partition(self) -> None:
         if self._timer is None:  # reconciliation tells it again and again
@@ -417,6 +426,7 @@ class TaskActor(Actor):
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.agent_id = self.executor_id = None
         self._timed_out = self._run_watched = False
+        self._moved = ""
         self._kills = 0
         self._last_uuid = b""
 

@@ -15,6 +15,14 @@ class KillTask:
 
 
 @message
+class MoveTask:
+    """Ask a task actor to run its task elsewhere, if it is on that agent; it costs the task no attempt."""
+
+    agent_id: AgentId
+    reason: str
+
+
+@message
 class TaskChanged:
     """A task is in another phase, or there is news of it; what the author's `on_task_update` gets.
 

@@ -57,6 +57,7 @@ class TaskEvent(StrEnum):
     KILL_DUE = "kill due again"
     LAUNCH_TIMED_OUT = "launch timed out"
     RUN_TIMED_OUT = "run timed out"
+    MOVE_ASKED = "move asked"  # its agent is about to go down
     RETRY_DUE = "retry due"
 
 
@@ -125,6 +126,11 @@ def _rows() -> dict[tuple[TaskPhase, TaskEvent], Transition]:
         (P.STAGING, E.LAUNCH_TIMED_OUT): Transition(P.STAGING, (A.RECONCILE,)),
         (P.RUNNING, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
         (P.RUNNING, E.RUN_TIMED_OUT): Transition(P.RUNNING, (A.KILL,)),
+        (P.RUNNING, E.MOVE_ASKED): Transition(P.RUNNING, (A.KILL,)),
+        (P.STAGING, E.MOVE_ASKED): Transition(P.STAGING, (A.KILL,)),
+        (P.STAGING, E.KILL_DUE): Transition(P.STAGING, (A.KILL,)),
+        (P.LAUNCHING, E.MOVE_ASKED): Transition(P.LAUNCHING, (A.KILL,)),
+        (P.LAUNCHING, E.KILL_DUE): Transition(P.LAUNCHING, (A.KILL,)),
         (P.RUNNING, E.KILL_DUE): Transition(P.RUNNING, (A.KILL,)),
         (P.UNREACHABLE, E.KILL_ASKED): Transition(P.KILLING, (A.KILL,)),
         (P.KILLING, E.NOT_LAUNCHED): Transition(P.KILLED, (A.DONE,)),
@@ -158,24 +164,25 @@ _TIMERS = {E.KILL_DUE, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT, E.RETRY_DUE}
 # What means nothing in a phase, with the reason.
 IGNORED: Mapping[TaskPhase, frozenset[TaskEvent]] = {
     # No ACCEPT has left, so none can fail, and no attempt has timers; nothing was withdrawn.
-    P.WAITING: frozenset({E.NOT_LAUNCHED, E.WITHDRAWN} | _TIMERS),
+    P.WAITING: frozenset({E.NOT_LAUNCHED, E.WITHDRAWN, E.MOVE_ASKED} | _TIMERS),
     # The broker has let go of the demand: its restart changes nothing. A launch cannot be told twice.
-    P.LAUNCHING: frozenset(
-        {E.LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED, E.KILL_DUE, E.RUN_TIMED_OUT, E.RETRY_DUE}
-    ),
+    P.LAUNCHING: frozenset({E.LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED, E.RUN_TIMED_OUT, E.RETRY_DUE}),
     # News of the attempt proves that its ACCEPT arrived, whatever the broker hears of the call later.
-    P.STAGING: frozenset(_BROKERS | {E.KILL_DUE, E.RUN_TIMED_OUT, E.RETRY_DUE}),
+    P.STAGING: frozenset(_BROKERS | {E.RUN_TIMED_OUT, E.RETRY_DUE}),
     P.RUNNING: frozenset(_BROKERS | {E.LAUNCH_TIMED_OUT, E.RETRY_DUE}),
     # A timer that ran while the agent was there has nothing to say while it is away.
-    P.UNREACHABLE: frozenset(_BROKERS | _TIMERS),
+    P.UNREACHABLE: frozenset(_BROKERS | _TIMERS | {E.MOVE_ASKED}),
     # A kill is under way already; an ACCEPT that came to nothing was LAUNCHED first.
-    P.WITHDRAWING: frozenset({E.NOT_LAUNCHED, E.KILL_ASKED} | _TIMERS),
+    P.WITHDRAWING: frozenset({E.NOT_LAUNCHED, E.KILL_ASKED, E.MOVE_ASKED} | _TIMERS),
     # Only the end of the attempt, or KILL again, matters now.
     P.KILLING: frozenset(
         {E.LAUNCHED, E.WITHDRAWN, E.BROKER_RESTARTED, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT, E.RETRY_DUE}
+        | {E.MOVE_ASKED}
     ),
     # The attempt is over; what still comes of it is acknowledged and changes nothing.
-    P.BACKING_OFF: frozenset(_BROKERS | set(_NEWS) | {E.KILL_DUE, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT}),
+    P.BACKING_OFF: frozenset(
+        _BROKERS | set(_NEWS) | {E.KILL_DUE, E.LAUNCH_TIMED_OUT, E.RUN_TIMED_OUT, E.MOVE_ASKED}
+    ),
     # The outcome is known.
     P.FINISHED: frozenset(E),
     P.FAILED: frozenset(E),

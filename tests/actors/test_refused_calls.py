@@ -97,6 +97,7 @@ def _tells_the_connection(node: ast.AST) -> bool:
 CLASSES = {
     "BaseScheduler": SchedulerActor,
     "LowLevelScheduler": LowLevelScheduler,
+    "MaintenanceDuty": SchedulerActor,
     "OfferActor": OfferActor,
     "OperationActor": OperationActor,
     "ReconcilerActor": ReconcilerActor,
@@ -477,6 +478,7 @@ OWN = [
 ]
 
 
+@answers("MaintenanceDuty", *(call for sender, call in SENDERS if sender == "MaintenanceDuty"))
 @answers("SchedulerActor", *(call for sender, call in SENDERS if sender == "SchedulerActor"))
 @answers("BaseScheduler", m.AcknowledgeOperation)
 @answers("TaskCommands", m.SendMessage)
