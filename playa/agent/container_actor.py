@@ -22,7 +22,7 @@ from playa.agent.messages import (
 )
 from playa.agent.proc import start_time
 from playa.agent.processes import PROCESSES, Child, command_of, user_to_switch_to
-from playa.agent.sandbox import link_volume, make_sandbox
+from playa.agent.sandbox import link_volume, make_sandbox, open_output
 
 
 class PrepareFailed(Exception):  # noqa: N818 - an outcome, told to a framework
@@ -58,9 +58,8 @@ async def fetch_uris(
     try:
         await fetch(wanted(info.uris), sandbox, in_thread)
     except FetchFailed as error:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # what was fetched may be a link
-        with suppress(OSError), os.fdopen(os.open(sandbox / "stderr", flags, 0o644), "w") as out:
-            out.write(f"{error}\n")
+        with suppress(OSError), open_output(sandbox, "stderr") as out:
+            out.write(f"{error}\n".encode())
         text = f"Failed to fetch all URIs for container '{container_id}': exited with status 1"
         raise PrepareFailed(text) from error
 

@@ -4,15 +4,18 @@ Plain paths, `file://`, `http://` and `https://`; sets the executable bit or unp
 gives another name (Mesos documentation, "Fetcher"). The `cache` flag is accepted and means nothing here: everything is
 fetched anew. Other schemes (hdfs, s3, ftp) are refused as by an agent that has no Hadoop client.
 
+Nothing that is fetched or unpacked lands outside of the sandbox: see `unpacking`.
+
 A failure is one `FetchFailed` whose text names the URI and the cause; a URI that fails fails them all.
 """
 
-import gzip
-import os
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +23,19 @@ from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
 from playa.agent.sandbox import inside
+from playa.agent.unpacking import MOST_BYTES, TAR_NAMES, Folder, UnpackError, unpack
 
 STALL_TIMEOUT: Final = 60.0
 _CHUNK: Final = 1 << 18
 _COPY_INLINE: Final = 4 << 20
-_TAR: Final = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 _NET: Final = ("http://", "https://")
+
+
+# What opening, reading and unpacking what somebody else wrote can come to.
+_FAILURES: Final = (
+    UnpackError, OSError, EOFError, ValueError, RuntimeError, MemoryError, OverflowError, struct.error,
+    tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
+)  # fmt: skip
 
 
 class FetchFailed(Exception):  # noqa: N818 - the outcome of a fetch, told to a framework
@@ -106,30 +116,40 @@ async def fetch(uris: Iterable[Wanted], sandbox: Path, blocking: Blocking) -> No
             await _fetch_one(item, sandbox, blocking)
         except FetchFailed:
             raise
-        except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+        except _FAILURES as error:
             raise FetchFailed(f"Failed to fetch '{item.uri}': {_cause(error)}") from error
 
 
 async def _fetch_one(item: Wanted, sandbox: Path, blocking: Blocking) -> None:
     name = item.output_file or base_name(item.uri)
-    target = inside(sandbox, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    inside(sandbox, name)
     source = local_path(item.uri)
-    if source is None:
-        await _download(item.uri, target)
-    elif source.is_dir():
-        raise FetchFailed(f"Failed to fetch '{item.uri}': it is a directory")
-    elif source.stat().st_size > _COPY_INLINE:
-        await blocking(shutil.copy, source, target)
-    else:
-        shutil.copy(source, target)
-    if item.executable:
-        target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-    elif item.extract and is_archive(target.name):
-        await blocking(unpack, target, sandbox)
+    with Folder(sandbox) as folder:
+        if source is None:
+            await _download(item, name, folder)
+        elif source.is_dir():
+            raise FetchFailed(f"Failed to fetch '{item.uri}': it is a directory")
+        elif not stat.S_ISREG(found := source.stat().st_mode):
+            raise FetchFailed(f"Failed to fetch '{item.uri}': it is a device or a pipe")
+        elif source.stat().st_size > _COPY_INLINE:
+            await blocking(_copy, source, folder, name, _mode(found, item))
+        else:
+            _copy(source, folder, name, _mode(found, item))
+        if item.extract and not item.executable and is_archive(name):
+            await blocking(unpack, name, folder)
 
 
-async def _download(uri: str, target: Path) -> None:
+def _mode(found: int, item: Wanted) -> int:
+    return found | 0o111 if item.executable else found
+
+
+def _copy(source: Path, folder: Folder, name: str, mode: int) -> None:
+    with source.open("rb") as data, folder.create(name, mode) as out:
+        shutil.copyfileobj(data, out)
+
+
+async def _download(item: Wanted, name: str, folder: Folder) -> None:
+    uri = item.uri
     if not uri.startswith(_NET):
         scheme = uri.partition("://")[0]
         raise FetchFailed(f"Failed to fetch '{uri}': no client for '{scheme}' URIs on this agent")
@@ -143,8 +163,12 @@ async def _download(uri: str, target: Path) -> None:
         ):
             if response.status != 200:
                 raise FetchFailed(f"Failed to fetch '{uri}': HTTP status {response.status}")
-            with target.open("wb") as out:
+            with folder.create(name, _mode(0o644, item)) as out:
+                left = MOST_BYTES
                 async for chunk in response.content.iter_chunked(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise FetchFailed(f"Failed to fetch '{uri}': it has more than {MOST_BYTES} bytes")
                     out.write(chunk)
     except (TimeoutError, aiohttp.ClientError) as error:
         raise FetchFailed(f"Failed to fetch '{uri}': {_cause(error)}") from error
@@ -152,49 +176,10 @@ async def _download(uri: str, target: Path) -> None:
 
 def is_archive(name: str) -> bool:
     """Whether a file is unpacked when its URI asks for it: by its name, as in Mesos."""
-    return name.endswith((*_TAR, ".zip", ".gz"))
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive beside itself; nothing in it can land outside the folder. Blocks.
-
-    Raises:
-        OSError, tarfile.TarError, zipfile.BadZipFile: It cannot be read, or leads out of the folder.
-    """
-    name = archive.name
-    if name.endswith(_TAR):
-        with tarfile.open(archive) as tar:
-            _untar(tar, folder)
-    elif name.endswith(".zip"):
-        _unzip(archive, folder)
-    elif name.endswith(".gz"):
-        with gzip.open(archive) as source, archive.with_suffix("").open("wb") as out:
-            shutil.copyfileobj(source, out)
-
-
-def _untar(tar: tarfile.TarFile, folder: Path) -> None:
-    if hasattr(tarfile, "tar_filter"):
-        tar.extractall(folder, filter="tar")
-        return
-    root = os.path.realpath(folder)  # Python before 3.11.4 has no filters: the same rule by hand
-    for member in tar:
-        member.name = member.name.lstrip("/")
-        target = os.path.realpath(os.path.join(root, member.name))  # noqa: PTH118 -- realpath follows links made so far
-        if os.path.commonpath([root, target]) != root:
-            raise tarfile.TarError(f"{member.name!r} would land outside of the sandbox")
-        tar.extract(member, folder)
-
-
-def _unzip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        for member in packed.infolist():
-            path = packed.extract(member, folder)
-            mode = (member.external_attr >> 16) & 0o777
-            if mode and not member.is_dir():
-                Path(path).chmod(mode)
+    return name.endswith((*TAR_NAMES, ".zip", ".gz"))
 
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return (str(error) or type(error).__name__).encode("utf-8", "backslashreplace").decode()

@@ -26,6 +26,7 @@ from typing import Final
 
 from mesos_v1 import pb
 from playa.agent.proc import session_members, start_time
+from playa.agent.sandbox import open_output
 
 _WATCHER: Final = str(Path(__file__).with_name("watcher.py"))
 _KEEPER: Final = str(Path(__file__).with_name("keeper.py"))
@@ -265,7 +266,7 @@ class _Watch:
 
 def _start(program: str, argv: Sequence[str], command: Command) -> int:
     user = user_to_switch_to(command.user)
-    with (command.directory / "stdout").open("ab") as out, (command.directory / "stderr").open("ab") as err:
+    with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
         process = subprocess.Popen(
             argv,
             executable=program,

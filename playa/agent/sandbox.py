@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,16 @@ def make_sandbox(path: Path) -> None:
     fresh = path.parent / f".latest-{path.name}"
     fresh.symlink_to(path.name)
     fresh.replace(latest)
+
+
+def open_output(folder: Path, name: str) -> BinaryIO:
+    """A sandbox's `stdout` or `stderr`, to write more to; a link that a task or an archive has put there is not followed.
+
+    Raises:
+        OSError: It is a link, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(folder / name, flags, 0o644), "ab")
 
 
 def link_volume(volume: Path, sandbox: Path, container_path: str) -> None:

@@ -7,6 +7,7 @@ from playa.agent.environment import nested_environment, task_environment
 from playa.agent.messages import BuiltInSpec, RecoveredRun
 from playa.agent.processes import PROCESSES, command_of
 from playa.agent.runs import Run
+from playa.agent.sandbox import open_output
 
 
 def start(run: Run, spec: BuiltInSpec) -> None:
@@ -28,8 +29,8 @@ def start(run: Run, spec: BuiltInSpec) -> None:
         )
     except OSError as error:
         run.exec_failed = True
-        with suppress(OSError), (run.sandbox / "stderr").open("a") as err:
-            err.write(f"Failed to execute command: {error.strerror or error}\n")
+        with suppress(OSError), open_output(run.sandbox, "stderr") as err:
+            err.write(f"Failed to execute command: {error.strerror or error}\n".encode())
 
 
 def take_up(run: Run, spec: BuiltInSpec, recovered: RecoveredRun) -> None:

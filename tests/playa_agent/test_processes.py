@@ -144,6 +144,16 @@ def test_only_root_switches_users_and_only_to_those_that_there_are():
         assert user_to_switch_to("root") is None
 
 
+async def test_output_is_not_written_through_a_link_that_something_left_in_the_sandbox(
+    command, owner, tmp_path
+):
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "stdout").symlink_to(tmp_path / "kept")
+    with pytest.raises(OSError, match="symbolic links"):
+        PROCESSES.spawn(command("echo evil"), owner=owner)
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
 CLUSTER = """
     import asyncio, sys
     from pathlib import Path
