@@ -25,6 +25,7 @@ from playa.agent.files import Files
 from playa.agent.launching import Launching
 from playa.agent.operations import Operations
 from playa.agent.painting import paint
+from playa.agent.processes import PROCESSES
 from playa.agent.registration import Registration
 from playa.agent.restoring import Restoring
 from playa.agent.site import AgentSite
@@ -95,6 +96,7 @@ class AgentActor(Actor):
         self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = recovery.read(context.ledger.read())
         if not settings.simulate:
+            PROCESSES.prepare()
             if settings.authenticate_http_executors:
                 context.key = tokens.key_of(self._work_dir / "meta")
             await self._open_site(recovered.agent_info)

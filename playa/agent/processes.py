@@ -1,38 +1,41 @@
-"""Processes of tasks and executors: started in their own session, reaped at once, never left behind.
+"""Processes of tasks and executors: started in their own session, ended with all that they started, never left behind.
 
 Rules of this file:
 
 * A child is a session and process group of its own; signals go to the group, so that what it started hears them too.
-* Its end is noticed through a pidfd on the event loop: no thread, no polling, no zombie. What is left of its group is
-  killed before it is reaped (while its id cannot be taken by another), as a container is destroyed with its last run.
-* Every child is listed with the watcher process (`watcher.py`) unless it may survive the cluster, so that a cluster
-  that dies by `kill -9` leaves nothing behind.
+* It has a supervisor (`launcher.py`), which ends whatever it started when it ends, is killed, or the cluster dies by
+  `kill -9`; unless it may survive the cluster. Nothing gets away from it by `setsid` or by forking twice.
+* Its end is noticed on the event loop, through the socket to its supervisor: no thread, no polling, no zombie. Until then its id
+  cannot be taken by another process.
 * Children belong to the operating system's process, not to an actor: an agent that is killed and started again within
   one cluster finds them here by their id (`adopt`).
-
-Only Linux has pidfds; elsewhere a child is looked at ten times a second.
 """
 
 import asyncio
+import atexit
+import errno
+import marshal
 import os
 import pwd
 import signal
-import subprocess
+import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mesos_v1 import pb
-from playa.agent.proc import session_members, start_time
+from playa.agent.proc import start_time
 from playa.agent.sandbox import open_output
 
-_WATCHER: Final = str(Path(__file__).with_name("watcher.py"))
-_KEEPER: Final = str(Path(__file__).with_name("keeper.py"))
+_LAUNCHER: Final = str(Path(__file__).with_name("launcher.py"))
+_PATIENCE: Final = 30.0
+_SAID: Final = 9
 _POLL: Final = 0.1
 _MOST_REMEMBERED: Final = 10_000
 _Callback = Callable[[], None]
+_End = Callable[[int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,9 @@ def command_of(
 class Child:
     """A running process of ours; `ended` gives its wait status, or None when nobody could know it."""
 
-    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop, leash: socket.socket | None = None) -> None:
         self.pid = pid
+        self.leash = leash
         self.ended: asyncio.Future[int | None] = loop.create_future()
 
     async def wait(self) -> int | None:
@@ -85,15 +89,13 @@ class Child:
             pass
 
     def kill(self) -> None:
-        """Kill the group, and what it started that has left the group but not the session."""
+        """Kill it; its supervisor then kills all that it started, wherever that is."""
         self.signal(signal.SIGKILL)
-        if self.ended.done():
-            return
-        for pid in session_members(self.pid):
+        if not self.ended.done() and self.leash is not None:
             try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+                self.leash.send(b"k")
+            except OSError:
+                pass  # it is ending
 
 
 class ProcessTable:
@@ -101,9 +103,8 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._children: dict[int, tuple[Child, str]] = {}
-        self._survivors: set[int] = set()
         self._remembered: dict[tuple[int, int], int | None] = {}
-        self._watch: _Watch | None = None
+        self._launcher: _Launcher | None = None
 
     def spawn(
         self,
@@ -126,19 +127,45 @@ class ProcessTable:
         Raises:
             OSError: It could not be started (no such program, no such directory, …).
         """
-        argv, program = list(command.argv), command.program
         if status_file is not None:
             status_file.unlink(missing_ok=True)
-            argv = [sys.executable, "-I", "-S", _KEEPER, str(status_file), program, *argv]
-            program = sys.executable
-        pid = _start(program, argv, command)
-        child = Child(pid, asyncio.get_running_loop())
-        if survives:
-            self._survivors.add(pid)
-        else:
-            self._watcher().add(pid)
-        self._follow(child, owner, is_ours=True, remember=remember, status_file=status_file)
+        child = self._start(command, survives=survives, status_file=status_file)
+        self._follow(child, owner, remember=remember)
         return child
+
+    def prepare(self) -> None:
+        """Have a launcher ready; the first child would have to wait for it."""
+        if self._launcher is None or not self._launcher.alive():
+            self._launcher = _Launcher()
+
+    def _start(self, command: Command, *, survives: bool, status_file: Path | None) -> Child:
+        user = user_to_switch_to(command.user)
+        groups = () if user is None else tuple(os.getgrouplist(user.pw_name, user.pw_gid))
+        request = {
+            "program": command.program,
+            "argv": list(command.argv),
+            "environment": dict(command.environment),
+            "directory": str(command.directory),
+            "user": None if user is None else (user.pw_uid, user.pw_gid, groups),
+            "survives": survives,
+            "status_file": "" if status_file is None else str(status_file),
+        }
+        with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
+            for last in (False, True):
+                self.prepare()
+                assert self._launcher is not None
+                answer = self._launcher.start(request, out.fileno(), err.fileno())
+                if answer is not None:
+                    break
+                self._launcher.end()  # it has been killed; its children live on under their supervisors
+                if last:
+                    raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
+        assert answer is not None
+        (kind, value), leash = answer
+        if kind == b"e":
+            leash.close()
+            raise OSError(value, os.strerror(value), command.program)
+        return Child(value, asyncio.get_running_loop(), leash)
 
     def adopt(self, pid: int, started: int, *, owner: str, status_file: Path | None) -> Child | None:
         """Take over a process that an agent before this one started; None when nothing is known of it any more.
@@ -154,13 +181,13 @@ class ProcessTable:
         known = self._children.get(pid)
         if known is not None and known[0].ended.get_loop() is asyncio.get_running_loop():
             return known[0]
-        child = Child(pid, asyncio.get_running_loop())
+        child = Child(pid, asyncio.get_running_loop(), None if known is None else known[0].leash)
         if (pid, started) in self._remembered:
             child.ended.set_result(self._remembered[pid, started])
             return child
         if start_time(pid) != started:
             return None
-        self._follow(child, owner, is_ours=known is not None, remember=True, status_file=status_file)
+        self._follow(child, owner, remember=True, status_file=status_file)
         return child
 
     def of(self, owner: str) -> list[Child]:
@@ -177,38 +204,35 @@ class ProcessTable:
         for child in ending:
             await child.wait()
 
-    def _watcher(self) -> "_Watch":
-        if self._watch is None or not self._watch.alive():
-            self._watch = _Watch()
-            for pid in self._children.keys() - self._survivors:
-                self._watch.add(pid)
-        return self._watch
-
-    def _follow(
-        self, child: Child, owner: str, *, is_ours: bool, remember: bool, status_file: Path | None
-    ) -> None:
+    def _follow(self, child: Child, owner: str, *, remember: bool, status_file: Path | None = None) -> None:
         self._children[child.pid] = (child, owner)
         loop = child.ended.get_loop()
-        started = start_time(child.pid) if remember else 0
+        started = start_time(child.pid) if remember or child.leash is None else 0
 
-        def end() -> None:
-            child_pid = child.pid
-            try:
-                os.killpg(child_pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
-            status = _reap(child_pid) if is_ours else kept_status(status_file)
-            if self._children.get(child_pid, (None, ""))[0] is child:
-                del self._children[child_pid]
-            self._survivors.discard(child_pid)
+        def end(status: int | None) -> None:
+            if self._children.get(child.pid, (None, ""))[0] is child:
+                del self._children[child.pid]
             if remember:
-                self._remember(child_pid, started, status)
-            if self._watch is not None:
-                self._watch.remove(child_pid)
+                self._remember(child.pid, started, status)
             if not child.ended.done():
                 child.ended.set_result(status)
 
-        _on_exit(loop, child.pid, end)
+        if child.leash is not None:
+            _on_leash(loop, child.leash, end)
+        else:
+
+            def buried() -> None:
+                end(kept_status(status_file))
+
+            _on_exit(loop, child.pid, lambda: _when_buried(loop, child.pid, started, buried))
+
+    def let_go(self) -> None:
+        """At the end of the process: the leashes tear."""
+        if self._launcher is not None:
+            self._launcher.let_go()
+        for child, _ in self._children.values():
+            if child.leash is not None:
+                child.leash.close()
 
     def _remember(self, pid: int, started: int, status: int | None) -> None:
         self._remembered[pid, started] = status
@@ -217,6 +241,7 @@ class ProcessTable:
 
 
 PROCESSES: Final = ProcessTable()
+atexit.register(PROCESSES.let_go)
 
 
 async def end_all(directory: str) -> None:
@@ -228,60 +253,62 @@ def _absolute(directory: str) -> str:
     return str(Path(directory).absolute())
 
 
-class _Watch:
-    """The watcher process and the pipe to it."""
+class _Launcher:
+    """The launcher process and the socket to it."""
 
     def __init__(self) -> None:
-        reading, self._pipe = os.pipe()
-        self._pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", _WATCHER],
-            {},
-            file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
-            setsid=True,
-        )
-        os.close(reading)
+        self._link, theirs = socket.socketpair()
+        with theirs:
+            self._pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", _LAUNCHER],
+                {},
+                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+                setsid=True,
+            )
 
     def alive(self) -> bool:
         try:
             pid, _ = os.waitpid(self._pid, os.WNOHANG)
         except ChildProcessError:
-            return False
+            pid = self._pid
         if pid:
-            os.close(self._pipe)
+            self._link.close()
         return pid == 0
 
-    def add(self, group: int) -> None:
-        self._write(f"+{group}\n")
-
-    def remove(self, group: int) -> None:
-        self._write(f"-{group}\n")
-
-    def _write(self, line: str) -> None:
+    def start(
+        self, request: dict[str, Any], out: int, err: int
+    ) -> tuple[tuple[bytes, int], socket.socket] | None:
+        """Start a command: what its supervisor says first, and the leash; None if the launcher is gone."""
+        leash, theirs = socket.socketpair()
         try:
-            os.write(self._pipe, line.encode())
+            with theirs:
+                payload = marshal.dumps(request)
+                data = len(payload).to_bytes(8, "little") + payload
+                sent = socket.send_fds(self._link, [data], [out, err, theirs.fileno()])
+                self._link.sendall(data[sent:])
+            leash.settimeout(_PATIENCE)
+            said = leash.recv(_SAID, socket.MSG_WAITALL)
+            if len(said) < _SAID:
+                raise ConnectionResetError
+            leash.setblocking(False)
+            return (said[:1], int.from_bytes(said[1:], "little")), leash
         except OSError:
-            pass  # killed by somebody: the next child gets a new watcher
+            leash.close()
+            return None
 
+    def let_go(self) -> None:
+        """It ends when it notices."""
+        self._link.close()
 
-def _start(program: str, argv: Sequence[str], command: Command) -> int:
-    user = user_to_switch_to(command.user)
-    with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
-        process = subprocess.Popen(
-            argv,
-            executable=program,
-            env=dict(command.environment),
-            cwd=command.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else os.getgrouplist(user.pw_name, user.pw_gid),
-        )
-    process.returncode = 0  # reaped here, not by the object: silences its warning
-    return process.pid
+    def end(self) -> None:
+        """End it at once."""
+        self.let_go()
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
 
 
 def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
@@ -297,6 +324,38 @@ def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
     except KeyError:
         raise OSError(f"Failed to get user information for '{name}'") from None
     return None if entry.pw_uid == 0 else entry
+
+
+def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) -> None:
+    """What the supervisor says last is the wait status; one that was killed says nothing."""
+
+    def readable() -> None:
+        try:
+            said = leash.recv(_SAID)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        loop.remove_reader(leash)
+        end(int.from_bytes(said[1:], "little") if len(said) == _SAID else None)
+        leash.close()  # now the id may be another's
+
+    loop.add_reader(leash, readable)
+
+
+def _when_buried(
+    loop: asyncio.AbstractEventLoop,
+    pid: int,
+    started: int,
+    end: Callable[[], None],
+    *,
+    tries: int = 500,
+) -> None:
+    """A process of an earlier cluster has ended: its supervisor keeps how, and then buries it."""
+    if tries and start_time(pid) == started:
+        loop.call_later(0.01, lambda: _when_buried(loop, pid, started, end, tries=tries - 1))
+    else:
+        end()
 
 
 def _on_exit(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:
@@ -339,13 +398,6 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _reap(pid: int) -> int | None:
-    try:
-        return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
-        return None
 
 
 def kept_status(status_file: Path | None) -> int | None:

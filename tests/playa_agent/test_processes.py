@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,137 @@ async def test_what_a_child_started_is_killed_with_it(command, owner, tmp_path):
     async with asyncio.timeout(5):
         while psutil.pid_exists(other) and psutil.Process(other).status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.01)
+
+
+# A daemon as textbooks make them: forked twice, in a session of its own, with an environment and files of its own.
+DAEMON = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+os.closerange(0, 100)
+os.environ.clear()
+with open(sys.argv[1] + ".new", "w") as out:
+    out.write(str(os.getpid()))
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+time.sleep(1000)
+"""
+
+
+def daemon(tmp_path: Path, name: str = "daemon", then: str = "exec sleep 1000") -> str:
+    """A shell command that leaves a daemon behind and tells its id in a file."""
+    (tmp_path / "daemon.py").write_text(DAEMON)
+    wait = f"while ! test -e {tmp_path}/{name}; do sleep 0.01; done"
+    return f"{sys.executable} -S {tmp_path}/daemon.py {tmp_path}/{name}; {wait}; {then}"
+
+
+async def pid_in(file: Path) -> int:
+    async with asyncio.timeout(20):
+        while not os.access(file, os.R_OK):
+            await asyncio.sleep(0.01)
+    return int(await asyncio.to_thread(file.read_text))
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while psutil.pid_exists(pid):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["ends", "is killed", "is told to end", "dies", "with its directory"])
+async def test_a_daemon_that_left_its_session_ends_with_the_child_that_started_it(
+    command, owner, tmp_path, how
+):
+    child = PROCESSES.spawn(
+        command(daemon(tmp_path, then="exit 3" if how == "ends" else "exec sleep 1000")), owner=owner
+    )
+    other = await pid_in(tmp_path / "daemon")
+    if how == "is killed":
+        child.kill()
+    elif how == "is told to end":
+        child.signal(signal.SIGTERM)
+    elif how == "dies":
+        os.kill(child.pid, signal.SIGKILL)
+    elif how == "with its directory":
+        await end_all(owner)
+    status = await child.wait()
+    assert not psutil.pid_exists(other), "gone before the end is told"
+    assert status == {"ends": 3 << 8, "is told to end": 15}.get(how, 9)
+
+
+async def test_many_generations_of_daemons_end_too(command, owner, tmp_path):
+    nested = daemon(
+        tmp_path,
+        "first",
+        then=daemon(tmp_path, "second", then="setsid sleep 1000 & setsid sh -c 'sleep 1000 & wait'"),
+    )
+    child = PROCESSES.spawn(command(nested), owner=owner)
+    await pid_in(tmp_path / "second")
+    supervisor = psutil.Process(child.pid).parent()
+    assert supervisor is not None
+    async with asyncio.timeout(20):
+        while len(started := supervisor.children(recursive=True)) < 5:
+            await asyncio.sleep(0.01)
+    child.kill()
+    assert await child.wait() == 9
+    assert not [process for process in started if process.is_running() and process.pid != child.pid]
+
+
+async def test_a_supervisor_that_is_killed_takes_everything_with_it(command, owner, tmp_path):
+    child = PROCESSES.spawn(command(daemon(tmp_path)), owner=owner)
+    other = await pid_in(tmp_path / "daemon")
+    supervisor = psutil.Process(child.pid).parent()
+    assert supervisor is not None
+    supervisor.kill()
+    assert await child.wait() is None, "nobody knows how it ended"
+    await gone(child.pid)
+    await gone(other)
+
+
+async def test_a_launcher_that_is_killed_is_replaced_and_its_children_live_on(command, owner, tmp_path):
+    first = PROCESSES.spawn(command(daemon(tmp_path)), owner=owner)
+    other = await pid_in(tmp_path / "daemon")
+    launcher = psutil.Process(first.pid).parents()[1]
+    launcher.kill()
+    second = PROCESSES.spawn(command("exit 4"), owner=owner)
+    assert await second.wait() == 4 << 8
+    assert psutil.pid_exists(other)
+    first.kill()
+    assert await first.wait() == 9
+    assert not psutil.pid_exists(other)
+
+
+async def test_orphans_that_end_by_themselves_leave_no_zombie(command, owner, tmp_path):
+    child = PROCESSES.spawn(
+        command("for i in 1 2 3; do (setsid true &); done; echo $$ > done; exec sleep 1000"), owner=owner
+    )
+    await pid_in(tmp_path / "done")
+    supervisor = psutil.Process(child.pid).parent()
+    assert supervisor is not None
+    async with asyncio.timeout(20):
+        while len(supervisor.children(recursive=True)) > 1:
+            await asyncio.sleep(0.01)
+    child.kill()
+    await child.wait()
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "/no/such/thing"])
+async def test_a_name_that_cannot_be_run_is_an_operating_systems_error(tmp_path, owner, bad):
+    with pytest.raises(OSError, match=re.escape(os.strerror(22 if "\0" in bad else 2))):
+        PROCESSES.spawn(Command(bad, ("x",), {}, tmp_path), owner=owner)
+
+
+async def test_what_is_not_text_goes_through_unharmed(tmp_path, owner):
+    name = os.fsdecode(b"caf\xe9")
+    environment = {"PATH": DEFAULT_PATH, "NAME": name, "LONG": "x" * 100_000}
+    child = PROCESSES.spawn(
+        Command("/bin/sh", ("sh", "-c", 'printf %s "$NAME$1"', "x", name), environment, tmp_path), owner=owner
+    )
+    assert await child.wait() == 0
+    assert (tmp_path / "stdout").read_bytes() == b"caf\xe9" * 2
 
 
 async def test_waiting_can_be_cancelled_and_begun_again(command, owner):
@@ -162,10 +294,12 @@ CLUSTER = """
     async def main():
         here = Path(sys.argv[1])
         for name, survives in (("dies", False), ("lives", True)):
-            text = f"echo $$ > {name}; sleep 1000"
+            text = f"echo $$ > {name}.new; mv {name}.new {name}; sleep 1000"
+            if not survives:
+                text = sys.argv[2] + " & " + text
             command = Command("/bin/sh", ("sh", "-c", text), {"PATH": "/usr/bin:/bin"}, here)
             PROCESSES.spawn(command, owner=str(here), survives=survives)
-        while not all((here / name).exists() and (here / name).read_text() for name in ("dies", "lives")):
+        while not all((here / name).exists() for name in ("dies", "lives", "daemon")):
             await asyncio.sleep(0.01)
         print("ready", flush=True)
         await asyncio.sleep(1000)
@@ -177,16 +311,19 @@ CLUSTER = """
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_cluster_that_is_killed_leaves_nothing_but_what_may_survive(tmp_path, number):
     cluster = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CLUSTER), str(tmp_path)],
+        [sys.executable, "-c", textwrap.dedent(CLUSTER), str(tmp_path), daemon(tmp_path)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parent.parent.parent,
     )
     with cluster:
         assert cluster.stdout is not None
         assert cluster.stdout.readline() == b"ready\n"
-        dies, lives = (psutil.Process(int((tmp_path / name).read_text())) for name in ("dies", "lives"))
+        dies, lives, far = (
+            psutil.Process(int((tmp_path / n).read_text())) for n in ("dies", "lives", "daemon")
+        )
         cluster.send_signal(number)
-    psutil.wait_procs([dies], timeout=10)
+    psutil.wait_procs([dies, far], timeout=20)
     assert not dies.is_running()
+    assert not far.is_running(), "a daemon has no way to stay"
     assert lives.is_running()
     os.killpg(lives.pid, signal.SIGKILL)
