@@ -43,8 +43,8 @@ def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> Si
     if wrong is not None:
         where = "" if operation.type in _NAMES_NO_AGENT else f" on agent {agent.printed}"
         return SiteAnswer(400, f"Invalid {_Operation.Type.Name(operation.type)} operation{where}: {wrong}")
-    _take_offers_back(m, agent, operation)
     try:
+        _take_offers_back(m, agent, operation)
         m.allocator.apply(agent.id, operation)
     except OperationError as error:
         return SiteAnswer(409, str(error))
