@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from actors.runtime import Secret
 from actors.settings import RetryPolicy
 from actors.task_spec import check_task_id
 from mesos_v1.resource import to_millis
@@ -138,8 +139,11 @@ def pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
-    """Check variables, as an operating system takes them."""
-    found = pairs(name, value)
+    """Check variables, as an operating system takes them; values may be `Secret`s."""
+    items = value.items() if isinstance(value, Mapping) else value
+    if isinstance(items, Iterable) and not isinstance(items, str | bytes):
+        items = [_revealed(item) for item in items]
+    found = pairs(name, items)
     for key, held in found:
         if "=" in key or "\0" in key or "\0" in held:
             raise ValueError(f"{name}[{key!r}] cannot be set: a name has no '=', and neither has a zero byte")
@@ -170,6 +174,12 @@ CHECKS: Mapping[str, Check] = {
     "unreachable_timeout": seconds(0.0),
     "grace": seconds(0.0),  # of `kill`
 }
+
+
+def _revealed(item: Any) -> Any:
+    if isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[1], Secret):
+        return item[0], item[1].reveal()
+    return item
 
 
 def _number(name: str, value: Any) -> float:

@@ -14,7 +14,7 @@ from actors import messages as m
 from actors.base_scheduler import BaseScheduler, framework_record
 from actors.built_in import task_class
 from actors.launch_arguments import CHECKS, checked
-from actors.runtime import STOP, EncodeError, current_message_id, message, pack
+from actors.runtime import STOP, EncodeError, Secret, current_message_id, message, pack
 from actors.settings import Composition, RetryPolicy
 from actors.task_book import TaskBook, TaskEntry
 from actors.task_spec import MAX_TASK_BYTES, TaskHistory, TaskSpec, spec_record
@@ -83,7 +83,7 @@ class TaskCommands(BaseScheduler):
         timeout: float | None = None,
         hosts: Texts = (),
         attributes: Pairs = (),
-        environment: Pairs = (),
+        environment: Mapping[str, str | Secret] | Iterable[tuple[str, str | Secret]] = (),
         uris: Texts = (),
         kill_grace: float = 3.0,
         launch_timeout: float = 60.0,
@@ -106,8 +106,8 @@ class TaskCommands(BaseScheduler):
             timeout: seconds that one attempt may take; no limit if left out.
             labels: a mapping, or pairs, as attributes and environment.
             hosts: host names to choose from; attributes: names and values that the agent must have.
-            environment: variables of a command; uris: what the agent fetches for it. (An executor has its own in the
-                configuration.)
+            environment: variables of a command, which stand in no trace; a value may be a `Secret`. uris: what the agent
+                fetches for it. (An executor has its own in the configuration.)
             kill_grace: seconds between asking a task to end and ending it.
             launch_timeout: seconds of silence about a launch after which the master is asked what became of it; at
                 least 1.

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from actors import task_book
-from actors.runtime import receive
+from actors.runtime import ActorSystem, Secret, receive
+from actors.runtime.testing import ListTrace
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import ExecutorSettings, RetryPolicy
 from actors.task_book import TaskBook
@@ -135,6 +136,29 @@ async def test_mappings_and_lists_are_taken(master):
     assert [(each.key, each.value) for each in info.labels.labels] == [("k", "v")]
     assert [each.value for each in info.command.uris] == ["http://u"]
     assert {each.name: each.scalar.value for each in info.resources} == {"cpus": 0.001, "mem": 1.0}
+
+
+async def test_a_secret_reaches_a_commands_environment_and_nothing_that_is_written(master, tmp_path, caplog):
+    class Hides(SchedulerActor):
+        def on_registered(self, event):
+            variables: dict[str, str | Secret] = {"TOKEN": Secret("hunter-22"), "A": "b"}
+            self.launch(command="true", task_id="t", environment=variables)
+
+        def on_task_finished(self, done):
+            self.finish(0)
+
+    trace = ListTrace("t")
+    master.plan = lambda _info: [("TASK_FINISHED", b"")]
+    async with ActorSystem("t", trace=trace) as system:
+        outcome = await play(composition(master, Hides, store=str(tmp_path / "s.db")), system=system)
+    assert outcome.exit_code == 0
+    (info,) = master.launched
+    assert [(each.name, each.value) for each in info.command.environment.variables] == [
+        ("TOKEN", "hunter-22"),
+        ("A", "b"),
+    ]
+    assert not any(b"hunter-22" in (record.payload or b"") for record in trace.records)
+    assert "hunter-22" not in caplog.text
 
 
 async def test_gpus_are_asked_for_with_the_capability_for_them(master):

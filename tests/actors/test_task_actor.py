@@ -299,7 +299,10 @@ async def test_a_kill_is_sent_again_with_growing_waits_until_the_task_is_dead(ta
     assert len(task.of("connection", m.Kill)) == 2
     await task.settle(1.1)
     assert [kill.grace for kill in task.of("connection", m.Kill)] == [2.0] * 3
+    phases = [news.phase for news in task.of("scheduler", m.TaskChanged)]
+    assert phases == [P.LAUNCHING, P.RUNNING, P.KILLING]  # a KILL that is sent again is no news
     await task.update("TASK_KILLED")
+    assert task.done[0].message == "said so"
     await task.settle(1000)
     assert len(task.of("connection", m.Kill)) == 3
     assert task.done[0].phase is P.KILLED
