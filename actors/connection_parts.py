@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.runtime import message, setting
+from actors.redaction import without_contents
+from actors.runtime import carrier, message, setting
 from mesos_http import Endpoint
 
 API_PATH = "/api/v1/scheduler"
@@ -49,7 +50,7 @@ class RecordsArrived:
     """Records of an attempt's stream, in order."""
 
     attempt: int
-    records: tuple[bytes, ...]
+    records: tuple[bytes, ...] = carrier(without_contents)
 
 
 @message

@@ -22,6 +22,11 @@ def without_secrets_in_operations(operations: tuple[bytes, ...]) -> list[bytes]:
     return [hidden(pb.mesos.Offer.Operation, operation, redacted) for operation in operations]
 
 
+def without_contents(values: tuple[bytes, ...]) -> list[bytes]:
+    """What is traced once it has been read."""
+    return [without_content(value) for value in values]
+
+
 def without_content(value: bytes) -> bytes:
     """A durable record: it holds what was traced when it was told."""
     return b"(%d bytes)" % len(value)

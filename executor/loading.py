@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from actors.runtime import DecodeError, NoSettings, unpack_value
+from actors.runtime import DecodeError, NoSettings, conceal_marked, unpack_value
 from executor.author import BadExecutor, Executor, TaskMethod, task_methods
 from executor.failures import one_line
 
@@ -104,6 +104,8 @@ def _import(module: str, wanted: str) -> Any:
 def _settings(cls: type[Executor], packed: bytes, name: str) -> Any:
     kind = getattr(cls, "Settings", NoSettings)
     try:
-        return unpack_value(kind, packed) if packed else kind()
+        settings = unpack_value(kind, packed) if packed else kind()
     except (DecodeError, TypeError, ValueError) as error:
         raise BadExecutor(f"the settings of {name} do not fit {kind.__name__}: {one_line(error)}") from error
+    conceal_marked(settings)
+    return settings

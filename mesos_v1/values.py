@@ -5,7 +5,7 @@ classes. An absent optional field is `None` (or empty, for text, bytes and tuple
 that they were read from (`raw`), so that whoever needs a field that is not here can get at it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NewType
 
@@ -14,6 +14,9 @@ from mesos_v1._parts import Labels, containers_of, labels_of, print_url
 from mesos_v1._texts import text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
+
+_AS_SIZE = {"redact": lambda raw: b"(%d bytes)" % len(raw)}
+"""What traces show of `raw`: it holds once more what stands beside it, and what is not to be shown with it."""
 
 FrameworkId = NewType("FrameworkId", str)
 OfferId = NewType("OfferId", str)
@@ -172,7 +175,7 @@ class Offer:
     unavailability: Unavailability | None = None
     url: str = ""
     domain: Domain | None = None
-    raw: bytes = b""
+    raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.Offer) -> "Offer":
@@ -217,7 +220,7 @@ class InverseOffer:
     unavailability: Unavailability
     resources: Resources = Resources()  # noqa: RUF009  # immutable
     url: str = ""
-    raw: bytes = b""
+    raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.InverseOffer) -> "InverseOffer":
@@ -290,7 +293,7 @@ class TaskStatus:
     limitation: Resources | None = None
     container_ids: tuple[ContainerId, ...] = ()
     ip_addresses: tuple[str, ...] = ()
-    raw: bytes = b""
+    raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.TaskStatus) -> "TaskStatus":
@@ -355,7 +358,7 @@ class OperationStatus:
     uuid: bytes = b""
     agent_id: AgentId | None = None
     resource_provider_id: str | None = None
-    raw: bytes = b""
+    raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.OperationStatus) -> "OperationStatus":

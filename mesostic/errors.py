@@ -4,6 +4,7 @@ Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short messa
 """
 
 import os
+import sys
 
 from mesostic.exit_codes import CLUSTER_FAILED, USAGE
 
@@ -47,3 +48,9 @@ def one_paragraph(text: str, longest: int = 500) -> str:
     """A text from elsewhere (a server's answer, say) as one paragraph of bearable length."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def without_secrets(text: str) -> str:
+    """The text without the secrets that the configuration held."""
+    secrets = sys.modules.get("actors.runtime.secrets")  # not imported: then there are none
+    return text if secrets is None else str(secrets.masked(text))

@@ -35,7 +35,7 @@ from actors.runtime.pykka_seam import traversable
 from actors.runtime.redacting import redacted
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply, get_all
-from actors.runtime.secrets import HIDDEN, Secret, conceal, hide_secrets_in_logs, masked
+from actors.runtime.secrets import HIDDEN, Secret, conceal, conceal_marked, hide_secrets_in_logs, masked
 from actors.runtime.settings import NoSettings, carrier, secret, setting
 from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
@@ -80,6 +80,7 @@ __all__ = [
     "WouldBlockError",
     "carrier",
     "conceal",
+    "conceal_marked",
     "current_message_id",
     "get_all",
     "hide_secrets_in_logs",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hmac
 import logging
+from dataclasses import fields
 from typing import NoReturn
 
-__all__ = ["HIDDEN", "Secret", "conceal", "hide_secrets_in_logs", "masked", "masked_bytes"]
+__all__ = ["HIDDEN", "Secret", "conceal", "conceal_marked", "hide_secrets_in_logs", "masked", "masked_bytes"]
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -86,6 +87,14 @@ def conceal(text: str) -> None:
     """Overwrite `text` from now on wherever this process writes traces and logs."""
     if len(text) >= SHORTEST and text not in _known and len(_known) < MOST:
         _known[text] = text.encode(errors="surrogatepass")
+
+
+def conceal_marked(values: object) -> None:
+    """Conceal the texts in the fields of a dataclass that are marked secret."""
+    for field in fields(values):  # type: ignore[arg-type]
+        text = getattr(values, field.name)
+        if field.metadata.get("secret") and isinstance(text, str):
+            conceal(text)
 
 
 def masked(text: str) -> str:

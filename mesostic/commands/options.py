@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mesostic.errors import without_secrets
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -49,6 +51,7 @@ def set_up_logging(level: str) -> None:
 
 def say(text: str) -> None:
     """Tell the user on standard error what is happening."""
+    text = without_secrets(text)
     click.echo(
         click.style(f"mesostic: {text}", dim=True) if sys.stderr.isatty() else f"mesostic: {text}", err=True
     )

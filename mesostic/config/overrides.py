@@ -1,9 +1,12 @@
 """`--set key=value`: one value of the configuration, given on the command line.
 
 The value is TOML (`--set cluster.agents=3`, `--set scheduler.render=false`, `--set 'framework.roles=["web"]'`); what is not
-TOML is taken as a string, so that `--set scheduler.seed=http://example.org` needs no quotes.
+TOML is taken as a string, so that `--set scheduler.seed=http://example.org` needs no quotes. Where a list is expected, its
+parts may stand with commas between them, where a table is, `name=value` with commas between. An error never quotes the value: it may be
+a secret.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +47,14 @@ def parse_override(text: str) -> Override:
     """
     key, equals, raw = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set {text}: expected key=value, for example --set scheduler.limit=100.")
+        raise ConfigError(
+            f"--set {_beginning(text)}: expected key=value, for example --set scheduler.limit=100."
+        )
     try:
         path = split_key(key.strip())
     except ValueError:
         raise ConfigError(
-            f"--set {text}: {key.strip()!r} is not a key; keys look like table.key or actors.name.key."
+            f"--set {_beginning(key)}=…: that is not a key; keys look like table.key or actors.name.key."
         ) from None
     return Override(key=key.strip(), path=path, value=_value(key, raw), raw=raw)
 
@@ -78,9 +83,7 @@ def apply_override(table: dict[str, Any], override: Override) -> Path:
                 current = current.setdefault(str(part), {})
         else:
             through = ".".join(str(name) for name in override.path[:position])
-            raise ConfigError(
-                f"--set {override.key}={override.raw}: {through} is not a table, so it has no keys."
-            )
+            raise ConfigError(f"--set {override.key}=…: {through} is not a table, so it has no keys.")
     return tuple(resolved)
 
 
@@ -100,8 +103,14 @@ def toml_or_text(raw: str) -> Any:
     return parsed["value"] if parsed.keys() == {"value"} else raw
 
 
+def _beginning(text: str) -> str:
+    """What may be a key; the rest is not shown: it may be a secret that was put in the wrong place."""
+    shown = re.match(r"[\w.-]*", text.strip())
+    return f"{shown[0]}…" if shown and shown[0] != text.strip() else text.strip()
+
+
 def _value(key: str, raw: str) -> Any:
     try:
         return toml_or_text(raw)
     except ValueError as error:
-        raise ConfigError(f"--set {key}={raw}: {error}.") from None
+        raise ConfigError(f"--set {key}=…: {error}.") from None

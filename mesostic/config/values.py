@@ -4,7 +4,7 @@ How it works: `build` walks a dataclass's fields and hands each value to `_conve
 that does not fit is noted in the document (place, key, expected, found) and replaced by `INVALID`; a dataclass with
 an invalid field is not constructed. So one pass finds everything that is wrong.
 
-What a field may be: bool, int, float, str, bytes, Path, Enum, Literal, NewType, Optional and unions, tuples, frozensets,
+What a field may be: bool, int, float, str, bytes, Secret, Path, Enum, Literal, NewType, Optional and unions, tuples, frozensets,
 mappings, `tuple[tuple[str, T], ...]` (a table), nested dataclasses, and any class with a `parse(text)` classmethod.
 `fields` says which unit a field has ("seconds", "bytes", "MB", "path") and whether it is secret.
 """
@@ -12,16 +12,20 @@ mappings, `tuple[tuple[str, T], ...]` (a table), nested dataclasses, and any cla
 import dataclasses
 import enum
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Literal, TypeVar, Union, cast
 
+from actors.runtime import Secret, conceal
 from mesostic.config import quantities
-from mesostic.config.document import Document, suggestion
-from mesostic.config.fields import FieldInfo, settings_fields
+from mesostic.config.document import Document, dotted, suggestion
+from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
 from mesostic.config.locations import Path
+from mesostic.config.overrides import toml_or_text
+from mesostic.config.sources import ON_THE_COMMAND_LINE, is_source, text_from
 
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ _UNITS = {
     "MB": (quantities.parse_megabytes, quantities.MEGABYTES_EXPECTED),
 }
 
+_URLS = re.compile(r",\s*(?=\w+://)")
 _LONGEST_SHOWN = 60
 _LAST_PORT = 65535
 
@@ -109,8 +114,17 @@ class _Place:
     def unit(self) -> str | None:
         return self.field.unit
 
+    @property
+    def is_secret(self) -> bool:
+        return self.field.secret or any(isinstance(part, str) and looks_secret(part) for part in self.path)
+
+    @property
+    def raw(self) -> str | None:
+        """What `--set` says for this very key."""
+        return self.document.raw_override(self.path)
+
     def mismatch(self, expected: str, value: Any) -> _Invalid:
-        found = kind(value) if self.field.secret else show(value)
+        found = kind(value) if self.is_secret else show(value)
         self.document.problem(self.path, f"expected {expected}, found {found}")
         return INVALID
 
@@ -140,6 +154,10 @@ def _convert_union(hint: Any, value: Any, place: _Place) -> Any:
     members: list[Any] = [member for member in typing.get_args(hint) if member is not type(None)]
     if len(members) == 1:
         return _convert(members[0], value, place)
+    if place.raw is not None and isinstance(value, str) and str in members:
+        urls = _URLS.split(value)  # not the hosts of one zk:// address
+        if len(urls) > 1:
+            value = urls
     members.sort(key=lambda member: type(value) not in (member, typing.get_origin(member)))
     for member in members:
         attempt = dataclasses.replace(place, document=dataclasses.replace(place.document, problems=[]))
@@ -158,6 +176,8 @@ def _convert_union(hint: Any, value: Any, place: _Place) -> Any:
 
 def _convert_container(origin: Any, hint: Any, value: Any, place: _Place) -> Any:
     arguments = typing.get_args(hint)
+    if place.raw is not None and not isinstance(value, list | dict):
+        value = _written_out(hint, origin, arguments, value, place.raw)
     if origin is tuple and isinstance(value, dict) and _pair_of(hint) is not None:
         return _all(
             tuple((key, _convert(_pair_of(hint), item, place.inside(key))) for key, item in value.items())
@@ -187,6 +207,26 @@ def _convert_container(origin: Any, hint: Any, value: Any, place: _Place) -> Any
             cast("Any", origin)(items) if origin.__name__ == "FrozenDict" else types.MappingProxyType(items)
         )
     return place.mismatch(_describe(hint, place.unit), value)
+
+
+def _written_out(hint: Any, origin: Any, arguments: Any, value: Any, raw: str) -> Any:
+    """`--set key=a,b` for a list, `--set key=a=1,b=2` for a table; what is neither is left as it is."""
+    if _pair_of(hint) is not None or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        inner = _pair_of(hint) or arguments[1]
+        pairs = [part.partition("=") for part in raw.split(",")]
+        if not all(equals and key.strip() for key, equals, _ in pairs):
+            return value
+        return {key.strip(): _part(inner, text) for key, _, text in pairs}
+    if origin not in {tuple, frozenset, list, set}:
+        return value
+    inner = arguments[0] if len(arguments) == 1 or arguments[1:] == (Ellipsis,) else None
+    return [_part(inner, part) for part in raw.split(",")] if raw else []
+
+
+def _part(hint: Any, text: str) -> Any:
+    while isinstance(hint, typing.NewType):
+        hint = hint.__supertype__
+    return text.strip() if hint is str else toml_or_text(text.strip())
 
 
 def _convert_class(cls: type, value: Any, place: _Place) -> Any:
@@ -252,17 +292,42 @@ def _number(value: Any, place: _Place) -> Any:
 
 
 def _str(value: Any, place: _Place) -> Any:
+    if is_source(value):
+        value = text_from(value, place.path, place.document)
+        return INVALID if value is None else value
     if not isinstance(value, str):
-        raw = place.document.raw_override(place.path)
-        if raw is None:
+        if place.raw is None or isinstance(value, list | dict):
             return place.mismatch(_describe(str, None), value)
-        value = raw
+        value = place.raw
+    if place.is_secret and value and _is_on_the_command_line(place):
+        place.document.problem(place.path, ON_THE_COMMAND_LINE.format(key=dotted(place.path)))
+        return INVALID
+    if place.is_secret:
+        conceal(value)
     if place.unit == "path" and value:
         return str(place.document.base_folder(place.path) / FilePath(value).expanduser())
     return value
 
 
+def _is_on_the_command_line(place: _Place) -> bool:
+    override = place.document.override_of(place.path)
+    return override is not None and not override.is_flag
+
+
+def _secret(value: Any, place: _Place) -> Any:
+    field = dataclasses.replace(place.field, secret=True, unit=None)
+    text = _str(value, dataclasses.replace(place, field=field))
+    return text if text is INVALID else Secret(text)
+
+
 def _bytes(value: Any, place: _Place) -> Any:
+    if is_source(value):
+        value = text_from(value, place.path, place.document)
+        return INVALID if value is None else value.encode()
+    if isinstance(value, str):
+        value = _str(value, place)
+    if value is INVALID:
+        return INVALID
     return value.encode() if isinstance(value, str) else place.mismatch(_describe(bytes, None), value)
 
 
@@ -272,7 +337,15 @@ def _path(value: Any, place: _Place) -> Any:
     return place.document.base_folder(place.path) / FilePath(value).expanduser()
 
 
-_SCALARS: dict[Any, Any] = {bool: _bool, int: _int, float: _float, str: _str, bytes: _bytes, FilePath: _path}
+_SCALARS: dict[Any, Any] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
+    bytes: _bytes,
+    FilePath: _path,
+    Secret: _secret,
+}
 
 
 def _all(items: tuple[Any, ...]) -> Any:
@@ -299,6 +372,7 @@ _NAMES: dict[Any, str] = {
     str: "a string",
     bytes: "a string",
     FilePath: "the path of a file or folder",
+    Secret: "a string",
 }
 
 

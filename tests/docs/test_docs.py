@@ -215,7 +215,9 @@ class Page:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_everything_that_a_page_shows_works(path, tmp_path):
+def test_everything_that_a_page_shows_works(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("MESOS_SECRET", "what pages take from the environment")
+    monkeypatch.chdir(tmp_path)
     page = Page(path, tmp_path)
     try:
         for block in blocks_of(path.read_text()):

@@ -364,22 +364,6 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(project, mesostic):
     assert done.stderr == ""
 
 
-def test_secrets_reach_neither_trace_nor_log_nor_check(project, mesostic):
-    options = ["--set", "framework.principal=me", "--set", "framework.secret=hunter2"]
-    options += [
-        "--set",
-        "cluster.credentials.me=hunter2",
-        "--set",
-        "cluster.authenticate_http_frameworks=true",
-    ]
-    done = mesostic("run", "hello.toml", "--trace", "hello.trace", "--log-level", "debug", *options)
-    assert done.returncode == 0, done.stderr
-    assert "hunter2" not in done.stdout + done.stderr
-    for trace in project.rglob("*.trace"):
-        assert b"hunter2" not in trace.read_bytes()
-    assert "hunter2" not in mesostic("check", "hello.toml", "--all", *options).stdout
-
-
 def test_a_bug_is_one_line_and_a_file_with_the_traceback(capsys):
     error = RuntimeError("something\nthat should not be")
     tell_bug(error, debug=False)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from actors.runtime import Secret, masked
 from mesostic.config import quantities
 from mesostic.config.document import parse_document
 from mesostic.config.fields import settings_fields
@@ -258,3 +259,112 @@ def test_any_table_is_settings_or_problems(table):
     document = parse_document("", file="s.toml", folder=Path("/conf"))
     settings = build(Sample, table, ("t",), document)
     assert (settings is None) == bool(document.problems)
+
+
+@dataclass(frozen=True)
+class Locked:
+    """Settings with secrets."""
+
+    api_key: str = ""
+    word: Secret = Secret("")  # noqa: RUF009 - it cannot change
+    raw_token: bytes = b""
+    master: str | tuple[str, ...] = "embedded"
+    environment: tuple[tuple[str, str], ...] = ()
+    plain: str = ""
+
+
+def test_a_text_may_come_from_the_environment_or_from_a_file_and_is_shown_nowhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("THE_WORD", "hunter2")
+    (tmp_path / "word").write_text("hunter3\n")
+    read_settings = read(
+        f"""
+        api_key = {{ env = "THE_WORD" }}
+        word = {{ file = "{tmp_path / "word"}" }}
+        raw_token = {{ env = "THE_WORD" }}
+        environment = {{ KEY = {{ env = "THE_WORD" }}, OTHER = "x" }}
+        plain = {{ env = "THE_WORD" }}
+        """,
+        cls=Locked,
+    )
+    assert read_settings.api_key == "hunter2"
+    assert read_settings.word.reveal() == "hunter3"
+    assert read_settings.raw_token == b"hunter2"
+    assert read_settings.environment == (("KEY", "hunter2"), ("OTHER", "x"))
+    assert read_settings.plain == "hunter2"
+    assert masked("hunter2 and hunter3") == "*** and ***"
+    assert read("", ["t.api_key={env='THE_WORD'}"], Locked).api_key == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('api_key = { env = "NOT_SET_ANYWHERE" }', "the environment variable NOT_SET_ANYWHERE is not set"),
+        ('api_key = { file = "/no/such" }', "the file /no/such cannot be read: No such file or directory"),
+        ("api_key = { env = 7 }", "expected the name of an environment variable in env = …"),
+        ('api_key = { file = "" }', "expected the name of a file in file = …"),
+        ('api_key = { other = "x" }', "expected a string, found a table"),
+        ('word = { env = "NOT_SET_ANYWHERE" }', "the environment variable NOT_SET_ANYWHERE is not set"),
+    ],
+)
+def test_a_source_that_gives_nothing_is_named(text, told):
+    (problem,) = problems(text, cls=Locked)
+    assert problem.startswith("s.toml:2: t.")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "t.api_key=hunter2",
+        "t.word=hunter2",
+        "t.raw_token=hunter2",
+        "t.environment.PASSWORD=hunter2",
+        "t.environment={PASSWORD='hunter2'}",
+        "t.api_kye=hunter2",
+        "t.api_key.x=hunter2",
+        "t.api_key=['hunter2']",
+        "t.api_key='hunter2",
+        "t api_key=hunter2",
+        "t.api_key:hunter2",
+    ],
+)
+def test_a_secret_on_the_command_line_is_refused_and_never_quoted(option):
+    with pytest.raises(ConfigError) as refused:
+        read("api_key = 'x'" if ".x=" in option else "", [option], Locked)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_secret_on_the_command_line_is_told_where_it_belongs():
+    (problem,) = problems("", ["t.api_key=hunter2"], Locked)
+    assert "every user of this machine" in problem
+    assert """--set 't.api_key={ env = "NAME" }'""" in problem
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("master=http://a:1,http://b:2", "master", ("http://a:1", "http://b:2")),
+        ('master=["http://a:1", "http://b:2"]', "master", ("http://a:1", "http://b:2")),
+        ("master=zk://a:1,b:2/mesos", "master", "zk://a:1,b:2/mesos"),
+        ("master=http://a:1", "master", "http://a:1"),
+        ("roles=a,b", "roles", ("a", "b")),
+        ("roles=a", "roles", ("a",)),
+        ("roles=7,8", "roles", ("7", "8")),
+        ("roles=['a', 'b']", "roles", ("a", "b")),
+        ("roles=", "roles", ()),
+        ("tags=a, b", "tags", frozenset({"a", "b"})),
+        ("pair=7,x", "pair", (7, "x")),
+        ("environment=A=b,C=d=e", "environment", (("A", "b"), ("C", "d=e"))),
+        ("environment={A='b'}", "environment", (("A", "b"),)),
+        ("environment.A=b", "environment", (("A", "b"),)),
+        ("weights=a=1.5,b=2", "weights", {"a": 1.5, "b": 2.0}),
+    ],
+)
+def test_lists_and_tables_can_be_set_on_the_command_line_in_one_way_for_all(option, name, value):
+    assert getattr(read("name = 'x'", [f"t.{option}"]), name) == value
+
+
+@pytest.mark.parametrize("option", ["environment=A", "weights=1", "inners=a,b", "inner=a"])
+def test_what_is_no_list_or_table_is_told_so(option):
+    (problem, *_) = problems("name = 'x'", [f"t.{option}"])
+    assert "expected" in problem
