@@ -118,15 +118,18 @@ class CrawlExecutor(Executor):
             return Rules(None)
         where = robots_url(url)
         known = self._rules.get(where)
-        if known is not None and time.monotonic() - known[0] < BELIEVED_FOR and not known[1].cancelled():
+        if known is not None and time.monotonic() - known[0] < BELIEVED_FOR:
             return await asyncio.shield(known[1])
         future: asyncio.Future[Rules] = asyncio.get_running_loop().create_future()
         self._rules[where] = (time.monotonic(), future)
         try:
             rules = await self._fetcher.robots(where)
-        except BaseException:
+        except BaseException as error:
             del self._rules[where]  # the next page asks again
-            future.cancel()
+            future.set_exception(
+                TemporaryError(f"robots.txt was not read: {str(error) or type(error).__name__}")
+            )
+            future.exception()  # nobody may be waiting
             raise
         if not rules.reachable:
             del self._rules[where]

@@ -95,6 +95,17 @@ async def test_a_server_that_is_not_there_fails_the_task(executor):
     assert failed.value.retry
 
 
+async def test_pages_that_wait_for_the_same_robots_txt_all_learn_why_it_did_not_come(executor):
+    pages = [executor.crawl(Crawl(f"http://127.0.0.1:9/{number}", 0)) for number in range(3)]
+    errors = await asyncio.gather(*pages, return_exceptions=True)
+    assert all(isinstance(error, TaskFailed) and error.retry for error in errors)
+    assert [str(error).startswith("robots.txt was not read: Cannot connect") for error in errors] == [
+        False,
+        True,
+        True,
+    ]
+
+
 async def test_requests_to_a_host_are_kept_apart(executor, site):
     loop = asyncio.get_running_loop()
     await crawl(executor, site, "index.html")
