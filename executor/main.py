@@ -73,10 +73,8 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
         try:
             loop.run_until_complete(work)
         except (SystemExit, KeyboardInterrupt) as error:
-            if not work.done():  # of an asyncio task of an author's: it has ended that one, and ends no other
-                logger.error(
-                    "something raised %s beside its task%s", one_line(error), authors_traceback(error)
-                )
+            # of an asyncio task of an author's: it has ended that one, and ends no other
+            logger.error("something raised %s beside its task%s", one_line(error), authors_traceback(error))
     return work.result()
 
 

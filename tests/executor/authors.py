@@ -240,6 +240,21 @@ class TooMany(Executor):
     async def one(self, payload: Add, context: TaskContext, more: int) -> None: ...
 
 
+class AnyNames(Executor):
+    @task
+    async def one(self, payload: Add, **more: int) -> None: ...
+
+
+class AnyMore(Executor):
+    @task
+    async def one(self, payload: Add, *more: int) -> None: ...
+
+
+class ByPlace(Executor):
+    @task
+    async def one(self, payload: Add, /) -> None: ...
+
+
 class Generator(Executor):
     @task
     async def one(self, payload: Add):

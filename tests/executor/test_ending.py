@@ -39,6 +39,17 @@ async def test_an_idle_executor_ends_at_once_and_runs_on_stop(start):
 
 
 @on_virtual_time
+async def test_an_executor_that_has_nothing_more_to_send_waits_for_no_answer(start):
+    async with start("Misbehaving") as run:
+        await run.script.until_subscribed()
+        await asyncio.sleep(1)
+        before = now()
+        run.script.shutdown()
+        assert (await run.exit())[0] == 0
+        assert now() == before
+
+
+@on_virtual_time
 async def test_a_signal_is_a_shutdown(start):
     async with start() as run:
         await run.script.until_subscribed()

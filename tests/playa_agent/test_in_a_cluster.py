@@ -24,13 +24,19 @@ class Scheduler:
         self._session = session
         self._url = f"{url}/api/v1/scheduler"
         self._headers = {"Accept": "application/json"}
+        self._stream: aiohttp.ClientResponse | None = None
+
+    def close(self) -> None:
+        """End the subscription."""
+        if self._stream is not None:
+            self._stream.close()
 
     async def launch(self, command: str, *, checkpoint: bool) -> int:
         """Launch a command and wait until it runs; gives its process id."""
         info = {"user": "", "name": "f", "roles": ["*"], "checkpoint": checkpoint, "failover_timeout": 60.0}
         info["capabilities"] = [{"type": "MULTI_ROLE"}]
         body = {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}
-        stream = await self._session.post(self._url, json=body, headers=self._headers)
+        stream = self._stream = await self._session.post(self._url, json=body, headers=self._headers)
         self._headers["Mesos-Stream-Id"] = stream.headers["Mesos-Stream-Id"]
         framework_id = None
         launched = False
@@ -90,10 +96,12 @@ async def test_when_a_clusters_process_is_killed_nothing_of_it_is_left(checkpoin
         assert process.stdout is not None
         url = json.loads(await asyncio.to_thread(process.stdout.readline))["url"]
         async with aiohttp.ClientSession() as session:
-            pid = await Scheduler(session, url).launch("sleep 1000 & wait", checkpoint=checkpoint)
+            scheduler = Scheduler(session, url)
+            pid = await scheduler.launch("sleep 1000 & wait", checkpoint=checkpoint)
             task = psutil.Process(pid)
             family = [task, *task.children(recursive=True)]
             process.send_signal(number)
+            scheduler.close()
     gone, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
     assert not alive
     assert len(gone) == len(family) >= 1
