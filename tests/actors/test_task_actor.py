@@ -455,6 +455,14 @@ async def test_after_a_failure_of_its_actor_a_waiting_retry_demands_under_a_numb
     assert [demand.attempt_id for demand in task.of("offers", m.Demand)] == ["t.3"]
 
 
+@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"), demanded=1))
+async def test_after_a_failure_of_its_actor_a_launched_task_goes_on_with_its_attempt(task):
+    await task.settle()
+    assert task.of("offers", m.Withdraw) == []
+    await task.update("TASK_FINISHED", data=pack(1))
+    assert task.done[0].attempts == 1
+
+
 @scenario(first_attempt=4)
 async def test_a_task_under_an_id_that_was_used_before_counts_its_own_attempts(task):
     await task.settle()
@@ -599,6 +607,41 @@ async def test_a_kill_that_crossed_its_launch_is_carried_out_after_a_restart(tas
 async def test_a_wait_for_the_next_attempt_goes_on_after_a_restart(task):
     await task.settle(10.1)
     assert task.of("offers", m.Demand)[0].attempt_id == "t.2"
+
+
+@scenario(TaskHistory(spec(), None, TaskProgress(1, P.WITHDRAWING, killed=True)))
+async def test_a_kill_of_a_task_that_was_never_launched_is_over_after_a_restart(task):
+    await task.settle()
+    assert task.done[0].phase is P.KILLED
+    assert task.of("connection", m.Kill) == []
+
+
+@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h")))
+async def test_a_launch_before_a_restart_that_nothing_is_heard_of_is_reconciled(task):
+    await task.settle(61)
+    assert task.of("reconciler", m.Suspect) == [m.Suspect(TaskId("t.1"), AgentId("a"))]
+
+
+@scenario()
+async def test_waits_grow_with_failures_and_losses_together(task):
+    await task.launch()
+    await task.update("TASK_FAILED")
+    await task.settle(10.1)
+    await task.launch(2)
+    await task.update("TASK_LOST", 2)
+    await task.settle(19.9)
+    assert len(task.of("offers", m.Demand)) == 2
+    await task.settle(0.2)
+    assert len(task.of("offers", m.Demand)) == 3
+
+
+@scenario()
+async def test_an_update_that_changes_nothing_any_more_is_acknowledged(task):
+    await task.launch()
+    await task.update("TASK_FAILED")
+    await task.update("TASK_FAILED")
+    assert len(task.acknowledged) == 2
+    assert task.progress()[-1].failures == 1
 
 
 @pytest.mark.parametrize("state", list(TaskState))
