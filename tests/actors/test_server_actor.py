@@ -4,6 +4,7 @@ import asyncio
 import errno
 import io
 import json
+import socket
 import tarfile
 from urllib.parse import quote
 
@@ -46,27 +47,35 @@ class Subscribed(Listener):
 
 
 class SlowStore(StoreActor):
-    """A store that lets nobody wait for its disk in vain: it answers when it is let go."""
+    """A store that keeps who writes waiting, until it is let go."""
 
     hold = False
 
     @receive
-    def write(self, write: m.Write) -> None:
-        if not type(self).hold:
-            super().write(write)
+    async def write_in_time(self, write: m.Write) -> None:
+        while type(self).hold:
+            await asyncio.sleep(0.001)
+        super().write(write)
 
 
 @pytest.fixture
-async def served(tmp_path, monkeypatch):
+async def running():
+    async with ActorSystem() as system:
+        yield system
+
+
+@pytest.fixture
+async def served(running, tmp_path, monkeypatch):
     monkeypatch.setattr(SlowStore, "hold", False)
     monkeypatch.setattr(Subscribed, "well", True)
     heard: list[object] = []
-    async with ActorSystem() as system, aiohttp.ClientSession() as session:
+    system = running
+    async with aiohttp.ClientSession() as session:
         system.spawn(Subscribed, heard, name="scheduler")
         composition = Composition(
             FrameworkSettings(name="t", master="http://127.0.0.1:5050"),
             executors=(ExecutorSettings(name="e", cls="a:B"), ExecutorSettings(name="f", cls="a:C")),
-            trace_file=str(tmp_path / "run.trace"),
+            trace_file=str(tmp_path / "traces" / "run.trace"),
             token="secret",
         )
         settings = ServerSettings(upload_dir=str(tmp_path / "up"), max_upload=100_000)
@@ -122,7 +131,7 @@ async def test_health_says_whether_the_framework_is_subscribed_and_its_store_ans
     assert await health() == (503, {**fine, "status": "unwell", "subscribed": False})
 
 
-async def test_an_upload_is_answered_when_it_is_stored_and_not_before(served, monkeypatch):
+async def test_an_upload_is_answered_when_it_is_stored_and_not_before(served, running, monkeypatch):
     ready, session, heard, _ = served
     monkeypatch.setattr(server_actor, "STORE_PATIENCE", 0.05)
     monkeypatch.setattr(SlowStore, "hold", True)
@@ -130,10 +139,35 @@ async def test_an_upload_is_answered_when_it_is_stored_and_not_before(served, mo
         assert answer.status == 503
         assert await answer.text() == "a is not stored yet: the framework's store cannot write at the moment"
     assert not [message for message in heard if isinstance(message, m.Uploaded)]
+    monkeypatch.setattr(server_actor, "STORE_PATIENCE", 20.0)
     monkeypatch.setattr(SlowStore, "hold", False)
     async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
         assert answer.status == 201
-    assert [message.name for message in heard if isinstance(message, m.Uploaded)] == ["a"]
+    (told,) = [message for message in heard if isinstance(message, m.Uploaded)]
+    assert told.name == "a"
+    store = running.get("store")
+    records = (await store.ask(m.Load(), block=False)).records
+    assert [record.key for record in records] == [
+        told.key
+    ]  # nothing is left of the one that was not answered
+
+
+async def test_a_server_that_is_told_of_a_write_it_knows_nothing_of_goes_on(served, running):
+    ready, session, *_ = served
+    running.get("server").tell(m.Stored(99))
+    async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
+        assert answer.status == 201
+
+
+def test_a_server_that_cannot_find_out_its_address_goes_by_the_name_of_the_machine(monkeypatch):
+    class Unreachable:
+        def __init__(self, *_kinds: object) -> None:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "socket", Unreachable)
+    monkeypatch.setattr(socket, "gethostname", lambda: "this-machine")
+    made = Composition(FrameworkSettings(master="http://10.0.0.1:5050"))
+    assert ServerActor(made, ServerSettings())._reachable_as("0.0.0.0") == "this-machine"
 
 
 async def test_a_name_that_is_a_folder_or_lies_below_a_file_is_in_conflict(served):
@@ -181,6 +215,7 @@ async def test_what_is_written_is_for_its_user_alone(served):
         async with session.put(ready.url + url, data=b"x", headers=TOKEN) as answer:
             assert answer.status in {201, 204}
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*")}
+    del modes["traces"]  # as the user's umask has it: the file of the trace lies there
     assert modes == {
         "up": "0o700",
         "img": "0o700",
@@ -336,7 +371,7 @@ async def test_traces_are_appended_at_their_offset(served):
             assert answer.status == status
             if status == 409:
                 assert json.loads(await answer.text()) == {"offset": 6}
-    assert (tmp_path / "run.trace.executors" / "crawl-1.trace").read_bytes() == b"abcdef"
+    assert (tmp_path / "traces" / "run.trace.executors" / "crawl-1.trace").read_bytes() == b"abcdef"
 
 
 async def test_a_port_in_use_is_one_sentence():

@@ -445,6 +445,54 @@ def test_a_record_that_could_never_be_read_again_is_refused_with_its_name():
     virtually(work())
 
 
+def test_the_largest_record_is_stored():
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            running.spawn(StoreOn, FailingBackend(0), name="store")
+            bench.say("writer", "store", m.Write((record("a", bytes(LARGEST)),), reference=1))
+            await bench.settle(1)
+            assert bench.of("writer", m.Stored) == [m.Stored(1)]
+
+    virtually(work())
+
+
+def test_a_store_is_well_as_long_as_it_can_write(tmp_path):
+    async def well(store):
+        health: m.Health = await store.ask(m.AskHealth(), block=False)
+        return health.well
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            store = running.spawn(StoreOn, FailingBackend(1), name="store")
+            assert await well(store)
+            bench.say("writer", "store", m.Write((record("a"),)))
+            await bench.settle(0.1)
+            assert not await well(store)
+            await bench.settle(5)
+            assert await well(store)
+            (tmp_path / "s.db").mkdir()
+            made = Composition(FrameworkSettings())
+            assert not await well(
+                running.spawn(StoreActor, made, StoreSettings(str(tmp_path / "s.db")), name="other")
+            )
+
+    virtually(work())
+
+
+def test_a_store_that_was_closed_says_so(tmp_path):
+    backend = SqliteBackend(str(tmp_path / "s.db"))
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"s\.db is not open"):
+            backend.load()
+        with pytest.raises(StorageError, match=r"s\.db is not open"):
+            backend.commit([m.Write((record("a"),))])
+        backend.open()
+        backend.close()
+        backend.close()
+
+
 # --- one process at a time --------------------------------------------------------------------------------------
 
 HOLD = """
@@ -678,7 +726,7 @@ def test_what_is_loaded_is_what_was_accepted_even_while_it_is_being_written(fail
 
 
 @pytest.mark.parametrize("failures", [0, 1])
-def test_what_was_cleared_does_not_come_back_when_the_transaction_before_fails(failures):
+def test_what_was_cleared_does_not_come_back_when_the_transaction_before_fails(failures, caplog):
     async def work():
         async with system() as running:
             bench = ActorBench(running, "scheduler", "writer")
@@ -690,6 +738,7 @@ def test_what_was_cleared_does_not_come_back_when_the_transaction_before_fails(f
             await asyncio.sleep(0)
             backend.go.set()
             assert await clearing is True
+            assert "could not be cleared" not in caplog.text
             assert await everything(store) == ()
             bench.say("writer", "store", m.Write((record("b"),)))
             await bench.settle(60)
@@ -698,7 +747,7 @@ def test_what_was_cleared_does_not_come_back_when_the_transaction_before_fails(f
     virtually(work())
 
 
-def test_a_store_that_cannot_be_cleared_says_so_and_clears_itself_when_it_can():
+def test_a_store_that_cannot_be_cleared_says_so_and_clears_itself_when_it_can(caplog):
     async def work():
         async with system() as running:
             bench = ActorBench(running, "scheduler", "writer")
@@ -708,6 +757,7 @@ def test_a_store_that_cannot_be_cleared_says_so_and_clears_itself_when_it_can():
             await bench.settle(1)
             backend.failures = 3
             assert await store.ask(m.ClearStore(), block=False) is False
+            assert "the store could not be cleared yet" in caplog.text
             assert await everything(store) == ()
             assert backend.load() == (record("a"),)
             await bench.settle(10)
