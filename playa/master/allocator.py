@@ -169,6 +169,11 @@ class Allocator:
         else:
             self._quotas.pop(role, None)
 
+    @property
+    def quotas(self) -> Mapping[str, Quota]:
+        """Quota by role, as far as there is any."""
+        return self._quotas
+
     def _room(self) -> Room | None:
         """What quota leaves, None if nobody has any."""
         if not self._quotas:

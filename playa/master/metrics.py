@@ -5,7 +5,8 @@ state. What the embedded cluster cannot measure (latencies of a registrar that i
 """
 
 from mesos_v1 import pb
-from playa.master import reading
+from mesos_v1.resource import MILLIS
+from playa.master import amounts, reading
 from playa.master.records import Framework
 from playa.master.state import MasterState
 
@@ -172,8 +173,30 @@ def _of_allocator(m: MasterState) -> dict[str, float]:
         values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.role_share(role)
         active = m.allocator.active_filters(role, m.ports.now())
         values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
+    values.update(_of_quota(m))
     held = reading.total(part for agent_id in m.agents for part in m.allocator.allocated(agent_id).values())
     for name in ("cpus", "disk", "mem"):
         values[f"{prefix}resources/{name}/total"] = m.allocator.totals().get(name, 0) / 1000
         values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
+    return values
+
+
+def _of_quota(m: MasterState) -> dict[str, float]:
+    """What roles consume of their quota, whether they have any or not; the empty role is all of them."""
+    prefix = "allocator/mesos/quota/roles/"
+    values: dict[str, float] = {}
+    everyone: dict[str, int] = {}
+    totals = m.allocator.totals()
+    for role in reading.known_roles(m):
+        consumed = {n: a for n, a in reading.breakdown(m, role).consumed.items() if n in totals and a}
+        if "/" not in role:
+            amounts.add_to(everyone, consumed)
+        values.update({f"{prefix}{role}/resources/{n}/consumed": a / MILLIS for n, a in consumed.items()})
+    values.update({f"{prefix}/resources/{n}/consumed": a / MILLIS for n, a in everyone.items()})
+    for role, quota in m.allocator.quotas.items():
+        has = m.allocator.role_amounts(role)
+        for kind, of_kind in (("guarantee", quota.guarantees), ("limit", quota.limits)):
+            for name, millis in of_kind.items():
+                values[f"{prefix}{role}/resources/{name}/{kind}"] = millis / MILLIS
+                values[f"{prefix}{role}/resources/{name}/offered_or_allocated"] = has.get(name, 0) / MILLIS
     return values

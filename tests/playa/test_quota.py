@@ -8,7 +8,7 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master import endpoints, quota_calls, reading, registering
+from playa.master import endpoints, metrics, quota_calls, reading, registering
 from playa.master.registry import load, save
 from playa.master.site import SiteAnswer
 
@@ -436,6 +436,28 @@ def test_roles_tell_their_quota_and_what_they_have(one: Any) -> None:
     assert shown["a/b"]["frameworks"] == [framework.id]
     (top, _) = reading.get_roles(one.state).roles
     assert [(r.name, r.scalar.value) for r in top.resources][-1] == ("mem", 4096)
+
+
+def test_metrics_tell_quotas_and_what_is_consumed(one: Any) -> None:
+    update(one, "a", cpus=3, mem=2048, guarantees={"cpus": 2})
+    framework = one.subscribe(roles=("a",))
+    one.launch(framework)
+    one.pass_time(6)
+    prefix = "allocator/mesos/quota/roles/"
+    shown = {k.removeprefix(prefix): v for k, v in metrics.snapshot(one.state, 0).items() if prefix in k}
+    assert shown == {
+        "/resources/cpus/consumed": 1,
+        "/resources/mem/consumed": 64,
+        "a/resources/cpus/consumed": 1,
+        "a/resources/cpus/guarantee": 2,
+        "a/resources/cpus/limit": 3,
+        "a/resources/cpus/offered_or_allocated": 3,
+        "a/resources/mem/consumed": 64,
+        "a/resources/mem/limit": 2048,
+        "a/resources/mem/offered_or_allocated": 2048,
+    }
+    update(one, "a")
+    assert not any("limit" in name for name in metrics.snapshot(one.state, 0))
 
 
 def test_a_new_master_knows_the_quotas(one: Any, new_bench: Any, tmp_path: Any) -> None:
