@@ -60,7 +60,10 @@ def problem(
     if rule is None:
         return f"Unknown operation {operation.type}"
     if operation.type in _ON_LISTS:
-        wrong = resource_validation.of_operation(resources_of(operation))
+        listed = resources_of(operation)
+        wrong = resource_validation.of_operation(listed)
+        if wrong is None and not operation.reserve.source:
+            wrong = resource_validation.of_one_provider(listed)
         if wrong is not None:
             return f"Invalid resources: {wrong}"
     return rule(operation, framework, agent, principal)

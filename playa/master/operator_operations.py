@@ -6,7 +6,7 @@ on what no framework holds. Offers are rescinded until what is needed is free (M
 """
 
 from mesos_v1 import pb
-from mesos_v1.errors import OperationError
+from mesos_v1.errors import MesosError, OperationError
 from mesos_v1.operations import consumed_by, resources_of
 from mesos_v1.resources import Resources
 from playa.master import formats, offering, operating, operation_validation
@@ -44,7 +44,11 @@ def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> Si
         where = "" if operation.type in _NAMES_NO_AGENT else f" on agent {agent.printed}"
         return SiteAnswer(400, f"Invalid {_Operation.Type.Name(operation.type)} operation{where}: {wrong}")
     try:
-        _take_offers_back(m, agent, operation)
+        needed = consumed_by(operation)
+    except MesosError as error:
+        return SiteAnswer(400, str(error))
+    _take_offers_back(m, agent, operation, needed)
+    try:
         m.allocator.apply(agent.id, operation)
     except OperationError as error:
         return SiteAnswer(409, str(error))
@@ -67,9 +71,11 @@ def _operation(call: pb.master.Call) -> tuple[pb.mesos.Offer.Operation, str]:
     return operation, asked.agent_id.value
 
 
-def _take_offers_back(m: MasterState, agent: Agent, operation: pb.mesos.Offer.Operation) -> None:
+def _take_offers_back(
+    m: MasterState, agent: Agent, operation: pb.mesos.Offer.Operation, missing: Resources
+) -> None:
     """Rescind offers of what the operation needs, until they would suffice."""
-    missing, recovered = consumed_by(operation), Resources()
+    recovered = Resources()
     for offer in list(agent.offers.values()):
         offered = offer.resources.unallocate()
         left = missing - offered

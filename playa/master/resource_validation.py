@@ -55,6 +55,16 @@ def of_operation(resources: Iterable[pb.mesos.Resource]) -> str | None:
     return None
 
 
+def of_one_provider(resources: Iterable[pb.mesos.Resource]) -> str | None:
+    """What is wrong with resources that are not all of one provider (or of none); no resources are not either."""
+    providers = {r.provider_id.value for r in resources}
+    if len(providers) == 1:
+        return None
+    if "" in providers:
+        return "Some resources have a resource provider and some do not"
+    return f"The resources have multiple resource providers: {', '.join(sorted(providers))}"
+
+
 def _disk_info(resource: pb.mesos.Resource) -> str | None:
     disk = resource.disk
     if disk.HasField("persistence"):

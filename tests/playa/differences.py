@@ -33,6 +33,11 @@ DIFFERENCES: list[tuple[str, str, str]] = [
         ),
     ),
     (
+        "quota_checks",
+        r"is not contained within the 'QuotaConfig.limits'",
+        "Mesos prints the guarantees and limits of a message in the order of a hash table; here they are as they came.",
+    ),
+    (
         "operator_api",
         r"agent_info\.checkpoint: missing; true was recorded",
         "Mesos prints a field of its internal SlaveInfo here; the V1 AgentInfo has none of that name.",

@@ -105,6 +105,13 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "operator_reservations": {},
     "drain_agent": {},
     "quota": {},
+    "drain_a_task_group": {},
+    "drain_and_mark_gone": {},
+    "deactivate_and_drain": {},
+    "quota_checks": {},
+    "quota_of_two_roles": {},
+    "operations_refused": {},
+    "operations_without_resources": {},
 }
 
 

@@ -205,3 +205,18 @@ def test_a_resource_that_is_valid_is_taken(proto: pb.mesos.Resource) -> None:
 def test_an_operation_wants_more_of_its_resources(proto: pb.mesos.Resource, text: str) -> None:
     assert resource_validation.of_several([proto]) is None
     assert resource_validation.of_operation([proto]) == text
+
+
+@pytest.mark.parametrize(
+    ("providers", "text"),
+    [
+        (["", ""], None),
+        (["p", "p"], None),
+        ([], "The resources have multiple resource providers: "),
+        (["p", "q"], "The resources have multiple resource providers: p, q"),
+        (["p", ""], "Some resources have a resource provider and some do not"),
+    ],
+)
+def test_the_resources_of_an_operation_have_one_provider(providers: list[str], text: str | None) -> None:
+    protos = [resource(**({"provider_id": {"value": p}} if p else {})) for p in providers]
+    assert resource_validation.of_one_provider(protos) == text
