@@ -138,6 +138,21 @@ async def test_mappings_and_lists_are_taken(master):
     assert {each.name: each.scalar.value for each in info.resources} == {"cpus": 0.001, "mem": 1.0}
 
 
+async def test_a_task_is_launched_only_where_it_may_be(master):
+    class Choosy(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(command="true", task_id="elsewhere", hosts=["other"])
+            self.launch(command="true", task_id="racked", attributes={"rack": "r1"})
+            self.launch(command="true", task_id="here", hosts=["other", "h"])
+
+        def on_task_finished(self, done):
+            self.finish(0, done.task_id)
+
+    master.plan = lambda _info: [("TASK_FINISHED", b"")]
+    assert (await play(composition(master, Choosy))).reason == "here"
+    assert [info.task_id.value for info in master.launched] == ["here.1"]
+
+
 async def test_a_secret_reaches_a_commands_environment_and_nothing_that_is_written(master, tmp_path, caplog):
     class Hides(SchedulerActor):
         def on_registered(self, event):

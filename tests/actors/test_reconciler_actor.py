@@ -161,6 +161,38 @@ async def test_many_tasks_are_asked_about_in_several_calls(bench):
     assert [len(each) for each in bench.asked] == [10, 10, 5]
 
 
+@scenario()
+async def test_a_reconciler_says_that_it_is_there(bench):
+    await bench.settle()
+    assert bench.of("scheduler", m.ActorStarted) == [m.ActorStarted("reconciler")]
+
+
+@scenario()
+async def test_a_suspect_joins_the_round_that_runs(bench):
+    await bench.start()
+    bench.actor.tell(m.Suspect(TaskId("t1"), A))
+    await bench.settle(5.1)
+    assert bench.asked == [["t1", "t2"], ["t1"], ["t1", "t2"]]
+
+
+@scenario()
+async def test_a_list_that_was_not_asked_for_begins_no_round(bench):
+    await bench.start()
+    bench.actor.tell(m.TasksOnCluster(((TaskId("t7"), A),)))
+    await bench.settle()
+    assert bench.asked == [["t1", "t2"]]
+
+
+@scenario()
+async def test_an_answer_before_the_round_has_its_list_does_not_end_the_round(bench):
+    bench.answers["scheduler"].clear()
+    await bench.start()
+    await bench.answer("t1")
+    bench.actor.tell(m.TasksOnCluster(((TaskId("t2"), A),)))
+    await bench.settle()
+    assert bench.asked == [["t2"]]
+
+
 UNKNOWN = TaskStatus(TaskId("who"), TaskState.TASK_RUNNING, agent_id=A)
 
 
