@@ -40,12 +40,14 @@ from mesos_http import (
     CallPipeline,
     Credentials,
     Endpoint,
+    Peer,
     Response,
     StreamBroken,
     Subscription,
     Timeouts,
     TlsSettings,
     TransportError,
+    who_answers,
 )
 from mesos_v1 import events
 from mesos_v1.content import serialize
@@ -55,6 +57,7 @@ logger = logging.getLogger("actors.connection")
 
 S, E = ConnectionState, ConnectionEvent
 
+NOT_HTTP = "not an HTTP response"
 TEARDOWN_PATIENCE = 5.0
 """Seconds that one TEARDOWN, and each step on the way to the next one, may take while the framework ends."""
 TEARDOWN_PAUSE = 2.0
@@ -263,10 +266,21 @@ class ConnectionActor(ConnectionCalls):
             stream = await self.open_stream(endpoint, body)
         except ApiError as error:
             never = not (error.retryable or error.not_leader or error.status == 404)
-            me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
+            if error.retryable or error.not_leader or error.unauthorized:
+                me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
+            else:
+                me.tell(await self._explained(attempt, endpoint, str(error), fatal=never))
             return
         except TransportError as error:
-            me.tell(StreamEnded(attempt, f"{endpoint}: {error}"))
+            said = f"{endpoint}: {error}"
+            if NOT_HTTP in said:
+                said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
+            me.tell(StreamEnded(attempt, said))
+            return
+        if not stream.stream_id:
+            stream.close()
+            said = "it answered SUBSCRIBE without a Mesos-Stream-Id"
+            me.tell(await self._explained(attempt, stream.endpoint, said, fatal=True))
             return
         try:
             if attempt == self._attempt:
@@ -279,6 +293,23 @@ class ConnectionActor(ConnectionCalls):
             me.tell(StreamEnded(attempt, broken.reason))
         finally:
             stream.close()
+
+    async def _explained(self, attempt: int, endpoint: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
+        """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
+        peer = await self.identify(endpoint)
+        if peer is None or peer is Peer.MASTER:
+            return StreamEnded(attempt, f"{endpoint}: {error}", fatal)
+        only_one = len(self.framework.masters()) == 1 and not self._leader_is_detected()
+        mend = "give the address of the master (its port is 5050, unless set otherwise)"
+        said = f"{endpoint.authority} is {peer.value}: {mend}. It said: {error}"
+        return StreamEnded(attempt, said, fatal=only_one and (fatal or peer is Peer.AGENT))
+
+    def _leader_is_detected(self) -> bool:
+        return any(master.startswith("zk://") for master in self.framework.masters())
+
+    async def identify(self, endpoint: Endpoint) -> Peer | None:
+        """Find out who answers there; a seam for transports of another kind."""
+        return await who_answers(endpoint, tls=self._tls(), seconds=self.settings.connect_timeout)
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream; a seam for transports of another kind."""

@@ -19,6 +19,7 @@ from mesos_http.errors import (
     TransportError,
 )
 from mesos_http.exchange import exchange
+from mesos_http.identity import Peer, who_answers
 from mesos_http.pipeline import CallPipeline
 from mesos_http.responses import Response
 from mesos_http.security import BearerToken, Credentials, TlsSettings
@@ -34,6 +35,7 @@ __all__ = [
     "ConnectionLost",
     "Credentials",
     "Endpoint",
+    "Peer",
     "ProtocolError",
     "RedirectFailed",
     "Response",
@@ -43,4 +45,5 @@ __all__ = [
     "TlsSettings",
     "TransportError",
     "exchange",
+    "who_answers",
 ]

@@ -445,3 +445,81 @@ async def test_an_update_that_the_master_refuses_is_told_and_not_said_again(two_
     master.answer_call = lambda _call: (202, "")
     said = await resubscribed(two_roles, master)
     assert list(said.framework_info.roles) == ["ads", "web"]
+
+
+# --- an address that is not a master's --------------------------------------------------------------------------------
+
+AGENT = {"/slave(1)/health"}
+
+
+@pytest.mark.parametrize(
+    ("healthy", "answer", "expected"),
+    [
+        (AGENT, (400, "", "Failed to parse body"), "is a Mesos agent: give the address of the master"),
+        (AGENT, (404, "", "Not found"), "is a Mesos agent: give the address of the master"),
+        (
+            set(),
+            (405, "", "<html>"),
+            "is neither a Mesos master nor an agent: give the address of the master",
+        ),
+    ],
+)
+async def test_an_address_that_is_not_a_masters_is_named_in_one_sentence(
+    bench, master, healthy, answer, expected
+):
+    master.healthy = healthy
+    master.answers.append(answer)
+    bench.connection.tell(m.Connect())
+    await bench.until(lambda: bench.heard(m.FrameworkError))
+    (error,) = bench.heard(m.FrameworkError)
+    assert f"127.0.0.1:{master.server.endpoint.port} {expected}" in error.reason
+    assert "\n" not in error.reason
+
+
+async def test_a_server_that_says_yes_to_everything_is_no_master(bench, master):
+    master.healthy, master.gives_stream_ids, master.greets = set(), False, False
+    bench.connection.tell(m.Connect())
+    await bench.until(lambda: bench.heard(m.FrameworkError))
+    assert "without a Mesos-Stream-Id" in bench.heard(m.FrameworkError)[0].reason
+
+
+async def test_a_server_that_may_still_be_starting_is_waited_for(bench, master, caplog):
+    master.healthy = set()
+    master.answers.extend([(404, "", "Not found")] * 2)
+    await bench.subscribe()
+    assert "is neither a Mesos master nor an agent" in caplog.text
+
+
+async def test_an_agent_in_a_list_of_masters_is_passed_over(master):
+    async with scripted_master() as agent, ActorSystem() as system:
+        agent.healthy = AGENT
+        agent.answers.extend([(400, "", "Failed to parse body")] * 100)
+        settings = FrameworkSettings(name="t", user="r", master=(agent.url, master.url))
+        bench = Bench(system, master, settings, QUICK)
+        await bench.subscribe()
+        assert not bench.heard(m.FrameworkError)
+
+
+async def test_what_does_not_speak_http_is_told_so(caplog):
+    async def ssh(_reader, writer):
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await writer.drain()
+
+    server = await asyncio.start_server(ssh, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, scripted_master() as other, ActorSystem() as system:
+        url = f"http://127.0.0.1:{port}"
+        bench = Bench(system, other, FrameworkSettings(name="t", user="r", master=(url, other.url)), QUICK)
+        await bench.subscribe()
+    assert f"127.0.0.1:{port} does not speak HTTP, as a Mesos master does" in caplog.text
+
+
+async def test_masters_that_send_each_other_round_in_a_circle_are_named(master, caplog):
+    async with scripted_master() as other, ActorSystem() as system:
+        there, back = (f"{each.url}/api/v1/scheduler" for each in (other, master))
+        master.answers.append((307, there, ""))
+        other.answers.append((307, back, ""))
+        settings = FrameworkSettings(name="t", user="r", master=master.url)
+        bench = Bench(system, master, settings, QUICK)
+        await bench.subscribe()
+        assert "redirects in a circle" in caplog.text

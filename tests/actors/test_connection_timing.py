@@ -76,6 +76,9 @@ class TwinConnection(ConnectionActor):
             stream.queue.put_nowait(subscribed(heartbeat=15.0).SerializeToString())
         return stream
 
+    async def identify(self, endpoint):
+        return None
+
     def open_pipeline(self, endpoint, stream_id):
         return Pipeline(self)
 

@@ -35,6 +35,8 @@ class ScriptedMaster:
         self.answers: deque[tuple[int, str, str]] = deque()
         self.answer_call: Callable[[pb.scheduler.Call], tuple[int, str] | None] = lambda _call: (202, "")
         self.greets = True
+        self.gives_stream_ids = True
+        self.healthy = {"/master/health"}
         self.subscribes: list[Request] = []
         self.calls: list[tuple[pb.scheduler.Call, Request]] = []
         self.framework_id = "f-1"
@@ -60,6 +62,9 @@ class ScriptedMaster:
         return all(writer.is_closing() for writer in self.server.writers)
 
     async def handle(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.method == "GET":
+            await self.respond(writer, 200 if request.path in self.healthy else 404, "")
+            return
         content = ContentType(request.headers["content-type"])
         call = parse(pb.scheduler.Call, request.body, content)
         if call.type == pb.scheduler.Call.SUBSCRIBE:
@@ -81,9 +86,8 @@ class ScriptedMaster:
         stream_id = f"stream-{next(self._ids)}"
         self.stream_ids.append(stream_id)
         self._streams.append((writer, content))
-        head = (
-            f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: {content.value}\r\n"
-            f"Mesos-Stream-Id: {stream_id}\r\n\r\n"
+        head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: {content.value}\r\n" + (
+            f"Mesos-Stream-Id: {stream_id}\r\n\r\n" if self.gives_stream_ids else "\r\n"
         )
         writer.write(head.encode())
         await writer.drain()
