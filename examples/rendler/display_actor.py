@@ -52,6 +52,7 @@ class DisplayActor(Actor):
         self._console = _Console(highlight=False, soft_wrap=style != "live")
         self._live: Live | None = None
         self._last_line = 0.0
+        self._ended = False
 
     def on_stop(self) -> None:
         """Gives the terminal back as it was, however the crawl ended."""
@@ -73,7 +74,9 @@ class DisplayActor(Actor):
 
     @receive
     def on_progress(self, progress: Progress) -> None:
-        """Shows where the crawl stands."""
+        """Shows where the crawl stands; after the last words, nothing."""
+        if self._ended:
+            return
         if self._live is not None:
             self._live.update(_panel(progress), refresh=True)
         elif self._style == "plain" and progress.seconds - self._last_line >= PLAIN_EVERY:
@@ -83,6 +86,7 @@ class DisplayActor(Actor):
     @receive
     def on_ended(self, ended: CrawlEnded) -> None:
         """The last words."""
+        self._ended = True
         self._end_live()
         for number, line in enumerate(ended.summary):
             self._say(line, style="" if number else "bold")

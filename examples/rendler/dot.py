@@ -1,7 +1,7 @@
 """`result.dot`: the crawl as a Graphviz graph, pictures as nodes; and `result.svg`, `result.pdf` where `dot` is installed.
 
-Graphviz takes minutes for what a large crawl links, so both are bounded: beyond `MAX_EDGES` links only those by which
-each page was found first are drawn, and beyond `MAX_DRAWN_NODES` pages nothing is drawn (the .dot file is complete).
+Graphviz takes minutes for what a large crawl links, so the drawings are bounded: beyond `MAX_EDGES` links they show only
+those by which each page was found first, and beyond `MAX_DRAWN_NODES` pages nothing is drawn. `result.dot` has every link.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ _COLOURS = {
 }
 
 
-def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
-    """The graph as text; pictures are named relative to the folder of the file."""
+def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) -> str:
+    """The graph as text; pictures are named relative to the folder of the file.
+
+    Args:
+        every_link: otherwise only those by which each page was found first.
+    """
     known = {page.url: number for number, page in enumerate(pages)}
     links = [(page, link) for page in pages for link in _targets(page) if link in known]
-    all_links = len(links) <= MAX_EDGES
     lines = [
         "// pictures are in images/, next to this file",
         "digraph rendler {",
@@ -40,14 +43,12 @@ def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
         '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=9, penwidth=1.4];',
         '  edge [color="#37587faa", penwidth=1.3, arrowsize=0.5];',
     ]
-    if not all_links:
-        lines.append(f"  // {len(links)} links: only those by which each page was found first are drawn")
     lines += [f"  n{number} [{_node(page)}];" for number, page in enumerate(pages)]
     for page in pages:
         parent = known.get(page.parent)
         if parent is not None:
             lines.append(f"  n{parent} -> n{known[page.url]}{_edge(pages[parent])};")
-    if all_links:
+    if every_link:
         first = {(page.parent, page.url) for page in pages}
         for page, link in links:
             if (page.url, link) not in first:
@@ -61,8 +62,8 @@ def to_dot(pages: Sequence[PageRecord], *, title: str) -> str:
     return "\n".join(lines)
 
 
-def draw(folder: Path, *, nodes: int) -> tuple[list[str], str]:
-    """Draws `result.dot` of a folder with Graphviz. Blocks: to be called in a thread.
+def draw(folder: Path, pages: Sequence[PageRecord], *, title: str) -> tuple[list[str], str]:
+    """Draws the graph with Graphviz, next to the pictures. Blocks: to be called in a thread.
 
     Returns:
         The names of the files written, and a sentence on what was not drawn and why (empty where all was).
@@ -73,24 +74,32 @@ def draw(folder: Path, *, nodes: int) -> tuple[list[str], str]:
             [],
             "no result.svg and result.pdf: Graphviz is not installed (Debian, Ubuntu: apt install graphviz)",
         )
-    if nodes > MAX_DRAWN_NODES:
+    if len(pages) > MAX_DRAWN_NODES:
         return (
             [],
-            f"no result.svg and result.pdf: {nodes:,} pages are more than Graphviz can draw in reasonable time",
+            f"no result.svg and result.pdf: {len(pages):,} pages are more than Graphviz can draw in reasonable time",
         )
+    known = {page.url for page in pages}
+    links = sum(1 for page in pages for link in _targets(page) if link in known)
+    every_link = links <= MAX_EDGES
+    text = to_dot(pages, title=title, every_link=every_link).encode("utf-8", "replace")
     written: list[str] = []
     for kind in ("svg", "pdf"):
         name = f"result.{kind}"
         try:
-            command = [program, f"-T{kind}", "-o", name, "result.dot"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=DRAW_TIMEOUT)
+            command = [program, f"-T{kind}", "-o", name]
+            subprocess.run(
+                command, input=text, cwd=folder, check=True, capture_output=True, timeout=DRAW_TIMEOUT
+            )
         except subprocess.TimeoutExpired:
             (folder / name).unlink(missing_ok=True)
             return written, f"no {name}: Graphviz took longer than {DRAW_TIMEOUT:g} s"
         except (OSError, subprocess.CalledProcessError) as error:
             return written, f"no {name}: Graphviz failed ({error})"
         written.append(name)
-    return written, ""
+    if every_link:
+        return written, ""
+    return written, f"drawn are the links by which each page was found first; all {links:,} are in result.dot"
 
 
 def _layout(pages: Sequence[PageRecord]) -> str:

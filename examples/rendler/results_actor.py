@@ -128,14 +128,15 @@ def _write_all(
     for stale in ("result.svg", "result.pdf"):
         (folder / stale).unlink(missing_ok=True)
     _write_pages(folder, pages)
-    _write_text(folder / "result.dot", dot.to_dot(pages, title=f"RENDLER: {seed}"))
+    title = f"RENDLER: {seed}"
+    _write_text(folder / "result.dot", dot.to_dot(pages, title=title))
     when = time.strftime("%Y-%m-%d %H:%M")
     images = folder / "images"
     page = web_page.to_html(
         pages, seed=seed, ended=write.reason, when=when, seconds=write.seconds, images=images
     )
     _write_text(folder / "index.html", page)
-    drawn, remark = dot.draw(folder, nodes=len(pages))
+    drawn, remark = dot.draw(folder, pages, title=title)
     files = ["index.html", "result.dot", *drawn, "pages.jsonl"]
     return report.summary(pages, folder=_shown(folder), files=files, remark=remark, write=write)
 

@@ -36,10 +36,17 @@ def test_pictures_are_the_nodes_and_named_relative_to_the_file():
     assert 'image="images/p.thumb.jpg"' in dot.to_dot([page], title="t")
 
 
-def test_where_there_are_very_many_links_only_the_first_to_each_page_are_drawn():
-    text = dot.to_dot(site(100, links=90), title="t")
-    assert text.count(" -> ") == 99
-    assert "are drawn" in text
+def test_the_graph_has_every_link_and_a_drawing_of_very_many_only_the_first_to_each_page():
+    pages = site(100, links=90)
+    assert dot.to_dot(pages, title="t").count(" -> ") == 100 * 90 + 10  # ten pages that no link leads to
+    assert dot.to_dot(pages, title="t", every_link=False).count(" -> ") == 99
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_a_drawing_that_leaves_links_out_says_how_many_there_are(tmp_path):
+    files, remark = dot.draw(tmp_path, site(30, links=30), title="t")
+    assert files == ["result.svg", "result.pdf"]
+    assert "all 900 are in result.dot" in remark
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
@@ -53,14 +60,16 @@ def test_graphviz_draws_it_whatever_the_titles(tmp_path, pages):
         error='quote " and \\ and\nline',
         redirect="",
     )
-    (tmp_path / "result.dot").write_text(dot.to_dot([*site(pages), hostile], title='a "title"'))
-    assert dot.draw(tmp_path, nodes=pages) == (["result.svg", "result.pdf"], "")
+    assert dot.draw(tmp_path, [*site(pages), hostile], title='a "title"') == (
+        ["result.svg", "result.pdf"],
+        "",
+    )
     assert (tmp_path / "result.svg").read_bytes().startswith(b"<?xml")
     assert (tmp_path / "result.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_what_would_take_too_long_is_not_drawn_and_the_summary_says_so(tmp_path):
-    files, remark = dot.draw(tmp_path, nodes=dot.MAX_DRAWN_NODES + 1)
+    files, remark = dot.draw(tmp_path, site(dot.MAX_DRAWN_NODES + 1), title="t")
     assert files == []
     assert "result.svg" in remark
 
