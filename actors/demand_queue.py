@@ -41,12 +41,13 @@ class Look(NamedTuple):
 class ShapeQueue:
     """The demands of one shape."""
 
-    __slots__ = ("_heap", "_live", "looks", "looks_total", "shape")
+    __slots__ = ("_heap", "_live", "looked_at", "looks", "looks_total", "shape")
 
     def __init__(self, shape: Shape, live: dict[TaskId, tuple[Demand, ShapeQueue]]) -> None:
         self.shape = shape
         self.looks: list[Look] = []
         self.looks_total = 0
+        self.looked_at = 0.0
         self._heap: list[tuple[int, TaskId]] = []
         self._live = live
 
@@ -117,6 +118,12 @@ class DemandQueue:
     def shapes(self, role: str | None = None) -> Iterable[ShapeQueue]:
         """Return the shapes that wait (for a role), in no particular order."""
         return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
+
+    def looked(self, roles: Iterable[str], now: float) -> None:
+        """Note that all that waits for these roles was held against offers just now."""
+        for role in roles:
+            for queue in self.shapes(role):
+                queue.looked_at = now
 
     def forget_looks(self, agent_id: AgentId | None = None) -> None:
         """Forget what was looked at in vain: on an agent that is gone, or, without an id, on all."""

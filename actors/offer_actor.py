@@ -301,6 +301,7 @@ class OfferActor(Actor):
             self._match_soon()
             return
         self._flush([agent for agent in agents if agent.placements])
+        self.queue.looked({agent.role for agent in agents}, self.clock.now())
         waiting = self.queue.roles()
         self._let_go([agent for agent in agents if not agent.placements and agent.role in waiting])
         if self._held and not self._lingering:
@@ -524,5 +525,6 @@ class OfferActor(Actor):
             self._book,
             self._interest,
             subscribed=self._subscribed,
+            now=self.clock.now(),
             capabilities=self.framework.capabilities,
         )

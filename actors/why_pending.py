@@ -11,6 +11,8 @@ from actors.executor_infos import ExecutorBook
 from actors.interest import Interest
 from mesos_v1.resources import Resources
 
+WORTH_SAYING = 10.0
+"""Seconds after which a look is so old that its age is said."""
 GPUS = "GPU_RESOURCES"
 """The capability without which a framework is offered no agent with GPUs."""
 
@@ -23,13 +25,14 @@ def report(
     *,
     subscribed: bool,
     capabilities: tuple[str, ...],
+    now: float,
 ) -> m.PendingReport:
     """Explain the given shapes of demands."""
     groups = []
     for shape in shapes:
         head = shape.head()
         if head is not None:
-            group = _group(queue, shape, head, book, subscribed=subscribed)
+            group = _group(queue, shape, head, book, subscribed=subscribed, now=now)
             if head.resources.gpus and GPUS not in capabilities:
                 missing = f"it wants gpus, and [framework] capabilities has no {GPUS}"
                 group = replace(group, remark=f"{missing}; {group.remark}")
@@ -38,7 +41,13 @@ def report(
 
 
 def _group(
-    queue: DemandQueue, shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool
+    queue: DemandQueue,
+    shape: ShapeQueue,
+    head: m.Demand,
+    book: ExecutorBook,
+    *,
+    subscribed: bool,
+    now: float,
 ) -> m.PendingGroup:
     wanted = describe(head.resources, head.ports)
     if head.executor:
@@ -53,18 +62,20 @@ def _group(
         executor=head.executor,
         agents_looked_at=shape.looks_total,
         verdicts=tuple(_verdict(look) for look in shape.looks),
-        remark=_remark(shape, head, book, subscribed=subscribed),
+        remark=_remark(shape, head, book, subscribed=subscribed, now=now),
     )
 
 
-def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool) -> str:
+def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
     if not subscribed:
         return "there is no subscription to a master"
     if head.executor and head.executor not in book:
         return f"there is no executor called {head.executor}"
     if not shape.looks_total:
         return f"no offer for role {head.role} has come since it waits"
-    return f"none of the {shape.looks_total} agents offered enough at the last look"
+    ago = now - shape.looked_at
+    when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
+    return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
 
 
 def _verdict(look: Look) -> m.OfferVerdict:

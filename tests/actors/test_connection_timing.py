@@ -238,3 +238,16 @@ async def test_kept_calls_that_the_master_was_too_busy_for_are_sent_again(bench)
     assert len(bench.twin.calls) == 1
     await bench.settle(0.2)
     assert len(bench.twin.calls) == 2
+
+
+@scenario([ConnectFailed("restarting")] * 7, backoff=0.5, backoff_cap=64.0, stable_after=10.0)
+async def test_failures_before_a_subscription_do_not_slow_down_the_next_attempt_after_it(bench):
+    await bench.connect()
+    while not bench.twin.streams:
+        await bench.settle(1)
+    for bound in (0.5, 1.0, 2.0):  # only that subscriptions do not last counts
+        attempts = len(bench.twin.attempts)
+        await bench.settle(3)
+        bench.twin.streams[-1].queue.put_nowait(None)
+        await bench.settle(bound + 0.01)
+        assert len(bench.twin.attempts) == attempts + 1

@@ -466,3 +466,31 @@ async def test_gpus_without_the_capability_for_them_are_named_as_the_reason(runn
     assert report.groups[0].remark.startswith(
         "it wants gpus, and [framework] capabilities has no GPU_RESOURCES; "
     )
+
+
+async def _remark(broker):
+    report = await broker.broker.ask(m.WhyPending(TaskId("big")), block=False)
+    (group,) = report.groups
+    return group.remark, [verdict.hostname for verdict in group.verdicts]
+
+
+@scenario
+async def test_why_a_task_waits_says_how_old_the_look_is_and_nothing_of_agents_that_are_gone(running):
+    broker = Broker(running)
+    broker.demand("big", resources=Resources.of(cpus=99, mem=1))
+    broker.offer(offer(1), offer(2, agent="a2"))
+    await broker.settle(1)
+    everywhere = ["host-a1", "host-a2"]
+    assert await _remark(broker) == ("none of the 2 agents offered enough at the last look", everywhere)
+    await broker.settle(29)
+    assert await _remark(broker) == (
+        "none of the 2 agents offered enough at the last look, 30 s ago",
+        everywhere,
+    )
+    broker.broker.tell(m.AgentLost(AgentId("a2")))
+    remark, hosts = await _remark(broker)
+    assert remark.startswith("none of the 1 agents")
+    assert hosts == ["host-a1"]
+    broker.broker.tell(m.Disconnected("x"))
+    broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+    assert await _remark(broker) == ("no offer for role * has come since it waits", [])
