@@ -44,7 +44,7 @@ TABLE: tuple[Row, ...] = (
         executor=True,
     ),
     Row(
-        r"No module named '?(pykka|msgspec|google|aiohttp|typing_extensions)\b",
+        r"No module named '?(pykka|msgspec|google|aiohttp|typing_extensions)\b|has no module '\w+', which every executor",
         "the Python that runs executors on the agents lacks what Mesostic needs: install mesostic for it, or name one that "
         "has it with executors.{executor}.python",
         executor=True,

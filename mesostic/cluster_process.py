@@ -57,7 +57,8 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
         return 1
     except OSError as error:
         _log.exception("The cluster could not be started")
-        _answer({"error": reason_of(error)})
+        where = f"{error.filename}: " if error.filename else ""
+        _answer({"error": f"{where}{reason_of(error)}"})
         return 1
     except Exception as error:
         _log.exception("The cluster could not be started")

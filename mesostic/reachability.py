@@ -1,4 +1,4 @@
-"""Is there a master at all? Asked once, before the framework starts, so that a typing error does not look like patience.
+"""Is there a master at all, and is it one? Asked once, before the framework starts: a typing error must not look like patience.
 
 Later on the connection actor takes over: a framework that has run keeps trying for ever.
 """
@@ -10,32 +10,50 @@ import contextlib
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from mesos_http import (
+    ConnectFailed,
+    Endpoint,
+    Timeouts,
+    TlsSettings,
+    TransportError,
+    exchange,
+)
 from mesostic.errors import ClusterError
 
 _CONNECT_TIMEOUT = 5.0
 _PAUSE = 0.5
+_NOT_FOUND = 404
 _DEFAULT_PORTS = {"http": 80, "https": 443, "zk": 2181}
 
 
-async def wait_for_master(masters: Sequence[str], patience: float, tell: Callable[[str], None]) -> None:
-    """Return as soon as one of the addresses takes a connection.
+async def wait_for_master(
+    masters: Sequence[str],
+    patience: float,
+    tell: Callable[[str], None],
+    *,
+    tls: TlsSettings | None = None,
+) -> None:
+    """Return as soon as one of the addresses answers as a master may.
 
     Args:
         masters: URLs, or one zk:// address.
         patience: seconds to go on trying; 0: for ever.
-        tell: takes a message after the first failure.
+        tell: takes a message after the first failure, and when it looks like no master.
+        tls: whom to trust, and who we are.
 
     Raises:
-        ClusterError: nobody answered in time; names each address with its reason.
+        ClusterError: nobody answered in time (names each address with its reason), or an agent did.
     """
-    addresses = [address for master in masters for address in addresses_of(master)]
+    addresses = [(master, *address) for master in masters for address in addresses_of(master)]
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience if patience else None
     told = False
     while True:
         reasons = []
-        for host, port in addresses:
+        for master, host, port in addresses:
             reason = await _try(host, port)
+            if reason is None and not master.startswith("zk:"):
+                reason = await _ask(master, tls, tell)
             if reason is None:
                 return
             reasons.append(f"{host}:{port} ({reason})")
@@ -83,4 +101,36 @@ async def _try(host: str, port: int) -> str | None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+    return None
+
+
+async def _ask(master: str, tls: TlsSettings | None, tell: Callable[[str], None]) -> str | None:
+    """None when whoever listens answers over HTTP, or why not.
+
+    Raises:
+        ClusterError: it is an agent.
+    """
+    endpoint = Endpoint.parse(master)
+    timeouts = Timeouts(_CONNECT_TIMEOUT, _CONNECT_TIMEOUT)
+    try:
+        health = await exchange("GET", endpoint.with_path("/master/health"), tls=tls, timeouts=timeouts)
+        if health.status != _NOT_FOUND:
+            return None
+        agent = await exchange("GET", endpoint.with_path("/slave(1)/health"), tls=tls, timeouts=timeouts)
+    except ConnectFailed as error:
+        text = str(error)
+        if "certificate" in text:
+            return f"{text}; framework.ca names the authorities to trust"
+        return f"{text}; if it does not speak TLS, write http://" if endpoint.scheme == "https" else text
+    except TransportError as error:
+        text = f"it takes the connection and gives no HTTP answer: {error}"
+        return text if endpoint.scheme == "https" else f"{text}; if it speaks TLS, write https://"
+    if agent.status != _NOT_FOUND:
+        raise ClusterError(
+            f"{master} is an agent, not a master. Set framework.master to the master's address; its port is often 5050, "
+            "an agent's 5051."
+        )
+    tell(
+        f"{master} answers, but does not look like a Mesos master (it has no /master/health). Trying it all the same."
+    )
     return None

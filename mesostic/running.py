@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mesos_http import TlsSettings
 from mesostic import exit_codes
 from mesostic.collector import spare_the_collector
 from mesostic.commands.options import say
@@ -133,7 +134,9 @@ async def _run_all(
     """From the cluster's start to the framework's end."""
     composition = configuration.composition
     if cluster is None:
-        await wait_for_master(composition.framework.masters(), master_timeout, say)
+        asked = composition.framework
+        tls = TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
+        await wait_for_master(asked.masters(), master_timeout, say, tls=tls)
         return await _run_actors(configuration, composition, interrupts)
     assert configuration.cluster is not None
     settings = closed(configuration.cluster, composition.framework)

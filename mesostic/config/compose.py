@@ -7,6 +7,7 @@ goes on, so that one run of `mesostic check` finds all of them; only then the us
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -161,10 +162,24 @@ def _actor(name: str, table: Any, path: Path, kind: _Kind, document: Document) -
     cls: type | None = kind.default
     if "class" in table:
         cls = load_class(table["class"], kind.base, kind.what, (*path, "class"), document)
-    if cls is None:
+    if cls is None or not _can_be_made(cls, (*path, "class"), document):
         return None
     settings = _settings(cls, {key: value for key, value in table.items() if key != "class"}, path, document)
     return None if settings is None else ActorSpec(name=name, cls=cls, settings=settings)
+
+
+def _can_be_made(cls: type, path: Path, document: Document) -> bool:
+    """Whether a class takes what actors are made with."""
+    try:
+        inspect.signature(cls).bind("composition", "settings")
+    except TypeError:
+        document.problem(
+            path,
+            f"{cls.__name__} is made with (composition, settings): write def __init__(self, composition, settings) "
+            "and call super().__init__(composition, settings) in it",
+        )
+        return False
+    return True
 
 
 def _executors(document: Document) -> list[ExecutorSettings]:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.mesos_http.conftest import certificates
+
+__all__ = ["certificates"]
+
 MESOSTIC = Path(sys.executable).with_name("mesostic")
 
 
