@@ -390,6 +390,17 @@ async def test_a_port_in_use_is_one_sentence():
         await taken.wait_closed()
 
 
+async def test_code_that_cannot_be_shipped_is_one_sentence(running):
+    running.spawn(Listener, [], name="scheduler")
+    made = Composition(
+        FrameworkSettings(master="http://localhost:1"),
+        executors=(ExecutorSettings(name="e", cls="a:B", packages=("no_such_package",)),),
+    )
+    server = running.spawn(ServerActor, made, ServerSettings(), name="server")
+    with pytest.raises(ServerError, match="the package no_such_package to ship to executors cannot be found"):
+        await server.ask(m.OpenServer(), block=False)
+
+
 def test_the_archive_is_the_same_bytes_each_time(tmp_path):
     package = tmp_path / "mine"
     (package / "__pycache__").mkdir(parents=True)

@@ -388,6 +388,12 @@ def test_a_store_of_the_first_layout_is_taken_over(tmp_path):
     first_layout(path)
     path.chmod(0o644)
     assert sqlite_store(path) == (record("a", b"2"), record("c", b"3"))
+    with sqlite3.connect(path) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+    connection.close()
+    assert tables == [("records",)]
     spoil_record(path, "k", "a")
     refusal = sqlite_store(path)
     assert isinstance(refusal, str)
