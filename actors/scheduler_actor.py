@@ -29,7 +29,7 @@ from actors.runtime import (
     Immutable,
     message,
     receive,
-    unpack,
+    unpack_message,
 )
 from actors.scheduler_hooks import SchedulerHooks
 from actors.settings import Composition
@@ -454,7 +454,7 @@ class SchedulerActor(MaintenanceDuty):
             arrived.executor_id.rpartition("-")[0] or arrived.executor_id,
         )
         try:
-            envelope = unpack(arrived.data)
+            envelope = unpack_message(arrived.data)
         except DecodeError as error:
             logger.warning("a message of executor %s cannot be read: %s", arrived.executor_id, error)
             return self._call(

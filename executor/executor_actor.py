@@ -20,7 +20,7 @@ from actors.runtime import (
     Supervision,
     TraceWriter,
     receive,
-    unpack,
+    unpack_message,
 )
 from actors.runtime.boot import ExecutorBoot
 from executor import messages as m
@@ -157,7 +157,7 @@ class ExecutorActor(Actor):
         if self._loaded is None or self._state not in {State.STARTING, State.READY}:
             logger.warning("a message of the scheduler was dropped: the executor is %s", self._state.value)
             return
-        opened = call(unpack, event.data)
+        opened = call(unpack_message, event.data)
         if opened.error is None:
             envelope = opened.result
             self._tell_caused(self.ref(AUTHOR), m.ForAuthor(envelope.message), envelope.id)

@@ -13,7 +13,15 @@ makes refs.
 from actors.runtime.actor import Actor
 from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
-from actors.runtime.codec import Envelope, pack, pack_value, unpack, unpack_payload, unpack_value
+from actors.runtime.codec import (
+    Envelope,
+    pack,
+    pack_value,
+    unpack,
+    unpack_message,
+    unpack_payload,
+    unpack_value,
+)
 from actors.runtime.context import current_message_id
 from actors.runtime.errors import (
     ActorDeadError,
@@ -99,6 +107,7 @@ __all__ = [
     "traversable",
     "understood_types",
     "unpack",
+    "unpack_message",
     "unpack_payload",
     "unpack_value",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "payload_of",
     "trace_type",
     "unpack",
+    "unpack_message",
     "unpack_payload",
     "unpack_value",
 ]
@@ -36,7 +37,16 @@ T = TypeVar("T")
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_ITEMS = 1_000_000
+MAX_ELEMENTS = 1_000_000
+"""Elements of all arrays and maps of one message together: a byte can be an empty array, which takes 56 bytes of memory."""
+
+FEW_BYTES = 64 * 1024
+"""So few bytes cannot hold too many elements: nothing is counted."""
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_ELEMENTS = 50_000
+"""Limits of what scheduler and executors tell each other unasked: reading it holds up everything else."""
+
 MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
@@ -78,18 +88,34 @@ def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
     return _to_bytes([VERSION, "", id, cause, _apply(_any_packer, message)])
 
 
-def unpack(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Envelope:
+def unpack_message(data: bytes) -> Envelope:
+    """`unpack` for what may come at any time, from whoever: within the limits for such messages.
+
+    Raises:
+        DecodeError: as `unpack`, and for a message that is too large.
+    """
+    return unpack(data, max_bytes=MAX_MESSAGE_BYTES, max_elements=MAX_MESSAGE_ELEMENTS)
+
+
+def unpack(
+    data: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_elements: int = MAX_ELEMENTS,
+) -> Envelope:
     """The message in `data`.
 
     Args:
         data: what `pack` made, or whatever the other side sent.
         max_bytes: larger data is refused unread.
         max_depth: so many levels of nesting are fine.
+        max_elements: so many elements of all arrays and maps together are fine.
 
     Raises:
         DecodeError: it is no message of a type known here; says what is wrong, and where.
     """
-    parts = _from_bytes(data, max_bytes)
+    parts = _from_bytes(data, max_bytes, max_elements)
     if type(parts) is not list or len(parts) != 5 or type(parts[0]) is not int:
         raise DecodeError("not a message: no envelope of five parts")
     version, name, id_, cause, fields = parts
@@ -201,18 +227,47 @@ def _large_int(value: Any) -> Any:
     raise EncodeError(f"a {type(value).__qualname__} cannot be packed")
 
 
-def _from_bytes(data: bytes, max_bytes: int) -> Any:
+class _Budget:
+    """Counts the elements of arrays and maps while they are read."""
+
+    __slots__ = ("left", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = self.left = most
+
+    def array(self, made: list[Any]) -> list[Any]:
+        """An array is complete."""
+        self._take(len(made))
+        return made
+
+    def map(self, made: dict[Any, Any]) -> dict[Any, Any]:
+        """A map is complete."""
+        self._take(len(made))
+        return made
+
+    def _take(self, elements: int) -> None:
+        self.left -= elements
+        if self.left < 0:
+            raise DecodeError(f"more than {self.most} elements in arrays and maps")
+
+
+def _from_bytes(data: bytes, max_bytes: int, max_elements: int = MAX_ELEMENTS) -> Any:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DecodeError(f"expected bytes, found a {type(data).__qualname__}")
     if len(data) > max_bytes:
         raise DecodeError(f"{len(data)} bytes; at most {max_bytes} are taken")
+    hooks: dict[str, Any] = {}
+    if len(data) > min(FEW_BYTES, max_elements):
+        budget = _Budget(max_elements)
+        hooks = {"list_hook": budget.array, "object_hook": budget.map}
     try:
         return msgpack.unpackb(
             data,
             ext_hook=_extension,
             unicode_errors="surrogatepass",
-            max_array_len=min(len(data), MAX_ITEMS),
-            max_map_len=min(len(data), MAX_ITEMS),
+            max_array_len=min(len(data), max_elements),
+            max_map_len=min(len(data), max_elements),
+            **hooks,
         )
     except DecodeError:
         raise

@@ -20,6 +20,9 @@ _IMMUTABLE = "any immutable value"
 Immutable: TypeAlias = Annotated[Any, _IMMUTABLE]
 """The type of a message's field that holds any immutable value; checked when the message is made."""
 
+MUTABLE = frozenset({list, dict, set, bytearray})
+"""What a caller may hand over although it can change: it is copied at the border."""
+
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
@@ -88,6 +91,16 @@ def check_immutable(value: object, where: str = "value") -> None:
             check_immutable(getattr(value, field.name), f"{where}.{field.name}")
     else:
         raise TypeError(f"{where} is a {kind.__qualname__}, which can change; {hint_for(kind)}")
+
+
+def own_copy(value: Any) -> Any:
+    """A list, dict, set or bytearray of one's own, with all such things in it; anything else is given back as it is."""
+    kind = type(value)
+    if kind is dict:
+        return {own_copy(key): own_copy(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind(own_copy(item) for item in value)
+    return kind(value) if kind in MUTABLE else value
 
 
 def hint_for(kind: object) -> str:

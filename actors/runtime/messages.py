@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
 
-from actors.runtime.frozen import FrozenDict, check_immutable, is_frozen_dataclass
+from actors.runtime.freezing import freezer_of
+from actors.runtime.frozen import MUTABLE, check_immutable, is_frozen_dataclass
 from actors.runtime.settings import carrier, secret, setting
-from actors.runtime.shapes import AnyShape, DataShape, MapShape, OptionalShape, Shape, field_shapes, wire_name
+from actors.runtime.shapes import AnyShape, DataShape, PlainShape, Shape, TupleShape, field_shapes, wire_name
 
 __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
 
@@ -148,7 +149,7 @@ def _add(cls: type) -> None:
 def _make_init(cls: type, shapes: dict[str, Shape]) -> Callable[..., None]:
     """An `__init__` that sets each slot through its descriptor."""
     names: dict[str, Any] = {
-        "_FrozenDict": FrozenDict,
+        "_MUTABLE": MUTABLE,
         "_check": check_immutable,
         "_MISSING": dataclasses.MISSING,
     }
@@ -174,7 +175,7 @@ def _make_init(cls: type, shapes: dict[str, Shape]) -> Callable[..., None]:
             body.insert(0, f"{f.name} = {parameter.partition('=')[2]}")
         else:
             (keyword if f.kw_only else positional).append(parameter)
-        body += _freezing(f.name, shapes[f.name])
+        body += _freezing(f.name, shapes[f.name], names, f"{cls.__qualname__}.{f.name}")
         body.append(f"{setter}(self, {value})")
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
@@ -190,17 +191,22 @@ def _make_init(cls: type, shapes: dict[str, Shape]) -> Callable[..., None]:
     return made
 
 
-def _freezing(name: str, shape: Shape) -> list[str]:
+def _freezing(name: str, shape: Shape, names: dict[str, Any], where: str) -> list[str]:
+    """What `__init__` does so that a field holds nothing that can change: exact types are all that is looked at."""
     if isinstance(shape, AnyShape):
         return [f"_check({name}, {name!r})"]
-    if isinstance(shape, MapShape):
-        return [f"if type({name}) is not _FrozenDict:", f"    {name} = _FrozenDict({name})"]
-    if isinstance(shape, OptionalShape) and isinstance(shape.item, MapShape):
-        return [
-            f"if {name} is not None and type({name}) is not _FrozenDict:",
-            f"    {name} = _FrozenDict({name})",
-        ]
-    return []
+    freeze = freezer_of(shape, where)
+    if freeze is None:
+        return []
+    names[f"_freeze_{name}"] = freeze
+    frozen = f"{name} = _freeze_{name}({name})"
+    match shape:
+        case TupleShape(items, rest) if not any(freezer_of(item, where) for item in (*items, rest) if item):
+            return [f"if type({name}) is not tuple:", f"    {frozen}"]
+        case PlainShape():
+            return [f"if type({name}) is not bytes:", f"    {frozen}"]
+        case _:
+            return [f"if {name}:", f"    {frozen}", f"elif type({name}) in _MUTABLE:", f"    {frozen}"]
 
 
 @message(name="runtime:Terminated")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
 
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
+from actors.runtime.frozen import own_copy
 from actors.runtime.lifecycle import State
 from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
@@ -160,6 +161,11 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         Raises:
             ActorDeadError: the actor has stopped.
         """
+        kind = message.__class__
+        if (
+            kind is dict or kind is list or kind is set or kind is bytearray
+        ):  # the fastest way to ask for MUTABLE
+            message = own_copy(message)
         dispatcher = self._dispatcher
         sender = dispatcher.fast_sender
         if sender is None or get_ident() != dispatcher.thread_id:
@@ -208,6 +214,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
             refuse_to_block("ask")
         reply: Reply[Any] = Reply()
         reply._asked = self
+        message = own_copy(message)
         try:
             self._dispatcher.send(self, message, reply)
         except ActorDeadError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from actors.runtime import (
     unpack,
     unpack_value,
 )
-from actors.runtime.codec import MAX_DEPTH, payload_of, unpack_payload
+from actors.runtime.codec import MAX_DEPTH, payload_of, unpack_message, unpack_payload
 from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
 from tests.support.messages import anything, instances
 from tests.support.virtual import virtual
@@ -365,3 +366,43 @@ class TestSecrets:
         with pytest.raises(DecodeError, match=r"Login\.token: a secret of another type") as told:
             unpack(msgpack.packb(parts))
         assert "s3cret" not in str(told.value)
+
+
+class TestABudgetForAWholeMessage:
+    """Bytes of another process may not cost many times their size, nor hold everything else up."""
+
+    @pytest.mark.parametrize(
+        "bomb",
+        [
+            b"\x95\x01\xa0\xa0\xa0" + b"\xdd\x00\x0f\x00\x00" + b"\x90" * 0xF0000,  # arrays in one array
+            b"\x95\x01\xa0\xa0\xa0\xdc\x00\x40" + (b"\xdc\x80\x00" + b"\x80" * 0x8000) * 0x40,  # maps in many
+        ],
+        ids=["one array", "many arrays"],
+    )
+    def test_more_elements_than_fit_are_refused_before_they_are_all_made(self, bomb):
+        tracemalloc.start()
+        try:
+            with pytest.raises(DecodeError, match="more than 100000 elements|not msgpack"):
+                unpack(bomb, max_elements=100_000)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 40 * 1024 * 1024
+
+    def test_all_elements_count_however_they_are_nested(self):
+        def rows(count: int) -> bytes:
+            return pack(tuple((1, 2, 3) for _ in range(count)))
+
+        few = unpack(
+            rows(100), max_elements=506
+        )  # each row its kind and three; the rows, and their kind; five parts
+        assert len(few.message) == 100
+        with pytest.raises(DecodeError, match="more than 505 elements in arrays and maps"):
+            unpack(rows(100), max_elements=505)
+
+    def test_what_may_come_at_any_time_has_narrower_limits(self):
+        assert len(unpack_message(pack(b"x" * (4 * 1024 * 1024 - 100))).message) > 4_000_000
+        with pytest.raises(DecodeError, match="at most 4194304 are taken"):
+            unpack_message(pack(b"x" * (4 * 1024 * 1024)))
+        with pytest.raises(DecodeError, match="more than 50000 elements|exceeds max_array_len"):
+            unpack_message(pack(tuple(range(100_000))))

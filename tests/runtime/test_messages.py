@@ -12,8 +12,10 @@ from typing import Any, Literal, NewType
 
 import pytest
 
-from actors.runtime import ActorRef, FrozenDict, Immutable, message, register, registered_messages
+from actors.runtime import Actor, ActorRef, FrozenDict, Immutable, message, register, registered_messages
+from actors.runtime.frozen import check_immutable
 from mesos_v1 import pb
+from tests.support.virtual import virtual
 
 TaskId = NewType("TaskId", str)
 
@@ -247,3 +249,85 @@ class TestFrozenDict:
         frozen = FrozenDict({"a": (1,)})
         assert copy.deepcopy(frozen) == pickle.loads(pickle.dumps(frozen)) == frozen
         assert repr(frozen) == "FrozenDict({'a': (1,)})"
+
+
+@message
+class Held:
+    """A field of each kind that could hold something that can change."""
+
+    row: tuple[int, ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
+    pairs: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    members: frozenset[str] = frozenset()
+    table: Mapping[str, tuple[int, ...]] = FrozenDict()
+    maybe: tuple[int, ...] | None = None
+    either: tuple[int, ...] | frozenset[int] | int = 0
+    data: bytes = b""
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("row", [1, 2], (1, 2)),
+        ("rows", [[1], (2,)], ((1,), (2,))),
+        ("rows", ([1],), ((1,),)),
+        ("pairs", [["a", [1]]], (("a", (1,)),)),
+        ("pairs", (("a", [1]),), (("a", (1,)),)),
+        ("members", {"a"}, frozenset({"a"})),
+        ("members", ["a"], frozenset({"a"})),
+        ("table", {"a": [1]}, FrozenDict({"a": (1,)})),
+        ("table", FrozenDict({"a": [1]}), FrozenDict({"a": (1,)})),
+        ("maybe", [1], (1,)),
+        ("either", [1], (1,)),
+        ("either", {1}, frozenset({1})),
+        ("data", bytearray(b"x"), b"x"),
+        ("data", memoryview(b"x"), b"x"),
+    ],
+)
+def test_what_can_change_is_copied_into_what_cannot_when_the_message_is_made(name, given, kept):
+    held = getattr(Held(**{name: given}), name)
+    assert held == kept
+    assert type(held) is type(kept)
+    check_immutable(held)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("row", {1}),
+        ("row", {}),
+        ("rows", ({},)),
+        ("members", {"a": 1}),
+        ("members", bytearray(b"a")),
+        ("table", {1}),
+        ("maybe", {1: 2}),
+        ("either", {1: 2}),
+    ],
+)
+def test_what_can_change_and_does_not_fit_is_refused_with_the_name_of_the_field(name, given):
+    with pytest.raises(TypeError, match=rf"Held\.{name} is a (set|dict|bytearray), which can change"):
+        Held(**{name: given})
+
+
+def test_what_cannot_change_is_kept_as_it_is():
+    rows = ((1,), (2,))
+    assert Held(rows=rows).rows is rows
+    assert Held(row=None).row is None  # of a wrong type, which the codec tells
+
+
+class Keeper(Actor):
+    def on_receive(self, told: Any) -> Any:
+        self.told = told
+        return told
+
+
+@virtual
+async def test_lists_and_dicts_that_are_told_are_the_receivers_own(system):
+    keeper = system.spawn(Keeper)
+    told: Any = {"a": [1, {"b": {2}}, ([3],)]}
+    keeper.tell(told)
+    asked = keeper.ask([told], block=False)
+    told["a"][1]["b"].add(4)
+    told["a"][2][0].append(5)
+    told["c"] = 6
+    assert await asked == [{"a": [1, {"b": {2}}, ([3],)]}]
