@@ -136,6 +136,11 @@ class Everything(Executor):
         match payload.what:
             case "list":
                 return [1, 2]
+            case "deep":
+                nested: tuple[object, ...] = ()
+                for _ in range(2000):
+                    nested = (nested,)
+                return nested
             case "large":
                 return Blob(b"x" * 2_000_000)
             case "text":
@@ -351,6 +356,10 @@ class Misbehaving(Executor):
                 return Talk("\udce9")
             case "waits":
                 await asyncio.sleep(1000)
+            case "bytes":
+                self.send(b"of the executor")
+                context.send(b"of the task")
+                return b"as a result"
             case "exits beside itself":
                 await asyncio.create_task(self._exit())
             case "exits in a callback":

@@ -7,7 +7,18 @@ import pytest
 from actors.runtime import pack, pack_value, unpack
 from actors.runtime.testing import ListTrace
 from mesos_v1 import pb
-from tests.executor.authors import Add, Block, EverythingSettings, Fail, Give, Nobody, Sum, Talk, Wait
+from tests.executor.authors import (
+    Add,
+    Block,
+    EverythingSettings,
+    Fail,
+    Give,
+    Misbehave,
+    Nobody,
+    Sum,
+    Talk,
+    Wait,
+)
 from tests.executor.conftest import on_virtual_time
 from tests.support.agent_script import AGENT, EXECUTOR, AgentScript, task_info
 
@@ -133,6 +144,7 @@ async def test_a_task_without_payload_is_run_by_the_method_without_one(start):
     [
         ("list", "the result cannot be sent: result is a list, which can change; use tuple[T, ...]"),
         ("large", "the result has 2,000,"),
+        ("deep", "the result cannot be sent: "),
     ],
 )
 def test_a_result_that_cannot_be_sent_fails_the_task_clearly_and_for_good(start, what, says):
@@ -293,6 +305,16 @@ async def test_a_foreign_scheduler_gets_and_gives_plain_bytes(start):
         run.script.message(b"from scheduler")
         await run.script.until(lambda: len(run.script.messages()) == 2)
         assert run.script.messages() == [b"from executor", b"from scheduler"]
+
+
+@on_virtual_time
+async def test_bytes_for_a_scheduler_of_ours_are_packed_like_any_other_value(start):
+    async with start("Misbehaving") as run:
+        await run.script.until_subscribed()
+        run.launch("t1", Misbehave("bytes"))
+        await run.script.until_state("t1", "TASK_FINISHED")
+        assert run.heard() == [b"of the executor", b"of the task"]
+        assert run.result("t1") == b"as a result"
 
 
 async def test_a_plain_function_runs_in_a_thread_beside_the_others(start):
