@@ -149,7 +149,11 @@ class TestFairness:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while line := await reader.readline():
                 writer.write(line)
+            writer.close()
+            await writer.wait_closed()
+            over.set()
 
+        over = asyncio.Event()
         async with ActorSystem("busy") as system:
             for _ in range(4):
                 system.spawn(Computing).tell(Item(0))
@@ -161,6 +165,7 @@ class TestFairness:
                 assert await asyncio.wait_for(reader.readline(), 5) == b"ping\n"
             elapsed = time.perf_counter() - begin
             writer.close()
+            await over.wait()
             server.close()
         assert elapsed < 2
 
