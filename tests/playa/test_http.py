@@ -200,6 +200,7 @@ async def test_a_subscriber_that_does_not_read_is_cut_off_and_blocks_nobody(
                     read += len(await asyncio.wait_for(other.response.content.readany(), 5))
         assert connected == {"f": False, "other": True}
         assert await other.call(type="SUPPRESS") == (202, "")
+        other.response.close()
         lazy.close()
 
 
