@@ -136,8 +136,12 @@ def test_a_mutant_is_killed_by_a_test_that_notices_and_survives_where_none_does(
 def test_a_mutant_that_hangs_is_killed_with_every_process_that_its_tests_started(
     small_tree: Path, tmp_path: Path
 ) -> None:
+    scratch = Scratch(tmp_path / "copy", small_tree)
+    begun = time.monotonic()
+    assert scratch.run(["tests/mesos_http"], 100)
+    limit = 2 + 3 * (time.monotonic() - begun)  # as long as this machine takes, as busy as it is
     started = tmp_path / "started"
-    (small_tree / "tests" / "mesos_http" / "test_small.py").write_text(f"""
+    (scratch.tree / "tests" / "mesos_http" / "test_small.py").write_text(f"""
 import subprocess, sys, time
 from pathlib import Path
 
@@ -146,10 +150,7 @@ def test_hangs():
     Path({str(started)!r}).write_text(str(child.pid))
     time.sleep(600)
 """)
-    begun = time.monotonic()
-    scratch = Scratch(tmp_path / "copy", small_tree)
-    assert scratch.notices(mutant_of(small_tree, "(a <= b)"), ["tests/mesos_http"], 5)
-    assert time.monotonic() - begun < 60
+    assert scratch.notices(mutant_of(small_tree, "(a <= b)"), ["tests/mesos_http"], limit)
     child = int(started.read_text())
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
