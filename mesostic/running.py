@@ -192,7 +192,11 @@ def _open_trace(configuration: Configuration) -> TraceWriter | None:
         old.unlink(missing_ok=True)  # of an earlier run: `trace show` would tell its story with this one's
     try:
         return TraceWriter(
-            Path(trace.file), configuration.composition.framework.name, payloads=trace.payloads
+            Path(trace.file),
+            configuration.composition.framework.name,
+            payloads=trace.payloads,
+            max_size=trace.max_size,
+            keep=trace.keep,
         )
     except OSError as error:
         raise ConfigError(f"The trace cannot be written to {trace.file}: {error.strerror}.") from None

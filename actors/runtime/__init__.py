@@ -48,7 +48,7 @@ from actors.runtime.settings import NoSettings, carrier, secret, setting
 from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.timers import Timer
-from actors.runtime.trace import TraceWriter
+from actors.runtime.trace import TraceWriter, older_files
 from actors.runtime.trace_reader import TraceRecord, read_trace
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "hide_secrets_in_logs",
     "masked",
     "message",
+    "older_files",
     "pack",
     "pack_value",
     "read_trace",

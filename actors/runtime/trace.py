@@ -9,6 +9,7 @@ leaves at worst a torn last record, which readers take as the end.
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
 import time as wall
@@ -18,7 +19,7 @@ from typing import Self
 
 import msgpack
 
-__all__ = ["KINDS", "MAGIC", "VERSION", "TraceWriter"]
+__all__ = ["KINDS", "MAGIC", "VERSION", "TraceWriter", "older_files"]
 
 logger = logging.getLogger("actors")
 
@@ -36,13 +37,23 @@ class TraceWriter:
     A trace must never harm what it traces: if the disk fails, that is logged once, and no more is written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], system_name: str, payloads: bool = True) -> None:
-        """Start a new log at `path`; what was there is overwritten.
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        system_name: str,
+        payloads: bool = True,
+        *,
+        max_size: int = 0,
+        keep: int = 0,
+    ) -> None:
+        """Start a new log at `path`; what was there, and the older files of it, is overwritten.
 
         Args:
             path: the file; its folder must exist.
             system_name: that of the system: the ids in the log are made of it.
             payloads: whether to note what messages hold, or only that they were sent.
+            max_size: bytes after which the file becomes `path.1` (that one `path.2`, and so on) and another is begun; 0: never.
+            keep: how many such older files there may be.
 
         Raises:
             OSError: the file cannot be written.
@@ -51,12 +62,36 @@ class TraceWriter:
         self.system_name = system_name
         self.payloads = payloads
         self.records = 0
+        self._max_size = max_size
+        self._keep = keep
+        self._size = 0
         self._pack = msgpack.Packer(unicode_errors="surrogatepass").pack
+        for older in older_files(self.path):
+            older.unlink()
+        self._buffer = bytearray()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open the file, and put the header in front of what was collected."""
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with contextlib.suppress(OSError):  # somebody else's file, which we may write
             os.fchmod(self._file, 0o600)
-        self._buffer = bytearray(self._pack([MAGIC, VERSION, system_name, wall.time()]))
+        self._size = 0
+        self._buffer[:0] = self._pack([MAGIC, VERSION, self.system_name, wall.time()])
         self.flush()
+
+    def _rotate(self) -> None:
+        """Make this file an older one, and begin another."""
+        os.close(self._file)
+        self._file = -1
+        older = older_files(self.path)
+        for file in older[: max(0, len(older) - self._keep + 1)]:
+            file.unlink()
+        for file in older[max(0, len(older) - self._keep + 1) :]:
+            file.rename(_numbered(self.path, int(file.suffix[1:]) + 1))
+        if self._keep:
+            self.path.rename(_numbered(self.path, 1))
+        self._begin()
 
     def write(  # noqa: PLR0917 - called for every message: by position is faster
         self,
@@ -84,11 +119,17 @@ class TraceWriter:
             return
         if self._file >= 0:
             try:
+                if self._max_size and self._size and self._size + len(buffer) > self._max_size:
+                    self._rotate()
+                    return
                 written = 0
                 while written < len(buffer):
                     written += os.write(self._file, memoryview(buffer)[written:])
+                self._size += written
             except OSError as error:
-                logger.error("the trace ends here: %s: %s", self.path, error.strerror or error)
+                logger.error(
+                    "the trace ends here: %s: %s; everything else goes on", self.path, error.strerror or error
+                )
                 self._shut()
         self._buffer = bytearray()
 
@@ -110,3 +151,13 @@ class TraceWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def older_files(path: Path) -> list[Path]:
+    """The files that a log has filled before the present one, oldest first."""
+    found = [file for file in path.parent.glob(f"{glob.escape(path.name)}.*") if file.suffix[1:].isdecimal()]
+    return sorted(found, key=lambda file: -int(file.suffix[1:]))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")

@@ -76,12 +76,11 @@ def read_trace(
         OSError: it cannot be read.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        while True:
+    while True:
+        with path.open("rb") as file:
             yield from _read_run(path, file, follow, poll)
-            if not follow:
-                return
-            file.seek(0)
+        if not follow:
+            return
 
 
 def _read_run(path: Path, file: BinaryIO, follow: bool, poll: float) -> Iterator[TraceRecord]:
@@ -98,10 +97,12 @@ def _read_run(path: Path, file: BinaryIO, follow: bool, poll: float) -> Iterator
                 _check_beginning(path, fed, follow)
             if not follow:
                 return
-            if path.stat().st_size < fed:
+            over = _began_again(path, file, fed)
+            data = file.read(CHUNK)  # what was written to it at last
+            if not data and over:
                 return
-            time.sleep(poll)
-            continue
+            if not data:
+                time.sleep(poll)
         fed += len(data)
         unpacker.feed(data)
         while True:
@@ -116,6 +117,15 @@ def _read_run(path: Path, file: BinaryIO, follow: bool, poll: float) -> Iterator
             else:
                 yield _record(path, start, system, parts)
             start = unpacker.tell()
+
+
+def _began_again(path: Path, file: BinaryIO, fed: int) -> bool:
+    """Whether another file has taken this one's place, or it was emptied."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return False  # it is just being replaced
+    return now.st_ino != os.fstat(file.fileno()).st_ino or now.st_size < fed
 
 
 def _check_beginning(path: Path, size: int, follow: bool) -> None:

@@ -19,6 +19,17 @@ class TraceSettings:
     payloads: bool = setting(
         True, help="Whether messages' contents are written too, or only who sent what to whom."
     )
+    max_size: int = setting(
+        256 * 1024 * 1024,
+        help="Size at which the file is put aside as FILE.1, FILE.1 as FILE.2, and so on; 0: never.",
+        unit="bytes",
+    )
+    keep: int = setting(4, help="How many files are kept that were put aside.")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning (ValueError)."""
+        if self.max_size < 0 or self.keep < 0:
+            raise ValueError("max_size and keep must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from actors.runtime import TraceError, TraceRecord, read_trace
+from actors.runtime import TraceError, TraceRecord, older_files, read_trace
 from mesostic.errors import MesosticError
 
 _LOOK_AGAIN = 0.5
 
 
 def with_executors(files: Iterable[Path]) -> list[Path]:
-    """The files, and beside each its executors' (`FILE.executors/*.trace`).
+    """The files, before each the older ones of it (`FILE.1`, …), and beside it its executors' (`FILE.executors/*.trace`).
 
     Raises:
         MesosticError: a file is not there.
@@ -27,7 +27,7 @@ def with_executors(files: Iterable[Path]) -> list[Path]:
             raise MesosticError(f"{file} does not exist; a run writes it when it is given --trace {file}.")
         if file.is_dir():
             raise MesosticError(f"{file} is a folder; name the trace file.")
-        found += [file, *executors_of(file)]
+        found += [*older_files(file), file, *executors_of(file)]
     return list(dict.fromkeys(found))
 
 
@@ -70,7 +70,7 @@ def follow(files: Iterable[Path]) -> Iterator[TraceRecord]:
 
 def _follow_one(file: Path, records: queue.SimpleQueue[TraceRecord | MesosticError]) -> None:
     try:
-        for record in _read(file, follow=True):
+        for record in _read(file, follow=not file.suffix[1:].isdecimal()):
             records.put(record)
     except MesosticError as error:
         records.put(error)

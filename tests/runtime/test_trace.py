@@ -24,6 +24,7 @@ from actors.runtime import (
     TraceWriter,
     current_message_id,
     message,
+    older_files,
     read_trace,
     receive,
 )
@@ -419,3 +420,57 @@ class TestFollowing:
         assert len(list(itertools.islice(following, 3))) == 3
         write(path, 1)
         assert next(following).content() == {"dish": "dish 0"}
+
+
+def numbers(writer, first, last):
+    for number in range(first, last + 1):
+        writer.write(float(number), "message", "a", "b", "t", number, "", b"x" * 100)
+        writer.flush()
+
+
+def test_a_log_that_is_full_is_put_aside_and_the_oldest_go(tmp_path):
+    path = tmp_path / "t.trace"
+    (tmp_path / "t.trace.7").write_bytes(b"of an earlier run")
+    with TraceWriter(path, "t", max_size=1000, keep=2) as writer:
+        numbers(writer, 1, 60)
+    files = [*older_files(path), path]
+    assert [file.name for file in files] == ["t.trace.2", "t.trace.1", "t.trace"]
+    assert all(file.stat().st_size <= 1000 and file.stat().st_mode & 0o777 == 0o600 for file in files)
+    seen = [record.seq for file in files for record in read_trace(file)]
+    assert seen == list(range(seen[0], 61))
+    assert 10 < len(seen) < 30
+
+
+def test_without_a_limit_a_log_stays_one_file_and_without_older_ones_it_begins_again(tmp_path):
+    with TraceWriter(tmp_path / "a", "t") as writer:
+        numbers(writer, 1, 60)
+    assert len(list(read_trace(tmp_path / "a"))) == 60
+    with TraceWriter(tmp_path / "b", "t", max_size=1000) as writer:
+        numbers(writer, 1, 60)
+    assert older_files(tmp_path / "b") == []
+    assert next(iter(read_trace(tmp_path / "b"))).seq > 40
+
+
+def test_a_reader_that_follows_sees_every_record_of_a_log_that_is_put_aside(tmp_path):
+    path = tmp_path / "t.trace"
+    with TraceWriter(path, "t", max_size=1000, keep=9) as writer:
+        numbers(writer, 1, 1)
+        following = read_trace(path, follow=True, poll=0.001)
+        seen = [next(following).seq]
+        for number in range(2, 40):
+            numbers(writer, number, number)
+            seen.append(next(following).seq)
+    assert seen == list(range(1, 40))
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_harms_nothing(tmp_path, caplog, monkeypatch):
+    writer = TraceWriter(tmp_path / "t", "t", max_size=1000, keep=1)
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", full)
+    numbers(writer, 1, 60)
+    writer.close()
+    assert caplog.text.count("No space left on device; everything else goes on") == 1
+    assert len(caplog.records) == 1
