@@ -37,6 +37,8 @@ logger = logging.getLogger("actors.task")
 
 P, E = TaskPhase, TaskEvent
 
+# What an agent says, with TASK_DROPPED, when it cannot make a sandbox at all: most often the task's user is not known there.
+NO_SANDBOX = "Failed to create executor directory"
 NO_RETRY_LABEL = "mesostic.retry"
 KILL_AGAIN = 5.0
 KILL_AGAIN_CAP = 60.0
@@ -257,7 +259,8 @@ class TaskActor(Actor):
         if self._moved and kind in {"failed", "killed"} and self.phase not in {P.KILLING, P.WITHDRAWING}:
             self._note = (status.state.value, status.reason, f"moved: {self._moved}")
             return E.LOST_RETRY, b""
-        if kind == "failed" or (kind == "killed" and self._timed_out):
+        no_sandbox = kind == "lost" and NO_SANDBOX in status.message
+        if kind == "failed" or no_sandbox or (kind == "killed" and self._timed_out):
             if self._timed_out:
                 self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
             return self._failed(status), status.data

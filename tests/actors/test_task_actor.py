@@ -49,12 +49,14 @@ class Task(ActorBench):
         self.task.tell(m.Launched(TaskId(f"t.{attempt}"), AgentId("a"), ExecutorId("crawl-x"), "host"))
         await self.settle()
 
-    async def update(self, state, attempt=1, *, uuid=None, data=b"", labels=(), reason="", settle=True):
+    async def update(
+        self, state, attempt=1, *, uuid=None, data=b"", labels=(), reason="", settle=True, message="said so"
+    ):
         self.uuids += 1
         status = TaskStatus(
             TaskId(f"t.{attempt}"),
             TaskState(state),
-            message="said so",
+            message=message,
             reason=reason,
             data=data,
             agent_id=AgentId("a"),
@@ -210,6 +212,19 @@ async def test_attempts_lost_by_the_cluster_are_counted_apart_and_bounded(task):
         await task.settle(60)
     assert task.done[0].phase is P.FAILED
     assert task.done[0].attempts == 3
+
+
+@scenario()
+async def test_an_agent_that_cannot_make_a_sandbox_fails_the_attempt_and_loses_nothing(task):
+    """An unknown user: the same twenty times over, with pauses of up to a minute, helps nobody."""
+    said = "Failed to create executor directory '/x': Failed to chown directory to 'nobodyhere': No such user 'nobodyhere'"
+    for attempt in (1, 2, 3):
+        await task.launch(attempt)
+        assert task.done == []
+        await task.update("TASK_DROPPED", attempt, reason="REASON_EXECUTOR_TERMINATED", message=said)
+        await task.settle(60)
+    assert (task.done[0].phase, task.done[0].attempts) == (P.FAILED, 3)
+    assert task.progress()[-1].losses == 0
 
 
 @scenario()
