@@ -237,8 +237,9 @@ class OfferActor(Actor):
             if self._rescinded_early.pop(offer.id, False) is None:
                 continue  # its rescind was faster
             if self._goes_down(offer, now):
-                refusal = self._refusal(self.settings.idle_refuse_seconds)
-                self.tell("connection", m.Decline((offer.id,), refusal))
+                waits = offer.role in self.queue.roles()  # the window may be called off
+                seconds = self.settings.refuse_seconds if waits else self.settings.idle_refuse_seconds
+                self.tell("connection", m.Decline((offer.id,), self._refusal(seconds)))
                 continue
             key = (offer.agent_id, offer.role)
             agent = self._held.get(key)

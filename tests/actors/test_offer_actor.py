@@ -373,6 +373,7 @@ async def test_an_accept_that_came_to_nothing_is_told_to_its_tasks(running):
 async def test_an_agent_under_maintenance_gets_no_tasks(running):
     broker = Broker(running, maintenance_margin=600.0)
     broker.demand("t")
+    await broker.settle()
     now = running.clock.time()
     broker.offer(
         offer(1, unavailability=Unavailability(now + 300.0)),
@@ -380,7 +381,22 @@ async def test_an_agent_under_maintenance_gets_no_tasks(running):
     )
     await broker.settle()
     assert broker.launches()[0][0] == ("o2",)
-    assert broker.of("connection", m.Decline)[0].offer_ids == ("o1",)
+    (decline,) = broker.of("connection", m.Decline)
+    assert decline == m.Decline((OfferId("o1"),), 5.0)  # not for long: the window may be called off
+
+
+@scenario
+async def test_tasks_that_would_be_moved_at_once_are_not_placed(running):
+    broker = Broker(running)  # moves tasks a minute before, unless told otherwise
+    broker.demand("t")
+    await broker.settle()
+    now = running.clock.time()
+    broker.offer(
+        offer(1, unavailability=Unavailability(now + 59.0)),
+        offer(2, agent="a2", unavailability=Unavailability(now + 61.0)),
+    )
+    await broker.settle()
+    assert broker.launches()[0][0] == ("o2",)
 
 
 @scenario
