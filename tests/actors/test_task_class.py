@@ -192,6 +192,35 @@ async def test_a_kill_asked_for_while_the_tasks_actor_is_started_again_is_not_lo
     assert FailsOnce.demanded == ["t.1", "t.2"]  # the broker might have launched the first
 
 
+async def test_failures_of_its_actor_are_forgotten_when_a_task_has_ended():
+    class Clumsy(TaskActor):
+        started = 0
+
+        def on_start(self):
+            type(self).started += 1
+            if self.started % 4:
+                raise RuntimeError("stumbled")
+            super().on_start()
+
+    class Twice(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(Part(0), task_id="t", cpus=1.0)
+
+        def on_task_finished(self, done):
+            if Clumsy.started == 4:
+                self.launch(Part(1), task_id="t", cpus=1.0)
+            else:
+                self.finish(0, "twice")
+
+        def on_task_failed(self, failed):
+            self.finish(1, failed.message)
+
+    async with simulated_master() as master:
+        master.plan = echoes
+        made = composition(master, Twice, extra=(ActorSpec("task", Clumsy, NoSettings()),))
+        assert (await play(made)).reason == "twice"
+
+
 async def test_a_store_that_cannot_be_read_for_a_while_delays_a_task_and_loses_none(caplog):
     class Unread(StoreActor):
         refusals = 1
