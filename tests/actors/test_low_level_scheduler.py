@@ -321,7 +321,7 @@ async def test_offers_that_the_callback_did_not_get_over_go_back():
         assert (await framework.call("DECLINE"))["offer_ids"] == [{"value": "o1"}, {"value": "o2"}]
 
 
-async def test_what_nobody_overrides_declines_offers_and_agrees_to_leave():
+async def test_what_nobody_overrides_declines_offers_and_promises_nothing():
     async with running(Defaults) as framework:
         for event in (
             offers("o1", "o2"),
@@ -336,7 +336,7 @@ async def test_what_nobody_overrides_declines_offers_and_agrees_to_leave():
         ):
             await framework.say(event)
         assert (await framework.call("DECLINE"))["offer_ids"] == [{"value": "o1"}, {"value": "o2"}]
-        assert (await framework.call("ACCEPT_INVERSE_OFFERS"))["inverse_offer_ids"] == [{"value": "i1"}]
+        assert (await framework.call("DECLINE_INVERSE_OFFERS"))["inverse_offer_ids"] == [{"value": "i1"}]
         assert (await framework.call("ACKNOWLEDGE"))["task_id"] == {"value": "t"}
         assert (await framework.call("ACKNOWLEDGE_OPERATION_STATUS"))["operation_id"] == {"value": "op"}
 
