@@ -127,7 +127,7 @@ def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
     """The `@task` methods of a class by their type of payload (``NoneType``: none).
 
     Raises:
-        BadExecutor: There is none, two have the same type, or an annotation cannot be read.
+        BadExecutor: There is none, two have the same type, an annotation cannot be read, or a hook could never run.
     """
     found: dict[type, TaskMethod] = {}
     for name in dir(cls):
@@ -145,7 +145,28 @@ def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
             f"{cls.__name__} has no @task method: write one for each type of payload, "
             "such as `@task async def crawl(self, page: Crawl) -> Crawled`"
         )
+    _check_hooks(cls)
     return found
+
+
+def _check_hooks(cls: type[Executor]) -> None:
+    """See whether the hooks can be called as their bases are, plain or `async`.
+
+    Raises:
+        BadExecutor: One could never run as it is written.
+    """
+    for name in ("on_start", "on_message", "on_stop"):
+        hook = getattr(cls, name)
+        where = f"{cls.__name__}.{name}"
+        if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
+            raise BadExecutor(
+                f"{where}: is a generator, so it would never run; write a plain method or an async one"
+            )
+        expected = list(inspect.signature(getattr(Executor, name)).parameters)
+        try:
+            inspect.signature(hook).bind(*expected)
+        except TypeError:
+            raise BadExecutor(f"{where}: write def {name}({', '.join(expected)})") from None
 
 
 def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMethod]]:

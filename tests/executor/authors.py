@@ -442,3 +442,21 @@ class ExitsWhenMade(Executor):
 class OddAnnotation(Executor):
     @task
     async def one(self, payload: "asyncio.NoSuchThing") -> None: ...  # type: ignore[name-defined]
+
+
+class GeneratorHook(Executor):
+    def on_start(self):
+        yield "never run"
+
+    @task
+    def one(self, payload: Add):
+        """Has nothing wrong with it."""
+
+
+class BareHook(Executor):
+    async def on_message(self):  # type: ignore[override]
+        """Lacks the message."""
+
+    @task
+    def one(self, payload: Add):
+        """Has nothing wrong with it."""

@@ -44,6 +44,8 @@ def test_a_subclass_inherits_methods():
         ("AnyMore", r"AnyMore.one: takes a payload and a TaskContext, not \*more"),
         ("ByPlace", "ByPlace.one: takes a payload and a TaskContext, not payload"),
         ("Generator", "Generator.one: is a generator"),
+        ("GeneratorHook", "GeneratorHook.on_start: is a generator, so it would never run"),
+        ("BareHook", r"BareHook.on_message: write def on_message\(self, message\)"),
         ("Unmakable", "Unmakable cannot be made: RuntimeError: not today"),
         ("ExitsWhenMade", "ExitsWhenMade cannot be made: SystemExit: no licence"),
         ("OddAnnotation", "OddAnnotation.one: its annotations cannot be read: AttributeError: .*NoSuchThing"),
