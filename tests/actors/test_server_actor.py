@@ -4,6 +4,7 @@ import asyncio
 import errno
 import io
 import json
+import os
 import socket
 import tarfile
 from urllib.parse import quote
@@ -185,17 +186,25 @@ async def test_a_name_that_is_a_folder_or_lies_below_a_file_is_in_conflict(serve
     }
 
 
-async def test_a_full_disk_is_told_to_who_uploads_and_leaves_nothing(served, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("error", "answered"),
+    [
+        (errno.ENOSPC, (507, "the framework's server has no room: No space left on device")),
+        (errno.EIO, (503, "the framework's server cannot do this now: Input/output error")),
+    ],
+)
+async def test_a_disk_that_fails_is_told_to_who_uploads_and_nothing_is_left(
+    served, monkeypatch, caplog, error, answered
+):
     ready, session, heard, tmp_path = served
 
     def full(*_arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as patched:
         patched.setattr(ServerActor, "_put_in_place", full)
         async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
-            assert answer.status == 507
-            assert await answer.text() == "the framework's server has no room: No space left on device"
+            assert (answer.status, await answer.text()) == answered
     assert list((tmp_path / "up").iterdir()) == []
     assert not [message for message in heard if isinstance(message, m.Uploaded)]
     assert "Traceback" not in caplog.text

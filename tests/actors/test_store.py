@@ -530,7 +530,7 @@ def test_a_store_that_another_process_has_is_refused_and_says_whose_it_is(tmp_pa
     refusal = sqlite_store(tmp_path / "s.db")
     assert isinstance(refusal, str)
     who = rf"process {holder.pid} on {re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.search(rf"s\.db is in use by {who} \(.*run framework\.toml\)", refusal), refusal
+    assert re.search(rf"s\.db is in use by {who} \(-c run framework\.toml\)", refusal), refusal
     assert "hush" not in refusal
     (tmp_path / "link.db").symlink_to(tmp_path / "s.db")
     assert str(holder.pid) in str(sqlite_store(tmp_path / "link.db"))
@@ -623,14 +623,24 @@ class SlowBackend(MemoryBackend):
         self.failures = failures
         self.at_work = threading.Event()
         self.go = threading.Event()
+        self.alone = threading.Lock()
+        self.overlaps = 0
+
+    def load(self, key=None):
+        self.overlaps += self.alone.locked()
+        return super().load(key)
 
     def commit(self, changes):
-        self.at_work.set()
-        assert self.go.wait(10)
-        if self.failures:
-            self.failures -= 1
-            raise StorageError("the disk is full")
-        super().commit(changes)
+        assert self.alone.acquire(blocking=False), "two callers at a time"
+        try:
+            self.at_work.set()
+            assert self.go.wait(10)
+            if self.failures:
+                self.failures -= 1
+                raise StorageError("the disk is full")
+            super().commit(changes)
+        finally:
+            self.alone.release()
 
 
 class StoreOn(StoreActor):
@@ -720,9 +730,11 @@ def test_what_is_loaded_is_what_was_accepted_even_while_it_is_being_written(fail
             await at_work(backend)
             bench.say("writer", "store", m.Write((record("c"),), (("k", "b"),), reference=2))
             loading = asyncio.ensure_future(everything(store))
-            await asyncio.sleep(0)
+            for _ in range(20):  # until it is being handled
+                await asyncio.sleep(0)
             backend.go.set()
             assert await loading == (record("a"), record("c"))
+            assert backend.overlaps == 0
             assert (await store.ask(m.Load("c"), block=False)).records == (record("c"),)
             await bench.settle(2)
             assert bench.of("writer", m.Stored) == [m.Stored(1), m.Stored(2)]
@@ -741,9 +753,11 @@ def test_what_was_cleared_does_not_come_back_when_the_transaction_before_fails(f
             bench.say("writer", "store", m.Write((record("a"),)))
             await at_work(backend)
             clearing = asyncio.ensure_future(store.ask(m.ClearStore(), block=False))
-            await asyncio.sleep(0)
+            for _ in range(20):  # until it is being handled
+                await asyncio.sleep(0)
             backend.go.set()
             assert await clearing is True
+            assert "two callers" not in caplog.text
             assert "could not be cleared" not in caplog.text
             assert await everything(store) == ()
             bench.say("writer", "store", m.Write((record("b"),)))
