@@ -383,6 +383,14 @@ async def test_traces_are_appended_at_their_offset(served):
     assert (tmp_path / "traces" / "run.trace.executors" / "crawl-1.trace").read_bytes() == b"abcdef"
 
 
+async def test_a_piece_of_a_trace_that_is_too_large_is_refused(served):
+    ready, session, _, tmp_path = served
+    for size, status in ((100_000, 204), (100_001, 413)):
+        async with session.put(f"{ready.url}/traces/e?offset=0", data=b"x" * size, headers=TOKEN) as answer:
+            assert answer.status == status
+    assert (tmp_path / "traces" / "run.trace.executors" / "e.trace").stat().st_size == 100_000
+
+
 async def test_a_port_in_use_is_one_sentence():
     async with ActorSystem() as system:
         system.spawn(Listener, [], name="scheduler")

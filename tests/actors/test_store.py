@@ -344,6 +344,7 @@ def test_a_damaged_record_is_named_and_may_be_dropped_with_all_else_of_its_key(t
     assert re.search(
         r"s\.db is damaged: .*task-progress of task-39.*backup.*store\.drop_damaged=true", refusal
     )
+    assert " more " not in refusal
     left = tuple(each for each in records if each.key != "task-39")
     assert sqlite_store(path, drop_damaged=True) == left
     assert "task-progress of task-39" in caplog.text
