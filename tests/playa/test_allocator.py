@@ -281,3 +281,22 @@ def test_a_framework_that_changes_keeps_to_the_roles_that_it_does_not_want_now()
     a.update_framework("f", ["a", "b"], suppressed=["b"], capabilities=frozenset(), offer_constraints=None)
     assert (a.is_suppressed("f", "a"), a.is_suppressed("f", "b")) == (False, True)
     assert list(a.allocate(0.0)["f"]) == ["a"]
+
+
+def test_an_agent_that_is_gone_counts_no_more_and_neither_does_what_was_on_it() -> None:
+    allocator = Allocator()
+    allocator.add_framework("f", ["*"])
+    allocator.add_agent("gone", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
+    allocator.allocate(0.0)
+    allocator.remove_agent("gone")
+    assert not any(allocator.totals().values())
+    assert allocator.role_amounts("*") == {}
+
+
+def test_who_has_given_all_back_has_nothing_on_the_agent() -> None:
+    allocator = Allocator()
+    allocator.add_framework("f", ["*"])
+    allocator.add_agent("a", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
+    given = allocator.allocate(0.0)["f"]["*"]["a"]
+    allocator.recover("f", "a", given)
+    assert allocator.allocated("a") == {}

@@ -208,6 +208,12 @@ def test_a_principal_reserves_and_creates_in_its_own_name(db: Any) -> None:
     assert ask(db, "RESERVE_RESOURCES", principal="ops", resources=[disk(200)]).status == 202
     answer = ask(db, "CREATE_VOLUMES", principal="ops", volumes=[volume()])
     assert "no principal set in 'disk.persistence'" in answer.text
+    others = volume()
+    others["disk"] = {**others["disk"], "persistence": {"id": "v", "principal": "me"}}
+    answer = ask(db, "CREATE_VOLUMES", principal="ops", volumes=[others])
+    assert (
+        "principal 'ops', which does not match a volume in the operation with principal 'me'" in answer.text
+    )
 
 
 def test_an_agent_that_is_not_there_has_no_resources(db: Any) -> None:

@@ -9,6 +9,8 @@ from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
 from playa.master import endpoints, metrics, quota_calls, reading, registering
+from playa.master.allocator import Allocator
+from playa.master.quota import Quota
 from playa.master.registry import load, save
 from playa.master.site import SiteAnswer
 
@@ -139,11 +141,34 @@ def test_a_guarantee_is_met_from_several_agents(one: Any) -> None:
     assert Resources.parse(offered(one, owner)).cpus == 6
 
 
+def test_reservations_come_along_with_what_is_guaranteed(bench: Any) -> None:
+    bench.add_agent(resources="cpus(b):1;cpus:2;mem:64")
+    update(bench, "b", guarantees={"cpus": 2})
+    capabilities = ("MULTI_ROLE", "RESERVATION_REFINEMENT")
+    (offer,) = bench.offers(bench.subscribe(roles=("b",), capabilities=capabilities))
+    resources = Resources.from_proto(offer.resources)
+    assert (resources.reserved().cpus, resources.unreserved().cpus) == (1, 2)
+
+
 def test_what_is_reserved_for_a_role_is_part_of_its_guarantee(bench: Any) -> None:
     bench.add_agent(resources="cpus(b):2;cpus:4;mem:1024")
     update(bench, "b", guarantees={"cpus": 3})
     other = bench.subscribe(roles=("a",))
     assert "cpus:3" in offered(bench, other)
+
+
+def test_what_a_run_has_given_for_a_guarantee_is_held_back_no_longer() -> None:
+    allocator = Allocator()
+    allocator.set_quota("b", Quota({"cpus": 4000}))
+    for framework_id, role in (("owner", "b"), ("other", "a")):
+        allocator.add_framework(framework_id, [role])
+    for agent_id in ("one", "two"):
+        info = pb.mesos.AgentInfo(hostname=agent_id)
+        allocator.add_agent(agent_id, info, Resources.parse("cpus:4"))
+    given = allocator.allocate(0.0)
+    cpus = {framework_id: sum(r.cpus for r in given[framework_id][role].values())
+            for framework_id, role in (("owner", "b"), ("other", "a"))}  # fmt: skip
+    assert cpus == {"owner": 4, "other": 4}
 
 
 def test_a_guarantee_that_is_gone_is_held_back_no_longer(one: Any) -> None:
@@ -187,6 +212,26 @@ def test_offers_beyond_a_new_limit_are_taken_back(one: Any) -> None:
     assert len(one.events(framework, "RESCIND")) == 1
     one.pass_time(1)
     assert "cpus:2" in offered(one, framework)
+
+
+def test_a_new_limit_takes_no_offer_of_another_role_back(one: Any) -> None:
+    one.add_agent(2)
+    framework, other = one.subscribe("f", roles=("a",)), one.subscribe("g", roles=("ab",))
+    first, second = framework.offers.values()
+    decline = {"offer_ids": [{"value": first.id}], "filters": {"refuse_seconds": 100}}
+    one.call(framework, type="DECLINE", decline=decline)
+    one.pass_time(1)
+    assert len(other.offers) == 1
+    update(one, "a", cpus=1)
+    assert [e.rescind.offer_id.value for e in one.events(framework, "RESCIND")] == [second.id]
+    assert one.events(other, "RESCIND") == []
+
+
+def test_no_more_of_the_roles_offers_are_taken_back_than_are_beyond_its_limit(one: Any) -> None:
+    one.add_agent(2)
+    framework = one.subscribe(roles=("a",))
+    update(one, "a", cpus=4)
+    assert len(one.events(framework, "RESCIND")) == 1
 
 
 def test_offers_within_a_new_limit_stay(one: Any) -> None:
@@ -334,6 +379,7 @@ def test_roles_that_the_master_does_not_list_have_no_quota(new_bench: Any) -> No
     assert set_quota(bench, "x", ("cpus", 1)) == SiteAnswer(400, text)
     text = "Failed to validate remove quota request for path '/master/quota/x': Unknown role 'x'"
     assert quota_calls.remove_by_path(bench.state, "x") == SiteAnswer(400, text)
+    assert quota_calls.remove_by_path(bench.state, "a") == OK
 
 
 @pytest.mark.parametrize(
