@@ -55,3 +55,14 @@ async def test_a_task_under_test_is_given_ports():
     async with ExecutorUnderTest(Serves) as under_test:
         assert await under_test.run(Add(1, 2), ports=(31000, 31001)) == "31000,31001"
         assert await under_test.run(Add(1, 2)) == ""
+
+
+async def test_an_executor_under_test_has_a_sandbox_of_its_own_that_goes_with_it(tmp_path):
+    async with ExecutorUnderTest(Everything) as under_test:
+        made = under_test.executor.sandbox
+        assert list(made.iterdir()) == []
+        assert made.is_absolute()
+    assert not made.exists()
+    async with ExecutorUnderTest(Everything, sandbox=tmp_path) as under_test:
+        assert under_test.executor.sandbox == tmp_path
+    assert tmp_path.exists()
