@@ -100,4 +100,13 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$want" ]; then
   fi
   echo "$want" > "$stamp"
 fi
+# pykka's own tests, which are run over our actors (tests/runtime/test_pykkas_own_suite.py), are in its source archive only.
+if [ "$purpose" = test ]; then
+  version=$(.venv/bin/python -c 'from importlib.metadata import version; print(version("pykka"))')
+  if [ ! -f ".venv/share/pykka-$version.tar.gz" ]; then
+    say "fetching the source archive of pykka $version"
+    .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary pykka \
+      --dest .venv/share "pykka==$version" || say "without pykka's own tests: its source archive could not be fetched"
+  fi
+fi
 say "ready: .venv ($(.venv/bin/python --version))"

@@ -6,6 +6,8 @@ written for pykka catches what it always caught.
 
 from __future__ import annotations
 
+import queue
+
 from actors.runtime.pykka_seam import ActorDeadError, Timeout
 
 __all__ = [
@@ -47,8 +49,8 @@ class UnhandledMessageError(TypeError):
     """The answer to an ask whose message the actor has no handler for."""
 
 
-class AlreadyAnsweredError(RuntimeError):
-    """A reply was set twice."""
+class AlreadyAnsweredError(RuntimeError, queue.Full):
+    """A reply was set twice, or has a hook that makes its value. pykka's futures raise `queue.Full` then: it is one, too."""
 
 
 class CodecError(ValueError):

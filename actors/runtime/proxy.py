@@ -30,23 +30,29 @@ class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Proxy):
             return False
-        return self.actor_ref is other.actor_ref and self._attr_path == other._attr_path
+        return self.actor_ref == other.actor_ref and self._attr_path == other._attr_path
 
     def __hash__(self) -> int:
-        return hash((id(self.actor_ref), self._attr_path))
+        return hash((self.actor_ref, self._attr_path))
 
     def __repr__(self) -> str:
-        return f"<ActorProxy for {self.actor_ref}, attr_path={self._attr_path!r}>"
+        ref = self.actor_ref
+        return f"<ActorProxy for {ref.actor_class.__name__} ({ref.actor_urn}), attr_path={self._attr_path!r}>"
 
     def __dir__(self) -> list[str]:
-        own = ["__class__", *type(self).__dict__, *self.__dict__]
+        own = object.__dir__(self)
         return sorted({*own, *(name for name in dir(self._target()) if not name.startswith("_"))})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(f"{self!r} keeps {name!r} private")
+            raise AttributeError(f"{self!r} has no attribute {name!r} for others: it is private")
         path = (*self._attr_path, name)
-        found = _static_attribute(self._target(), name)
+        try:
+            found = _static_attribute(self._target(), name)
+        except ActorDeadError:
+            found = getattr(self.actor_ref.actor_class, name, _ABSENT)
+            if self._attr_path or not callable(found):
+                raise  # a call says it in its reply, as an ask does
         if found is _ABSENT:
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         if callable(found):

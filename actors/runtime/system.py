@@ -273,6 +273,25 @@ class ActorSystem:
         """All living actors, in order of birth."""
         return tuple(self._actors.values())
 
+    def find_by_class(self, cls: type[A]) -> tuple[ActorRef[A], ...]:
+        """All living actors of a class or of a subclass of it, in order of birth. Not for hot paths: it looks at all."""
+        return tuple(ref for ref in self.actors() if issubclass(ref.actor_class, cls))
+
+    def find_by_class_name(self, name: str) -> tuple[ActorRef[Any], ...]:
+        """All living actors whose class is called `name`, in order of birth."""
+        return tuple(ref for ref in self.actors() if ref.actor_class.__name__ == name)
+
+    def find_by_urn(self, urn: str) -> ActorRef[Any] | None:
+        """The living actor whose `actor_urn` this is, or None."""
+        prefix = f"urn:actor:{self.name}:"
+        return self.find(urn.removeprefix(prefix)) if urn.startswith(prefix) else None
+
+    def broadcast(self, message: Any, *, to: type[Any] | str | None = None) -> None:
+        """Tell `message` to all living actors, or to those of a class (or of a class with that name)."""
+        chosen = self.find_by_class_name(to) if isinstance(to, str) else self.find_by_class(to or Actor)
+        for ref in chosen:
+            self.tell(ref, message)
+
     def tell(self, to: ActorRef[Any] | str, message: Any) -> None:
         """Send `message`; to a dead actor or a name that nobody has, it is a dead letter."""
         dispatcher = self._running()

@@ -340,3 +340,46 @@ def test_start_makes_an_actor_in_the_system_of_its_caller(threaded):
 
     child = threaded.spawn(Parent).ask("make one")
     assert child in threaded.actors()
+
+
+class Shape(Actor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[object] = []
+
+    def on_receive(self, message: object) -> object:
+        self.told.append(message)
+        return tuple(self.told)
+
+
+class Square(Shape):
+    pass
+
+
+@virtual
+async def test_actors_are_found_by_class_class_name_and_urn_and_told_together(system):
+    shape, square = system.spawn(Shape), system.spawn(Square)
+    assert system.find_by_class(Shape) == (shape, square)
+    assert system.find_by_class(Square) == (square,)
+    assert system.find_by_class_name("Shape") == (shape,)
+    assert system.find_by_class_name("Nobody") == ()
+    assert system.find_by_urn(square.actor_urn) is square
+    assert system.find_by_urn("urn:actor:elsewhere:Square-1") is None
+    assert system.find_by_urn("urn:uuid:7") is None
+    system.broadcast("all")
+    system.broadcast("squares", to=Square)
+    system.broadcast("shapes", to="Shape")
+    assert await shape.ask("?", block=False) == ("all", "shapes", "?")
+    assert await square.ask("?", block=False) == ("all", "squares", "?")
+    await square.stop(block=False)
+    assert system.find_by_class(Square) == ()
+    assert system.find_by_urn(square.actor_urn) is None
+
+
+@virtual
+async def test_proxies_of_one_actor_and_path_are_equal_and_name_its_urn(system):
+    shape = system.spawn(Shape)
+    assert shape.proxy() == shape.proxy()
+    assert hash(shape.proxy()) == hash(shape.proxy())
+    assert shape.proxy() != system.spawn(Shape).proxy()
+    assert shape.actor_urn in repr(shape.proxy())
