@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections import deque
 from functools import partial
 
 from actors import messages as m
@@ -44,7 +43,7 @@ class ConnectionCalls(Actor):
         self._content = ContentType.JSON if self.framework.content_type == "json" else ContentType.PROTOBUF
         self._attempt = 0
         self._pipeline: CallPipeline | None = None
-        self._kept: deque[tuple[m.Call, str]] = deque()
+        self._kept: dict[tuple[m.Call, str], None] = {}  # in order, and nothing twice
         self._why = "not subscribed yet"
         self._suppressed: frozenset[str] = frozenset()
         self._updated: m.UpdateFramework | None = None
@@ -75,7 +74,7 @@ class ConnectionCalls(Actor):
             if ended.attempt == self._attempt:
                 self._break(f"a call was answered {ended.status}: {ended.reason}")
         elif meaning.retryable and RULES[type(ended.call)].when_disconnected is WhenDisconnected.KEEP:
-            self._kept.append((ended.call, ended.sender))
+            self._keep(ended.call, ended.sender)
             self._retry_kept(after=1.0)
         else:
             self._report(ended.call, ended.sender, ended.reason, ended.status)
@@ -141,9 +140,14 @@ class ConnectionCalls(Actor):
         elif isinstance(call, m.UpdateFramework):
             self.actor_ref.tell(UpdateTaken(call))
 
+    def _keep(self, call: m.Call, sender: str) -> None:
+        """Keep a call, once: a KILL that is repeated while there is no master is one KILL, and the last word counts."""
+        self._kept.pop((call, sender), None)
+        self._kept[call, sender] = None
+
     def _send_kept(self) -> None:
         """Send what was kept, acknowledgements first: they free the agents' queues."""
-        kept, self._kept = self._kept, deque()
+        kept, self._kept = self._kept, {}
         for call, sender in sorted(kept, key=lambda pair: not isinstance(pair[0], m.Acknowledge)):
             self._send(call, sender)
 
@@ -155,7 +159,7 @@ class ConnectionCalls(Actor):
         """Keep a call for the next subscription, or tell its sender that there is none."""
         rule = RULES[type(call)]
         if rule.when_disconnected is WhenDisconnected.KEEP:
-            self._kept.append((call, sender))
+            self._keep(call, sender)
         elif rule.when_disconnected is WhenDisconnected.EXPIRE:
             self._report(call, sender, f"expired with its subscription: {self._why}", uncertain=uncertain)
         else:

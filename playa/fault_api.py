@@ -6,7 +6,6 @@ once: see `_ONCE`. Nothing of this exists in Mesos, so the path cannot clash wit
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -20,13 +19,19 @@ from playa.web import Refused, json_answer
 
 PATH = "/playa/faults"
 Json = dict[str, Any]
+_MOST_SECONDS = 1e9
 
 
 def _number(body: Json, name: str, default: float | None = None) -> float | None:
     value = body.get(name, default)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
+    if value is not None and (isinstance(value, bool) or not _is_amount(value)):
         raise Refused(400, f"{name!r} must be a number of seconds, or null")
     return value
+
+
+def _is_amount(value: object) -> bool:
+    """Not a text, not endless, not below 0, and nothing that a clock cannot count to."""
+    return isinstance(value, (int, float)) and 0 <= value <= _MOST_SECONDS
 
 
 def _index(body: Json) -> int:
@@ -39,7 +44,7 @@ def _index(body: Json) -> int:
 def _bytes(body: Json) -> bytes:
     try:
         return base64.b64decode(str(body.get("base64", "")), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise Refused(400, "'base64' must be bytes in base64") from None
 
 
@@ -75,7 +80,7 @@ def add_routes(
             current = await cluster.ask(faults.GetFaults(), block=False)
             plan = await cluster.ask(faults.SetFaults(_changed(current, body)), block=False)
             return json_answer({"plan": _as_json(plan)})
-        if name not in _ONCE:
+        if not isinstance(name, str) or name not in _ONCE:
             known = ", ".join(["plan", *sorted(_ONCE)])
             raise Refused(400, f"'fault' must be one of {known}")
         wanted = _ONCE[name](body)
@@ -99,6 +104,7 @@ def _json_object(content_type: str, body: bytes) -> Json:
         raise Refused(415, "Expecting 'Content-Type' of application/json")
     try:
         value = json.loads(body or b"{}")
+        json.dumps(value, ensure_ascii=False).encode()  # half a character has no bytes
     except (ValueError, RecursionError):
         raise Refused(400, "the body must be a JSON object") from None
     if not isinstance(value, dict):
@@ -119,7 +125,7 @@ def _changed(plan: faults.FaultPlan, body: Json) -> faults.FaultPlan:
         if name not in types:
             raise Refused(400, f"{name!r} is not one of {', '.join(types)}")
         wanted = types[name]
-        fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
+        fits = _is_amount(value) if wanted is float else isinstance(value, wanted)
         if not fits or (isinstance(value, bool) and wanted is not bool):
             raise Refused(400, f"{name!r} must be {wanted.__name__}, but is {value!r}")
         changes[name] = wanted(value)

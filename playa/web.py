@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from google.protobuf.message import Message
 
@@ -124,6 +125,8 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
         raise Refused(400, f"Failed to parse body into JSON: {why}") from None
     except RecursionError:
         raise Refused(400, "Failed to parse body into JSON: nested too deeply") from None
+    except ValueError:
+        raise Refused(400, "Failed to parse body into JSON: a number has too many digits") from None
     if not isinstance(value, dict):
         raise Refused(400, f"Failed to convert JSON into {name} protobuf: Expecting a JSON object")
     try:
@@ -379,12 +382,30 @@ def new_application(*, max_body: int, names: Iterable[str] = ()) -> web.Applicat
     return app
 
 
+def _garbage_in_a_sentence(record: logging.LogRecord) -> bool:
+    """What is not HTTP is the sender's mistake, answered with 400: no error here, and no traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args = "a request that is not HTTP was refused: %s", (type(error).__name__,)
+        record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
+    return True
+
+
+_http_log = log.getChild("http")
+_http_log.addFilter(_garbage_in_a_sentence)
+
+
 class Site:
     """An application on a port, started and stopped by the actor that owns it."""
 
     def __init__(self, app: web.Application, ip: str, port: int) -> None:
         self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=300.0
+            app,
+            logger=_http_log,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
+            keepalive_timeout=300.0,
         )
         self._ip = ip
         self._port = port

@@ -8,7 +8,8 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,9 +39,12 @@ class Files:
             wanted = root / "slaves" / self._agent_id() / path.lstrip("/")
         else:
             wanted = Path(path)
-        real = Path(os.path.realpath(wanted))
-        seen = any(real.is_relative_to(root / part) for part in ("slaves", "volumes"))
-        if not seen or not real.exists():
+        try:
+            real = Path(os.path.realpath(wanted))
+            seen = any(real.is_relative_to(root / part) for part in ("slaves", "volumes")) and real.exists()
+        except (OSError, ValueError):  # a name that is too long, or that no file can have
+            seen = False
+        if not seen:
             raise Refused(404)
         return real
 
@@ -49,7 +53,8 @@ class Files:
         folder = self.resolve(path)
         if not folder.is_dir():
             raise Refused(404)
-        return [_entry(item, path) for item in sorted(folder.iterdir())]
+        with _gone_is_404():
+            return [_entry(item, path) for item in sorted(folder.iterdir())]
 
     def file_infos(self, path: str) -> list[pb.mesos.FileInfo]:
         """The same as `mesos.v1.FileInfo`, for LIST_FILES."""
@@ -78,12 +83,23 @@ class Files:
         file = self.resolve(path)
         if file.is_dir():
             raise Refused(400, "Cannot read a directory.\n")
-        size = file.stat().st_size
-        if offset < 0:
-            return b"", size
-        with file.open("rb") as source:
+        if not file.is_file():
+            raise Refused(404)  # a pipe would keep everybody waiting
+        with _gone_is_404(), file.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            if not 0 <= offset < size:
+                return b"", size
             source.seek(offset)
             return source.read(PAGE if length is None else min(length, PAGE)), size
+
+
+@contextmanager
+def _gone_is_404() -> Iterator[None]:
+    """What a task removes, or takes its rights from, while it is looked at."""
+    try:
+        yield
+    except OSError:
+        raise Refused(404) from None
 
 
 def _entry(item: Path, shown: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.helpers import content_disposition_header
 
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
@@ -292,7 +293,10 @@ class AgentSite:
         file = self.files.resolve(request.query.get("path", ""))
         if file.is_dir():
             raise Refused(400, "Cannot download a directory.\n")
-        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        if not file.is_file():
+            raise Refused(404)  # a pipe would keep everybody waiting
+        name = file.name.encode("utf-8", "replace").decode()
+        headers = {"Content-Disposition": content_disposition_header("attachment", filename=name)}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
 
 

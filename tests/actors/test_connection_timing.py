@@ -251,3 +251,16 @@ async def test_failures_before_a_subscription_do_not_slow_down_the_next_attempt_
         bench.twin.streams[-1].queue.put_nowait(None)
         await bench.settle(bound + 0.01)
         assert len(bench.twin.attempts) == attempts + 1
+
+
+@scenario(["silent"])
+async def test_a_call_that_is_repeated_while_there_is_no_subscription_is_kept_once(bench):
+    await bench.connect()
+    for _ in range(1_371):  # a KILL each minute, for a day
+        bench.say("offers", "connection", m.Kill(TaskId("one")))
+        bench.say("offers", "connection", m.Kill(TaskId("two")))
+    await bench.settle()
+    assert len(bench.twin._kept) == 2
+    bench.twin.streams[0].queue.put_nowait(subscribed(heartbeat=15.0).SerializeToString())
+    await bench.settle()
+    assert [call.kill.task_id.value for call in bench.twin.calls] == ["one", "two"]

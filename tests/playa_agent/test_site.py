@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from typing import Any
 
 import aiohttp
@@ -214,3 +215,17 @@ def test_reading_a_folder_is_refused(tmp_path):
     folder.mkdir()
     with pytest.raises(Refused):
         Files(tmp_path, lambda: "S0").read(str(folder), 0, None)
+
+
+async def test_files_of_any_name_and_kind_are_listed_and_read_or_not_there(bench, site):
+    sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest")).resolve()
+    odd = 'a"b\nSet-Cookie: x\r\n'
+    (sandbox / odd).write_text("odd")
+    os.mkfifo(sandbox / "pipe")
+    assert (await get(site, "/files/browse", path=str(sandbox)))[0] == 200
+    async with site.get("/files/download", params={"path": f"{sandbox}/{odd}"}) as response:
+        assert (response.status, await response.text()) == (200, "odd")
+        assert "Set-Cookie" not in response.headers
+    for endpoint in ("/files/read", "/files/download"):
+        assert (await get(site, endpoint, path=f"{sandbox}/pipe", offset=0))[0] == 404
+    assert (await get(site, "/files/read", path=f"{sandbox}/{odd}", offset=10**40))[0] == 200
