@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import signal
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 _log = logging.getLogger("mesostic.cluster")
+
+_MOST_TOLD = 20
 
 STOP_TIMEOUT = 15.0
 """Seconds that the cluster may take to stop its agents and their executors."""
@@ -69,6 +72,7 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
 
     spare_the_collector()
     _answer({"url": cluster.url})
+    logging.getLogger("playa").addHandler(_ToParent(logging.ERROR))
     await ended.wait()
     try:
         await asyncio.wait_for(cluster.__aexit__(None, None, None), STOP_TIMEOUT)
@@ -76,6 +80,22 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
         _log.error("The cluster did not stop in %s s", STOP_TIMEOUT)
         return 1
     return 0
+
+
+class _ToParent(logging.Handler):
+    """Errors are for the user, who does not see this process's log: each is told to the parent once."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one."""
+        text = record.getMessage()
+        if text not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(text)
+            with contextlib.suppress(OSError):
+                _answer({"error": text})
 
 
 def _wait_for_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,15 +97,21 @@ class EmbeddedCluster:
         self.url = str(answer["url"])
         return self.url
 
-    async def wait(self) -> None:
-        """Until the process ends: its standard output is closed then."""
+    async def wait(self, hear: Callable[[str], None] = lambda _: None) -> None:
+        """Until the process ends: its standard output is closed then. What goes wrong meanwhile is told to `hear`, in sentences."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
+        said = bytearray()
 
         def readable() -> None:
-            if not os.read(descriptor, 1024):
+            data = os.read(descriptor, 64 * 1024)
+            said.extend(data)
+            while (line := said.partition(b"\n"))[1]:
+                del said[: len(line[0]) + 1]
+                hear(str(json.loads(line[0]).get("error", "")))
+            if not data:
                 loop.remove_reader(descriptor)
                 ended.set()
 

@@ -148,10 +148,16 @@ async def _run_all(
     say(f"the embedded cluster is at {url}")
     framework = logged_in(replace(composition.framework, master=url), settings)
     composition = replace(composition, framework=framework)
-    outcome = await first_of(_run_actors(configuration, composition, interrupts), cluster.wait())
+    outcome = await first_of(
+        _run_actors(configuration, composition, interrupts), cluster.wait(_say_of_cluster)
+    )
     if outcome is None:
         raise ClusterError(f"The embedded cluster ended while the framework ran.{cluster.log_tail()}")
     return outcome
+
+
+def _say_of_cluster(text: str) -> None:
+    say(f"the embedded cluster: {one_paragraph(text)}")
 
 
 async def _run_actors(

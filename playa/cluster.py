@@ -6,6 +6,7 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 
 import asyncio
 import base64
+import errno
 import logging
 import os
 import shutil
@@ -93,11 +94,18 @@ class ClusterActor(Actor):
     @receive
     def on_child_failed(self, message: ChildFailed) -> None:
         """Start again what crashed, as a machine's service manager would: such a bug must not end the cluster."""
-        log.error("%s crashed and is started again: %s", message.name, message.error)
+        log.error(
+            "%s failed and is started again: %s%s", message.name, message.error, self._hint(message.error)
+        )
         if message.name == MASTER:
             self.timers.after(RESTART_SECONDS, faults.StartMaster())
         elif message.name.startswith("agent:"):
             self.timers.after(RESTART_SECONDS, faults.StartAgent(int(message.name.partition(":")[2])))
+
+    def _hint(self, error: str) -> str:
+        if os.strerror(errno.ENOSPC) in error or os.strerror(errno.EDQUOT) in error:
+            return f" (make room on the disk of {self._directory}; what was not checkpointed is lost)"
+        return ""
 
     def _alive(self, name: str) -> "ActorRef[Any] | None":
         ref: ActorRef[Any] | None = self.system.find(name)

@@ -12,8 +12,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from examples.rendler.public_only import Gate
+
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page, Playwright
+    from playwright.async_api import Browser, Page, Playwright, ProxySettings
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 HOW_TO_GET_ONE = (
@@ -33,6 +35,7 @@ _FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--disable-extensions",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--hide-scrollbars",
     "--mute-audio",
 )
@@ -93,6 +96,7 @@ class Chromium:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._starting = asyncio.Lock()
+        self._gate: Gate | None = None
         self.starts = 0
 
     async def start(self) -> Browser:
@@ -125,9 +129,20 @@ class Chromium:
                     await self._browser.close()
                 if self._playwright is not None:
                     await self._playwright.stop()
+                if self._gate is not None:
+                    await self._gate.stop()
         self._browser = self._playwright = None
 
-    async def picture(self, url: str, *, limit: float) -> Shot:
+    async def _proxy(self, *, public_only: bool) -> ProxySettings | None:
+        """What the traffic of a page goes through."""
+        if not public_only:
+            return None
+        if self._gate is None:
+            self._gate = Gate()
+            await self._gate.start()
+        return {"server": self._gate.url, "bypass": "<-loopback>"}
+
+    async def picture(self, url: str, *, limit: float, public_only: bool = False) -> Shot:
         """Opens a page and takes its picture once it has loaded, or as it is when the time is up: after `limit` seconds.
 
         Raises:
@@ -145,6 +160,7 @@ class Chromium:
                 accept_downloads=False,
                 service_workers="block",
                 ignore_https_errors=False,
+                proxy=await self._proxy(public_only=public_only),
             )
         except Error as error:
             raise BrowserDiedError(str(error)) from error

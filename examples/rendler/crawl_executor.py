@@ -16,6 +16,7 @@ import aiohttp
 from examples.rendler.fetching import Answer, Fetcher, TemporaryError
 from examples.rendler.links import Page, is_html, media_type, read_page
 from examples.rendler.messages import Crawl, Crawled
+from examples.rendler.public_only import PrivateAddressError
 from examples.rendler.robots import BELIEVED_FOR, Rules, robots_url
 from examples.rendler.urls import host, normalise
 from mesostic import Executor, TaskFailed, setting, task
@@ -44,22 +45,23 @@ class CrawlExecutor(Executor):
 
     async def on_start(self) -> None:
         """Opens what all tasks share."""
-        self._fetcher = Fetcher(self.settings.user_agent)
+        self._fetchers = {only: Fetcher(self.settings.user_agent, public_only=only) for only in (False, True)}
         self._rules: dict[str, tuple[float, asyncio.Future[Rules]]] = {}
         self._turns: dict[str, float] = {}
         self._robot = self.settings.user_agent.partition("/")[0]
 
     async def on_stop(self) -> None:
         """Closes the connections."""
-        await self._fetcher.close()
+        for fetcher in self._fetchers.values():
+            await fetcher.close()
 
     @task
     async def crawl(self, page: Crawl) -> Crawled:
         """Fetches one page; see `Crawled` for what is a result and not a failure."""
-        started = time.monotonic()
+        started, fetcher = time.monotonic(), self._fetchers[page.public_only]
         try:
             async with asyncio.timeout(self.settings.timeout):
-                rules = await self._rules_for(page.url)
+                rules = await self._rules_for(page.url, fetcher)
             delay = rules.crawl_delay(self._robot)
             if not rules.reachable:
                 raise TemporaryError("robots.txt cannot be read now, so nothing may be fetched")
@@ -70,7 +72,7 @@ class CrawlExecutor(Executor):
             await self._wait_for_turn(page.url, max(page.delay, delay or 0.0))
             started = time.monotonic()
             async with asyncio.timeout(self.settings.timeout):
-                answer = await self._fetcher.get(page.url, max_bytes=self.settings.max_bytes, wanted=is_html)
+                answer = await fetcher.get(page.url, max_bytes=self.settings.max_bytes, wanted=is_html)
             return await self._read(page, answer, delay, time.monotonic() - started)
         except TimeoutError:
             raise TaskFailed(f"no answer within {self.settings.timeout:g} s", retry=True) from None
@@ -79,6 +81,8 @@ class CrawlExecutor(Executor):
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
             raise TaskFailed(f"{type(error).__name__}: {error}", retry=False) from None
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(private := getattr(error, "os_error", error), PrivateAddressError):
+                return Crawled(page.url, None, error=str(private), skipped=True)
             raise TaskFailed(str(error) or type(error).__name__, retry=True) from None
 
     async def _read(self, page: Crawl, answer: Answer, delay: float | None, seconds: float) -> Crawled:
@@ -112,7 +116,7 @@ class CrawlExecutor(Executor):
             seconds=seconds,
         )
 
-    async def _rules_for(self, url: str) -> Rules:
+    async def _rules_for(self, url: str, fetcher: Fetcher) -> Rules:
         """The rules of the page's site: fetched once however many pages ask, and believed for a while."""
         if not self.settings.obey_robots:
             return Rules(None)
@@ -123,7 +127,7 @@ class CrawlExecutor(Executor):
         future: asyncio.Future[Rules] = asyncio.get_running_loop().create_future()
         self._rules[where] = (time.monotonic(), future)
         try:
-            rules = await self._fetcher.robots(where)
+            rules = await fetcher.robots(where)
         except BaseException as error:
             del self._rules[where]  # the next page asks again
             future.set_exception(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from examples.rendler.public_only import public_socket
 from examples.rendler.robots import MAX_BYTES, Rules
 from examples.rendler.urls import normalise
 
@@ -37,10 +38,14 @@ class Answer:
 class Fetcher:
     """Kept-alive connections to any number of hosts."""
 
-    def __init__(self, user_agent: str) -> None:
-        """Args: user_agent: Sent with every request."""
+    def __init__(self, user_agent: str, *, public_only: bool = False) -> None:
+        """Args: user_agent: Sent with every request. public_only: Whether no private address is ever connected to."""
         connector = aiohttp.TCPConnector(
-            limit=0, limit_per_host=32, ttl_dns_cache=300, family=socket.AF_UNSPEC
+            limit=0,
+            limit_per_host=32,
+            ttl_dns_cache=300,
+            family=socket.AF_UNSPEC,
+            socket_factory=public_socket if public_only else None,
         )
         headers = {"User-Agent": user_agent, "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
         # Deadlines are the caller's; cookies would make one page depend on another.

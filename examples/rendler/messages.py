@@ -10,11 +10,15 @@ from mesostic import message
 
 @message
 class Crawl:
-    """Fetch one page and read its links. `delay` is the seconds to keep between two requests to its host."""
+    """Fetch one page and read its links.
+
+    `delay` is the seconds to keep between two requests to its host, `public_only` whether private addresses are out of bounds.
+    """
 
     url: str
     depth: int
     delay: float = 0.0
+    public_only: bool = False
 
 
 @message
@@ -44,6 +48,7 @@ class Render:
 
     url: str
     name: str
+    public_only: bool = False
 
 
 @message

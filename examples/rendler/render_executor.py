@@ -53,7 +53,7 @@ class RenderExecutor(Executor):
         timeout = self.settings.timeout
         try:
             async with self._room:
-                shot = await chromium.picture(page.url, limit=timeout)
+                shot = await chromium.picture(page.url, limit=timeout, public_only=page.public_only)
         except TimeoutError:
             raise TaskFailed(f"the page did not load within {timeout:g} s", retry=True) from None
         except BrowserDiedError as error:

@@ -7,6 +7,8 @@ memory stays bounded. Results arrive in acknowledged status updates, so none is 
 
 from __future__ import annotations
 
+import os
+
 from examples.rendler import urls
 from examples.rendler.chromium import ChromiumMissingError, find_chromium
 from examples.rendler.frontier import Frontier, Limits, picture_name
@@ -27,6 +29,7 @@ from examples.rendler.messages import (
     WriteResults,
 )
 from examples.rendler.pages import PageRecord
+from examples.rendler.public_only import leads_to_private
 from examples.rendler.render_executor import NO_CHROMIUM
 from examples.rendler.settings import RendlerSettings
 from mesostic import (
@@ -99,6 +102,7 @@ class RendlerScheduler(SchedulerActor):
         self.tell("results", CrawlStarted(self._seed, self.settings.output, self._renders))
         if self._render_note:
             self.tell("display", Note(self._render_note))
+        self._warn_of_no_sandbox()
         self.timers.every(PROGRESS_EVERY, Tick())
         if self.settings.resume:
             self.tell("results", LoadResults(self.settings.output))
@@ -118,6 +122,8 @@ class RendlerScheduler(SchedulerActor):
         self._begin()
 
     def _begin(self) -> None:
+        allowed = self.settings.private_addresses
+        self._public_only = not (leads_to_private(self._seed) if allowed == "auto" else allowed)
         self._frontier.start(self._seed)
         self._pump()
 
@@ -130,6 +136,12 @@ class RendlerScheduler(SchedulerActor):
             return False, f"crawling without pictures: {error}"
         return True, ""
 
+    def _warn_of_no_sandbox(self) -> None:
+        if self._renders and hasattr(os, "geteuid") and os.geteuid() == 0:
+            self.tell(
+                "display", Note("this runs as root, for whom Chromium has no sandbox: another user is safer")
+            )
+
     # --- the queues ---
 
     def _pump(self) -> None:
@@ -139,7 +151,7 @@ class RendlerScheduler(SchedulerActor):
         frontier, settings, now = self._frontier, self.settings, self.clock.now()
         while frontier.under_way[0] < settings.crawling and (page := frontier.next_crawl(now)):
             self.launch(
-                Crawl(page.url, page.depth, frontier.politeness.delay(page.url)),
+                Crawl(page.url, page.depth, frontier.politeness.delay(page.url), self._public_only),
                 executor="crawl",
                 name=f"crawl {page.url}",
                 cpus=settings.crawl_cpus,
@@ -148,7 +160,7 @@ class RendlerScheduler(SchedulerActor):
             )
         while frontier.under_way[1] < settings.rendering and (page := frontier.next_render(now)):
             self.launch(
-                Render(page.url, picture_name(page)),
+                Render(page.url, picture_name(page), self._public_only),
                 executor="render",
                 name=f"render {page.url}",
                 cpus=settings.render_cpus,

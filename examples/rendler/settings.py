@@ -30,6 +30,10 @@ class RendlerSettings:
     max_pictures: int = setting(0, help="Pictures to take at most; 0: no limit.")
     other_sites: bool = setting(False, help="Whether links to other sites are followed.")
     sites: tuple[str, ...] = setting((), help="Hosts that belong to the site too, beside the seed's.")
+    private_addresses: bool | Literal["auto"] = setting(
+        "auto",
+        help='Whether pages may lead to addresses of this machine and its network; "auto": if the seed is on one.',
+    )
     delay: float = setting(
         0.25, help="Time between two requests to one host; hosts on this machine are exempt.", unit="seconds"
     )

@@ -106,7 +106,7 @@ async def test_a_page_reads_nothing_and_changes_nothing(tmp_path, from_where):
         before = await look(session, mesos.url)
         agent_port = before["slaves"][0]["port"]
         sandbox = next(mesos.directory.glob("agents/1/slaves/*/frameworks/*/executors/*/runs/*-*"))
-        server = framework.system.get("server")._actor.url
+        server: str = framework.system.get("server")._actor.url  # type: ignore[union-attr]
         site = {"another site": 7, "a name that points to the master": mesos.port}.get(from_where, agent_port)
         name = "http://evil.test" if site == 7 else f"http://evil.test:{site}"
         browser = await playwright.chromium.launch(

@@ -190,3 +190,24 @@ def test_credentials_of_the_configuration_stay_valid_beside_the_one_that_is_draw
     assert logged_in(own, closed(given, own)) is own
     named = FrameworkSettings(name="f", principal="me")
     assert logged_in(named, closed(given, named)).secret == "known"
+
+
+async def test_an_agent_that_cannot_write_any_more_is_told_to_the_user(project: Path) -> None:
+    """As on a full disk: here no file of the cluster may grow from some moment on."""
+    configuration = load_configuration(project, ["framework.checkpoint=true"])
+    assert configuration.cluster is not None
+    settings = closed(configuration.cluster, configuration.composition.framework)
+    embedded = EmbeddedCluster.launch()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    try:
+        on: Any = SimpleNamespace(url=await embedded.start(settings), settings=settings)
+        listening = asyncio.ensure_future(embedded.wait(heard.put_nowait))
+        psutil.Process(embedded._process.pid).rlimit(psutil.RLIMIT_FSIZE, (0, 0))
+        async with running(project, on, sets=["framework.checkpoint=true"]):
+            told = await asyncio.wait_for(heard.get(), 30)
+        assert "failed and is started again: OSError" in told
+        assert "\n" not in told
+        listening.cancel()
+    finally:
+        await embedded.stop(at_once=True)
+        embedded.clean_up()

@@ -174,7 +174,7 @@ async def test_a_master_that_crashes_is_started_again(caplog: pytest.LogCaptureF
             "master", messages.AgentUpdate("m", "f", "", b"\xff", "TASK_RUNNING")
         )  # no protobuf
         async with asyncio.timeout(10):
-            while "master crashed and is started again" not in caplog.text:
+            while "master failed and is started again" not in caplog.text:
                 await asyncio.sleep(0.05)
             while True:
                 try:
