@@ -53,6 +53,12 @@ def test_what_an_operator_reserves_is_offered_to_that_role_only(db: Any) -> None
     assert [r.reservations[-1].principal for r in offer.resources] == ["ops"]
 
 
+def test_the_cluster_has_as_much_as_before(db: Any) -> None:
+    before = dict(db.state.allocator.totals())
+    ask(db, "RESERVE_RESOURCES", resources=[cpus(3)])
+    assert dict(db.state.allocator.totals()) == before
+
+
 def test_the_agent_is_told_and_its_report_ends_the_operation(db: Any) -> None:
     ask(db, "RESERVE_RESOURCES", resources=[cpus(1)])
     (asked,) = db.told(messages.ApplyOperation)
@@ -162,6 +168,11 @@ AT = "on agent m-S0 at slave(1)@127.0.0.1:5051 (127.0.0.1): "
                 f"Invalid CREATE operation {AT}Not a persistent volume: Resource "
                 "disk(reservations: [(DYNAMIC,db,ops)]):1 does not have DiskInfo"
             ),
+        ),
+        (
+            "UNRESERVE_RESOURCES",
+            {},
+            "Invalid UNRESERVE operation: Invalid resources: The resources have multiple resource providers: ",
         ),
         (
             "DESTROY_VOLUMES",
