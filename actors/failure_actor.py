@@ -5,6 +5,8 @@ alike (state, reason, text without its numbers, executor) are one kind: the firs
 last lines of the executor's standard error, read from the agent's sandbox, and what to try; the others are counted and
 summed up, now and then and at the end. So a thousand tasks that fail alike are a paragraph and a line.
 
+A task whose agent is drained or goes down for maintenance is moved, which is no failure: that is said in a line of its own kind.
+
 Nothing waits for this actor: reading has a time limit, and a sandbox that cannot be read is said in a few words.
 """
 
@@ -21,6 +23,7 @@ from actors.failure_advice import advise
 from actors.runtime import Actor, message, receive, setting
 from actors.sandbox import Unreadable, last_lines, printable, read_tail
 from actors.settings import Composition
+from actors.task_states import DRAINING, MOVED
 from mesos_http import Credentials, TlsSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
@@ -218,7 +221,8 @@ class FailureActor(Actor):
         self._number += 1
         number = self._number
         self._pending[number] = failure
-        if not self.settings.read_sandboxes or failure.agent_id is None or failure.state in _NOWHERE:
+        nothing_to_read = failure.agent_id is None or failure.state in _NOWHERE or _why_moved(failure)
+        if nothing_to_read or not self.settings.read_sandboxes:
             self.tail_read(TailRead(number))
             return
         self.run_in_background(self._read_beside(number, failure), name=f"sandbox of {failure.task_id}")
@@ -230,7 +234,10 @@ class FailureActor(Actor):
                 continue  # none, or they have failed for good meanwhile
             tasks = "1 more task" if more == 1 else f"{more:,} more tasks"
             end = "failed for good" if kind.example.final else "failed in the first attempt"
-            alike = f"like {kind.example.task_id} ({_why(kind.example, _SHORT_MESSAGE)})"
+            moved = _why_moved(kind.example) if len(key) > 1 else ""
+            if moved:
+                end = "was moved" if more == 1 else "were moved"
+            alike = f"like {kind.example.task_id} ({moved or _why(kind.example, _SHORT_MESSAGE)})"
             logger.warning(
                 "%s %s %s; the last was %s",
                 tasks,
@@ -242,6 +249,9 @@ class FailureActor(Actor):
     def _paragraph(self, failure: Failure, tail: TailRead) -> str:
         name = f" ({printable(failure.name)})" if failure.name not in {"", failure.task_id} else ""
         host = self._host(failure)
+        moved = _why_moved(failure)
+        if moved:
+            return f"task {failure.task_id}{host} is moved, to run again where it can: {moved}"
         if failure.final:
             times = "1 attempt" if failure.attempts == 1 else f"{failure.attempts} attempts"
             parts = [
@@ -304,6 +314,15 @@ class FailureActor(Actor):
         except Unreadable as error:
             return TailRead(number, (), str(error))
         return TailRead(number, last_lines(data, self.settings.lines))
+
+
+def _why_moved(failure: Failure) -> str:
+    """Return why a task cannot stay where it was, or "" if that is not why the attempt ended."""
+    if failure.final:
+        return ""
+    if failure.reason == MOVED:
+        return failure.message.removeprefix("moved: ")
+    return "its agent is being drained" if failure.reason == DRAINING else ""
 
 
 def _why(failure: Failure, longest: int = _LONGEST_MESSAGE) -> str:

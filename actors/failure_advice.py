@@ -62,6 +62,10 @@ TABLE: tuple[Row, ...] = (
         "the agent has no user {user}: set framework.user to one that every agent knows, or leave it out to run as you",
     ),
     Row(
+        r"No executor is expected to launch",
+        "the task that was to start the executor there could not: what is said of that one helps this one, too",
+    ),
+    Row(
         r"Failed to fetch|[Ff]etch(?:er|ing)\b.*(?:fail|exited|status)",
         "the agent could not fetch the executor's code or a URI: can it reach the framework's own server? "
         "server.advertise sets the address that agents use, server.host the one that it listens on",

@@ -46,7 +46,7 @@ from actors.task_spec import (
     histories,
     split_attempt_id,
 )
-from actors.task_states import ON_CLUSTER, TaskPhase
+from actors.task_states import DRAINING, ON_CLUSTER, TaskPhase
 from actors.uploads import untold_uploads, upload_key
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
@@ -55,7 +55,6 @@ logger = logging.getLogger("actors.scheduler")
 
 ACTOR_FAILURES = 5
 """So often a task's actor may fail before the task has failed."""
-DRAINING = "REASON_AGENT_DRAINING"
 EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
 RELOAD_AFTER = 1.0

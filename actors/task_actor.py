@@ -22,7 +22,9 @@ from actors.task_spec import (
     progress_record,
 )
 from actors.task_states import (
+    DRAINING,
     KIND_OF_STATE,
+    MOVED,
     ON_CLUSTER,
     TERMINAL_PHASES,
     Action,
@@ -257,7 +259,8 @@ class TaskActor(Actor):
                     return self._failed(status), b""
             return E.FINISHED, status.data
         if self._moved and kind in {"failed", "killed"} and self.phase not in {P.KILLING, P.WITHDRAWING}:
-            self._note = (status.state.value, status.reason, f"moved: {self._moved}")
+            why = DRAINING if status.reason == DRAINING else MOVED
+            self._note = (status.state.value, why, f"moved: {self._moved}")
             return E.LOST_RETRY, b""
         no_sandbox = kind == "lost" and NO_SANDBOX in status.message
         if kind == "failed" or no_sandbox or (kind == "killed" and self._timed_out):

@@ -16,6 +16,11 @@ from typing import NamedTuple
 
 from mesos_v1.states import TaskState
 
+DRAINING = "REASON_AGENT_DRAINING"
+"""Mesos's reason when the operator drains the agent."""
+MOVED = "moved"
+"""Our own, when an attempt is ended because its agent goes down for maintenance."""
+
 
 class TaskPhase(StrEnum):
     """Where a task is, as the scheduler sees it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -127,6 +128,41 @@ async def test_a_first_failed_attempt_is_a_shorter_warning(caplog):
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "message", "why"),
+    [
+        (
+            "TASK_KILLED",
+            "moved",
+            "moved: its agent goes down for maintenance",
+            "its agent goes down for maintenance",
+        ),
+        (
+            "TASK_FAILED",
+            "moved",
+            "moved: its agent goes down for maintenance",
+            "its agent goes down for maintenance",
+        ),
+        (
+            "TASK_KILLED",
+            "REASON_AGENT_DRAINING",
+            "killed from outside: killed",
+            "its agent is being drained",
+        ),
+        ("TASK_GONE_BY_OPERATOR", "REASON_AGENT_DRAINING", "killed", "its agent is being drained"),
+    ],
+)
+async def test_a_task_that_is_moved_is_not_said_to_have_failed(caplog, state, reason, message, why):
+    moves = [replace(changed(n, message), state=state, reason=reason) for n in (1, 2, 3)]
+    async with agent({STDERR: b"nothing of interest"}) as (url, calls):
+        await watched(url, *moves)
+    assert told(caplog) == [
+        ("WARNING", f"task crawl-1 on host-1 is moved, to run again where it can: {why}"),
+        ("WARNING", f"2 more tasks were moved like crawl-1 ({why}); the last was crawl-3"),
+    ]
+    assert calls == []
+
+
 async def test_a_thousand_tasks_that_fail_alike_are_one_paragraph_and_one_line_of_summary(caplog):
     async with agent({STDERR: b"boom\n"}) as (url, calls):
         await watched(
@@ -187,8 +223,6 @@ async def test_a_sandbox_that_cannot_be_read_is_said_in_few_words(caplog):
 
 
 async def test_an_agent_is_asked_with_the_frameworks_own_credentials(caplog):
-    from dataclasses import replace
-
     known = replace(COMPOSITION.framework, principal="ada", secret="countess")
     async with agent({STDERR: b"boom\n"}) as (url, calls):
         await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
@@ -260,6 +294,11 @@ ModuleNotFoundError: No module named 'pykka'
         ("x:Y cannot be imported: there is no module 'numpy'; install it", "", '["numpy"]'),
         ("Failed to prepare sandbox: Failed to get user information for 'bob'", "", "no user ada"),
         ("Failed to fetch all URIs for container", "", "server.advertise"),
+        (
+            "No executor is expected to launch and there is none running",
+            "",
+            "what is said of that one helps this one, too",
+        ),
         ("Memory limit exceeded: Requested: 32MB", "", "launch(mem=…)"),
         ("crawl: OSError: [Errno 28] No space left on device", "", "disk is full"),
     ],

@@ -191,7 +191,8 @@ async def test_a_moved_task_is_killed_and_runs_again_without_losing_an_attempt(t
         assert task.phase == TaskPhase.BACKING_OFF
         await task.settle(11)
         assert task.of("offers", m.Demand)[-1].attempt_id == f"t.{attempt + 1}"
-    assert task.of("scheduler", m.TaskChanged)[-2].message == "moved: its agent goes down"
+    news = task.of("scheduler", m.TaskChanged)[-2]
+    assert (news.reason, news.message) == ("moved", "moved: its agent goes down")
 
 
 @task_scenario()
