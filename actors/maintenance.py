@@ -5,12 +5,14 @@ only where nothing of ours runs, or where it will be moved in time: `maintenance
 that are still on that agent are ended and run elsewhere, which costs them no attempt, and then their executors. Whoever
 knows better overrides `on_inverse_offer`.
 
-The master asks again every few seconds while a window is scheduled; a window that it has not asked for lately was called off.
+The master asks again every few seconds while a window is scheduled; a window that it has not asked for lately was called off. It also asks
+when the window is over, as long as the operator has not taken it out of the schedule: then nothing is moved.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any, NamedTuple
 
 from actors import messages as m
@@ -48,9 +50,10 @@ class ExecutorsToEnd:
 
 
 class Window(NamedTuple):
-    """When an agent goes down, and when the master last said so (both in seconds of the world's clock)."""
+    """When an agent goes down and is back, and when the master last said so (in seconds of the world's clock)."""
 
     start: float
+    end: float
     heard: float
 
 
@@ -101,7 +104,10 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
 
     @receive
     def executors_to_end(self, due: ExecutorsToEnd) -> None:
-        """End the executors that stayed without tasks."""
+        """End the executors that stayed without tasks; but what runs there after the window is new."""
+        window = self._windows.get(due.agent_id)
+        if window is not None and window.end <= self.clock.time():
+            return
         for agent_id, executor_id in sorted(self._executors):
             if agent_id == due.agent_id:
                 self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))
@@ -112,14 +118,20 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
             self._decline_inverse(offer, "it names no agent")
             return
         here = self._tasks_on(agent_id)
+        end = math.inf if offer.unavailability.duration is None else start + offer.unavailability.duration
+        if here and end <= now:  # the broker places tasks there again
+            self._decline_inverse(
+                offer, f"{len(here)} tasks run there, and by its own words it is over; is it still scheduled?"
+            )
+            return
         moves = self.framework.on_maintenance == "move"
         if here and not moves:
             self._decline_inverse(offer, f'{len(here)} tasks run there, and on_maintenance is "stay"')
             return
         if moves:
             known = self._windows.get(agent_id)
-            self._windows[agent_id] = Window(start, now)
-            if known is None or known.start != start:
+            self._windows[agent_id] = Window(start, end, now)
+            if known is None or known.start != start or (here and start <= now):
                 wait = max(0.0, start - self.framework.maintenance_lead - now)
                 self.timers.after(wait, MaintenanceNear(agent_id, start))
         if here and start <= now:

@@ -51,10 +51,10 @@ class Policy(ActorBench):
         )
         self.scheduler.tell(changed)
 
-    async def ask(self, agent, start):
+    async def ask(self, agent, start, duration=100.0):
         """The master asks for an agent; what is answered."""
         number = OfferId(f"inverse-{next(self.numbers)}")
-        offer = InverseOffer(number, FrameworkId("f"), agent, Unavailability(start, 100.0))
+        offer = InverseOffer(number, FrameworkId("f"), agent, Unavailability(start, duration))
         self.take("connection")
         self.scheduler.tell(m.InverseOffersArrived((offer,)))
         await self.settle()
@@ -107,6 +107,38 @@ async def test_a_window_that_has_begun_is_declined_while_tasks_run_and_they_are_
     assert await bench.ask(A, bench.now - 1) == NO
     await bench.settle(0.1)
     assert bench.moved("here") == [A]
+
+
+@scenario()
+async def test_a_window_that_is_over_and_still_scheduled_moves_nothing(bench):
+    assert await bench.ask(A, bench.now - 101) == YES
+    bench.task("here", A)
+    assert await bench.ask(A, bench.now - 102) == NO
+    await bench.settle(30)
+    assert bench.moved("here") == []
+    assert bench.of("connection", m.ShutdownExecutor) == []
+
+
+@scenario()
+async def test_what_begins_on_an_agent_after_a_short_window_keeps_its_executor(bench):
+    bench.task("here", A)
+    assert await bench.ask(A, bench.now + 1, duration=5.0) == YES
+    await bench.settle(8)
+    assert bench.moved("here") == [A]
+    bench.task("new", A)
+    await bench.settle(30)
+    assert bench.moved("new") == []
+    assert bench.of("connection", m.ShutdownExecutor) == []
+
+
+@scenario()
+async def test_a_task_that_gets_there_while_the_window_is_open_is_moved_too(bench):
+    start = bench.now - 1
+    assert await bench.ask(A, start) == YES
+    bench.task("late", A)
+    assert await bench.ask(A, start) == NO
+    await bench.settle(0.1)
+    assert bench.moved("late") == [A]
 
 
 @scenario()
