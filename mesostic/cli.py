@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from mesostic import __version__, exit_codes
-from mesostic.errors import MesosticError, without_secrets
+from mesostic.errors import MesosticError, presentable
 
 COMMANDS = {
     "check": ("mesostic.commands.check", "Check a configuration and print its composition."),
@@ -81,7 +81,7 @@ def run(arguments: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return exit_codes.INTERRUPTED
     except MesosticError as error:
-        click.echo(without_secrets(f"mesostic: {error}"), err=True)
+        click.echo(presentable(f"mesostic: {error}"), err=True)
         return error.exit_code
     except BrokenPipeError:
         return _quiet_broken_pipe()
@@ -103,15 +103,13 @@ def tell_bug(error: Exception, *, debug: bool) -> None:
         f"mesostic: an unexpected error, a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     )
     if debug:
-        click.echo(
-            without_secrets("".join(traceback.format_exception(error))) + without_secrets(text), err=True
-        )
+        click.echo(presentable("".join(traceback.format_exception(error))) + presentable(text), err=True)
         return
     with tempfile.NamedTemporaryFile(
         "w", prefix="mesostic-error-", suffix=".log", delete=False, encoding="utf-8"
     ) as file:
-        file.write(without_secrets("".join(traceback.format_exception(error))))
+        file.write(presentable("".join(traceback.format_exception(error))))
     click.echo(
-        f"{without_secrets(text)}. The traceback is in {file.name} (or run it with mesostic --debug).",
+        f"{presentable(text)}. The traceback is in {file.name} (or run it with mesostic --debug).",
         err=True,
     )

@@ -32,7 +32,10 @@ def main() -> int:
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # the parent decides, by closing our standard input
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
+    from actors.runtime import hide_secrets_in_logs
     from playa import Cluster  # the slow part: done before there is anything to wait for
+
+    hide_secrets_in_logs()
 
     line = sys.stdin.buffer.readline()
     if not line.strip():

@@ -50,7 +50,9 @@ def one_paragraph(text: str, longest: int = 500) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def without_secrets(text: str) -> str:
-    """The text without the secrets that the configuration held."""
+def presentable(text: str) -> str:
+    """The text without the secrets that the configuration held, and without what a terminal would obey."""
+    from actors.runtime.terminal import harmless
+
     secrets = sys.modules.get("actors.runtime.secrets")  # not imported: then there are none
-    return text if secrets is None else str(secrets.masked(text))
+    return harmless(text if secrets is None else str(secrets.masked(text)))

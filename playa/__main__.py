@@ -19,6 +19,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from actors.runtime import hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
 from playa import harmless_flags
 from playa.cluster import Cluster
@@ -215,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _read(normalise(sys.argv[1:] if arguments is None else arguments))
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    hide_secrets_in_logs()
     gc.set_threshold(50_000, 20, 50)  # messages are short-lived and have no cycles
     try:
         settings = settings_of(options)

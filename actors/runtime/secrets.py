@@ -13,6 +13,8 @@ import logging
 from dataclasses import fields
 from typing import NoReturn
 
+from actors.runtime.terminal import harmless
+
 __all__ = ["HIDDEN", "Secret", "conceal", "conceal_marked", "hide_secrets_in_logs", "masked", "masked_bytes"]
 
 HIDDEN = "***"
@@ -114,18 +116,18 @@ def masked_bytes(data: bytes) -> bytes:
 
 
 class _Masking(logging.Formatter):
-    """Formats as another formatter does, without secrets."""
+    """Formats as another formatter does, without secrets and without what a terminal would obey."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(self._inner.format(record))
+        return harmless(masked(self._inner.format(record)))
 
 
 def hide_secrets_in_logs() -> None:
-    """Let everything that is logged through the root logger's present handlers pass `masked`."""
+    """Let everything that is logged through the root logger's present handlers pass `masked` and `harmless`."""
     for handler in logging.getLogger().handlers:
         if not isinstance(handler.formatter, _Masking):
             handler.setFormatter(_Masking(handler.formatter or logging.Formatter()))

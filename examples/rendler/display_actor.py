@@ -93,7 +93,7 @@ class DisplayActor(Actor):
 
     def _say(self, text: str, *, style: str = "") -> None:
         if self._style != "none":
-            self._console.print(Text(text, style=style))
+            self._console.print(Text(_printable(text), style=style))
 
     def _end_live(self) -> None:
         if self._live is not None:
@@ -136,8 +136,13 @@ def _panel(progress: Progress) -> Group:
         table.add_row("pictures", _bar(rendered, to_render), f"{rendered:,}/{to_render:,}", "; ".join(state))
     rate = visited / progress.seconds if progress.seconds > 0 else 0.0
     footer = Text(f"{progress.phase}, {progress.seconds:.1f} s, {rate:.0f} pages a second", style="dim")
-    latest = Text(progress.latest, style="dim", overflow="ellipsis", no_wrap=True)
+    latest = Text(_printable(progress.latest), style="dim", overflow="ellipsis", no_wrap=True)
     return Group(table, footer, latest)
+
+
+def _printable(text: str) -> str:
+    """What pages and servers say, without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _bar(done: int, of: int) -> ProgressBar:

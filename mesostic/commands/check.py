@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mesostic.commands.options import sets_option
-from mesostic.errors import without_secrets
+from mesostic.errors import presentable
 
 
 @click.command("check", short_help="Check a configuration and print its composition.")
@@ -25,4 +25,4 @@ def command(config: str, sets: tuple[str, ...], everything: bool, quiet: bool) -
     if not quiet:
         click.echo(f"{config} is fine.\n")
         for line in describe(configuration, everything=everything):
-            click.echo(without_secrets(line))
+            click.echo(presentable(line))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from actors.runtime import hide_secrets_in_logs
 from mesos_v1.origins import is_loopback
 from mesostic.commands.options import log_level_option, say, set_up_logging
 from mesostic.config.fields import FieldInfo, settings_fields
@@ -112,6 +113,7 @@ def command(config: str | None, log_level: str, **flags: str | None) -> int:
     that is printed.
     """
     set_up_logging(log_level)
+    hide_secrets_in_logs()
     settings = settings_from_flags({name: text for name, text in flags.items() if text is not None}, config)
     return asyncio.run(_serve(settings))
 

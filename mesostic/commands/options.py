@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mesostic.errors import without_secrets
+from mesostic.errors import presentable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ def set_up_logging(level: str) -> None:
 
 def say(text: str) -> None:
     """Tell the user on standard error what is happening."""
-    text = without_secrets(text)
+    text = presentable(text)
     click.echo(
         click.style(f"mesostic: {text}", dim=True) if sys.stderr.isatty() else f"mesostic: {text}", err=True
     )

@@ -85,6 +85,7 @@ def show(
 @click.option("--top", default=15, show_default=True, help="How many types and actors to list.")
 def stats(files: tuple[Path, ...], top: int) -> None:
     """Print what the traces amount to."""
+    from actors.runtime.terminal import harmless_line
     from mesostic.tracing.files import read_all
     from mesostic.tracing.stats import statistics
 
@@ -102,7 +103,7 @@ def stats(files: tuple[Path, ...], top: int) -> None:
     ):
         click.echo(f"\n{title}")
         for name, count in counter.most_common(top):
-            click.echo(f"  {count:>10,}  {name}")
+            click.echo(f"  {count:>10,}  {harmless_line(name)}")
         if len(counter) > top:
             click.echo(
                 f"  {sum(counter.values()) - sum(c for _, c in counter.most_common(top)):>10,}  others"
@@ -146,6 +147,7 @@ class Printer:
         return count
 
     def _text(self, line: Any) -> str:
+        from actors.runtime.terminal import harmless_line
         from mesostic.tracing.compact import compact
         from mesostic.tracing.contents import summary
         from mesostic.tracing.filters import short_type
@@ -158,6 +160,7 @@ class Printer:
         kind = "" if record.kind == "message" else f"{record.kind} "
         ids = f" [{record.id} <- {record.cause or '-'}]" if self.ids else ""
         plain = f"{head}{route}  {kind}{short_type(record)}{ids}  {summary(record) if self.full else compact(record)}".rstrip()
+        plain = harmless_line(plain)
         if not self.full and len(plain) > self.width:
             plain = plain[: self.width - 1] + "…"
         return click.style(plain, fg=_COLOURS[record.kind]) if record.kind in _COLOURS else plain
@@ -176,12 +179,14 @@ class Printer:
         return self._aliases[system]
 
     def _json(self, line: Any) -> str:
+        from actors.runtime.terminal import harmless_json
         from mesostic.tracing.contents import as_json, contents
 
         record = line.record
         fields = ("seq", "time", "system", "kind", "sender", "receiver", "type", "id", "cause")
-        return json.dumps(
+        document = json.dumps(
             {name: getattr(record, name) for name in fields}
             | {"depth": line.depth, "payload": as_json(contents(record))},
             ensure_ascii=False,
         )
+        return harmless_json(document)

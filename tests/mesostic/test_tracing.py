@@ -2,10 +2,12 @@
 
 import msgpack
 import pytest
+from click.testing import CliRunner
 
 from actors.runtime import TraceRecord, TraceWriter, message, pack
 from actors.runtime.codec import payload_of
 from mesos_v1 import pb
+from mesostic.cli import cli
 from mesostic.errors import MesosticError
 from mesostic.tracing.causes import Causes
 from mesostic.tracing.compact import compact
@@ -246,3 +248,19 @@ def test_statistics_count_what_happened():
     assert counted.systems == {"s": 17, "e": 3}
     assert counted.receivers["task:*"] == 4
     assert counted.most_actors == 2
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--full"], ["--json"], ["--ids"], ["--contains", "mine", "--all"]], ids=str
+)
+def test_what_messages_hold_does_not_command_the_terminal(tmp_path, options):
+    evil = "\x1b]0;mine\x07\x9b31m\r\b\u202e\n"
+    visit = msgpack.packb({"url": evil, "links": [evil.encode()], "status": {"state": evil, "task_id": evil}})
+    with TraceWriter(tmp_path / "t.trace", f"executor:{evil}") as writer:
+        for number in (1, 2):
+            writer.write(1.0, "message", evil, evil, f"m:{evil}", number, 0, visit)
+    shown = CliRunner().invoke(cli, ["trace", "show", str(tmp_path / "t.trace"), *options])
+    assert shown.exit_code == 0, shown.output
+    lines = shown.output.split("\n")
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
