@@ -1,8 +1,10 @@
 """Conformance: each recorded scenario, played against the embedded cluster, gives what a real Mesos gave."""
 
+import asyncio
 import json
 import re
 import sys
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,14 @@ def rewriting(log: Path, texts: dict[str, str]) -> Any:
     return rewrite
 
 
-async def play(scenario: str, settings: ClusterSettings, tmp_path: Path, **options: Any) -> Played:
+async def play(
+    scenario: str,
+    settings: ClusterSettings,
+    tmp_path: Path,
+    *,
+    executor_steps: AbstractSet[tuple[str, ...]] = frozenset(),
+    **options: Any,
+) -> Played:
     log = tmp_path / "executor.jsonl"
     async with Cluster(replace(settings, work_dir=str(tmp_path / "cluster"))) as cluster:
         notes = options.pop("notes", None)
@@ -65,6 +74,11 @@ async def play(scenario: str, settings: ClusterSettings, tmp_path: Path, **optio
         if notes is not None:
             playing.on_note = notes(cluster)
         await playing.play(replay.read(scenario))
+        async with asyncio.timeout(
+            10
+        ):  # the cluster's end would cut an executor short that has not written all
+            while not executor_steps <= _seen_by_executor(log).keys():
+                await asyncio.sleep(0.02)
         return Played(playing, cluster, log)
 
 
@@ -190,11 +204,17 @@ def _steps(records: list[replay.Record]) -> dict[tuple[str, ...], list[replay.Re
     return steps
 
 
+def _seen_by_executor(log: Path) -> dict[tuple[str, ...], list[replay.Record]]:
+    """The steps in the log of the recording executor so far."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return _steps([json.loads(line) for line in lines if line.endswith("\n")])
+
+
 @pytest.mark.parametrize("scenario", ["custom_executor", "teardown_shuts_executors_down"])
 async def test_executors_see_what_they_see_on_a_real_mesos(scenario: str, tmp_path: Path) -> None:
-    played = await play(scenario, settings_for(scenario), tmp_path)
     recorded = _steps([r for r in replay.read(scenario) if r.get("side") == "executor"])
-    actual = _steps([json.loads(line) for line in played.log.read_text().splitlines()])
+    played = await play(scenario, settings_for(scenario), tmp_path, executor_steps=recorded.keys())
+    actual = _seen_by_executor(played.log)
     assert actual.keys() == recorded.keys()
     problems: list[str] = []
     for key, records in recorded.items():
