@@ -121,6 +121,12 @@ class ZooKeeperDetector:
         if client is None:
             return
         if leader is None:
+            logger.warning(
+                "ZooKeeper %s knows of no leading master at %s: is that the path of the masters' --zk, and does one run? "
+                "Waiting for one",
+                self._address.hosts,
+                self._address.path,
+            )
             self._leader = None
             self._post(LeaderLost())
             return

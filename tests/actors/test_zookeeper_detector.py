@@ -97,6 +97,16 @@ def zookeeper(tmp_path):
 
 
 @needs_zookeeper
+async def test_that_nobody_leads_is_said_with_the_path_that_was_looked_at(zookeeper, caplog):
+    async with scripted_master() as master, ActorSystem() as system:
+        settings = FrameworkSettings(name="t", user="u", master=f"zk://{zookeeper}/mistyped")
+        Bench(system, master, settings, QUICK).connection.tell(m.Connect())
+        async with asyncio.timeout(20):
+            while f"ZooKeeper {zookeeper} knows of no leading master at /mistyped: " not in caplog.text:
+                await asyncio.sleep(0.05)
+
+
+@needs_zookeeper
 async def test_the_leader_is_found_and_followed_to_the_next_one(zookeeper):
     from kazoo.client import KazooClient
 
