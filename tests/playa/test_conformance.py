@@ -139,7 +139,7 @@ def settings_for(scenario: str) -> ClusterSettings:
 async def test_the_cluster_answers_as_a_real_mesos_did(scenario: str, tmp_path: Path) -> None:
     heartbeats = "heartbeat_interval" in SCENARIOS[scenario]
     timeout = 3.0 if scenario == "protobuf_stream" else 15.0  # its last record never comes: see DIFFERENCES
-    options = {"heartbeats": heartbeats, "event_timeout": timeout}
+    options: dict[str, Any] = {"heartbeats": heartbeats, "event_timeout": timeout}
     played = await play(scenario, settings_for(scenario), tmp_path, **options)
     assert played.unexpected(scenario) == []
 
