@@ -324,6 +324,11 @@ class ConnectionActor(ConnectionCalls):
             ),
             tls=self._tls(),
             credentials=self._credentials(),
+            trusted=frozenset(
+                endpoint_of(master).host
+                for master in self.framework.masters()
+                if not master.startswith("zk://")
+            ),
         )
 
     def open_pipeline(self, endpoint: Endpoint, stream_id: str) -> CallPipeline:

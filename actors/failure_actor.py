@@ -300,7 +300,10 @@ class FailureActor(Actor):
             return TailRead(number, (), "the address of its agent is not known")
         path = f"/frameworks/{self._framework_id}/executors/{failure.executor_id}/runs/latest/stderr"
         asked = self.framework
-        known = bool(asked.principal and asked.secret)
+        in_the_clear = url.startswith("http:") and any(
+            master.startswith("https:") for master in asked.masters()
+        )
+        known = bool(asked.principal and asked.secret) and not in_the_clear
         try:
             data = await read_tail(
                 url,

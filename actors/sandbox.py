@@ -16,6 +16,7 @@ from mesos_v1.errors import ApiError, ContentError
 
 _WANTED = 16 * 1024
 _LONGEST_LINE = 300
+_UNAUTHORIZED = 401
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # What Mesos itself, and an executor of ours, say when all is well.
 _CHATTER = re.compile(
@@ -46,6 +47,7 @@ async def read_tail(
         agent_url: as an offer names it, such as `http://10.0.0.7:5051/slave(1)`.
         path: the file's virtual path.
         seconds: how long all of it may take.
+        credentials: what is told to an agent that asks for it, and to no other.
 
     Raises:
         Unreadable: There is no such file, or the agent does not answer, or not to us.
@@ -53,7 +55,13 @@ async def read_tail(
     try:
         endpoint = Endpoint.parse(f"{agent_url.rstrip('/')}/api/v1")
         async with asyncio.timeout(seconds):
-            data, size = await _read(endpoint, path, 0, tls, credentials)
+            try:
+                data, size = await _read(endpoint, path, 0, tls, None)
+                credentials = None
+            except ApiError as error:
+                if error.status != _UNAUTHORIZED or credentials is None:
+                    raise
+                data, size = await _read(endpoint, path, 0, tls, credentials)
             if size > len(data):
                 data, _ = await _read(endpoint, path, max(0, size - _WANTED), tls, credentials)
             return data

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from ipaddress import ip_address
 
 from mesos_http.connecting import Timeouts, connect
 from mesos_http.endpoint import Endpoint
@@ -60,14 +61,16 @@ class Subscription:
         tls: TlsSettings | None = None,
         credentials: Credentials | BearerToken | None = None,
         follow_redirects: int = MAX_REDIRECTS,
+        trusted: Collection[str] = (),
         max_record_bytes: int = MAX_RECORD,
     ) -> Subscription:
         """Subscribe.
 
         Args:
             accept: Content type of the records; as ``content_type`` if empty.
-            follow_redirects: How many redirects to follow. Credentials go along (the other masters need them);
-                from https to http nothing is followed.
+            follow_redirects: How many redirects to follow; from https to http nothing is followed.
+            trusted: Hosts that may be told the credentials, as the endpoint's own. With credentials, a redirect to any
+                other host is not followed.
 
         Raises:
             ConnectFailed: No connection (`RedirectFailed` when redirects lead nowhere).
@@ -75,6 +78,7 @@ class Subscription:
             StreamBroken: The connection broke, or fell silent, before there was an answer.
         """
         seen = {endpoint}
+        first = endpoint.host
         while True:
             writer = RequestWriter(
                 endpoint, headers=(("Accept", accept or content_type), *headers), credentials=credentials
@@ -93,7 +97,13 @@ class Subscription:
             stream.close()
             if head.status not in _REDIRECTS or not follow_redirects:
                 raise ApiError(head.status, stream.error_body, location=head.header("location") or None)
-            endpoint = _next_hop(endpoint, head, seen, follow_redirects)
+            target = _next_hop(endpoint, head, seen, follow_redirects)
+            if credentials is not None and not await _is_one_of(target.host, {first, *trusted}):
+                raise RedirectFailed(
+                    f"{endpoint} redirects to {target.authority}, which is not one of the addresses that were given, and "
+                    "would be told the credentials: if it is a master of yours, name it too"
+                )
+            endpoint = target
 
     async def records(self) -> AsyncIterator[bytes]:
         """Give the records as they come; ends when `close` is called. For one reader.
@@ -140,6 +150,25 @@ def _next_hop(endpoint: Endpoint, head: Head, seen: set[Endpoint], limit: int) -
         raise RedirectFailed(f"more than {limit} redirects; the last one from {endpoint} to {target}")
     seen.add(target)
     return target
+
+
+async def _is_one_of(host: str, hosts: Collection[str]) -> bool:
+    """Whether these are its names, or it is an address of one of them. What a name in a redirect leads to proves nothing."""
+    if host in hosts:
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    loop = asyncio.get_running_loop()
+    for name in hosts:
+        try:
+            found = await loop.getaddrinfo(name, None)
+        except (OSError, UnicodeError):
+            continue
+        if any(ip_address(sockaddr[0]) == address for *_, sockaddr in found):
+            return True
+    return False
 
 
 class _Stream(asyncio.Protocol):

@@ -1,7 +1,7 @@
 r"""Text from elsewhere on a terminal: nothing in it is obeyed.
 
 A page's title, a server's answer, a task's last words can hold whatever their author likes: sequences that colour, clear, rename or
-type into a terminal, and marks that turn the direction of writing. They are shown as escapes (`\\x1b`), as in a literal of Python.
+type into a terminal, and marks that turn the direction of writing. They are shown as escapes (`\x1b`), as in a literal of Python.
 """
 
 import re

@@ -27,8 +27,8 @@ COMPOSITION = Composition(
 
 
 @asynccontextmanager
-async def agent(files, status=200, delay=0.0):
-    """An agent that serves files; gives the server and the calls it got."""
+async def agent(files, status=200, delay=0.0, wants=""):
+    """An agent that serves files, to everybody or to who has what it wants; gives the server and the calls it got."""
     calls = []
 
     async def handle(request, writer):
@@ -37,6 +37,8 @@ async def agent(files, status=200, delay=0.0):
         await asyncio.sleep(delay)
         data = files.get(call.read_file.path)
         code = status if data is not None else 404
+        if wants and request.headers.get("authorization") != wants:
+            code = 401
         answer = pb.agent.Response(type=pb.agent.Response.READ_FILE)
         if data is not None:
             start = call.read_file.offset
@@ -224,9 +226,26 @@ async def test_a_sandbox_that_cannot_be_read_is_said_in_few_words(caplog):
 
 async def test_an_agent_is_asked_with_the_frameworks_own_credentials(caplog):
     known = replace(COMPOSITION.framework, principal="ada", secret="countess")
+    header = Credentials("ada", "countess").header()
+    async with agent({STDERR: b"boom\n"}, wants=header) as (url, calls):
+        await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
+    assert "wrote at last on standard error:\n    boom" in told(caplog)[0][1]
+    assert [authorization for _, authorization, _ in calls[:2]] == ["", header]
+
+
+async def test_an_agent_that_asks_nobody_is_told_no_credentials():
+    known = replace(COMPOSITION.framework, principal="ada", secret="countess")
     async with agent({STDERR: b"boom\n"}) as (url, calls):
         await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
-    assert calls[0][1] == Credentials("ada", "countess").header()
+    assert {authorization for _, authorization, _ in calls} == {""}
+
+
+async def test_credentials_of_a_master_behind_tls_go_to_no_agent_without_it(caplog):
+    known = replace(COMPOSITION.framework, master="https://m:5050", principal="ada", secret="countess")
+    async with agent({STDERR: b"boom\n"}, wants=Credentials("ada", "countess").header()) as (url, calls):
+        await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
+    assert {authorization for _, authorization, _ in calls} == {""}
+    assert "its standard error could not be read: HTTP 401" in told(caplog)[0][1]
 
 
 async def test_only_the_end_of_a_long_file_is_read():

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -136,6 +137,43 @@ async def test_a_redirect_is_followed_with_credentials_and_the_new_address_is_kn
             subscription.close()
     assert second.requests[0].body == b"s"
     assert "authorization" in second.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("given", "to", "others", "is_followed"),
+    [
+        ("127.0.0.1", "127.0.0.1", (), True),
+        ("127.0.0.1", "localhost", (), False),  # it is the name's owner who says where that leads
+        ("127.0.0.1", "localhost", ("localhost",), True),
+        ("localhost", "127.0.0.1", (), True),  # an address of the host that was given
+        ("127.0.0.1", "127.0.0.2", (), False),
+        ("127.0.0.1", "127.0.0.2", ("no.such.name.invalid", "127.0.0.2"), True),
+    ],
+)
+async def test_credentials_are_told_to_no_host_that_was_not_given(given, to, others, is_followed):
+    async def leader(request, writer):
+        writer.write(BODY)
+
+    async def follower(request, writer):
+        port = second.endpoint.port
+        writer.write(response(307, headers=f"Location: //{to}:{port}{request.path}\r\n"))
+
+    async def subscribe(credentials):
+        subscription = await Subscription.open(
+            replace(first.endpoint, host=given), b"s", credentials=credentials, trusted=others
+        )
+        subscription.close()
+
+    async with raw_server(leader, host="0.0.0.0") as second, raw_server(follower) as first:
+        if is_followed:
+            await subscribe(Credentials("me", "hush"))
+            assert "authorization" in second.requests[0].headers
+        else:
+            with pytest.raises(RedirectFailed, match=f"to {to}:.* not one of the addresses .* name it too"):
+                await subscribe(Credentials("me", "hush"))
+            assert second.requests == []
+            await subscribe(None)
+            assert "authorization" not in second.requests[0].headers
 
 
 async def test_a_circle_of_redirects_is_noticed():

@@ -74,13 +74,15 @@ async def _read(reader: asyncio.StreamReader, number: int) -> Request | None:
 
 
 @asynccontextmanager
-async def raw_server(handler: Handler, *, tls: ssl.SSLContext | None = None, socket_path: str = ""):
+async def raw_server(
+    handler: Handler, *, tls: ssl.SSLContext | None = None, socket_path: str = "", host: str = "127.0.0.1"
+):
     server = RawServer(handler)
     if socket_path:
         listener = await asyncio.start_unix_server(server.serve, socket_path)
         server.endpoint = Endpoint.unix(socket_path, "/api/v1/executor")
     else:
-        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+        listener = await asyncio.start_server(server.serve, host, 0, ssl=tls)
         port = listener.sockets[0].getsockname()[1]
         server.endpoint = Endpoint("https" if tls else "http", "127.0.0.1", port, "/api/v1/scheduler")
     try:
