@@ -59,8 +59,11 @@ class AgentOffers:
     executors: dict[str, ExecutorId] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
     size: int = 0
-    most: int = sys.maxsize
+    most: int = field(init=False)
     turned_away: bool = False
+
+    def __post_init__(self) -> None:
+        self.most = self.room.tasks
 
     def add(self, offer: Offer, book: ExecutorBook) -> None:
         """Put another offer on the pile; same-named resources add up."""
@@ -74,7 +77,7 @@ class AgentOffers:
     def restart(self, book: ExecutorBook) -> None:
         """Begin again with the offers that are left, after one of them was rescinded."""
         offers, self.offers = list(self.offers.values()), {}
-        self.left, self.executors, self.size, self.most = Resources(), {}, 0, sys.maxsize
+        self.left, self.executors, self.size, self.most = Resources(), {}, 0, self.room.tasks
         for offer in offers:
             self.add(offer, book)
 
@@ -119,7 +122,7 @@ class AgentOffers:
         there = len(self.placements)
         if not there:
             return None
-        most = min(self.room.tasks, self.most, demand.most_together or sys.maxsize)
+        most = min(self.most, demand.most_together) if demand.most_together else self.most
         if there < most and self.size + size <= self.room.bytes:
             return None
         self.turned_away = True

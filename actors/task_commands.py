@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from actors import messages as m
@@ -256,8 +257,8 @@ class TaskCommands(BaseScheduler):
         """Return what is asked for beside ports, which Mesos must be able to give."""
         wanted: Resources | None = given["resources"]
         if wanted is None:
-            wanted = Resources.of(**{name: given[name] for name in ("cpus", "mem", "disk", "gpus")})
             gpus = given["gpus"]
+            wanted = _amounts(given["cpus"], given["mem"], given["disk"], gpus)
         else:
             gpus = wanted.gpus
         if not wanted and not given["ports"]:
@@ -301,6 +302,12 @@ class TaskCommands(BaseScheduler):
             self._outbox.append(record)
         else:
             self.tell("store", m.Write((record,)))
+
+
+@lru_cache(maxsize=256)
+def _amounts(cpus: float, mem: float, disk: float, gpus: float) -> Resources:
+    """Return the same `Resources` for the same amounts: most tasks ask for what another one asked for."""
+    return Resources.of(cpus=cpus, mem=mem, disk=disk, gpus=gpus)
 
 
 def _packed(payload: object) -> bytes:

@@ -7,6 +7,7 @@ What is of a wrong type but cannot change is the codec's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Any
 
 from actors.runtime.frozen import MUTABLE, FrozenDict, check_immutable
@@ -75,30 +76,28 @@ def _row_freezer(inner: Freezer | None, where: str) -> Freezer:
                 return _kept(value, where)
             value = tuple(value)
         if inner is not None:
-            frozen = tuple([inner(item) for item in value])
-            return value if frozen == value and all(map(_same, frozen, value)) else frozen
+            frozen = [inner(item) for item in value]
+            return value if all(map(is_, frozen, value)) else tuple(frozen)
         return value
 
     return freeze
 
 
 def _pair_freezer(inners: list[Freezer | None], where: str) -> Freezer:
+    plain = not any(inners)
+
     def freeze(value: Any) -> Any:
         if not isinstance(value, tuple):
             if type(value) is not list:
                 return _kept(value, where)
             value = tuple(value)
-        if len(value) != len(inners) or not any(inners):
+        if plain or len(value) != len(inners):
             return value
         return tuple(
             [item if inner is None else inner(item) for inner, item in zip(inners, value, strict=True)]
         )
 
     return freeze
-
-
-def _same(one: object, other: object) -> bool:
-    return one is other
 
 
 def _map_freezer(inner: Freezer | None, where: str) -> Freezer:
