@@ -114,7 +114,9 @@ class TaskContext:
 
         Raises:
             TaskFailed: The server refuses it (too large, a bad name), or could not be reached for long.
+            TypeError: The source is neither bytes nor a path.
         """
+        _check_source(source)
         return await self._office.upload(name, source, content_type)
 
     def upload_blocking(
@@ -129,5 +131,13 @@ class TaskContext:
             raise RuntimeError(
                 "upload_blocking waits for the loop that calls it: in a coroutine, use await context.upload(…)"
             )
+        _check_source(source)
         request = self._office.upload(name, source, content_type)
         return asyncio.run_coroutine_threadsafe(request, self._office.loop).result()
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, bytes | Path):
+        raise TypeError(
+            f"upload(name, source): the source is bytes, or a pathlib.Path for a file, and not {type(source).__name__}"
+        )

@@ -367,6 +367,8 @@ class Misbehaving(Executor):
                 await asyncio.sleep(0.1)
             case "blocks its own loop":
                 context.upload_blocking("a", b"b")
+            case "uploads a name":
+                await context.upload("a.txt", "a.txt")  # type: ignore[arg-type]
             case how:
                 self._end(how)
         return None

@@ -90,6 +90,11 @@ async def test_a_function_in_a_thread_that_ends_in_an_unforeseen_way_fails_its_t
             "TASK_FAILED",
             "RuntimeError: upload_blocking waits for the loop that calls it",
         ),
+        (
+            "uploads a name",
+            "TASK_FAILED",
+            "TypeError: upload(name, source): the source is bytes, or a pathlib.Path",
+        ),
     ],
 )
 def test_text_sizes_and_cancellations_of_an_author_never_silence_a_task(start, how, state, says):
