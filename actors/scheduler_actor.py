@@ -277,8 +277,11 @@ class SchedulerActor(MaintenanceDuty):
             self._executors.add((changed.agent_id, changed.executor_id))
         if changed.reason == DRAINING and changed.phase not in ON_CLUSTER:
             self._leave_agent(changed.agent_id)
-        if changed.phase is TaskPhase.BACKING_OFF and changed.attempt == 1:
-            self.tell("failures", changed)
+        if changed.phase is TaskPhase.BACKING_OFF:
+            if self._ending:
+                return None  # its executor was ended by us, and there is no next attempt
+            if changed.attempt == 1:
+                self.tell("failures", changed)
         return self._call(self.on_task_update, changed) if self._wants_updates else None
 
     @receive

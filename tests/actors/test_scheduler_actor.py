@@ -673,7 +673,11 @@ async def test_a_server_that_cannot_be_opened_again_ends_the_framework_with_a_se
     assert outcome == m.Outcome(1, "the server failed, and cannot be opened again: port 1 is taken")
 
 
-async def test_nothing_more_is_launched_while_the_framework_ends(master, monkeypatch):
+async def test_nothing_more_is_launched_or_said_to_have_failed_while_the_framework_ends(
+    master, monkeypatch, caplog
+):
+    phases = []
+
     class Ends(SchedulerActor):
         failed = 0
 
@@ -682,6 +686,7 @@ async def test_nothing_more_is_launched_while_the_framework_ends(master, monkeyp
                 self.launch(Page(number), cpus=3.0, retry=QUICK)
 
         def on_task_update(self, update):
+            phases.append(update.phase)
             if update.phase == "running":
                 self.finish(0)
 
@@ -704,6 +709,8 @@ async def test_nothing_more_is_launched_while_the_framework_ends(master, monkeyp
     assert [info.task_id.value for info in master.launched] == ["crawl-1.1"]
     assert "TEARDOWN" in master.types
     assert Ends.failed == 0
+    assert "backing off" not in phases
+    assert [each for each in caplog.records if each.name == "actors.failures"] == []
 
 
 async def test_tasks_of_a_drained_agent_run_again_and_their_executor_is_ended_with_the_last_of_them(master):
