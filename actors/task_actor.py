@@ -74,6 +74,7 @@ class TaskActor(Actor):
         self._timed_out = False
         self._moved = ""
         self._run_watched = False
+        self._running_since = progress.running_since
         self._kills = 0
         self._grace: float | None = None
         self._timer: Timer | None = None
@@ -104,6 +105,8 @@ class TaskActor(Actor):
             self._kill()
         elif self.phase is P.LAUNCHING:
             self._await_news()
+        elif self.phase is P.RUNNING:
+            self._watch_run()
         if self.phase in ON_CLUSTER:
             self._tell_change()
 
@@ -223,7 +226,9 @@ class TaskActor(Actor):
     def run_overdue(self, due: RunOverdue) -> None:
         """End an attempt that takes too long; by its policy the task is tried again."""
         if due.attempt == self.attempt:
-            self._run_watched = self.phase is P.RUNNING  # else from when it runs again
+            self._run_watched = self.phase is P.RUNNING
+            if not self._run_watched:  # it counts from when the attempt runs again
+                self._running_since = None
             self._timed_out = self.phase is P.RUNNING
             self._enter(E.RUN_TIMED_OUT)
 
@@ -336,6 +341,7 @@ class TaskActor(Actor):
             self.agent_id,
             self.executor_id,
             killed=self.phase in {P.KILLING, P.KILLED, P.WITHDRAWING},
+            running_since=self._running_since,
         )
         self._progress = progress
         self._reference += 1
@@ -415,7 +421,11 @@ class TaskActor(Actor):
     def _watch_run(self) -> None:
         if self.spec.timeout and not self._run_watched:
             self._run_watched = True
-            self.timers.after(self.spec.timeout, RunOverdue(self.attempt))
+            now = self.clock.time()
+            if self._running_since is None:
+                self._running_since = now
+            left = self.spec.timeout - (now - self._running_since)
+            self.timers.after(min(max(left, 0.0), self.spec.timeout), RunOverdue(self.attempt))
         if (self._timed_out or self._moved) and self._timer is None:
             self._kill()  # it has come back from a partition, or has just begun: the KILL may not have reached it
 
@@ -432,6 +442,7 @@ class TaskActor(Actor):
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.agent_id = self.executor_id = None
         self._timed_out = self._run_watched = False
+        self._running_since = None
         self._moved = ""
         self._kills = 0
         self._last_uuid = b""

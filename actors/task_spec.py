@@ -83,6 +83,7 @@ class TaskProgress:
     Attributes:
         uuid: of the last update that was taken in.
         killed: whether the author asked for the end.
+        running_since: when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts.
     """
 
     attempt: int
@@ -97,6 +98,7 @@ class TaskProgress:
     agent_id: AgentId | None = None
     executor_id: ExecutorId | None = None
     killed: bool = False
+    running_since: float | None = None
 
 
 @message

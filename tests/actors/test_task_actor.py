@@ -1,5 +1,7 @@
 """One task in virtual time: attempts, kills, lost launches, partitions, duplicates; stored before acknowledged."""
 
+import asyncio
+
 import pytest
 
 from actors import messages as m
@@ -676,3 +678,24 @@ def test_the_waits_between_attempts_grow_to_a_cap_and_are_jittered():
     policy = RetryPolicy(backoff=1.0, factor=2.0, cap=10.0, jitter=0.5)
     assert [policy.delay(n, 1.0) for n in (1, 2, 3, 4, 5, 100)] == [1, 2, 4, 8, 10, 10]
     assert policy.delay(1, 0.0) == 0.5
+
+
+@pytest.mark.parametrize(("away", "left"), [(20.0, 10.0), (500.0, 0.0)])
+def test_a_run_timeout_goes_on_where_it_was_when_the_scheduler_is_back(away, left):
+    async def work():
+        async with system() as running:
+            task = Task(running, timeout=30.0)
+            await task.launch()
+            await task.update("TASK_RUNNING")
+            stored = task.progress()[-1]
+        await asyncio.sleep(away)
+        async with system() as running:
+            again = Task(running, TaskHistory(spec(timeout=30.0), None, stored))
+            await again.settle(max(0.0, left - 0.5))
+            if left:
+                assert again.of("connection", m.Kill) == []
+            await again.update("TASK_RUNNING")
+            await again.settle(1)
+            assert len(again.of("connection", m.Kill)) == 1
+
+    virtually(work())
