@@ -18,7 +18,7 @@ from actors.built_in import SERVANTS, spec_of
 from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import WEEK, ActorSpec, Composition
+from actors.settings import WEEK, ActorSpec, Composition, Kept
 from actors.tokens import token_for
 
 logger = logging.getLogger("actors.scheduler")
@@ -94,9 +94,11 @@ async def run(
             composition = replace(composition, token=token_for(store_path))
         except OSError as error:
             return Outcome(2, f"the token beside the store cannot be kept: {error}")
+    composition = replace(composition, kept=Kept())
     outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     root = system.spawn(FrameworkActor, composition, outcome, name="framework")
     try:
         return await outcome
     finally:
         await root.stop(block=False)
+        composition.kept.remove()

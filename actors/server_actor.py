@@ -7,7 +7,7 @@ answered. With a durable store, files lie beside it, and what was answered 201 i
 
 | request | answer |
 |---|---|
-| `GET /health` | 200, or 503 when not all is well; JSON `{"status", "framework", "subscribed", "store"}` |
+| `GET /health` | to whatever name it was sent: 200, or 503 when not all is well; JSON `{"status", "framework", "subscribed", "store"}` |
 | `GET /artifacts/<name>` | 200, the archive |
 | `PUT /uploads/<name>` | 201, JSON `{"name", "url", "size"}`; 409 when there is a folder or file in its way; 413 when too large; 503 or 507 when it cannot be stored now |
 | `GET /uploads/<name>` | 200, with the token |
@@ -39,6 +39,7 @@ from actors.artifacts import Artifact, ArtifactError, build_artifact
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.settings import Composition
 from actors.store_backends import sync_folder
+from actors.temporary import TemporaryFolder, remove_leftovers_aside
 from actors.uploads import folder_beside, upload_key, upload_record
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
@@ -53,6 +54,7 @@ STORE_PATIENCE = 20.0
 HEALTH_PATIENCE = 2.0
 """Seconds in which a healthy actor answers."""
 _ASIDE = ".upload-"
+_TEMPORARY = "mesostic-uploads-"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")
@@ -104,9 +106,9 @@ class ServerActor(Actor):
         self._token = composition.token
         self._port = 0
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._artifacts: dict[str, Artifact] = {}
         self._upload_dir = Path()
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         store = composition.spec("store")
         self._store_path: str = getattr(store.settings, "path", "") if store is not None else ""
         self._reference = 0
@@ -119,14 +121,27 @@ class ServerActor(Actor):
 
     async def on_stop(self) -> None:
         """Stop serving; a temporary upload folder goes with it."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self.composition.kept.uploads is not None:
+            self.composition.kept.remove()
         elif self._store_path and not self.settings.upload_dir and self._upload_dir != Path():
             with contextlib.suppress(OSError):
                 self._upload_dir.rmdir()  # if it is empty
+
+    def on_failure(self, *_failure: object) -> None:
+        """Free the port for the next instance, and hang up: whoever waits for an answer comes again, to that one."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._runner is not None and self._runner.server is not None:
+            for connection in self._runner.server.connections:
+                connection.force_close()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(TimeoutError())
 
     @receive
     async def open(self, asked: m.OpenServer) -> m.ServerReady:
@@ -160,6 +175,10 @@ class ServerActor(Actor):
     @receive
     def keep(self, asked: Keep) -> None:
         """Let the store know of an upload."""
+        if (
+            not self._reference
+        ):  # what the store still has to say to an instance that failed is not meant for this one
+            self._reference = int(self.ids.uniform(0, 2.0**52))
         self._reference += 1
         self._keeping[self._reference] = asked.upload
         self.tell("store", m.Write((upload_record(asked.upload),), reference=self._reference))
@@ -186,9 +205,13 @@ class ServerActor(Actor):
             self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
                 leftover.unlink()
-        elif self._temporary is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="uploads-")
-            self._upload_dir = Path(self._temporary.name)
+        else:
+            kept = self.composition.kept
+            if kept.uploads is None:
+                kept.uploads = TemporaryFolder(_TEMPORARY)
+                remove_leftovers_aside(_TEMPORARY)
+            self._upload_dir = kept.uploads.path / "uploads"
+            self._upload_dir.mkdir(mode=0o700, exist_ok=True)
 
     async def _listen(self, earlier_port: int) -> None:
         try:
@@ -209,8 +232,8 @@ class ServerActor(Actor):
         await runner.setup()
         local = master_is_local(self.composition.framework.masters()[0])
         host = self.settings.host or ("127.0.0.1" if local else "0.0.0.0")
-        port = await _bind(runner, host, self.settings.port, earlier_port)
-        self._runner, self._port = runner, port
+        self._runner, self._listener = runner, await _bind(runner, host, self.settings.port, earlier_port)
+        self._port = port = int(self._listener.sockets[-1].getsockname()[1])
         name = self.settings.advertise or await self.in_thread(self._reachable_as, host)
         self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
@@ -240,6 +263,10 @@ class ServerActor(Actor):
                 self.settings.host.lower(),
                 urlsplit(self.url).hostname or "",
                 socket.gethostname().lower(),
+                # It says nothing secret, and load balancers ask by names of their own.
+                (origins.host_name(request.headers.get("Host", "")) or "")
+                if request.path == "/health"
+                else "",
             },
             address=str(local[0]) if isinstance(local, tuple) else "",
         )
@@ -411,12 +438,15 @@ def _checked_name(name: str) -> str:
     return name
 
 
-async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) -> int:
+async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) -> asyncio.Server:
     """Listen on the port asked for; on the one of an earlier run if any will do and it is free; else on any."""
     wanted = (port,) if port else tuple(dict.fromkeys((earlier_port, 0)))
     for candidate in wanted:
         try:
-            await web.TCPSite(runner, host, candidate, reuse_address=True).start()
+            assert runner.server is not None
+            return await asyncio.get_running_loop().create_server(
+                runner.server, host, candidate, reuse_address=True, backlog=128
+            )
         except OSError as error:
             if candidate == wanted[-1]:
                 reason = error.strerror or error
@@ -424,8 +454,6 @@ async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) 
                     f"the framework's server cannot listen on {host}:{candidate}: {reason} "
                     "(set another [server] port, or 0 for any that is free)"
                 ) from error
-        else:
-            return int(runner.addresses[-1][1])
     raise AssertionError
 
 

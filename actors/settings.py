@@ -7,8 +7,10 @@ retries. Settings of one built-in actor stand beside that actor; reading TOML is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from actors.runtime import Actor, setting
+from actors.temporary import TemporaryFolder
 from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
@@ -155,6 +157,27 @@ class ActorSpec:
     settings: object
 
 
+@dataclass(slots=True)
+class Kept:
+    """What outlives a restart of an actor without being on disk: made for each run, and only for the actors named here.
+
+    Attributes:
+        records: the records of a store in memory.
+        unwritten: what the store has accepted and not written yet, in order.
+        uploads: the server's temporary folder for uploads.
+    """
+
+    records: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    unwritten: list[Any] = field(default_factory=list)
+    uploads: TemporaryFolder | None = None
+
+    def remove(self) -> None:
+        """The run is over."""
+        if self.uploads is not None:
+            self.uploads.remove()
+            self.uploads = None
+
+
 @dataclass(frozen=True, slots=True)
 class Composition:
     """A framework as a whole: who it is, the actors that make it, the executors that it launches.
@@ -162,6 +185,7 @@ class Composition:
     Attributes:
         trace_file: where the trace goes; executors' traces are kept beside it. Empty: no trace.
         token: what executors show to write to the framework's server; made by `run`.
+        kept: what outlives a restart of an actor; made by `run`.
     """
 
     framework: FrameworkSettings
@@ -169,6 +193,7 @@ class Composition:
     executors: tuple[ExecutorSettings, ...] = ()
     trace_file: str = ""
     token: str = field(default="", repr=False)
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
     def spec(self, name: str) -> ActorSpec | None:
         """Return the actor of that name, if the composition says anything of it."""

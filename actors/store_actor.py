@@ -75,9 +75,9 @@ class StoreActor(Actor):
         self.backend: Backend = (
             SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
             if settings.path
-            else MemoryBackend()
+            else MemoryBackend(composition.kept.records)
         )
-        self._queue: list[Accepted] = []
+        self._queue: list[Accepted] = composition.kept.unwritten
         self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
         self._taken = 0  # so many of them
         self._commit_due = False
@@ -90,6 +90,8 @@ class StoreActor(Actor):
             await self.in_thread(self.backend.open)
         except StorageError as error:
             self._unusable = error
+        if self._queue:  # an instance before this one has accepted it
+            self._ask_for_commit()
 
     async def on_stop(self) -> None:
         """Write what is still in the queue, then close; nobody is left to be told."""
@@ -100,15 +102,19 @@ class StoreActor(Actor):
         await self.in_thread(self._close)
 
     def on_failure(self, *_failure: object) -> None:
-        """Leave to the next instance what this one has accepted, and let it open the file."""
-        self._close()
+        """Write what was accepted, and let the next instance open the file; it gets what could not be written."""
+        self._taken = len(self._queue)
+        if self._close():
+            self._written()
 
-    def _close(self) -> None:
+    def _close(self) -> bool:
         left = [change for change, _ in self._queue] if self._unusable is None else []
         try:
             self.backend.close(left)
         except StorageError as error:
             logger.error("the last %d changes could not be stored: %s", len(left), error)
+            return False
+        return self._unusable is None
 
     @receive
     async def load(self, asked: m.Load) -> m.Loaded:

@@ -87,12 +87,16 @@ class Backend(Protocol):
 
 
 class MemoryBackend:
-    """Records in a dictionary: lost with the process, which some frameworks are content with."""
+    """Records in a dictionary: lost with the process, which some frameworks are content with.
+
+    Args:
+        records: the dictionary; a new one if left out.
+    """
 
     blocking = False
 
-    def __init__(self) -> None:
-        self._records: Records = {}
+    def __init__(self, records: Records | None = None) -> None:
+        self._records: Records = {} if records is None else records
 
     def open(self) -> None:
         """Nothing to do."""

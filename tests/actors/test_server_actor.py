@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import tarfile
+import time
+from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
@@ -15,7 +17,7 @@ import pytest
 from actors import messages as m
 from actors import server_actor
 from actors.artifacts import ArtifactError, build_artifact
-from actors.runtime import Actor, ActorSystem, receive
+from actors.runtime import RESTART, Actor, ActorSystem, receive
 from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, master_is_local
 from actors.settings import Composition, ExecutorSettings, FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
@@ -405,6 +407,73 @@ async def test_a_port_in_use_is_one_sentence():
         assert ready.port != port
         taken.close()
         await taken.wait_closed()
+
+
+class Crash:
+    """Makes the server's actor fail."""
+
+
+class Fragile(ServerActor):
+    @receive
+    def crash(self, _asked: Crash) -> None:
+        raise RuntimeError("boom")
+
+
+async def test_a_server_whose_actor_fails_comes_back_at_its_port_with_its_uploads(running):
+    heard: list[object] = []
+    running.spawn(Subscribed, heard, name="scheduler")
+    made = Composition(FrameworkSettings(master="http://localhost:1"), token="secret")
+    running.spawn(SlowStore, made, StoreSettings(), name="store")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = running.spawn(Fragile, made, ServerSettings(port=port), name="server", supervision=RESTART)
+    ready = await server.ask(m.OpenServer(), block=False)
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer:
+            assert answer.status == 201
+        server.tell(Crash())
+        again = await server.ask(m.OpenServer(port), block=False)
+        assert again == ready
+        async with session.get(f"{again.url}/uploads/a", headers=TOKEN) as answer:
+            assert await answer.read() == b"x"
+
+
+async def test_an_upload_that_waits_when_the_servers_actor_fails_can_come_again_at_once(running, monkeypatch):
+    monkeypatch.setattr(SlowStore, "hold", True)
+    running.spawn(Subscribed, [], name="scheduler")
+    made = Composition(FrameworkSettings(master="http://localhost:1"), token="secret")
+    running.spawn(SlowStore, made, StoreSettings(), name="store")
+    server = running.spawn(Fragile, made, ServerSettings(), name="server", supervision=RESTART)
+    ready = await server.ask(m.OpenServer(), block=False)
+
+    async def put():
+        async with (
+            aiohttp.ClientSession() as session,
+            session.put(f"{ready.url}/uploads/a", data=b"x", headers=TOKEN) as answer,
+        ):
+            return answer.status
+
+    upload = asyncio.ensure_future(put())
+    await asyncio.to_thread(_until_there, f"{ready.upload_dir}/a")
+    server.tell(Crash())
+    async with asyncio.timeout(server_actor.STORE_PATIENCE / 2):
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await upload
+        monkeypatch.setattr(SlowStore, "hold", False)
+        await server.ask(m.OpenServer(ready.port), block=False)
+        assert await put() == 201
+
+
+def _until_there(path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+async def test_health_is_told_under_whatever_name_it_was_asked(served):
+    ready, *_ = served
+    assert await answer_to(ready, "GET", "/health", (("Host", b"balancer.example"),)) == 200
+    assert await answer_to(ready, "GET", "/artifacts/a", (("Host", b"balancer.example"),)) == 403
 
 
 async def test_code_that_cannot_be_shipped_is_one_sentence(running):

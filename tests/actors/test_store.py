@@ -571,13 +571,15 @@ def test_a_child_made_by_fork_does_not_hold_its_parents_store(tmp_path):
         child_s.close()
 
 
-def test_a_store_whose_actor_fails_is_opened_again_by_the_next_one(tmp_path):
-    class Fails(StoreActor):
-        @receive
-        def shutdown(self, _asked: m.ShutdownRequested) -> None:
-            raise RuntimeError("boom")
+class Fails(StoreActor):
+    @receive
+    def shutdown(self, _asked: m.ShutdownRequested) -> None:
+        raise RuntimeError("boom")
 
-    path = str(tmp_path / "s.db")
+
+@pytest.mark.parametrize("kind", ["a file", "memory"])
+def test_a_store_whose_actor_fails_has_its_records_when_it_is_back(tmp_path, kind):
+    path = str(tmp_path / "s.db") if kind == "a file" else ""
 
     async def work():
         async with system() as running:
@@ -592,6 +594,53 @@ def test_a_store_whose_actor_fails_is_opened_again_by_the_next_one(tmp_path):
             assert await everything(store) == (record("a"),)
             store.tell(m.ShutdownRequested(""))
             assert await everything(store) == (record("a"),)
+
+    virtually(work())
+
+
+@pytest.mark.parametrize("kind", ["a file", "memory"])
+def test_who_wrote_hears_that_it_is_stored_although_the_stores_actor_failed_meanwhile(tmp_path, kind):
+    path = str(tmp_path / "s.db") if kind == "a file" else ""
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            made = Composition(FrameworkSettings())
+            store = running.spawn(Fails, made, StoreSettings(path), name="store", supervision=RESTART)
+            bench.say("writer", "store", m.Write((record("a"),), reference=7))
+            bench.say("writer", "store", m.ShutdownRequested(""))
+            await bench.settle(1)
+            assert await everything(store) == (record("a"),)
+            assert bench.of("writer", m.Stored) == [m.Stored(7)]
+
+    virtually(work())
+
+
+def test_what_a_store_that_failed_could_not_write_is_written_by_the_next_one():
+    disk = FailingBackend(2)
+
+    class FailsOnFullDisk(Fails):
+        def __init__(self, composition, settings):
+            super().__init__(composition, settings)
+            self.backend = disk
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            running.spawn(
+                FailsOnFullDisk,
+                Composition(FrameworkSettings()),
+                StoreSettings(),
+                name="store",
+                supervision=RESTART,
+            )
+            bench.say("writer", "store", m.Write((record("a"),), reference=7))
+            bench.say("writer", "store", m.ShutdownRequested(""))
+            await bench.settle(0.05)
+            assert disk.commits == 1
+            await bench.settle(60)
+            assert disk.load() == (record("a"),)
+            assert bench.of("writer", m.Stored) == [m.Stored(7)]
 
     virtually(work())
 
