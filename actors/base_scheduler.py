@@ -20,13 +20,15 @@ from actors.author_code import author_traceback, check_hook, one_line, warn_of_m
 from actors.built_in import SERVANTS, TASK, spec_of
 from actors.operation_records import OperationRecord, operation_key, operation_record
 from actors.operation_states import phase_of
-from actors.runtime import RESTART, Actor, ChildFailed, NoSettings, receive
+from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.settings import Composition
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 
 logger = logging.getLogger("actors.scheduler")
 
 FRAMEWORK, ENDING = "framework", "ending"
+CLEAR_PATIENCE = 10.0
+"""Seconds in which a store has to forget a framework that has ended."""
 SAY_AFTER = 10.0
 """Seconds without an answer after which it is said who is waited for."""
 
@@ -178,15 +180,35 @@ class BaseScheduler(Actor):
             self._remember(**{ENDING: "asked"})
             self._end(self._exit_code or 1, self._untold(done.reason))
             return
-        await self._answer("store", m.ClearStore())
+        cleared = await self._cleared()
         if self._ends_earlier_run and not self._ending:
             logger.warning(
                 "framework %s, which an earlier run could not end, has ended now", self.framework_id
             )
             self._ends_earlier_run, self.framework_id = False, None
-            self._begin_anew()
-        else:
+            self._begin_anew()  # what is stored from now on is stored after the store has been cleared
+        elif cleared:
             self._end(self._exit_code, self._ending)
+        else:
+            self._end(
+                self._exit_code or 1,
+                f"{self._ending}, and the master knows that; but the store could not be cleared in "
+                f"{CLEAR_PATIENCE:g} s (the log says why), and the next run with it may run its tasks again: "
+                "move its file away first",
+            )
+
+    async def _cleared(self) -> bool:
+        """Have the store forget everything, on disk; returns whether it has."""
+        patience = self.clock.now() + CLEAR_PATIENCE
+        while True:
+            try:
+                if await self._answer("store", m.ClearStore()):
+                    return True
+            except ActorDeadError:  # it has just failed; there will be another one
+                pass
+            if (self._ends_earlier_run and not self._ending) or self.clock.now() >= patience:
+                return False
+            await asyncio.sleep(1.0)
 
     # --- operations -------------------------------------------------------------------------------------------
 
@@ -201,6 +223,10 @@ class BaseScheduler(Actor):
         return self._store_first(record, then=update)
 
     def _store_first(self, *records: OperationRecord, then: m.OperationUpdate | m.Accept) -> None:
+        if (
+            not self._reference
+        ):  # what the store still has to say to an instance that failed is not meant for this one
+            self._reference = int(self.ids.uniform(0, 2.0**52))
         self._reference += 1
         self._storing[self._reference] = then
         self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
@@ -233,7 +259,9 @@ class BaseScheduler(Actor):
     @receive
     def ask_progress(self, _asked: m.AskProgress) -> m.Progress:
         """Say how far the framework is."""
-        return m.Progress(self._subscribed, bool(self._ending), self._phases())
+        return m.Progress(self._subscribed, bool(self._ending), self._phases(), self._offered)
+
+    _offered: bool | None = None
 
     def _phases(self) -> tuple[tuple[str, int], ...] | None:
         return None

@@ -191,12 +191,14 @@ class Progress:
     Attributes:
         subscribed: there is a subscription now.
         ending: its end has been asked for.
-        phases: how many tasks there are in each phase; None where the author counts them himself.
+        phases: how many tasks there are in each phase; None where nobody counts them.
+        offered: whether offers have come since the framework was subscribed, where they are the author's to accept; else None.
     """
 
     subscribed: bool
     ending: bool
     phases: tuple[tuple[str, int], ...] | None
+    offered: bool | None = None
 
 
 @message

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from actors import base_scheduler, store_actor
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
 from actors.connection_actor import ConnectionActor
@@ -13,6 +14,7 @@ from actors.runtime import ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
+from actors.store_backends import SqliteBackend, StorageError
 from mesos_http import ConnectFailed
 from mesos_v1 import pb
 from mesos_v1.errors import ApiError
@@ -250,6 +252,27 @@ async def test_the_next_run_ends_what_the_one_before_could_not_and_starts_as_a_n
     outcome = await asyncio.wait_for(run(composition(master, cls, store)), 10)
     assert outcome == m.Outcome(0, "all done as f-2")
     assert ended == ["f-1", "f-2"]
+
+
+@pytest.mark.parametrize(("failures", "exit_code"), [(2, 0), (10_000, 1)])
+async def test_a_framework_whose_store_could_not_be_cleared_does_not_end_well(
+    master, tmp_path, monkeypatch, failures, exit_code
+):
+    class FullDisk(SqliteBackend):
+        def commit(self, changes):
+            nonlocal failures
+            if failures and any(isinstance(change, m.ClearStore) for change in changes):
+                failures -= 1
+                raise StorageError("the disk is full")
+            super().commit(changes)
+
+    monkeypatch.setattr(store_actor, "SqliteBackend", FullDisk)
+    monkeypatch.setattr(base_scheduler, "CLEAR_PATIENCE", 3.0)
+    outcome = await asyncio.wait_for(run(composition(master, Done, tmp_path / "store.db")), 20)
+    assert outcome.exit_code == exit_code
+    assert ("the store could not be cleared" in outcome.reason) == bool(exit_code)
+    assert outcome.reason.startswith("all done as f-1")
+    assert master.types.count("TEARDOWN") == 1
 
 
 @pytest.mark.parametrize("asked", [True, False])
