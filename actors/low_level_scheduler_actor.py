@@ -12,6 +12,7 @@ of the Scheduler HTTP API one to one.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from actors.operation_records import OperationRecord, operations_in
 from actors.operation_states import TERMINAL, OperationPhase, phase_of
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.settings import Composition
+from actors.task_states import KIND_OF_STATE
 from mesos_v1 import pb
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources
@@ -42,6 +44,7 @@ from mesos_v1.values import (
 logger = logging.getLogger("actors.scheduler")
 
 OPERATION = "operation:"
+_ACTIVE = frozenset({"staging", "running", "killing", "unreachable"})
 
 
 class LowLevelScheduler(BaseScheduler):
@@ -74,6 +77,7 @@ class LowLevelScheduler(BaseScheduler):
         super().__init__(composition, settings)
         self._announced = False
         self._in_handover = False
+        self._active: dict[TaskId, str] = {}
         self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept | None]] = {}
         self._untold_outcomes: dict[OperationId, m.OperationDone] = {}
 
@@ -252,6 +256,9 @@ class LowLevelScheduler(BaseScheduler):
         else:
             self._follow_operation(operation.operation_id, operation.agent_id)
 
+    def _phases(self) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted(Counter(self._active.values()).items()))
+
     # --- what comes in ----------------------------------------------------------------------------------------
 
     @receive
@@ -288,12 +295,13 @@ class LowLevelScheduler(BaseScheduler):
 
     def _begin_anew(self) -> None:
         self._in_handover = False
+        self._active.clear()
         self._connect("scheduler")
 
     @receive
     def take_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the id, tell the author."""
-        self._subscribed = True
+        self._subscribed, self._offered = True, False
         if self._only_ends(news):
             return None
         for ref, _ in self._operations.values():
@@ -314,6 +322,7 @@ class LowLevelScheduler(BaseScheduler):
     @receive
     def take_offers(self, arrived: m.OffersArrived) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
+        self._offered = True
         before = self.hook_failures
 
         def told() -> None:
@@ -341,6 +350,11 @@ class LowLevelScheduler(BaseScheduler):
     def take_update(self, update: m.StatusUpdate) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
+        kind = KIND_OF_STATE[update.status.state]
+        if kind in _ACTIVE:
+            self._active[update.status.task_id] = kind
+        else:
+            self._active.pop(update.status.task_id, None)
 
         def told() -> None:
             if self.hook_failures == before and not self.explicit_acknowledgements:

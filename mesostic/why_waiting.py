@@ -78,6 +78,16 @@ def stands_still(progress: Progress) -> str:
         return ""
     phases = dict(progress.phases)
     total = sum(phases.values())
+    if not total and progress.offered is False:
+        return (
+            "nothing happens: the framework is subscribed, but the master has offered nothing yet: its agents have nothing"
+            " free for the framework's roles, or other frameworks hold it"
+        )
+    if not total and progress.offered:
+        return (
+            "nothing happens: offers have come, but no update tells of an active task, and finish() was not called."
+            " What to launch on offers is the scheduler's to decide; Ctrl-C ends it"
+        )
     if not total:
         return (
             "nothing to do: no task is active, and finish() was not called. The framework waits for its own hooks, "

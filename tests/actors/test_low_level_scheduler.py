@@ -173,11 +173,11 @@ def inverse_offers(*ids: str) -> Event:
     return event
 
 
-def update(uuid: bytes = b"u" * 16) -> Event:
+def update(uuid: bytes = b"u" * 16, state: str = "TASK_RUNNING") -> Event:
     event = Event(type=Event.UPDATE)
     status = event.update.status
     status.task_id.value, status.agent_id.value, status.uuid = "t", AGENT, uuid
-    status.state = pb.mesos.TASK_RUNNING
+    status.state = pb.mesos.TaskState.Value(state)
     return event
 
 
@@ -226,6 +226,30 @@ async def test_an_event_reaches_its_callback_and_what_it_raises_ends_nothing(eve
         await framework.say(made("message", agent_id="a", executor_id="e", data=b"and on it goes"))
         await framework.heard("framework_message", "a", "e", b"and on it goes")
         assert Telling.heard.count(heard) == 1
+
+
+async def test_it_says_how_far_it_is_so_that_its_user_can_be_told_what_it_waits_for():
+    async with running() as framework:
+        scheduler = framework.system.get("scheduler")
+
+        async def progress():
+            return await scheduler.ask(m.AskProgress(), block=False)
+
+        assert await progress() == m.Progress(True, False, (), offered=False)
+        await framework.say(offers("o1"))
+        await framework.heard("resource_offers", "o1")
+        assert await progress() == m.Progress(True, False, (), offered=True)
+        for state, phases in (
+            ("TASK_STAGING", (("staging", 1),)),
+            ("TASK_RUNNING", (("running", 1),)),
+            ("TASK_LOST", ()),
+        ):
+            await framework.say(update(uuid=b"", state=state))
+            await framework.heard("status_update", "t", state)
+            assert await progress() == m.Progress(True, False, phases, offered=True)
+        framework.master.abort_stream()
+        await framework.heard("disconnected")
+        assert not (await progress()).subscribed
 
 
 async def test_a_lost_subscription_is_told_and_so_is_the_next():

@@ -124,6 +124,8 @@ IDLE = Progress(True, False, ())
         (Progress(True, False, (("backing off", 1),)), "1 task is waiting for the next attempt"),
         (Progress(True, False, (("unreachable", 2),)), "2 tasks are on agents that the master has lost"),
         (Progress(True, False, (("killing", 2),)), "2 tasks are asked to end"),
+        (Progress(True, False, (), False), "nothing happens: the framework is subscribed, but"),
+        (Progress(True, False, (), True), "nothing happens: offers have come, but no update tells of"),
     ],
 )
 def test_a_framework_that_stands_still_says_why_within_ten_seconds(progress, words):
