@@ -13,6 +13,7 @@ import base64
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -29,6 +30,10 @@ STOP_TIMEOUT = 15.0
 
 def main() -> int:
     """Serve one cluster; 0 when it was stopped in order."""
+    for handle in map(int, sys.argv[1:]):
+        os.set_inheritable(
+            handle, False
+        )  # the lock on the cluster's folder: held by us, and by nothing that we start
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # the parent decides, by closing our standard input
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)

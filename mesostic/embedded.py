@@ -12,24 +12,26 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.temporary import TemporaryFolder, remove_leftovers_aside
 from mesostic.errors import ClusterError
 
 if TYPE_CHECKING:
     from playa.settings import ClusterSettings
 
+WORK_DIR = "mesostic-run-"
+"""What the names of folders begin with in which clusters work."""
 _STOP_TIMEOUT = 20.0
 _LOG_LINES_SHOWN = 5
 _SANDBOXES_SHOWN = 3
+_LAST_WORDS_BYTES = 16 * 1024
 _STDERR = "agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"
 
 
@@ -42,30 +44,39 @@ class EmbeddedCluster:
         url: of the master, once started.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], work_dir: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: TemporaryFolder) -> None:
         """Use `launch`."""
         self._process = process
-        self.work_dir = work_dir
-        self.log = work_dir / "cluster.log"
+        self._folder = folder
+        self.work_dir = folder.path
+        self.log = self.work_dir / "cluster.log"
         self.url = ""
 
     @classmethod
     def launch(cls) -> EmbeddedCluster:
         """Start the process; it imports, and waits for its settings."""
-        work_dir = Path(tempfile.mkdtemp(prefix="mesostic-"))
+        folder = TemporaryFolder(WORK_DIR)
+        work_dir = folder.path
         if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
             work_dir.chmod(0o711)
         log_file = os.open(work_dir / "cluster.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_file, "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("cluster_process.py"))],
+                [
+                    sys.executable,
+                    "-P",
+                    str(Path(__file__).with_name("cluster_process.py")),
+                    str(folder.fileno()),  # which holds the lock on its folder, too
+                ],
+                pass_fds=(folder.fileno(),),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=work_dir,
                 start_new_session=True,
             )
-        return cls(process, work_dir)
+        remove_leftovers_aside(WORK_DIR)
+        return cls(process, folder)
 
     async def start(
         self, settings: ClusterSettings, *, patience: float = 30.0, log_level: str = "info"
@@ -147,7 +158,9 @@ class EmbeddedCluster:
     def abandon(self, *, keep: bool) -> None:
         """End the process at once and, unless to `keep` it, remove the folder; without a loop, from any thread."""
         self.kill()
-        if not keep:
+        if keep:
+            self.keep()
+        else:
             self.clean_up()
 
     def log_tail(self) -> str:
@@ -160,20 +173,28 @@ class EmbeddedCluster:
                 )
         return ""
 
-    def last_words(self) -> list[str]:
-        """The last line on standard error of executors that wrote any, one text for each, the newest first."""
+    def last_words(self, is_told: Callable[[str, str], bool]) -> list[str]:
+        """The last line on standard error of executors that wrote any, unless it has been told already; the newest first."""
+        from actors.sandbox import last_lines
+
         files = [file for file in self.work_dir.glob(_STDERR) if file.stat().st_size]
         files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
         words: dict[str, str] = {}
         for file in files:
-            lines = file.read_text(errors="replace").rstrip().splitlines()
-            if lines:
-                words.setdefault(file.parents[2].name, lines[-1][:300])
-        return [f"executor {name} said at last: {line}" for name, line in words.items()][:_SANDBOXES_SHOWN]
+            for line in last_lines(_end_of(file), 1):
+                words.setdefault(file.parents[2].name, line)
+        untold = [
+            f"executor {name} said at last: {line}" for name, line in words.items() if not is_told(name, line)
+        ]
+        return untold[:_SANDBOXES_SHOWN]
 
     def clean_up(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.work_dir, ignore_errors=True)
+        self._folder.remove()
+
+    def keep(self) -> None:
+        """Let the folder stay."""
+        self._folder.keep()
 
     def _exchange(self, order: bytes) -> bytes:
         assert self._process.stdin is not None
@@ -182,3 +203,9 @@ class EmbeddedCluster:
             self._process.stdin.write(order)
             self._process.stdin.flush()
         return self._process.stdout.readline()
+
+
+def _end_of(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - _LAST_WORDS_BYTES))
+        return opened.read()

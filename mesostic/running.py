@@ -8,6 +8,8 @@ settings until then.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +49,8 @@ def run_file(
     ) == "embedded"
     cluster = EmbeddedCluster.launch() if embedded else None
     kept = True
+    told = _Told()
+    logging.getLogger("actors.failures").addHandler(told)
     try:
         configuration = _compose(document)
         outcome = asyncio.run(_run(configuration, cluster, master_timeout, log_level))
@@ -59,14 +63,33 @@ def run_file(
         kept = False
         return exit_codes.INTERRUPTED
     finally:
+        logging.getLogger("actors.failures").removeHandler(told)
         if cluster is not None:
             cluster.kill()
             if kept:
-                for words in cluster.last_words():
+                cluster.keep()
+                for words in cluster.last_words(told.has):
                     say(words)
                 say(f"the cluster's folder (logs, sandboxes) is kept: {cluster.work_dir}")
             else:
                 cluster.clean_up()
+
+
+class _Told(logging.Handler):
+    """What the reports of failures have told lately, so that it is not told twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reports: deque[str] = deque(maxlen=100)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one in."""
+        self._reports.append(record.getMessage())
+
+    def has(self, executor: str, line: str) -> bool:
+        """Whether a report quotes what the executor wrote, or this line of it."""
+        quotes = f"  what executor {executor} wrote at last on standard error:", f"    {line}"
+        return any(quote in report.splitlines() for report in self._reports for quote in quotes)
 
 
 def _compose(document: Document) -> Configuration:
@@ -138,6 +161,8 @@ async def _run_all(
         tls = TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
         await wait_for_master(asked.masters(), master_timeout, say, tls=tls)
         return await _run_actors(configuration, composition, interrupts)
+    if configuration.embedded.keep_work_dir == "always":
+        cluster.keep()
     assert configuration.cluster is not None
     settings = closed(configuration.cluster, composition.framework)
     url = await cluster.start(

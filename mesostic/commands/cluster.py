@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -165,12 +166,21 @@ def _value(name: str, text: str) -> Any:
 
 
 async def _serve(settings: ClusterSettings) -> int:
+    from actors.temporary import TemporaryFolder, remove_leftovers_aside
     from mesostic.cluster_process import STOP_TIMEOUT
+    from mesostic.embedded import WORK_DIR
     from mesostic.interrupts import Interrupts
     from playa import Cluster
     from playa.master.registry import RegistryError
 
     interrupts = Interrupts(patience=STOP_TIMEOUT)
+    folder = None
+    if not settings.work_dir:
+        folder = TemporaryFolder(WORK_DIR)
+        remove_leftovers_aside(WORK_DIR)
+        if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
+            folder.path.chmod(0o711)
+        settings = replace(settings, work_dir=str(folder.path))
     try:
         async with Cluster(settings) as cluster:
             _announce(settings, cluster)
@@ -183,6 +193,9 @@ async def _serve(settings: ClusterSettings) -> int:
         raise ConfigError(f"The cluster is not started: {error}.") from None
     except RegistryError as error:
         raise ClusterError(f"The cluster could not be started: {error}.") from None
+    finally:
+        if folder is not None:
+            folder.remove()
     return 0
 
 

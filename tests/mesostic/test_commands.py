@@ -162,9 +162,32 @@ def test_an_executor_that_crashes_at_its_start_is_told_with_its_last_words(proje
     assert "a task failed:" in done.stderr
     assert "no licence for this machine" in done.stderr
     assert "is kept:" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "wrote at last on standard error:" in done.stderr
+    assert "said at last" not in done.stderr  # the report has quoted it
+    assert not [line for line in done.stderr.splitlines() if line.startswith("Traceback")]
     (kept,) = left_behind(project)
     assert list((project / "tmp" / kept).glob("agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"))
+
+
+def test_an_executors_last_words_that_no_report_has_quoted_are_told(project, mesostic):
+    done = mesostic("run", "crashes.toml", "--set", "failures.read_sandboxes=false")
+    assert done.returncode == 4
+    assert "wrote at last on standard error:" not in done.stderr
+    assert "said at last" in done.stderr
+
+
+def test_the_clusters_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(project, mesostic):
+    process = start(project, "run", "waits.toml")
+    try:
+        wait_for_line(process, "running")
+        children = descendants(process)
+    finally:
+        process.kill()
+        process.wait()
+    wait_until_gone(children)
+    assert len(left_behind(project)) == 2  # the cluster's, and the one for uploads
+    assert mesostic("run", "hello.toml").returncode == 0
+    assert left_behind(project) == []
 
 
 def test_the_clusters_folder_can_be_kept(project, mesostic):
