@@ -29,6 +29,9 @@ from playa.settings import ClusterSettings
 MASTER = "master"
 SETTLE_SECONDS = 10.0
 RESTART_SECONDS = 1.0
+LONGEST_RESTART = 30.0
+STEADY_SECONDS = 60.0
+"""What has run that long since it was started again is well: the next crash is the first one."""
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +66,14 @@ class ClusterActor(Actor):
         self._port = settings.port
         self._plan = faults.FaultPlan()
         self._problems: tuple[str, ...] = ()
+        self._crashes: dict[str, tuple[int, float]] = {}
 
     @receive
     def on_agent_cannot_start(self, message: AgentCannotStart) -> None:
-        """Remember why, for who waits for the agents."""
+        """Remember why, for who waits for the agents; one that crashed before is tried again."""
         self._problems += (message.why,)
+        if message.agent in self._crashes:
+            self._start_again(message.agent, message.why)
 
     @receive
     def on_get_problems(self, _message: GetProblems) -> tuple[str, ...]:
@@ -94,13 +100,27 @@ class ClusterActor(Actor):
     @receive
     def on_child_failed(self, message: ChildFailed) -> None:
         """Start again what crashed, as a machine's service manager would: such a bug must not end the cluster."""
-        log.error(
-            "%s failed and is started again: %s%s", message.name, message.error, self._hint(message.error)
+        self._start_again(message.name, message.error)
+
+    def _start_again(self, name: str, error: str) -> None:
+        """In a second, and less and less often while it crashes again; only the first of such crashes is an error to be told."""
+        now = self.clock.now()
+        crashes, due = self._crashes.get(name, (0, now))
+        if now - due > STEADY_SECONDS:
+            crashes = 0
+        pause = min(LONGEST_RESTART, RESTART_SECONDS * 2.0**crashes)
+        self._crashes[name] = (min(crashes + 1, 16), now + pause)
+        log.log(
+            logging.INFO if crashes else logging.ERROR,
+            "%s failed and is started again: %s%s",
+            name,
+            error,
+            self._hint(error),
         )
-        if message.name == MASTER:
-            self.timers.after(RESTART_SECONDS, faults.StartMaster())
-        elif message.name.startswith("agent:"):
-            self.timers.after(RESTART_SECONDS, faults.StartAgent(int(message.name.partition(":")[2])))
+        if name == MASTER:
+            self.timers.after(pause, faults.StartMaster())
+        elif name.startswith("agent:"):
+            self.timers.after(pause, faults.StartAgent(int(name.partition(":")[2])))
 
     def _hint(self, error: str) -> str:
         if os.strerror(errno.ENOSPC) in error or os.strerror(errno.EDQUOT) in error:
@@ -130,7 +150,14 @@ class ClusterActor(Actor):
         """Start a new master."""
         if self._alive(MASTER) is not None:
             return False
-        await self._start_master()
+        try:
+            await self._start_master()
+        except (OSError, ValueError) as error:
+            half_started = self._alive(MASTER)
+            if half_started is not None:
+                await half_started.stop(block=False)
+            self._start_again(MASTER, f"{type(error).__name__}: {error}")
+            return False
         return True
 
     # --- agents -----------------------------------------------------------------------------------------------

@@ -395,6 +395,9 @@ _http_log = log.getChild("http")
 _http_log.addFilter(_garbage_in_a_sentence)
 
 
+_abandoned: set[asyncio.Task[None]] = set()
+
+
 class Site:
     """An application on a port, started and stopped by the actor that owns it."""
 
@@ -434,6 +437,12 @@ class Site:
             OSError: The path is too long, or no socket can be made there.
         """
         await web.UnixSite(self._runner, path).start()
+
+    def abandon(self) -> None:
+        """Stop at once, for an owner that has failed and cannot wait; somebody else wants the port."""
+        ending = asyncio.ensure_future(self.stop(abort=True))  # noqa: TID251 - its owner can run nothing any more
+        _abandoned.add(ending)
+        ending.add_done_callback(_abandoned.discard)
 
     async def stop(self, *, abort: bool = False) -> None:
         """Stop listening and close all connections; with `abort` at once, in the middle of what they do."""

@@ -151,6 +151,12 @@ class AgentActor(Actor):
         if self._site is not None:
             await self._site.stop()
 
+    def on_failure(self, *_: object) -> None:
+        """Die; executors look for the next agent at the same port."""
+        self._context.ledger.close()
+        if self._site is not None:
+            self._site.abandon()
+
     # --- The master -------------------------------------------------------------------------------------------
 
     @receive

@@ -100,6 +100,12 @@ class AgentSite:
             stream.abort()
         await self._site.stop(abort=True)
 
+    def abandon(self) -> None:
+        """The same, for an agent that has failed."""
+        for stream in self.streams.values():
+            stream.abort()
+        self._site.abandon()
+
     def _route(self, app: web.Application) -> None:
         both = ("", r"/{agent:slave\(\d+\)}")
         for prefix in both:

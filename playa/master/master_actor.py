@@ -124,10 +124,18 @@ class MasterActor(Actor):
 
     async def on_stop(self) -> None:
         """As when the process dies: connections break."""
-        self._save_now()
+        try:
+            self._save_now()
+        finally:
+            self._streams.close_all(abort=True)
+            if self._site is not None:
+                await self._site.stop()
+
+    def on_failure(self, *_: object) -> None:
+        """As when the process dies; the next master wants the port."""
         self._streams.close_all(abort=True)
         if self._site is not None:
-            await self._site.stop()
+            self._site.abandon()
 
     @receive
     def count_agents(self, _message: CountAgents) -> int:

@@ -136,6 +136,11 @@ class MasterSite:
         if self._site is not None:
             await self._site.stop(abort=True)
 
+    def abandon(self) -> None:
+        """The same, for a master that has failed."""
+        if self._site is not None:
+            self._site.abandon()
+
     def _application(self) -> web.Application:
         names = (self._settings.hostname, self._settings.ip)
         app = new_application(max_body=self._settings.max_request_body, names=names)

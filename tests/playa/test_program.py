@@ -1,7 +1,10 @@
 """`python -m playa`, settings, and the cluster as a context manager: starting, failing to start, ending."""
 
 import asyncio
+import contextlib
+import itertools
 import json
+import logging
 import signal
 import socket
 import subprocess
@@ -9,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from playa import AgentSettings, Cluster, ClusterSettings, SettingsError, messages
@@ -176,11 +180,47 @@ async def test_a_master_that_crashes_is_started_again(caplog: pytest.LogCaptureF
         async with asyncio.timeout(10):
             while "master failed and is started again" not in caplog.text:
                 await asyncio.sleep(0.05)
-            while True:
-                try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
-                    break
-                except OSError:
-                    await asyncio.sleep(0.05)
-        writer.close()
-        assert reader is not None
+            assert await registered(cluster) == 1
+
+
+async def registered(cluster: Cluster) -> int:
+    """Wait until a master answers and an agent is there; how many agents there are."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"{cluster.url}/slaves") as answer:
+                    if found := (await answer.json())["slaves"]:
+                        return len(found)
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def test_what_crashes_again_and_again_is_told_once_and_started_less_and_less_often(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a full disk: the registry cannot be written. It is said once, and when there is room all goes on."""
+    caplog.set_level(logging.INFO, "playa.cluster")
+    monkeypatch.setattr("playa.cluster.RESTART_SECONDS", 0.05)
+    chosen = ClusterSettings(
+        agents=(AgentSettings(simulate=True),), work_dir=str(tmp_path), agent_ping_timeout=0.2
+    )
+    async with Cluster(chosen) as cluster:
+        before = await registered(cluster)
+        in_the_way = tmp_path / "registry.new"
+        in_the_way.mkdir()
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while sum("master failed and" in text for text in caplog.messages) < 4:
+                weights = {
+                    "type": "UPDATE_WEIGHTS",
+                    "update_weights": {"weight_infos": [{"role": "a", "weight": 2.0}]},
+                }
+                with contextlib.suppress(aiohttp.ClientError):
+                    await session.post(f"{cluster.url}/api/v1", json=weights)
+                await asyncio.sleep(0.02)
+            in_the_way.rmdir()
+            assert await registered(cluster) == before
+    told = [each for each in caplog.records if "master failed and" in each.message]
+    assert [each.levelname for each in told[:4]] == ["ERROR", "INFO", "INFO", "INFO"]
+    pauses = [later.created - earlier.created for earlier, later in itertools.pairwise(told[:4])]
+    assert all(pause > least for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True))
