@@ -1,8 +1,8 @@
-"""The scheduler side of a framework, as actors: one module an actor, and the words that they share.
+"""The scheduler side of a framework, as actors: one module per actor, plus their shared vocabulary.
 
 | what | where |
 |---|---|
-| actors | `*_actor.py`: scheduler, connection, offer (the broker), task, operation, reconciler, store, server |
+| actors | `*_actor.py`: scheduler, connection, offer (the broker), task, operation, reconciler, failures, store, server |
 | what they say to each other | `messages.py`, declared by who speaks in `*_messages.py` |
 | how they live | `*_states.py`: state machines as tables |
 | what they decide | pure modules beside them: `matching`, `demand_queue`, `interest`, `call_table`, … |

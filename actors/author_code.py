@@ -2,7 +2,7 @@
 
 A hook that could never run as it is written (a generator, the wrong arguments) is refused when its class is made, with a
 `TypeError` of one sentence, so that `mesostic check` finds it. A traceback shows the author's lines only: those of
-Mesostic around them help nobody.
+Mesostic around them are no help.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def warn_of_misspelt_hooks(cls: type, hooks: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKE_A_HOOK)
         if near:
             logger.warning(
-                "%s.%s is not a hook, and nobody calls it: did you mean %s?", cls.__name__, name, near[0]
+                "%s.%s is not a hook, and is never called: did you mean %s?", cls.__name__, name, near[0]
             )
 
 

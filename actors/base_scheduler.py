@@ -122,7 +122,7 @@ class BaseScheduler(Actor):
     def on_shutdown_requested(self, request: m.ShutdownRequested) -> Any:
         """Leave a framework whose store is durable, so that it can be resumed; end any other."""
         if self._is_durable():
-            self.leave(0, f"{request.reason}: left; the next run with the same store goes on")
+            self.leave(0, f"{request.reason}: left; the next run with the same store continues")
         else:
             self.finish(0, request.reason)
 
@@ -156,7 +156,7 @@ class BaseScheduler(Actor):
         """Without a built-in actor there is no framework; anything else is the author's to miss."""
         logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
         if failure.name in SERVANTS:
-            self._end(1, f"{failure.name} failed again and again: {failure.error}")
+            self._end(1, f"{failure.name} failed repeatedly: {failure.error}")
             return None
         return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
 
@@ -175,7 +175,7 @@ class BaseScheduler(Actor):
 
     @receive
     async def teardown_done(self, done: m.TeardownDone) -> None:
-        """The framework is no more, and what is stored of it is of no use; or it lives, and the next run ends it."""
+        """The framework is gone, and its records are deleted; or it lives, and the next run ends it."""
         if not done.answered:
             self._remember(**{ENDING: "asked"})
             self._end(self._exit_code or 1, self._untold(done.reason))
@@ -380,7 +380,7 @@ class BaseScheduler(Actor):
             return
         self.hook_failures += 1
         text = author_traceback(error)
-        logger.error("%s raised; the framework goes on\n%s", hook, text)
+        logger.error("%s raised; continuing\n%s", hook, text)
         self.tell(self.actor_ref, m.HookFailed(hook, one_line(error), text))
 
     def _exit_asked(self, hook: str, asked: SystemExit) -> None:

@@ -1,4 +1,4 @@
-"""What the master is told, by way of the connection: one message a call of the Scheduler HTTP API, and what became of it."""
+"""What the master is told, by way of the connection: one message per call of the Scheduler HTTP API, and its outcome."""
 
 from __future__ import annotations
 

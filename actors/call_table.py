@@ -1,4 +1,4 @@
-"""Every call to the master in one table: how its message becomes the call, and what becomes of it without a master.
+"""Every call to the master in one table: how its message becomes the call, and whether it is kept while there is no master.
 
 A reader sees here the whole outgoing half of the scheduler API. What a call needs besides (framework id, stream id)
 is the connection's to add.

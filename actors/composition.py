@@ -47,8 +47,8 @@ class FrameworkActor(Actor):
             code, reason = exit_of(asked)
             self.ended(Outcome(code, reason))
         except Exception as error:  # an author's __init__; nobody else would end the framework
-            logger.error("the scheduler could not be made\n%s", author_traceback(error))
-            self.ended(Outcome(1, f"the scheduler could not be made: {one_line(error)}"))
+            logger.error("the scheduler could not be created\n%s", author_traceback(error))
+            self.ended(Outcome(1, f"the scheduler could not be created: {one_line(error)}"))
 
     @receive
     def started(self, started: m.ActorStarted) -> None:

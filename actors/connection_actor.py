@@ -208,7 +208,7 @@ class ConnectionActor(ConnectionCalls):
 
     @receive
     def teardown_ended(self, ended: TeardownEnded) -> None:
-        """The framework is no more; or TEARDOWN must go again; or the master will not have it from us."""
+        """The framework is gone; or TEARDOWN must be sent again; or the master does not accept it from us."""
         if ended.attempt != self._attempt or self.state is not S.ENDING:
             return
         if 200 <= ended.status < 300:

@@ -115,7 +115,7 @@ def endpoint_of(master: str) -> Endpoint:
     """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path.
 
     Raises:
-        ValueError: It is no such address; one sentence.
+        ValueError: It is not such an address; one sentence.
     """
     endpoint = Endpoint.parse(master if "://" in master else f"http://{master}")
     return endpoint.with_path(API_PATH) if endpoint.path in {"", "/"} else endpoint

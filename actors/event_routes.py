@@ -1,4 +1,4 @@
-"""Which actor hears of which event of the master: one table.
+"""Which actor gets which event of the master: one table.
 
 The events of `mesos_v1.events` are values for decoders; what goes round between actors are messages. Here the one
 becomes the other, so that the connection need not know who listens.
@@ -53,7 +53,7 @@ class EventRouter:
         row = ROUTES.get(type(event))
         if row is None:
             if isinstance(event, events.Unknown):
-                logger.warning("an event of a type that is not known: %s", event.type_name)
+                logger.warning("ignoring an event of unknown type: %s", event.type_name)
             return
         where, build = row
         if isinstance(event, events.Offers) and self.offers_to == OFFERS:

@@ -48,12 +48,12 @@ class FailureSettings:
     """How failures of tasks are told."""
 
     read_sandboxes: bool = setting(
-        True, help="Whether to read from the agent what an executor wrote at last on its standard error."
+        True, help="Whether to read the last lines of an executor's standard error from its agent."
     )
-    lines: int = setting(12, help="Most lines of it that are shown.")
+    lines: int = setting(12, help="How many of these lines are shown at most.")
     read_timeout: float = setting(3.0, help="How long reading may take, in seconds.", unit="seconds")
     summary_interval: float = setting(
-        30.0, help="How often failures that are like earlier ones are summed up, in seconds.", unit="seconds"
+        30.0, help="How often repeated failures are summed up, in seconds.", unit="seconds"
     )
 
 
@@ -263,7 +263,7 @@ class FailureActor(Actor):
             ]
         if tail.lines:
             whose = f"executor {failure.executor_id}" if failure.executor else "it"
-            parts.append(f"  what {whose} wrote at last on standard error:")
+            parts.append(f"  the last lines that {whose} wrote to standard error:")
             parts += [f"    {line}" for line in tail.lines[-self._lines(failure) :]]
         elif tail.problem:
             parts.append(f"  its standard error could not be read: {tail.problem}")

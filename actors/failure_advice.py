@@ -92,7 +92,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "",
-        "the master or the agent refuses the task as it is: mend what the message names in launch(…)",
+        "the master or the agent refuses the task as it is: correct what the message names in launch(…)",
         reason="TASK_INVALID",
     ),
     Row(
@@ -102,7 +102,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         r"signal 9\b|\bKilled\b",
-        "something killed the process (often for want of memory): launch(mem=…), and the agent's system log",
+        "something killed the process (often because memory ran out): launch(mem=…), and the agent's system log",
         executor=False,
     ),
     Row(
@@ -117,12 +117,12 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         r"cannot be imported|has no class|cannot be made|could not be started|settings of",
-        "mend the executor's class; `mesostic check` finds what can be found here",
+        "correct the executor's class; `mesostic check` finds what can be found here",
         executor=True,
     ),
     Row(
         "",
-        "the executor's process ended by itself: what it wrote at last says why; the sandbox on the agent has all of it",
+        "the executor's process ended by itself: its last lines say why; the sandbox on the agent has all of its output",
         reason="EXECUTOR_TERMINATED",
     ),
     Row(

@@ -65,7 +65,7 @@ def amount(name: str, value: Any) -> float:
         raise ValueError(f"{name} is more than a resource can have: {value}") from None
     if number and not millis:
         raise ValueError(
-            f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} is none"
+            f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} rounds to 0"
         )
     return number
 
@@ -146,7 +146,9 @@ def environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     found = pairs(name, items)
     for key, held in found:
         if "=" in key or "\0" in key or "\0" in held:
-            raise ValueError(f"{name}[{key!r}] cannot be set: a name has no '=', and neither has a zero byte")
+            raise ValueError(
+                f"{name}[{key!r}] cannot be set: a name must not contain '=' or a zero byte, nor a value a zero byte"
+            )
     return found
 
 

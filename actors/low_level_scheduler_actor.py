@@ -403,7 +403,7 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     async def child_failed(self, failure: ChildFailed) -> None:
-        """What becomes of an operation whose actor failed, nobody will know: the author is told that it is lost."""
+        """The outcome of an operation whose actor failed will never be known: report it as lost."""
         if failure.name.startswith(OPERATION):
             operation_id = OperationId(failure.name.removeprefix(OPERATION))
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
@@ -434,7 +434,7 @@ class LowLevelScheduler(BaseScheduler):
         await self._called(self.error, error.reason)
         if error.framework_gone and self._in_handover and not self._announced and not self._over:
             logger.warning(
-                "framework %s of an earlier run is no more; subscribing as a new one", self.framework_id
+                "framework %s of an earlier run is gone; subscribing as a new one", self.framework_id
             )
             self.framework_id = None
             self._begin_anew()

@@ -140,7 +140,7 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
             self.tell("connection", m.AcceptInverseOffers((offer.id,)))
 
     def _decline_inverse(self, offer: InverseOffer, why: str) -> None:
-        logger.warning("the maintenance of agent %s is declined: %s", offer.agent_id, why)
+        logger.warning("declined the maintenance of agent %s: %s", offer.agent_id, why)
         self.tell("connection", m.DeclineInverseOffers((offer.id,), DECLINED_FOR))
 
     def _tasks_on(self, agent_id: AgentId) -> list[TaskEntry]:

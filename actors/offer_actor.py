@@ -4,7 +4,7 @@ Theory of operation. Offers are held for milliseconds: at the end of the loop tu
 is matched with all that waits (`matching`), the intents of a whole round are stored in one write, and when that is
 durable one ACCEPT an agent leaves; what was not used is declined in one call. When nothing waits for a role it is
 suppressed after a moment, and revived when something does. A look at the offers costs by shapes of demands and by agents,
-not by demands, and a round places a bounded number of tasks a turn, so that 100,000 demands block nobody.
+not by demands, and a round places a bounded number of tasks a turn, so that 100,000 demands block nothing.
 
 Not here: what a task does when its launch fails (the task's own table), and what the author wants (the scheduler).
 Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DECLINE, REVIVE, SUPPRESS).
@@ -143,11 +143,11 @@ class OfferActor(Actor):
         self._revive_due = False
 
     def on_start(self) -> None:
-        """Say that a broker is there (again); after a restart, demands come anew."""
+        """Report that a broker has started; after a restart, demands are sent again."""
         self.tell("scheduler", m.ActorStarted("offers"))
 
     def on_failure(self, *_error: object) -> None:
-        """Give back what is held: the broker that takes over knows nothing of it, and nobody else would."""
+        """Give back what is held: the broker that takes over does not know of it, and no other actor would do it."""
         if self._by_offer:
             self.tell("connection", m.Decline(tuple(self._by_offer), self.settings.refuse_seconds))
 

@@ -3,7 +3,7 @@
 A round is explicit: all attempts that may be on the cluster are asked about; those that the master has not answered for are
 asked about again, with truncated exponential waits, until each has answered or is no longer in question. Rounds begin
 with every subscription and periodically; single suspects (a launch that nothing was heard of) join the round, or make
-one of their own. Now and then the question is implicit, which brings up tasks that nobody here knows: they are reported,
+one of their own. Now and then the question is implicit, which brings up unknown tasks: they are reported,
 and killed only if the settings say so. Source: Mesos documentation, "Reconciliation".
 """
 
@@ -26,13 +26,15 @@ class ReconcilerSettings:
     """How often the truth is asked for."""
 
     period: float = setting(900.0, help="Time between two rounds, in seconds.", unit="seconds")
-    first_wait: float = setting(5.0, help="Wait before the unanswered are asked about again.", unit="seconds")
+    first_wait: float = setting(
+        5.0, help="Wait before asking again about tasks without an answer.", unit="seconds"
+    )
     longest_wait: float = setting(120.0, help="Upper bound of these waits; they double.", unit="seconds")
     batch: int = setting(5000, help="Most tasks asked about in one call.")
     implicit_every: int = setting(
-        4, help="Every how many rounds the question is also put implicitly; 0: never."
+        4, help="In every n-th round an implicit reconciliation is sent, too; 0: never."
     )
-    unknown_tasks: str = setting("report", help='What is done with tasks nobody knows: "report" or "kill".')
+    unknown_tasks: str = setting("report", help='What to do with unknown tasks: "report" or "kill".')
 
     def __post_init__(self) -> None:
         """Refuse a policy that there is not (ValueError)."""
@@ -84,7 +86,7 @@ class ReconcilerActor(Actor):
 
     @receive
     def stop_asking(self, _asked: m.StopReconciliation) -> None:
-        """There is nobody to ask."""
+        """There is no master to ask."""
         self._active = False
         self._series += 1
         self._end()
@@ -137,7 +139,7 @@ class ReconcilerActor(Actor):
 
     @receive
     def unknown_task(self, unknown: m.UnknownTask) -> None:
-        """A task nobody here knows: kill it only if that is the policy."""
+        """An unknown task: kill it only if that is the policy."""
         status = unknown.status
         if self.settings.unknown_tasks == "kill" and not is_terminal(status.state):
             logger.warning("killing the unknown task %s (%s)", status.task_id, status.state.value)

@@ -216,7 +216,7 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def disconnected(self, news: m.Disconnected) -> Any:
-        """There is nobody to reconcile with."""
+        """There is no master to reconcile with."""
         self._subscribed = False
         self.tell("reconciler", m.StopReconciliation())
         return self._call(self.on_disconnected, news)
@@ -227,8 +227,8 @@ class SchedulerActor(MaintenanceDuty):
         await self._called(self.on_error, error.reason)
         if error.framework_gone and error.coming_back and not self._over:
             logger.warning(
-                "framework %s is no more: it was away for longer than its failover timeout (%g s), or an operator has "
-                "ended it; subscribing as a new one, and what it had running is run again",
+                "framework %s is gone: it was away for longer than its failover timeout (%g s), or an operator has "
+                "ended it; subscribing as a new one and running its tasks again",
                 self.framework_id,
                 self.framework.failover_timeout or 0.0,
             )
@@ -262,7 +262,7 @@ class SchedulerActor(MaintenanceDuty):
     def _unknown(self, status: TaskStatus) -> Any:
         if is_terminal(status.state) and not status.uuid:
             return None  # an answer to a question about a task that is over
-        logger.warning("a task that nobody knows: %s is %s", status.task_id, status.state.value)
+        logger.warning("unknown task %s (state %s)", status.task_id, status.state.value)
         self.tell("reconciler", m.UnknownTask(status))
         return self._call(self.on_unknown_task, status)
 
@@ -458,7 +458,7 @@ class SchedulerActor(MaintenanceDuty):
         try:
             envelope = unpack_message(arrived.data)
         except DecodeError as error:
-            logger.warning("a message of executor %s cannot be read: %s", arrived.executor_id, error)
+            logger.warning("cannot read a message of executor %s: %s", arrived.executor_id, error)
             return self._call(
                 self.on_error, f"a message of executor {arrived.executor_id} cannot be read: {error}"
             )

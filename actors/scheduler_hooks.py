@@ -59,7 +59,7 @@ class SchedulerHooks:
         """An agent has gone; its tasks report for themselves."""
 
     def on_unknown_task(self, status: TaskStatus) -> Any:
-        """The master knows a task of this framework that nobody here knows; it was acknowledged."""
+        """The master knows a task of this framework that this scheduler does not know; its status was acknowledged."""
 
     def on_operation_update(self, status: OperationStatus) -> Any:
         """News of an operation that carries an id; stored and acknowledged; told again should the scheduler die in this hook."""

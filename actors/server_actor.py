@@ -72,7 +72,7 @@ class ServerSettings:
     )
     port: int = setting(0, help="Port to listen on; 0: any that is free.")
     advertise: str = setting(
-        "", help="Host name or address that agents reach this server under; empty: found out."
+        "", help="Host name or address under which agents reach this server; empty: detected."
     )
     upload_dir: str = setting(
         "",

@@ -110,7 +110,7 @@ class ExecutorSettings:
                 raise ValueError(f"{name}: {error}") from None
             if value and not millis:
                 raise ValueError(
-                    f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} is none"
+                    f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} rounds to 0"
                 )
 
 

@@ -40,15 +40,14 @@ class StoreSettings:
     """Where the records are."""
 
     path: str = setting(
-        "", help="File of the SQLite database; empty: in memory, gone with the process.", unit="path"
+        "", help="File of the SQLite database; empty: in memory, lost with the process.", unit="path"
     )
     retry_after: float = setting(
         0.5, help="Wait after a failed transaction; doubles up to 30 s.", unit="seconds"
     )
     drop_damaged: bool = setting(
         False,
-        help="Go on without records that are damaged, and what else is stored of the same tasks; "
-        "false: refuse to start.",
+        help="Drop damaged records, and what else is stored about the same tasks; false: refuse to start.",
     )
 
 
@@ -229,7 +228,7 @@ class StoreActor(Actor):
         wait = min(LONGEST_WAIT, self.settings.retry_after * 2.0 ** min(self._failures, 16))
         self._failures += 1
         logger.error(
-            "%d changes are not stored yet (%s); next attempt in %.1f s", len(self._queue), error, wait
+            "%d changes could not be stored (%s); next attempt in %.1f s", len(self._queue), error, wait
         )
         self.tell("scheduler", m.StorageTrouble(str(error)))
         if not self._commit_due:

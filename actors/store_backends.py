@@ -229,7 +229,7 @@ class SqliteBackend:
         if not self._drop_damaged:
             raise StorageError(
                 f"{self.path} is damaged: {names}{more} cannot be what was stored (by checksum and size). Restore the file from a "
-                "backup, or run once with --set store.drop_damaged=true to go on without what is stored of these"
+                "backup, or run once with --set store.drop_damaged=true to drop everything stored about these"
             )
         keys = [(key,) for _, key, _, _ in damaged]
         self._open.executemany("DELETE FROM records WHERE key = ?", keys)
@@ -319,7 +319,7 @@ def _check_header(path: Path, name: str) -> None:
     with path.open("rb") as file:
         head = file.read(16)
     if not head:
-        raise StorageError(f"{name} is empty: a store that was there has been cut off; {_HOW_TO_GO_ON}")
+        raise StorageError(f"{name} is empty: the store has been truncated; {_HOW_TO_GO_ON}")
     if head != b"SQLite format 3\0":
         raise StorageError(
             f"{name} cannot be used as a store: it is not an SQLite database, or its beginning is damaged; "

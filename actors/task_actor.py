@@ -322,7 +322,7 @@ class TaskActor(Actor):
         if status is not None or done is not None or self.phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
             self._store(status, done, result if self.phase in TERMINAL_PHASES else b"")
         if (before is not self.phase or status is not None) and self.phase not in TERMINAL_PHASES:
-            self._tell_change(status)  # the outcome is told by `TaskDone`, once it is stored
+            self._tell_change(status)  # the outcome is reported by `TaskDone`, once it is stored
 
     def _store(self, status: TaskStatus | None, done: m.TaskDone | None, result: bytes) -> None:
         state, reason, text = self._note

@@ -183,7 +183,7 @@ class TaskCommands(BaseScheduler):
         if len(record.value) > MAX_TASK_BYTES:
             raise ValueError(
                 f"the task has {len(record.value):,} bytes, and {MAX_TASK_BYTES:,} is the most: put large data where "
-                "its executor can fetch it, and its address into the payload"
+                "its executor can fetch it, and its address in the payload"
             )
         self._order = order
         self._put(record)
@@ -243,7 +243,7 @@ class TaskCommands(BaseScheduler):
         try:
             ref = self.spawn(self._task_class, history, name=name, supervision=STOP)
         except Exception as error:  # an author's own class of tasks
-            logger.exception("%s could not be made", name)
+            logger.exception("%s could not be created", name)
             self._tasks.add(task_id, None)
             self.tell(self.actor_ref, TaskLost(name, f"{type(error).__name__}: {error}"))
             return

@@ -75,6 +75,8 @@ def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed
         return f"no offer for role {head.role} has come since it waits"
     ago = now - shape.looked_at
     when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
+    if shape.looks_total == 1:
+        return f"the only agent did not offer enough at the last look{when}"
     return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
 
 

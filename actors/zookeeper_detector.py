@@ -134,7 +134,7 @@ class ZooKeeperDetector:
             data, _ = client.get(f"{self._address.path}/{leader}")
             address = address_in(data)
         except (KazooException, ValueError) as error:
-            logger.warning("ZooKeeper: %s says nothing of use: %s", leader, error)
+            logger.warning("ZooKeeper: %s has unusable content: %s", leader, error)
             return  # gone again already, in which case the watch fires once more; or nothing of ours
         self._leader = address
         self._post(LeaderFound(address))
@@ -143,7 +143,7 @@ class ZooKeeperDetector:
         try:
             self._owner.tell(news)
         except Exception as error:
-            logger.debug("nobody to tell of the leader: %s", error)
+            logger.debug("the leader could not be reported: %s", error)
 
 
 def leader_of(children: list[str]) -> str | None:

@@ -187,7 +187,7 @@ def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMe
             context = parameter.name
         elif payload or hint is TaskContext:
             raise BadExecutor(
-                f"{where}: has an argument too many ({parameter.name}): a payload and a TaskContext is all"
+                f"{where}: has one argument too many ({parameter.name}): it takes a payload and a TaskContext"
             )
         elif hint is None:
             raise BadExecutor(f"{where}: its payload {parameter.name!r} has no annotation that says its type")
@@ -207,7 +207,7 @@ def _classes(hint: Any, where: str) -> list[type]:
         return [cls for part in typing.get_args(hint) for cls in _classes(part, where)]
     if isinstance(hint, type):
         return [hint]
-    raise BadExecutor(f"{where}: the payload's type {hint!r} is no class")
+    raise BadExecutor(f"{where}: the payload's type {hint!r} is not a class")
 
 
 def _name(kind: type) -> str:

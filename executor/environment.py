@@ -98,7 +98,7 @@ def parse_duration(text: str) -> float:
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} is no duration (a number and one of {', '.join(_UNITS)})")
+        raise ValueError(f"{text!r} is not a duration (a number and one of {', '.join(_UNITS)})")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -155,7 +155,7 @@ class ExecutorActor(Actor):
     def on_message(self, event: Message) -> None:
         """A message of the scheduler, for the author."""
         if self._loaded is None or self._state not in {State.STARTING, State.READY}:
-            logger.warning("a message of the scheduler was dropped: the executor is %s", self._state.value)
+            logger.warning("dropped a message of the scheduler: the executor is %s", self._state.value)
             return
         opened = call(unpack_message, event.data)
         if opened.error is None:
@@ -174,7 +174,7 @@ class ExecutorActor(Actor):
     @receive
     def on_agent_lost(self, lost: m.AgentLost) -> None:
         """Tasks go on; the connection looks for the agent."""
-        logger.warning("the agent is lost, and looked for: %s", lost.reason)
+        logger.warning("lost the agent; trying to reconnect: %s", lost.reason)
 
     @receive
     def on_agent_gone(self, gone: m.AgentGone) -> None:

@@ -83,7 +83,7 @@ IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
         frozenset(Event) - {Event.SUBSCRIBED, Event.END, Event.CUT_OFF},
         "nothing has been started",
     ),
-    (State.STARTING, frozenset({Event.SUBSCRIBED}), "a new subscription starts nothing anew"),
+    (State.STARTING, frozenset({Event.SUBSCRIBED}), "a new subscription starts nothing"),
     (State.STARTING, frozenset({Event.NO_TASKS}), "tasks come and go"),
     (State.STARTING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),
     (State.READY, _START, "it is started once"),

@@ -77,7 +77,7 @@ def find_class(name: str) -> type[Executor]:
         raise BadExecutor(f"the module {module_name} has no class {class_name}{hint}")
     if not isinstance(found, type) or not issubclass(found, Executor):
         raise BadExecutor(
-            f"{name} is no executor: write class {class_name}(Executor), from mesostic import Executor"
+            f"{name} is not an executor: write class {class_name}(Executor), from mesostic import Executor"
         )
     return found
 

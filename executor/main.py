@@ -74,7 +74,9 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
             loop.run_until_complete(work)
         except (SystemExit, KeyboardInterrupt) as error:
             # of an asyncio task of an author's: it has ended that one, and ends no other
-            logger.error("something raised %s beside its task%s", one_line(error), authors_traceback(error))
+            logger.error(
+                "something raised %s outside of its task%s", one_line(error), authors_traceback(error)
+            )
     return work.result()
 
 
@@ -110,7 +112,10 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
             signals.close()
     if outcome:
         return outcome[0]
-    return BUG, f"the executor failed: {one_line(system.failure) if system.failure else 'nobody knows why'}"
+    return (
+        BUG,
+        f"the executor failed: {one_line(system.failure) if system.failure else 'the reason is not known'}",
+    )
 
 
 def system_name(environment: AgentEnvironment) -> str:
@@ -123,7 +128,7 @@ def system_name(environment: AgentEnvironment) -> str:
 
 
 def _last_resort() -> None:
-    os.write(2, b"executor: ended at once, in the middle of a handler that did not let go\n")
+    os.write(2, b"executor: ended at once, in the middle of a handler that blocked\n")
     os._exit(1)
 
 

@@ -310,7 +310,7 @@ class ShipDue:
 
 @message
 class ShipSoon:
-    """A task has ended: what it did shall be seen soon, and not lost if the executor ends suddenly."""
+    """A task has ended: its trace should be seen soon, and not be lost if the executor ends suddenly."""
 
 
 @message

@@ -37,7 +37,7 @@ def read_record(
     """Read one record; what is secret goes into ``letter``.
 
     Raises:
-        ContentError: It is no event.
+        ContentError: It is not an event.
         BadEvent: It lacks what its type promises.
     """
     event = parse(pb.executor.Event, record, content_type)
@@ -60,7 +60,7 @@ def read_letter(data: bytes) -> ExecutorBoot | None:
     try:
         found = unpack(data).message
     except DecodeError as error:
-        logger.warning("ExecutorInfo.data is no start-up letter of a mesostic scheduler: %s", error)
+        logger.warning("ExecutorInfo.data was not written by a Mesostic scheduler: %s", error)
         return None
     return found if isinstance(found, ExecutorBoot) else None
 

@@ -157,7 +157,8 @@ class RunningTaskActor(Actor):
                     self._interrupt()
                 case Action.ABANDON:
                     logger.warning(
-                        "task %s does not end when killed; it is left to itself", self._assignment.task_id
+                        "task %s does not end when killed; what it still does is ignored",
+                        self._assignment.task_id,
                     )
                 case Action.REPORT:
                     killed = self._state is State.KILLED and event is not Event.GRACE_OVER

@@ -2,7 +2,7 @@
 
 A task that is being killed is reported as killed, whatever its function still returns: the scheduler has asked for an
 end, and gets one answer for it. A function that does not end within the grace period (a thread cannot be
-interrupted, a coroutine can refuse) is reported as killed then, and what it does afterwards is nobody's business.
+interrupted, a coroutine can refuse) is then reported as killed, and what it does afterwards is ignored.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _ENDS = frozenset({Event.RETURNED, Event.RAISED, Event.CANCELLED})
 IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
     (State.LAUNCHED, _ENDS | {Event.GRACE_OVER}, "its function does not run"),
     (State.RUNNING, frozenset({Event.START, Event.REFUSED}), "it runs already"),
-    (State.RUNNING, frozenset({Event.GRACE_OVER}), "nobody has killed it"),
+    (State.RUNNING, frozenset({Event.GRACE_OVER}), "it was not killed"),
     (State.KILLING, frozenset({Event.START, Event.REFUSED}), "it is about to end"),
     (State.KILLING, frozenset({Event.KILL}), "a second KILL does not change the first one's grace period"),
     (State.FINISHED, frozenset(Event), "it has reported its end"),

@@ -70,7 +70,7 @@ class Uploader:
                 logger.warning("the upload of %s failed, and is tried again: %s", name, reason)
                 await asyncio.sleep(pause)
                 pause *= 2
-        raise TaskFailed(f"the upload of {name} failed {self._attempts} times, lastly: {reason}")
+        raise TaskFailed(f"the upload of {name} failed after {self._attempts} attempts: {reason}")
 
 
 def _uploaded(name: str, source: bytes | Path, endpoint: Endpoint, response: Response) -> Upload:

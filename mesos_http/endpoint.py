@@ -108,7 +108,7 @@ class Endpoint:
         try:
             target = Endpoint.parse(location)
         except ValueError as error:
-            raise RedirectFailed(f"{self} redirects to an address that is no use: {error}") from None
+            raise RedirectFailed(f"{self} redirects to an unusable address: {error}") from None
         if self.scheme == "https" and target.scheme != "https":
             raise RedirectFailed(f"{self} redirects to {target}, which is not https; not followed")
         if target.path == "/":  # some proxies name only the host

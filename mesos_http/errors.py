@@ -1,6 +1,6 @@
 """What can go wrong between us and a Mesos endpoint, as far as the network and HTTP are concerned.
 
-An answer of Mesos that is not the hoped-for one is no failure of the transport: it is
+An answer of Mesos that is not the hoped-for one is not a failure of the transport: it is
 `mesos_v1.errors.ApiError`, which knows what each status means. No text made here ever holds a credential.
 """
 

@@ -28,7 +28,7 @@ class Peer(Enum):
 async def who_answers(
     endpoint: Endpoint, *, tls: TlsSettings | None = None, seconds: float = 5.0
 ) -> Peer | None:
-    """Find out who answers at `endpoint`; None where nobody does."""
+    """Find out what answers at `endpoint`; None if nothing does."""
     for path, name in _HEALTH.items():
         try:
             answer = await exchange(

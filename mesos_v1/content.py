@@ -56,7 +56,7 @@ def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: b
         clean_text: False leaves such text to whoever reads the fields, which is faster (`events.parse` does so).
 
     Raises:
-        ContentError: The data is no such message; says what is wrong, and where.
+        ContentError: The data is not such a message; says what is wrong, and where.
     """
     if content_type is ContentType.PROTOBUF:
         message = cls()

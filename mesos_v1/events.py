@@ -67,14 +67,14 @@ class InverseOffers:
 
 @dataclass(frozen=True, slots=True)
 class Rescind:
-    """An offer is no more; using it would make its tasks TASK_LOST."""
+    """An offer is gone; using it would make its tasks TASK_LOST."""
 
     offer_id: v.OfferId
 
 
 @dataclass(frozen=True, slots=True)
 class RescindInverseOffer:
-    """An inverse offer is no more."""
+    """An inverse offer is gone."""
 
     offer_id: v.OfferId
 
@@ -176,7 +176,7 @@ def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
     """Return a record of the stream as a value: `content.parse` and `read` in one, and faster than the two.
 
     Raises:
-        ContentError: The record is no event.
+        ContentError: The record is not an event.
         BadEvent: As `read`.
     """
     return read(_parse(Event, data, content_type, clean_text=False))

@@ -1,4 +1,4 @@
-"""A message of Mesos without what nobody should read in a log or trace: environments, credentials, secrets."""
+"""A message of Mesos without what must not be read in a log or trace: environments, credentials, secrets."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def to_millis(value: float) -> int:
         ResourceError: Not a number that a resource can have.
     """
     if not 0 <= value <= _MAX_MILLIS / MILLIS:
-        raise ResourceError(f"{value!r} is no amount of a resource: it must be zero or more, and finite")
+        raise ResourceError(f"{value!r} is not an amount of a resource: it must be zero or more, and finite")
     exact = value * MILLIS
     whole = math.floor(exact)
     return whole + (exact - whole >= 0.5)  # adding a half first would round what is just below it up

@@ -1,6 +1,6 @@
-"""The `mesostic` command: which commands there are, and what becomes of errors. What they do is in `commands`.
+"""The `mesostic` command: which commands there are, and how errors are shown. What they do is in `commands`.
 
-Commands are imported only when they are used. A user's mistake is told in one paragraph; a bug of ours in one
+Commands are imported only when they are used. A user's mistake is reported in one paragraph; a bug of ours in one
 line that names the file with the traceback (or shows it, with `--debug`).
 """
 
@@ -22,7 +22,7 @@ COMMANDS = {
     "cluster": ("mesostic.commands.cluster", "Start the embedded cluster alone, for any framework."),
     "init": ("mesostic.commands.init", "Write a first framework of your own."),
     "run": ("mesostic.commands.run", "Run a framework."),
-    "trace": ("mesostic.commands.trace", "Read trace logs: who told whom what, and why."),
+    "trace": ("mesostic.commands.trace", "Read traces: which messages were sent, and why."),
 }
 
 

@@ -91,7 +91,7 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
 
 
 class _ToParent(logging.Handler):
-    """Errors are for the user, who does not see this process's log: each is told to the parent once."""
+    """Errors are for the user, who does not see this process's log: each is reported to the parent once."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)

@@ -1,4 +1,4 @@
-"""The credential of a cluster that is ours alone: drawn for each run, known to the cluster and its framework and nobody else.
+"""The credential of a cluster of our own: made for each run, known only to the cluster and its framework.
 
 A port of loopback is open to every user of the machine and, through their browsers, to web pages; the framework that runs
 on an embedded cluster has no use for such visitors. So its master and agents ask for a credential, in the way that a real
@@ -20,7 +20,7 @@ PRINCIPAL = "mesostic"
 
 
 def draw() -> tuple[str, str]:
-    """A principal and a secret that nobody has seen before."""
+    """A fresh principal and secret."""
     return PRINCIPAL, secrets.token_urlsafe(32)
 
 

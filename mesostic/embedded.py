@@ -109,7 +109,7 @@ class EmbeddedCluster:
         return self.url
 
     async def wait(self, hear: Callable[[str], None] = lambda _: None) -> None:
-        """Until the process ends: its standard output is closed then. What goes wrong meanwhile is told to `hear`, in sentences."""
+        """Until the process ends: its standard output is closed then. What goes wrong meanwhile is reported to `hear`, in sentences."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ class Interrupts:
     """Listens from its creation on, on the running loop.
 
     Attributes:
-        on_first: what the first signal does, given its name; while it is None, there is nobody to ask, and the first
+        on_first: what the first signal does, given its name; while it is None, there is nothing to ask, and the first
             signal is final.
     """
 
@@ -58,6 +58,6 @@ class Interrupts:
         """The loop is blocked, or does not end. Whatever thread this is, nothing is waited for."""
         try:
             self._clean_up()
-            os.write(2, b"mesostic: ended at once, in the middle of a handler that did not let go\n")
+            os.write(2, b"mesostic: ended at once, in the middle of a handler that blocked\n")
         finally:
             os._exit(exit_codes.INTERRUPTED)

@@ -13,7 +13,7 @@ from mesostic.testing import Cluster, cluster
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line(
-        "markers", "mesos_cluster(agents=1, **settings): what the fixture mesos_cluster is like"
+        "markers", "mesos_cluster(agents=1, **settings): settings of the fixture mesos_cluster"
     )
 
 

@@ -42,7 +42,7 @@ async def wait_for_master(
         tls: whom to trust, and who we are.
 
     Raises:
-        ClusterError: nobody answered in time (names each address with its reason), or an agent did.
+        ClusterError: no address answered in time (names each address with its reason), or an agent did.
     """
     addresses = [(master, *address) for master in masters for address in addresses_of(master)]
     loop = asyncio.get_running_loop()
@@ -123,7 +123,7 @@ async def _ask(master: str, tls: TlsSettings | None, tell: Callable[[str], None]
             return f"{text}; framework.ca names the authorities to trust"
         return f"{text}; if it does not speak TLS, write http://" if endpoint.scheme == "https" else text
     except TransportError as error:
-        text = f"it takes the connection and gives no HTTP answer: {error}"
+        text = f"it accepts the connection but does not answer HTTP: {error}"
         return text if endpoint.scheme == "https" else f"{text}; if it speaks TLS, write https://"
     if agent.status != _NOT_FOUND:
         raise ClusterError(
@@ -131,6 +131,6 @@ async def _ask(master: str, tls: TlsSettings | None, tell: Callable[[str], None]
             "an agent's 5051."
         )
     tell(
-        f"{master} answers, but does not look like a Mesos master (it has no /master/health). Trying it all the same."
+        f"{master} answers, but does not look like a Mesos master (it has no /master/health). Trying it anyway."
     )
     return None

@@ -69,10 +69,14 @@ async def _ask(system: ActorSystem, name: str, question: object) -> Any:
 def stands_still(progress: Progress) -> str:
     """What a framework waits for that has not changed for a while, in a sentence; "" where all is well."""
     if progress.ending:
-        return "" if progress.subscribed else "the framework ends, and waits for the master to be told"
+        return (
+            ""
+            if progress.subscribed
+            else "the framework is ending, and waits for the master to answer TEARDOWN"
+        )
     if not progress.subscribed:
         return (
-            "not subscribed: no master has taken the framework in yet, or the last one is gone; still trying"
+            "not subscribed: no master has accepted the framework yet, or the last one is gone; still trying"
         )
     if progress.phases is None:
         return ""

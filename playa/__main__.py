@@ -47,7 +47,7 @@ def duration(text: str) -> float:
     """
     match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", text.strip())
     if match is None or (match[2] and match[2] not in _UNITS):
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 15secs, 500ms, 2mins")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 15secs, 500ms, 2mins")
     return float(match[1]) * _UNITS.get(match[2], 1.0)
 
 
@@ -87,7 +87,7 @@ def credentials(path: str) -> tuple[tuple[str, str], ...]:
     if any(len(pair) != 2 for pair in pairs):
         raise argparse.ArgumentTypeError(f"{path}: each line must be a principal and a secret")
     if not pairs:
-        raise argparse.ArgumentTypeError(f"{path}: no credentials in it: nobody could be let in")
+        raise argparse.ArgumentTypeError(f"{path}: no credentials in it, so nobody would have access")
     return tuple((pair[0], pair[1]) for pair in pairs)
 
 
@@ -173,7 +173,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
 
 async def run(settings: ClusterSettings, *, exit_with_parent: bool) -> None:
-    """Run a cluster until it is told to end."""
+    """Run a cluster until it is asked to end."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -195,7 +195,7 @@ def _until_input_ends(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> 
 
 
 def _read(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line; a flag that nobody knows ends the program with the nearest one that is known."""
+    """Read the command line; an unknown flag ends the program, with the nearest known one."""
     flags = parser()
     try:
         arguments, harmless = harmless_flags.take(arguments)

@@ -272,7 +272,7 @@ class Cluster:
         """Start everything.
 
         Raises:
-            SettingsError: It would be open to a whole network, and nobody said that it may.
+            SettingsError: It would be open to a whole network without being marked insecure.
             OSError: The master's or an agent's port is in use or may not be used, or an agent has no folder to work in.
             RegistryError: The work_dir holds a registry that cannot be read.
         """

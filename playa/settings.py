@@ -68,7 +68,7 @@ class AgentSettings:
         authenticate_http_readwrite: Whether what changes something there does; not set: as the master does.
         authenticate_http_executors: Whether executors must present the token they were started with; not set: if the cluster has
             credentials.
-        http_executor_domain_sockets: Whether executors are told of a domain socket to use in place of the agent's port.
+        http_executor_domain_sockets: Whether executors use a domain socket in place of the agent's port.
         domain_socket_location: Where that socket is; empty: `agent.sock` in `runtime_dir`, else in `work_dir`.
         cgroups_enable: Always False; there for the message that refuses True.
         simulate: Run tasks without processes, for tests of scale (not a flag of Mesos).
@@ -138,14 +138,14 @@ class ClusterSettings:
     """The embedded cluster: its master, and which agents it has.
 
     Attributes:
-        agents: One entry an agent.
+        agents: One entry per agent.
         ip: Where the master listens.
         port: The master's port; 0 takes a free one.
         hostname: What the master calls its machine; empty: the same as `ip`.
         work_dir: Where the registry, sandboxes and checkpoints are kept; empty: a temporary folder.
-        heartbeat_interval: Between two HEARTBEAT events (15 s in Mesos, where it is no flag).
+        heartbeat_interval: Between two HEARTBEAT events (15 s in Mesos, where it is not a flag).
         allocation_interval: Between two allocations of everything to everyone.
-        offer_timeout: How long a framework may hold an offer before it is rescinded; None: for ever.
+        offer_timeout: How long a framework may hold an offer before it is rescinded; None: forever.
         agent_ping_timeout: How long an agent may take to answer a ping.
         max_agent_ping_timeouts: How many pings in a row an agent may miss before it is unreachable.
         agent_reregister_timeout: How long agents have to come back after the master restarted.
@@ -227,17 +227,17 @@ class ClusterSettings:
             or self.authenticate_http_readwrite
         )
         if asks and not self.credentials:
-            raise SettingsError("authentication is asked for, but there are no credentials")
+            raise SettingsError("authentication is required, but there are no credentials")
         for agent in self.agents:
             reads = agent.authenticate_http_readonly or agent.authenticate_http_readwrite
             if reads and not (agent.http_credentials or self.credentials):
-                raise SettingsError("an agent is to ask for credentials, but there are none")
+                raise SettingsError("an agent requires credentials, but there are none")
 
     def check_who_gets_in(self) -> None:
         """Refuse to let a whole network run commands here without a word.
 
         Raises:
-            SettingsError: It would listen beyond this machine and ask nobody for credentials.
+            SettingsError: It would listen beyond this machine and require no credentials.
         """
         if self.insecure or self.credentials:
             return
@@ -245,7 +245,7 @@ class ClusterSettings:
             if not is_loopback(ip):
                 raise SettingsError(
                     f"on {ip} the cluster would run commands for everybody who can reach that address: give it credentials "
-                    "(--credentials FILE), or say --insecure if that is meant"
+                    "(--credentials FILE), or use --insecure if that is intended"
                 )
 
     def asks(self, flag: bool | None) -> bool:

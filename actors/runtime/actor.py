@@ -101,12 +101,12 @@ class Actor(SeamActor):
 
     @property
     def actor_inbox(self) -> NoReturn:
-        """Not to be had: the mailbox is its ref's; tell or ask."""
+        """Unavailable: the mailbox belongs to the ref; use tell or ask."""
         raise AttributeError("the mailbox of an actor is not accessible; use its ref's tell and ask")
 
     @property
     def actor_stopped(self) -> NoReturn:
-        """Not to be had: use `actor_ref.is_alive()`, or watch it."""
+        """Unavailable: use `actor_ref.is_alive()`, or watch it."""
         raise AttributeError("use actor_ref.is_alive(), or watch the actor")
 
     @property
@@ -168,11 +168,11 @@ class Actor(SeamActor):
         return self.system.ref(name)
 
     def tell(self, to: ActorRef[Any] | str, message: Any) -> None:
-        """Send `message`. If the receiver is dead, or nobody has the name, it is a dead letter and no error."""
+        """Send `message`. If the receiver is dead, or no actor has the name, it becomes a dead letter, which is not an error."""
         ref_of(self)._dispatcher.system.tell(to, message)
 
     def watch(self, ref: ActorRef[Any]) -> None:
-        """Be sent `Terminated` when `ref`'s actor has stopped (a restart is no end); at once if it is dead."""
+        """Be sent `Terminated` when `ref`'s actor has stopped (a restart does not count); at once if it is dead."""
         self.system._watch(ref_of(self), ref)
 
     def stop(self) -> None:

@@ -113,7 +113,7 @@ def unpack(
         max_elements: so many elements of all arrays and maps together are fine.
 
     Raises:
-        DecodeError: it is no message of a type known here; says what is wrong, and where.
+        DecodeError: it is not a message of a type known here; says what is wrong, and where.
     """
     parts = _from_bytes(data, max_bytes, max_elements)
     if type(parts) is not list or len(parts) != 5 or type(parts[0]) is not int:
@@ -152,7 +152,7 @@ def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_
     """The value of type `kind` that `pack_value` packed.
 
     Raises:
-        DecodeError: it is no such value.
+        DecodeError: it is not such a value.
     """
     parts = _from_bytes(data, max_bytes)
     try:
@@ -184,7 +184,7 @@ def unpack_payload(payload: bytes) -> Any:
     """A trace record's payload as plain values (dicts, lists, text…), without needing the message's class.
 
     Raises:
-        DecodeError: it is no msgpack.
+        DecodeError: it is not msgpack.
     """
     return _from_bytes(payload, MAX_BYTES)
 

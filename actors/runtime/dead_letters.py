@@ -1,4 +1,4 @@
-"""Dead letters: messages that nobody handled. Logged, counted, kept (the last ones) and traced; never silently dropped."""
+"""Dead letters: messages that no actor handled. Logged, counted, kept (the last ones) and traced; never silently dropped."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _flatten(annotation: Any, where: str) -> list[type]:
     if annotation is None:
         return [type(None)]
     raise TypeError(
-        f"{where}: {annotation!r} is no class; annotate the message with its class or a union of classes"
+        f"{where}: {annotation!r} is not a class; annotate the message with its class or a union of classes"
     )
 
 

@@ -74,7 +74,7 @@ class Life:
             self._dispatcher.resume(ref)
 
     def never_was(self, ref: Ref, siblings: dict[Ref, None]) -> None:
-        """The first instance's `__init__` raised: nobody shall find the actor; what it had already is ended."""
+        """The first instance's `__init__` raised: unregister the actor, and end what it had started."""
         siblings.pop(ref, None)
         ref._parent = None
         self._system._forget(ref)
@@ -207,7 +207,11 @@ class Life:
         own.stop_timer = None
         if own.handler is None:
             return
-        logger.warning("%s is stopped in the middle of %r: its grace is over", ref, own.handler[0].get_name())
+        logger.warning(
+            "%s is cancelled in the middle of %r: its stop grace period is over",
+            ref,
+            own.handler[0].get_name(),
+        )
         if ref._state in {State.STARTING, State.RUNNING}:
             self._stop(ref, (None, None, None, None, None, "message"))
         else:  # on_stop itself takes too long

@@ -53,7 +53,7 @@ def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None 
         redact: by field, what makes the value that stands in traces; see `carrier`.
 
     Raises:
-        TypeError: it is no frozen dataclass, or has a field that could change.
+        TypeError: it is not a frozen dataclass, or has a field that could change.
     """
     if issubclass(cls, enum.Enum):
         _enums[wire_name(cls)] = cls

@@ -251,7 +251,7 @@ def _pack_any(value: Any, hide: bool = False) -> Any:
         return [int(Kind.ENUM), name, value.value]
     if registered_message(name) is not kind:
         raise EncodeError(
-            f"{kind.__qualname__} is no message, and no other immutable value that can be packed"
+            f"{kind.__qualname__} is neither a message nor another immutable value that can be packed"
         )
     return [int(Kind.MESSAGE), name, data_packer(kind, hide=hide)(value)]
 

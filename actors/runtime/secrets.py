@@ -1,4 +1,4 @@
-"""`Secret`: a text that is shown to nobody by accident. Traces, logs, reprs and errors have `***` in its place.
+"""`Secret`: a text that is never shown by accident. Traces, logs, reprs and errors have `***` in its place.
 
 Three things keep it out of sight. A `Secret` prints as `***`; a field that is a `Secret`, or is marked with `secret()` or
 `carrier()`, is left out of traces and reprs; and what else is written (the text of an exception that quotes a password, say) is
@@ -18,7 +18,7 @@ from actors.runtime.terminal import harmless
 __all__ = ["HIDDEN", "Secret", "conceal", "conceal_marked", "hide_secrets_in_logs", "masked", "masked_bytes"]
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""What is shown in the place of a secret."""
 
 SHORTEST = 4
 """Shorter texts are not searched for: they occur by chance, and a trace full of stars tells nothing."""

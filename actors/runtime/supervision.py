@@ -33,7 +33,7 @@ class Supervision:
         restart: a new instance from the same arguments takes over name, refs and mailbox. Otherwise the actor stops.
         max_restarts: so many restarts within `window` are fine; one more failure is final.
         window: seconds.
-        backoff: the pause before each restart; counted anew once `window` has passed without a failure.
+        backoff: the pause before each restart; counted from zero again once `window` has passed without a failure.
         escalate: whether a final failure also fails a parent that has no handler for `ChildFailed`. By default, it
             does when `restart` is set: who asked for restarts cannot do without the actor.
     """

@@ -63,7 +63,7 @@ class ActorSystem:
 
     Attributes:
         name: unique among the systems whose traces shall join: message ids are made of it.
-        dead_letters: messages that nobody handled.
+        dead_letters: messages that no actor handled.
         failure: the error that ended the system, if one did.
         clock: where its actors' time comes from.
         ids: where its actors' ids come from.
@@ -296,7 +296,7 @@ class ActorSystem:
         """Send `message`; to a dead actor or a name that nobody has, it is a dead letter."""
         dispatcher = self._running()
         ref = self._actors.get(to) if isinstance(to, str) else to
-        reason = f"nobody is called {to!r}" if ref is None else "the actor is dead"
+        reason = f"no actor is called {to!r}" if ref is None else "the actor is dead"
         if ref is not None:
             try:
                 ref.tell(message)
@@ -381,7 +381,7 @@ class ActorSystem:
         if isinstance(watched, NamedRef):
             found = self._actors.get(watched.name)
             if found is None:
-                watcher.tell(Terminated(watched.name, "nobody has this name"))
+                watcher.tell(Terminated(watched.name, "no actor has this name"))
                 return
             watched = found
         if watched.state in ENDED:

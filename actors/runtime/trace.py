@@ -128,7 +128,9 @@ class TraceWriter:
                 self._size += written
             except OSError as error:
                 logger.error(
-                    "the trace ends here: %s: %s; everything else goes on", self.path, error.strerror or error
+                    "the trace ends here: %s: %s; everything else continues",
+                    self.path,
+                    error.strerror or error,
                 )
                 self._shut()
         self._buffer = bytearray()

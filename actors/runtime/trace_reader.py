@@ -68,11 +68,11 @@ def read_trace(
 
     Args:
         path: the log.
-        follow: go on with what is written later, until the iterator is closed; a log that starts anew is read anew.
+        follow: go on with what is written later, until the iterator is closed; a log that is started again is read again.
         poll: with `follow`, seconds between looks at the file.
 
     Raises:
-        TraceError: it is no trace, is of another version, or is damaged in the middle.
+        TraceError: it is not a trace, is of another version, or is damaged in the middle.
         OSError: it cannot be read.
     """
     path = Path(path)
@@ -135,16 +135,16 @@ def _check_beginning(path: Path, size: int, follow: bool) -> None:
             head = file.read(2 + len(MAGIC))
         expected = bytes([0x94, 0xA0 | len(MAGIC)]) + MAGIC.encode()
         if not expected.startswith(head[: len(expected)]):
-            raise TraceError(f"{path} is no trace ({size} bytes of something else)")
+            raise TraceError(f"{path} is not a trace ({size} bytes of something else)")
 
 
 def _system_of(path: Path, parts: Any) -> str:
     if type(parts) is not list or len(parts) != 4 or parts[0] != MAGIC:
-        raise TraceError(f"{path} is no trace: it does not begin with {MAGIC!r}")
+        raise TraceError(f"{path} is not a trace: it does not begin with {MAGIC!r}")
     if parts[1] != VERSION:
         raise TraceError(f"{path} is a trace of version {parts[1]!r:.20}; only {VERSION} can be read")
     if type(parts[2]) is not str:
-        raise TraceError(f"{path} is no trace: its header names no system")
+        raise TraceError(f"{path} is not a trace: its header names no system")
     return parts[2] or "?"
 
 

@@ -176,7 +176,7 @@ def _enum_unpacker(cls: type[enum.Enum]) -> Unpacker:
         try:
             return cls(value)
         except (ValueError, TypeError, KeyError):
-            raise Mismatch(f"{_named(value)} is no member of {cls.__qualname__}") from None
+            raise Mismatch(f"{_named(value)} is not a member of {cls.__qualname__}") from None
 
     return unpack
 

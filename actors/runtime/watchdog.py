@@ -93,7 +93,7 @@ class _Watch:
                     return False
         elif self._answered:
             if self._busy:
-                logger.warning("%s is done, after %.1f s", self._busy, now - self._marked_at)
+                logger.warning("%s has finished, after %.1f s", self._busy, now - self._marked_at)
             self._marked_at, self._busy, self._next_report = None, "", STUCK_SECONDS
         elif now - self._marked_at >= self._next_report:
             self._report(now - self._marked_at)
@@ -120,7 +120,7 @@ class _Watch:
         self._next_report *= 10
         self._busy = _named(self._dispatcher.current, envelope, task)
         logger.warning(
-            "%s has been at it for %.0f s, and everything else in this process waits: let it await what takes long, or"
+            "%s has been running for %.0f s, and everything else in this process waits: let it await what takes long, or"
             " hand it to self.in_thread(…). It is here:\n%s",
             self._busy,
             seconds,
@@ -154,7 +154,7 @@ class _Watch:
             for frame in frames
         )
         logger.warning(
-            "%s has been at it for %.0f s, and takes no other message meanwhile. It waits here:\n%s",
+            "%s has been running for %.0f s, and its actor handles no other message meanwhile. It waits here:\n%s",
             _named(ref, envelope, None),
             seconds,
             where.rstrip("\n"),

@@ -64,7 +64,7 @@ class InvertExecutor(Executor):
         try:
             image = Image.open(io.BytesIO(invert.picture)).convert("RGB")
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise TaskFailed(f"{invert.name} is no picture: {error}", retry=False) from None
+            raise TaskFailed(f"{invert.name} is not a picture: {error}", retry=False) from None
         negative = io.BytesIO()
         ImageOps.invert(image).save(negative, "png")
         name = f"{Path(invert.name).stem}-negative.png"

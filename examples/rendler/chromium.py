@@ -63,7 +63,7 @@ def find_chromium(path: str = "") -> str:
         found = shutil.which(path)
         if found is None:
             raise ChromiumMissingError(
-                f"the setting chromium names {path!r}, which is no program here; {HOW_TO_GET_ONE}"
+                f"the setting chromium names {path!r}, which is not a program here; {HOW_TO_GET_ONE}"
             )
         return found
     for program in PROGRAMS:

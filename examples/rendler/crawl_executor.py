@@ -90,7 +90,7 @@ class CrawlExecutor(Executor):
         if answer.location:
             redirect = normalise(answer.location, page.url) or ""
             if not redirect:
-                error = f"redirects to {answer.location[:200]!r}, which is no web page"
+                error = f"redirects to {answer.location[:200]!r}, which is not a web page"
         elif answer.status >= 400:
             error = f"HTTP {answer.status} {_phrase(answer.status)}".rstrip()
         elif not is_html(answer.content_type):

@@ -78,7 +78,7 @@ def seed(text: str) -> str:
         text = f"https://{text}"
     url = normalise(text) if re.match(r"(?i)https?://", text) else None
     if url is None or any(character.isspace() for character in text):
-        raise SeedError(f"the seed {text!r} is no address of a web page: {example}")
+        raise SeedError(f"the seed {text!r} is not the address of a web page: {example}")
     return url
 
 

@@ -105,7 +105,7 @@ class _Command(click.Command):
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
 )
-@click.option("--config", type=click.Path(), help="Take the table [cluster] of this file; flags go over it.")
+@click.option("--config", type=click.Path(), help="Use the table [cluster] of this file; flags override it.")
 @log_level_option
 def command(config: str | None, log_level: str, **flags: str | None) -> int:
     """Start a master and agents on this machine, and serve frameworks until Ctrl-C.
@@ -220,13 +220,13 @@ def _who_gets_in(settings: ClusterSettings) -> str:
         settings.authenticate_http_readwrite,
     )
     if settings.credentials and all(settings.asks(flag) for flag in flags):
-        return "who has one of its credentials"
+        return "everybody with one of its credentials"
     everybody = (
         "every user of this machine" if is_loopback(settings.ip) else f"everybody who can reach {settings.ip}"
     )
     if settings.credentials:
         return f"{everybody}, for what the --authenticate-http flags leave open; the rest with one of its credentials"
-    return f"{everybody}, to run any command as {_user()} (--credentials FILE asks for a credential)"
+    return f"{everybody}, to run any command as {_user()} (--credentials FILE requires credentials)"
 
 
 def _user() -> str:

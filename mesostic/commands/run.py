@@ -34,7 +34,7 @@ class Duration(click.ParamType[float]):
     type=Duration(),
     default="30s",
     show_default=True,
-    help="How long to wait for a master that cannot be reached before giving up; 0: for ever.",
+    help="How long to wait for a master that cannot be reached before giving up; 0: forever.",
 )
 @log_level_option
 def command(

@@ -21,7 +21,7 @@ _COLOURS = {"dead_letter": "yellow", "failed": "red", "started": "green", "stopp
 _WIDTH_WITHOUT_TERMINAL = 240
 
 
-@click.group("trace", short_help="Read trace logs: who told whom what, and why.")
+@click.group("trace", short_help="Read traces: which messages were sent, and why.")
 def command() -> None:
     """Read the trace logs that `mesostic run --trace FILE` writes. The executors' logs beside FILE are read with it."""
 
@@ -37,16 +37,16 @@ def command() -> None:
 @click.option(
     "--contains", metavar="TEXT", help="The whole story of TEXT (a URL, a task's id, …), in order of cause."
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on as the trace grows, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing as the trace grows, until Ctrl-C.")
 @click.option(
     "--all",
     "everything",
     is_flag=True,
-    help="With --contains: also what actors tell themselves, and the store.",
+    help="With --contains: also what actors send to themselves, and the store.",
 )
 @click.option("--full", is_flag=True, help="All fields of all messages, in lines of any length.")
 @click.option("--ids", is_flag=True, help="Also the ids of the message and of its cause.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def show(
     files: tuple[Path, ...], contains: str | None, follow: bool, everything: bool, **options: Any
 ) -> None:

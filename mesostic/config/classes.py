@@ -1,7 +1,7 @@
 """Class paths ("module:Class") → classes, with the reason in one paragraph when there is none.
 
 A path names a module that can be imported, or one that lies beside the configuration: the file's folder goes first on
-`sys.path`. Importing runs the module, so whatever it raises is the module's own error and is told as such.
+`sys.path`. Importing runs the module, so whatever it raises is the module's own error and is reported as such.
 """
 
 import difflib
@@ -28,7 +28,7 @@ def load_class(class_path: object, base: type, what: str, path: Path, document: 
     """The class that `class_path` names, a subclass of `base`; None after noting what is wrong.
 
     Args:
-        class_path: as it stands in the file.
+        class_path: as it is in the file.
         base: what it has to be a subclass of.
         what: how to call such a class in a message, for example "a scheduler (a subclass of SchedulerActor)".
         path: the key.
@@ -85,7 +85,7 @@ def _is_shadowed(module_name: str, class_path: str, path: Path, document: Docume
     document.problem(
         path,
         f"{class_path}: there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"
-        " was imported first; give yours another name",
+        " was imported first; rename your module",
     )
     return True
 

@@ -50,7 +50,7 @@ class Configuration:
         composition: the framework and its actors; `framework.master` may still be "embedded".
         trace: where messages are written.
         cluster: settings of the embedded cluster; None when the master is another.
-        embedded: what becomes of its folder.
+        embedded: when its folder is kept.
     """
 
     file: str
@@ -122,9 +122,7 @@ def _actors(document: Document) -> list[ActorSpec]:
     for name, default in BUILT_IN.items():
         path: Path = ("actors", name) if name in own and name not in document.table else (name,)
         if name in document.table and name in own:
-            document.problem(
-                ("actors", name), f"stands in the file twice: as [{name}] and as [actors.{name}]"
-            )
+            document.problem(("actors", name), f"is in the file twice: as [{name}] and as [actors.{name}]")
         table = document.table.get(name, own.get(name, {}))
         if name == "scheduler":
             specs.append(_actor(name, table, path, _Kind(BaseScheduler, _A_SCHEDULER), document))
@@ -233,7 +231,7 @@ def _executor(name: str, table: dict[str, Any], path: Path, document: Document) 
 
 
 def executor_table(table: dict[str, Any], path: Path, document: Document) -> dict[str, Any]:
-    """The keys of an executor's table that are those of `ExecutorSettings`; notes those that nobody knows."""
+    """The keys of an executor's table that are those of `ExecutorSettings`; notes those that are unknown."""
     known = set(settings_fields(ExecutorSettings)) - {"name", "cls"} | {"class", "settings"}
     for key in table:
         if key not in known:
@@ -273,7 +271,8 @@ def _settings(cls: Any, table: dict[str, Any], path: Path, document: Document) -
     except NameError as error:
         module = sys.modules[settings_class.__module__]
         document.problem(
-            path, f"{module.__name__}:{settings_class.__qualname__} has an annotation it lacks: {error}"
+            path,
+            f"{module.__name__}:{settings_class.__qualname__} has an annotation that cannot be resolved: {error}",
         )
         return None
     built: object | None = build(settings_class, table, path, document)

@@ -1,6 +1,6 @@
 """Credential files as Mesos reads them: JSON, or one "principal secret" pair a line.
 
-See "--credentials" in Mesos's configuration page. Nothing of a file's content ever stands in an error.
+See "--credentials" in Mesos's configuration page. No error ever quotes a file's content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_credentials(file: FilePath) -> dict[str, str]:
         raise ConfigError(f"The credentials {file} are not text.") from None
     found = _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
     if not found:
-        raise ConfigError(f"The file {file} holds no credentials: nobody could be let in.")
+        raise ConfigError(f"The file {file} holds no credentials, so nobody would have access.")
     return found
 
 

@@ -42,14 +42,14 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
         replaced = "" if actor.cls is BUILT_IN.get(actor.name) else ", yours"
         yield f"  {actor.name}: {_path(actor.cls)}{' (built in)' if not replaced else ''}"
         yield from _settings(actor.settings, everything or bool(replaced), indent="    ")
-    yield f"  {TASK_ACTORS}: {_path(task_class(composition))} (one for each task in flight)"
+    yield f"  {TASK_ACTORS}: {_path(task_class(composition))} (one per task in flight)"
     if composition.executors:
         yield ""
         yield "executors"
         for executor in composition.executors:
             yield from _executor(executor, everything)
     yield ""
-    yield "who may tell whom what (read from the code)"
+    yield "messages between actors (read from the code)"
     classes = {actor.name: actor.cls for actor in composition.actors if actor.name != TASK}
     classes[TASK_ACTORS] = task_class(composition)
     for relation in relations(classes):

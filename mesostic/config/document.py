@@ -65,7 +65,7 @@ class Document:
         self.problems.append((line, f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
 
     def unknown_key(self, path: Path, known: Iterable[str]) -> None:
-        """Note a key that nobody knows, with the nearest ones that somebody does."""
+        """Note an unknown key, with the nearest known ones."""
         self.problem(path, "unknown key" + suggestion(str(path[-1]), known))
 
     def fail_on_problems(self) -> None:

@@ -1,4 +1,4 @@
-"""What `[framework] master` may say: "embedded", URLs, or a ZooKeeper address. Syntax only; nobody is asked."""
+"""What `[framework] master` may say: "embedded", URLs, or a ZooKeeper address. Syntax only; nothing is connected to."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def _wrong_with_url(url: str) -> str | None:
         near = suggestion(url, [EMBEDDED])
         return f'{_EXPECTED}, found "{_shown(url)}"{near if "did you mean" in near else ""}'
     if user is not None:
-        return "the URL of the master holds credentials; they belong into framework.principal and framework.secret"
+        return (
+            "the URL of the master holds credentials; they belong in framework.principal and framework.secret"
+        )
     return None
 
 

@@ -63,7 +63,7 @@ def apply_override(table: dict[str, Any], override: Override) -> Path:
     """Put the value in its place, making tables on the way; the path with array indexes as numbers.
 
     Raises:
-        ConfigError: the way goes through something that is no table.
+        ConfigError: the way goes through something that is not a table.
     """
     current: Any = table
     resolved: list[str | int] = []

@@ -1,4 +1,4 @@
-"""Settings of the command itself: the trace, and what becomes of the embedded cluster's folder.
+"""Settings of the command itself: the trace, and when the embedded cluster's folder is kept.
 
 Settings of actors, executors and of the cluster stand beside the classes that use them.
 """
@@ -21,10 +21,10 @@ class TraceSettings:
     )
     max_size: int = setting(
         256 * 1024 * 1024,
-        help="Size at which the file is put aside as FILE.1, FILE.1 as FILE.2, and so on; 0: never.",
+        help="Size at which the file becomes FILE.1, FILE.1 becomes FILE.2, and so on; 0: never.",
         unit="bytes",
     )
-    keep: int = setting(4, help="How many files are kept that were put aside.")
+    keep: int = setting(4, help="How many older files are kept.")
 
     def __post_init__(self) -> None:
         """Refuse numbers without a meaning (ValueError)."""

@@ -60,7 +60,7 @@ def build(
 
     Args:
         cls: a frozen dataclass.
-        table: what stands in the file.
+        table: what is in the file.
         path: where it stands.
         document: takes the problems.
         given: values of fields that do not come from the table (unless it has them, too).

@@ -51,5 +51,5 @@ class HelloScheduler(SchedulerActor):
         print(done.result.text)  # noqa: T201
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        """A task has failed in all its attempts; why, stands in the log already."""
-        print(f"nobody greeted {failed.payload.name}")  # noqa: T201
+        """A task has failed in all its attempts; the log says why."""
+        print(f"{failed.payload.name} was not greeted")  # noqa: T201

@@ -40,7 +40,7 @@ def read_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
     """The records of all the files, in order of time; within a file in its own order.
 
     Raises:
-        MesosticError: a file is no trace.
+        MesosticError: a file is not a trace.
     """
     yield from heapq.merge(*(_read(file) for file in with_executors(files)), key=lambda record: record.time)
 

@@ -1,7 +1,7 @@
 """An agent that drains: its tasks are killed, new ones are refused, and what ends says why.
 
 A task has its own time to end, or what the operator allows at most if that is less. The configuration is checkpointed:
-an agent that starts again goes on draining, until nothing of any framework and no operation is left.
+an agent that starts again continues to drain, until nothing of any framework and no operation is left.
 """
 
 import logging

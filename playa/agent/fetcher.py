@@ -2,7 +2,7 @@
 
 Plain paths, `file://`, `http://` and `https://`; sets the executable bit or unpacks archives as asked; an `output_file`
 gives another name (Mesos documentation, "Fetcher"). The `cache` flag is accepted and means nothing here: everything is
-fetched anew. Other schemes (hdfs, s3, ftp) are refused as by an agent that has no Hadoop client.
+fetched again. Other schemes (hdfs, s3, ftp) are refused as by an agent that has no Hadoop client.
 
 Nothing that is fetched or unpacked lands outside of the sandbox: see `unpacking`.
 

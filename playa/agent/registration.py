@@ -54,7 +54,7 @@ class Registration:
         self.attempt(RegistrationDue(self._attempt << 8))
 
     def attempt(self, message: RegistrationDue) -> None:
-        """Try once, unless it was answered or begun anew meanwhile."""
+        """Try once, unless it was answered or begun again meanwhile."""
         context = self._context
         series, tries = message.attempt >> 8, message.attempt & 0xFF
         if context.connected or context.terminating or series != self._attempt:

@@ -12,7 +12,7 @@ from mesos_v1 import content, pb
 
 
 class RegistryError(ValueError):
-    """The file is there, and is no registry; the text says why."""
+    """The file is there, but is not a registry; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

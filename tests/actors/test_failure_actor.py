@@ -110,7 +110,7 @@ async def test_a_failure_is_told_with_host_state_reason_attempts_last_words_and_
     assert text == (
         "task crawl-1 has failed for good, after 5 attempts on host-1: TASK_FAILED, REASON_EXECUTOR_TERMINATED: "
         "Executor terminated\n"
-        "  what executor crawl-abc wrote at last on standard error:\n"
+        "  the last lines that executor crawl-abc wrote to standard error:\n"
         "    one\n"
         "    sh: 1: exec: /no/such/python: not found\n"
         "  what to try: there is no /no/such/python on the agent: install Python 3.11 or later there, or say where it "

@@ -41,7 +41,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"timeout": 1e300}, "timeout must be more than 0 seconds and at most"),
     ({"cpus": 0, "mem": 0}, "a task must ask for some resource: cpus, mem, disk, gpus and ports are all 0"),
     ({"cpus": -1}, "cpus must not be negative: -1"),
-    ({"cpus": 0.0004}, "cpus must be at least 0.0005, or 0: Mesos counts in thousandths, and 0.0004 is none"),
+    ({"cpus": 0.0004}, "cpus must be at least 0.0005, or 0: Mesos counts in thousandths, and 0.0004 rounds to 0"),
     ({"mem": 0.0001}, "mem must be at least 0.0005"),
     ({"disk": 1e30}, "disk is more than a resource can have"),
     ({"cpus": 10**400}, "cpus is too large"),

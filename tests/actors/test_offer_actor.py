@@ -505,7 +505,7 @@ async def test_why_a_task_waits_says_how_old_the_look_is_and_nothing_of_agents_t
     )
     broker.broker.tell(m.AgentLost(AgentId("a2")))
     remark, hosts = await _remark(broker)
-    assert remark.startswith("none of the 1 agents")
+    assert remark.startswith("the only agent did not offer enough")
     assert hosts == ["host-a1"]
     broker.broker.tell(m.Disconnected("x"))
     broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))

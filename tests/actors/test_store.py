@@ -185,7 +185,7 @@ def below_a_file(path):
         (newer, "newer version .layout 99"),
         (of_another_program, "is not a store"),
         (with_another_table, "its table is not as it was.*restore"),
-        (cut_off, "is empty: .*cut off.*restore the file from a backup, or move it away"),
+        (cut_off, "is empty: .*truncated.*restore the file from a backup, or move it away"),
         (cut_in_the_middle, "damaged|malformed"),
         (lambda path: path.mkdir(), "a folder, not a file"),
         (below_a_file, "cannot be used as a store: (File exists|Not a directory)"),

@@ -261,7 +261,7 @@ async def test_an_upload_by_the_executor_survives_a_disk_that_is_full_for_a_mome
         assert (uploaded.name, uploaded.size) == ("a", 3)
         times = 9
         with pytest.raises(
-            TaskFailed, match="the upload of a failed 5 times, lastly: .*507.*no room: No space"
+            TaskFailed, match="the upload of a failed after 5 attempts: .*507.*no room: No space"
         ):
             await uploader.upload("a", b"xyz", "text/plain", TaskId("t"))
         times = 0

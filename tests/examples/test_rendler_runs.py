@@ -313,4 +313,4 @@ async def test_a_server_whose_headers_are_not_text_hangs_no_crawl(rendler):
     assert pages["/charset"]["state"] == "crawled"
     assert pages["/moved"]["state"] == "redirect"
     assert pages["/caf%E9"]["state"] == "crawled"
-    assert "no web page" in pages["/nowhere"]["error"]
+    assert "not a web page" in pages["/nowhere"]["error"]

@@ -39,7 +39,7 @@ async def test_what_is_no_picture_fails_alone(example, tmp_path):
     (folder / "good.png").write_bytes(next(PICTURES.glob("*.png")).read_bytes())
     run = await example("images/images.toml", scheduler__pictures=folder, scheduler__output=tmp_path / "out")
     assert run.exit_code == 1
-    assert "text.png is no picture" in run.text
+    assert "text.png is not a picture" in run.text
     assert (tmp_path / "out" / "good-negative.png").is_file()
     assert "Traceback" not in run.text
 

@@ -39,7 +39,7 @@ def test_a_subclass_inherits_methods():
         ("NoTasks", "NoTasks has no @task method: write one"),
         ("TwoOfAKind", "TwoOfAKind.one and TwoOfAKind.two both run Add tasks"),
         ("NoAnnotation", "NoAnnotation.one: its payload 'payload' has no annotation"),
-        ("TooMany", "TooMany.one: has an argument too many"),
+        ("TooMany", "TooMany.one: has one argument too many"),
         ("AnyNames", r"AnyNames.one: takes a payload and a TaskContext, not \*\*more"),
         ("AnyMore", r"AnyMore.one: takes a payload and a TaskContext, not \*more"),
         ("ByPlace", "ByPlace.one: takes a payload and a TaskContext, not payload"),
@@ -49,7 +49,7 @@ def test_a_subclass_inherits_methods():
         ("Unmakable", "Unmakable cannot be made: RuntimeError: not today"),
         ("ExitsWhenMade", "ExitsWhenMade cannot be made: SystemExit: no licence"),
         ("OddAnnotation", "OddAnnotation.one: its annotations cannot be read: AttributeError: .*NoSuchThing"),
-        ("NotAnExecutor", "is no executor: write class NotAnExecutor"),
+        ("NotAnExecutor", "is not an executor: write class NotAnExecutor"),
         ("Nonsense", "has no class Nonsense; it has .*Everything"),
     ],
 )

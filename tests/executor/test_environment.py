@@ -86,9 +86,9 @@ def test_the_address_may_come_from_the_agents_process_id_alone():
         (
             "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
             "soon",
-            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: 'soon' is no duration",
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: 'soon' is not a duration",
         ),
-        ("MESOS_RECOVERY_TIMEOUT", "15", "MESOS_RECOVERY_TIMEOUT: '15' is no duration"),
+        ("MESOS_RECOVERY_TIMEOUT", "15", "MESOS_RECOVERY_TIMEOUT: '15' is not a duration"),
         ("MESOS_SLAVE_PID", "nonsense", "MESOS_SLAVE_PID: 'nonsense' is not of the form"),
         ("MESOS_AGENT_ENDPOINT", "host:port", "MESOS_AGENT_ENDPOINT: not an address"),
     ],
@@ -118,5 +118,5 @@ def test_durations_are_read_as_mesos_writes_them(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "5", "secs", "5 secs", "-5secs", "5seconds", "1e3secs", "infsecs"])
 def test_other_texts_are_no_durations(text):
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)

@@ -108,7 +108,7 @@ async def test_two_signals_end_an_executor_whose_task_blocks_it(tmp_path):
         script.launch("t1", pack(Wait(1000)))
         assert process.stderr is not None
         told = b""
-        while b"has been at it" not in told:
+        while b"has been running" not in told:
             told = await process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.1)
@@ -155,7 +155,7 @@ async def test_a_class_that_does_not_import_is_one_line_on_stderr_and_in_the_tas
         ("import sys\nsys.exit('no licence')\n", "mine raises SystemExit: no licence", "mine.py"),
         ("def broken(:\n", "cannot be imported: invalid syntax", ""),
         ("import no_such_thing\n", "there is no module 'no_such_thing'; mine imports it", "mine.py"),
-        ("class Mine: pass\n", "mine:Mine is no executor: write class Mine(Executor)", ""),
+        ("class Mine: pass\n", "mine:Mine is not an executor: write class Mine(Executor)", ""),
         ("from executor import Executor\nclass Mine(Executor): pass\n", "Mine has no @task method", ""),
         (
             BROKEN.format("__init__"),
@@ -252,7 +252,7 @@ async def test_an_exit_beside_a_task_ends_no_other(tmp_path, how):
         _, stderr = await process.communicate()
         assert process.returncode == 0
         assert script.states("bystander")[-1] == "TASK_KILLED"
-        assert b"something raised SystemExit: 5 beside its task" in stderr
+        assert b"something raised SystemExit: 5 outside of its task" in stderr
 
 
 async def test_a_module_in_the_sandbox_is_found(tmp_path):

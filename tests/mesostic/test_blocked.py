@@ -124,7 +124,7 @@ def test_a_hook_that_blocks_is_named_with_its_stack_within_seconds(blocked, tmp_
     while "everything else" not in (tmp_path / "stderr").read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     told = (tmp_path / "stderr").read_text()
-    assert re.search(r"the handler of Loops \(scheduler\) for \w+ has been at it for [1-9] s", told)
+    assert re.search(r"the handler of Loops \(scheduler\) for \w+ has been running for [1-9] s", told)
     assert 'blocks.py", line' in told
     assert "in block" in told
     assert "dispatcher.py" not in told

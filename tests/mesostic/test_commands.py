@@ -353,7 +353,7 @@ def test_a_trace_that_is_cut_or_none_is_read_or_refused(project, mesostic):
     whole = (project / "hello.trace").read_bytes()
     (project / "cut.trace").write_bytes(whole[: len(whole) // 2])
     assert mesostic("trace", "stats", "cut.trace").returncode == 0
-    (project / "none.trace").write_bytes(b"this is no trace")
+    (project / "none.trace").write_bytes(b"this is not a trace")
     for name in ("none.trace", "nowhere.trace", "."):
         done = no_traceback(mesostic("trace", "show", name))
         assert done.returncode == 2

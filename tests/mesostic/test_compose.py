@@ -196,7 +196,7 @@ def test_several_masters_are_a_list(project):
         (SMALL + "[offers]\nnonsense = 1\n", "offers.nonsense: unknown key"),
         (SMALL + "[actors.counter]\n", "actors.counter.class: missing"),
         (SMALL + "[actors.'a b']\nclass = 'MODULE:Counter'\n", "an actor's name is made of letters"),
-        (SMALL + "[offers]\n[actors.offers]\n", "stands in the file twice: as [offers] and as [actors.offers]"),
+        (SMALL + "[offers]\n[actors.offers]\n", "is in the file twice: as [offers] and as [actors.offers]"),
         (SMALL + "[executors.w]\n", "executors.w.class: missing"),
         (SMALL + "[executors.w]\nclass = 'MODULE:Counter'\n", "MODULE:Counter is not an executor"),
         (SMALL + "[executors.w]\nclass = 'MODULE:Idle'\n", "MODULE:Idle: Idle has no @task method"),

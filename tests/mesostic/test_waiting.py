@@ -54,7 +54,7 @@ async def test_a_server_that_is_no_mesos_is_told_and_tried():
     async with answering({}) as url:
         await wait_for_master([url], 5, told.append)
     assert told == [
-        f"{url} answers, but does not look like a Mesos master (it has no /master/health). Trying it all the same."
+        f"{url} answers, but does not look like a Mesos master (it has no /master/health). Trying it anyway."
     ]
 
 
@@ -63,7 +63,7 @@ async def test_a_server_that_speaks_no_http_is_told_with_what_to_try():
         writer.write(b"220 mail ready\r\n\r\n")
 
     async with raw_server(garbage) as server:
-        with pytest.raises(ClusterError, match=r"no HTTP answer: .*; if it speaks TLS, write https://"):
+        with pytest.raises(ClusterError, match=r"does not answer HTTP: .*; if it speaks TLS, write https://"):
             await wait_for_master([f"http://127.0.0.1:{server.endpoint.port}"], 0.1, print)
         with pytest.raises(ClusterError, match=r"; if it does not speak TLS, write http://"):
             await wait_for_master([f"https://127.0.0.1:{server.endpoint.port}"], 0.1, print)

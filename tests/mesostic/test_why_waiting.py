@@ -117,9 +117,9 @@ IDLE = Progress(True, False, ())
     ("progress", "words"),
     [
         (IDLE, "nothing to do: no task is active, and finish() was not called"),
-        (Progress(False, False, ()), "not subscribed: no master has taken the framework in yet"),
+        (Progress(False, False, ()), "not subscribed: no master has accepted the framework yet"),
         (Progress(False, False, None), "not subscribed"),
-        (Progress(False, True, ()), "waits for the master to be told"),
+        (Progress(False, True, ()), "waits for the master to answer TEARDOWN"),
         (Progress(True, False, (("staging", 2), ("launching", 1))), "3 tasks are being started"),
         (Progress(True, False, (("backing off", 1),)), "1 task is waiting for the next attempt"),
         (Progress(True, False, (("unreachable", 2),)), "2 tasks are on agents that the master has lost"),

@@ -116,7 +116,7 @@ CONFIGURATION = {
         ends=2,
     ),
     "the module has the name of one of Python's": Mistake(
-        "give yours another name",
+        "rename your module",
         config=(
             ("hello:HelloScheduler", "json:HelloScheduler"),
             ("hello:HelloExecutor", "json:HelloExecutor"),
@@ -262,7 +262,7 @@ RUNNING = {
         ends=0,
     ),
     "__init__ raises": Mistake(
-        "the scheduler could not be made: LookupError: no map",
+        "the scheduler could not be created: LookupError: no map",
         code=(
             (
                 "    def on_registered",

@@ -64,7 +64,7 @@ def test_a_port_in_use_is_one_line_and_no_traceback(capfd: pytest.CaptureFixture
         (["--agent-ping-timeout", "0"], "agent_ping_timeout must be greater than 0"),
         (["--min-allocatable-resources", "x"], "min_allocatable_resources: 'x'"),
         (["--weights", "a=-1"], "weights: the weight of role 'a' must be greater than 0"),
-        (["--authenticate-http-readonly"], "authentication is asked for, but there are no credentials"),
+        (["--authenticate-http-readonly"], "authentication is required, but there are no credentials"),
         (["--agents", "-1"], "agents must not be negative"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_setting_that_cannot_be_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--heartbeat", "soon"], "'soon' is no duration"),
+        (["--heartbeat", "soon"], "'soon' is not a duration"),
         (["--weights", "a"], "'a' is not role=weight"),
         (["--credentials", "/nowhere"], "/nowhere: No such file or directory"),
     ],

@@ -265,7 +265,7 @@ async def test_sandboxes_volumes_and_checkpoints_are_readable_by_their_owner_alo
 
 @pytest.mark.parametrize("where", [{"ip": "0.0.0.0"}, {"agents": (AgentSettings(ip="0.0.0.0"),)}], ids=str)
 async def test_nobody_opens_a_cluster_to_a_network_by_accident(where) -> None:
-    with pytest.raises(SettingsError, match=r"on 0\.0\.0\.0 .* give it credentials .* or say --insecure"):
+    with pytest.raises(SettingsError, match=r"on 0\.0\.0\.0 .* give it credentials .* or use --insecure"):
         await Cluster(ClusterSettings(**where)).__aenter__()
     for enough in ({"insecure": True}, {"credentials": (("alice", "secret"),)}):
         async with Cluster(ClusterSettings(**where, **enough), wait_for_agents=False):
@@ -287,5 +287,5 @@ def test_flags_that_are_given_decide_and_those_that_are_not_follow_the_credentia
     own = AgentSettings(http_credentials=(("carol", "x"),), authenticate_http_readonly=False)
     of_its_own = replace(OPEN, agents=(own,)).agent(1)
     assert (of_its_own.authenticate_http_readonly, of_its_own.authenticate_http_readwrite) == (False, True)
-    with pytest.raises(SettingsError, match="an agent is to ask for credentials, but there are none"):
+    with pytest.raises(SettingsError, match="an agent requires credentials, but there are none"):
         ClusterSettings(agents=(AgentSettings(authenticate_http_readwrite=True),))

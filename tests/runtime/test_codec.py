@@ -216,7 +216,7 @@ class TestGarbage:
                 {"several": [{"x": 1}, {"x": True}]},
                 r"Everything\.several\[1\]\.x: expected int, found bool True",
             ),
-            ({"colour": "blue"}, r"Everything\.colour: str 'blue' is no member of Colour"),
+            ({"colour": "blue"}, r"Everything\.colour: str 'blue' is not a member of Colour"),
             ({"labels": {"a": 1}}, r"Everything\.labels\['a'\]: expected an array, found int 1"),
             ({"either": ["list", []]}, r"Everything\.either: expected .* found a value labelled 'list'"),
             ({"mode": "c"}, r"Everything\.mode: expected one of"),

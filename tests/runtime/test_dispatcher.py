@@ -375,7 +375,7 @@ class TestHandlers:
                 @receive
                 def handler(self, m) -> None: ...
 
-        with pytest.raises(TypeError, match="no class"):
+        with pytest.raises(TypeError, match="is not a class"):
 
             class NoClass(Actor):
                 @receive

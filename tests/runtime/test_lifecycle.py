@@ -304,7 +304,7 @@ class TestWatching:
         log = []
         system.spawn(self.Watcher, log).tell(Watch("nobody"))
         await asyncio.sleep(1)
-        assert log == [("nobody", "nobody has this name")]
+        assert log == [("nobody", "no actor has this name")]
 
     @virtual
     async def test_a_watcher_that_died_first_does_no_harm(self, system):

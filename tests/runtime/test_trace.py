@@ -356,7 +356,7 @@ class TestTheFile:
 
     def test_a_text_file_is_no_trace(self, tmp_path):
         (tmp_path / "t.txt").write_text("[framework]\nname = 'x'\n" * 100)
-        with pytest.raises(TraceError, match="is no trace"):
+        with pytest.raises(TraceError, match="is not a trace"):
             list(read_trace(tmp_path / "t.txt"))
 
     def test_records_are_safe_once_flushed(self, tmp_path):
@@ -472,5 +472,5 @@ def test_a_disk_that_is_full_is_one_sentence_and_harms_nothing(tmp_path, caplog,
     monkeypatch.setattr("os.write", full)
     numbers(writer, 1, 60)
     writer.close()
-    assert caplog.text.count("No space left on device; everything else goes on") == 1
+    assert caplog.text.count("No space left on device; everything else continues") == 1
     assert len(caplog.records) == 1

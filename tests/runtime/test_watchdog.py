@@ -66,13 +66,13 @@ async def test_a_handler_that_blocks_is_named_with_message_and_stack_and_so_is_i
     async with ActorSystem("t") as system:
         slow = system.spawn(Slow, release, name="slow")
         slow.tell(Block(30.0))
-        await asyncio.to_thread(Told(caplog, release).until, "has been at it")
-        await asyncio.to_thread(Told(caplog, release).until, "is done, after")
-    assert "the handler of Slow (slow) for Block has been at it for 0 s" in caplog.text
+        await asyncio.to_thread(Told(caplog, release).until, "has been running")
+        await asyncio.to_thread(Told(caplog, release).until, "has finished, after")
+    assert "the handler of Slow (slow) for Block has been running for 0 s" in caplog.text
     assert "in on_block" in caplog.text
     assert "self.release.wait(block.seconds)" in caplog.text
     assert "dispatcher.py" not in caplog.text
-    assert "the handler of Slow (slow) for Block is done, after" in caplog.text
+    assert "the handler of Slow (slow) for Block has finished, after" in caplog.text
 
 
 @pytest.mark.usefixtures("fast")
@@ -80,9 +80,9 @@ async def test_an_async_handler_that_does_not_come_back_is_named_once(caplog, re
     async with ActorSystem("t") as system:
         slow = system.spawn(Slow, release, name="slow")
         slow.tell(Await())
-        await asyncio.to_thread(Told(caplog, release).until, "takes no other message")
+        await asyncio.to_thread(Told(caplog, release).until, "handles no other message")
         await asyncio.sleep(0.2)
-        assert caplog.text.count("takes no other message") == 1
+        assert caplog.text.count("handles no other message") == 1
         assert "the handler of Slow (slow) for Await" in caplog.text
         assert "in on_await" in caplog.text
 
@@ -96,7 +96,7 @@ async def test_many_handlers_that_are_quick_are_not_named(caplog, release):
             for _ in range(100):
                 slow.tell(Block(0.0))
             await slow.ask(Block(0.0), block=False)
-    assert "has been at it" not in caplog.text
+    assert "has been running" not in caplog.text
 
 
 async def test_a_system_that_has_ended_is_not_looked_at():
