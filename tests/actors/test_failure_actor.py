@@ -229,7 +229,7 @@ async def test_an_agent_is_asked_with_the_frameworks_own_credentials(caplog):
     header = Credentials("ada", "countess").header()
     async with agent({STDERR: b"boom\n"}, wants=header) as (url, calls):
         await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
-    assert "wrote at last on standard error:\n    boom" in told(caplog)[0][1]
+    assert "wrote to standard error:\n    boom" in told(caplog)[0][1]
     assert [authorization for _, authorization, _ in calls[:2]] == ["", header]
 
 

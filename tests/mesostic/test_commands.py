@@ -162,7 +162,7 @@ def test_an_executor_that_crashes_at_its_start_is_told_with_its_last_words(proje
     assert "a task failed:" in done.stderr
     assert "no licence for this machine" in done.stderr
     assert "is kept:" in done.stderr
-    assert "wrote at last on standard error:" in done.stderr
+    assert "wrote to standard error:" in done.stderr
     assert "said at last" not in done.stderr  # the report has quoted it
     assert not [line for line in done.stderr.splitlines() if line.startswith("Traceback")]
     (kept,) = left_behind(project)
@@ -172,7 +172,7 @@ def test_an_executor_that_crashes_at_its_start_is_told_with_its_last_words(proje
 def test_an_executors_last_words_that_no_report_has_quoted_are_told(project, mesostic):
     done = mesostic("run", "crashes.toml", "--set", "failures.read_sandboxes=false")
     assert done.returncode == 4
-    assert "wrote at last on standard error:" not in done.stderr
+    assert "wrote to standard error:" not in done.stderr
     assert "said at last" in done.stderr
 
 
