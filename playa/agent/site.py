@@ -125,12 +125,14 @@ class AgentSite:
                 ("files/read", self._read),
                 ("files/download", self._download),
             ):
-                app.router.add_get(f"{prefix}/{name}", self._reader(handler))
-                app.router.add_get(f"{prefix}/{name}.json", self._reader(handler))
+                app.router.add_route("*", f"{prefix}/{name}", self._reader(handler))
+                app.router.add_route("*", f"{prefix}/{name}.json", self._reader(handler))
 
     def _reader(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             principal_of(request, self._access.credentials, READONLY_REALM, required=self._access.readonly)
+            if request.method not in {"GET", "HEAD"}:
+                raise method_not_allowed(request.method, ["GET"])
             return await handler(request)
 
         return handle

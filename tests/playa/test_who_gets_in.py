@@ -50,7 +50,7 @@ def routes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[tuple[str, str,
             for route in app.router.routes():
                 info = route.resource.get_info() if route.resource is not None else {}
                 path = str(info.get("path") or info.get("formatter", "")).replace("{agent}", "slave(1)")
-                methods = ("GET", "POST") if route.method == "*" else (route.method,)
+                methods = ("GET", "POST") if route.method in {"*", "GET"} else (route.method,)
                 found |= {(m, f"http://127.0.0.1:{site._port}", path) for m in methods if m != "HEAD"}
         return sorted(found)
 
