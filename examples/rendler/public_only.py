@@ -18,6 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 _MAX_HEAD = 64 * 1024
 _PATIENCE = 15.0
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that IPv6 has given out to the open web
+_OF_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
 
 
 class PrivateAddressError(OSError):
@@ -33,9 +35,9 @@ def is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour
         if inner is not None:
             return is_public(str(inner))
-        if ip.teredo is not None:
+        if ip.teredo is not None or ip not in _GLOBAL_UNICAST:
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and ip not in _OF_PROTOCOLS
 
 
 def leads_to_private(url: str) -> bool:
