@@ -263,7 +263,7 @@ class FailureActor(Actor):
             ]
         if tail.lines:
             whose = f"executor {failure.executor_id}" if failure.executor else "it"
-            parts.append(f"  the last lines that {whose} wrote to standard error:")
+            parts.append(heading_of_lines(whose))
             parts += [f"    {line}" for line in tail.lines[-self._lines(failure) :]]
         elif tail.problem:
             parts.append(f"  its standard error could not be read: {tail.problem}")
@@ -326,6 +326,11 @@ def _why_moved(failure: Failure) -> str:
     if failure.reason == MOVED:
         return failure.message.removeprefix("moved: ")
     return "its agent is being drained" if failure.reason == DRAINING else ""
+
+
+def heading_of_lines(whose: str) -> str:
+    """The line above what was read of standard error, by which a report is known to have told it."""
+    return f"  the last lines that {whose} wrote to standard error:"
 
 
 def _why(failure: Failure, longest: int = _LONGEST_MESSAGE) -> str:

@@ -88,7 +88,9 @@ class _Told(logging.Handler):
 
     def has(self, executor: str, line: str) -> bool:
         """Whether a report quotes what the executor wrote, or this line of it."""
-        quotes = f"  what executor {executor} wrote at last on standard error:", f"    {line}"
+        from actors.failure_actor import heading_of_lines
+
+        quotes = heading_of_lines(f"executor {executor}"), f"    {line}"
         return any(quote in report.splitlines() for report in self._reports for quote in quotes)
 
 
