@@ -87,11 +87,6 @@ class SummaryDue:
     """Time to say how many failures were like earlier ones."""
 
 
-def heading_of_lines(whose: str) -> str:
-    """Return the line of a report above the lines that it quotes from standard error."""
-    return f"  the last lines that {whose} wrote to standard error:"
-
-
 @dataclass(slots=True)
 class _Kind:
     """Failures that are alike.
