@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from mesostic import __version__, exit_codes
+from mesostic.ending import leave
 from mesostic.errors import MesosticError, presentable
 
 COMMANDS = {
@@ -66,7 +67,7 @@ def cli(debug: bool) -> None:
 
 def main() -> NoReturn:
     """The entry point."""
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

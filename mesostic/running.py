@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from mesostic.config.compose import Configuration
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose end does not wait for the functions in its thread pool."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its name in the base
+        """Leave them to `mesostic.ending`; `close` tells the pool that nothing more will come."""
+
+
 def run_file(
     path: str, sets: Sequence[str], *, master_timeout: float = 30.0, log_level: str = "warning"
 ) -> int:
@@ -53,7 +60,8 @@ def run_file(
     logging.getLogger("actors.failures").addHandler(told)
     try:
         configuration = _compose(document)
-        outcome = asyncio.run(_run(configuration, cluster, master_timeout, log_level))
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            outcome = runner.run(_run(configuration, cluster, master_timeout, log_level))
         kept = cluster is not None and _is_kept(configuration, outcome)
         return outcome
     except (ConfigError, ClusterError):

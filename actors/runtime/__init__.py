@@ -11,6 +11,7 @@ makes refs.
 """
 
 from actors.runtime.actor import Actor
+from actors.runtime.background import function_in_thread
 from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
 from actors.runtime.codec import (
@@ -90,6 +91,7 @@ __all__ = [
     "conceal",
     "conceal_marked",
     "current_message_id",
+    "function_in_thread",
     "get_all",
     "hide_secrets_in_logs",
     "masked",

@@ -17,14 +17,18 @@ from actors.runtime.context import acting_here, handling
 from actors.runtime.control import START
 from actors.runtime.errors import ActorDeadError
 from actors.runtime.lifecycle import State
+from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
     from actors.runtime.ref import ActorRef, Envelope
 
-__all__ = ["in_thread", "run"]
+__all__ = ["function_in_thread", "in_thread", "run"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_in_threads: dict[int, Callable[..., Any]] = {}
+"""What `in_thread` runs now, by the number of the thread."""
 
 
 def run(ref: ActorRef[Any], work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
@@ -58,5 +62,22 @@ async def in_thread(ref: ActorRef[Any], function: Callable[P, T], *args: P.args,
     acting = acting_here()
     if acting is not None:
         context.run(handling.set, acting)
-    call = functools.partial(context.run, functools.partial(function, *args, **kwargs))
+    call = functools.partial(context.run, functools.partial(_run_in_thread, function, *args, **kwargs))
     return await ref._dispatcher.loop.run_in_executor(None, call)
+
+
+def function_in_thread(ident: int) -> str:
+    """The name of the function that an actor has this thread run; empty if there is none."""
+    function = _in_threads.get(ident)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return "" if function is None else f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
+def _run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    ident = get_ident()
+    _in_threads[ident] = function
+    try:
+        return function(*args, **kwargs)
+    finally:
+        del _in_threads[ident]
