@@ -15,7 +15,16 @@ from actors import messages as m
 from actors.base_scheduler import BaseScheduler, framework_record
 from actors.built_in import task_class
 from actors.launch_arguments import CHECKS, checked
-from actors.runtime import STOP, EncodeError, Secret, current_message_id, message, pack
+from actors.runtime import (
+    STOP,
+    EncodeError,
+    Secret,
+    check_size,
+    current_message_id,
+    message,
+    pack,
+    pack_message,
+)
 from actors.settings import Composition, RetryPolicy
 from actors.task_book import TaskBook, TaskEntry
 from actors.task_spec import MAX_TASK_BYTES, TaskHistory, TaskSpec, spec_record
@@ -228,11 +237,13 @@ class TaskCommands(BaseScheduler):
         self.tell(self.actor_ref, SeeIfDone())
 
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
-        """Send a message to an executor; best effort: `on_error` tells when it could not even be sent."""
-        self.tell(
-            "connection",
-            m.SendMessage(agent_id, executor_id, pack(message, id=str(current_message_id() or ""))),
-        )
+        """Send a message to an executor; best effort: `on_error` tells when it could not even be sent.
+
+        Raises:
+            ValueError: It is nothing that can be packed, or larger than the executor reads.
+        """
+        data = pack_message(message, id=str(current_message_id() or ""))
+        self.tell("connection", m.SendMessage(agent_id, executor_id, data))
 
     def _phases(self) -> tuple[tuple[str, int], ...]:
         return tuple(self._tasks.counts().items())
@@ -314,9 +325,11 @@ def _packed(payload: object) -> bytes:
     if payload is None:
         return b""
     try:
-        return pack(payload, id=str(current_message_id() or ""))
+        packed = pack(payload, id=str(current_message_id() or ""))
     except EncodeError as error:
         raise ValueError(f"the payload cannot be sent: {error}") from error
+    check_size("the payload", packed)
+    return packed
 
 
 _DEFAULTS = {name: each.default for name, each in inspect.signature(TaskCommands.launch).parameters.items()}

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from actors.runtime import Actor, ActorDeadError, current_message_id, pack, receive
+from actors.runtime import Actor, ActorDeadError, current_message_id, pack_message, receive
 from executor.author import Executor, TaskFailed
 from executor.failures import authors_traceback, call, finish, one_line, text_of
 from executor.messages import (
@@ -41,7 +41,10 @@ class AuthorActor(Actor):
 
     def _send(self, message: object) -> None:
         """`Executor.send`; from any thread."""
-        data = message if self._raw and isinstance(message, bytes) else pack(message, id=current_message_id())
+        if self._raw and isinstance(message, bytes):
+            data = message
+        else:
+            data = pack_message(message, id=current_message_id())
         try:
             self.ref(self._connection).tell(SendMessage(data))
         except ActorDeadError:

@@ -92,7 +92,7 @@ class TaskContext:
         """Send a message to the framework's scheduler, best effort: Mesos may lose it. From any thread.
 
         Raises:
-            TypeError: It is nothing that can be packed (a `@message` class).
+            ValueError: It is nothing that can be packed (a `@message` class), or larger than the scheduler reads.
         """
         self._office.send(message)
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from actors.runtime import Actor, ActorDeadError, current_message_id, pack, receive
+from actors.runtime import (
+    Actor,
+    ActorDeadError,
+    check_size,
+    current_message_id,
+    pack,
+    pack_message,
+    receive,
+)
 from executor.assigning import Assignment
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
@@ -103,8 +111,10 @@ class RunningTaskActor(Actor):
         except Exception as error:
             self._happen(Event.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
             return
-        if len(data) > MAX_RESULT:
-            self._happen(Event.RAISED, too_large("the result", data), retry=False)
+        try:
+            check_size("the result", data, MAX_RESULT)
+        except ValueError as error:
+            self._happen(Event.RAISED, str(error), retry=False)
             return
         self._happen(Event.RETURNED, data=data)
 
@@ -278,14 +288,13 @@ class _Office:
         return self._actor._state is not State.RUNNING
 
     def send(self, message: object) -> None:
-        pack_check(message)
+        if not (self._actor._assignment.raw and isinstance(message, bytes)):
+            pack_message(message)
         self._tell(SendToFramework(message))
 
     def progress(self, message: object) -> None:
         if not isinstance(message, str):
-            data = pack_check(message)
-            if len(data) > MAX_RESULT:
-                raise ValueError(too_large("the progress", data))
+            check_size("the progress", pack_check(message), MAX_RESULT)
         self._tell(Progress(message))
 
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
@@ -297,14 +306,6 @@ class _Office:
             self._actor.actor_ref.tell(message)
         except ActorDeadError:
             pass  # the task has ended; what an abandoned function says is not heard
-
-
-def too_large(what: str, data: bytes) -> str:
-    """The sentence for what does not fit into a status update."""
-    return (
-        f"{what} has {len(data):,} bytes, and a status update takes {MAX_RESULT:,}: "
-        "upload it (TaskContext.upload) and send its name"
-    )
 
 
 def pack_check(message: object) -> bytes:

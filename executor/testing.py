@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actors.runtime import pack, unpack
+from actors.runtime import check_size, pack, pack_message, unpack
 from executor.author import BadExecutor, Executor, task_methods
 from executor.context import TaskContext, Upload
 from executor.statuses import MAX_RESULT
@@ -98,10 +98,7 @@ class ExecutorUnderTest:
         )
         call = method.bind(self.executor, payload, context)
         packed = pack(await asyncio.to_thread(call) if method.in_thread else await call())
-        if len(packed) > MAX_RESULT:
-            raise ValueError(
-                f"the result has {len(packed):,} bytes, and a status update takes {MAX_RESULT:,}"
-            )
+        check_size("the result", packed, MAX_RESULT)
         return unpack(packed).message
 
 
@@ -128,10 +125,13 @@ class _TestOffice:
         return self._recorded.killed
 
     def send(self, message: object) -> None:
-        self._recorded.messages.append(unpack(pack(message)).message)
+        self._recorded.messages.append(unpack(pack_message(message)).message)
 
     def progress(self, message: object) -> None:
-        self._recorded.progress.append(unpack(pack(message)).message)
+        packed = pack(message)
+        if not isinstance(message, str):
+            check_size("the progress", packed, MAX_RESULT)
+        self._recorded.progress.append(unpack(packed).message)
 
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
         data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)

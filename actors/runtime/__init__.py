@@ -16,7 +16,9 @@ from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
 from actors.runtime.codec import (
     Envelope,
+    check_size,
     pack,
+    pack_message,
     pack_value,
     unpack,
     unpack_message,
@@ -88,6 +90,7 @@ __all__ = [
     "UnhandledMessageError",
     "WouldBlockError",
     "carrier",
+    "check_size",
     "conceal",
     "conceal_marked",
     "current_message_id",
@@ -98,6 +101,7 @@ __all__ = [
     "message",
     "older_files",
     "pack",
+    "pack_message",
     "pack_value",
     "read_trace",
     "receive",

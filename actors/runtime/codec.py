@@ -22,7 +22,9 @@ from actors.runtime.unpacking import Mismatch, data_unpacker, known_message, unp
 
 __all__ = [
     "Envelope",
+    "check_size",
     "pack",
+    "pack_message",
     "pack_value",
     "payload_of",
     "trace_type",
@@ -37,7 +39,7 @@ T = TypeVar("T")
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 1024 * 1024
 """Elements of all arrays and maps of one message together: a byte can be an empty array, which takes 56 bytes of memory."""
 
 FEW_BYTES = 64 * 1024
@@ -47,9 +49,13 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_ELEMENTS = 50_000
 """Limits of what scheduler and executors tell each other unasked: reading it holds up everything else."""
 
+MAX_IDS_BYTES = 4096
+"""What the ids in an envelope may add to a message that is no larger than that: its sender does not know them yet."""
+
 MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
+_INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
 _any_packer = packer_of(AnyShape())
 _any_hider = packer_of(AnyShape(), hide=True)
 _any_unpacker = unpacker_of(AnyShape())
@@ -94,7 +100,46 @@ def unpack_message(data: bytes) -> Envelope:
     Raises:
         DecodeError: as `unpack`, and for a message that is too large.
     """
-    return unpack(data, max_bytes=MAX_MESSAGE_BYTES, max_elements=MAX_MESSAGE_ELEMENTS)
+    return unpack(data, max_bytes=MAX_MESSAGE_BYTES + MAX_IDS_BYTES, max_elements=MAX_MESSAGE_ELEMENTS)
+
+
+def pack_message(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
+    """`pack` for what `unpack_message` has to read: what would be refused there is refused here.
+
+    Raises:
+        EncodeError: as `pack`.
+        ValueError: it is too large.
+    """
+    data = pack(message, id=id, cause=cause)
+    check_size("the message", data, MAX_MESSAGE_BYTES + MAX_IDS_BYTES, MAX_MESSAGE_ELEMENTS)
+    return data
+
+
+def check_size(what: str, data: bytes, max_bytes: int = MAX_BYTES, max_elements: int = MAX_ELEMENTS) -> None:
+    """See whether the other side will read packed data; elements are counted only where there may be too many.
+
+    Raises:
+        ValueError: it will not; names size and limit.
+    """
+    if len(data) > max_bytes:
+        raise ValueError(f"{what} has {len(data):,} bytes, and at most {max_bytes:,} are taken: {_INSTEAD}")
+    if len(data) <= max_elements:
+        return
+    counted = _Budget(len(data))
+    msgpack.unpackb(
+        data,
+        ext_hook=_extension,
+        unicode_errors="surrogatepass",
+        strict_map_key=False,
+        list_hook=counted.array,
+        object_hook=counted.map,
+    )
+    elements = counted.most - counted.left
+    if elements > max_elements:
+        raise ValueError(
+            f"{what} has {elements:,} elements in its arrays and maps, and at most {max_elements:,} are taken: "
+            f"{_INSTEAD}"
+        )
 
 
 def unpack(

@@ -15,7 +15,7 @@ from actors.task_book import TaskBook
 from actors.task_spec import MAX_TASK_BYTES
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources
-from mesos_v1.values import TaskId
+from mesos_v1.values import AgentId, ExecutorId, TaskId
 from tests.actors.test_scheduler_actor import Page, Poke, composition, play, seen
 from tests.support.simulated_master import simulated_master
 
@@ -75,6 +75,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"role": ["*"]}, "role must be a text, not of type list"),
     ({"payload": object()}, "the payload cannot be sent"),
     ({"payload": b"x" * MAX_TASK_BYTES}, "and 16,777,216 is the most: put large data where its executor can fetch it"),
+    ({"payload": (1,) * 1_100_000}, "the payload has 1,100,006 elements in its arrays and maps, and at most 1,048,576"),
     ({"command": None, "payload": Page(1), "environment": {"A": "b"}}, "environment is for commands: executor crawl"),
     ({"command": None, "payload": Page(1), "uris": ["http://u"]}, "uris is for commands: executor crawl"),
 ]  # fmt: skip
@@ -96,6 +97,10 @@ class Tries(SchedulerActor):
                 self.kill("nobody", grace)  # type: ignore[arg-type]
             except ValueError as error:
                 self.answers.append(str(error))
+        try:
+            self.send_message(AgentId("a"), ExecutorId("e"), b"x" * 5_000_000)
+        except ValueError as error:
+            self.answers.append(str(error))
         self.launch(command="true", cpus=0, mem=0, ports=1)  # which is something
         self.finish(0, str(self.active_tasks))
 
@@ -107,7 +112,8 @@ async def test_each_argument_that_cannot_be_is_refused_by_name_and_nothing_is_la
     for (arguments, words), answer in zip(REFUSED, Tries.answers, strict=False):
         assert words in answer, arguments
         assert "hidden" not in answer
-    assert [answer.partition(" must be")[0] for answer in Tries.answers[len(REFUSED) :]] == ["grace"] * 3
+    assert [answer.partition(" must be")[0] for answer in Tries.answers[len(REFUSED) : -1]] == ["grace"] * 3
+    assert "the message has 5,000,010 bytes, and at most 4,198,400 are taken" in Tries.answers[-1]
     assert master.launched == []
 
 

@@ -347,6 +347,10 @@ class Misbehaving(Executor):
             case "progress with a surrogate":
                 context.progress("\udce9%")
                 await asyncio.sleep(0.1)
+            case "message too large":
+                context.send(b"x" * 5_000_000)
+            case "message of too many":
+                self.send((1,) * 60_000)
             case "progress too large":
                 context.progress(Blob(b"x" * 2_000_000))
             case "surrogates everywhere":

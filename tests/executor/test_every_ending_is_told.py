@@ -84,6 +84,8 @@ async def test_a_function_in_a_thread_that_ends_in_an_unforeseen_way_fails_its_t
         ("cancels itself and returns", "TASK_FINISHED", ""),
         ("progress with a surrogate", "TASK_FINISHED", ""),
         ("progress too large", "TASK_FAILED", "ValueError: the progress has 2,000,"),
+        ("message too large", "TASK_FAILED", "ValueError: the message has 5,000,"),
+        ("message of too many", "TASK_FAILED", "ValueError: the message has 60,0"),
         ("surrogates everywhere", "TASK_FINISHED", ""),
         (
             "blocks its own loop",

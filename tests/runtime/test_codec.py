@@ -40,7 +40,7 @@ from actors.runtime import (
     unpack,
     unpack_value,
 )
-from actors.runtime.codec import MAX_DEPTH, payload_of, unpack_message, unpack_payload
+from actors.runtime.codec import MAX_DEPTH, pack_message, payload_of, unpack_message, unpack_payload
 from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
 from tests.support.messages import anything, instances
 from tests.support.virtual import virtual
@@ -402,7 +402,30 @@ class TestABudgetForAWholeMessage:
 
     def test_what_may_come_at_any_time_has_narrower_limits(self):
         assert len(unpack_message(pack(b"x" * (4 * 1024 * 1024 - 100))).message) > 4_000_000
-        with pytest.raises(DecodeError, match="at most 4194304 are taken"):
-            unpack_message(pack(b"x" * (4 * 1024 * 1024)))
+        with pytest.raises(DecodeError, match="at most 4198400 are taken"):
+            unpack_message(pack(b"x" * (4 * 1024 * 1024 + 4096)))
         with pytest.raises(DecodeError, match="more than 50000 elements|exceeds max_array_len"):
             unpack_message(pack(tuple(range(100_000))))
+
+    @pytest.mark.parametrize(
+        ("made", "says"),
+        [
+            (b"x" * (4 * 1024 * 1024 + 4096), r"4,198,4\d\d bytes, and at most 4,198,400 are taken"),
+            (tuple(range(50_000)), "50,00[0-9] elements .* at most 50,000 are taken"),
+            (tuple((n, n) for n in range(20_000)), r"80,00[0-9] elements .* at most 50,000 are taken"),
+        ],
+        ids=["bytes", "elements", "nested"],
+    )
+    def test_what_would_be_refused_there_is_refused_here(self, made, says):
+        with pytest.raises(DecodeError):
+            unpack_message(pack(made))
+        with pytest.raises(ValueError, match=f"the message has {says}"):
+            pack_message(made)
+
+    @pytest.mark.parametrize("made", [b"x" * (4 * 1024 * 1024), tuple(range(49_990)), "x" * 60_000])
+    def test_what_is_sent_is_read(self, made):
+        assert unpack_message(pack_message(made, id="x" * 500, cause="y" * 500)).message == made
+
+    def test_whatever_fits_into_a_status_update_can_be_read(self):
+        made = (1,) * (1024 * 1024 - 100)
+        assert unpack(pack(made)).message == made
