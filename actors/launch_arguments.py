@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from actors.runtime import Secret
@@ -46,6 +47,22 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{name} holds half a character (a surrogate), which cannot be sent") from None
     return value
+
+
+def check_texts(call: Any) -> None:
+    """Check the ids, and whatever else is text, of a message that becomes a call.
+
+    Raises:
+        ValueError: One cannot be sent; says which.
+    """
+    for field in fields(call):
+        rest = [getattr(call, field.name)]
+        while rest:
+            value = rest.pop()
+            if isinstance(value, tuple):
+                rest.extend(value)
+            elif isinstance(value, str):
+                text(field.name, value)
 
 
 def task_id(name: str, value: Any) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from actors import messages as m
 from actors.author_events import Registered
 from actors.base_scheduler import ENDING, BaseScheduler, facts_in
+from actors.launch_arguments import check_texts
 from actors.operation_actor import OperationActor
 from actors.operation_records import OperationRecord, operations_in
 from actors.operation_states import TERMINAL, OperationPhase, phase_of
@@ -134,7 +135,7 @@ class LowLevelScheduler(BaseScheduler):
         """Likewise for what is wrong on our own side; by default the same callback."""
         return self.error(message)
 
-    # --- commands for authors: the calls of the API -----------------------------------------------------------
+    # --- commands for authors: the calls of the API. An id that cannot be sent is a ValueError ------------------
 
     def accept(
         self,
@@ -153,6 +154,7 @@ class LowLevelScheduler(BaseScheduler):
         listed = list(operations)
         packed = tuple(operation.SerializeToString() for operation in listed)
         call = m.Accept(tuple(offer_ids), packed, refuse_seconds)
+        check_texts(call)
         followed = [OperationId(operation.id.value) for operation in listed if operation.HasField("id")]
         for operation_id in followed:
             self._follow_operation(operation_id, call=call)
@@ -170,28 +172,28 @@ class LowLevelScheduler(BaseScheduler):
 
     def decline(self, offer_ids: Iterable[OfferId], refuse_seconds: float = 5.0) -> None:
         """Give offers back."""
-        self.tell("connection", m.Decline(tuple(offer_ids), refuse_seconds))
+        self._send_call(m.Decline(tuple(offer_ids), refuse_seconds))
 
     def accept_inverse_offers(self, offer_ids: Iterable[OfferId]) -> None:
         """Promise to be gone in time."""
-        self.tell("connection", m.AcceptInverseOffers(tuple(offer_ids)))
+        self._send_call(m.AcceptInverseOffers(tuple(offer_ids)))
 
     def decline_inverse_offers(self, offer_ids: Iterable[OfferId], refuse_seconds: float = 5.0) -> None:
         """Say that it cannot be done in time."""
-        self.tell("connection", m.DeclineInverseOffers(tuple(offer_ids), refuse_seconds))
+        self._send_call(m.DeclineInverseOffers(tuple(offer_ids), refuse_seconds))
 
     def kill(self, task_id: TaskId, agent_id: AgentId | None = None, grace: float | None = None) -> None:
         """Kill a task, within `grace` seconds if given."""
-        self.tell("connection", m.Kill(task_id, agent_id, grace))
+        self._send_call(m.Kill(task_id, agent_id, grace))
 
     def shutdown_executor(self, executor_id: ExecutorId, agent_id: AgentId) -> None:
         """End an executor and its tasks."""
-        self.tell("connection", m.ShutdownExecutor(executor_id, agent_id))
+        self._send_call(m.ShutdownExecutor(executor_id, agent_id))
 
     def acknowledge(self, status: TaskStatus) -> None:
         """Acknowledge an update, with explicit acknowledgements; one without a uuid needs none."""
         if status.uuid and status.agent_id is not None:
-            self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
+            self._send_call(m.Acknowledge(status.agent_id, status.task_id, status.uuid))
 
     def acknowledge_operation(self, status: OperationStatus) -> None:
         """Acknowledge an operation's update, with explicit acknowledgements."""
@@ -199,27 +201,27 @@ class LowLevelScheduler(BaseScheduler):
 
     def reconcile(self, tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> None:
         """Ask for the state of these tasks; of all that the master knows when there are none."""
-        self.tell("connection", m.Reconcile(tuple(tasks)))
+        self._send_call(m.Reconcile(tuple(tasks)))
 
     def reconcile_operations(self, operations: Iterable[tuple[OperationId, AgentId | None]] = ()) -> None:
         """Ask for the state of these operations; of all that the master knows when there are none."""
-        self.tell("connection", m.ReconcileOperations(tuple(operations)))
+        self._send_call(m.ReconcileOperations(tuple(operations)))
 
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> None:
         """Send bytes to an executor, best effort."""
-        self.tell("connection", m.SendMessage(agent_id, executor_id, data))
+        self._send_call(m.SendMessage(agent_id, executor_id, data))
 
     def revive(self, roles: Iterable[str] = ()) -> None:
         """Ask for offers again, and forget refusals."""
-        self.tell("connection", m.Revive(tuple(roles)))
+        self._send_call(m.Revive(tuple(roles)))
 
     def suppress(self, roles: Iterable[str] = ()) -> None:
         """Ask for no more offers."""
-        self.tell("connection", m.Suppress(tuple(roles)))
+        self._send_call(m.Suppress(tuple(roles)))
 
     def request(self, requests: Iterable[tuple[AgentId | None, Resources]]) -> None:
         """Wish for resources; Mesos's own allocator ignores it."""
-        self.tell("connection", m.RequestResources(tuple(requests)))
+        self._send_call(m.RequestResources(tuple(requests)))
 
     def update_framework(
         self,
@@ -238,7 +240,11 @@ class LowLevelScheduler(BaseScheduler):
         """
         roles = None if suppressed_roles is None else tuple(suppressed_roles)
         constraints = None if offer_constraints is None else offer_constraints.SerializeToString()
-        self.tell("connection", m.UpdateFramework(info.SerializeToString(), roles, constraints))
+        self._send_call(m.UpdateFramework(info.SerializeToString(), roles, constraints))
+
+    def _send_call(self, call: m.Call) -> None:
+        check_texts(call)
+        self.tell("connection", call)
 
     def _follow_operation(
         self, operation_id: OperationId, agent_id: AgentId | None = None, *, call: m.Accept | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from actors import messages as m
 from actors.base_scheduler import BaseScheduler, framework_record
 from actors.built_in import task_class
-from actors.launch_arguments import CHECKS, checked
+from actors.launch_arguments import CHECKS, check_texts, checked
 from actors.runtime import (
     STOP,
     EncodeError,
@@ -243,7 +243,9 @@ class TaskCommands(BaseScheduler):
             ValueError: It is nothing that can be packed, or larger than the executor reads.
         """
         data = pack_message(message, id=str(current_message_id() or ""))
-        self.tell("connection", m.SendMessage(agent_id, executor_id, data))
+        call = m.SendMessage(agent_id, executor_id, data)
+        check_texts(call)
+        self.tell("connection", call)
 
     def _phases(self) -> tuple[tuple[str, int], ...]:
         return tuple(self._tasks.counts().items())

@@ -24,10 +24,8 @@ from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
 from executor.executor_actor import BUG, EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
 from executor.failures import authors_traceback, one_line
 from executor.messages import EndRequested
+from executor.task_actor import MAX_THREADS
 from mesos_v1.content import ContentType
-
-MAX_THREADS = 256
-"""Plain functions that can run at once; a thread is made when it is needed. Mesos limits tasks by their resources."""
 
 USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

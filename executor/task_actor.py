@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,7 +46,10 @@ from executor.statuses import MAX_RESULT, status
 from executor.task_states import Action, Event, State, transition
 from executor.uploads import Uploader
 from mesos_v1.states import TaskState
-from mesos_v1.values import ExecutorId
+from mesos_v1.values import ExecutorId, TaskId
+
+MAX_THREADS = 256
+"""Plain functions that can run at once; a thread is made when it is needed. Mesos limits tasks by their resources."""
 
 PROGRESS_INTERVAL = 1.0
 _REPORTS = {
@@ -58,6 +61,48 @@ _REPORTS = {
 logger = logging.getLogger(__name__)
 
 
+class Threads:
+    """Which tasks' plain functions run in threads now, and which of these nobody waits for any more."""
+
+    def __init__(self) -> None:
+        self._running: set[TaskId] = set()
+        self._abandoned: set[TaskId] = set()
+
+    def run(self, task_id: TaskId, function: Callable[[], Any]) -> Outcome:
+        """Call it; in its thread."""
+        self._running.add(task_id)
+        try:
+            return call(function)
+        finally:
+            self._running.discard(task_id)
+            self._abandoned.discard(task_id)
+
+    def abandon(self, task_id: TaskId) -> None:
+        """Its function may run for ever."""
+        if task_id in self._running:
+            self._abandoned.add(task_id)
+
+    def check(self, task_id: TaskId) -> None:
+        """See whether there will be a thread for one more.
+
+        Raises:
+            TaskFailed: All threads are held by functions that do not end.
+        """
+        running, abandoned = len(self._running), len(self._abandoned)
+        if abandoned >= MAX_THREADS:
+            raise TaskFailed(
+                f"its executor has no thread left: all {abandoned} are held by functions of tasks that were killed, which "
+                "do not return (a plain function must look at context.killed)"
+            )
+        if running >= MAX_THREADS:
+            logger.warning(
+                "task %s waits for a thread: %d plain functions run, %d of them of tasks that were killed",
+                task_id,
+                running,
+                abandoned,
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all tasks of an executor share: names of the actors around, and services."""
@@ -67,6 +112,7 @@ class Surroundings:
     connection: str
     sandbox: Path
     uploader: Uploader
+    threads: Threads = field(default_factory=Threads)
 
 
 class RunningTaskActor(Actor):
@@ -166,6 +212,7 @@ class RunningTaskActor(Actor):
                 case Action.INTERRUPT:
                     self._interrupt()
                 case Action.ABANDON:
+                    self._around.threads.abandon(self._assignment.task_id)
                     logger.warning(
                         "task %s does not end when killed; what it still does is ignored",
                         self._assignment.task_id,
@@ -207,7 +254,11 @@ class RunningTaskActor(Actor):
 
     async def _call(self, function: Callable[[], Any]) -> Outcome:
         if self._assignment.in_thread:
-            return await finish(await self.in_thread(call, function))
+            task_id, threads = self._assignment.task_id, self._around.threads
+            refused = call(threads.check, task_id)
+            return await finish(
+                refused if refused.error else await self.in_thread(threads.run, task_id, function)
+            )
         return await finish(call(function))
 
     def _how_it_ended(self, outcome: Outcome) -> object:

@@ -121,7 +121,7 @@ class _Watch:
         self._busy = _named(self._dispatcher.current, envelope, task)
         logger.warning(
             "%s has been running for %.0f s, and everything else in this process waits: let it await what takes long, or"
-            " hand it to self.in_thread(…). It is here:\n%s",
+            " run it in a thread (an actor's self.in_thread(…); a plain function in an executor). It is here:\n%s",
             self._busy,
             seconds,
             _stack(frame),

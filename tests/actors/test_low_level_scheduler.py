@@ -327,6 +327,37 @@ async def test_a_command_is_the_call_that_it_names_with_all_that_it_was_given(na
         assert await framework.call(name) == to_json(call).get(name.lower(), {})
 
 
+UNSENDABLE = {
+    "task_id": lambda s, x: s.kill(x, AGENT),
+    "executor_id": lambda s, x: s.shutdown_executor(x, AGENT),
+    "agent_id": lambda s, x: s.send_message(x, EXECUTOR, b""),
+    "tasks": lambda s, x: s.reconcile([(TaskId("t"), AGENT), (x, None)]),
+    "operations": lambda s, x: s.reconcile_operations([(x, None)]),
+    "roles": lambda s, x: s.suppress(["a", x]),
+    "offer_ids": lambda s, x: s.accept([x]),
+    "suppressed_roles": lambda s, x: s.update_framework(pb.mesos.FrameworkInfo(name="n", user="u"), [x]),
+    "requests": lambda s, x: s.request([(x, Resources.of(cpus=1))]),
+}
+
+
+@pytest.mark.parametrize("name", UNSENDABLE)
+async def test_an_id_that_cannot_be_sent_is_refused_by_the_command(name):
+    refused = []
+
+    def command(scheduler: LowLevelScheduler) -> None:
+        try:
+            UNSENDABLE[name](scheduler, "half \ud800")
+        except ValueError as error:
+            refused.append(str(error))
+        scheduler.revive(["a"])
+
+    async with running() as framework:
+        framework.do(command)
+        assert (await framework.call("REVIVE"))["roles"] == ["a"]
+        assert refused == [f"{name} holds half a character (a surrogate), which cannot be sent"]
+        assert not [each for each in Telling.heard if each[0] in {"call_failed", "error"}]
+
+
 async def test_reconciliation_of_operations_names_them():
     async with running() as framework:
         framework.do(

@@ -6,6 +6,7 @@ import pytest
 
 from actors.runtime import pack, pack_value, unpack
 from actors.runtime.testing import ListTrace
+from executor import task_actor
 from mesos_v1 import pb
 from tests.executor.authors import (
     Add,
@@ -396,3 +397,35 @@ async def test_the_token_of_the_start_up_letter_is_in_no_log_and_no_message(star
 
 def test_the_script_speaks_of_one_agent():
     assert AgentScript().subscribed().subscribed.agent_info.id.value == AGENT
+
+
+async def until(condition):
+    """What a thread does wakes nobody."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_plain_function_that_finds_no_thread_says_so(start, monkeypatch, caplog):
+    monkeypatch.setattr(task_actor, "MAX_THREADS", 1)
+    async with start() as run:
+        await run.script.until_subscribed()
+        run.launch("holds", Block(3.0))
+        await run.script.until_state("holds", "TASK_RUNNING")
+        threads = run.system.get("executor")._actor._around.threads
+        await until(lambda: threads._running == {"holds"})
+        run.launch("waits", Block(0.0))
+        await until(lambda: "task waits waits for a thread: 1 plain functions run, 0 of" in caplog.text)
+        await run.script.until_state("waits", "TASK_FINISHED")
+        run.script.kill("holds", 0.01)
+        await run.script.until_state("holds", "TASK_KILLED")
+        run.launch("refused", Block(0.0))
+        status = await run.script.until_state("refused", "TASK_FAILED")
+        assert status.message.startswith(
+            "its executor has no thread left: all 1 are held by functions of tasks"
+        )
+        run.launch("t1", Add(1, 2))  # a coroutine needs none
+        await run.script.until_state("t1", "TASK_FINISHED")
+        await until(lambda: not threads._running)
+        run.launch("later", Block(0.0))  # it has returned after all
+        await run.script.until_state("later", "TASK_FINISHED")
