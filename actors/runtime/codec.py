@@ -222,7 +222,14 @@ def payload_of(message: Any) -> bytes:
             message = (message.value,)
         return masked_bytes(_to_bytes(_any_hider(message)))
     except Exception:  # a trace must never harm what it traces
-        return _to_bytes(masked(repr(message))[:1000])
+        return _to_bytes(_shown(message))
+
+
+def _shown(message: Any) -> str:
+    try:
+        return masked(repr(message))[:1000]
+    except Exception as error:  # a number too long to be printed, an author's own __repr__
+        return f"something of type {type(message).__qualname__} that cannot be shown ({type(error).__name__})"
 
 
 def unpack_payload(payload: bytes) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mesostic.config.locations import Path, key_lines, nearest_line
 from mesostic.config.overrides import Override, apply_override, parse_override
+from mesostic.config.toml import loads
 from mesostic.errors import ConfigError
 
 
@@ -104,9 +105,11 @@ def parse_document(text: str, *, file: str, folder: FilePath, sets: Sequence[str
     """As `load_document`, for a text that is there already."""
     text = text.replace("\r\n", "\n")
     try:
-        table = tomllib.loads(text)
+        table = loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not usable: {error}.") from None
     except RecursionError:
         raise ConfigError(f"{file} is not usable: its arrays or tables are nested too deeply.") from None
     document = Document(file=file, folder=folder, table=table, lines=key_lines(text))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesostic.config.locations import Path, split_key
+from mesostic.config.toml import loads
 from mesostic.errors import ConfigError
 
 
@@ -91,10 +92,10 @@ def toml_or_text(raw: str) -> Any:
     """The TOML value that the text is, or the text.
 
     Raises:
-        ValueError: it starts like a list, a table or a quoted string, and is none.
+        ValueError: it starts like a list, a table or a quoted string, and is none; or a number in it is too large.
     """
     try:
-        parsed = tomllib.loads(f"value = {raw}")
+        parsed = loads(f"value = {raw}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         if raw.strip()[:1] in {"[", "{", '"', "'"}:
             raise ValueError(f"the value is not valid TOML: {error}") from None
@@ -113,4 +114,4 @@ def _value(key: str, raw: str) -> Any:
     try:
         return toml_or_text(raw)
     except ValueError as error:
-        raise ConfigError(f"--set {key}=…: {error}.") from None
+        raise ConfigError(f"--set {key}=…: {str(error).removeprefix('value: ')}.") from None

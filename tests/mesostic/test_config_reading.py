@@ -144,6 +144,8 @@ def test_a_problem_of_an_overridden_key_names_the_option():
         ("framework.name.first=x", "framework.name is not a table"),
         ("a=[1, 2", "not valid TOML"),
         ('a="never ends', "not valid TOML"),
+        ("a=" + "9" * 5000, r"^--set a=…: an integer must fit into 64 bits \(19 digits\)\.$"),
+        ("a=0x1" + "0" * 5000, r"^--set a=…: an integer must fit into 64 bits \(19 digits\)\.$"),
     ],
 )
 def test_a_wrong_set_says_what_is_wrong_with_it(text, says):
@@ -156,6 +158,18 @@ def test_a_file_that_is_not_toml_says_where(tmp_path):
     file.write_text('[framework]\nname = "hello\n')
     with pytest.raises(ConfigError, match=r"broken\.toml is not valid TOML: .*line 2"):
         load_document(file)
+
+
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [("9" * 5000, ""), ("0xf" + "0" * 5000, "scheduler.limits: "), (str(2**63), "scheduler.limits: ")],
+)
+def test_a_number_that_is_too_large_is_named(tmp_path, number, where):
+    file = tmp_path / "large.toml"
+    file.write_text(f"[scheduler]\nlimits = [1, {number}]\n")
+    with pytest.raises(ConfigError) as caught:
+        load_document(file)
+    assert str(caught.value) == f"{file} is not usable: {where}an integer must fit into 64 bits (19 digits)."
 
 
 def test_a_file_that_is_not_there_names_the_one_that_is(tmp_path):

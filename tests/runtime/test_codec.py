@@ -329,6 +329,15 @@ class TestPayloads:
     def test_what_cannot_be_packed_is_noted_as_text(self):
         assert unpack_payload(payload_of([1, 2])) == "[1, 2]"
 
+    def test_what_cannot_even_be_shown_does_no_harm(self):
+        assert (
+            unpack_payload(payload_of(10**5000)) == "something of type int that cannot be shown (ValueError)"
+        )
+        assert (
+            unpack_payload(payload_of(Small(10**5000)))
+            == "something of type Small that cannot be shown (ValueError)"
+        )
+
 
 @message
 class Login:
