@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
 
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
-from actors.runtime.frozen import own_copy
+from actors.runtime.frozen import MUTABLE, own_copy
 from actors.runtime.lifecycle import State
 from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
@@ -161,10 +161,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         Raises:
             ActorDeadError: the actor has stopped.
         """
-        kind = message.__class__
-        if (
-            kind is dict or kind is list or kind is set or kind is bytearray
-        ):  # the fastest way to ask for MUTABLE
+        if type(message) in MUTABLE:
             message = own_copy(message)
         dispatcher = self._dispatcher
         sender = dispatcher.fast_sender
