@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 _LOCK = ".in-use"
+_in_use: set[TemporaryFolder] = set()
 
 
 class TemporaryFolder:
@@ -34,6 +35,7 @@ class TemporaryFolder:
         self._handle = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         unlocked.rename(self.path / _LOCK)  # locked from its first moment
+        _in_use.add(self)
 
     def fileno(self) -> int:
         """The lock, for a child that is to hold it too."""
@@ -41,15 +43,23 @@ class TemporaryFolder:
 
     def keep(self) -> None:
         """Let it stay for good."""
+        _in_use.discard(self)
         with contextlib.suppress(OSError):
             (self.path / _LOCK).unlink()
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
+        _in_use.discard(self)
         shutil.rmtree(self.path, ignore_errors=True)
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def remove_all_in_use() -> None:
+    """Remove every folder of this process, which is about to end without another word."""
+    for folder in tuple(_in_use):
+        folder.remove()
 
 
 def remove_leftovers(prefix: str) -> None:

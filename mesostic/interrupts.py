@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 
 from actors.runtime.signals import PATIENCE, Signals
+from actors.temporary import remove_all_in_use
 from mesostic import exit_codes
 
 
@@ -58,6 +59,7 @@ class Interrupts:
         """The loop is blocked, or does not end. Whatever thread this is, nothing is waited for."""
         try:
             self._clean_up()
+            remove_all_in_use()
             os.write(2, b"mesostic: ended at once, in the middle of a handler that blocked\n")
         finally:
             os._exit(exit_codes.INTERRUPTED)
