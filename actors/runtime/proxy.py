@@ -45,7 +45,7 @@ class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors 
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(f"{self!r} has no public attribute {name!r}")
+            raise AttributeError(f"{self!r} has no attribute {name!r} for other actors: it is private")
         path = (*self._attr_path, name)
         try:
             found = _static_attribute(self._target(), name)
