@@ -7,7 +7,7 @@ SHELL := /bin/sh
 PYTHON ?=
 export PYTHON
 BIN := .venv/bin
-PACKAGES := mesos_v1 mesos_http actors executor playa mesostic examples
+PACKAGES := mesos_v1 mesos_http wire actors executor playa mesostic examples
 FUZZ_SECONDS ?= 60
 MUTANTS ?= --number 40
 

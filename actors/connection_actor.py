@@ -17,8 +17,12 @@ import asyncio
 import logging
 
 from actors import messages as m
-from actors.connection_calls import ConnectionCalls
-from actors.connection_parts import (
+from actors.connection.calls import ConnectionCalls
+from actors.connection.detector import Detector, detector_for
+from actors.connection.event_routes import EventRouter
+from actors.connection.framework_info import subscribe_call
+from actors.connection.leader import LeaderFound, LeaderLost
+from actors.connection.parts import (
     ConnectionSettings,
     RecordsArrived,
     RetryDue,
@@ -29,11 +33,7 @@ from actors.connection_parts import (
     WatchdogDue,
     endpoint_of,
 )
-from actors.connection_states import Action, ConnectionEvent, ConnectionState, follow
-from actors.detector import Detector, detector_for
-from actors.event_routes import EventRouter
-from actors.framework_info import subscribe_call
-from actors.leader import LeaderFound, LeaderLost
+from actors.connection.states import Action, ConnectionEvent, ConnectionState, follow
 from actors.runtime import receive
 from actors.settings import Composition
 from mesos_http import (

@@ -19,11 +19,11 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.failure_advice import advise
+from actors.failures.advice import advise
+from actors.failures.sandbox import Unreadable, last_lines, printable, read_tail
 from actors.runtime import Actor, message, receive, setting
-from actors.sandbox import Unreadable, last_lines, printable, read_tail
 from actors.settings import Composition
-from actors.task_states import DRAINING, MOVED
+from actors.tasks.states import DRAINING, MOVED
 from mesos_http import Credentials, TlsSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 

@@ -17,15 +17,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actors import messages as m
-from actors.author_events import Registered
-from actors.base_scheduler import ENDING, BaseScheduler, facts_in
-from actors.launch_arguments import check_texts
 from actors.operation_actor import OperationActor
-from actors.operation_records import OperationRecord, operations_in
-from actors.operation_states import TERMINAL, OperationPhase, phase_of
+from actors.operations.states import TERMINAL, OperationPhase, phase_of
+from actors.records.operations import OperationRecord, operations_in
 from actors.runtime import ActorRef, ChildFailed, receive
+from actors.scheduler.author_events import Registered
+from actors.scheduler.base_scheduler import ENDING, BaseScheduler, facts_in
+from actors.scheduler.launch_arguments import check_texts
 from actors.settings import Composition
-from actors.task_states import KIND_OF_STATE
+from actors.tasks.states import KIND_OF_STATE
 from mesos_v1 import pb
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources
@@ -229,7 +229,7 @@ class LowLevelScheduler(BaseScheduler):
         suppressed_roles: Iterable[str] | None = None,
         offer_constraints: pb.scheduler.OfferConstraints | None = None,
     ) -> None:
-        """Change what the master knows of the framework; start from `actors.framework_info.framework_info`.
+        """Change what the master knows of the framework; start from `actors.connection.framework_info.framework_info`.
 
         Later subscriptions say the same. Mesos replaces everything that UPDATE_FRAMEWORK may hold, so what is left out here
         is said again as it is.

@@ -17,15 +17,15 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from actors import messages as m
-from actors.demand_queue import DemandQueue, ShapeQueue
-from actors.executor_infos import ExecutorBook
-from actors.interest import Interest
-from actors.launch_operations import launch_operation
-from actors.matching import AgentOffers, Room, match
+from actors.offers.demand_queue import DemandQueue, ShapeQueue
+from actors.offers.executor_infos import ExecutorBook
+from actors.offers.interest import Interest
+from actors.offers.launch_operations import launch_operation
+from actors.offers.matching import AgentOffers, Room, match
+from actors.offers.why_pending import report
+from actors.records.tasks import MAX_TASK_BYTES, TaskIntent, intent_record
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
-from actors.task_spec import MAX_TASK_BYTES, TaskIntent, intent_record
-from actors.why_pending import report
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
 
 logger = logging.getLogger("actors.offers")

@@ -8,7 +8,7 @@ came.
 from __future__ import annotations
 
 from actors import messages as m
-from actors.operation_states import EVENT_OF_STATE, Action, OperationEvent, OperationPhase, follow
+from actors.operations.states import EVENT_OF_STATE, Action, OperationEvent, OperationPhase, follow
 from actors.runtime import Actor, Timer, message, receive
 from mesos_v1.values import AgentId, OperationId
 

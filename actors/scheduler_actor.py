@@ -18,25 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
-from actors.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in, framework_record
-from actors.executor_templates import executor_template
-from actors.maintenance import MaintenanceDuty
-from actors.operation_records import operations_in
-from actors.runtime import (
-    ChildFailed,
-    DecodeError,
-    Immutable,
-    message,
-    receive,
-    unpack_message,
-)
-from actors.scheduler_hooks import SchedulerHooks
-from actors.settings import Composition
-from actors.task_book import TaskEntry
-from actors.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
-from actors.task_parts import latest
-from actors.task_spec import (
+from actors.records.operations import operations_in
+from actors.records.tasks import (
     TaskHistory,
     all_records_of,
     attempt_id,
@@ -46,8 +29,25 @@ from actors.task_spec import (
     histories,
     split_attempt_id,
 )
-from actors.task_states import DRAINING, ON_CLUSTER, TaskPhase
-from actors.uploads import untold_uploads, upload_key
+from actors.records.uploads import untold_uploads, upload_key
+from actors.runtime import (
+    ChildFailed,
+    DecodeError,
+    Immutable,
+    message,
+    receive,
+    unpack_message,
+)
+from actors.scheduler.author_events import MessageSource, Registered, TaskFailure, failed, finished
+from actors.scheduler.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in, framework_record
+from actors.scheduler.executor_templates import executor_template
+from actors.scheduler.hooks import SchedulerHooks
+from actors.scheduler.maintenance import MaintenanceDuty
+from actors.scheduler.task_book import TaskEntry
+from actors.scheduler.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
+from actors.settings import Composition
+from actors.tasks.parts import latest
+from actors.tasks.states import DRAINING, ON_CLUSTER, TaskPhase
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
 

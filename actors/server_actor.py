@@ -35,12 +35,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors import messages as m
-from actors.artifacts import Artifact, ArtifactError, build_artifact
+from actors.records.uploads import folder_beside, upload_key, upload_record
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
+from actors.server.artifacts import Artifact, ArtifactError, build_artifact
 from actors.settings import Composition
-from actors.store_backends import sync_folder
+from actors.store.backends import sync_folder
 from actors.temporary import TemporaryFolder, remove_leftovers_aside
-from actors.uploads import folder_beside, upload_key, upload_record
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from actors import messages as m
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
-from actors.store_backends import (
+from actors.store.backends import (
     LARGEST,
     Backend,
     Change,

@@ -12,16 +12,10 @@ from __future__ import annotations
 import logging
 
 from actors import messages as m
+from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, progress_record
 from actors.runtime import Actor, DecodeError, Timer, receive, unpack
-from actors.task_parts import KillAgain, LaunchOverdue, PartitionOverdue, RetryTime, RunOverdue, latest
-from actors.task_spec import (
-    TaskHistory,
-    TaskProgress,
-    attempt_id,
-    demand_of,
-    progress_record,
-)
-from actors.task_states import (
+from actors.tasks.parts import KillAgain, LaunchOverdue, PartitionOverdue, RetryTime, RunOverdue, latest
+from actors.tasks.states import (
     DRAINING,
     KIND_OF_STATE,
     MOVED,

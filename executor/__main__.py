@@ -17,7 +17,7 @@ def missing() -> str:
         version = ".".join(map(str, sys.version_info[:2]))
         return f"{sys.executable} is Python {version}, and executors need Python 3.11 or newer: {MEND}"
     try:
-        import executor.main  # noqa: F401
+        import executor.process.main  # noqa: F401
     except ModuleNotFoundError as error:
         return f"{sys.executable} has no module {error.name!r}, which every executor needs: {MEND}"
     except Exception as error:  # such as a version of protobuf that is too old
@@ -33,7 +33,7 @@ def run() -> int:
     if lacks:
         sys.stderr.write(f"executor: {lacks}\n")
         return 1
-    from executor.main import main
+    from executor.process.main import main
 
     return main()
 
@@ -46,7 +46,7 @@ except BaseException:
 
     traceback.print_exc()
 finally:
-    # whatever threads still run: what they do no longer concerns anybody (see `executor.task_states`)
+    # whatever threads still run: what they do no longer concerns anybody (see `executor.tasks.states`)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,6 +1,6 @@
 """The executor's subscription with its agent: keeps it, sends calls over it, remembers what is not acknowledged.
 
-The states are a table in `executor.connection_states`; here is what its actions do. What becomes of a call that is made
+The states are a table in `executor.connection.states`; here is what its actions do. What becomes of a call that is made
 while there is no subscription: updates are kept and go with the next SUBSCRIBE (Mesos makes sure of them);
 messages wait, the newest `MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.
 """
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.runtime import Actor, receive
-from executor.agent_link import AgentLink
-from executor.connection_states import Action, Event, State, transition
-from executor.environment import AgentEnvironment
+from executor.connection.agent_link import AgentLink
+from executor.connection.reading import SealedLetter, read_record
+from executor.connection.states import Action, Event, State, transition
+from executor.connection.unacknowledged import Unacknowledged
 from executor.messages import (
     AgentGone,
     AgentLost,
@@ -31,8 +32,7 @@ from executor.messages import (
     SendMessage,
     SendUpdate,
 )
-from executor.reading import SealedLetter, read_record
-from executor.unacknowledged import Unacknowledged
+from executor.process.environment import AgentEnvironment
 from mesos_http import Response, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.content import ContentError, ContentType, serialize

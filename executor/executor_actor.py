@@ -1,6 +1,6 @@
 """The executor: the root of its process. Starts the author's class, gives each task an actor, and ends in order.
 
-What it decides stands in the table `executor.executor_states`. It never runs the author's code itself.
+What it decides stands in the table `executor.process.states`. It never runs the author's code itself.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from actors.runtime import (
     receive,
     unpack_message,
 )
-from actors.runtime.boot import ExecutorBoot
 from executor import messages as m
-from executor.agent_link import AgentLink
-from executor.assigning import assign
 from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
+from executor.connection.agent_link import AgentLink
+from executor.connection.reading import SealedLetter, read_letter
 from executor.connection_actor import AgentConnectionActor
-from executor.environment import AgentEnvironment
-from executor.executor_states import SHARES, Action, Event, State, transition
 from executor.failures import authors_traceback, call, one_line, text_of
-from executor.loading import LoadedExecutor, load
-from executor.reading import SealedLetter, read_letter
-from executor.statuses import status
+from executor.process.environment import AgentEnvironment
+from executor.process.loading import LoadedExecutor, load
+from executor.process.states import SHARES, Action, Event, State, transition
 from executor.task_actor import RunningTaskActor, Surroundings
+from executor.tasks.assigning import assign
+from executor.tasks.statuses import status
+from executor.tasks.uploads import Uploader
 from executor.trace_actor import TraceActor
-from executor.uploads import Uploader
 from mesos_v1 import pb
 from mesos_v1.content import ContentType
 from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
+from wire.start_letter import ExecutorBoot
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
 

@@ -7,7 +7,7 @@ values, and are registered here so that they can be traced.
 from __future__ import annotations
 
 from actors.runtime import Immutable, carrier, message, redacted, register
-from executor.connection_states import Event
+from executor.connection.states import Event
 from mesos_v1 import executor_events, pb
 from mesos_v1.hiding import hidden
 from mesos_v1.values import TaskId

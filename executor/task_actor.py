@@ -1,4 +1,4 @@
-"""One running task: decides by the table in `executor.task_states`, runs the author's function, reports.
+"""One running task: decides by the table in `executor.tasks.states`, runs the author's function, reports.
 
 The function runs beside the mailbox (a coroutine as a background task, a plain function in a thread), so that a KILL is
 always heard. Everything that it asks for or ends with comes back as a message; that is also what gives a
@@ -23,7 +23,6 @@ from actors.runtime import (
     pack_message,
     receive,
 )
-from executor.assigning import Assignment
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
 from executor.failures import Outcome, authors_traceback, call, finish, one_line, text_of
@@ -42,9 +41,10 @@ from executor.messages import (
     StartTask,
     TaskEnded,
 )
-from executor.statuses import MAX_RESULT, status
-from executor.task_states import Action, Event, State, transition
-from executor.uploads import Uploader
+from executor.tasks.assigning import Assignment
+from executor.tasks.states import Action, Event, State, transition
+from executor.tasks.statuses import MAX_RESULT, status
+from executor.tasks.uploads import Uploader
 from mesos_v1.states import TaskState
 from mesos_v1.values import ExecutorId, TaskId
 

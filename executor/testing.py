@@ -15,7 +15,7 @@ from typing import Any
 from actors.runtime import check_size, pack, pack_message, unpack
 from executor.author import BadExecutor, Executor, task_methods
 from executor.context import TaskContext, Upload
-from executor.statuses import MAX_RESULT
+from executor.tasks.statuses import MAX_RESULT
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 __all__ = ["ExecutorUnderTest", "Recorded", "run_task"]

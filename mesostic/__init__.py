@@ -7,7 +7,6 @@ few of them, starts as fast as those few allow.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actors.author_events import MessageSource, Registered, TaskFailure, TaskFinished
     from actors.low_level_scheduler_actor import LowLevelScheduler
     from actors.messages import ShutdownRequested, TaskChanged, Uploaded
     from actors.runtime import (
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         secret,
         setting,
     )
+    from actors.scheduler.author_events import MessageSource, Registered, TaskFailure, TaskFinished
     from actors.scheduler_actor import SchedulerActor
     from actors.settings import Composition, ExecutorSettings, FrameworkSettings, RetryPolicy
     from executor.author import Executor, TaskContext, TaskFailed, task
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "actors.author_events": ("MessageSource", "Registered", "TaskFailure", "TaskFinished"),
+    "actors.scheduler.author_events": ("MessageSource", "Registered", "TaskFailure", "TaskFinished"),
     "actors.low_level_scheduler_actor": ("LowLevelScheduler",),
     "actors.messages": ("ShutdownRequested", "TaskChanged", "Uploaded"),
     "actors.runtime": (

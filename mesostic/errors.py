@@ -54,5 +54,5 @@ def presentable(text: str) -> str:
     """The text without the secrets that the configuration held, and without what a terminal would obey."""
     from actors.runtime.terminal import harmless
 
-    secrets = sys.modules.get("actors.runtime.secrets")  # not imported: then there are none
+    secrets = sys.modules.get("actors.runtime.codec.secrets")  # not imported: then there are none
     return harmless(text if secrets is None else str(secrets.masked(text)))

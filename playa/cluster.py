@@ -19,9 +19,9 @@ from typing import Any, Self
 from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
 from playa import faults
 from playa.agent.agent_actor import AgentActor
+from playa.agent.containers.processes import end_all
 from playa.agent.messages import AgentCannotStart
-from playa.agent.processes import end_all
-from playa.fault_injection import Faults
+from playa.faults.injection import Faults
 from playa.master.master_actor import CountAgents, Listen, MasterActor
 from playa.messages import Silence
 from playa.settings import ClusterSettings

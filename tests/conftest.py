@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors.runtime import secrets
+from actors.runtime.codec import secrets
 from tests.support import leftovers
 
 REQUIRE_ALL = os.environ.get("MESOSTIC_REQUIRE_ALL") == "1"

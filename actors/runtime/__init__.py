@@ -11,10 +11,9 @@ makes refs.
 """
 
 from actors.runtime.actor import Actor
-from actors.runtime.background import function_in_thread
 from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
-from actors.runtime.codec import (
+from actors.runtime.codec.envelope import (
     Envelope,
     check_size,
     pack,
@@ -24,6 +23,16 @@ from actors.runtime.codec import (
     unpack_message,
     unpack_payload,
     unpack_value,
+)
+from actors.runtime.codec.frozen import FrozenDict, Immutable
+from actors.runtime.codec.redacting import redacted
+from actors.runtime.codec.secrets import (
+    HIDDEN,
+    Secret,
+    conceal,
+    conceal_marked,
+    hide_secrets_in_logs,
+    masked,
 )
 from actors.runtime.context import current_message_id
 from actors.runtime.errors import (
@@ -38,21 +47,19 @@ from actors.runtime.errors import (
     UnhandledMessageError,
     WouldBlockError,
 )
-from actors.runtime.frozen import FrozenDict, Immutable
 from actors.runtime.handlers import receive, understood_types
+from actors.runtime.life.background import function_in_thread
+from actors.runtime.life.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.messages import ChildFailed, Terminated, message, register, registered_messages
 from actors.runtime.proxy import set_attribute
 from actors.runtime.pykka_seam import traversable
-from actors.runtime.redacting import redacted
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply, get_all
-from actors.runtime.secrets import HIDDEN, Secret, conceal, conceal_marked, hide_secrets_in_logs, masked
 from actors.runtime.settings import NoSettings, carrier, secret, setting
-from actors.runtime.supervision import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.timers import Timer
-from actors.runtime.trace import TraceWriter, older_files
-from actors.runtime.trace_reader import TraceRecord, read_trace
+from actors.runtime.trace.reader import TraceRecord, read_trace
+from actors.runtime.trace.writer import TraceWriter, older_files
 
 __all__ = [
     "HIDDEN",

@@ -7,15 +7,15 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
-from actors.runtime import background
 from actors.runtime.clock import Clock, Ids
 from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError, NoSystemError, UnhandledMessageError
 from actors.runtime.handlers import Handler, HandlerTable
+from actors.runtime.life import background
+from actors.runtime.life.supervision import Supervision
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor
 from actors.runtime.ref import ActorRef, NamedRef, ref_of
 from actors.runtime.settings import NoSettings
-from actors.runtime.supervision import Supervision
 from actors.runtime.timers import Timers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from actors.runtime.secrets import masked
+from actors.runtime.codec.secrets import masked
 
 __all__ = ["DeadLetter", "DeadLetters"]
 

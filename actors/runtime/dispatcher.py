@@ -35,10 +35,10 @@ from actors.runtime.reply import Reply
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
-    from actors.runtime.life import Life
+    from actors.runtime.life.start_and_stop import Life
     from actors.runtime.system import ActorSystem
     from actors.runtime.timers import TimerHeap
-    from actors.runtime.tracing import Tracing
+    from actors.runtime.trace.recording import Tracing
 
 __all__ = ["Dispatcher"]
 

@@ -15,10 +15,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
 
-from actors.runtime.freezing import freezer_of
-from actors.runtime.frozen import MUTABLE, check_immutable, is_frozen_dataclass
+from actors.runtime.codec.freezing import freezer_of
+from actors.runtime.codec.frozen import MUTABLE, check_immutable, is_frozen_dataclass
+from actors.runtime.codec.shapes import (
+    AnyShape,
+    DataShape,
+    PlainShape,
+    Shape,
+    TupleShape,
+    field_shapes,
+    wire_name,
+)
 from actors.runtime.settings import carrier, secret, setting
-from actors.runtime.shapes import AnyShape, DataShape, PlainShape, Shape, TupleShape, field_shapes, wire_name
 
 __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
 

@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
 
+from actors.runtime.codec.frozen import MUTABLE, own_copy
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
-from actors.runtime.frozen import MUTABLE, own_copy
-from actors.runtime.lifecycle import State
+from actors.runtime.life.states import State
 from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
@@ -27,10 +27,10 @@ from actors.runtime.threads import get_ident
 if TYPE_CHECKING:
     import asyncio
 
-    from actors.runtime.belongings import Belongings
     from actors.runtime.dispatcher import Dispatcher
     from actors.runtime.handlers import HandlerTable
-    from actors.runtime.supervision import Supervision
+    from actors.runtime.life.belongings import Belongings
+    from actors.runtime.life.supervision import Supervision
     from actors.runtime.system import ActorSystem
 
 __all__ = ["CLOSED", "ActorRef", "Envelope", "NamedRef"]

@@ -9,25 +9,25 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from actors.runtime import watchdog
 from actors.runtime.actor import Actor
-from actors.runtime.belongings import belongings
 from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
+from actors.runtime.codec.unpacking import set_ref_finder
 from actors.runtime.control import START
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError, WouldBlockError
-from actors.runtime.life import Life
-from actors.runtime.lifecycle import State
+from actors.runtime.life import watchdog
+from actors.runtime.life.belongings import belongings
+from actors.runtime.life.start_and_stop import Life
+from actors.runtime.life.states import State
+from actors.runtime.life.supervision import STOP, Supervision
 from actors.runtime.messages import Terminated
 from actors.runtime.ref import ActorRef, NamedRef
 from actors.runtime.reply import Reply
-from actors.runtime.supervision import STOP, Supervision
 from actors.runtime.system_thread import SystemThread
 from actors.runtime.threads import get_ident
 from actors.runtime.timers import TimerHeap
-from actors.runtime.tracing import TraceSink, Tracing
-from actors.runtime.unpacking import set_ref_finder
+from actors.runtime.trace.recording import TraceSink, Tracing
 
 __all__ = ["ActorSystem"]
 

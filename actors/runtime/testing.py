@@ -13,8 +13,8 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
 from actors.runtime.clock import RandomIds
-from actors.runtime.trace import KINDS
-from actors.runtime.trace_reader import TraceRecord
+from actors.runtime.trace.reader import TraceRecord
+from actors.runtime.trace.writer import KINDS
 
 __all__ = ["ListTrace", "ManualIds", "StuckError", "VirtualTimeLoop", "run_virtual"]
 

@@ -13,10 +13,10 @@ import itertools
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from actors.runtime.belongings import belongings
 from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError
-from actors.runtime.lifecycle import State
+from actors.runtime.life.belongings import belongings
+from actors.runtime.life.states import State
 
 if TYPE_CHECKING:
     from actors.runtime.ref import ActorRef, Envelope

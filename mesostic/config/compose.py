@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from actors.artifacts import OWN_PACKAGES
-from actors.base_scheduler import BaseScheduler
 from actors.built_in import TASK
 from actors.composition import BUILT_IN, ActorSpec, Composition
 from actors.runtime import Actor, NoSettings, pack_value
+from actors.scheduler.base_scheduler import BaseScheduler
+from actors.server.artifacts import OWN_PACKAGES
 from actors.settings import ExecutorSettings, FrameworkSettings
 from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods

@@ -16,19 +16,20 @@ from mesos_v1 import pb
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
 from playa.agent import messages as own
-from playa.agent import recovery, tokens
+from playa.agent.containers.processes import PROCESSES
 from playa.agent.context import AgentContext
 from playa.agent.draining import Draining
-from playa.agent.executor_states import ExecutorState
-from playa.agent.executors import Executors
-from playa.agent.files import Files
-from playa.agent.launching import Launching
+from playa.agent.executors import tokens
+from playa.agent.executors.launching import Launching
+from playa.agent.executors.life import Executors
+from playa.agent.executors.states import ExecutorState
 from playa.agent.operations import Operations
-from playa.agent.painting import paint
-from playa.agent.processes import PROCESSES
+from playa.agent.operator_api.files import Files
+from playa.agent.operator_api.painting import paint
+from playa.agent.operator_api.site import AgentSite
+from playa.agent.recovery import records as recovery
+from playa.agent.recovery.restoring import Restoring
 from playa.agent.registration import Registration
-from playa.agent.restoring import Restoring
-from playa.agent.site import AgentSite
 from playa.messages import (
     AgentRegistered,
     AgentReregistered,

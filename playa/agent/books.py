@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.runtime import ActorRef
 from mesos_v1 import pb
-from playa.agent.executor_states import ExecutorState, TaskPhase
+from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.web import RecordStream
 
 MAX_COMPLETED_TASKS = 200

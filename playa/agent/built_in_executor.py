@@ -17,9 +17,13 @@ from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
-from playa.agent import statuses
-from playa.agent.checking import Checking
+from playa.agent.built_in.checking import Checking
+from playa.agent.built_in.runs import Run, end_of
+from playa.agent.built_in.starting import start, status_file, take_up
 from playa.agent.container_actor import PrepareFailed, fetch_uris, furnish
+from playa.agent.containers.nested import furnish_nested
+from playa.agent.containers.proc import start_time
+from playa.agent.containers.processes import kept_status
 from playa.agent.messages import (
     BuiltInSpec,
     BuiltInSubscribed,
@@ -40,11 +44,7 @@ from playa.agent.messages import (
     ShutDown,
     UpdateHandled,
 )
-from playa.agent.nested import furnish_nested
-from playa.agent.proc import start_time
-from playa.agent.processes import kept_status
-from playa.agent.runs import Run, end_of
-from playa.agent.starting import start, status_file, take_up
+from playa.agent.updates import statuses
 from playa.agent.words import exited
 
 Reason = pb.mesos.TaskStatus.Reason

@@ -12,7 +12,10 @@ from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
-from playa.agent.fetcher import Blocking, FetchFailed, fetch, wanted
+from playa.agent.containers.fetcher import Blocking, FetchFailed, fetch, wanted
+from playa.agent.containers.proc import start_time
+from playa.agent.containers.processes import PROCESSES, Child, command_of, user_to_switch_to
+from playa.agent.containers.sandbox import link_volume, make_sandbox, open_output
 from playa.agent.messages import (
     ContainerExited,
     ContainerLaunchFailed,
@@ -20,9 +23,6 @@ from playa.agent.messages import (
     ContainerStarted,
     DestroyContainer,
 )
-from playa.agent.proc import start_time
-from playa.agent.processes import PROCESSES, Child, command_of, user_to_switch_to
-from playa.agent.sandbox import link_volume, make_sandbox, open_output
 
 
 class PrepareFailed(Exception):  # noqa: N818 - an outcome, told to a framework

@@ -12,9 +12,9 @@ from typing import Any
 from actors.runtime import Actor, ActorDeadError, ActorRef
 from mesos_v1 import pb
 from playa.agent.books import ExecutorRecord, FrameworkRecord
-from playa.agent.checkpoint import Ledger
-from playa.agent.sandbox import Layout
-from playa.agent.updates import UpdateStreams
+from playa.agent.containers.sandbox import Layout
+from playa.agent.recovery.checkpoint import Ledger
+from playa.agent.updates.streams import UpdateStreams
 from playa.settings import AgentSettings
 
 MASTER = "master"

@@ -7,11 +7,11 @@ an agent that starts again continues to drain, until nothing of any framework an
 import logging
 
 from mesos_v1 import pb
-from playa.agent import checkpoint
 from playa.agent.context import AgentContext
-from playa.agent.executor_states import TaskPhase
-from playa.agent.executors import Executors
+from playa.agent.executors.life import Executors
+from playa.agent.executors.states import TaskPhase
 from playa.agent.operations import Operations
+from playa.agent.recovery import checkpoint
 from playa.messages import KillTask
 
 log = logging.getLogger(__name__)

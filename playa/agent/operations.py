@@ -12,12 +12,12 @@ from google.protobuf.message import Message
 from mesos_v1 import pb
 from mesos_v1.errors import MesosError
 from mesos_v1.resources import Resources
-from playa.agent import checkpoint
+from playa.agent.containers.sandbox import link_volume, remove
 from playa.agent.context import AgentContext
 from playa.agent.messages import ResendDue
-from playa.agent.recovery import Recovered
-from playa.agent.sandbox import link_volume, remove
-from playa.agent.updates import PendingUpdate, UpdateStreams
+from playa.agent.recovery import checkpoint
+from playa.agent.recovery.records import Recovered
+from playa.agent.updates.streams import PendingUpdate, UpdateStreams
 from playa.messages import ApplyOperation, OperationAcknowledged, OperationUpdate, ReconcileOperations
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ pause until it is answered. When the master's pings stop, or say that the master
 import logging
 
 from mesos_v1 import pb
-from playa.agent import checkpoint
 from playa.agent.books import task_proto
 from playa.agent.context import AgentContext
-from playa.agent.executor_states import ExecutorState
+from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
 from playa.agent.operations import Operations
-from playa.agent.statuses import UNKNOWN_TO_AGENT, partition_aware
-from playa.agent.updating import Updating
+from playa.agent.recovery import checkpoint
+from playa.agent.updates.delivery import Updating
+from playa.agent.updates.statuses import UNKNOWN_TO_AGENT, partition_aware
 from playa.messages import (
     AgentRegistered,
     AgentReregistered,

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from mesos_v1 import pb
 from playa.agent.books import ExecutorRecord, FrameworkRecord, TaskRecord
 from playa.agent.context import AgentContext
-from playa.agent.executor_states import TaskPhase
+from playa.agent.executors.states import TaskPhase
 from playa.agent.messages import SimulatedDue
 
 if TYPE_CHECKING:
-    from playa.agent.updating import Updating
+    from playa.agent.updates.delivery import Updating
 
 
 class SimulatedTasks:

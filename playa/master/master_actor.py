@@ -10,24 +10,15 @@ from pathlib import Path
 from actors.runtime import Actor, ActorRef, Terminated, message, receive
 from mesos_v1 import pb
 from playa import faults, messages
-from playa.master import (
-    amounts,
-    call_validation,
-    calls,
-    events,
-    liveness,
-    offering,
-    operating,
-    operator_api,
-    reading,
-    registering,
-    registry,
-    removing,
-    subscribing,
-    tasks,
-)
-from playa.master.allocator import Allocator
+from playa.master.allocation import amounts, offering
+from playa.master.allocation.allocator import Allocator
+from playa.master.operations import operating
+from playa.master.operator_api import api as operator_api
+from playa.master.operator_api import reading
 from playa.master.ports import ActorPorts, DelayedEvent, SaveDue
+from playa.master.registration import liveness, registering, registry, removing
+from playa.master.scheduler_api import call_validation, calls, events, subscribing, tasks
+from playa.master.scheduler_api.streams import Streams
 from playa.master.site import (
     GetEndpoint,
     MasterSite,
@@ -38,7 +29,6 @@ from playa.master.site import (
     StreamOpened,
 )
 from playa.master.state import VERSION, MasterState
-from playa.master.streams import Streams
 from playa.settings import ClusterSettings
 from playa.web import Refused, chosen_type, parse_message
 

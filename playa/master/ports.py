@@ -2,7 +2,7 @@
 
 from actors.runtime import Actor, message
 from mesos_v1 import pb
-from playa.master.streams import Streams
+from playa.master.scheduler_api.streams import Streams
 
 SAVE_SECONDS = 0.1
 

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from actors.runtime import ActorRef, message
 from actors.runtime.errors import ActorDeadError
-from playa import fault_api
 from playa.faults import FaultPlan
-from playa.master.streams import Streams
+from playa.faults import api as fault_api
+from playa.master.scheduler_api.streams import Streams
 from playa.settings import ClusterSettings
 from playa.web import (
     STREAM_ID_HEADER,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mesos_v1 import pb
-from playa.master.allocator import Allocator
+from playa.master.allocation.allocator import Allocator
 from playa.master.records import (
     Agent,
     Framework,
@@ -17,7 +17,7 @@ from playa.master.records import (
     Machine,
     OfferRecord,
 )
-from playa.master.registry import Registry
+from playa.master.registration.registry import Registry
 from playa.settings import ClusterSettings
 
 VERSION = "1.12.0"

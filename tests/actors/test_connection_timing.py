@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from actors import messages as m
+from actors.connection.parts import ConnectionSettings
 from actors.connection_actor import ConnectionActor
-from actors.connection_parts import ConnectionSettings
 from actors.settings import Composition, FrameworkSettings
 from mesos_http import ConnectFailed, Response, StreamBroken
 from mesos_v1 import pb
@@ -231,7 +231,7 @@ async def test_kept_calls_that_the_master_was_too_busy_for_are_sent_again(bench)
     await bench.connect()
     bench.say("offers", "connection", m.Kill(TaskId("t")))
     await bench.settle()
-    from actors.connection_parts import CallEnded
+    from actors.connection.parts import CallEnded
 
     bench.ref.tell(CallEnded(1, m.Kill(TaskId("t")), "offers", 503, "busy"))
     await bench.settle(0.9)

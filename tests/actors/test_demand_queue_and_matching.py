@@ -5,10 +5,10 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.demand_queue import DemandQueue
-from actors.executor_infos import ExecutorBook
-from actors.matching import AgentOffers, match
 from actors.messages import Demand, ExecutorTemplate
+from actors.offers.demand_queue import DemandQueue
+from actors.offers.executor_infos import ExecutorBook
+from actors.offers.matching import AgentOffers, match
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, Attribute, ExecutorId, FrameworkId, Offer, OfferId, TaskId
 

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from actors import messages as m
-from actors import operation_states as states
 from actors.composition import ActorSpec, Composition, run
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
-from actors.operation_records import OperationRecord, operations_in
-from actors.operation_states import Action, OperationEvent, OperationPhase
+from actors.operations import states
+from actors.operations.states import Action, OperationEvent, OperationPhase
+from actors.records.operations import OperationRecord, operations_in
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings

@@ -2,9 +2,10 @@
 
 import pytest
 
-from actors import connection_states, task_states
-from actors.connection_states import ConnectionEvent, ConnectionState
-from actors.task_states import Action, TaskEvent, TaskPhase
+from actors.connection import states as connection_states
+from actors.connection.states import ConnectionEvent, ConnectionState
+from actors.tasks import states as task_states
+from actors.tasks.states import Action, TaskEvent, TaskPhase
 
 C, CE = ConnectionState, ConnectionEvent
 P, E = TaskPhase, TaskEvent

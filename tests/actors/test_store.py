@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from actors import messages as m
 from actors.runtime import RESTART, receive
 from actors.settings import Composition, FrameworkSettings
+from actors.store.backends import LARGEST, MemoryBackend, SqliteBackend, StorageError
 from actors.store_actor import StoreActor, StoreSettings
-from actors.store_backends import LARGEST, MemoryBackend, SqliteBackend, StorageError
 from tests.support.actor_bench import ActorBench, system, virtually
 
 NOT_BYTES: Any = object()
@@ -504,7 +504,7 @@ def test_a_store_that_was_closed_says_so(tmp_path):
 
 HOLD = """
 import sys, time
-from actors.store_backends import SqliteBackend
+from actors.store.backends import SqliteBackend
 sys.argv[1:] = ["run", "framework.toml", "--set", "framework.secret=hush"]
 backend = SqliteBackend(PATH)
 backend.open()

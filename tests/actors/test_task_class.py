@@ -11,10 +11,10 @@ from actors.composition import ActorSpec
 from actors.messages import Launched
 from actors.runtime import NoSettings, message, pack, receive, unpack
 from actors.scheduler_actor import ACTOR_FAILURES, SchedulerActor
+from actors.store.backends import SqliteBackend, StorageError
 from actors.store_actor import StoreActor
-from actors.store_backends import SqliteBackend, StorageError
 from actors.task_actor import TaskActor
-from actors.task_states import TaskPhase
+from actors.tasks.states import TaskPhase
 from mesos_v1 import pb
 from tests.actors.test_scheduler_actor import composition, play
 from tests.support.simulated_master import simulated_master

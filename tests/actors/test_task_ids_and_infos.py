@@ -5,13 +5,10 @@ import os
 
 import pytest
 
-from actors.framework_info import framework_info, subscribe_call
-from actors.interest import Interest
+from actors.connection.framework_info import framework_info, subscribe_call
 from actors.messages import Record, ServerReady
-from actors.runtime import DecodeError, pack
-from actors.runtime.boot import ExecutorBoot
-from actors.settings import Composition, FrameworkSettings, RetryPolicy
-from actors.task_spec import (
+from actors.offers.interest import Interest
+from actors.records.tasks import (
     TaskSpec,
     attempt_id,
     check_task_id,
@@ -22,11 +19,14 @@ from actors.task_spec import (
     split_attempt_id,
     task_info,
 )
-from actors.tokens import TokenWriter, token_for
-from actors.uploads import untold_uploads
+from actors.records.uploads import untold_uploads
+from actors.runtime import DecodeError, pack
+from actors.server.tokens import TokenWriter, token_for
+from actors.settings import Composition, FrameworkSettings, RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import FrameworkId, TaskId
+from wire.start_letter import ExecutorBoot
 
 
 @pytest.mark.parametrize("task_id", ["t", "a.b", "crawl-17", "1.1", "é"])

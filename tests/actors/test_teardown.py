@@ -4,17 +4,18 @@ import asyncio
 
 import pytest
 
-from actors import base_scheduler, store_actor
 from actors import messages as m
+from actors import store_actor
 from actors.composition import ActorSpec, Composition, run
+from actors.connection.parts import ConnectionSettings
 from actors.connection_actor import ConnectionActor
-from actors.connection_parts import ConnectionSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import ActorSystem
+from actors.scheduler import base_scheduler
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
+from actors.store.backends import SqliteBackend, StorageError
 from actors.store_actor import StoreActor, StoreSettings
-from actors.store_backends import SqliteBackend, StorageError
 from mesos_http import ConnectFailed
 from mesos_v1 import pb
 from mesos_v1.errors import ApiError

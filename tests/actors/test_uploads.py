@@ -14,15 +14,15 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
+from actors.records.uploads import UPLOAD, folder_beside
 from actors.runtime import ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
 from actors.settings import ExecutorSettings, FrameworkSettings
+from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor, StoreSettings
-from actors.store_backends import SqliteBackend
-from actors.uploads import UPLOAD, folder_beside
 from executor.author import TaskFailed
-from executor.uploads import Uploader
+from executor.tasks.uploads import Uploader
 from mesos_v1.values import TaskId
 from tests.support.simulated_master import simulated_master
 
@@ -245,7 +245,7 @@ async def test_an_upload_by_the_executor_survives_a_disk_that_is_full_for_a_mome
         real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ServerActor, "_put_in_place", full)
-    monkeypatch.setattr("executor.uploads.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("executor.tasks.uploads.FIRST_PAUSE", 0.01)
     settings = StoreSettings(str(tmp_path / "s.db"))
     made = Composition(
         FrameworkSettings(master="http://127.0.0.1:1"),

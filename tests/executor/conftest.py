@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from actors.runtime import ActorSystem, pack, unpack
-from actors.runtime.boot import ExecutorBoot
 from actors.runtime.testing import ManualIds, run_virtual
-from executor.agent_link import AgentLink, HttpAgentLink
-from executor.environment import AgentEnvironment
+from executor.connection.agent_link import AgentLink, HttpAgentLink
 from executor.executor_actor import EXECUTOR, ExecutorActor, ExecutorPlan
+from executor.process.environment import AgentEnvironment
 from mesos_v1.content import ContentType
 from tests.support.agent_script import AgentScript, TwinLink, environment
+from wire.start_letter import ExecutorBoot
 
 AUTHORS = "tests.executor.authors"
 

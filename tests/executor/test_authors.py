@@ -5,7 +5,7 @@ import pytest
 from actors.runtime import pack_value
 from executor import BadExecutor, TaskContext
 from executor.author import task_methods
-from executor.loading import find_class, load
+from executor.process.loading import find_class, load
 from tests.executor import authors
 
 HERE = "tests.executor.authors"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from executor.agent_link import HttpAgentLink
-from executor.environment import AgentEnvironment
+from executor.connection.agent_link import HttpAgentLink
+from executor.process.environment import AgentEnvironment
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.values import ExecutorId

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from executor.connection_states import (
+from executor.connection.states import (
     IGNORED,
     WITH_CHECKPOINT,
     WITHOUT_CHECKPOINT,

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from executor.executor_states import IGNORED, SHARES, TABLE, Action, Event, State, transition
+from executor.process.states import IGNORED, SHARES, TABLE, Action, Event, State, transition
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))

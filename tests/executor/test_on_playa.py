@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from actors.runtime import pack, unpack
-from actors.runtime.boot import ExecutorBoot
 from mesos_http import CallPipeline, Endpoint, StreamBroken, Subscription
 from mesos_v1 import calls, events, pb, task_infos
 from mesos_v1.offer_operations import launch
@@ -23,6 +22,7 @@ from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, TaskStatus
 from playa import AgentSettings, Cluster, ClusterSettings
 from tests.executor.authors import Add, Block, Sum, Talk, Wait
+from wire.start_letter import ExecutorBoot
 
 ROOT = Path(__file__).parents[2]
 CLASS = "tests.executor.authors:Everything"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from actors.runtime import pack, read_trace, unpack
-from actors.runtime.boot import ExecutorBoot
-from executor.main import main, system_name
+from executor.process.main import main, system_name
 from mesos_v1.content import ContentType
 from tests.executor.authors import Add, Block, Misbehave, Sum, Wait
 from tests.support.agent_script import EXECUTOR, FRAMEWORK, AgentScript, environment, serve
 from tests.support.raw_server import raw_server, response
+from wire.start_letter import ExecutorBoot
 
 ROOT = Path(__file__).parents[2]
 AUTHORS = "tests.executor.authors"

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from executor.task_states import IGNORED, TABLE, TERMINAL, Action, Event, State, transition
+from executor.tasks.states import IGNORED, TABLE, TERMINAL, Action, Event, State, transition
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))

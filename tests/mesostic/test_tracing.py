@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from actors.runtime import TraceRecord, TraceWriter, message, pack
-from actors.runtime.codec import payload_of
+from actors.runtime.codec.envelope import payload_of
 from mesos_v1 import pb
 from mesostic.cli import cli
 from mesostic.errors import MesosticError

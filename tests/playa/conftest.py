@@ -8,10 +8,12 @@ import pytest
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import ClusterSettings, messages
-from playa.master import amounts, calls, offering, registering, subscribing
-from playa.master.allocator import Allocator
+from playa.master.allocation import amounts, offering
+from playa.master.allocation.allocator import Allocator
 from playa.master.records import Agent, Framework
-from playa.master.registry import Registry
+from playa.master.registration import registering
+from playa.master.registration.registry import Registry
+from playa.master.scheduler_api import calls, subscribing
 from playa.master.state import MasterState
 
 
@@ -142,7 +144,7 @@ class Bench:
 
     def update(self, agent: Agent, framework: Framework, task_id: str, state: str, latest: str = "") -> bytes:
         """An agent's status update."""
-        from playa.master import tasks
+        from playa.master.scheduler_api import tasks
 
         status = pb.mesos.TaskStatus(state=pb.mesos.TaskState.Value(state), uuid=self.world.uuid_bytes())
         status.task_id.value, status.agent_id.value = task_id, agent.id

@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master import liveness, registering, registry, removing
+from playa.master.registration import liveness, registering, registry, removing
 
 PING = liveness.PingTimedOut
 

@@ -6,9 +6,9 @@ import pytest
 
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
-from playa.master import amounts
-from playa.master.allocator import Allocator
-from playa.master.filters import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
+from playa.master.allocation import amounts
+from playa.master.allocation.allocator import Allocator
+from playa.master.allocation.filters import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
 
 HALF = Resources.parse("cpus:2;mem:1024")
 INFO = pb.mesos.AgentInfo(hostname="h")

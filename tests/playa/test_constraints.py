@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import content, pb
 from mesos_v1.resource_text import parse_attributes
-from playa.master import constraints
+from playa.master.allocation import constraints
 
 HOSTNAME = {"pseudoattribute_type": "HOSTNAME"}
 

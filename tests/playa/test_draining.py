@@ -7,8 +7,9 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master import draining, endpoints, reading, registering, removing
-from playa.master.registry import load, save
+from playa.master.operator_api import endpoints, reading
+from playa.master.registration import draining, registering, removing
+from playa.master.registration.registry import load, save
 from playa.master.site import SiteAnswer
 
 CALLS = {

@@ -6,7 +6,8 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master import offering, subscribing
+from playa.master.allocation import offering
+from playa.master.scheduler_api import subscribing
 
 
 def kinds(bench: Any, stream: str) -> list[str]:
@@ -242,7 +243,7 @@ def test_a_framework_of_one_role_reads_no_allocation(bench: Any) -> None:
     ],
 )
 def test_calls_of_others_are_refused(bench: Any, fields: dict[str, Any], status: int, text: str) -> None:
-    from playa.master import calls
+    from playa.master.scheduler_api import calls
 
     framework = bench.subscribe(principal="alice")
     call = pb.scheduler.Call(type=pb.scheduler.Call.REVIVE)

@@ -6,8 +6,8 @@ import pytest
 
 from mesos_v1 import content, pb
 from playa import messages
-from playa.master import maintenance, registering
 from playa.master.records import Machine
+from playa.master.registration import maintenance, registering
 
 HERE = {"hostname": "127.0.0.1", "ip": "127.0.0.1"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master import operating
+from playa.master.operations import operating
 
 RESERVED = {"type": "DYNAMIC", "role": "ads", "principal": "p"}
 
@@ -322,7 +322,7 @@ def test_without_names_all_operations_are_reconciled(ads: Any) -> None:
 
 
 def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
-    from playa.master import removing
+    from playa.master.registration import removing
 
     reserve = {
         "type": "RESERVE",

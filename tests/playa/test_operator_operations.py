@@ -7,7 +7,9 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master import operating, operator_operations, operator_validation
+from playa.master.operations import operating
+from playa.master.operator_api import operations as operator_operations
+from playa.master.operator_api import validation as operator_validation
 from playa.master.site import SiteAnswer
 
 DB = {"type": "DYNAMIC", "role": "db", "principal": "ops"}

@@ -8,10 +8,11 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master import endpoints, metrics, quota_calls, reading, registering
-from playa.master.allocator import Allocator
-from playa.master.quota import Quota
-from playa.master.registry import load, save
+from playa.master.allocation.allocator import Allocator
+from playa.master.allocation.quota import Quota
+from playa.master.operator_api import endpoints, metrics, quota_calls, reading
+from playa.master.registration import registering
+from playa.master.registration.registry import load, save
 from playa.master.site import SiteAnswer
 
 OK = SiteAnswer(200)

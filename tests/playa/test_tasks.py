@@ -6,7 +6,8 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master import liveness, tasks
+from playa.master.registration import liveness
+from playa.master.scheduler_api import tasks
 
 
 def statuses(bench: Any, framework: Any) -> list[pb.mesos.TaskStatus]:
@@ -224,7 +225,7 @@ def test_a_kill_while_the_agent_is_away_is_told_when_it_is_back(new_bench: Any) 
     liveness.disconnected(bench.state, agent.actor)
     bench.call(framework, type="KILL", kill={"task_id": {"value": "t"}})
     assert bench.told(messages.KillTask) == []
-    from playa.master import registering
+    from playa.master.registration import registering
 
     message = messages.ReregisterAgent(
         agent.actor,

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from playa import AgentSettings, Cluster, ClusterSettings
-from playa.agent import tokens
+from playa.agent.executors import tokens
 from playa.settings import SettingsError
 from playa.web import Site
 

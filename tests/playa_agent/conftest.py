@@ -13,7 +13,7 @@ from actors.runtime import Actor, ActorRef, ActorSystem
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from playa.agent.agent_actor import AgentActor
-from playa.agent.processes import end_all
+from playa.agent.containers.processes import end_all
 from playa.messages import (
     AgentRegistered,
     AgentReregistered,

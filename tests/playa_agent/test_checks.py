@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mesos_v1 import pb
-from playa.agent.checks import (
+from playa.agent.built_in.checks import (
     CheckJudge,
     HealthJudge,
     Verdict,

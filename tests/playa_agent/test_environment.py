@@ -1,7 +1,12 @@
 import pytest
 
 from mesos_v1 import pb
-from playa.agent.environment import ExecutorPlace, executor_environment, nested_environment, task_environment
+from playa.agent.executors.environment import (
+    ExecutorPlace,
+    executor_environment,
+    nested_environment,
+    task_environment,
+)
 
 
 def place(**changes) -> ExecutorPlace:

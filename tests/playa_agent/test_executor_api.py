@@ -2,7 +2,7 @@ import pytest
 
 from mesos_v1 import pb
 from mesos_v1.content import from_json
-from playa.agent.executor_api import command_executor, refusal, unsupported
+from playa.agent.executors.calls import command_executor, refusal, unsupported
 
 
 def recorded_calls(lines):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from playa.agent.executor_states import (
+from playa.agent.executors.states import (
     EXECUTOR,
     STREAM,
     TASK,

@@ -12,9 +12,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playa.agent import unpacking
-from playa.agent.fetcher import FetchFailed, Wanted, base_name, fetch, is_archive, local_path
-from playa.agent.unpacking import Folder, UnpackError, unpack
+from playa.agent.containers import unpacking
+from playa.agent.containers.fetcher import FetchFailed, Wanted, base_name, fetch, is_archive, local_path
+from playa.agent.containers.unpacking import Folder, UnpackError, unpack
 
 
 async def inline(function, /, *args):

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from playa.agent.environment import DEFAULT_PATH
-from playa.agent.proc import start_time, usage
-from playa.agent.processes import PROCESSES, Command, end_all, kept_status, user_to_switch_to
+from playa.agent.containers.proc import start_time, usage
+from playa.agent.containers.processes import PROCESSES, Command, end_all, kept_status, user_to_switch_to
+from playa.agent.executors.environment import DEFAULT_PATH
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ async def test_output_is_not_written_through_a_link_that_something_left_in_the_s
 CLUSTER = """
     import asyncio, sys
     from pathlib import Path
-    from playa.agent.processes import PROCESSES, Command
+    from playa.agent.containers.processes import PROCESSES, Command
 
     async def main():
         here = Path(sys.argv[1])

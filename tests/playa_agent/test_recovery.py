@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesos_v1 import pb
-from playa.agent import checkpoint as ck
-from playa.agent.checkpoint import Ledger
-from playa.agent.recovery import read, records
+from playa.agent.recovery import checkpoint as ck
+from playa.agent.recovery.checkpoint import Ledger
+from playa.agent.recovery.records import read, records
 from playa.messages import ExitedExecutor, KillTask, Ping, ReregisterAgent
 
 F = "M-0000"

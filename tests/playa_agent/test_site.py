@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from mesos_v1 import pb
-from playa.agent.files import Files
+from playa.agent.operator_api.files import Files
 from playa.messages import ExecutorMessage, RegisterAgent
 from playa.web import Refused
 

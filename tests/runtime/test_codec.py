@@ -40,7 +40,13 @@ from actors.runtime import (
     unpack,
     unpack_value,
 )
-from actors.runtime.codec import MAX_DEPTH, pack_message, payload_of, unpack_message, unpack_payload
+from actors.runtime.codec.envelope import (
+    MAX_DEPTH,
+    pack_message,
+    payload_of,
+    unpack_message,
+    unpack_payload,
+)
 from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
 from tests.support.messages import anything, instances
 from tests.support.virtual import virtual

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.runtime.lifecycle import TRANSITIONS
+from actors.runtime.life.states import TRANSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "actors.md"
 

@@ -18,7 +18,7 @@ from actors.runtime import (
     receive,
 )
 from actors.runtime.errors import RuntimeStateError
-from actors.runtime.lifecycle import TRANSITIONS, Event, State, step
+from actors.runtime.life.states import TRANSITIONS, Event, State, step
 from tests.support.virtual import virtual
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NewType
 import pytest
 
 from actors.runtime import Actor, ActorRef, FrozenDict, Immutable, message, register, registered_messages
-from actors.runtime.frozen import check_immutable
+from actors.runtime.codec.frozen import check_immutable
 from mesos_v1 import pb
 from tests.support.virtual import virtual
 

@@ -32,7 +32,7 @@ from actors.runtime import (
     unpack_payload,
     unpack_value,
 )
-from actors.runtime.codec import payload_of
+from actors.runtime.codec.envelope import payload_of
 
 WORD = "hunter2-is-a-bad-password"
 
@@ -89,7 +89,7 @@ LOGIN = Login(
 @pytest.fixture
 def unknown(monkeypatch):
     """No text is searched for: only what fields say of themselves hides anything."""
-    monkeypatch.setattr("actors.runtime.secrets._known", {})
+    monkeypatch.setattr("actors.runtime.codec.secrets._known", {})
 
 
 def test_a_secret_is_shown_to_nobody_who_does_not_ask():

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from actors.runtime import Actor, ActorSystem, message, receive, watchdog
+from actors.runtime import Actor, ActorSystem, message, receive
+from actors.runtime.life import watchdog
 
 
 @message

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from executor.environment import AgentEnvironment
+from executor.process.environment import AgentEnvironment
 from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Endpoint, Response, StreamBroken
 from mesos_v1 import pb, recordio
 from mesos_v1.content import ContentType, parse, serialize
@@ -205,7 +205,7 @@ def environment(
 
 
 class TwinLink:
-    """The executor's wire to a script in the same process: an `executor.agent_link.AgentLink` without a socket."""
+    """The executor's wire to a script in the same process: an `executor.connection.agent_link.AgentLink` without a socket."""
 
     def __init__(self, script: AgentScript) -> None:
         self._script = script

@@ -10,8 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from actors.runtime import FrozenDict, NamedRef, Secret
-from actors.runtime.messages import shapes_of_class
-from actors.runtime.shapes import (
+from actors.runtime.codec.shapes import (
     AnyShape,
     DataShape,
     EnumShape,
@@ -27,6 +26,7 @@ from actors.runtime.shapes import (
     TupleShape,
     UnionShape,
 )
+from actors.runtime.messages import shapes_of_class
 from actors.settings import RetryPolicy
 from mesos_v1.resources import Resources
 

@@ -11,7 +11,7 @@ import sqlite3
 
 import pytest
 
-from actors.store_backends import SqliteBackend
+from actors.store.backends import SqliteBackend
 from mesostic.testing import cluster as mesos_cluster
 from tests.system.conftest import until
 

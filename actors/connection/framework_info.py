@@ -1,0 +1,77 @@
+"""`FrameworkInfo` and the body of SUBSCRIBE, from the settings."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+
+from actors.messages.calls import UpdateFramework
+from actors.settings import FrameworkSettings
+from mesos_v1 import calls, pb
+from mesos_v1.content import ContentType, parse
+from mesos_v1.values import FrameworkId
+
+
+def framework_info(
+    settings: FrameworkSettings, framework_id: FrameworkId | None = None
+) -> pb.mesos.FrameworkInfo:
+    """Build the description of the framework that the master keeps.
+
+    Raises:
+        ValueError: A capability that this version of the API does not know.
+    """
+    info = pb.mesos.FrameworkInfo(
+        name=settings.name,
+        user=settings.user or getpass.getuser(),
+        roles=settings.roles,
+        failover_timeout=settings.failover_timeout or 0.0,
+        checkpoint=settings.checkpoint,
+        hostname=settings.hostname or socket.gethostname(),
+    )
+    if framework_id:
+        info.id.value = framework_id
+    if settings.principal:
+        info.principal = settings.principal
+    if settings.webui_url:
+        info.webui_url = settings.webui_url
+    for name in settings.capabilities:
+        try:
+            kind = pb.mesos.FrameworkInfo.Capability.Type.Value(name)
+        except ValueError:
+            known = ", ".join(pb.mesos.FrameworkInfo.Capability.Type.keys())
+            raise ValueError(f"no such capability of a framework: {name} (known: {known})") from None
+        info.capabilities.add(type=kind)
+    for key, value in settings.labels:
+        info.labels.labels.add(key=key, value=value)
+    return info
+
+
+def offer_constraints(settings: FrameworkSettings) -> pb.scheduler.OfferConstraints | None:
+    """Return the offer constraints of the settings, or None.
+
+    Raises:
+        ContentError: They are not Mesos's JSON of `OfferConstraints`.
+    """
+    if not settings.offer_constraints:
+        return None
+    return parse(pb.scheduler.OfferConstraints, settings.offer_constraints.encode(), ContentType.JSON)
+
+
+def subscribe_call(
+    settings: FrameworkSettings,
+    framework_id: FrameworkId | None,
+    suppressed_roles: tuple[str, ...] = (),
+    updated: UpdateFramework | None = None,
+) -> pb.scheduler.Call:
+    """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE).
+
+    Args:
+        updated: the last UPDATE_FRAMEWORK that the master took: SUBSCRIBE says the same, or it would undo it.
+    """
+    if updated is None:
+        info, constraints = framework_info(settings, framework_id), offer_constraints(settings)
+    else:
+        info = pb.mesos.FrameworkInfo.FromString(updated.framework_info)
+        constraints = pb.scheduler.OfferConstraints.FromString(updated.offer_constraints or b"")
+    call = calls.subscribe(info, [role for role in suppressed_roles if role in info.roles], constraints)
+    return calls.with_framework_id(call, framework_id) if framework_id else call

@@ -1,0 +1,1 @@
+"""Parts of the operation actor: its state table."""

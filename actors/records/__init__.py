@@ -1,0 +1,1 @@
+"""What is stored: the durable values of tasks, operations and uploads, which a restart reads back."""

@@ -1,0 +1,240 @@
+"""What is known of a task beyond the moment: its specification, its launch intent, its progress; all durable.
+
+Three records a task, each written by the one who knows: the scheduler writes the specification when the author launches
+the task, the broker the intent before an ACCEPT leaves, the task actor its progress before an update is acknowledged.
+
+A task is tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos forbids using the id of a task
+again that may still be alive, and news of an old attempt must not be taken for news of the present one. The numbers go on
+when a task is launched under the id of one that has ended, so that no attempt's id is ever used twice.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from actors.messages import Demand, Record
+from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
+from actors.settings import RetryPolicy
+from actors.tasks.states import TaskPhase
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from mesos_v1.values import AgentId, ExecutorId, TaskId
+
+T = TypeVar("T")
+
+SPEC, INTENT, PROGRESS, ENDED = "task-spec", "task-intent", "task-progress", "task-ended"
+_MAX_ID = 200
+MAX_TASK_BYTES = 16 * 1024 * 1024
+"""Largest task, as the bytes of its `TaskInfo`: what is larger travels as a file (an upload, a URI), not in a call."""
+_FORBIDDEN = frozenset("/\\")
+
+
+@message
+class TaskSpec:
+    """What the author asked for.
+
+    Attributes:
+        order: the place in the queue; first come, first served.
+        payload: the packed payload, or b"".
+        executor: name of the executor, or "" for a command task.
+        command: shell command of a command task.
+        timeout: seconds that one attempt may run; 0 means any time.
+        launch_timeout: seconds after which silence about a launch is looked into.
+        unreachable_timeout: seconds after which an attempt on an unreachable agent is given up.
+        first_attempt: the number of its first attempt: above 1 when a task with this id has ended before.
+    """
+
+    task_id: TaskId
+    name: str
+    order: int
+    payload: bytes
+    executor: str
+    command: str
+    resources: Resources
+    ports: int
+    role: str
+    retry: RetryPolicy
+    labels: tuple[tuple[str, str], ...] = ()
+    timeout: float = 0.0
+    launch_timeout: float = 60.0
+    unreachable_timeout: float = 600.0
+    kill_grace: float = 3.0
+    hosts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = secret(default=())
+    uris: tuple[str, ...] = ()
+    first_attempt: int = 1
+
+
+@message
+class TaskIntent:
+    """An ACCEPT with this attempt is about to leave, or has left."""
+
+    attempt_id: TaskId
+    agent_id: AgentId
+    executor_id: ExecutorId | None
+    hostname: str
+
+
+@message
+class TaskProgress:
+    """How far a task has come: enough to go on after a restart, and to deliver an outcome that was not delivered.
+
+    Attributes:
+        uuid: of the last update that was taken in.
+        killed: whether the author asked for the end.
+        running_since: when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts.
+    """
+
+    attempt: int
+    phase: TaskPhase
+    failures: int = 0
+    losses: int = 0
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    result: bytes = b""
+    uuid: bytes = b""
+    agent_id: AgentId | None = None
+    executor_id: ExecutorId | None = None
+    killed: bool = False
+    running_since: float | None = None
+
+
+@message
+class TaskHistory:
+    """What the store has of one task, to go on from.
+
+    Attributes:
+        demanded: the last attempt for which the broker may still hold a demand, made by an actor of this task that
+            has failed; 0 when there is none.
+    """
+
+    spec: TaskSpec
+    intent: TaskIntent | None = None
+    progress: TaskProgress | None = None
+    demanded: int = 0
+
+
+def attempt_id(task_id: TaskId, attempt: int) -> TaskId:
+    """Return the Mesos task id of an attempt, counted from 1."""
+    return TaskId(f"{task_id}.{attempt}")
+
+
+def split_attempt_id(mesos_id: TaskId) -> tuple[TaskId, int] | None:
+    """Return task id and attempt of a Mesos task id, or None when it is not one of ours."""
+    task_id, dot, number = mesos_id.rpartition(".")
+    if not dot or not task_id or not number.isascii() or not number.isdigit():
+        return None
+    return TaskId(task_id), int(number)
+
+
+def check_task_id(task_id: str) -> None:
+    """Refuse an id that Mesos would not take.
+
+    Raises:
+        ValueError: One sentence that says why (Mesos: `validateID` in common/validation.cpp).
+    """
+    if not task_id or len(task_id) > _MAX_ID:
+        raise ValueError(f"a task id must have 1 to {_MAX_ID} characters, not {len(task_id)}")
+    if any(char in _FORBIDDEN or char.isspace() or not char.isprintable() for char in task_id):
+        raise ValueError(f"a task id must not hold slashes, spaces or control characters: {task_id!r}")
+
+
+def task_info(spec: TaskSpec, attempt: int) -> bytes:
+    """Build the serialized `TaskInfo` of an attempt, without what only the broker knows (agent, resources, executor)."""
+    info = pb.mesos.TaskInfo(name=spec.name)
+    info.task_id.value = attempt_id(spec.task_id, attempt)
+    info.agent_id.value = ""
+    if spec.payload:
+        info.data = spec.payload
+    if not spec.executor:
+        info.command.value = spec.command
+        info.command.shell = True
+        for uri in spec.uris:
+            info.command.uris.add(value=uri)
+        for name, value in spec.environment:
+            info.command.environment.variables.add(name=name, value=value)
+    for key, value in spec.labels:
+        info.labels.labels.add(key=key, value=value)
+    info.kill_policy.grace_period.nanoseconds = int(spec.kill_grace * 1e9)
+    return info.SerializeToString()
+
+
+def demand_of(spec: TaskSpec, attempt: int) -> Demand:
+    """Return what an attempt asks of the broker."""
+    return Demand(
+        spec.task_id,
+        attempt_id(spec.task_id, attempt),
+        spec.order,
+        spec.role,
+        spec.resources,
+        spec.ports,
+        spec.executor,
+        task_info(spec, attempt),
+        spec.hosts,
+        spec.attributes,
+    )
+
+
+def spec_record(spec: TaskSpec) -> Record:
+    """Return the durable form of a specification."""
+    return Record(SPEC, spec.task_id, pack_value(spec))
+
+
+def intent_record(task_id: TaskId, intent: TaskIntent) -> Record:
+    """Return the durable form of an intent."""
+    return Record(INTENT, task_id, pack_value(intent))
+
+
+def progress_record(task_id: TaskId, progress: TaskProgress) -> Record:
+    """Return the durable form of a task's progress."""
+    return Record(PROGRESS, task_id, pack_value(progress))
+
+
+def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
+    """Return the keys of everything that is stored of a task, to delete it."""
+    return ((SPEC, task_id), (INTENT, task_id), (PROGRESS, task_id))
+
+
+def read_record(cls: type[T], record: Record) -> T:
+    """Return what a record holds.
+
+    Raises:
+        DecodeError: That is not what it should be; the sentence names the record.
+    """
+    try:
+        return unpack_value(cls, record.value)
+    except DecodeError as error:
+        raise DecodeError(
+            f"the {record.kind} of {record.key} in the store cannot be read: {error}. Run the version that wrote "
+            "it, or give this framework another [store] path"
+        ) from None
+
+
+def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
+    """Put together what the store has of each task, in the order in which the tasks were launched."""
+    intents = {r.key: read_record(TaskIntent, r) for r in records if r.kind == INTENT}
+    progress = {r.key: read_record(TaskProgress, r) for r in records if r.kind == PROGRESS}
+    return tuple(
+        TaskHistory(read_record(TaskSpec, r), intents.get(r.key), progress.get(r.key))
+        for r in records
+        if r.kind == SPEC
+    )
+
+
+def ended_key(task_id: TaskId) -> tuple[str, str]:
+    """Return the key of the record that a task has ended."""
+    return (ENDED, task_id)
+
+
+def ended_record(task_id: TaskId, last_attempt: int) -> Record:
+    """Return the record that a task has ended: updates of it that come again are no news of an unknown task."""
+    return Record(ENDED, task_id, str(last_attempt).encode())
+
+
+def ended_tasks(records: tuple[Record, ...]) -> tuple[tuple[TaskId, int], ...]:
+    """Return the tasks that ended, oldest first, each with its last attempt."""
+    return tuple(
+        (TaskId(record.key), int(record.value or b"1")) for record in records if record.kind == ENDED
+    )

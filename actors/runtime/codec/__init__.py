@@ -1,0 +1,1 @@
+"""Messages to bytes and back, and the values that they may hold. Private to the runtime."""

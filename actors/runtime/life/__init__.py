@@ -1,0 +1,1 @@
+"""How actors live: start, stop, failure, supervision, background work. Private to the runtime."""

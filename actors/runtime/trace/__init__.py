@@ -1,0 +1,1 @@
+"""The trace log: what is noted, how it is written and read. Private to the runtime."""

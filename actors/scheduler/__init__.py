@@ -1,0 +1,1 @@
+"""Parts of the scheduler actors: the author's class and hooks, tasks launched and remembered, executors described, maintenance."""

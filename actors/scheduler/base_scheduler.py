@@ -1,0 +1,525 @@
+"""What every scheduler actor is, with the broker or without: it can begin, end, and survive its author's mistakes.
+
+Here belongs what has nothing to do with tasks: containing what callbacks raise, spawning the servants, remembering the
+framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the broker, `LowLevelScheduler` offers in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
+from typing import Any, ClassVar
+
+from actors import messages as m
+from actors.built_in import SERVANTS, TASK, spec_of
+from actors.operations.states import phase_of
+from actors.records.operations import OperationRecord, operation_key, operation_record
+from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
+from actors.scheduler.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
+from actors.settings import Composition
+from mesos_v1.values import FrameworkId, OperationId, OperationStatus
+
+logger = logging.getLogger("actors.scheduler")
+
+FRAMEWORK, ENDING = "framework", "ending"
+CLEAR_PATIENCE = 10.0
+"""Seconds in which a store has to forget a framework that has ended."""
+SAY_AFTER = 10.0
+"""Seconds without an answer after which it is said who is waited for."""
+
+
+class BaseScheduler(Actor):
+    """The common part of schedulers; see the head of this module.
+
+    Attributes:
+        settings: the author's own settings, an instance of the class's `Settings`.
+        framework: who the framework is (`FrameworkSettings`).
+        framework_id: set once the framework has been subscribed.
+        hook_failures: how many callbacks have raised so far.
+    """
+
+    Settings: ClassVar[type] = NoSettings
+    _hooks: ClassVar[frozenset[str]] = frozenset({"on_start", "on_stop", "on_error", "on_shutdown_requested"})
+
+    def __init__(self, composition: Composition, settings: Any = None) -> None:
+        super().__init__()
+        self.composition = composition
+        self.settings = settings
+        self.framework = composition.framework
+        self.framework_id: FrameworkId | None = None
+        self.hook_failures = 0
+        self._begun = False
+        self._said_started = False
+        self._exit_code = 0
+        self._ending = ""
+        self._ends_earlier_run = False
+        self._tearing_down = False
+        self._reference = 0
+        self._storing: dict[int, m.OperationUpdate | m.Accept] = {}
+        self._over = False
+        self._subscribed = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Contain what an author's own methods raise; refuse what could not work.
+
+        Raises:
+            TypeError: An author's class has a method with the name of one of the inner methods of its base, or a hook
+                that cannot be called.
+        """
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("actors."):
+            return
+        for name, member in list(vars(cls).items()):
+            if inspect.isfunction(member) and _is_inner(cls, name):
+                raise TypeError(
+                    f"{cls.__name__}.{name} has the name of an inner method of {_home(cls, name)}, "
+                    "which would no longer work: give it another one"
+                )
+            if hasattr(member, "__receives__"):
+                setattr(cls, name, _contained(member))
+            elif inspect.isfunction(member) and name in cls._hooks:
+                check_hook(cls, name, member, _of_base(cls, name))
+        warn_of_misspelt_hooks(cls, cls._hooks)
+        for name, wrap in (("__init__", _making), ("on_start", _starting), ("on_stop", _stopping)):
+            if inspect.isfunction(vars(cls).get(name)):
+                setattr(cls, name, wrap(vars(cls)[name]))
+
+    # --- commands for authors ---------------------------------------------------------------------------------
+
+    def finish(self, exit_code: int = 0, reason: str = "") -> None:
+        """End the framework: TEARDOWN, which ends its tasks and executors too, then the process's exit code.
+
+        Args:
+            exit_code: what the process ends with, from 0 to 255.
+            reason: why, in a few words; "finished" or "failed" if left out.
+
+        Raises:
+            ValueError: The exit code is something else.
+        """
+        _check_exit_code(exit_code)
+        if not self._ending:
+            self._ending = reason or ("failed" if exit_code else "finished")
+            self._exit_code = exit_code
+            if self.system.find("connection") is not None:  # else `begin` sees to it
+                self._tear_down()
+
+    def leave(self, exit_code: int = 0, reason: str = "left") -> None:
+        """Stop scheduling without ending the framework: with a store path, the next run goes on from here.
+
+        Raises:
+            ValueError: The exit code is not a number from 0 to 255.
+        """
+        _check_exit_code(exit_code)
+        if not self._ending:
+            self._ending, self._exit_code = reason or "left", exit_code
+            self._end(exit_code, self._ending)
+
+    def on_shutdown_requested(self, request: m.ShutdownRequested) -> Any:
+        """Leave a framework whose store is durable, so that it can be resumed; end any other."""
+        if self._is_durable():
+            self.leave(0, f"{request.reason}: left; the next run with the same store continues")
+        else:
+            self.finish(0, request.reason)
+
+    def on_error(self, message: str) -> Any:
+        """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> Any:
+        """The scheduler is there: an author's own `on_start` may prepare things, before the framework connects."""
+        self._say_started()
+
+    def _say_started(self) -> None:
+        if not self._said_started:
+            self._said_started = True
+            self.tell("framework", m.ActorStarted("scheduler"))
+
+    def spawn_built_in(self, name: str) -> None:
+        """Start a built-in actor, or what the composition has put in its place."""
+        spec = spec_of(self.composition, name)
+        self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
+
+    def spawn_extra_actors(self) -> None:
+        """Start the author's further actors; those that are there already stay."""
+        for spec in self.composition.actors:
+            if spec.name not in SERVANTS and spec.name != TASK and self.system.find(spec.name) is None:
+                self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
+
+    @receive
+    def child_failed(self, failure: ChildFailed) -> Any:
+        """Without a built-in actor there is no framework; anything else is the author's to miss."""
+        logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
+        if failure.name in SERVANTS:
+            self._end(1, f"{failure.name} failed repeatedly: {failure.error}")
+            return None
+        return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
+
+    @receive
+    def storage_trouble(self, trouble: m.StorageTrouble) -> Any:
+        """The store cannot write; nothing is acknowledged until it can."""
+        return self._call(self.on_error, f"the store cannot write: {trouble.reason}")
+
+    @receive
+    async def shutdown_requested(self, request: m.ShutdownRequested) -> None:
+        """Let the author end gracefully; if that callback raises, end anyway."""
+        before = self.hook_failures
+        await self._called(self.on_shutdown_requested, request)
+        if self.hook_failures > before:
+            BaseScheduler.on_shutdown_requested(self, request)
+
+    @receive
+    async def teardown_done(self, done: m.TeardownDone) -> None:
+        """The framework is gone, and its records are deleted; or it lives, and the next run ends it."""
+        if not done.answered:
+            self._remember(**{ENDING: "asked"})
+            self._end(self._exit_code or 1, self._untold(done.reason))
+            return
+        cleared = await self._cleared()
+        if self._ends_earlier_run and not self._ending:
+            logger.warning(
+                "framework %s, which an earlier run could not end, has ended now", self.framework_id
+            )
+            self._ends_earlier_run, self.framework_id = False, None
+            self._begin_anew()  # what is stored from now on is stored after the store has been cleared
+        elif cleared:
+            self._end(self._exit_code, self._ending)
+        else:
+            self._end(
+                self._exit_code or 1,
+                f"{self._ending}, and the master knows that; but the store could not be cleared in "
+                f"{CLEAR_PATIENCE:g} s (the log says why), and the next run with it may run its tasks again: "
+                "move its file away first",
+            )
+
+    async def _cleared(self) -> bool:
+        """Have the store forget everything, on disk; returns whether it has."""
+        patience = self.clock.now() + CLEAR_PATIENCE
+        while True:
+            try:
+                if await self._answer("store", m.ClearStore()):
+                    return True
+            except ActorDeadError:  # it has just failed; there will be another one
+                pass
+            if (self._ends_earlier_run and not self._ending) or self.clock.now() >= patience:
+                return False
+            await asyncio.sleep(1.0)
+
+    # --- operations -------------------------------------------------------------------------------------------
+
+    @receive
+    def take_operation_update(self, update: m.OperationUpdate) -> Any:
+        """News of an operation: stored first."""
+        status = update.status
+        if status.operation_id is None:
+            return self._operation_stored(status)
+        phase = phase_of(status.state)
+        record = OperationRecord(status.operation_id, status.agent_id, phase, status)
+        return self._store_first(record, then=update)
+
+    def _store_first(self, *records: OperationRecord, then: m.OperationUpdate | m.Accept) -> None:
+        if (
+            not self._reference
+        ):  # what the store still has to say to an instance that failed is not meant for this one
+            self._reference = int(self.ids.uniform(0, 2.0**52))
+        self._reference += 1
+        self._storing[self._reference] = then
+        self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
+
+    @receive
+    def take_stored(self, stored: m.Stored) -> Any:
+        """Go on with what was to be stored first."""
+        then = self._storing.pop(stored.reference, None)
+        if isinstance(then, m.OperationUpdate):
+            return self._operation_stored(then.status)
+        if then is not None:
+            self.tell("connection", then)
+        return None
+
+    @abstractmethod
+    def _operation_stored(self, status: OperationStatus) -> Any:
+        """Tell the author of an operation, and acknowledge; the order differs from base to base."""
+
+    def _acknowledge_operation(self, status: OperationStatus) -> None:
+        if status.uuid and status.operation_id is not None:
+            provider = status.resource_provider_id or ""
+            call = m.AcknowledgeOperation(status.operation_id, status.uuid, status.agent_id, provider)
+            self.tell("connection", call)
+
+    def _forget_operation(self, operation_id: OperationId) -> None:
+        self.tell("store", m.Write((), (operation_key(operation_id),)))
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    @receive
+    def ask_progress(self, _asked: m.AskProgress) -> m.Progress:
+        """Say how far the framework is."""
+        return m.Progress(self._subscribed, bool(self._ending), self._phases(), self._offered)
+
+    _offered: bool | None = None
+
+    def _phases(self) -> tuple[tuple[str, int], ...] | None:
+        return None
+
+    @receive
+    def hook_failed(self, failure: m.HookFailed) -> None:
+        """Nothing to do: the message is there so that the trace shows it."""
+
+    def _tear_down(self) -> None:
+        self._tearing_down = True
+        self.tell("connection", m.Teardown())
+
+    def _untold(self, why: str) -> str:
+        ends = (
+            "its id is kept in the store, and the next run with that store ends it first"
+            if self._is_durable()
+            else f"the master removes it {self.framework.failover_timeout:g} s after it was last connected"
+        )
+        return (
+            f"{self._ending or 'an earlier run has ended'}, but the master could not be told ({why}): "
+            f"framework {self.framework_id} and its tasks may still be there; {ends}"
+        )
+
+    def _connect(self, offers_to: str) -> None:
+        """Subscribe; to end the framework only, if that is what is left to do."""
+        self.tell("connection", m.Connect(self.framework_id, offers_to))
+        if self._ends_earlier_run or self._tearing_down:
+            self.tell("connection", m.Teardown())
+
+    @abstractmethod
+    def _begin_anew(self) -> None:
+        """Subscribe as a new framework, after the one of an earlier run has ended."""
+
+    def _only_ends(self, news: m.Subscribed) -> bool:
+        """Remember the framework's id; returns whether this subscription is there for TEARDOWN only."""
+        if news.framework_id != self.framework_id:
+            self.framework_id = news.framework_id
+            self._remember(id=news.framework_id)
+        return bool(self._ending) or self._ends_earlier_run
+
+    def _end(self, exit_code: int, reason: str) -> None:
+        self._ending = self._ending or reason
+        if not self._over:
+            self._over = True
+            self.tell("framework", m.Outcome(exit_code, reason))
+
+    def _end_early(self, *, known: bool) -> bool:
+        """Whether the author has ended the framework before there was a connection, and there is nothing to tear down.
+
+        Args:
+            known: the framework of an earlier run may be with the master, and wants a TEARDOWN.
+        """
+        if self._ending and not known and not self._over:
+            self._end(self._exit_code, self._ending)
+        return self._over
+
+    # --- odds and ends ----------------------------------------------------------------------------------------
+
+    async def _answer(self, name: str, question: object) -> Any:
+        """Ask a built-in actor, and say what is waited for as long as there is no answer.
+
+        Raises:
+            Exception: What the actor raised.
+        """
+        answer = self.ref(name).ask(question, block=False)
+        waited = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(SAY_AFTER):
+                    return await answer
+            except TimeoutError:
+                if answer.done():
+                    raise
+                waited += SAY_AFTER
+                what = type(question).__name__
+                logger.warning("waiting for the %s, which has not answered %s for %g s", name, what, waited)
+
+    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook of the author; whatever it raises ends here.
+
+        Returns:
+            What it returned; of an `async` hook a coroutine, which the handler has to return or to await, so that the
+            actor handles nothing else until the hook is done.
+        """
+        try:
+            result = hook(*arguments)
+        except (Exception, SystemExit) as error:
+            self._hook_raised(_name_of(hook), error)
+            return None
+        if type(result) is CoroutineType:
+            return self._contain(_name_of(hook), result)
+        return result
+
+    async def _called(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook, plain or `async`, and give what it returned."""
+        result = self._call(hook, *arguments)
+        return await result if type(result) is CoroutineType else result
+
+    def _after(self, called: Any, go_on: Callable[[], None]) -> Coroutine[Any, Any, None] | None:
+        """Go on when a hook is done: at once after a plain one; after an `async` one, in the coroutine that this gives."""
+        if type(called) is CoroutineType:
+            return _awaited(called, go_on)
+        go_on()
+        return None
+
+    async def _contain(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await coroutine
+        except (Exception, SystemExit) as error:
+            self._hook_raised(name, error)
+            return None
+
+    def _hook_raised(self, hook: str, error: Exception | SystemExit) -> None:
+        if isinstance(error, SystemExit):
+            self._exit_asked(hook, error)
+            return
+        self.hook_failures += 1
+        text = author_traceback(error)
+        logger.error("%s raised; continuing\n%s", hook, text)
+        self.tell(self.actor_ref, m.HookFailed(hook, one_line(error), text))
+
+    def _exit_asked(self, hook: str, asked: SystemExit) -> None:
+        """`sys.exit` in a hook ends the framework as Ctrl-C does, with that code."""
+        code, text = exit_of(asked)
+        reason = text or f"{hook} called sys.exit({code})"
+        if self._is_durable():
+            self.leave(code, reason)
+        else:
+            self.finish(code, reason)
+
+    def _could_not_start(self, hook: str, error: Exception | SystemExit) -> None:
+        """Without its `on_start` a scheduler is not what its author meant: end."""
+        if isinstance(error, SystemExit):
+            self._exit_asked(hook, error)
+            return
+        logger.error("%s raised; the framework ends\n%s", hook, author_traceback(error))
+        self._end(1, f"{type(self).__name__}.{hook} raised {one_line(error)}")
+
+    def _remember(self, **facts: str) -> None:
+        records = tuple(framework_record(key, value) for key, value in facts.items())
+        self.tell("store", m.Write(records))
+
+    def _is_durable(self) -> bool:
+        return bool(getattr(spec_of(self.composition, "store").settings, "path", ""))
+
+
+def framework_record(key: str, value: str) -> m.Record:
+    """Return what remembers a fact of the framework as a whole."""
+    return m.Record(FRAMEWORK, key, value.encode())
+
+
+def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:
+    """Return what was remembered of the framework as a whole."""
+    return {record.key: record.value.decode() for record in records if record.kind == FRAMEWORK}
+
+
+def _home(cls: type, name: str) -> str:
+    return next(base.__name__ for base in cls.__mro__[1:] if name in vars(base))
+
+
+def _is_inner(cls: type, name: str) -> bool:
+    if not name.startswith("_") or name.endswith("__"):
+        return False
+    return any(name in vars(base) for base in cls.__mro__[1:] if base.__module__.startswith("actors."))
+
+
+async def _awaited(called: Coroutine[Any, Any, Any], go_on: Callable[[], None]) -> None:
+    await called
+    go_on()
+
+
+def exit_of(asked: SystemExit) -> tuple[int, str]:
+    """Return the exit code and the text of a `sys.exit`, as Python itself reads them."""
+    if asked.code is None:
+        return 0, ""
+    return (asked.code & 0xFF, "") if isinstance(asked.code, int) else (1, str(asked.code))
+
+
+def _check_exit_code(exit_code: object) -> None:
+    if type(exit_code) is not int or not 0 <= exit_code <= 255:
+        raise ValueError(f"an exit code is a number from 0 to 255, not {exit_code!r}")
+
+
+def _name_of(hook: Callable[..., Any]) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
+def _of_base(cls: type, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
+    return found
+
+
+def _contained(handler: Any) -> Any:
+    """Wrap an author's handler so that what it raises is contained."""
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def contained_async(self: BaseScheduler, asked: Any) -> Any:
+            return await self._contain(handler.__name__, handler(self, asked))
+
+        return contained_async
+
+    @functools.wraps(handler)
+    def contained(self: BaseScheduler, asked: Any) -> Any:
+        return self._call(handler.__get__(self), asked)
+
+    return contained
+
+
+def _making(init: Callable[..., None]) -> Callable[..., None]:
+    """Wrap an author's `__init__`: without its base's there is no scheduler."""
+
+    @functools.wraps(init)
+    def make(self: BaseScheduler, *arguments: Any, **keywords: Any) -> None:
+        init(self, *arguments, **keywords)
+        if "hook_failures" not in vars(self):
+            raise TypeError(
+                f"{type(self).__name__}.__init__ does not call super().__init__(composition, settings)"
+            )
+
+    return make
+
+
+def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap an author's `on_start`: what it raises ends the framework in a sentence, and it need not call its base's."""
+
+    async def awaited(self: BaseScheduler, running: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await running
+        except (Exception, SystemExit) as error:
+            self._could_not_start("on_start", error)
+        self._say_started()
+
+    @functools.wraps(on_start)
+    def start(self: BaseScheduler) -> Any:
+        try:
+            result = on_start(self)
+        except (Exception, SystemExit) as error:
+            self._could_not_start("on_start", error)
+        else:
+            if type(result) is CoroutineType:
+                return awaited(self, result)
+        self._say_started()
+        return None
+
+    return start
+
+
+def _stopping(on_stop: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap an author's `on_stop`, which is called when all is over: what it raises is logged."""
+
+    @functools.wraps(on_stop)
+    async def stop(self: BaseScheduler) -> None:
+        try:
+            result = on_stop(self)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            logger.error("on_stop raised\n%s", author_traceback(error))
+
+    return stop

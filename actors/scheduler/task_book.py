@@ -1,0 +1,116 @@
+"""Which tasks the scheduler has, in which phase, and which have ended not long ago. Plain data."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from actors.messages import TaskChanged
+from actors.runtime import ActorRef
+from actors.tasks.states import ON_CLUSTER, TaskPhase
+from mesos_v1.values import AgentId, TaskId
+
+# So many ended tasks are remembered: their last updates may come again until the acknowledgement has arrived.
+ENDED_KEPT = 10_000
+
+
+class TaskEntry(NamedTuple):
+    """What the scheduler itself keeps of a task; `ref` is None where not even its actor's `__init__` came to an end."""
+
+    ref: ActorRef[Any] | None
+    phase: TaskPhase
+    attempt_id: TaskId | None
+    agent_id: AgentId | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is an actor that is told of the task; if not, it is about to be started again."""
+        return self.ref is not None and self.ref.is_alive()
+
+
+class TaskBook:
+    """The tasks of a framework by id.
+
+    Attributes:
+        attempts_forgotten: no task that is no longer remembered had an attempt with a higher number.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[TaskId, TaskEntry] = {}
+        self._counts: Counter[TaskPhase] = Counter()
+        self._ended: OrderedDict[TaskId, int] = OrderedDict()
+        self.attempts_forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[TaskEntry]:
+        return iter(list(self._entries.values()))
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._entries
+
+    def get(self, task_id: TaskId) -> TaskEntry | None:
+        """Return a task's entry, or None."""
+        return self._entries.get(task_id)
+
+    def add(self, task_id: TaskId, ref: ActorRef[Any] | None) -> None:
+        """Enter a new task; it waits."""
+        self._entries[task_id] = TaskEntry(ref, TaskPhase.WAITING, None, None)
+        self._counts[TaskPhase.WAITING] += 1
+
+    def change(self, changed: TaskChanged) -> bool:
+        """Take in what a task says of itself; returns whether there is such a task."""
+        entry = self._entries.get(changed.task_id)
+        if entry is None:
+            return False
+        if entry.phase is not changed.phase:
+            self._counts[entry.phase] -= 1
+            self._counts[changed.phase] += 1
+        self._entries[changed.task_id] = TaskEntry(
+            entry.ref, changed.phase, changed.attempt_id, changed.agent_id
+        )
+        return True
+
+    def remove(self, task_id: TaskId) -> TaskEntry | None:
+        """Strike a task out."""
+        entry = self._entries.pop(task_id, None)
+        if entry is not None:
+            self._counts[entry.phase] -= 1
+        return entry
+
+    def ended(self, task_id: TaskId, last_attempt: int) -> TaskId | None:
+        """Remember that a task has ended; returns the one that is forgotten for it, if any."""
+        self._ended[task_id] = last_attempt
+        self._ended.move_to_end(task_id)
+        if len(self._ended) <= ENDED_KEPT:
+            return None
+        forgotten, attempts = self._ended.popitem(last=False)
+        self.attempts_forgotten = max(self.attempts_forgotten, attempts)
+        return forgotten
+
+    def remember_ended(self, tasks: Iterable[tuple[TaskId, int]], attempts_forgotten: int) -> None:
+        """Take over what an earlier run knew of ended tasks."""
+        self._ended.update(tasks)
+        self.attempts_forgotten = attempts_forgotten
+
+    def first_attempt(self, task_id: TaskId) -> int:
+        """Return the number that no attempt of a task with this id has had."""
+        return self._ended.get(task_id, self.attempts_forgotten) + 1
+
+    def has_ended(self, task_id: TaskId) -> bool:
+        """Whether that task ended not long ago."""
+        return task_id in self._ended
+
+    def counts(self) -> dict[str, int]:
+        """Return how many tasks there are in each phase."""
+        return {phase.value: count for phase, count in self._counts.items() if count}
+
+    def on_cluster(self) -> tuple[tuple[TaskId, AgentId | None], ...]:
+        """Return the attempts that may be on the cluster, with their agents where known."""
+        return tuple(
+            (entry.attempt_id, entry.agent_id)
+            for entry in self._entries.values()
+            if entry.phase in ON_CLUSTER and entry.attempt_id is not None
+        )

@@ -1,0 +1,99 @@
+"""The upload token: made once, kept beside a durable store, and put into executors' letters at the last moment.
+
+A trace shows every message, so the token is in none: it reaches server and connection with the composition that they are
+constructed with, and the connection writes it into the `ExecutorInfo`s of an ACCEPT when that is already on its way out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from actors.runtime import DecodeError, pack, unpack
+from mesos_v1 import pb
+from wire.start_letter import ExecutorBoot
+
+logger = logging.getLogger("actors.server")
+
+_SHORTEST = 32
+"""Characters of a token; the file of one that is shorter was cut off."""
+
+
+def token_for(store_path: str) -> str:
+    """Return the token: that of an earlier run with the same store, so that its executors go on, or a new one.
+
+    Args:
+        store_path: of a durable store, or "".
+
+    Raises:
+        OSError: The file beside the store can be neither read nor written.
+    """
+    drawn = secrets.token_urlsafe(_SHORTEST)
+    if not store_path:
+        return drawn
+    path = Path(f"{store_path}.token")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _kept(path)
+    if kept == "":
+        logger.warning("%s was damaged and is made again: executors that run already cannot upload", path)
+        path.unlink()
+    return kept or _keep(path, drawn)
+
+
+def _kept(path: Path) -> str | None:
+    """Return what the file holds: a token, "" if it is damaged, None if there is none."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    token = text.decode("latin-1").strip()
+    return token if len(token) >= _SHORTEST and token.isascii() and token.isprintable() else ""
+
+
+def _keep(path: Path, token: str) -> str:
+    """Write the file as a whole or not at all; if another process has just done so, its token counts."""
+    handle, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # readable by its user only
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(token)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return _kept(path) or token
+        except OSError:  # a file system without links
+            Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return token
+
+
+class TokenWriter:
+    """Writes the token into the start-up letters of an ACCEPT's executors."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._filled: dict[bytes, bytes] = {}
+
+    def fill(self, call: pb.scheduler.Call) -> None:
+        """Fill the letters in; an executor without a letter of ours is left as it is."""
+        for operation in call.accept.operations:
+            for info in operation.launch.task_infos:
+                if info.HasField("executor") and info.executor.data:
+                    info.executor.data = self._letter(info.executor.data)
+
+    def _letter(self, data: bytes) -> bytes:
+        known = self._filled.get(data)
+        if known is None:
+            try:
+                boot = unpack(data).message
+            except DecodeError:
+                boot = None
+            known = pack(replace(boot, token=self._token)) if isinstance(boot, ExecutorBoot) else data
+            self._filled[data] = known
+        return known

@@ -1,0 +1,376 @@
+"""Where records can be kept: in memory, or in an SQLite file. One suite of tests runs on both.
+
+A backend is used by one caller at a time (the store actor sees to it), from whatever thread.
+
+Nothing that is stored changes in silence. Each record has a checksum, and the structure around the records is checked when the
+file is opened; what does not hold is refused, with the file, the record and what to do. Only a file that does not exist is a
+new store: one that is empty, or of which the header is gone, is a damaged one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from actors.messages import ClearStore, Record, Write
+from actors.runtime.codec.envelope import MAX_BYTES
+from actors.store.lock import HeldError, StoreLock
+from actors.store.log import damage_in
+
+logger = logging.getLogger("actors.store")
+
+# In the header of each file; a layout that this version does not know is refused rather than guessed at.
+APPLICATION = 0x4D53_7463  # "MStc"
+LARGEST = MAX_BYTES  # of one record: what the codec reads
+LAYOUT = 2  # no single bit away from a layout that was before
+
+_SCHEMA = """\
+CREATE TABLE records (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE (kind, key)
+)"""
+_GET = "SELECT kind, key, value, checksum FROM records WHERE ? IS NULL OR key = ? ORDER BY number"
+_PUT = (
+    "INSERT INTO records (kind, key, value, checksum) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
+)
+_HOW_TO_GO_ON = "restore the file from a backup, or move it away to begin a new framework"
+
+Change = Write | ClearStore
+Records = dict[tuple[str, str], bytes]
+
+
+class StorageError(Exception):
+    """A record could not be read or written; one sentence, with the file's name."""
+
+
+def applied(records: Records, changes: Iterable[Change]) -> Records:
+    """Carry changes out on records in a dictionary, which stands in the order of their first writing; returns it."""
+    for change in changes:
+        if isinstance(change, ClearStore):
+            records.clear()
+            continue
+        for record in change.records:
+            records[record.kind, record.key] = record.value
+        for gone in change.deletes:
+            records.pop(gone, None)
+    return records
+
+
+class Backend(Protocol):
+    """What the store actor needs of a backend."""
+
+    blocking: bool
+    """Whether `commit` waits for a disk, so that it belongs into a thread."""
+
+    def open(self) -> None:
+        """Get ready; raises StorageError when that cannot be."""
+
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written."""
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none of them (StorageError)."""
+
+    def close(self, last: Sequence[Change] = ()) -> None:
+        """Apply these, if that can be (StorageError), and let go of the file in any case; nothing comes between."""
+
+
+class MemoryBackend:
+    """Records in a dictionary: lost with the process, which some frameworks are content with.
+
+    Args:
+        records: the dictionary; a new one if left out.
+    """
+
+    blocking = False
+
+    def __init__(self, records: Records | None = None) -> None:
+        self._records: Records = {} if records is None else records
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written."""
+        return tuple(
+            Record(kind, found, value)
+            for (kind, found), value in self._records.items()
+            if key is None or found == key
+        )
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order."""
+        applied(self._records, changes)
+
+    def close(self, last: Sequence[Change] = ()) -> None:
+        """Apply these; the records stay for whoever opens it again."""
+        self.commit(last)
+
+
+class SqliteBackend:
+    """Records in an SQLite file: write-ahead log, each commit on disk before it counts (synchronous=FULL).
+
+    Args:
+        path: The file; made, with its folders, where there is none.
+        drop_damaged: Go on without records that are damaged, and without what else is stored under their keys.
+    """
+
+    blocking = True
+
+    def __init__(self, path: str, *, drop_damaged: bool = False) -> None:
+        self.path = path
+        self._drop_damaged = drop_damaged
+        self._lock = threading.Lock()  # a commit may still run in its thread when the actor is stopped
+        self._hold: StoreLock | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open or create the file, and keep every other process out.
+
+        Raises:
+            StorageError: It cannot be opened, is another process's, is no store, is damaged, or has a newer layout.
+        """
+        try:
+            path = Path(os.path.realpath(self.path))
+            if path.is_dir():
+                raise StorageError(f"{self.path} cannot be used as a store: it is a folder, not a file")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._hold = StoreLock(str(path))
+            if path.exists():
+                _check_header(path, self.path)
+                damage = damage_in(Path(f"{path}-wal"))
+                if damage:
+                    raise StorageError(f"{self.path} is damaged: {damage}; {_HOW_TO_GO_ON}")
+                path.chmod(0o600)
+            else:
+                _create(path)
+            self._connection = self._connect(path)
+        except HeldError as error:
+            raise StorageError(
+                f"the store {self.path} {error}: a store is one framework's at a time. "
+                "Stop that one first, or give this one another [store] path"
+            ) from None
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: SQLite's words about garbage
+            self.close()
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            advice = "" if isinstance(error, OSError) else f"; {_HOW_TO_GO_ON}"
+            raise StorageError(f"{self.path} cannot be used as a store: {reason}{advice}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
+        try:
+            connection.text_factory = _as_text
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cell_size_check=ON")
+            self._check_structure(connection)
+            layout = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+            if layout == (0, 1):
+                _upgrade(connection, self.path)
+            elif layout[0] == APPLICATION and layout[1] > LAYOUT:
+                raise StorageError(
+                    f"{self.path} was written by a newer version (layout {layout[1]}, this one knows {LAYOUT}): "
+                    "use that version, or give this framework another [store] path"
+                )
+            elif layout != (APPLICATION, LAYOUT):
+                raise StorageError(f"{self.path} is not a store, or its header is damaged; {_HOW_TO_GO_ON}")
+            if ("records", _SCHEMA) not in connection.execute(
+                "SELECT name, sql FROM sqlite_master"
+            ).fetchall():
+                raise StorageError(f"{self.path} is damaged: its table is not as it was; {_HOW_TO_GO_ON}")
+            connection.execute("PRAGMA journal_mode=WAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_structure(self, connection: sqlite3.Connection) -> None:
+        """What is between the records: that none is missing, and that the index agrees with them."""
+        found = _integrity(connection)
+        if found and self._drop_damaged:
+            connection.execute("REINDEX")
+            found = _integrity(connection)
+        if found:
+            raise StorageError(f"{self.path} is damaged: {found}; {_HOW_TO_GO_ON}")
+
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """Return all records, or those of one key, in the order in which they were first written.
+
+        Raises:
+            StorageError: The file cannot be read, or a record is damaged and must not be dropped.
+        """
+        with self._lock:
+            try:
+                rows = self._open.execute(_GET, (key, key)).fetchall()
+                damaged = [row for row in rows if not _is_sound(*row)]
+                if damaged:
+                    self._drop(damaged)
+                    rows = self._open.execute(_GET, (key, key)).fetchall()
+            except (sqlite3.Error, ValueError) as error:
+                raise StorageError(f"{self.path} cannot be read: {error}; {_HOW_TO_GO_ON}") from error
+        return tuple(Record(kind, key, value) for kind, key, value, _ in rows)
+
+    def _drop(self, damaged: list[Any]) -> None:
+        names = ", ".join(f"{kind} of {key}" for kind, key, _, _ in damaged[:5])
+        more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+        if not self._drop_damaged:
+            raise StorageError(
+                f"{self.path} is damaged: {names}{more} cannot be what was stored (by checksum and size). Restore the file from a "
+                "backup, or run once with --set store.drop_damaged=true to drop everything stored about these"
+            )
+        keys = [(key,) for _, key, _, _ in damaged]
+        self._open.executemany("DELETE FROM records WHERE key = ?", keys)
+        logger.warning("%s: damaged, and dropped with all else of the same key: %s%s", self.path, names, more)
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in one transaction."""
+        with self._lock:
+            self._commit(changes)
+
+    def _commit(self, changes: Sequence[Change]) -> None:
+        connection = self._open
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                if isinstance(change, ClearStore):
+                    connection.execute("DELETE FROM records")
+                    continue
+                if change.records:
+                    connection.executemany(_PUT, [_row(record) for record in change.records])
+                if change.deletes:
+                    connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", change.deletes)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            raise StorageError(f"{self.path}: {error}") from error
+        finally:
+            self._roll_back()
+
+    def close(self, last: Sequence[Change] = ()) -> None:
+        """Apply these, close the file, and let others have it."""
+        with self._lock:
+            try:
+                if last:
+                    self._commit(last)
+            finally:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                if self._hold is not None:
+                    self._hold.release()
+                    self._hold = None
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StorageError(f"{self.path} is not open")
+        return self._connection
+
+    def _roll_back(self) -> None:
+        """Leave no transaction open, whatever ended it."""
+        try:
+            if self._open.in_transaction:
+                self._open.execute("ROLLBACK")
+        except (sqlite3.Error, StorageError):
+            pass
+
+
+def _row(record: Record) -> tuple[str, str, bytes, int]:
+    return record.kind, record.key, record.value, _checksum(record.kind, record.key, record.value)
+
+
+def _checksum(kind: str, key: str, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32(f"{kind}\0{key}\0".encode("utf-8", "surrogateescape")))
+
+
+def _is_sound(kind: object, key: object, value: object, checksum: object) -> bool:
+    if not (isinstance(kind, str) and isinstance(key, str) and isinstance(value, bytes)):
+        return False
+    return len(value) <= LARGEST and _checksum(kind, key, value) == checksum
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _integrity(connection: sqlite3.Connection) -> str:
+    """Return what is wrong with the file's structure, or ""."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    return "" if found == ["ok"] else " ".join(" ".join(found).split())
+
+
+def _check_header(path: Path, name: str) -> None:
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise StorageError(f"{name} is empty: the store has been truncated; {_HOW_TO_GO_ON}")
+    if head != b"SQLite format 3\0":
+        raise StorageError(
+            f"{name} cannot be used as a store: it is not an SQLite database, or its beginning is damaged; "
+            f"{_HOW_TO_GO_ON}"
+        )
+
+
+def _create(path: Path) -> None:
+    """Make a new file, which is there as a whole or not at all."""
+    aside = Path(f"{path}.new")
+    for leftover in (aside, Path(f"{aside}-journal"), Path(f"{path}-wal"), Path(f"{path}-shm")):
+        leftover.unlink(missing_ok=True)  # a log without its database would be taken for the new one's
+    os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    connection = sqlite3.connect(aside, isolation_level=None)
+    try:
+        connection.execute("BEGIN")
+        _lay_out(connection)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    aside.replace(path)
+    sync_folder(path.parent)
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    connection.execute(_SCHEMA)
+    connection.execute(f"PRAGMA application_id={APPLICATION}")
+    connection.execute(f"PRAGMA user_version={LAYOUT}")
+
+
+def _upgrade(connection: sqlite3.Connection, name: str) -> None:
+    """Bring a file of the first layout, which had no checksums, to the present one: wholly or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("ALTER TABLE records RENAME TO earlier")
+        rows = connection.execute("SELECT kind, key, value FROM earlier ORDER BY number").fetchall()
+        if not all(isinstance(value, bytes) for _, _, value in rows):
+            raise StorageError(f"{name} is damaged: a record is not made of bytes; {_HOW_TO_GO_ON}")
+        _lay_out(connection)
+        connection.executemany(_PUT, [_row(Record(*row)) for row in rows])
+        connection.execute("DROP TABLE earlier")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make it durable that files have come into a folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Parts of the task actor: its state table, its own messages."""

@@ -1,0 +1,1 @@
+"""What an executor's container is made of: sandbox, fetched files, processes."""

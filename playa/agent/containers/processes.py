@@ -1,0 +1,410 @@
+"""Processes of tasks and executors: started in their own session, ended with all that they started, never left behind.
+
+Rules of this file:
+
+* A child is a session and process group of its own; signals go to the group, so that what it started hears them too.
+* It has a supervisor (`launcher.py`), which ends whatever it started when it ends, is killed, or the cluster dies by
+  `kill -9`; unless it may survive the cluster. Nothing gets away from it by `setsid` or by forking twice.
+* Its end is noticed on the event loop, through the socket to its supervisor: no thread, no polling, no zombie. Until then its id
+  cannot be taken by another process.
+* Children belong to the operating system's process, not to an actor: an agent that is killed and started again within
+  one cluster finds them here by their id (`adopt`).
+"""
+
+import asyncio
+import atexit
+import errno
+import marshal
+import os
+import pwd
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mesos_v1 import pb
+from playa.agent.containers.proc import start_time
+from playa.agent.containers.sandbox import open_output
+
+_LAUNCHER: Final = str(Path(__file__).with_name("launcher.py"))
+_PATIENCE: Final = 30.0
+_SAID: Final = 9
+_POLL: Final = 0.1
+_MOST_REMEMBERED: Final = 10_000
+_Callback = Callable[[], None]
+_End = Callable[[int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run.
+
+    Attributes:
+        program: Path, or name to be found on the child's PATH.
+        argv: The argument vector, the program's own name first.
+        environment: All of its variables.
+        directory: Where it runs; `stdout` and `stderr` are appended to there.
+        user: Name of the user to run as; empty, or not changeable: the cluster's own.
+    """
+
+    program: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    user: str = ""
+
+
+def command_of(
+    info: pb.mesos.CommandInfo, environment: Mapping[str, str], directory: Path, user: str = ""
+) -> Command:
+    """A CommandInfo as something to start: through the shell, or its own argument vector."""
+    if info.shell:
+        return Command("/bin/sh", ("sh", "-c", info.value), environment, directory, user)
+    argv = tuple(info.arguments) or (info.value,)
+    return Command(info.value, argv, environment, directory, user)
+
+
+class Child:
+    """A running process of ours; `ended` gives its wait status, or None when nobody could know it."""
+
+    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop, leash: socket.socket | None = None) -> None:
+        self.pid = pid
+        self.leash = leash
+        self.ended: asyncio.Future[int | None] = loop.create_future()
+
+    async def wait(self) -> int | None:
+        """Wait for the end. Waiting may be cancelled and begun again."""
+        return await asyncio.shield(self.ended)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; what has ended already is fine."""
+        if self.ended.done():
+            return
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def kill(self) -> None:
+        """Kill it; its supervisor then kills all that it started, wherever that is."""
+        self.signal(signal.SIGKILL)
+        if not self.ended.done() and self.leash is not None:
+            try:
+                self.leash.send(b"k")
+            except OSError:
+                pass  # it is ending
+
+
+class ProcessTable:
+    """The children of this cluster process, by the work directory they belong to."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, tuple[Child, str]] = {}
+        self._remembered: dict[tuple[int, int], int | None] = {}
+        self._launcher: _Launcher | None = None
+
+    def spawn(
+        self,
+        command: Command,
+        *,
+        owner: str,
+        survives: bool = False,
+        remember: bool = False,
+        status_file: Path | None = None,
+    ) -> Child:
+        """Start a process.
+
+        Args:
+            command: What to run.
+            owner: The cluster's or agent's directory, by which `of` and `end_all` find it.
+            survives: Not to be killed when the cluster's process dies.
+            remember: Keep its wait status for an agent that may be started again and `adopt` it after its end.
+            status_file: Where its wait status is to be kept for an agent that is not its parent.
+
+        Raises:
+            OSError: It could not be started (no such program, no such directory, …).
+        """
+        if status_file is not None:
+            status_file.unlink(missing_ok=True)
+        child = self._start(command, survives=survives, status_file=status_file)
+        self._follow(child, owner, remember=remember)
+        return child
+
+    def prepare(self) -> None:
+        """Have a launcher ready; the first child would have to wait for it."""
+        if self._launcher is None or not self._launcher.alive():
+            self._launcher = _Launcher()
+
+    def _start(self, command: Command, *, survives: bool, status_file: Path | None) -> Child:
+        user = user_to_switch_to(command.user)
+        groups = () if user is None else tuple(os.getgrouplist(user.pw_name, user.pw_gid))
+        request = {
+            "program": command.program,
+            "argv": list(command.argv),
+            "environment": dict(command.environment),
+            "directory": str(command.directory),
+            "user": None if user is None else (user.pw_uid, user.pw_gid, groups),
+            "survives": survives,
+            "status_file": "" if status_file is None else str(status_file),
+        }
+        with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
+            for last in (False, True):
+                self.prepare()
+                assert self._launcher is not None
+                answer = self._launcher.start(request, out.fileno(), err.fileno())
+                if answer is not None:
+                    break
+                self._launcher.end()  # it has been killed; its children live on under their supervisors
+                if last:
+                    raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
+        assert answer is not None
+        (kind, value), leash = answer
+        if kind == b"e":
+            leash.close()
+            raise OSError(value, os.strerror(value), command.program)
+        return Child(value, asyncio.get_running_loop(), leash)
+
+    def adopt(self, pid: int, started: int, *, owner: str, status_file: Path | None) -> Child | None:
+        """Take over a process that an agent before this one started; None when nothing is known of it any more.
+
+        One that has ended meanwhile is given back as ended, if its status was remembered.
+
+        Args:
+            pid: Its id.
+            started: Its `start_time`, so that another process with its id is not mistaken for it.
+            owner: The directory it belongs to.
+            status_file: Where its keeper writes how it ended.
+        """
+        known = self._children.get(pid)
+        if known is not None and known[0].ended.get_loop() is asyncio.get_running_loop():
+            return known[0]
+        child = Child(pid, asyncio.get_running_loop(), None if known is None else known[0].leash)
+        if (pid, started) in self._remembered:
+            child.ended.set_result(self._remembered[pid, started])
+            return child
+        if start_time(pid) != started:
+            return None
+        self._follow(child, owner, remember=True, status_file=status_file)
+        return child
+
+    def of(self, owner: str) -> list[Child]:
+        """The children of one work directory."""
+        return [child for child, theirs in self._children.values() if theirs == owner]
+
+    async def end_all(self, owner: str) -> None:
+        """Kill all children whose owner is this directory or one below it, and wait for their end."""
+        ending = [
+            c for c, theirs in self._children.values() if theirs == owner or theirs.startswith(owner + "/")
+        ]
+        for child in ending:
+            child.kill()
+        for child in ending:
+            await child.wait()
+
+    def _follow(self, child: Child, owner: str, *, remember: bool, status_file: Path | None = None) -> None:
+        self._children[child.pid] = (child, owner)
+        loop = child.ended.get_loop()
+        started = start_time(child.pid) if remember or child.leash is None else 0
+
+        def end(status: int | None) -> None:
+            if self._children.get(child.pid, (None, ""))[0] is child:
+                del self._children[child.pid]
+            if remember:
+                self._remember(child.pid, started, status)
+            if not child.ended.done():
+                child.ended.set_result(status)
+
+        if child.leash is not None:
+            _on_leash(loop, child.leash, end)
+        else:
+
+            def buried() -> None:
+                end(kept_status(status_file))
+
+            _on_exit(loop, child.pid, lambda: _when_buried(loop, child.pid, started, buried))
+
+    def let_go(self) -> None:
+        """At the end of the process: the leashes tear."""
+        if self._launcher is not None:
+            self._launcher.let_go()
+        for child, _ in self._children.values():
+            if child.leash is not None:
+                child.leash.close()
+
+    def _remember(self, pid: int, started: int, status: int | None) -> None:
+        self._remembered[pid, started] = status
+        if len(self._remembered) > _MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+
+
+PROCESSES: Final = ProcessTable()
+atexit.register(PROCESSES.let_go)
+
+
+async def end_all(directory: str) -> None:
+    """Kill every process that agents under `directory` have left, as at the end of a cluster."""
+    await PROCESSES.end_all(_absolute(directory))
+
+
+def _absolute(directory: str) -> str:
+    return str(Path(directory).absolute())
+
+
+class _Launcher:
+    """The launcher process and the socket to it."""
+
+    def __init__(self) -> None:
+        self._link, theirs = socket.socketpair()
+        with theirs:
+            self._pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", _LAUNCHER],
+                {},
+                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+                setsid=True,
+            )
+
+    def alive(self) -> bool:
+        try:
+            pid, _ = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:
+            pid = self._pid
+        if pid:
+            self._link.close()
+        return pid == 0
+
+    def start(
+        self, request: dict[str, Any], out: int, err: int
+    ) -> tuple[tuple[bytes, int], socket.socket] | None:
+        """Start a command: what its supervisor says first, and the leash; None if the launcher is gone."""
+        leash, theirs = socket.socketpair()
+        try:
+            with theirs:
+                payload = marshal.dumps(request)
+                data = len(payload).to_bytes(8, "little") + payload
+                sent = socket.send_fds(self._link, [data], [out, err, theirs.fileno()])
+                self._link.sendall(data[sent:])
+            leash.settimeout(_PATIENCE)
+            said = leash.recv(_SAID, socket.MSG_WAITALL)
+            if len(said) < _SAID:
+                raise ConnectionResetError
+            leash.setblocking(False)
+            return (said[:1], int.from_bytes(said[1:], "little")), leash
+        except OSError:
+            leash.close()
+            return None
+
+    def let_go(self) -> None:
+        """It ends when it notices."""
+        self._link.close()
+
+    def end(self) -> None:
+        """End it at once."""
+        self.let_go()
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
+    """A user to run as, None for the cluster's own: only root can switch, and only to somebody else.
+
+    Raises:
+        OSError: There is no such user.
+    """
+    if not name or os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise OSError(f"Failed to get user information for '{name}'") from None
+    return None if entry.pw_uid == 0 else entry
+
+
+def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) -> None:
+    """What the supervisor says last is the wait status; one that was killed says nothing."""
+
+    def readable() -> None:
+        try:
+            said = leash.recv(_SAID)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        loop.remove_reader(leash)
+        end(int.from_bytes(said[1:], "little") if len(said) == _SAID else None)
+        leash.close()  # now the id may be another's
+
+    loop.add_reader(leash, readable)
+
+
+def _when_buried(
+    loop: asyncio.AbstractEventLoop,
+    pid: int,
+    started: int,
+    end: Callable[[], None],
+    *,
+    tries: int = 500,
+) -> None:
+    """A process of an earlier cluster has ended: its supervisor keeps how, and then buries it."""
+    if tries and start_time(pid) == started:
+        loop.call_later(0.01, lambda: _when_buried(loop, pid, started, end, tries=tries - 1))
+    else:
+        end()
+
+
+def _on_exit(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:
+    if hasattr(os, "pidfd_open"):
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            loop.call_soon(end)
+            return
+        except OSError:
+            loop.call_later(_POLL, _poll, loop, pid, end)
+            return
+
+        def readable() -> None:
+            loop.remove_reader(fd)
+            os.close(fd)
+            end()
+
+        loop.add_reader(fd, readable)
+    else:
+        loop.call_later(_POLL, _poll, loop, pid, end)
+
+
+def _poll(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:
+    try:
+        over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        over = not _exists(pid)
+    if over:
+        end()
+    else:
+        loop.call_later(_POLL, _poll, loop, pid, end)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def kept_status(status_file: Path | None) -> int | None:
+    """How a kept process ended, by its keeper's file; None if the keeper could not write it."""
+    if status_file is None:
+        return None
+    try:
+        return int(status_file.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""Executors at an agent: launched, subscribed, told, and ended."""

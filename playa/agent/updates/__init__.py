@@ -1,0 +1,1 @@
+"""Status updates: written, kept in order, sent until acknowledged."""

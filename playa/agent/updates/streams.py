@@ -1,0 +1,191 @@
+"""The status update manager: each task's updates in order, one in flight, sent again until acknowledged.
+
+Pure: time comes in as an argument, what is to be sent goes out as a value; the agent actor owns the timer and the
+messages. A first resend comes after 10 s, then the wait doubles up to 10 minutes (Mesos's STATUS_UPDATE_RETRY_INTERVAL
+constants). While the agent has no master the manager is paused; on `resume` each stream's head goes out at once.
+
+How it works: a stream is a deque, its head is in flight. Deadlines sit in one heap for all streams and are dropped
+lazily, so that ten thousand streams cost one timer.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from playa.agent.executors.states import STREAM, StreamEvent, StreamState
+
+RETRY_FIRST: Final = 10.0
+RETRY_LONGEST: Final = 600.0
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpdate:
+    """One status update on its way: the serialized `TaskStatus`, and what must be known of it without parsing it."""
+
+    framework_id: str
+    task_id: str
+    uuid: bytes
+    status: bytes
+    terminal: bool
+
+
+class _Stream:
+    __slots__ = ("deadline", "interval", "pending", "seen", "state")
+
+    def __init__(self, interval: float) -> None:
+        self.state = StreamState.IDLE
+        self.pending: deque[PendingUpdate] = deque()
+        self.seen: set[bytes] = set()
+        self.interval = interval
+        self.deadline = 0.0
+
+    def step(self, event: StreamEvent) -> None:
+        self.state = STREAM[self.state, event]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What an acknowledgement led to: the update to send next, if any, and whether the stream has ended."""
+
+    update: PendingUpdate
+    following: PendingUpdate | None
+    ended: bool
+
+
+class UpdateStreams:
+    """All streams of one agent."""
+
+    def __init__(self, first: float = RETRY_FIRST, longest: float = RETRY_LONGEST) -> None:
+        self._first = first
+        self._longest = longest
+        self._streams: dict[Key, _Stream] = {}
+        self._deadlines: list[tuple[float, Key, bytes]] = []
+        self.paused = True
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def add(self, update: PendingUpdate, now: float) -> PendingUpdate | None:
+        """Take an update in; gives it back when it is to be sent now (it may have to wait for the one before it).
+
+        A uuid that the stream knows already is an executor's retry: nothing is added, nothing is to be sent.
+        """
+        key = (update.framework_id, update.task_id)
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(self._first)
+        elif update.uuid in stream.seen:
+            return None
+        stream.seen.add(update.uuid)
+        stream.pending.append(update)
+        was_idle = stream.state is StreamState.IDLE
+        stream.step(StreamEvent.UPDATE)
+        if not was_idle or self.paused:
+            return None
+        self._arm(key, stream, now)
+        return update
+
+    def acknowledge(self, framework_id: str, task_id: str, uuid: bytes, now: float) -> Acknowledged | None:
+        """The scheduler has acknowledged `uuid`; None when that is not the update in flight (late or unknown)."""
+        key = (framework_id, task_id)
+        stream = self._streams.get(key)
+        if stream is None or not stream.pending or stream.pending[0].uuid != uuid:
+            return None
+        done = stream.pending.popleft()
+        stream.interval = self._first  # each update is waited for from the shortest pause on
+        if done.terminal:
+            stream.step(StreamEvent.ACKNOWLEDGED_TERMINAL)
+            del self._streams[key]
+            return Acknowledged(done, None, ended=True)
+        if not stream.pending:
+            stream.step(StreamEvent.ACKNOWLEDGED_LAST)
+            return Acknowledged(done, None, ended=False)
+        stream.step(StreamEvent.ACKNOWLEDGED_MORE)
+        if self.paused:
+            return Acknowledged(done, None, ended=False)
+        self._arm(key, stream, now)
+        return Acknowledged(done, stream.pending[0], ended=False)
+
+    def due(self, now: float) -> list[PendingUpdate]:
+        """The updates to be sent again at `now`; each is then waited for twice as long as before."""
+        out: list[PendingUpdate] = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, key, uuid = heapq.heappop(self._deadlines)
+            stream = self._live(deadline, key, uuid)
+            if stream is None or self.paused:
+                continue
+            stream.step(StreamEvent.RETRY)
+            stream.interval = min(stream.interval * 2, self._longest)
+            self._arm(key, stream, now)
+            out.append(stream.pending[0])
+        return out
+
+    def next_deadline(self) -> float | None:
+        """When `due` must be asked again; None while nothing is in flight."""
+        while self._deadlines:
+            if not self.paused and self._live(*self._deadlines[0]) is not None:
+                return self._deadlines[0][0]
+            heapq.heappop(self._deadlines)
+        return None
+
+    def pause(self) -> None:
+        """No master: nothing is sent until `resume`."""
+        self.paused = True
+        self._deadlines.clear()
+
+    def resume(self, now: float) -> list[PendingUpdate]:
+        """There is a master (again): the head of each stream is to be sent."""
+        self.paused = False
+        self._deadlines.clear()
+        out = []
+        for key, stream in self._streams.items():
+            if stream.pending:
+                stream.interval = self._first
+                self._arm(key, stream, now)
+                out.append(stream.pending[0])
+        return out
+
+    def restore(
+        self, framework_id: str, task_id: str, acknowledged: Iterable[bytes], pending: Iterable[PendingUpdate]
+    ) -> None:
+        """Take a stream up again after the agent was killed; nothing is sent before `resume`."""
+        waiting = list(pending)
+        if not waiting:
+            return
+        stream = self._streams[framework_id, task_id] = _Stream(self._first)
+        stream.seen.update(acknowledged, (update.uuid for update in waiting))
+        stream.pending.extend(waiting)
+        stream.step(StreamEvent.UPDATE)
+
+    def head(self, framework_id: str, task_id: str) -> PendingUpdate | None:
+        """The update in flight of a task, None when there is none."""
+        stream = self._streams.get((framework_id, task_id))
+        return stream.pending[0] if stream is not None and stream.pending else None
+
+    def drop(self, framework_id: str) -> None:
+        """Forget a framework's streams: nobody is left to acknowledge them."""
+        for key in [key for key in self._streams if key[0] == framework_id]:
+            del self._streams[key]
+
+    def forget(self, framework_id: str, task_id: str) -> None:
+        """Forget one task's stream."""
+        self._streams.pop((framework_id, task_id), None)
+
+    def unacknowledged(self) -> Iterator[PendingUpdate]:
+        """All updates that wait, in order per task."""
+        for stream in self._streams.values():
+            yield from stream.pending
+
+    def _arm(self, key: Key, stream: _Stream, now: float) -> None:
+        stream.deadline = now + stream.interval
+        heapq.heappush(self._deadlines, (stream.deadline, key, stream.pending[0].uuid))
+
+    def _live(self, deadline: float, key: Key, uuid: bytes) -> _Stream | None:
+        stream = self._streams.get(key)
+        if stream is None or not stream.pending:
+            return None
+        return stream if stream.pending[0].uuid == uuid and stream.deadline == deadline else None

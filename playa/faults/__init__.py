@@ -1,0 +1,161 @@
+"""Misbehaviour on demand: what the embedded cluster can be told to do wrong, as values and messages.
+
+Two kinds. A `FaultPlan` is how the master treats its clients from now on, until it is replaced; counters in it run out by
+themselves. The other messages do something once. Both reach the actor named "cluster", by Python (`Cluster.faults`) or by HTTP
+(`/playa/faults`, see `playa.faults.api`). All of it can happen on a real cluster; that is the point.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from actors.runtime import message
+
+
+class Shape(Enum):
+    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults."""
+
+    NORMAL = "normal"
+    SPLIT = "split"  # every byte by itself
+    COALESCE = "coalesce"  # several records in one piece, late
+    HELD = "held"  # nothing is sent at all, the connection stays: half open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPlan:
+    """How the master misbehaves; the default is not at all.
+
+    Attributes:
+        answer_status: If not 0, the scheduler API answers every request with this status (503, say).
+        answer_text: The body of that answer.
+        redirect_to: If not empty, the scheduler API answers 307 with this base URL (as a master that does not lead).
+        silent: Send no heartbeats.
+        half_open: Read requests and never answer; streams stay open and nothing comes.
+        shape: How records are cut on the wire: "normal", "split" (every byte by itself), "coalesce" (several records
+            together, late), "held" (nothing is sent until it is "normal" again).
+        delay_updates: Seconds by which UPDATE events come late.
+        drop_updates: How many of the next UPDATE events are lost.
+        duplicate_updates: How many of the next UPDATE events come twice.
+        lose_accepts: How many of the next ACCEPT calls are answered 202 and lost.
+        rescind_accepts: How many of the next ACCEPT calls come after their offers were rescinded.
+    """
+
+    answer_status: int = 0
+    answer_text: str = "Master has not finished recovery"
+    redirect_to: str = ""
+    silent: bool = False
+    half_open: bool = False
+    shape: Shape = Shape.NORMAL
+    delay_updates: float = 0.0
+    drop_updates: int = 0
+    duplicate_updates: int = 0
+    lose_accepts: int = 0
+    rescind_accepts: int = 0
+
+
+def checked(plan: FaultPlan) -> FaultPlan:
+    """The same plan, if it can be.
+
+    Raises:
+        ValueError: A value that cannot be right.
+    """
+    if plan.answer_status and not 100 <= plan.answer_status <= 599:
+        raise ValueError(f"answer_status must be an HTTP status, but is {plan.answer_status!r}")
+    for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
+        if getattr(plan, name) < 0:
+            raise ValueError(f"{name} must not be negative")
+    return plan
+
+
+def shape_of(name: "str | Shape") -> Shape:
+    """A shape by its name.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    try:
+        return Shape(name)
+    except ValueError:
+        known = ", ".join(shape.value for shape in Shape)
+        raise ValueError(f"shape must be one of {known}, but is {name!r}") from None
+
+
+@message
+class SetFaults:
+    """Misbehave like this from now on. Answered with the plan that is in force."""
+
+    plan: FaultPlan
+
+
+@message
+class GetFaults:
+    """Answered with the `FaultPlan` in force, counters run down."""
+
+
+@message
+class RemoveFramework:
+    """ERROR "Framework has been removed" to a framework, and it is gone, as after an operator's TEARDOWN.
+
+    An empty id means all frameworks. Answered with the number of frameworks that were removed.
+    """
+
+    framework_id: str
+
+
+@message
+class RescindOffers:
+    """Take all outstanding offers back. Answered with their number."""
+
+
+@message
+class CloseStreams:
+    """Close all subscriptions: in order, or (`abort`) cut in the middle. Answered with their number."""
+
+    abort: bool
+
+
+@message
+class SendRaw:
+    """Send bytes on all subscriptions that are no record: garbage, or half a record. Answered with their number."""
+
+    data: bytes
+
+
+@message
+class KillMaster:
+    """The master's process dies: connections break, its port is closed. It comes back after `restart_after` seconds.
+
+    None: it stays away until `StartMaster`. Answered when it is dead.
+    """
+
+    restart_after: float | None
+
+
+@message
+class StartMaster:
+    """A new master starts on the same port, with what the registry of the old one knows. Answered when it listens."""
+
+
+@message
+class KillAgent:
+    """An agent's process dies (`kill -9`), and comes back after `restart_after` seconds; None: it stays away.
+
+    `index` counts from 1. Answered with True if there was such an agent and it was alive.
+    """
+
+    index: int
+    restart_after: float | None
+
+
+@message
+class StartAgent:
+    """Start an agent that was killed, with what it checkpointed. Answered with True if it was dead."""
+
+    index: int
+
+
+@message
+class SilenceAgent:
+    """An agent is cut off from the master for so many seconds (None: until told otherwise)."""
+
+    index: int
+    seconds: float | None

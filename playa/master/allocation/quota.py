@@ -1,0 +1,153 @@
+"""Quota: how much a role may have at most, and how much it is held back for; as values, and as room for one allocation.
+
+Only roles at the top have quota; what the roles below one have counts as its own. A role consumes what is reserved for
+it, used or not, and what it has of unreserved resources. Amounts are thousandths (Mesos documentation, "Quota").
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mesos_v1.resource import Kind, Resource
+from mesos_v1.resources import Resources
+from playa.master.allocation import amounts
+from playa.master.allocation.amounts import Amounts
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A role's quota.
+
+    Attributes:
+        guarantees: What is held back for it; none of a resource that is not named.
+        limits: What it may have at most; any amount of a resource that is not named.
+    """
+
+    guarantees: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.guarantees or self.limits)
+
+
+def is_under(role: str | None, top: str) -> bool:
+    """Whether a role is another one or below it."""
+    return role is not None and (role == top or role.startswith(f"{top}/"))
+
+
+def contains(limits: Mapping[str, int], quantities: Mapping[str, int]) -> bool:
+    """Whether quantities are within limits."""
+    return all(quantities.get(name, 0) <= most for name, most in limits.items())
+
+
+def missing(wanted: Mapping[str, int], have: Mapping[str, int]) -> Amounts:
+    """What is wanted and not there, without what is nothing."""
+    left = {name: amount - have.get(name, 0) for name, amount in wanted.items()}
+    return {name: amount for name, amount in left.items() if amount > 0}
+
+
+class Room:
+    """What quota leaves for one run of the allocator; the run says what it gives.
+
+    Args:
+        quotas: By role.
+        consumed: What each of these roles consumes.
+        free: Unreserved and lasting scalars that nobody has, of all agents.
+    """
+
+    def __init__(
+        self, quotas: Mapping[str, Quota], consumed: dict[str, Amounts], free: Mapping[str, int]
+    ) -> None:
+        self._quotas = quotas
+        self._consumed = consumed
+        self._free = dict(free)
+        self._held_back: Amounts = {}  # what guarantees still need
+        for role in quotas:
+            amounts.add_to(self._held_back, self.unsatisfied(role))
+
+    def unsatisfied(self, role: str) -> Amounts:
+        """What of a role's guarantees it has not got yet."""
+        quota = self._quotas.get(role)
+        return missing(quota.guarantees, self._consumed[role]) if quota is not None else {}
+
+    def guaranteed(self, role: str, offerable: Resources) -> tuple[Resources, Resources]:
+        """Of what is offerable: what its guarantees entitle a role to (perhaps nothing), and all that it gets then."""
+        always, divisible = _divide(offerable)
+        due = _shrink(divisible, self.unsatisfied(role), unnamed=False)
+        always = always.where(lambda entry: not entry.facts.reservations or entry.facts.role == role)
+        more = self._beyond(role, divisible - due, due)
+        return due, always + due + more
+
+    def allowed(self, role: str, offerable: Resources) -> Resources:
+        """What of an offer a role may have."""
+        always, divisible = _divide(offerable)
+        allowed = self._beyond(role, divisible, Resources())
+        return offerable if allowed == divisible else always + allowed
+
+    def _beyond(self, role: str, divisible: Resources, due: Resources) -> Resources:
+        """What a role may have beside what is due to it."""
+        quota = self._quotas.get(role)
+        if quota is not None and quota.limits:
+            had = dict(self._consumed[role])
+            amounts.add_to(had, amounts.scalars(due))
+            left = {name: max(most - had.get(name, 0), 0) for name, most in quota.limits.items()}
+            divisible = _shrink(divisible, left, unnamed=True)
+        if self._held_back and divisible:
+            names = divisible.names()
+            spare = {name: self._free.get(name, 0) - self._held_back.get(name, 0) for name in names}
+            divisible = _shrink(divisible, spare, unnamed=True)
+        return divisible
+
+    def give(self, role: str, given: Resources, due: Resources | None = None) -> None:
+        """A role was given something, and of it what was due to it."""
+        scalars = amounts.scalars(_divide(given)[1])
+        if role in self._consumed:
+            amounts.add_to(self._consumed[role], scalars)
+        amounts.subtract_from(self._free, scalars)
+        if due is not None:
+            self._held_back = missing(self._held_back, amounts.scalars(due))
+
+
+def _divide(resources: Resources) -> tuple[Resources, Resources]:
+    """What quota does not count (reserved, revocable, no scalars), and what it does."""
+    return resources.where(lambda e: not is_counted(e)), resources.where(is_counted)
+
+
+def is_counted(entry: Resource) -> bool:
+    """Whether a resource that is given to a role counts against its quota: a scalar, unreserved and lasting."""
+    facts = entry.facts
+    return entry.kind is Kind.SCALAR and not facts.reservations and not facts.revocable
+
+
+def _shrink(resources: Resources, most: Mapping[str, int], *, unnamed: bool) -> Resources:
+    """As much of resources as there may be; what cannot be divided and is too much is left out.
+
+    Args:
+        resources: Scalars.
+        most: By name.
+        unnamed: Whether there may be any amount of what is not named.
+    """
+    left = dict(most)
+    kept: list[Resource] = []
+    for entry in resources:
+        if entry.name not in left:
+            if unnamed:
+                kept.append(entry)
+            continue
+        amount = min(entry.millis, left[entry.name])
+        if amount <= 0 or (entry.facts.indivisible and amount < entry.millis):
+            continue
+        kept.append(entry if amount == entry.millis else entry.with_millis(amount))
+        left[entry.name] -= amount
+    return Resources(tuple(kept))
+
+
+def consumption(top: str, totals: Iterable[Resources], allocated: Iterable[Resources]) -> Amounts:
+    """What a role and those below it consume: what is reserved for them, and what they have of the rest."""
+    result: Amounts = {}
+    for total in totals:
+        reserved = total.where(lambda e: bool(e.facts.reservations) and is_under(e.facts.role, top))
+        amounts.add_to(result, amounts.scalars(reserved))
+    for part in allocated:
+        mine = part.where(lambda e: is_counted(e) and is_under(e.facts.allocated_to, top))
+        amounts.add_to(result, amounts.scalars(mine))
+    return result

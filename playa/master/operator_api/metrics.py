@@ -1,0 +1,203 @@
+"""The master's metrics, with the names of Mesos (Mesos documentation, "Observability Metrics").
+
+Counters are named in the logic as Mesos names them after `master/`; here they get that prefix, and gauges are read off the
+state. What the embedded cluster cannot measure (latencies of a registrar that it does not have, say) is left out.
+"""
+
+from mesos_v1 import pb
+from mesos_v1.resource import MILLIS
+from playa.master.allocation import amounts
+from playa.master.operator_api import reading
+from playa.master.records import Framework
+from playa.master.state import MasterState
+
+_TERMINAL = ("dropped", "error", "failed", "finished", "gone", "gone_by_operator", "killed", "lost")
+_COUNTERS = (
+    "invalid_executor_to_framework_messages",
+    "invalid_framework_to_executor_messages",
+    "invalid_operation_status_update_acknowledgements",
+    "invalid_operation_status_updates",
+    "invalid_status_update_acknowledgements",
+    "invalid_status_updates",
+    "messages_decline_offers",
+    "messages_executor_to_framework",
+    "messages_exited_executor",
+    "messages_framework_to_executor",
+    "messages_kill_task",
+    "messages_launch_tasks",
+    "messages_operation_status_update",
+    "messages_operation_status_update_acknowledgement",
+    "messages_reconcile_operations",
+    "messages_reconcile_tasks",
+    "messages_register_framework",
+    "messages_register_slave",
+    "messages_reregister_framework",
+    "messages_reregister_slave",
+    "messages_resource_request",
+    "messages_revive_offers",
+    "messages_status_update",
+    "messages_status_update_acknowledgement",
+    "messages_suppress_offers",
+    "messages_unregister_framework",
+    "messages_unregister_slave",
+    "recovery_slave_removals",
+    "slave_registrations",
+    "slave_removals",
+    "slave_removals/reason_registered",
+    "slave_removals/reason_unhealthy",
+    "slave_removals/reason_unregistered",
+    "slave_reregistrations",
+    "slave_unreachable_canceled",
+    "slave_unreachable_completed",
+    "slave_unreachable_scheduled",
+    "valid_executor_to_framework_messages",
+    "valid_framework_to_executor_messages",
+    "valid_operation_status_update_acknowledgements",
+    "valid_operation_status_updates",
+    "valid_status_update_acknowledgements",
+    "valid_status_updates",
+    *(f"tasks_{state}" for state in _TERMINAL),
+)
+_CALLS = tuple(name.lower() for name in pb.scheduler.Call.Type.keys() if name != "UNKNOWN")  # noqa: SIM118
+_EVENTS = tuple(name.lower() for name in pb.scheduler.Event.Type.keys() if name != "UNKNOWN")  # noqa: SIM118
+_OPERATIONS = tuple(
+    name.lower()
+    for name in pb.mesos.Offer.Operation.Type.keys()  # noqa: SIM118
+    if name != "UNKNOWN"
+)
+_CONVERSIONS = tuple(name for name in _OPERATIONS if not name.startswith("launch"))
+_ENDED = ("dropped", "error", "failed", "finished", "gone_by_operator", "unreachable")
+_UNDER_WAY = ("pending", "recovering")
+
+
+def snapshot(m: MasterState, operators: int) -> dict[str, float]:
+    """All metrics by name, sorted."""
+    values = {f"master/{name}": float(m.counts[name]) for name in _COUNTERS}
+    values.update({f"master/{name}": float(value) for name, value in _gauges(m).items()})
+    values["master/operator_event_stream_subscribers"] = float(operators)
+    for framework in m.frameworks.values():
+        prefix = f"master/frameworks/{framework.info.name}/{framework.id}/"
+        values.update({prefix + name: float(value) for name, value in _of_framework(framework).items()})
+    values.update(_of_allocator(m))
+    return dict(sorted(values.items()))
+
+
+def _gauges(m: MasterState) -> dict[str, float]:
+    frameworks = list(m.frameworks.values())
+    agents = list(m.agents.values())
+    gauges: dict[str, float] = {
+        "elected": 1,
+        "uptime_secs": m.ports.now() - m.start_time,
+        "outstanding_offers": len(m.offers),
+        "frameworks_active": sum(f.active for f in frameworks),
+        "frameworks_inactive": sum(not f.active for f in frameworks),
+        "frameworks_connected": sum(f.connected for f in frameworks),
+        "frameworks_disconnected": sum(not f.connected for f in frameworks),
+        "slaves_active": sum(a.active for a in agents),
+        "slaves_inactive": sum(not a.active for a in agents),
+        "slaves_connected": sum(a.connected for a in agents),
+        "slaves_disconnected": sum(not a.connected for a in agents),
+        "slaves_unreachable": len(m.unreachable_agents),
+        "tasks_unreachable": sum(len(f.unreachable_tasks) for f in frameworks),
+    }
+    states = [task.proto.state for f in frameworks for task in f.tasks.values()]
+    for name in ("staging", "starting", "running", "killing"):
+        gauges[f"tasks_{name}"] = states.count(pb.mesos.TaskState.Value(f"TASK_{name.upper()}"))
+    used = reading.total(reading.used_on(agent) for agent in agents)
+    totals = m.allocator.totals()
+    for name in ("cpus", "mem", "disk", "gpus"):
+        total = totals.get(name, 0) / 1000
+        gauges[f"{name}_total"] = total
+        gauges[f"{name}_used"] = used.scalar(name)
+        gauges[f"{name}_percent"] = used.scalar(name) / total if total else 0.0
+        for kind in ("total", "used", "percent"):
+            gauges[f"{name}_revocable_{kind}"] = 0.0
+    return gauges | _operations(m)
+
+
+def _operations(m: MasterState) -> dict[str, float]:
+    """Operations by kind and state; those that are under way are counted as they are, the others as they ended."""
+    values: dict[str, float] = dict.fromkeys(
+        [f"operations/{s}" for s in (*_ENDED, *_UNDER_WAY, "total")]
+        + [f"operations/{n}/{s}" for n in _CONVERSIONS for s in (*_ENDED, *_UNDER_WAY, "total")],
+        0.0,
+    )
+    for name in _CONVERSIONS:
+        for state in _ENDED:
+            values[f"operations/{name}/{state}"] = m.counts[f"operations/{name}/{state}"]
+    for agent in m.agents.values():
+        for record in agent.operations.values():
+            name = pb.mesos.Offer.Operation.Type.Name(record.proto.info.type).lower()
+            state = pb.mesos.OperationState.Name(record.proto.latest_status.state)
+            key = f"operations/{name}/{state.removeprefix('OPERATION_').lower()}"
+            if key in values and key.rpartition("/")[2] in _UNDER_WAY:
+                values[key] += 1
+    for name in _CONVERSIONS:
+        for state in (*_ENDED, *_UNDER_WAY):
+            for total in (f"operations/{state}", f"operations/{name}/total", "operations/total"):
+                values[total] += values[f"operations/{name}/{state}"]
+    return values
+
+
+def _of_framework(framework: Framework) -> dict[str, float]:
+    counts = framework.counts
+    names = (
+        "calls",
+        "events",
+        "operations",
+        "offers/accepted",
+        "offers/declined",
+        "offers/rescinded",
+        "offers/sent",
+    )
+    values: dict[str, float] = {name: counts[name] for name in names}
+    values["subscribed"] = float(framework.connected)
+    values.update({f"calls/{name}": counts[f"calls/{name}"] for name in _CALLS})
+    values.update({f"events/{name}": counts[f"events/{name}"] for name in _EVENTS})
+    values.update({f"operations/{name}": counts[f"operations/{name}"] for name in _OPERATIONS})
+    values.update({f"tasks/terminal/task_{s}": counts[f"tasks/terminal/task_{s}"] for s in _TERMINAL})
+    states = [task.proto.state for task in framework.tasks.values()]
+    for name in ("killing", "running", "staging", "starting"):
+        state = pb.mesos.TaskState.Value(f"TASK_{name.upper()}")
+        values[f"tasks/active/task_{name}"] = states.count(state)
+    values["tasks/active/task_unreachable"] = len(framework.unreachable_tasks)
+    for role in framework.roles:
+        values[f"roles/{role}/suppressed"] = float(role in framework.suppressed)
+    return values
+
+
+def _of_allocator(m: MasterState) -> dict[str, float]:
+    prefix = "allocator/mesos/"
+    values = {prefix + "allocation_runs": float(m.allocator.runs)}
+    roles = sorted({role for framework in m.frameworks.values() for role in framework.roles})
+    for role in roles:
+        values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.role_share(role)
+        active = m.allocator.active_filters(role, m.ports.now())
+        values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
+    values.update(_of_quota(m))
+    held = reading.total(part for agent_id in m.agents for part in m.allocator.allocated(agent_id).values())
+    for name in ("cpus", "disk", "mem"):
+        values[f"{prefix}resources/{name}/total"] = m.allocator.totals().get(name, 0) / 1000
+        values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
+    return values
+
+
+def _of_quota(m: MasterState) -> dict[str, float]:
+    """What roles consume of their quota, whether they have any or not; the empty role is all of them."""
+    prefix = "allocator/mesos/quota/roles/"
+    values: dict[str, float] = {}
+    everyone: dict[str, int] = {}
+    totals = m.allocator.totals()
+    for role in reading.known_roles(m):
+        consumed = {n: a for n, a in reading.breakdown(m, role).consumed.items() if n in totals and a}
+        if "/" not in role:
+            amounts.add_to(everyone, consumed)
+        values.update({f"{prefix}{role}/resources/{n}/consumed": a / MILLIS for n, a in consumed.items()})
+    values.update({f"{prefix}/resources/{n}/consumed": a / MILLIS for n, a in everyone.items()})
+    for role, quota in m.allocator.quotas.items():
+        has = m.allocator.role_amounts(role)
+        for kind, of_kind in (("guarantee", quota.guarantees), ("limit", quota.limits)):
+            for name, millis in of_kind.items():
+                values[f"{prefix}{role}/resources/{name}/{kind}"] = millis / MILLIS
+                values[f"{prefix}{role}/resources/{name}/offered_or_allocated"] = has.get(name, 0) / MILLIS
+    return values

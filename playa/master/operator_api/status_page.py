@@ -1,0 +1,93 @@
+"""The page that a person sees at the master's address: frameworks, agents, tasks. Plain HTML, nothing is loaded from elsewhere."""
+
+from collections.abc import Iterable
+from html import escape
+
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from playa.master.operator_api import reading
+from playa.master.records import TaskRecord
+from playa.master.state import VERSION, MasterState
+
+_SHOWN_TASKS = 200
+_STYLE = """
+body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}
+th{font-weight:600;color:#555}code{font-size:.9em}.none{color:#777}
+@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,td{border-color:#333}th{color:#aaa}}
+"""
+
+
+def render(m: MasterState) -> str:
+    """The page, of how things are now."""
+    frameworks = [
+        (
+            _code(f.id),
+            escape(f.info.name),
+            escape(f.info.user),
+            escape(", ".join(f.roles)),
+            "connected" if f.connected else "disconnected",
+            str(len(f.tasks)),
+            escape(_short(reading.used_by_framework(f))),
+            escape(_short(reading.offered_to(f))),
+        )
+        for f in m.frameworks.values()
+    ]
+    agents = [
+        (
+            _code(a.id),
+            escape(a.pid),
+            "active" if a.active else ("deactivated" if a.connected else "disconnected"),
+            str(len(a.tasks)),
+            escape(_short(a.total)),
+            escape(_short(reading.used_on(a))),
+            escape(_short(reading.offered_of(a))),
+        )
+        for a in m.agents.values()
+    ]
+    running = [task for f in m.frameworks.values() for task in f.tasks.values()]
+    ended = [task for f in m.frameworks.values() for task in reversed(f.completed_tasks)]
+    return "".join(
+        (
+            "<!doctype html><html lang=en><head><meta charset=utf-8><meta http-equiv=refresh content=5>",
+            f"<title>Master {escape(m.info.pid)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>Mesos {VERSION}, embedded: {escape(m.info.pid)}</h1>",
+            f"<p>Master {_code(m.id)}. The same as JSON: <a href=/state>/state</a>.</p>",
+            _table("Frameworks", "id name user roles state tasks used offered", frameworks),
+            _table("Agents", "id address state tasks total used offered", agents),
+            _table(f"Tasks ({len(running)})", "id name state agent resources", _tasks(running)),
+            _table(f"Tasks that ended ({len(ended)})", "id name state agent resources", _tasks(ended)),
+            "</body></html>",
+        )
+    )
+
+
+def _tasks(tasks: list[TaskRecord]) -> list[tuple[str, ...]]:
+    return [
+        (
+            _code(task.id),
+            escape(task.proto.name),
+            pb.mesos.TaskState.Name(task.proto.state),
+            _code(task.agent_id),
+            escape(_short(task.resources)),
+        )
+        for task in tasks[:_SHOWN_TASKS]
+    ]
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _short(resources: Resources) -> str:
+    return ", ".join(f"{name} {amount:g}" for name, amount in resources.scalars().items()) or "none"
+
+
+def _table(title: str, heads: str, rows: Iterable[tuple[str, ...]]) -> str:
+    listed = list(rows)
+    if not listed:
+        return f"<h2>{escape(title)}</h2><p class=none>none</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads.split())
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in listed)
+    return f"<h2>{escape(title)}</h2><table><tr>{head}</tr>{body}</table>"
