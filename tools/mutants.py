@@ -1,39 +1,59 @@
 """Change the code a little, and see whether its tests notice: `python tools/mutants.py --number 40`.
 
 A mutant is one small mistake: a condition turned round, a call left out, a boundary moved. A seed picks some of them. Each
-is made in a scratch copy with a virtual environment of its own, never in the work tree, and the tests of its folder
-run until one fails. A mutant that no test fails on has survived: a test is missing there, or the change changes nothing.
+is made in a scratch copy with a virtual environment of its own, never in the work tree, and the tests of its folder that
+reach it run until one fails. A mutant that no test fails on has survived: a test is missing there, or the change changes
+nothing.
 
-What nobody should test is left alone: texts, logging, annotations, assertions, `__repr__`, tuning constants.
+Which tests reach a line is measured first, with a context of coverage per test; `--coverage FILE` keeps that, and measures again
+only what has changed. Nearest are the test files that name the module; what takes seconds comes last. A line that no test
+reaches is a survivor without a run. A line that runs when its module is imported is reached by everything, so
+there the tests of any line of the module run too. Of child processes only those are measured that inherit the
+environment and end by themselves.
+
+What nobody should test is left alone: texts, logging, annotations, assertions, `__repr__`, tuning constants. Left out is what
+cannot make a difference: a mutant that compiles to the same bytecode, `assert_never`, the number of splits when only
+the first part is taken.
 """
 
 import argparse
 import ast
+import hashlib
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import cache_from_source
+from itertools import islice
 from pathlib import Path
+from queue import Queue
+from types import CodeType
+from typing import Any
 
 import psutil
+from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = {
     "actors": ("tests/runtime", "tests/actors"),
     "executor": ("tests/executor",),
     "mesos_http": ("tests/mesos_http",),
-    "playa/master": ("tests/playa",),
-    "playa/agent": ("tests/playa_agent",),
+    # The two share their tests: those of whole clusters and of conformance drive the agents as much as the master.
+    "playa/master": ("tests/playa", "tests/playa_agent"),
+    "playa/agent": ("tests/playa", "tests/playa_agent"),
 }
+# Runs where nothing can be measured; reached by whatever reaches the file that starts it.
+STARTED_BY = {"playa/agent/launcher.py": "playa/agent/processes.py"}
+SLOW = 2.0
 NOT_COPIED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "results", "*.egg-info")
 
 COMPARISONS: dict[type[ast.cmpop], ast.cmpop] = {
@@ -61,12 +81,14 @@ class Mutant:
 
     Attributes:
         path: Of the file, from the root of the tree.
+        lines: Of its statement.
         start: Where the text to be replaced begins, in bytes.
         end: Where it ends.
     """
 
     path: str
     line: int
+    lines: frozenset[int]
     start: int
     end: int
     old: str
@@ -80,6 +102,18 @@ class Mutant:
         """The file with the mistake in it."""
         return source[: self.start] + self.new.encode() + source[self.end :]
 
+    def makes_a_difference(self, source: bytes) -> bool:
+        """Whether it compiles to something else."""
+        return _code(compile(source, "", "exec")) != _code(compile(self.applied(source), "", "exec"))
+
+
+def _code(code: CodeType) -> tuple[object, ...]:
+    """What is run, without the lines that it comes from."""
+    constants = [
+        _code(constant) if isinstance(constant, CodeType) else repr(constant) for constant in code.co_consts
+    ]
+    return (code.co_code, code.co_names, code.co_varnames, code.co_exceptiontable, *constants)
+
 
 class Finder(ast.NodeVisitor):
     """Finds every mutant of a file."""
@@ -92,6 +126,15 @@ class Finder(ast.NodeVisitor):
         for line in source.splitlines(keepends=True):
             self._lines.append(self._lines[-1] + len(line))
         self._functions: list[str] = []
+        self._statement: ast.stmt | None = None
+
+    def visit(self, node: ast.AST) -> None:
+        """Remember in which statement this is."""
+        outer = self._statement
+        if isinstance(node, ast.stmt):
+            self._statement = node
+        super().visit(node)
+        self._statement = outer
 
     def find(self) -> list[Mutant]:
         """Every mutant, in the order of the text."""
@@ -100,7 +143,7 @@ class Finder(ast.NodeVisitor):
 
     def _replace(self, node: ast.expr | ast.stmt, new: str) -> None:
         start, end = self._span(node, node)
-        self._add(node.lineno, start, end, new)
+        self._add(node, start, end, new)
 
     def _express(self, node: ast.expr, new: ast.expr) -> None:
         self._replace(node, f"({ast.unparse(new)})")
@@ -111,7 +154,7 @@ class Finder(ast.NodeVisitor):
         rest = self._source[end:]
         if rest.lstrip().startswith(b","):
             end += len(rest) - len(rest.lstrip()) + 1
-        self._add(first.lineno, start, end, "")
+        self._add(first, start, end, "")
 
     def _span(self, first: Located, last: Located) -> tuple[int, int]:
         assert last.end_lineno is not None
@@ -121,8 +164,13 @@ class Finder(ast.NodeVisitor):
             self._lines[last.end_lineno - 1] + last.end_col_offset,
         )
 
-    def _add(self, line: int, start: int, end: int, new: str) -> None:
-        self.mutants.append(Mutant(self._path, line, start, end, self._source[start:end].decode(), new))
+    def _add(self, at: Located, start: int, end: int, new: str) -> None:
+        whole = self._statement
+        assert whole is not None
+        simple = not hasattr(whole, "body") and not isinstance(whole, ast.Match)
+        lines = {whole.lineno, *_lines_of(at), *(_lines_of(whole) if simple else ())}
+        old = self._source[start:end].decode()
+        self.mutants.append(Mutant(self._path, at.lineno, frozenset(lines), start, end, old, new))
 
     # -- what is left alone ------------------------------------------------------------------------------------------
 
@@ -182,7 +230,7 @@ class Finder(ast.NodeVisitor):
     def visit_Expr(self, node: ast.Expr) -> None:
         """A call left out; docstrings and logging are none."""
         called = node.value.value if isinstance(node.value, ast.Await) else node.value
-        if isinstance(called, ast.Call) and not _names(called.func) & LOGGERS:
+        if isinstance(called, ast.Call) and not _names(called.func) & {*LOGGERS, "assert_never"}:
             if self._functions:
                 self._replace(node, "pass")
             self.visit(called)
@@ -271,6 +319,17 @@ class Finder(ast.NodeVisitor):
         elif isinstance(node.value, int):
             self._replace(node, str(node.value + 1))
 
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """Into how many parts a text is split is the same to the one that takes the first."""
+        part = ast.unparse(node.slice)
+        match node.value:
+            case ast.Call(ast.Attribute(attr=("split" | "rsplit") as how) as called) if part == (
+                "0" if how == "split" else "-1"
+            ):
+                self.visit(called)
+            case _:
+                self.generic_visit(node)
+
     def visit_Set(self, node: ast.Set) -> None:
         """One member forgotten."""
         if len(node.elts) > 1:
@@ -300,6 +359,10 @@ class Finder(ast.NodeVisitor):
 
 def _names(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def _lines_of(node: Located) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -357,46 +420,57 @@ class Scratch:
         packages = copy / "lib" / version / "site-packages"
         packages.mkdir(parents=True)
         # what a .pth file names is not searched for further .pth files: the real installation stays out
-        (packages / "tree.pth").write_text(f"{self.tree}\n{real / 'lib' / version / 'site-packages'}\n")
+        (packages / "tree.pth").write_text(
+            f"{self.tree}\n{real / 'lib' / version / 'site-packages'}\n"
+            "import os; 'COVERAGE_PROCESS_START' in os.environ and __import__('coverage').process_startup()\n"
+        )
+        shutil.copy(Path(__file__).with_name("reaching_tests.py"), packages)
         program = copy / "bin" / "mesostic"
         program.write_text(
             f"#!{copy}/bin/python\nimport sys\nfrom mesostic.cli import main\nsys.exit(main())\n"
         )
         program.chmod(0o755)
 
-    def run(self, tests: list[str], limit: float) -> bool:
-        """Run tests until one fails; true if none does within the limit of seconds."""
-        environment = os.environ | {
+    def run(
+        self, tests: list[str], limit: float, *options: str, **environment: str
+    ) -> tuple[int | None, dict[str, float], list[str]]:
+        """Run tests: the exit code of pytest (none after the limit of seconds), what each took, and which failed."""
+        report = self._temporary / "report.json"
+        report.unlink(missing_ok=True)
+        variables = os.environ | {
             "TMPDIR": str(self._temporary),
             "PATH": f"{self.tree}/.venv/bin{os.pathsep}{os.environ.get('PATH', '')}",
+            "REACHING_REPORT": str(report),
+            **environment,
         }
-        environment.pop("VIRTUAL_ENV", None)
-        environment.pop("PYTHONPATH", None)
-        pytest = [
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"--basetemp={self._temporary}/pytest",
-        ]
+        for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTEST_CURRENT_TEST"):
+            variables.pop(name, None)
+        pytest = ["pytest", "-q", "-p", "no:cacheprovider", "-p", "reaching_tests"]
         process = subprocess.Popen(
-            [self.tree / ".venv" / "bin" / "python", *pytest, *tests],
+            [
+                self.tree / ".venv" / "bin" / "python",
+                *("-m", *pytest, f"--basetemp={self._temporary}/pytest", *options, *tests),
+            ],
             cwd=self.tree,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        code = None
         try:
-            return process.wait(limit) == 0
+            code = process.wait(limit)
         except subprocess.TimeoutExpired:
-            return False
+            pass
         finally:
             self._end_all()
             process.wait()
+        try:
+            told = json.loads(report.read_text())
+        except (OSError, ValueError):
+            return code, {}, []
+        return code, told["seconds"], told["failed"]
 
     def _end_all(self) -> None:
         """End whatever still runs in the copy: a mutant may well forget to."""
@@ -408,35 +482,184 @@ class Scratch:
                 except psutil.NoSuchProcess:
                     pass
 
-    def notices(self, mutant: Mutant, tests: list[str], limit: float) -> bool:
-        """Whether a test fails on the mutant."""
+    def notices(self, mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> str | None:
+        """Which test fails on the mutant, if one does.
+
+        Args:
+            mutant: What is tried.
+            tests: By id, in the order in which they run.
+            seconds: How long each takes.
+        """
         path = self.tree / mutant.path
         source = path.read_bytes()
         compiled = Path(
             cache_from_source(str(path))
         )  # good for a second of the clock only: it may be too old
+        chosen = self._temporary / "chosen"
+        chosen.write_text("\n".join(tests))
+        took = [seconds.get(test, 1) for test in tests]
         try:
             path.write_bytes(mutant.applied(source))
             compiled.unlink(missing_ok=True)
-            return not self.run(tests, limit)
+            files = list(dict.fromkeys(map(_file_of, tests)))
+            options = ("-x", f"--timeout={10 + 5 * max(took):.0f}")
+            code, _, failed = self.run(files, 60 + 3 * sum(took), *options, REACHING_CHOSEN=str(chosen))
+            match code:
+                case 0:
+                    return None
+                case 5:
+                    raise RuntimeError(f"none of the tests for {mutant} was found: {tests}")
+                case None:
+                    return "the time limit"
+                case _:
+                    return failed[0] if failed else "an import"
         finally:
             path.write_bytes(source)
             compiled.unlink(missing_ok=True)
 
 
-def nearest_tests(mutant: Mutant, tree: Path = ROOT) -> list[str]:
-    """The test files of its folder, those that name its module first."""
+@dataclass
+class Reached:
+    """Which test reaches which line.
+
+    Attributes:
+        lines: By file and line, the tests; the empty name stands for the import of the file.
+        seconds: How long each test takes.
+        digests: Of the files and the test files, as they were.
+        failing: The tests that fail without any mutant; they say nothing.
+    """
+
+    lines: dict[str, dict[int, set[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
+    )
+    seconds: dict[str, float] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
+
+    @classmethod
+    def read(cls, path: Path) -> "Reached":
+        """What was kept in a file; nothing if there is none."""
+        reached = cls()
+        if path.exists():
+            kept = json.loads(path.read_text())
+            names = kept["tests"]
+            reached.seconds, reached.digests, reached.failing = (
+                kept["seconds"],
+                kept["digests"],
+                set(kept["failing"]),
+            )
+            for file, lines in kept["lines"].items():
+                for line, tests in lines.items():
+                    reached.lines[file][int(line)] = {names[test] for test in tests}
+        return reached
+
+    def write(self, path: Path) -> None:
+        """Keep it."""
+        names = sorted({test for lines in self.lines.values() for tests in lines.values() for test in tests})
+        number = {test: index for index, test in enumerate(names)}
+        lines = {
+            file: {line: sorted(number[test] for test in tests) for line, tests in lines.items()}
+            for file, lines in self.lines.items()
+        }
+        kept = {
+            "tests": names,
+            "seconds": self.seconds,
+            "digests": self.digests,
+            "failing": sorted(self.failing),
+        }
+        path.write_text(json.dumps({**kept, "lines": lines}))
+
+    def forget_what_changed(self, tree: Path, test_files: list[str]) -> list[str]:
+        """The test files to be measured: those that changed, and those that reach a file that changed."""
+        now = {
+            path.relative_to(tree).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in sorted({Path(folder).parts[0] for folder in TESTS} | {"tests"})
+            for path in (tree / folder).rglob("*.py")
+        }
+        changed = {path for path in {*now, *self.digests} if now.get(path) != self.digests.get(path)}
+        for path in changed & set(self.lines):
+            reaching = {_file_of(test) for tests in self.lines.pop(path).values() for test in tests if test}
+            changed |= reaching or set(test_files)
+        for lines in self.lines.values():
+            for line, tests in lines.items():
+                lines[line] = {test for test in tests if _file_of(test) not in changed}
+        self.seconds = {test: took for test, took in self.seconds.items() if _file_of(test) not in changed}
+        self.failing &= self.seconds.keys()
+        wanted = [path for path in test_files if path in changed]
+        # what is not asked for stays unknown until it is
+        self.digests = {
+            path: digest
+            for path, digest in now.items()
+            if path not in changed or path in wanted or not path.startswith("tests/")
+        }
+        return wanted
+
+    def add(self, other: "Reached") -> None:
+        """What was measured elsewhere."""
+        self.seconds |= other.seconds
+        self.failing |= other.failing
+        for path, lines in other.lines.items():
+            for line, tests in lines.items():
+                self.lines[path][line] |= tests
+
+    def read_data(self, found: Path, tree: Path) -> None:
+        """What coverage wrote."""
+        data = CoverageData(str(found))
+        data.read()
+        for path in data.measured_files():
+            lines = self.lines[Path(path).relative_to(tree).as_posix()]
+            for line, contexts in data.contexts_by_lineno(path).items():
+                # a child process has the phase of its test in its name as well
+                lines[line] |= {re.sub(r" \((setup|call|teardown)\)$", "", context) for context in contexts}
+
+    def tests_of(self, mutant: Mutant, tree: Path = ROOT) -> list[str]:
+        """The tests of its folder that reach it, the nearest first, the slow ones last."""
+        reaching = {test for line in mutant.lines for test in self.lines[mutant.path].get(line, ())}
+        named = nearest_tests(mutant, tree)
+        rank = {path: index for index, path in enumerate(named)}
+        further = set()
+        if "" in reaching:
+            further = self._of(mutant.path) or self._of(*self._importing(mutant.path, tree))
+            further |= {test for test in self.seconds if named.get(_file_of(test))}
+        if other := STARTED_BY.get(mutant.path):
+            further |= self._of(other)
+
+        def order(test: str) -> tuple[bool, bool, int]:
+            return self.seconds[test] > SLOW, test not in reaching, rank[_file_of(test)]
+
+        tests = (reaching | further) & self.seconds.keys() - self.failing
+        return sorted((test for test in self.seconds if test in tests and _file_of(test) in rank), key=order)
+
+    def _of(self, *paths: str) -> set[str]:
+        return {test for path in paths for tests in self.lines[path].values() for test in tests} - {""}
+
+    def _importing(self, path: str, tree: Path) -> list[str]:
+        folder, _, module = path.removesuffix(".py").replace("/", ".").rpartition(".")
+        imported = re.compile(rf"(import|from) {folder}\.{module}\b|from {folder} import .*\b{module}\b")
+        return [other for other in self.lines if imported.search((tree / other).read_text())]
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def nearest_tests(mutant: Mutant, tree: Path = ROOT) -> dict[str, int]:
+    """The test files of its folder, those that name its module first, and how much they do."""
     stem = Path(mutant.path).stem
     words = {mutant.path.removesuffix(".py").replace("/", "."), stem.removesuffix("_actor"), stem}
-    files = sorted(
-        path for folder in TESTS[folder_of(mutant.path)] for path in (tree / folder).rglob("test_*.py")
-    )
 
-    def far(path: Path) -> int:
+    def near(path: Path) -> int:
         text = path.read_text()
-        return -sum((word in path.stem) * 3 + (word in text) for word in words)
+        return sum((word in path.stem) * 3 + (word in text) for word in words)
 
-    return [path.relative_to(tree).as_posix() for path in sorted(files, key=far)]
+    found = {path: near(tree / path) for path in files_of_tests(folder_of(mutant.path), tree)}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def files_of_tests(folder: str, tree: Path = ROOT) -> list[str]:
+    """The test files of one of the folders of `TESTS`."""
+    paths = (path for tests in TESTS[folder] for path in (tree / tests).rglob("test_*.py"))
+    return sorted(path.relative_to(tree).as_posix() for path in paths)
 
 
 def folder_of(path: str) -> str:
@@ -451,35 +674,82 @@ def folder_of(path: str) -> str:
     raise ValueError(f"{path} is in none of {', '.join(TESTS)}")
 
 
-def try_all(mutants: list[Mutant], scratches: list[Scratch]) -> Iterator[tuple[Mutant, bool]]:
-    """Try each mutant in one of the copies; says whether it was noticed, in the order in which they end."""
-    limits = {}
-    for folder in sorted({folder_of(mutant.path) for mutant in mutants}):
-        begun = time.monotonic()
-        if not scratches[0].run(list(TESTS[folder]), 3600):
-            raise SystemExit(
-                f"mutants: the tests of {folder} fail without a mutant: {' '.join(TESTS[folder])}"
-            )
-        limits[folder] = 60 + 3 * (time.monotonic() - begun)
-    free, lock = list(scratches), threading.Lock()
+def measure(tests: list[str], scratch: Scratch) -> Reached:
+    """Run test files, and note what each test reaches."""
+    measured = Reached()
+    packages = "".join(f"\n    {scratch.tree / package}" for package in sorted({*TESTS, "playa"}))
+    with tempfile.TemporaryDirectory(dir=scratch.tree.parent) as folder:
+        settings = Path(folder) / "settings"
+        settings.write_text(
+            f"[run]\nsource = {packages}\nparallel = true\ndata_file = {folder}/data\n"
+            "context = ${PYTEST_CURRENT_TEST-}\n"
+            "disable_warnings = module-not-measured, module-not-imported, no-data-collected\n"
+        )
+        code, measured.seconds, failed = scratch.run(tests, 3600, COVERAGE_PROCESS_START=str(settings))
+        if code not in {0, 1} or not measured.seconds:
+            raise SystemExit(f"mutants: pytest cannot run {' '.join(tests)} (it ended with {code})")
+        measured.failing = set(failed)
+        for found in Path(folder).glob("data.*"):
+            measured.read_data(found, scratch.tree)
+    return measured
 
-    def attempt(mutant: Mutant) -> tuple[Mutant, bool]:
-        with lock:
-            scratch = free.pop()
+
+def measure_all(reached: Reached, mutants: list[Mutant], scratches: list[Scratch], keep: Path | None) -> None:
+    """Run what is not known yet of the tests of their folders, each folder of tests in one of the copies."""
+    folders = sorted({folder_of(mutant.path) for mutant in mutants})
+    wanted = sorted({path for folder in folders for path in files_of_tests(folder)})
+    parts = defaultdict(list)
+    for path in reached.forget_what_changed(ROOT, wanted):
+        parts[Path(path).parent].append(path)
+    for measured in in_copies(scratches, sorted(parts.values(), key=len), measure):
+        reached.add(measured)
+    if keep:
+        reached.write(keep)
+    for test in sorted(reached.failing):
+        print(f"fails without a mutant, and is left out: {test}", flush=True)
+
+
+def in_copies(
+    scratches: list[Scratch], items: list[Any], work: Callable[[Any, Scratch], Any]
+) -> Iterator[Any]:
+    """Work on each item in one of the copies; what comes of it, in the order in which they end."""
+    free: Queue[Scratch] = Queue()
+    for scratch in scratches:
+        free.put(scratch)
+
+    def one(item: Any) -> Any:
+        scratch = free.get()
         try:
-            limit = limits[folder_of(mutant.path)]
-            return mutant, scratch.notices(mutant, nearest_tests(mutant, scratch.tree), limit)
+            return work(item, scratch)
         finally:
-            with lock:
-                free.append(scratch)
+            free.put(scratch)
 
     with ThreadPoolExecutor(len(scratches)) as pool:
-        attempts = [pool.submit(attempt, mutant) for mutant in mutants]
+        attempts = [pool.submit(one, item) for item in items]
         try:
             for done in as_completed(attempts):
                 yield done.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def try_all(
+    mutants: list[Mutant], reached: Reached, scratches: list[Scratch]
+) -> Iterator[tuple[Mutant, int, str | None]]:
+    """Try each mutant: how many tests reach it, and which one noticed; in the order in which they end."""
+
+    def attempt(mutant: Mutant, scratch: Scratch) -> tuple[Mutant, int, str | None]:
+        tests = reached.tests_of(mutant, scratch.tree)
+        return mutant, len(tests), scratch.notices(mutant, tests, reached.seconds) if tests else None
+
+    return in_copies(scratches, mutants, attempt)
+
+
+def pick(found: list[Mutant], number: int, seed: int) -> list[Mutant]:
+    """Some of the mutants that make a difference."""
+    random.Random(seed).shuffle(found)
+    differing = (mutant for mutant in found if mutant.makes_a_difference((ROOT / mutant.path).read_bytes()))
+    return list(islice(differing, number))
 
 
 def main() -> int:
@@ -493,6 +763,9 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=40, help="how many mutants to try (default 40)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
     parser.add_argument("--jobs", type=int, default=1, help="how many at the same time (default 1)")
+    parser.add_argument(
+        "--coverage", type=Path, metavar="FILE", help="keep there which test reaches what, for the next time"
+    )
     parser.add_argument("--at-least", type=int, default=0, metavar="PER_CENT", help="fail below this score")
     parser.add_argument("--list", action="store_true", help="only print what would be tried")
     arguments = parser.parse_args()
@@ -505,7 +778,7 @@ def main() -> int:
         if not (ROOT / path).exists():
             parser.error(f"there is no {path}")
     found = find_mutants(ROOT, wanted)
-    mutants = random.Random(arguments.seed).sample(found, min(arguments.number, len(found)))
+    mutants = pick(found, arguments.number, arguments.seed)
     print(f"{len(mutants)} of {len(found)} mutants of {', '.join(wanted)}, seed {arguments.seed}", flush=True)
     if arguments.list:
         print(*mutants, sep="\n")
@@ -514,10 +787,13 @@ def main() -> int:
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
         scratches = [Scratch(Path(folder) / str(job)) for job in range(max(1, arguments.jobs))]
-        for count, (mutant, noticed) in enumerate(try_all(mutants, scratches), 1):
+        reached = Reached.read(arguments.coverage) if arguments.coverage else Reached()
+        measure_all(reached, mutants, scratches, arguments.coverage)
+        for count, (mutant, tests, noticed) in enumerate(try_all(mutants, reached, scratches), 1):
             if not noticed:
                 survivors.append(mutant)
-            print(f"[{count}/{len(mutants)}] {'killed  ' if noticed else 'SURVIVED'} {mutant}", flush=True)
+            what = f"killed by {noticed}" if noticed else "SURVIVED"
+            print(f"[{count}/{len(mutants)}] {mutant}\n    {what} ({tests} tests reach it)", flush=True)
     score = 100 * (len(mutants) - len(survivors)) // max(1, len(mutants))
     print(f"\n{len(mutants) - len(survivors)} of {len(mutants)} killed: {score}%", flush=True)
     if survivors:
