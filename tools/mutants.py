@@ -474,13 +474,16 @@ class Scratch:
 
     def _end_all(self) -> None:
         """End whatever still runs in the copy: a mutant may well forget to."""
+        ended = []
         for process in psutil.process_iter(["cmdline", "cwd"]):
             where = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
             if any(str(self.tree.parent) in part for part in where):
                 try:
                     process.send_signal(signal.SIGKILL)
+                    ended.append(process)
                 except psutil.NoSuchProcess:
                     pass
+        psutil.wait_procs(ended, 3)
 
     def notices(self, mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> str | None:
         """Which test fails on the mutant, if one does.
