@@ -45,26 +45,26 @@ class FrameworkActor(Actor):
             self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
         except SystemExit as asked:
             code, reason = exit_of(asked)
-            self.ended(Outcome(code, reason))
+            self.handle_outcome(Outcome(code, reason))
         except Exception as error:  # an author's __init__; nobody else would end the framework
             logger.error("the scheduler could not be created\n%s", author_traceback(error))
-            self.ended(Outcome(1, f"the scheduler could not be created: {one_line(error)}"))
+            self.handle_outcome(Outcome(1, f"the scheduler could not be created: {one_line(error)}"))
 
     @receive
-    def started(self, started: m.ActorStarted) -> None:
+    def handle_actor_started(self, started: m.ActorStarted) -> None:
         """The scheduler is there (again): let it begin."""
         self.tell(started.name, m.Begin())
 
     @receive
-    def ended(self, outcome: Outcome) -> None:
+    def handle_outcome(self, outcome: Outcome) -> None:
         """The framework has ended."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
     @receive
-    def child_failed(self, failure: ChildFailed) -> None:
+    def handle_child_failed(self, failure: ChildFailed) -> None:
         """Store or scheduler failed for good."""
-        self.ended(Outcome(1, f"{failure.name} failed: {failure.error}"))
+        self.handle_outcome(Outcome(1, f"{failure.name} failed: {failure.error}"))
 
 
 async def run(

@@ -103,7 +103,7 @@ class ConnectionActor(ConnectionCalls):
             self._detector.stop()
 
     @receive
-    def connect(self, asked: m.Connect) -> None:
+    def handle_connect(self, asked: m.Connect) -> None:
         """Begin to subscribe, as a framework that was there before if an id is given."""
         if self.state in {S.IDLE, S.ENDED}:
             self.framework_id = asked.framework_id
@@ -115,7 +115,7 @@ class ConnectionActor(ConnectionCalls):
             self._happen(E.TEARDOWN_ANSWERED if nothing_to_end else E.CONNECT_ASKED)
 
     @receive
-    def teardown(self, _asked: m.Teardown) -> None:
+    def handle_teardown(self, _asked: m.Teardown) -> None:
         """End the framework: as soon as a master answers TEARDOWN, or says that there is no such framework."""
         if not self._teardown_wanted:
             self._teardown_wanted = True
@@ -131,21 +131,21 @@ class ConnectionActor(ConnectionCalls):
     # --- leader detection -------------------------------------------------------------------------------------
 
     @receive
-    def leader_found(self, found: LeaderFound) -> None:
+    def handle_leader_found(self, found: LeaderFound) -> None:
         """Somebody leads; when it is somebody else, go there."""
         if found.url != self._leader or self.state not in {S.SUBSCRIBED, S.ENDING}:
             self._leader = found.url
             self._happen(E.LEADER_FOUND)
 
     @receive
-    def leader_lost(self, _lost: LeaderLost) -> None:
+    def handle_leader_lost(self, _lost: LeaderLost) -> None:
         """Nobody leads for now."""
         self._happen(E.LEADER_LOST)
 
     # --- what the present attempt says ------------------------------------------------------------------------
 
     @receive
-    def stream_opened(self, opened: StreamOpened) -> None:
+    def handle_stream_opened(self, opened: StreamOpened) -> None:
         """200: the calls go where the stream came from in the end, and carry its id."""
         if opened.attempt != self._attempt:
             return
@@ -154,7 +154,7 @@ class ConnectionActor(ConnectionCalls):
         self._happen(E.OPENED)
 
     @receive
-    def records_arrived(self, arrived: RecordsArrived) -> None:
+    def handle_records_arrived(self, arrived: RecordsArrived) -> None:
         """Decode events and hand them on; a record that cannot be read ends the stream, never the framework."""
         if arrived.attempt != self._attempt or self._stream is None:
             return
@@ -177,7 +177,7 @@ class ConnectionActor(ConnectionCalls):
                 self._router.route(event)
 
     @receive
-    def stream_ended(self, ended: StreamEnded) -> None:
+    def handle_stream_ended(self, ended: StreamEnded) -> None:
         """The stream broke, or the master would not have us."""
         if ended.attempt != self._attempt:
             return
@@ -187,7 +187,7 @@ class ConnectionActor(ConnectionCalls):
             self._break(ended.reason)
 
     @receive
-    def retry_due(self, due: RetryDue) -> None:
+    def handle_retry_due(self, due: RetryDue) -> None:
         """Next attempt; or, with a negative number, calls that were kept although the subscription lives."""
         if due.attempt == self._attempt:
             self._happen(E.RETRY_DUE)
@@ -195,7 +195,7 @@ class ConnectionActor(ConnectionCalls):
             self._send_kept()
 
     @receive
-    def watchdog_due(self, due: WatchdogDue) -> None:
+    def handle_watchdog_due(self, due: WatchdogDue) -> None:
         """Reconnect when nothing was heard for too long, whatever TCP believes."""
         if due.attempt != self._attempt or self._stream is None:
             return
@@ -207,7 +207,7 @@ class ConnectionActor(ConnectionCalls):
         self._happen(E.SILENT)
 
     @receive
-    def teardown_ended(self, ended: TeardownEnded) -> None:
+    def handle_teardown_ended(self, ended: TeardownEnded) -> None:
         """The framework is gone; or TEARDOWN must be sent again; or the master does not accept it from us."""
         if ended.attempt != self._attempt or self.state is not S.ENDING:
             return
@@ -224,7 +224,7 @@ class ConnectionActor(ConnectionCalls):
             self._happen(E.REFUSED)
 
     @receive
-    def teardown_overdue(self, due: TeardownOverdue) -> None:
+    def handle_teardown_overdue(self, due: TeardownOverdue) -> None:
         """Give up telling the master."""
         if due.number == self._teardowns and self._teardown_wanted:
             self._happen(E.TEARDOWN_TIMED_OUT)

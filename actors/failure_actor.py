@@ -125,13 +125,13 @@ class FailureActor(Actor):
         numbers = list(self._pending)
         read = await asyncio.gather(*(self._read(number, self._pending[number]) for number in numbers))
         for tail in read:
-            self.tail_read(tail)
+            self.handle_tail_read(tail)
         self._sum_up()
 
     # --- what others say --------------------------------------------------------------------------------------
 
     @receive
-    def agents_seen(self, seen: m.AgentsSeen) -> None:
+    def handle_agents_seen(self, seen: m.AgentsSeen) -> None:
         """Learn where agents answer."""
         self._framework_id = seen.framework_id
         for agent_id, hostname, url in seen.agents:
@@ -140,7 +140,7 @@ class FailureActor(Actor):
             self._agents.popitem(last=False)
 
     @receive
-    def task_changed(self, changed: m.TaskChanged) -> None:
+    def handle_task_changed(self, changed: m.TaskChanged) -> None:
         """An attempt has failed, and there will be another."""
         of_a_command = str(changed.executor_id or changed.attempt_id) == str(changed.attempt_id)
         name = str(changed.executor_id).rpartition("-")[0] or str(changed.executor_id)
@@ -160,7 +160,7 @@ class FailureActor(Actor):
         )
 
     @receive
-    def task_done(self, done: m.TaskDone) -> None:
+    def handle_task_done(self, done: m.TaskDone) -> None:
         """A task has failed for good."""
         self._take(
             Failure(
@@ -178,7 +178,7 @@ class FailureActor(Actor):
         )
 
     @receive
-    def tail_read(self, tail: TailRead) -> None:
+    def handle_tail_read(self, tail: TailRead) -> None:
         """All is known that can be: say it."""
         failure = self._pending.pop(tail.number, None)
         if failure is not None:
@@ -187,7 +187,7 @@ class FailureActor(Actor):
             )
 
     @receive
-    def summary_due(self, _due: SummaryDue) -> None:
+    def handle_summary_due(self, _due: SummaryDue) -> None:
         """Sum up what was only counted."""
         self._summary_due = False
         self._sum_up()
@@ -223,7 +223,7 @@ class FailureActor(Actor):
         self._pending[number] = failure
         nothing_to_read = failure.agent_id is None or failure.state in _NOWHERE or _why_moved(failure)
         if nothing_to_read or not self.settings.read_sandboxes:
-            self.tail_read(TailRead(number))
+            self.handle_tail_read(TailRead(number))
             return
         self.run_in_background(self._read_beside(number, failure), name=f"sandbox of {failure.task_id}")
 

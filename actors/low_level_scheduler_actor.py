@@ -268,7 +268,7 @@ class LowLevelScheduler(BaseScheduler):
     # --- what comes in ----------------------------------------------------------------------------------------
 
     @receive
-    async def begin(self, _asked: m.Begin) -> None:
+    async def handle_begin(self, _asked: m.Begin) -> None:
         """Load the framework's id and connect."""
         if self._begun:
             return
@@ -294,7 +294,7 @@ class LowLevelScheduler(BaseScheduler):
             self._tear_down()
 
     @receive
-    def actor_started(self, started: m.ActorStarted) -> None:
+    def handle_actor_started(self, started: m.ActorStarted) -> None:
         """The connection is there (again): subscribe."""
         if started.name == "connection":
             self._connect("scheduler")
@@ -305,7 +305,7 @@ class LowLevelScheduler(BaseScheduler):
         self._connect("scheduler")
 
     @receive
-    def take_subscribed(self, news: m.Subscribed) -> Any:
+    def handle_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the id, tell the author."""
         self._subscribed, self._offered = True, False
         if self._only_ends(news):
@@ -320,13 +320,13 @@ class LowLevelScheduler(BaseScheduler):
         )
 
     @receive
-    def take_disconnected(self, news: m.Disconnected) -> Any:
+    def handle_disconnected(self, news: m.Disconnected) -> Any:
         """Tell the author."""
         self._subscribed = False
         return self._call(self.disconnected, news)
 
     @receive
-    def take_offers(self, arrived: m.OffersArrived) -> Any:
+    def handle_offers_arrived(self, arrived: m.OffersArrived) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
         self._offered = True
         before = self.hook_failures
@@ -338,22 +338,22 @@ class LowLevelScheduler(BaseScheduler):
         return self._after(self._call(self.resource_offers, arrived.offers), told)
 
     @receive
-    def take_rescind(self, rescinded: m.OfferRescinded) -> Any:
+    def handle_offer_rescinded(self, rescinded: m.OfferRescinded) -> Any:
         """Tell the author."""
         return self._call(self.offer_rescinded, rescinded.offer_id)
 
     @receive
-    def take_inverse_offers(self, arrived: m.InverseOffersArrived) -> Any:
+    def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> Any:
         """Tell the author."""
         return self._call(self.inverse_offers, arrived.offers)
 
     @receive
-    def take_inverse_rescind(self, rescinded: m.InverseOfferRescinded) -> Any:
+    def handle_inverse_offer_rescinded(self, rescinded: m.InverseOfferRescinded) -> Any:
         """Tell the author."""
         return self._call(self.inverse_offer_rescinded, rescinded.offer_id)
 
     @receive
-    def take_update(self, update: m.StatusUpdate) -> Any:
+    def handle_status_update(self, update: m.StatusUpdate) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
         kind = KIND_OF_STATE[update.status.state]
@@ -385,22 +385,22 @@ class LowLevelScheduler(BaseScheduler):
         return self._after(self._call(self.operation_update, status), told)
 
     @receive
-    def take_message(self, arrived: m.MessageArrived) -> Any:
+    def handle_message_arrived(self, arrived: m.MessageArrived) -> Any:
         """Tell the author."""
         return self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
 
     @receive
-    def take_executor_lost(self, lost: m.ExecutorLost) -> Any:
+    def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
         """Tell the author."""
         return self._call(self.executor_lost, lost)
 
     @receive
-    def take_agent_lost(self, lost: m.AgentLost) -> Any:
+    def handle_agent_lost(self, lost: m.AgentLost) -> Any:
         """Tell the author."""
         return self._call(self.agent_lost, lost)
 
     @receive
-    def take_call_failed(self, failed: m.CallFailed) -> Any:
+    def handle_call_failed(self, failed: m.CallFailed) -> Any:
         """Tell the author, and the operations that went with the call."""
         for ref, call in self._operations.values():
             if call == failed.call:
@@ -408,18 +408,18 @@ class LowLevelScheduler(BaseScheduler):
         return self._call(self.call_failed, failed)
 
     @receive
-    async def child_failed(self, failure: ChildFailed) -> None:
+    async def handle_child_failed(self, failure: ChildFailed) -> None:
         """The outcome of an operation whose actor failed will never be known: report it as lost."""
         if failure.name.startswith(OPERATION):
             operation_id = OperationId(failure.name.removeprefix(OPERATION))
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             await self._called(self.on_error, f"{failure.name} failed: {failure.error}")
             self.tell(self.actor_ref, m.OperationDone(operation_id, OperationPhase.LOST.value))
-        elif (told := super().child_failed(failure)) is not None:
+        elif (told := super().handle_child_failed(failure)) is not None:
             await told
 
     @receive
-    def take_operation_done(self, done: m.OperationDone) -> Any:
+    def handle_operation_done(self, done: m.OperationDone) -> Any:
         """Tell the author the outcome, and forget the operation; if the callback raises, the next run tells it."""
         before = self.hook_failures
         known = self._operations.pop(done.operation_id, None)
@@ -435,7 +435,7 @@ class LowLevelScheduler(BaseScheduler):
         return self._after(self._call(self.operation_done, done.operation_id, done.phase), told)
 
     @receive
-    async def take_error(self, error: m.FrameworkError) -> None:
+    async def handle_framework_error(self, error: m.FrameworkError) -> None:
         """Tell the author; there is no way on, but for a framework of an earlier run that is no more."""
         await self._called(self.error, error.reason)
         if error.framework_gone and self._in_handover and not self._announced and not self._over:

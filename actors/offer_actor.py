@@ -154,12 +154,12 @@ class OfferActor(Actor):
     # --- demands ----------------------------------------------------------------------------------------------
 
     @receive
-    def use_executors(self, told: m.UseExecutors) -> None:
+    def handle_use_executors(self, told: m.UseExecutors) -> None:
         """Learn which executors there are."""
         self._book = ExecutorBook(told.executors, self.framework.roles)
 
     @receive
-    def demand(self, demand: m.Demand) -> None:
+    def handle_demand(self, demand: m.Demand) -> None:
         """Queue a demand; one whose ACCEPT was refused waits for the next offers, so that no storm begins."""
         most_together = self._most_together.pop(demand.attempt_id, None)
         if most_together is not None:
@@ -171,7 +171,7 @@ class OfferActor(Actor):
             self._match_soon()
 
     @receive
-    def withdraw(self, withdraw: m.Withdraw) -> None:
+    def handle_withdraw(self, withdraw: m.Withdraw) -> None:
         """Drop a demand, also when it was placed already but its ACCEPT has not left."""
         attempt_id = withdraw.attempt_id
         gone = self.queue.remove(attempt_id) is not None
@@ -190,7 +190,7 @@ class OfferActor(Actor):
         self._suppress_later()
 
     @receive
-    def resources_freed(self, _freed: m.ResourcesFreed) -> None:
+    def handle_resources_freed(self, _freed: m.ResourcesFreed) -> None:
         """REVIVE makes the master allocate at once, where it would do so only every second or so."""
         if self.queue and self.settings.revive_when_freed and not self._held:
             for role in self.queue.roles():
@@ -198,39 +198,39 @@ class OfferActor(Actor):
             self._revive()
 
     @receive
-    def stop_launching(self, _asked: m.StopLaunching) -> None:
+    def handle_stop_launching(self, _asked: m.StopLaunching) -> None:
         """Place nothing more: TEARDOWN follows, and gives the offers back."""
         self._over = True
 
     # --- offers -----------------------------------------------------------------------------------------------
 
     @receive
-    def subscribed(self, news: m.Subscribed) -> None:
+    def handle_subscribed(self, news: m.Subscribed) -> None:
         """Start over: old offers are void."""
         self._drop_offers()
         self._subscribed = True
         self._subscription += 1
         self._not_taken = 0
         self._interest.subscribed(news.suppressed_roles)
-        self.interest_due(InterestDue(self._subscription))
+        self.handle_interest_due(InterestDue(self._subscription))
 
     @receive
-    def still_subscribed(self, _news: m.StillSubscribed) -> None:
+    def handle_still_subscribed(self, _news: m.StillSubscribed) -> None:
         """After a restart of the broker: what it last said of its roles is not known any more."""
         if not self._subscribed:
             self._subscribed = True
             self._interest.not_taken(self.framework.roles)
-            self.interest_due(InterestDue(self._subscription))
+            self.handle_interest_due(InterestDue(self._subscription))
 
     @receive
-    def disconnected(self, _news: m.Disconnected) -> None:
+    def handle_disconnected(self, _news: m.Disconnected) -> None:
         """Forget the offers; what was placed on them waits again."""
         self._subscribed = False
         self.queue.forget_looks()
         self._drop_offers()
 
     @receive
-    def offers_arrived(self, arrived: m.OffersArrived) -> None:
+    def handle_offers_arrived(self, arrived: m.OffersArrived) -> None:
         """Hold offers until the end of this turn, all of one agent together."""
         now = self.clock.time()
         for offer in arrived.offers:
@@ -250,7 +250,7 @@ class OfferActor(Actor):
         self._match_soon()
 
     @receive
-    def offer_rescinded(self, rescinded: m.OfferRescinded) -> None:
+    def handle_offer_rescinded(self, rescinded: m.OfferRescinded) -> None:
         """Let go of an offer; what was placed on its agent's offers waits again."""
         agent = self._by_offer.pop(rescinded.offer_id, None)
         if agent is None:
@@ -266,17 +266,17 @@ class OfferActor(Actor):
         self._match_soon()
 
     @receive
-    def agent_lost(self, lost: m.AgentLost) -> None:
+    def handle_agent_lost(self, lost: m.AgentLost) -> None:
         """What was looked at on that agent says nothing any more."""
         self.queue.forget_looks(lost.agent_id)
 
     @receive
-    def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+    def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> None:
         """Hand inverse offers to the scheduler, whose author may have a say."""
         self.tell("scheduler", arrived)
 
     @receive
-    def inverse_rescinded(self, rescinded: m.InverseOfferRescinded) -> None:
+    def handle_inverse_offer_rescinded(self, rescinded: m.InverseOfferRescinded) -> None:
         """Likewise when they are taken back."""
         self.tell("scheduler", rescinded)
 
@@ -290,7 +290,7 @@ class OfferActor(Actor):
     # --- matching ---------------------------------------------------------------------------------------------
 
     @receive
-    def match_due(self, _due: MatchDue) -> None:
+    def handle_match_due(self, _due: MatchDue) -> None:
         """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
         self._match_due = False
         if not self._held or self._over:
@@ -311,7 +311,7 @@ class OfferActor(Actor):
         self._suppress_later()
 
     @receive
-    def linger_over(self, _over: LingerOver) -> None:
+    def handle_linger_over(self, _over: LingerOver) -> None:
         """Decline what is still held while nothing waits for its role."""
         self._lingering = False
         waiting = self.queue.roles()
@@ -339,7 +339,7 @@ class OfferActor(Actor):
         self.tell("store", m.Write(tuple(records), reference=self._reference))
 
     @receive
-    def stored(self, stored: m.Stored) -> None:
+    def handle_stored(self, stored: m.Stored) -> None:
         """The intents of a round are durable: launch."""
         for agent in self._storing.pop(stored.reference, ()):
             for offer_id in agent.offers:
@@ -408,7 +408,7 @@ class OfferActor(Actor):
     # --- what the master did not take -------------------------------------------------------------------------
 
     @receive
-    def call_failed(self, failed: m.CallFailed) -> None:
+    def handle_call_failed(self, failed: m.CallFailed) -> None:
         """Answer for each call that came to nothing; without a subscription, offers and interest are void anyway."""
         call = failed.call
         if isinstance(call, m.Accept):
@@ -455,13 +455,13 @@ class OfferActor(Actor):
         self.timers.after(self._wait_after_failure(), DeclineAgain(decline, self._subscription))
 
     @receive
-    def decline_again(self, due: DeclineAgain) -> None:
+    def handle_decline_again(self, due: DeclineAgain) -> None:
         """Offers that are still out are given back."""
         if due.subscription == self._subscription and self._subscribed:
             self.tell("connection", due.decline)
 
     @receive
-    def interest_due(self, due: InterestDue) -> None:
+    def handle_interest_due(self, due: InterestDue) -> None:
         """Say again what is wanted and what is not."""
         if due.subscription == self._subscription and self._subscribed:
             self._suppress_later()
@@ -483,7 +483,7 @@ class OfferActor(Actor):
             self.timers.after(self.settings.suppress_after, SuppressDue())
 
     @receive
-    def suppress_due(self, _due: SuppressDue) -> None:
+    def handle_suppress_due(self, _due: SuppressDue) -> None:
         """Suppress the roles for which still nothing waits."""
         self._suppress_due = False
         idle = self._interest.suppress(self.queue.roles()) if self._subscribed else ()
@@ -500,7 +500,7 @@ class OfferActor(Actor):
                 self.tell(self.actor_ref, ReviveDue())
 
     @receive
-    def revive_due(self, _due: ReviveDue) -> None:
+    def handle_revive_due(self, _due: ReviveDue) -> None:
         """Ask for offers for the roles that something waits for."""
         self._revive_due = False
         roles = self._interest.revive(self.queue.roles(), self.clock.now()) if self._subscribed else ()
@@ -513,7 +513,7 @@ class OfferActor(Actor):
     # --- questions --------------------------------------------------------------------------------------------
 
     @receive
-    def why_pending(self, asked: m.WhyPending) -> m.PendingReport:
+    def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:
         """Say why a task, or everything, waits; numbers for every agent that was looked at."""
         shapes: list[ShapeQueue] = list(self.queue.shapes())
         if asked.task_id is not None:

@@ -42,25 +42,25 @@ class OperationActor(Actor):
         self._wait()
 
     @receive
-    def update(self, update: m.OperationUpdate) -> None:
+    def handle_operation_update(self, update: m.OperationUpdate) -> None:
         """News of it."""
         if update.status.agent_id is not None:
             self.agent_id = update.status.agent_id
         self._enter(EVENT_OF_STATE[update.status.state])
 
     @receive
-    def call_failed(self, failed: m.CallFailed) -> None:
+    def handle_call_failed(self, failed: m.CallFailed) -> None:
         """Its ACCEPT came to nothing, or perhaps did."""
         if isinstance(failed.call, m.Accept):
             self._enter(E.UNCERTAIN if failed.uncertain else E.NOT_SENT)
 
     @receive
-    def subscribed(self, _news: m.Subscribed) -> None:
+    def handle_subscribed(self, _news: m.Subscribed) -> None:
         """What was said meanwhile may be lost."""
         self._enter(E.RESUBSCRIBED)
 
     @receive
-    def overdue(self, due: OperationOverdue) -> None:
+    def handle_operation_overdue(self, due: OperationOverdue) -> None:
         """Ask."""
         if due.asked == self._asked:
             self._enter(E.OVERDUE)

@@ -77,7 +77,7 @@ class ReconcilerActor(Actor):
         self.tell("scheduler", m.ActorStarted("reconciler"))
 
     @receive
-    def start_round(self, _asked: m.StartReconciliation) -> None:
+    def handle_start_reconciliation(self, _asked: m.StartReconciliation) -> None:
         """Begin a round now, in place of the one that runs; those that it waited for are in the new one too."""
         self._active = True
         self._series += 1
@@ -85,14 +85,14 @@ class ReconcilerActor(Actor):
         self._begin()
 
     @receive
-    def stop_asking(self, _asked: m.StopReconciliation) -> None:
+    def handle_stop_reconciliation(self, _asked: m.StopReconciliation) -> None:
         """There is no master to ask."""
         self._active = False
         self._series += 1
         self._end()
 
     @receive
-    def round_due(self, due: RoundDue) -> None:
+    def handle_round_due(self, due: RoundDue) -> None:
         """Begin the periodical round, unless one still runs."""
         if due.series != self._series or not self._active:
             return
@@ -101,7 +101,7 @@ class ReconcilerActor(Actor):
             self._begin()
 
     @receive
-    def tasks_on_cluster(self, listed: m.TasksOnCluster) -> None:
+    def handle_tasks_on_cluster(self, listed: m.TasksOnCluster) -> None:
         """Ask about them all (a new round), or about those of them that have not answered yet."""
         if not self._active or not self._listing:
             return
@@ -113,7 +113,7 @@ class ReconcilerActor(Actor):
         self._ask()
 
     @receive
-    def suspect(self, suspect: m.Suspect) -> None:
+    def handle_suspect(self, suspect: m.Suspect) -> None:
         """Ask about one attempt at once; it is asked about again with the others until it has answered."""
         if not self._active:
             return  # the round of the next subscription asks about it
@@ -124,21 +124,21 @@ class ReconcilerActor(Actor):
             self._wait()
 
     @receive
-    def answered(self, answer: m.TaskAnswered) -> None:
+    def handle_task_answered(self, answer: m.TaskAnswered) -> None:
         """One less."""
         self.unanswered.pop(answer.task_id, None)
         if not self.unanswered and self._timer is not None:
             self._end()
 
     @receive
-    def ask_again(self, due: AskAgain) -> None:
+    def handle_ask_again(self, due: AskAgain) -> None:
         """Some have not answered: see which of them are still in question."""
         if due.round == self.round and self._active:
             self._timer = None
             self._list()
 
     @receive
-    def unknown_task(self, unknown: m.UnknownTask) -> None:
+    def handle_unknown_task(self, unknown: m.UnknownTask) -> None:
         """An unknown task: kill it only if that is the policy."""
         status = unknown.status
         if self.settings.unknown_tasks == "kill" and not is_terminal(status.state):
@@ -146,7 +146,7 @@ class ReconcilerActor(Actor):
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
 
     @receive
-    def call_failed(self, failed: m.CallFailed) -> None:
+    def handle_call_failed(self, failed: m.CallFailed) -> None:
         """The question did not arrive; it is put again when its wait is over, or with the next subscription."""
         logger.debug("reconciliation: %s", failed.reason)
 

@@ -108,7 +108,7 @@ class SchedulerActor(MaintenanceDuty):
     # --- the beginning ----------------------------------------------------------------------------------------
 
     @receive
-    async def begin(self, _asked: m.Begin) -> None:
+    async def handle_begin(self, _asked: m.Begin) -> None:
         """Load what is stored, open the server, spawn the others, go on with the tasks of an earlier run."""
         if self._begun:
             return
@@ -157,7 +157,7 @@ class SchedulerActor(MaintenanceDuty):
             self._tear_down()
 
     @receive
-    async def actor_started(self, started: m.ActorStarted) -> None:
+    async def handle_actor_started(self, started: m.ActorStarted) -> None:
         """A built-in actor is there, or there again: tell it what it has to know."""
         if started.name == "connection":
             self._connect("offers")
@@ -179,7 +179,7 @@ class SchedulerActor(MaintenanceDuty):
     # --- the subscription -------------------------------------------------------------------------------------
 
     @receive
-    def subscribed(self, news: m.Subscribed) -> Any:
+    def handle_subscribed(self, news: m.Subscribed) -> Any:
         """Remember the framework's id, reconcile, tell the author."""
         if self._only_ends(news):
             return None
@@ -215,14 +215,14 @@ class SchedulerActor(MaintenanceDuty):
             self.tell("store", m.Write((*launched, m.Record(FRAMEWORK, REGISTERED, b"1"))))
 
     @receive
-    def disconnected(self, news: m.Disconnected) -> Any:
+    def handle_disconnected(self, news: m.Disconnected) -> Any:
         """There is no master to reconcile with."""
         self._subscribed = False
         self.tell("reconciler", m.StopReconciliation())
         return self._call(self.on_disconnected, news)
 
     @receive
-    async def framework_error(self, error: m.FrameworkError) -> None:
+    async def handle_framework_error(self, error: m.FrameworkError) -> None:
         """The master will not have us: go on as a new framework where ours was away for too long, else end."""
         await self._called(self.on_error, error.reason)
         if error.framework_gone and error.coming_back and not self._over:
@@ -241,7 +241,7 @@ class SchedulerActor(MaintenanceDuty):
     # --- tasks ------------------------------------------------------------------------------------------------
 
     @receive
-    def status_update(self, update: m.StatusUpdate) -> Any:
+    def handle_status_update(self, update: m.StatusUpdate) -> Any:
         """Route an update to its task; acknowledge one that has no task any more."""
         status = update.status
         split = split_attempt_id(status.task_id)
@@ -267,7 +267,7 @@ class SchedulerActor(MaintenanceDuty):
         return self._call(self.on_unknown_task, status)
 
     @receive
-    def task_changed(self, changed: m.TaskChanged) -> Any:
+    def handle_task_changed(self, changed: m.TaskChanged) -> Any:
         """Keep the counts, tell the author if interested."""
         if not self._tasks.change(changed):
             return None
@@ -285,7 +285,7 @@ class SchedulerActor(MaintenanceDuty):
         return self._call(self.on_task_update, changed) if self._wants_updates else None
 
     @receive
-    def task_done(self, done: m.TaskDone) -> Any:
+    def handle_task_done(self, done: m.TaskDone) -> Any:
         """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched.
 
         What an earlier run left untold waits until the author has been told of the registration.
@@ -353,7 +353,7 @@ class SchedulerActor(MaintenanceDuty):
         self.tell("store", m.Write((*launched, ended_record(done.task_id, done.last_attempt)), gone))
 
     @receive
-    def see_if_done(self, _asked: SeeIfDone) -> None:
+    def handle_see_if_done(self, _asked: SeeIfDone) -> None:
         """Nothing is active, and nothing more will come: end, with what became of the tasks."""
         if not self._announced or self._early or self._tasks or self._ending:
             return
@@ -365,21 +365,21 @@ class SchedulerActor(MaintenanceDuty):
         self.finish(1 if failures else 0, f"all tasks have ended: {text or 'there were none'}")
 
     @receive
-    def list_tasks(self, _asked: m.ListTasks) -> None:
+    def handle_list_tasks(self, _asked: m.ListTasks) -> None:
         """Tell the reconciler what may be on the cluster."""
         self.tell("reconciler", m.TasksOnCluster(self._tasks.on_cluster()))
 
     @receive
-    def child_failed(self, failure: ChildFailed) -> Any:
+    def handle_child_failed(self, failure: ChildFailed) -> Any:
         """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
         if failure.name.startswith(TASK_PREFIX):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(failure.name, failure.error))
             return None
-        return super().child_failed(failure)
+        return super().handle_child_failed(failure)
 
     @receive
-    def task_lost(self, lost: TaskLost) -> Any:
+    def handle_task_lost(self, lost: TaskLost) -> Any:
         """See what is stored of a task whose actor failed."""
         task_id = TaskId(lost.name.removeprefix(TASK_PREFIX))
         entry = self._tasks.get(task_id)
@@ -401,7 +401,7 @@ class SchedulerActor(MaintenanceDuty):
                 return
 
     @receive
-    def task_reloaded(self, loaded: TaskReloaded) -> Any:
+    def handle_task_reloaded(self, loaded: TaskReloaded) -> Any:
         """Start a task's actor again from what is stored; one that fails again and again has failed."""
         task_id = loaded.task_id
         entry = self._tasks.get(task_id)
@@ -411,7 +411,9 @@ class SchedulerActor(MaintenanceDuty):
         history = next(iter(histories(loaded.records)), None)
         if history is None:
             message = f"its actor failed, and nothing is stored of it: {loaded.error}"
-            return self.task_done(m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message))
+            return self.handle_task_done(
+                m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message)
+            )
         split = split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
         demanded = split[1] if split is not None else history.spec.first_attempt
         if failures >= ACTOR_FAILURES:
@@ -428,7 +430,7 @@ class SchedulerActor(MaintenanceDuty):
         self.tell("offers", m.Withdraw(attempt_id(spec.task_id, demanded)))
         if intent is not None:
             self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
-        return self.task_done(
+        return self.handle_task_done(
             m.TaskDone(
                 task_id=spec.task_id,
                 name=spec.name,
@@ -442,13 +444,13 @@ class SchedulerActor(MaintenanceDuty):
         )
 
     @receive
-    def withdrawn(self, _news: m.Withdrawn) -> None:
+    def handle_withdrawn(self, _news: m.Withdrawn) -> None:
         """The broker has dropped what a task that was given up had demanded."""
 
     # --- what else comes from the master and the executors ----------------------------------------------------
 
     @receive
-    def message_arrived(self, arrived: m.MessageArrived) -> Any:
+    def handle_message_arrived(self, arrived: m.MessageArrived) -> Any:
         """Decode a framework message; garbage is an error in the log, never an exception."""
         source = MessageSource(
             arrived.agent_id,
@@ -466,12 +468,12 @@ class SchedulerActor(MaintenanceDuty):
         return None
 
     @receive
-    def executor_said(self, said: ExecutorSaid) -> Any:
+    def handle_executor_said(self, said: ExecutorSaid) -> Any:
         """Give the author a framework message; in the trace, its cause stands in the executor's log."""
         return self._call(self.on_message, said.message, said.source)
 
     @receive
-    def uploaded(self, upload: m.Uploaded) -> Any:
+    def handle_uploaded(self, upload: m.Uploaded) -> Any:
         """Tell the author of an upload; then, in one transaction, forget it and store what the hook launched.
 
         As with outcomes, what an earlier run left untold waits for the registration.
@@ -487,12 +489,12 @@ class SchedulerActor(MaintenanceDuty):
         self.tell("store", m.Write(records, (upload_key(upload),)))
 
     @receive
-    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+    def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
         """Say whether the framework is subscribed."""
         return m.Health(self._subscribed)
 
     @receive
-    def executor_lost(self, lost: m.ExecutorLost) -> Any:
+    def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
         """Pass it on; at the end, go on when it was the last."""
         self._executors.discard((lost.agent_id, lost.executor_id))
         if self._awaited:
@@ -502,7 +504,7 @@ class SchedulerActor(MaintenanceDuty):
         return self._call(self.on_executor_lost, lost)
 
     @receive
-    def agent_lost(self, lost: m.AgentLost) -> Any:
+    def handle_agent_lost(self, lost: m.AgentLost) -> Any:
         """Pass it on."""
         self._windows.pop(lost.agent_id, None)
         self.tell("offers", lost)
@@ -518,7 +520,7 @@ class SchedulerActor(MaintenanceDuty):
         return self._after(told, lambda: self._forget_operation(operation_id))
 
     @receive
-    def call_failed(self, failure: m.CallFailed) -> Any:
+    def handle_call_failed(self, failure: m.CallFailed) -> Any:
         """A call of the scheduler itself (a message, a kill), or one that the master refuses a task, was not taken."""
         of_task = getattr(failure.call, "task_id", "")
         what = type(failure.call).__name__ + (f" of task {of_task}" if of_task else "")
@@ -543,7 +545,7 @@ class SchedulerActor(MaintenanceDuty):
         self.timers.after(EXECUTOR_PATIENCE, ExecutorsOverdue())
 
     @receive
-    def executors_overdue(self, _due: ExecutorsOverdue) -> None:
+    def handle_executors_overdue(self, _due: ExecutorsOverdue) -> None:
         """They have had their time."""
         if self._awaited:
             self._awaited.clear()

@@ -144,7 +144,7 @@ class ServerActor(Actor):
                 answer.set_exception(TimeoutError())
 
     @receive
-    async def open(self, asked: m.OpenServer) -> m.ServerReady:
+    async def handle_open_server(self, asked: m.OpenServer) -> m.ServerReady:
         """Pack the executors' code and listen.
 
         Raises:
@@ -173,7 +173,7 @@ class ServerActor(Actor):
         return artifacts
 
     @receive
-    def keep(self, asked: Keep) -> None:
+    def handle_keep(self, asked: Keep) -> None:
         """Let the store know of an upload."""
         if (
             not self._reference
@@ -184,7 +184,7 @@ class ServerActor(Actor):
         self.tell("store", m.Write((upload_record(asked.upload),), reference=self._reference))
 
     @receive
-    def stored(self, stored: m.Stored) -> None:
+    def handle_stored(self, stored: m.Stored) -> None:
         """An upload is durable: tell the scheduler, then answer. One that was given up meanwhile will come again."""
         upload = self._keeping.pop(stored.reference, None)
         if upload is None:

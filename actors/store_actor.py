@@ -116,7 +116,7 @@ class StoreActor(Actor):
         return self._unusable is None
 
     @receive
-    async def load(self, asked: m.Load) -> m.Loaded:
+    async def handle_load(self, asked: m.Load) -> m.Loaded:
         """Answer with what has been accepted; raises StorageError at the asker."""
         if self._unusable is not None:
             raise self._unusable
@@ -137,7 +137,7 @@ class StoreActor(Actor):
         )
 
     @receive
-    def write(self, write: m.Write) -> None:
+    def handle_write(self, write: m.Write) -> None:
         """Accept a write, unless it could never be read again."""
         sender = self.sender.name if self.sender is not None and write.reference else ""
         reason = _refusal(write)
@@ -151,7 +151,7 @@ class StoreActor(Actor):
         self._ask_for_commit()
 
     @receive
-    async def clear(self, asked: m.ClearStore) -> bool:
+    async def handle_clear_store(self, asked: m.ClearStore) -> bool:
         """Forget everything accepted so far; answers whether that is durable already."""
         await self._settled()
         self._queue.append(Accepted(asked, ""))
@@ -161,12 +161,12 @@ class StoreActor(Actor):
         return not self._queue
 
     @receive
-    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+    def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
         """Say whether what is written becomes durable."""
         return m.Health(self._unusable is None and not self._failures)
 
     @receive
-    def commit(self, _due: Commit) -> None:
+    def handle_commit(self, _due: Commit) -> None:
         """Take the queue to the backend, in the background."""
         self._commit_due = False
         if self._attempt is None and self._queue and not self._begin():

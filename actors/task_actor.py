@@ -107,58 +107,58 @@ class TaskActor(Actor):
     # --- what others say --------------------------------------------------------------------------------------
 
     @receive
-    def launched(self, news: m.Launched) -> None:
+    def handle_launched(self, news: m.Launched) -> None:
         """The ACCEPT has left."""
         if news.attempt_id == self.mesos_id:
             self.agent_id, self.executor_id = news.agent_id, news.executor_id
             self._enter(E.LAUNCHED)
 
     @receive
-    def not_launched(self, news: m.NotLaunched) -> None:
+    def handle_not_launched(self, news: m.NotLaunched) -> None:
         """The ACCEPT came to nothing."""
         if news.attempt_id == self.mesos_id:
             self._note = ("", "", news.reason)
             self._enter(E.NOT_LAUNCHED)
 
     @receive
-    def launch_refused(self, news: m.LaunchRefused) -> None:
+    def handle_launch_refused(self, news: m.LaunchRefused) -> None:
         """The master will never take it: another attempt would fare no better."""
         if news.attempt_id == self.mesos_id:
             self._note = ("", "", f"the master refuses its launch: {news.reason}")
             self._enter(E.FAILED_LAST)
 
     @receive
-    def launch_uncertain(self, news: m.LaunchUncertain) -> None:
+    def handle_launch_uncertain(self, news: m.LaunchUncertain) -> None:
         """Nobody knows whether the ACCEPT arrived; the master does."""
         if news.attempt_id == self.mesos_id:
             self._enter(E.LAUNCH_TIMED_OUT)
 
     @receive
-    def withdrawn(self, news: m.Withdrawn) -> None:
+    def handle_withdrawn(self, news: m.Withdrawn) -> None:
         """The broker will launch nothing."""
         if news.attempt_id == self.mesos_id:
             self._enter(E.WITHDRAWN)
 
     @receive
-    def broker_restarted(self, _news: m.BrokerRestarted) -> None:
+    def handle_broker_restarted(self, _news: m.BrokerRestarted) -> None:
         """The broker has forgotten the demand."""
         self._enter(E.BROKER_RESTARTED)
 
     @receive
-    def kill_task(self, asked: m.KillTask) -> None:
+    def handle_kill_task(self, asked: m.KillTask) -> None:
         """The author wants the end."""
         self._grace = asked.grace
         self._enter(E.KILL_ASKED)
 
     @receive
-    def move_task(self, asked: m.MoveTask) -> None:
+    def handle_move_task(self, asked: m.MoveTask) -> None:
         """End the attempt, to run the task elsewhere; no failure of the task's."""
         if asked.agent_id == self.agent_id:
             self._moved = asked.reason
             self._enter(E.MOVE_ASKED)
 
     @receive
-    def status_update(self, update: m.StatusUpdate) -> None:
+    def handle_status_update(self, update: m.StatusUpdate) -> None:
         """News of an attempt."""
         status = update.status
         if status.task_id != self.mesos_id:
@@ -180,7 +180,7 @@ class TaskActor(Actor):
         self._enter(event, status=status, result=result)
 
     @receive
-    def stored(self, stored: m.Stored) -> None:
+    def handle_stored(self, stored: m.Stored) -> None:
         """Progress is durable: acknowledge what it came from, and tell the outcome."""
         status, done = self._waiting.pop(stored.reference, (None, None))
         if status is not None:
@@ -191,7 +191,7 @@ class TaskActor(Actor):
             self.tell("scheduler", done)
 
     @receive
-    def write_refused(self, refused: m.WriteRefused) -> None:
+    def handle_write_refused(self, refused: m.WriteRefused) -> None:
         """The result can never be stored: the task has failed, and that is stored instead."""
         status, done = self._waiting.pop(refused.reference, (None, None))
         if done is not None:
@@ -200,7 +200,7 @@ class TaskActor(Actor):
             self._store(status, self._outcome(P.FAILED, b""), b"")
 
     @receive
-    def call_failed(self, failed: m.CallFailed) -> None:
+    def handle_call_failed(self, failed: m.CallFailed) -> None:
         """A KILL or an acknowledgement was not taken: KILL has its timer, and the agent sends the update again.
 
         If the master itself refuses it, doing it again may not help, and the author is told.
@@ -211,13 +211,13 @@ class TaskActor(Actor):
     # --- time -------------------------------------------------------------------------------------------------
 
     @receive
-    def launch_overdue(self, due: LaunchOverdue) -> None:
+    def handle_launch_overdue(self, due: LaunchOverdue) -> None:
         """Look into a launch that nothing was heard of."""
         if due.attempt == self.attempt:
             self._enter(E.LAUNCH_TIMED_OUT)
 
     @receive
-    def run_overdue(self, due: RunOverdue) -> None:
+    def handle_run_overdue(self, due: RunOverdue) -> None:
         """End an attempt that takes too long; by its policy the task is tried again."""
         if due.attempt == self.attempt:
             self._run_watched = self.phase is P.RUNNING
@@ -227,20 +227,20 @@ class TaskActor(Actor):
             self._enter(E.RUN_TIMED_OUT)
 
     @receive
-    def partition_overdue(self, due: PartitionOverdue) -> None:
+    def handle_partition_overdue(self, due: PartitionOverdue) -> None:
         """Give an unreachable attempt up; should it come back, it is killed."""
         if due.attempt == self.attempt and self.phase is P.UNREACHABLE:
             self._note = ("TASK_UNREACHABLE", "", f"unreachable for {self.spec.unreachable_timeout:g} s")
             self._enter(self._lost())
 
     @receive
-    def kill_again(self, due: KillAgain) -> None:
+    def handle_kill_again(self, due: KillAgain) -> None:
         """Kill until it is dead."""
         if due.attempt == self.attempt:
             self._enter(E.KILL_DUE)
 
     @receive
-    def retry_time(self, due: RetryTime) -> None:
+    def handle_retry_time(self, due: RetryTime) -> None:
         """Try again."""
         if due.attempt == self.attempt:
             self._enter(E.RETRY_DUE)

@@ -51,7 +51,7 @@ class AuthorActor(Actor):
             pass  # the executor has ended, and messages are best effort
 
     @receive
-    async def on_start_author(self, start: StartAuthor) -> None:
+    async def handle_start_author(self, start: StartAuthor) -> None:
         """Run `on_start`."""
         error = await self._run("on_start", self._author.on_start)
         if error is None:
@@ -62,12 +62,12 @@ class AuthorActor(Actor):
             self.tell(self._executor, AuthorFailed(f"{name} could not be started: {text}"))
 
     @receive
-    async def on_message_for_author(self, arrived: ForAuthor) -> None:
+    async def handle_for_author(self, arrived: ForAuthor) -> None:
         """Run `on_message`."""
         await self._run("on_message", self._author.on_message, arrived.message)
 
     @receive
-    async def on_stop_author(self, stop: StopAuthor) -> None:
+    async def handle_stop_author(self, stop: StopAuthor) -> None:
         """Run `on_stop`."""
         await self._run("on_stop", self._author.on_stop)
         self.tell(self._executor, AuthorStopped())

@@ -93,20 +93,20 @@ class AgentConnectionActor(Actor):
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_happened(self, happened: Happened) -> None:
+    def handle_happened(self, happened: Happened) -> None:
         """Something happened to the subscription."""
         if happened.attempt == self._attempt:
             self._happen(happened.event, happened.reason)
 
     @receive
-    def on_recovery_over(self, over: RecoveryOver) -> None:
+    def handle_recovery_over(self, over: RecoveryOver) -> None:
         """The agent did not come back."""
         self._recovery = None
         seconds = self._environment.recovery_timeout
         self._happen(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
 
     @receive
-    def on_arrived(self, arrived: Arrived) -> None:
+    def handle_arrived(self, arrived: Arrived) -> None:
         """An event came."""
         if arrived.attempt != self._attempt:
             return
@@ -123,21 +123,21 @@ class AgentConnectionActor(Actor):
                 self._happen(Event.ARRIVED, value=event)
 
     @receive
-    def on_send_update(self, update: SendUpdate) -> None:
+    def handle_send_update(self, update: SendUpdate) -> None:
         """Send an update, now or with the next SUBSCRIBE."""
         self._unacknowledged.updated(update.task_id, update.uuid, update.status)
         if self._subscribed:
             self._send_update(update.uuid, update.status)
 
     @receive
-    def on_resend(self, due: ResendDue) -> None:
+    def handle_resend_due(self, due: ResendDue) -> None:
         """Send an update again that got lost on the way."""
         status = self._unacknowledged.update(due.uuid)
         if status is not None and self._subscribed and due.attempt == self._attempt:
             self._send_update(due.uuid, status)
 
     @receive
-    def on_send_message(self, message: SendMessage) -> None:
+    def handle_send_message(self, message: SendMessage) -> None:
         """Send a message, now or after the next SUBSCRIBED."""
         if self._subscribed:
             self._call(executor_calls.message(message.data))
@@ -145,13 +145,13 @@ class AgentConnectionActor(Actor):
             self._kept.append(message.data)
 
     @receive
-    def on_heartbeat_due(self, due: HeartbeatDue) -> None:
+    def handle_heartbeat_due(self, due: HeartbeatDue) -> None:
         """Say that we are alive."""
         if self._subscribed:
             self._call(executor_calls.heartbeat())
 
     @receive
-    def on_leave(self, leave: Leave) -> None:
+    def handle_leave(self, leave: Leave) -> None:
         """The executor ends: tell it when all calls are answered."""
         self._leaving = True
         self._happen(Event.LEAVE, "the executor ends")
@@ -295,7 +295,7 @@ class AgentConnectionActor(Actor):
         link.send(self._encode(call)).add_done_callback(answered)
 
     @receive
-    def on_call_ended(self, ended: CallEnded) -> None:
+    def handle_call_ended(self, ended: CallEnded) -> None:
         """A call was answered, or got lost."""
         if ended.attempt != self._attempt or self._link is None:
             return  # of an old link: what matters is kept, and went with the next SUBSCRIBE

@@ -122,18 +122,18 @@ class ExecutorActor(Actor):
     # -- from the agent ----------------------------------------------------------------------------------------------
 
     @receive
-    def on_subscribed(self, event: Subscribed) -> None:
+    def handle_subscribed(self, event: Subscribed) -> None:
         """The subscription stands, for the first time or again."""
         self._subscribed = event
         self._happen(Event.SUBSCRIBED)
 
     @receive
-    def on_launch(self, event: Launch) -> None:
+    def handle_launch(self, event: Launch) -> None:
         """A task."""
         self._launch(event.task_id, event.task)
 
     @receive
-    def on_launch_group(self, event: LaunchGroup) -> None:
+    def handle_launch_group(self, event: LaunchGroup) -> None:
         """A group of tasks: all are started.
 
         One that fails does not end the others: that is the default executor's rule, not the API's.
@@ -142,7 +142,7 @@ class ExecutorActor(Actor):
             self._launch(task_id, task)
 
     @receive
-    def on_kill(self, event: Kill) -> None:
+    def handle_kill(self, event: Kill) -> None:
         """End a task."""
         found = self._tasks.get(event.task_id)
         if found is None:
@@ -152,7 +152,7 @@ class ExecutorActor(Actor):
             self.tell(found[0], m.KillTask(event.grace_period))
 
     @receive
-    def on_message(self, event: Message) -> None:
+    def handle_message(self, event: Message) -> None:
         """A message of the scheduler, for the author."""
         if self._loaded is None or self._state not in {State.STARTING, State.READY}:
             logger.warning("dropped a message of the scheduler: the executor is %s", self._state.value)
@@ -167,17 +167,17 @@ class ExecutorActor(Actor):
             logger.error("the scheduler sent a message that cannot be read: %s", text_of(opened.error))
 
     @receive
-    def on_shutdown(self, event: Shutdown) -> None:
+    def handle_shutdown(self, event: Shutdown) -> None:
         """The agent wants an end."""
         self._end("the agent said SHUTDOWN")
 
     @receive
-    def on_agent_lost(self, lost: m.AgentLost) -> None:
+    def handle_agent_lost(self, lost: m.AgentLost) -> None:
         """Tasks go on; the connection looks for the agent."""
         logger.warning("lost the agent; trying to reconnect: %s", lost.reason)
 
     @receive
-    def on_agent_gone(self, gone: m.AgentGone) -> None:
+    def handle_agent_gone(self, gone: m.AgentGone) -> None:
         """Nobody is there to report to."""
         if self._state in ENDING:
             return
@@ -186,13 +186,13 @@ class ExecutorActor(Actor):
         self._end(gone.reason)
 
     @receive
-    def on_error(self, event: Error) -> None:
+    def handle_error(self, event: Error) -> None:
         """Told by the connection in the log already."""
 
     # -- from its children, when they break ----------------------------------------------------------------------------
 
     @receive
-    def on_child_failed(self, failed: ChildFailed) -> None:
+    def handle_child_failed(self, failed: ChildFailed) -> None:
         """A part of this executor broke: what it owed to anybody is owed by the executor now."""
         if failed.name.startswith(TASK):
             task_id = TaskId(failed.name.removeprefix(TASK))
@@ -226,27 +226,27 @@ class ExecutorActor(Actor):
     # -- from ourselves ----------------------------------------------------------------------------------------------
 
     @receive
-    def on_end_requested(self, request: m.EndRequested) -> None:
+    def handle_end_requested(self, request: m.EndRequested) -> None:
         """A signal."""
         self._end(request.reason)
 
     @receive
-    def on_author_started(self, started: m.AuthorStarted) -> None:
+    def handle_author_started(self, started: m.AuthorStarted) -> None:
         """Tasks may start."""
         self._happen(Event.STARTED)
 
     @receive
-    def on_author_failed(self, failed: m.AuthorFailed) -> None:
+    def handle_author_failed(self, failed: m.AuthorFailed) -> None:
         """Tasks cannot start."""
         self._fail(failed.reason)
 
     @receive
-    def on_author_stopped(self, stopped: m.AuthorStopped) -> None:
+    def handle_author_stopped(self, stopped: m.AuthorStopped) -> None:
         """`on_stop` is done."""
         self._happen(Event.AUTHOR_STOPPED)
 
     @receive
-    def on_task_ended(self, ended: m.TaskEnded) -> None:
+    def handle_task_ended(self, ended: m.TaskEnded) -> None:
         """One task less."""
         self._forget_task(ended.task_id)
 
@@ -258,7 +258,7 @@ class ExecutorActor(Actor):
             self._happen(Event.NO_TASKS)
 
     @receive
-    def on_still_starting(self, due: m.StillStarting) -> None:
+    def handle_still_starting(self, due: m.StillStarting) -> None:
         """Tasks wait for `on_start`: nobody else would say so."""
         if self._state is State.STARTING and self._loaded is not None:
             name, count = type(self._loaded.instance).__name__, len(self._tasks)
@@ -266,14 +266,14 @@ class ExecutorActor(Actor):
             self.timers.after(SLOW_START, m.StillStarting())
 
     @receive
-    def on_left(self, left: m.Left) -> None:
+    def handle_left(self, left: m.Left) -> None:
         """The calls, or the trace, are through."""
         self._left -= 1
         if self._left <= 0:
             self._happen(Event.LEFT)
 
     @receive
-    def on_phase_over(self, over: m.PhaseOver) -> None:
+    def handle_phase_over(self, over: m.PhaseOver) -> None:
         """A part of the end takes too long."""
         if over.phase == self._state.value:
             self._happen(Event.PHASE_OVER)

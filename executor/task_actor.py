@@ -134,23 +134,23 @@ class RunningTaskActor(Actor):
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_start_task(self, start: StartTask) -> None:
+    def handle_start_task(self, start: StartTask) -> None:
         """Run."""
         self._happen(Event.START)
 
     @receive
-    def on_refused(self, refused: RefuseTask) -> None:
+    def handle_refuse_task(self, refused: RefuseTask) -> None:
         """It cannot be run."""
         self._happen(Event.REFUSED, refused.reason, retry=refused.retry)
 
     @receive
-    def on_kill(self, kill: KillTask) -> None:
+    def handle_kill_task(self, kill: KillTask) -> None:
         """End it."""
         self._grace = self._assignment.grace if kill.grace is None else kill.grace
         self._happen(Event.KILL, "killed")
 
     @receive
-    def on_returned(self, returned: Returned) -> None:
+    def handle_returned(self, returned: Returned) -> None:
         """The function returned: pack what it returned, if it can be packed and is not too large."""
         try:
             data = self._pack(returned.result)
@@ -165,34 +165,34 @@ class RunningTaskActor(Actor):
         self._happen(Event.RETURNED, data=data)
 
     @receive
-    def on_raised(self, raised: Raised) -> None:
+    def handle_raised(self, raised: Raised) -> None:
         """The function raised."""
         self._happen(Event.RAISED, raised.reason, retry=raised.retry)
 
     @receive
-    def on_cancelled(self, cancelled: Cancelled) -> None:
+    def handle_cancelled(self, cancelled: Cancelled) -> None:
         """The coroutine was cancelled."""
         self._happen(Event.CANCELLED, "its coroutine was cancelled")
 
     @receive
-    def on_grace_over(self, over: GraceOver) -> None:
+    def handle_grace_over(self, over: GraceOver) -> None:
         """It takes too long to end."""
         self._happen(Event.GRACE_OVER, "killed; it did not end within its grace period")
 
     @receive
-    def on_send(self, send: SendToFramework) -> None:
+    def handle_send_to_framework(self, send: SendToFramework) -> None:
         """Send a message for the function."""
         self.tell(self._around.connection, SendMessage(self._pack(send.message)))
 
     @receive
-    def on_progress(self, progress: Progress) -> None:
+    def handle_progress(self, progress: Progress) -> None:
         """Report progress, now or when a second has passed since the last report."""
         self._progress = progress.message
         if not self._progress_waits:
             self._report_progress()
 
     @receive
-    def on_progress_due(self, due: ProgressDue) -> None:
+    def handle_progress_due(self, due: ProgressDue) -> None:
         """Report what was kept back."""
         self._progress_waits = False
         if self._progress is not None:

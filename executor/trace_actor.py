@@ -51,7 +51,7 @@ class TraceActor(Actor):
         self._soon = False
 
     @receive
-    async def on_due(self, due: ShipDue) -> None:
+    async def handle_ship_due(self, due: ShipDue) -> None:
         """Ship what is new."""
         self._soon = False
         await self._ship()
@@ -59,7 +59,7 @@ class TraceActor(Actor):
         self._due = self.timers.after(INTERVAL, ShipDue())
 
     @receive
-    def on_soon(self, soon: ShipSoon) -> None:
+    def handle_ship_soon(self, soon: ShipSoon) -> None:
         """Ship earlier, together with what comes in the next moment."""
         if not self._soon:
             self._soon = True
@@ -67,7 +67,7 @@ class TraceActor(Actor):
             self._due = self.timers.after(SOON, ShipDue())
 
     @receive
-    async def on_finish(self, finish: FinishShipping) -> None:
+    async def handle_finish_shipping(self, finish: FinishShipping) -> None:
         """Ship the rest."""
         while await self._ship():
             pass

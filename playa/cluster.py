@@ -69,19 +69,19 @@ class ClusterActor(Actor):
         self._crashes: dict[str, tuple[int, float]] = {}
 
     @receive
-    def on_agent_cannot_start(self, message: AgentCannotStart) -> None:
+    def handle_agent_cannot_start(self, message: AgentCannotStart) -> None:
         """Remember why, for who waits for the agents; one that crashed before is tried again."""
         self._problems += (message.why,)
         if message.agent in self._crashes:
             self._start_again(message.agent, message.why)
 
     @receive
-    def on_get_problems(self, _message: GetProblems) -> tuple[str, ...]:
+    def handle_get_problems(self, _message: GetProblems) -> tuple[str, ...]:
         """Say which agents could not start."""
         return self._problems
 
     @receive
-    async def on_start_all(self, _message: StartAll) -> int:
+    async def handle_start_all(self, _message: StartAll) -> int:
         """Start everything."""
         port = await self._start_master()
         for index in range(1, len(self._settings.agents) + 1):
@@ -98,7 +98,7 @@ class ClusterActor(Actor):
         self.spawn(AgentActor, settings, index, self._directory, name=agent_name(index))
 
     @receive
-    def on_child_failed(self, message: ChildFailed) -> None:
+    def handle_child_failed(self, message: ChildFailed) -> None:
         """Start again what crashed, as a machine's service manager would: such a bug must not end the cluster."""
         self._start_again(message.name, message.error)
 
@@ -134,7 +134,7 @@ class ClusterActor(Actor):
     # --- the master -------------------------------------------------------------------------------------------
 
     @receive
-    async def on_kill_master(self, message: faults.KillMaster) -> bool:
+    async def handle_kill_master(self, message: faults.KillMaster) -> bool:
         """Kill the master."""
         master = self._alive(MASTER)
         if master is None:
@@ -146,7 +146,7 @@ class ClusterActor(Actor):
         return True
 
     @receive
-    async def on_start_master(self, _message: faults.StartMaster) -> bool:
+    async def handle_start_master(self, _message: faults.StartMaster) -> bool:
         """Start a new master."""
         if self._alive(MASTER) is not None:
             return False
@@ -163,7 +163,7 @@ class ClusterActor(Actor):
     # --- agents -----------------------------------------------------------------------------------------------
 
     @receive
-    async def on_kill_agent(self, message: faults.KillAgent) -> bool:
+    async def handle_kill_agent(self, message: faults.KillAgent) -> bool:
         """Kill an agent."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
@@ -174,7 +174,7 @@ class ClusterActor(Actor):
         return True
 
     @receive
-    def on_start_agent(self, message: faults.StartAgent) -> bool:
+    def handle_start_agent(self, message: faults.StartAgent) -> bool:
         """Start an agent that was killed."""
         exists = 1 <= message.index <= len(self._settings.agents)
         if not exists or self._alive(agent_name(message.index)) is not None:
@@ -183,7 +183,7 @@ class ClusterActor(Actor):
         return True
 
     @receive
-    def on_silence_agent(self, message: faults.SilenceAgent) -> bool:
+    def handle_silence_agent(self, message: faults.SilenceAgent) -> bool:
         """Cut an agent off."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
@@ -194,20 +194,20 @@ class ClusterActor(Actor):
     # --- what the master does itself --------------------------------------------------------------------------
 
     @receive
-    async def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+    async def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
         """Have the master misbehave."""
         self._plan = message.plan
         await self._ask_master(message)
         return self._plan
 
     @receive
-    async def on_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
+    async def handle_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
         """Ask the master how it misbehaves."""
         plan = await self._ask_master(message)
         return plan if isinstance(plan, faults.FaultPlan) else self._plan
 
     @receive
-    async def on_master_fault(
+    async def handle_master_fault(
         self,
         message: faults.RemoveFramework | faults.RescindOffers | faults.CloseStreams | faults.SendRaw,
     ) -> int:

@@ -49,7 +49,7 @@ class ConnectionCalls(Actor):
         self._updated: m.UpdateFramework | None = None
 
     @receive
-    def call(self, call: m.Call) -> None:
+    def handle_call(self, call: m.Call) -> None:
         """Send a call, or do with it what its row in the table says."""
         sender = self.sender.name if self.sender is not None else ""
         if isinstance(call, m.UpdateFramework):
@@ -62,7 +62,7 @@ class ConnectionCalls(Actor):
             self._put_off(call, sender, uncertain=False)
 
     @receive
-    def call_ended(self, ended: CallEnded) -> None:
+    def handle_call_ended(self, ended: CallEnded) -> None:
         """A call was not taken: report it or keep it; the subscription ends only if the answer says that it has."""
         if not ended.status:
             self._put_off(ended.call, ended.sender, uncertain=ended.sent)
@@ -88,7 +88,7 @@ class ConnectionCalls(Actor):
         return self._pipeline.send(serialize(built, self._content), self._content.value)
 
     @receive
-    def update_taken(self, taken: UpdateTaken) -> None:
+    def handle_update_taken(self, taken: UpdateTaken) -> None:
         """The framework is another one from now on."""
         self._updated = taken.call
         self._suppressed = frozenset(taken.call.suppressed_roles or ())

@@ -19,7 +19,7 @@ from typing import Any
 logger = logging.getLogger("actors.scheduler")
 
 _PACKAGES = ("actors", "executor", "mesos_http", "mesos_v1", "mesostic", "playa", "wire")
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _OURS = tuple(f"{_ROOT / package}/" for package in _PACKAGES)
 _LIKE_A_HOOK = 0.8
 

@@ -152,7 +152,7 @@ class BaseScheduler(Actor):
                 self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
-    def child_failed(self, failure: ChildFailed) -> Any:
+    def handle_child_failed(self, failure: ChildFailed) -> Any:
         """Without a built-in actor there is no framework; anything else is the author's to miss."""
         logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
         if failure.name in SERVANTS:
@@ -161,12 +161,12 @@ class BaseScheduler(Actor):
         return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
 
     @receive
-    def storage_trouble(self, trouble: m.StorageTrouble) -> Any:
+    def handle_storage_trouble(self, trouble: m.StorageTrouble) -> Any:
         """The store cannot write; nothing is acknowledged until it can."""
         return self._call(self.on_error, f"the store cannot write: {trouble.reason}")
 
     @receive
-    async def shutdown_requested(self, request: m.ShutdownRequested) -> None:
+    async def handle_shutdown_requested(self, request: m.ShutdownRequested) -> None:
         """Let the author end gracefully; if that callback raises, end anyway."""
         before = self.hook_failures
         await self._called(self.on_shutdown_requested, request)
@@ -174,7 +174,7 @@ class BaseScheduler(Actor):
             BaseScheduler.on_shutdown_requested(self, request)
 
     @receive
-    async def teardown_done(self, done: m.TeardownDone) -> None:
+    async def handle_teardown_done(self, done: m.TeardownDone) -> None:
         """The framework is gone, and its records are deleted; or it lives, and the next run ends it."""
         if not done.answered:
             self._remember(**{ENDING: "asked"})
@@ -213,7 +213,7 @@ class BaseScheduler(Actor):
     # --- operations -------------------------------------------------------------------------------------------
 
     @receive
-    def take_operation_update(self, update: m.OperationUpdate) -> Any:
+    def handle_operation_update(self, update: m.OperationUpdate) -> Any:
         """News of an operation: stored first."""
         status = update.status
         if status.operation_id is None:
@@ -232,7 +232,7 @@ class BaseScheduler(Actor):
         self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
 
     @receive
-    def take_stored(self, stored: m.Stored) -> Any:
+    def handle_stored(self, stored: m.Stored) -> Any:
         """Go on with what was to be stored first."""
         then = self._storing.pop(stored.reference, None)
         if isinstance(then, m.OperationUpdate):
@@ -257,7 +257,7 @@ class BaseScheduler(Actor):
     # --- the end ----------------------------------------------------------------------------------------------
 
     @receive
-    def ask_progress(self, _asked: m.AskProgress) -> m.Progress:
+    def handle_ask_progress(self, _asked: m.AskProgress) -> m.Progress:
         """Say how far the framework is."""
         return m.Progress(self._subscribed, bool(self._ending), self._phases(), self._offered)
 
@@ -267,7 +267,7 @@ class BaseScheduler(Actor):
         return None
 
     @receive
-    def hook_failed(self, failure: m.HookFailed) -> None:
+    def handle_hook_failed(self, failure: m.HookFailed) -> None:
         """Nothing to do: the message is there so that the trace shows it."""
 
     def _tear_down(self) -> None:

@@ -66,7 +66,7 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
         self._windows: dict[AgentId, Window] = {}
 
     @receive
-    async def inverse_offers(self, arrived: m.InverseOffersArrived) -> None:
+    async def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> None:
         """Let the author decide, else the policy; if the hook raises, the operator is not promised anything."""
         for offer in arrived.offers:
             before = self.hook_failures
@@ -81,11 +81,11 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
                 self._decline_inverse(offer, "on_inverse_offer says so")
 
     @receive
-    def inverse_rescinded(self, _rescinded: m.InverseOfferRescinded) -> None:
+    def handle_inverse_offer_rescinded(self, _rescinded: m.InverseOfferRescinded) -> None:
         """The master withdraws its question; if it was about a window that is called off, it does not come again."""
 
     @receive
-    def maintenance_near(self, due: MaintenanceNear) -> None:
+    def handle_maintenance_near(self, due: MaintenanceNear) -> None:
         """Move what is still there, if the window is still believed in."""
         window = self._windows.get(due.agent_id)
         if window is None or window.start != due.start:
@@ -103,7 +103,7 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
         self.timers.after(EXECUTORS_AFTER, ExecutorsToEnd(due.agent_id))
 
     @receive
-    def executors_to_end(self, due: ExecutorsToEnd) -> None:
+    def handle_executors_to_end(self, due: ExecutorsToEnd) -> None:
         """End the executors that stayed without tasks; but what runs there after the window is new."""
         window = self._windows.get(due.agent_id)
         if window is not None and window.end <= self.clock.time():

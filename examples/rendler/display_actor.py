@@ -59,7 +59,7 @@ class DisplayActor(Actor):
         self._end_live()
 
     @receive
-    def on_started(self, started: CrawlStarted) -> None:
+    def handle_crawl_started(self, started: CrawlStarted) -> None:
         """Says what is about to happen."""
         with_pictures = "" if started.render else ", without pictures"
         self._say(f"RENDLER crawls {started.seed}{with_pictures}")
@@ -68,12 +68,12 @@ class DisplayActor(Actor):
             self._live.start()
 
     @receive
-    def on_note(self, note: Note) -> None:
+    def handle_note(self, note: Note) -> None:
         """Says something once."""
         self._say(note.text)
 
     @receive
-    def on_progress(self, progress: Progress) -> None:
+    def handle_progress(self, progress: Progress) -> None:
         """Shows where the crawl stands; after the last words, nothing."""
         if self._ended:
             return
@@ -84,7 +84,7 @@ class DisplayActor(Actor):
             self._say(_line(progress))
 
     @receive
-    def on_ended(self, ended: CrawlEnded) -> None:
+    def handle_crawl_ended(self, ended: CrawlEnded) -> None:
         """The last words."""
         self._ended = True
         self._end_live()

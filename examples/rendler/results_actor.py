@@ -47,7 +47,7 @@ class ResultsActor(Actor):
         self._stale: frozenset[str] = frozenset()
 
     @receive
-    async def on_crawl_started(self, started: CrawlStarted) -> None:
+    async def handle_crawl_started(self, started: CrawlStarted) -> None:
         """Makes the folder."""
         self._seed = started.seed
         self._folder = Path(started.output)
@@ -57,27 +57,27 @@ class ResultsActor(Actor):
         self.timers.every(SAVE_EVERY, Save())
 
     @receive
-    async def on_load(self, load: LoadResults) -> None:
+    async def handle_load_results(self, load: LoadResults) -> None:
         """Reads what an earlier run left."""
         pages = await self.in_thread(_read_pages, Path(load.output))
         self._pages = {page.url: page for page in pages}
         self.tell("scheduler", ResultsLoaded(tuple(pages)))
 
     @receive
-    def on_page(self, changed: PageChanged) -> None:
+    def handle_page_changed(self, changed: PageChanged) -> None:
         """Keeps what is newest."""
         self._pages[changed.page.url] = changed.page
         self._unsaved = True
 
     @receive
-    async def on_picture(self, arrived: PictureArrived) -> None:
+    async def handle_picture_arrived(self, arrived: PictureArrived) -> None:
         """Takes a picture over from the server's folder of uploads."""
         target = self._folder / "images" / Path(arrived.name).name
         with contextlib.suppress(OSError):
             await self.in_thread(shutil.move, arrived.path, target)
 
     @receive
-    async def on_save(self, save: Save) -> None:
+    async def handle_save(self, save: Save) -> None:
         """Writes `pages.jsonl` if there is something new."""
         if self._unsaved:
             self._unsaved = False
@@ -85,7 +85,7 @@ class ResultsActor(Actor):
                 await self.in_thread(_write_pages, self._folder, tuple(self._pages.values()))
 
     @receive
-    async def on_write(self, write: WriteResults) -> None:
+    async def handle_write_results(self, write: WriteResults) -> None:
         """Writes everything, and says so."""
         pages = tuple(self._pages.values())
         try:

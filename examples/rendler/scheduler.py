@@ -114,7 +114,7 @@ class RendlerScheduler(SchedulerActor):
         self.on_registered(event)
 
     @receive
-    def on_results_loaded(self, loaded: ResultsLoaded) -> None:
+    def handle_results_loaded(self, loaded: ResultsLoaded) -> None:
         """An earlier run's pages need not be visited again."""
         known = self._earlier = self._frontier.restore(loaded.pages)
         if known:
@@ -178,7 +178,7 @@ class RendlerScheduler(SchedulerActor):
             self.timers.after(at - now, Wake())
 
     @receive
-    def on_wake(self, wake: Wake) -> None:
+    def handle_wake(self, wake: Wake) -> None:
         """Some host's delay is over."""
         self._wakes_at = float("inf")
         self._pump()
@@ -230,7 +230,7 @@ class RendlerScheduler(SchedulerActor):
     # --- progress, and the end ---
 
     @receive
-    def on_tick(self, tick: Tick) -> None:
+    def handle_tick(self, tick: Tick) -> None:
         """Tells the display where the crawl stands."""
         counts, queued, under_way = self._frontier.counts, self._frontier.queued, self._frontier.under_way
         phase = "writing the results" if self._is_writing else "ending" if self._ended_by else "crawling"
@@ -262,7 +262,7 @@ class RendlerScheduler(SchedulerActor):
         self._pump() if self._started_at is not None else self.finish(0)
 
     @receive
-    def on_give_up_waiting(self, message: GiveUpWaiting) -> None:
+    def handle_give_up_waiting(self, message: GiveUpWaiting) -> None:
         """Some task does not end: the results are written without it."""
         self._write_results()
 
@@ -276,7 +276,7 @@ class RendlerScheduler(SchedulerActor):
             )
 
     @receive
-    def on_results_written(self, written: ResultsWritten) -> None:
+    def handle_results_written(self, written: ResultsWritten) -> None:
         """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
         self.tell("display", CrawlEnded(written.summary))
         seed = self._frontier.page(self._seed)

@@ -161,28 +161,28 @@ class AgentActor(Actor):
     # --- The master -------------------------------------------------------------------------------------------
 
     @receive
-    def on_registered(self, message: AgentRegistered) -> None:
+    def handle_agent_registered(self, message: AgentRegistered) -> None:
         """The master gave this agent its id."""
         self._registration.registered(message)
 
     @receive
-    def on_reregistered(self, message: AgentReregistered) -> None:
+    def handle_agent_reregistered(self, message: AgentReregistered) -> None:
         """The master knows this agent again."""
         self._registration.reregistered(message)
 
     @receive
-    def on_ping(self, message: Ping) -> None:
+    def handle_ping(self, message: Ping) -> None:
         """The master asks whether it is there."""
         self._registration.ping(message)
 
     @receive
-    def on_run_task(self, message: RunTask) -> None:
+    def handle_run_task(self, message: RunTask) -> None:
         """Launch a task."""
         framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
         self._launching.run(framework, [pb.mesos.TaskInfo.FromString(message.task)], None)
 
     @receive
-    def on_run_group(self, message: RunTaskGroup) -> None:
+    def handle_run_task_group(self, message: RunTaskGroup) -> None:
         """Launch a task group."""
         framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
         group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
@@ -190,22 +190,22 @@ class AgentActor(Actor):
         self._launching.run(framework, list(group.tasks), executor)
 
     @receive
-    def on_kill(self, message: KillTask) -> None:
+    def handle_kill_task(self, message: KillTask) -> None:
         """Kill a task."""
         self._executors.kill(message)
 
     @receive
-    def on_acknowledged(self, message: UpdateAcknowledged) -> None:
+    def handle_update_acknowledged(self, message: UpdateAcknowledged) -> None:
         """The scheduler has seen an update."""
         self._updating.acknowledged(message)
 
     @receive
-    def on_framework_message(self, message: FrameworkMessage) -> None:
+    def handle_framework_message(self, message: FrameworkMessage) -> None:
         """The scheduler has something to say to an executor."""
         self._executors.message_to_executor(message.framework_id, message.executor_id, message.data)
 
     @receive
-    def on_shutdown_executor(self, message: ShutdownExecutor) -> None:
+    def handle_shutdown_executor(self, message: ShutdownExecutor) -> None:
         """End an executor."""
         framework = self._context.frameworks.get(message.framework_id)
         executor = self._context.executor(message.framework_id, message.executor_id)
@@ -213,39 +213,39 @@ class AgentActor(Actor):
             self._executors.shut_down(framework, executor)
 
     @receive
-    def on_shutdown_framework(self, message: ShutdownFramework) -> None:
+    def handle_shutdown_framework(self, message: ShutdownFramework) -> None:
         """The framework is over."""
         framework = self._context.frameworks.get(message.framework_id)
         if framework is not None:
             self._executors.shut_down_framework(framework)
 
     @receive
-    def on_update_framework(self, message: UpdateFramework) -> None:
+    def handle_update_framework(self, message: UpdateFramework) -> None:
         """The framework changed what it says of itself."""
         self._launching.update_framework(pb.mesos.FrameworkInfo.FromString(message.framework_info))
 
     @receive
-    def on_apply_operation(self, message: ApplyOperation) -> None:
+    def handle_apply_operation(self, message: ApplyOperation) -> None:
         """Change the agent's resources."""
         self._operations.apply(message)
 
     @receive
-    def on_operation_acknowledged(self, message: OperationAcknowledged) -> None:
+    def handle_operation_acknowledged(self, message: OperationAcknowledged) -> None:
         """The scheduler has seen how an operation went."""
         self._operations.acknowledged(message)
 
     @receive
-    def on_reconcile_operations(self, message: ReconcileOperations) -> None:
+    def handle_reconcile_operations(self, message: ReconcileOperations) -> None:
         """The master asks after operations."""
         self._operations.reconcile(message)
 
     @receive
-    def on_drain(self, message: DrainAgent) -> None:
+    def handle_drain_agent(self, message: DrainAgent) -> None:
         """Kill everything that runs; the agent stays."""
         self._draining.start(pb.mesos.DrainConfig.FromString(message.config))
 
     @receive
-    def on_shutdown_agent(self, message: ShutdownAgent) -> None:
+    def handle_shutdown_agent(self, message: ShutdownAgent) -> None:
         """End in order: executors first, then the agent; it does not come back with this id."""
         context = self._context
         if context.terminating:
@@ -259,14 +259,14 @@ class AgentActor(Actor):
         self._end_if_idle()
 
     @receive
-    def on_silence(self, message: Silence) -> None:
+    def handle_silence(self, message: Silence) -> None:
         """A fault on demand."""
         self._registration.silence(message)
 
     # --- Executors --------------------------------------------------------------------------------------------
 
     @receive
-    def on_executor_called(self, message: own.ExecutorCalled) -> own.CallAnswer:
+    def handle_executor_called(self, message: own.ExecutorCalled) -> own.CallAnswer:
         """A call came over HTTP."""
         call = Call.FromString(message.call)
         if not self._context.agent_id:
@@ -303,7 +303,7 @@ class AgentActor(Actor):
         return own.CallAnswer(202)
 
     @receive
-    def on_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
+    def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
         """A built-in executor is ready."""
         framework = self._context.frameworks.get(message.framework_id)
         executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
@@ -311,7 +311,7 @@ class AgentActor(Actor):
             self._executors.subscribe(framework, executor, None)
 
     @receive
-    def on_built_in_update(self, message: own.BuiltInUpdate) -> None:
+    def handle_built_in_update(self, message: own.BuiltInUpdate) -> None:
         """A built-in executor has a status."""
         framework = self._context.frameworks.get(message.framework_id)
         if framework is not None:
@@ -319,24 +319,24 @@ class AgentActor(Actor):
             self._updating.from_executor(framework, message.executor_id, status, message.pid)
 
     @receive
-    def on_container_started(self, message: own.ContainerStarted) -> None:
+    def handle_container_started(self, message: own.ContainerStarted) -> None:
         """An executor's process runs."""
         self._executors.started(message)
 
     @receive
-    def on_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
+    def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
         """An executor's process could not be started."""
         self._executors.launch_failed(message)
         self._end_if_idle()
 
     @receive
-    def on_container_exited(self, message: own.ContainerExited) -> None:
+    def handle_container_exited(self, message: own.ContainerExited) -> None:
         """An executor's process is over."""
         self._executors.ended(message)
         self._end_if_idle()
 
     @receive
-    def on_child_failed(self, message: ChildFailed) -> None:
+    def handle_child_failed(self, message: ChildFailed) -> None:
         """A container's actor failed: a bug here must not take the other executors with it."""
         log.error("%s failed: %s", message.name, message.error)
         for framework in list(self._context.frameworks.values()):
@@ -347,53 +347,53 @@ class AgentActor(Actor):
     # --- Timers -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_registration_due(self, message: own.RegistrationDue) -> None:
+    def handle_registration_due(self, message: own.RegistrationDue) -> None:
         """Try (again) to be known to the master."""
         self._registration.attempt(message)
 
     @receive
-    def on_ping_overdue(self, message: own.PingOverdue) -> None:
+    def handle_ping_overdue(self, message: own.PingOverdue) -> None:
         """See whether the master still pings."""
         self._registration.ping_overdue()
 
     @receive
-    def on_silence_over(self, message: own.SilenceOver) -> None:
+    def handle_silence_over(self, message: own.SilenceOver) -> None:
         """A fault is over."""
         self._registration.silence_over()
 
     @receive
-    def on_resend_due(self, message: own.ResendDue) -> None:
+    def handle_resend_due(self, message: own.ResendDue) -> None:
         """Send again what nobody acknowledged."""
         self._updating.resend()
         self._operations.resend()
 
     @receive
-    def on_simulated_due(self, message: own.SimulatedDue) -> None:
+    def handle_simulated_due(self, message: own.SimulatedDue) -> None:
         """Simulated tasks end."""
         self._executors.simulation.due()
 
     @receive
-    def on_registration_overdue(self, message: own.RegistrationOverdue) -> None:
+    def handle_registration_overdue(self, message: own.RegistrationOverdue) -> None:
         """An executor took too long to subscribe."""
         self._executors.registration_overdue(message)
 
     @receive
-    def on_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
+    def handle_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
         """An executor took too long to end."""
         self._executors.shutdown_overdue(message)
 
     @receive
-    def on_heartbeat(self, message: own.HeartbeatExecutors) -> None:
+    def handle_heartbeat_executors(self, message: own.HeartbeatExecutors) -> None:
         """HEARTBEAT to the executors."""
         self._executors.heartbeat()
 
     @receive
-    def on_collect_garbage(self, message: own.CollectGarbage) -> None:
+    def handle_collect_garbage(self, message: own.CollectGarbage) -> None:
         """A sandbox has been kept long enough."""
         self._executors.garbage.collect()
 
     @receive
-    def on_recovery_over(self, message: own.RecoveryOver) -> None:
+    def handle_recovery_over(self, message: own.RecoveryOver) -> None:
         """Executors from before the restart had their time."""
         if self._context.recovering:
             self._context.recovering = False
@@ -417,7 +417,7 @@ class AgentActor(Actor):
     # --- Operators --------------------------------------------------------------------------------------------
 
     @receive
-    def on_query_state(self, message: own.QueryState) -> own.AgentPicture:
+    def handle_query_state(self, message: own.QueryState) -> own.AgentPicture:
         """Someone wants to see what this agent knows."""
         return paint(self._context, self._operations, self._start_time)
 

@@ -142,7 +142,7 @@ class BuiltInExecutor(Actor):
     # --- Launching --------------------------------------------------------------------------------------------
 
     @receive
-    def on_launch(self, message: LaunchTasks) -> None:
+    def handle_launch_tasks(self, message: LaunchTasks) -> None:
         """Run a command task, or a group."""
         tasks = [pb.mesos.TaskInfo.FromString(task) for task in message.tasks]
         self._launched_any = True
@@ -166,7 +166,7 @@ class BuiltInExecutor(Actor):
             self.run_in_background(self._prepare(runs), name="fetch")
             return
         for run in runs:
-            self.on_prepared(
+            self.handle_run_prepared(
                 RunPrepared(run.task_id, furnish_nested(self._sandbox, run, self._container.user))
             )
 
@@ -181,7 +181,7 @@ class BuiltInExecutor(Actor):
             self.actor_ref.tell(RunPrepared(run.task_id, why))
 
     @receive
-    def on_prepared(self, message: RunPrepared) -> None:
+    def handle_run_prepared(self, message: RunPrepared) -> None:
         """A task of a group can start, or cannot."""
         run = self._runs.get(message.task_id)
         if run is None:
@@ -226,14 +226,14 @@ class BuiltInExecutor(Actor):
     # --- Checks -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_check_due(self, message: CheckDue) -> None:
+    def handle_check_due(self, message: CheckDue) -> None:
         """Time for a check."""
         run = self._runs.get(message.task_id)
         if run is not None:
             self._checking.due(run, message)
 
     @receive
-    def on_check_done(self, message: CheckDone) -> None:
+    def handle_check_done(self, message: CheckDone) -> None:
         """A check has a result."""
         run = self._runs.get(message.task_id)
         if run is not None:
@@ -242,7 +242,7 @@ class BuiltInExecutor(Actor):
     # --- Killing ----------------------------------------------------------------------------------------------
 
     @receive
-    def on_kill(self, message: KillRun) -> None:
+    def handle_kill_run(self, message: KillRun) -> None:
         """The framework wants a task killed."""
         run = self._runs.get(message.task_id)
         if run is not None and not self._shutting_down:
@@ -267,14 +267,14 @@ class BuiltInExecutor(Actor):
         run.escalation = self.timers.after(grace, Escalate(run.task_id))
 
     @receive
-    def on_escalate(self, message: Escalate) -> None:
+    def handle_escalate(self, message: Escalate) -> None:
         """The grace period is over."""
         run = self._runs.get(message.task_id)
         if run is not None and run.child is not None:
             run.child.kill()
 
     @receive
-    def on_completion_overdue(self, message: CompletionOverdue) -> None:
+    def handle_completion_overdue(self, message: CompletionOverdue) -> None:
         """It has had all the time it may have."""
         run = self._runs.get(message.task_id)
         if run is not None and not run.killing:
@@ -282,7 +282,7 @@ class BuiltInExecutor(Actor):
             self._kill(run, 0.0)
 
     @receive
-    def on_shut_down(self, message: ShutDown) -> None:
+    def handle_shut_down(self, message: ShutDown) -> None:
         """The agent wants this executor to end."""
         if self._shutting_down:
             return
@@ -294,7 +294,7 @@ class BuiltInExecutor(Actor):
             self._kill(run, own)
 
     @receive
-    def on_destroy(self, message: DestroyContainer) -> None:
+    def handle_destroy_container(self, message: DestroyContainer) -> None:
         """Kill all of it now."""
         self._kill_all()
         self._runs.clear()
@@ -308,7 +308,7 @@ class BuiltInExecutor(Actor):
     # --- Ending -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_run_ended(self, message: RunEnded) -> None:
+    def handle_run_ended(self, message: RunEnded) -> None:
         """A task's process is over."""
         run = self._runs.get(message.task_id)
         if run is not None:
@@ -340,7 +340,7 @@ class BuiltInExecutor(Actor):
                 self._kill(other, None)
 
     @receive
-    def on_handled(self, message: UpdateHandled) -> None:
+    def handle_update_handled(self, message: UpdateHandled) -> None:
         """The agent has an update."""
         self._unacknowledged.discard(message.uuid)
         self._end_if_done()

@@ -94,7 +94,7 @@ class ContainerActor(Actor):
             self._child.kill()
 
     @receive
-    def on_destroy(self, message: DestroyContainer) -> None:
+    def handle_destroy_container(self, message: DestroyContainer) -> None:
         """Kill all of it; its end is told as soon as it is there."""
         if self._child is not None:
             self._child.kill()

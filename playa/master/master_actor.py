@@ -88,7 +88,7 @@ class MasterActor(Actor):
     # --- life -------------------------------------------------------------------------------------------------
 
     @receive
-    async def on_listen(self, _message: Listen) -> int:
+    async def handle_listen(self, _message: Listen) -> int:
         """Start with what the registry of an earlier master knows; errors are the asker's."""
         known = registry.load(self._registry_path)
         self._site = MasterSite(self._settings, self.actor_ref, self._streams)
@@ -128,7 +128,7 @@ class MasterActor(Actor):
             self._site.abandon()
 
     @receive
-    def count_agents(self, _message: CountAgents) -> int:
+    def handle_count_agents(self, _message: CountAgents) -> int:
         """Count the agents that are there."""
         return sum(agent.connected for agent in self._state.agents.values())
 
@@ -140,65 +140,65 @@ class MasterActor(Actor):
     # --- timers -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_allocation_due(self, _message: AllocationDue) -> None:
+    def handle_allocation_due(self, _message: AllocationDue) -> None:
         """Offer what is free to whom it is due."""
         offering.allocate(self._state)
 
     @receive
-    def on_save_due(self, _message: SaveDue) -> None:
+    def handle_save_due(self, _message: SaveDue) -> None:
         """Write the registry."""
         self._save_now()
 
     @receive
-    def on_delayed_event(self, message: DelayedEvent) -> None:
+    def handle_delayed_event(self, message: DelayedEvent) -> None:
         """Send what a fault held back."""
         self._streams.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
 
     @receive
-    def on_heartbeat_due(self, message: subscribing.HeartbeatDue) -> None:
+    def handle_heartbeat_due(self, message: subscribing.HeartbeatDue) -> None:
         """Send a HEARTBEAT."""
         subscribing.heartbeat(self._state, message.framework_id, message.stream_id)
 
     @receive
-    def on_failover_timed_out(self, message: subscribing.FailoverTimedOut) -> None:
+    def handle_failover_timed_out(self, message: subscribing.FailoverTimedOut) -> None:
         """Remove a framework that did not come back."""
         subscribing.failover_timed_out(self._state, message.framework_id, message.reregistered_time)
 
     @receive
-    def on_offer_timed_out(self, message: offering.OfferTimedOut) -> None:
+    def handle_offer_timed_out(self, message: offering.OfferTimedOut) -> None:
         """Rescind an offer that was held for too long."""
         offering.offer_timed_out(self._state, message.offer_id)
 
     @receive
-    def on_ping_timed_out(self, message: liveness.PingTimedOut) -> None:
+    def handle_ping_timed_out(self, message: liveness.PingTimedOut) -> None:
         """Count a missed pong, or ping again."""
         liveness.ping_timed_out(self._state, message.agent_id)
 
     @receive
-    def on_agent_reregister_timed_out(self, message: liveness.AgentReregisterTimedOut) -> None:
+    def handle_agent_reregister_timed_out(self, message: liveness.AgentReregisterTimedOut) -> None:
         """Give up an agent that did not come back."""
         liveness.reregister_timed_out(self._state, message.agent_id, message.disconnected_since)
 
     @receive
-    def on_recovery_timed_out(self, _message: registering.RecoveryTimedOut) -> None:
+    def handle_recovery_timed_out(self, _message: registering.RecoveryTimedOut) -> None:
         """Give up the old master's agents that did not come back."""
         registering.recovery_timed_out(self._state)
 
     @receive
-    def on_operator_heartbeat_due(self, message: operator_api.OperatorHeartbeatDue) -> None:
+    def handle_operator_heartbeat_due(self, message: operator_api.OperatorHeartbeatDue) -> None:
         """Send a HEARTBEAT on an operator's stream."""
         operator_api.heartbeat(self._state, self._streams, message.stream_id)
 
     # --- agents -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_register(self, message: messages.RegisterAgent) -> None:
+    def handle_register_agent(self, message: messages.RegisterAgent) -> None:
         """Register an agent."""
         self._watch_agent(message.agent)
         registering.register(self._state, message)
 
     @receive
-    def on_reregister(self, message: messages.ReregisterAgent) -> None:
+    def handle_reregister_agent(self, message: messages.ReregisterAgent) -> None:
         """Take an agent back."""
         self._watch_agent(message.agent)
         registering.reregister(self._state, message)
@@ -212,45 +212,45 @@ class MasterActor(Actor):
                 self.watch(ref)
 
     @receive
-    def on_agent_terminated(self, message: Terminated) -> None:
+    def handle_terminated(self, message: Terminated) -> None:
         """An agent's process died: its connection is broken."""
         self._watched.discard(message.name)
         liveness.disconnected(self._state, message.name)
 
     @receive
-    def on_unregister(self, message: messages.UnregisterAgent) -> None:
+    def handle_unregister_agent(self, message: messages.UnregisterAgent) -> None:
         """Remove an agent that ended in order."""
         removing.unregister(self._state, message.agent_id)
 
     @receive
-    def on_pong(self, message: messages.Pong) -> None:
+    def handle_pong(self, message: messages.Pong) -> None:
         """Note that an agent is there."""
         liveness.pong(self._state, message.agent_id)
 
     @receive
-    def on_status_update(self, message: messages.AgentUpdate) -> None:
+    def handle_agent_update(self, message: messages.AgentUpdate) -> None:
         """Forward a status update."""
         tasks.status_update(self._state, message)
 
     @receive
-    def on_exited_executor(self, message: messages.ExitedExecutor) -> None:
+    def handle_exited_executor(self, message: messages.ExitedExecutor) -> None:
         """Forward that an executor ended."""
         tasks.exited_executor(self._state, message)
 
     @receive
-    def on_executor_message(self, message: messages.ExecutorMessage) -> None:
+    def handle_executor_message(self, message: messages.ExecutorMessage) -> None:
         """Forward a framework message."""
         tasks.executor_message(self._state, message)
 
     @receive
-    def on_operation_update(self, message: messages.OperationUpdate) -> None:
+    def handle_operation_update(self, message: messages.OperationUpdate) -> None:
         """Forward the status of an operation."""
         operating.operation_update(self._state, message)
 
     # --- HTTP -------------------------------------------------------------------------------------------------
 
     @receive
-    def on_scheduler_request(self, request: SchedulerRequest) -> SiteAnswer | StreamOpened:
+    def handle_scheduler_request(self, request: SchedulerRequest) -> SiteAnswer | StreamOpened:
         """Answer a request to the scheduler API."""
         try:
             call = parse_message(request.body, request.content_type, pb.scheduler.Call)
@@ -290,7 +290,7 @@ class MasterActor(Actor):
         return False
 
     @receive
-    def on_operator_request(self, request: OperatorRequest) -> SiteAnswer | StreamOpened:
+    def handle_operator_request(self, request: OperatorRequest) -> SiteAnswer | StreamOpened:
         """Answer a request to the operator API."""
         try:
             return operator_api.handle(self._state, self._streams, request, self.ids.uuid())
@@ -298,19 +298,19 @@ class MasterActor(Actor):
             return SiteAnswer(refused.status, refused.text)
 
     @receive
-    def on_get_endpoint(self, request: GetEndpoint) -> SiteAnswer:
+    def handle_get_endpoint(self, request: GetEndpoint) -> SiteAnswer:
         """Answer a request to another endpoint."""
         return operator_api.endpoint(self._state, self._streams, request)
 
     @receive
-    def on_stream_due(self, message: StreamDue) -> None:
+    def handle_stream_due(self, message: StreamDue) -> None:
         """Give up a subscription whose client went away before it was answered."""
         stream = self._streams.get(message.stream_id)
         if stream is not None and not stream.taken:
-            self.on_stream_closed(StreamClosed(message.stream_id))
+            self.handle_stream_closed(StreamClosed(message.stream_id))
 
     @receive
-    def on_stream_closed(self, message: StreamClosed) -> None:
+    def handle_stream_closed(self, message: StreamClosed) -> None:
         """Note that a subscriber is gone."""
         if self._streams.forget(message.stream_id):
             subscribing.stream_closed(self._state, message.stream_id)
@@ -318,18 +318,18 @@ class MasterActor(Actor):
     # --- faults -----------------------------------------------------------------------------------------------
 
     @receive
-    def on_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
+    def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
         """Misbehave like this."""
         self._streams.set_plan(message.plan)
         return self._streams.plan
 
     @receive
-    def on_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
+    def handle_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
         """Tell how it misbehaves."""
         return self._streams.plan
 
     @receive
-    def on_remove_framework(self, message: faults.RemoveFramework) -> int:
+    def handle_remove_framework(self, message: faults.RemoveFramework) -> int:
         """Fault: remove frameworks."""
         chosen = [f for f in self._state.frameworks.values() if message.framework_id in {"", f.id}]
         for framework in chosen:
@@ -338,7 +338,7 @@ class MasterActor(Actor):
         return len(chosen)
 
     @receive
-    def on_rescind_offers(self, _message: faults.RescindOffers) -> int:
+    def handle_rescind_offers(self, _message: faults.RescindOffers) -> int:
         """Fault: take all offers back."""
         offers = list(self._state.offers.values())
         for offer in offers:
@@ -346,12 +346,12 @@ class MasterActor(Actor):
         return len(offers)
 
     @receive
-    def on_close_streams(self, message: faults.CloseStreams) -> int:
+    def handle_close_streams(self, message: faults.CloseStreams) -> int:
         """Fault: close all subscriptions."""
         return self._streams.close_all(abort=message.abort)
 
     @receive
-    def on_send_raw(self, message: faults.SendRaw) -> int:
+    def handle_send_raw(self, message: faults.SendRaw) -> int:
         """Fault: send bytes that are no record."""
         streams = self._streams.schedulers()
         for stream in streams:

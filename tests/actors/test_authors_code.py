@@ -221,9 +221,9 @@ async def test_what_an_async_outcome_hook_launches_is_stored_with_the_fact_that_
 
     class Watched(StoreActor):
         @receive
-        def write(self, write: m.Write):
+        def handle_write(self, write: m.Write):
             written.append([record.key for record in write.records])
-            return super().write(write)
+            return super().handle_write(write)
 
     from dataclasses import replace
 

@@ -72,7 +72,7 @@ def test_only_what_is_wrong_with_the_call_itself_is_refused_for_good(status, fat
 def _sent() -> Iterator[tuple[str, type]]:
     """Each class of `actors/` with each call that its body tells the connection."""
     names = {call.__name__: call for call in RULES if call is not m.Teardown}
-    for path in sorted(Path(actors.__file__).parent.glob("*.py")):
+    for path in sorted(Path(actors.__file__).parent.rglob("*.py")):
         for cls in ast.parse(path.read_text()).body:
             if not isinstance(cls, ast.ClassDef):
                 continue
@@ -284,7 +284,7 @@ class Fragile(OfferActor):
     """Fails when its executors are told a second time."""
 
     @receive
-    def use_executors(self, told: m.UseExecutors) -> None:
+    def handle_use_executors(self, told: m.UseExecutors) -> None:
         if not told.executors:
             raise ValueError("as the test has it")
 

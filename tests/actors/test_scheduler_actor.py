@@ -626,7 +626,7 @@ class Sleepy(Actor):
     """A store on a disk that answers late, and then not well."""
 
     @receive
-    async def load(self, asked: m.Load) -> m.Loaded:
+    async def handle_load(self, asked: m.Load) -> m.Loaded:
         await asyncio.sleep(25)
         raise OSError("the disk is away")
 
@@ -652,11 +652,11 @@ class OpensOnce(ServerActor):
     opened = 0
 
     @receive
-    async def open(self, asked: m.OpenServer) -> m.ServerReady:
+    async def handle_open_server(self, asked: m.OpenServer) -> m.ServerReady:
         type(self).opened += 1
         if self.opened > 1:
             raise OSError("port 1 is taken")
-        return await super().open(asked)
+        return await super().handle_open_server(asked)
 
     @receive
     def on_poke(self, poke: Poke) -> None:

@@ -45,7 +45,7 @@ class Subscribed(Listener):
     well = True
 
     @receive
-    def ask_health(self, _asked: m.AskHealth) -> m.Health:
+    def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
         return m.Health(type(self).well)
 
 
@@ -58,7 +58,7 @@ class SlowStore(StoreActor):
     async def write_in_time(self, write: m.Write) -> None:
         while type(self).hold:
             await asyncio.sleep(0.001)
-        super().write(write)
+        super().handle_write(write)
 
 
 @pytest.fixture

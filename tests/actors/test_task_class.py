@@ -70,7 +70,7 @@ async def test_a_task_whose_actor_fails_each_time_has_failed_and_is_killed_and_t
     class Stumbles(TaskActor):
         @receive
         def on_launched(self, launched: Launched) -> None:
-            self.launched(launched)
+            self.handle_launched(launched)
             if self.spec.task_id == "t1":
                 raise RuntimeError("stumbled")
 
@@ -147,7 +147,7 @@ async def test_a_task_whose_actor_cannot_even_be_made_has_failed():
 async def test_a_task_of_which_nothing_is_stored_has_failed_and_is_told():
     class Forgetful(StoreActor):
         @receive
-        async def load(self, asked: m.Load) -> m.Loaded:
+        async def handle_load(self, asked: m.Load) -> m.Loaded:
             return m.Loaded(())
 
     class Stumbles(TaskActor):
@@ -226,11 +226,11 @@ async def test_a_store_that_cannot_be_read_for_a_while_delays_a_task_and_loses_n
         refusals = 1
 
         @receive
-        async def load(self, asked: m.Load) -> m.Loaded:
+        async def handle_load(self, asked: m.Load) -> m.Loaded:
             if asked.key is not None and self.refusals:
                 self.refusals -= 1
                 raise StorageError("the disk is away")
-            return await super().load(asked)
+            return await super().handle_load(asked)
 
     class FailsOnce(TaskActor):
         failed = False
