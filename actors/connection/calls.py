@@ -16,7 +16,7 @@ from actors.connection.call_table import RULES, WhenDisconnected
 from actors.connection.framework_info import offer_constraints
 from actors.connection.parts import CallEnded, RetryDue, UpdateTaken
 from actors.connection.states import ConnectionState
-from actors.messages.calls import NOT_BUILT
+from actors.messages import NOT_BUILT
 from actors.runtime import Actor, receive
 from actors.server.tokens import TokenWriter
 from actors.settings import Composition

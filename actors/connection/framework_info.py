@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
-from actors.messages.calls import UpdateFramework
+from actors.messages import UpdateFramework
 from actors.settings import FrameworkSettings
 from mesos_v1 import calls, pb
 from mesos_v1.content import ContentType, parse

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.messages.redaction import without_contents
 from actors.runtime import carrier, message, setting
 from mesos_http import Endpoint
 
@@ -50,7 +49,7 @@ class RecordsArrived:
     """Records of an attempt's stream, in order."""
 
     attempt: int
-    records: tuple[bytes, ...] = carrier(without_contents)
+    records: tuple[bytes, ...] = carrier(lambda records: [m.size_only(record) for record in records])
 
 
 @message

@@ -1,0 +1,827 @@
+"""The vocabulary of the scheduler side: every message that its actors exchange.
+
+All are frozen, hold only immutable fields and survive the codec, so that each can be traced and replayed. What the master
+says is told as `mesos_v1.events` reads it. Not here: what an actor tells only itself (timers, answers of its own
+threads), which stands beside that actor, and payloads of tasks, which are the author's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from actors.runtime import carrier, message, redacted
+from actors.tasks.states import TaskPhase
+from mesos_v1 import pb
+from mesos_v1.errors import classify
+from mesos_v1.hiding import hidden
+from mesos_v1.resources import Resources
+from mesos_v1.values import (
+    AgentId,
+    ExecutorId,
+    FrameworkId,
+    InverseOffer,
+    MasterInfo,
+    Offer,
+    OfferId,
+    OperationId,
+    OperationStatus,
+    TaskId,
+    TaskStatus,
+)
+
+
+def _without_secrets(kind: type[Any]) -> Callable[[bytes], bytes]:
+    """What traces show of a serialized message of Mesos: everything but what is secret."""
+    return lambda data: hidden(kind, data, redacted)
+
+
+_without_secrets_in_operation = _without_secrets(pb.mesos.Offer.Operation)
+
+
+def size_only(value: bytes) -> bytes:
+    """What traces show of bytes that were, or will be, traced in another form."""
+    return b"(%d bytes)" % len(value)
+
+
+# --- what the master says -----------------------------------------------------------------------------------
+
+
+@message
+class Subscribed:
+    """The master has taken the subscription; offers that were held before are void.
+
+    Attributes:
+        suppressed_roles: the roles that SUBSCRIBE said want no offers.
+    """
+
+    framework_id: FrameworkId
+    heartbeat_interval: float
+    master: MasterInfo | None
+    reregistered: bool
+    suppressed_roles: tuple[str, ...] = ()
+
+
+@message
+class StillSubscribed:
+    """The subscription that there was before the broker's restart lives on."""
+
+
+@message
+class Disconnected:
+    """The subscription is gone; the connection is already coming back by itself."""
+
+    reason: str
+
+
+@message
+class OffersArrived:
+    """OFFERS of the present subscription."""
+
+    offers: tuple[Offer, ...]
+
+
+@message
+class OfferRescinded:
+    """RESCIND; may come before the offer itself."""
+
+    offer_id: OfferId
+
+
+@message
+class InverseOffersArrived:
+    """INVERSE_OFFERS: the operator asks for resources back."""
+
+    offers: tuple[InverseOffer, ...]
+
+
+@message
+class InverseOfferRescinded:
+    """RESCIND_INVERSE_OFFER."""
+
+    offer_id: OfferId
+
+
+@message
+class StatusUpdate:
+    """UPDATE: news of one task; to be acknowledged when it carries a uuid."""
+
+    status: TaskStatus
+
+
+@message
+class OperationUpdate:
+    """UPDATE_OPERATION_STATUS: news of one operation; to be acknowledged when it carries a uuid."""
+
+    status: OperationStatus
+
+
+@message
+class MessageArrived:
+    """MESSAGE: what an executor said, best effort."""
+
+    agent_id: AgentId
+    executor_id: ExecutorId
+    data: bytes
+
+
+@message
+class AgentsSeen:
+    """Agents of which an offer says for the first time, or something new, where they answer: (id, host name, URL)."""
+
+    framework_id: FrameworkId
+    agents: tuple[tuple[AgentId, str, str], ...]
+
+
+@message
+class AgentLost:
+    """FAILURE of an agent: it was removed from the cluster."""
+
+    agent_id: AgentId
+
+
+@message
+class ExecutorLost:
+    """FAILURE of an executor; `status` is its wait status, or -1 where none is known."""
+
+    agent_id: AgentId
+    executor_id: ExecutorId
+    status: int
+
+
+# --- what the master is told: one message per call of the Scheduler HTTP API, and its outcome ---------------
+
+
+@message
+class Accept:
+    """ACCEPT: `operations` are serialized `Offer.Operation`s; `attempts` of `tasks` (pairwise) are launched by it."""
+
+    offer_ids: tuple[OfferId, ...]
+    operations: tuple[bytes, ...] = carrier(
+        lambda operations: [_without_secrets_in_operation(each) for each in operations]
+    )
+    refuse_seconds: float
+    attempts: tuple[TaskId, ...] = ()
+    tasks: tuple[TaskId, ...] = ()
+
+
+@message
+class Decline:
+    """DECLINE."""
+
+    offer_ids: tuple[OfferId, ...]
+    refuse_seconds: float
+
+
+@message
+class AcceptInverseOffers:
+    """ACCEPT_INVERSE_OFFERS."""
+
+    offer_ids: tuple[OfferId, ...]
+
+
+@message
+class DeclineInverseOffers:
+    """DECLINE_INVERSE_OFFERS."""
+
+    offer_ids: tuple[OfferId, ...]
+    refuse_seconds: float
+
+
+@message
+class Revive:
+    """REVIVE; no roles means all."""
+
+    roles: tuple[str, ...] = ()
+
+
+@message
+class Suppress:
+    """SUPPRESS; no roles means all."""
+
+    roles: tuple[str, ...] = ()
+
+
+@message
+class Kill:
+    """KILL; `grace` overrides the task's kill policy, in seconds."""
+
+    task_id: TaskId
+    agent_id: AgentId | None = None
+    grace: float | None = None
+
+
+@message
+class ShutdownExecutor:
+    """SHUTDOWN of one executor."""
+
+    executor_id: ExecutorId
+    agent_id: AgentId
+
+
+@message
+class Acknowledge:
+    """ACKNOWLEDGE of a stored status update."""
+
+    agent_id: AgentId
+    task_id: TaskId
+    uuid: bytes
+
+
+@message
+class AcknowledgeOperation:
+    """ACKNOWLEDGE_OPERATION_STATUS: with the agent's id and the raw uuid."""
+
+    operation_id: OperationId
+    uuid: bytes
+    agent_id: AgentId | None = None
+    resource_provider_id: str = ""
+
+
+@message
+class Reconcile:
+    """RECONCILE; no tasks means implicit: everything that the master knows of the framework."""
+
+    tasks: tuple[tuple[TaskId, AgentId | None], ...] = ()
+
+
+@message
+class ReconcileOperations:
+    """RECONCILE_OPERATIONS; no operations means all."""
+
+    operations: tuple[tuple[OperationId, AgentId | None], ...] = ()
+
+
+@message
+class SendMessage:
+    """MESSAGE to an executor, best effort."""
+
+    agent_id: AgentId
+    executor_id: ExecutorId
+    data: bytes
+
+
+@message
+class RequestResources:
+    """REQUEST: resources wished for, of an agent or of any."""
+
+    requests: tuple[tuple[AgentId | None, Resources], ...]
+
+
+@message
+class UpdateFramework:
+    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo`, and what the call would clear if it were left out of it.
+
+    Attributes:
+        suppressed_roles: the roles that get no offers; None leaves them as they are.
+        offer_constraints: serialized `OfferConstraints`; None leaves them as they are.
+    """
+
+    framework_info: bytes
+    suppressed_roles: tuple[str, ...] | None = None
+    offer_constraints: bytes | None = None
+
+
+@message
+class Teardown:
+    """TEARDOWN: the framework ends and all its tasks with it. Only at the author's request."""
+
+
+Call = (
+    Accept
+    | Decline
+    | AcceptInverseOffers
+    | DeclineInverseOffers
+    | Revive
+    | Suppress
+    | Kill
+    | ShutdownExecutor
+    | Acknowledge
+    | AcknowledgeOperation
+    | Reconcile
+    | ReconcileOperations
+    | SendMessage
+    | RequestResources
+    | UpdateFramework
+)
+
+
+class CallFate(StrEnum):
+    """How a call came to nothing; each sender of a call answers each of these (tests/actors/test_refused_calls.py)."""
+
+    REFUSED = "the master will not take it, now or later"
+    BUSY = "the master did not take it now, and may later"
+    UNCERTAIN = "the connection broke in between: the master may have acted on it"
+    EXPIRED = "it never left: there is no subscription that it could go with"
+
+
+NOT_BUILT = 400
+"""Status of a call that we ourselves could not put into bytes: like one that the master refuses for good."""
+
+
+@message
+class CallFailed:
+    """A call came to nothing; goes to the actor that sent it.
+
+    Attributes:
+        call: the call, as it was sent.
+        reason: one sentence.
+        status: HTTP status of the answer; 0 where there was none.
+        uncertain: whether the master may have acted on it all the same (the connection broke in between).
+    """
+
+    call: Call
+    reason: str
+    status: int = 0
+    uncertain: bool = False
+
+    @property
+    def fate(self) -> CallFate:
+        """What it means for whoever sent the call."""
+        if self.uncertain:
+            return CallFate.UNCERTAIN
+        if not self.status:
+            return CallFate.EXPIRED
+        meaning = classify(self.status, self.reason)
+        # Credentials are no fault of the call: an operator may mend them.
+        return CallFate.BUSY if meaning.retryable or meaning.unauthorized else CallFate.REFUSED
+
+
+# --- demands, placements, and why something waits -----------------------------------------------------------
+
+
+@message
+class Demand:
+    """A task that waits for an offer.
+
+    Attributes:
+        order: first come, first served: the lowest number first.
+        info: the serialized `TaskInfo` without agent, resources and executor.
+        executor: name of the executor, or "" for a command task.
+        hosts: host names to which the task is bound; none means anywhere.
+        attributes: agent attributes that must be there with this text, as (name, value).
+        most_together: the broker's own mark: with so many tasks in one ACCEPT at most, since the master has refused one
+            with more; 0 means no such bound.
+    """
+
+    task_id: TaskId
+    attempt_id: TaskId
+    order: int
+    role: str
+    resources: Resources
+    ports: int
+    executor: str
+    info: bytes = carrier(_without_secrets(pb.mesos.TaskInfo))
+    hosts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    most_together: int = 0
+
+
+@message
+class Withdraw:
+    """The attempt needs nothing any more; answered by `Withdrawn`, unless its ACCEPT has left."""
+
+    attempt_id: TaskId
+
+
+@message
+class Withdrawn:
+    """The broker has dropped the attempt's demand: no ACCEPT of it has left or will leave."""
+
+    attempt_id: TaskId
+
+
+@message
+class Launched:
+    """The attempt was matched with offers of this agent, its intent is stored, and the ACCEPT has left."""
+
+    attempt_id: TaskId
+    agent_id: AgentId
+    executor_id: ExecutorId | None
+    hostname: str
+
+
+@message
+class ResourcesFreed:
+    """A task has ended: what it used can be offered again."""
+
+
+@message
+class NotLaunched:
+    """The ACCEPT came to nothing, and the master knows nothing of the attempt."""
+
+    attempt_id: TaskId
+    reason: str
+
+
+@message
+class LaunchRefused:
+    """The master refuses the ACCEPT of this attempt alone, for good: the attempt cannot be launched."""
+
+    attempt_id: TaskId
+    reason: str
+
+
+@message
+class LaunchUncertain:
+    """The ACCEPT left, and it is not known whether it arrived."""
+
+    attempt_id: TaskId
+    reason: str
+
+
+@message
+class ExecutorTemplate:
+    """An executor as the broker launches it: its own needs, and a serialized `ExecutorInfo` without resources."""
+
+    name: str
+    resources: Resources
+    info: bytes = carrier(_without_secrets(pb.mesos.ExecutorInfo))
+
+
+@message
+class UseExecutors:
+    """The executors of the framework, told to the broker before the first demand."""
+
+    executors: tuple[ExecutorTemplate, ...]
+
+
+@message
+class StopLaunching:
+    """Tell the broker that the framework ends: what waits, and what is tried again now, is launched no more."""
+
+
+@message
+class WhyPending:
+    """Ask the broker why a task (or, without an id, everything) waits; answered with `PendingReport`."""
+
+    task_id: TaskId | None = None
+
+
+@message
+class Shortfall:
+    """What one agent's offers lacked: a resource with numbers, or a constraint in words."""
+
+    resource: str
+    wanted: str
+    available: str
+
+
+@message
+class OfferVerdict:
+    """One agent that was looked at, and everything that spoke against it."""
+
+    agent_id: AgentId
+    hostname: str
+    offered: str
+    shortfalls: tuple[Shortfall, ...]
+
+
+@message
+class PendingGroup:
+    """Demands of one shape that wait, and what was said of each agent at the last look."""
+
+    tasks: int
+    first_task: TaskId
+    role: str
+    wanted: str
+    executor: str
+    agents_looked_at: int
+    verdicts: tuple[OfferVerdict, ...]
+    remark: str
+
+
+@message
+class PendingReport:
+    """The broker's answer to `WhyPending`."""
+
+    waiting: int
+    suppressed_roles: tuple[str, ...]
+    groups: tuple[PendingGroup, ...]
+
+
+# --- the life of tasks, and their reconciliation ------------------------------------------------------------
+
+
+@message
+class KillTask:
+    """Ask a task actor to end its task."""
+
+    grace: float | None = None
+
+
+@message
+class MoveTask:
+    """Ask a task actor to run its task elsewhere, if it is on that agent; it costs the task no attempt."""
+
+    agent_id: AgentId
+    reason: str
+
+
+@message
+class TaskChanged:
+    """A task is in another phase, or there is news of it; what the author's `on_task_update` gets.
+
+    Attributes:
+        attempt: which one it is, counted from 1.
+        state: the Mesos state last heard of, or "".
+        agent_id: where the present attempt is, if it is anywhere.
+    """
+
+    task_id: TaskId
+    attempt_id: TaskId
+    attempt: int
+    phase: TaskPhase
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    agent_id: AgentId | None = None
+    executor_id: ExecutorId | None = None
+    data: bytes = b""
+
+
+@message
+class TaskDone:
+    """The outcome of a task, stored: finished, failed after the last attempt, or killed at the author's request.
+
+    Attributes:
+        attempts: how many were made.
+        last_attempt: the number of the last one, which is higher when a task with this id has ended before.
+    """
+
+    task_id: TaskId
+    name: str
+    phase: TaskPhase
+    attempts: int
+    payload: bytes
+    result: bytes = b""
+    executor: str = ""
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    agent_id: AgentId | None = None
+    executor_id: ExecutorId | None = None
+    last_attempt: int = 1
+
+
+@message
+class BrokerRestarted:
+    """The broker has started anew and knows no demand: whoever waits demands again."""
+
+
+@message
+class StartReconciliation:
+    """Begin a round now: the subscription is new, or somebody asks for it."""
+
+
+@message
+class StopReconciliation:
+    """There is no master to ask; the next subscription starts a round."""
+
+
+@message
+class ListTasks:
+    """Ask the scheduler which attempts may exist on the cluster; answered by `TasksOnCluster`."""
+
+
+@message
+class TasksOnCluster:
+    """The attempts that are thought to be on the cluster, with their agents where known."""
+
+    tasks: tuple[tuple[TaskId, AgentId | None], ...]
+
+
+@message
+class Suspect:
+    """Ask the reconciler for the truth about one attempt, soon."""
+
+    attempt_id: TaskId
+    agent_id: AgentId | None
+
+
+@message
+class TaskAnswered:
+    """The master has said something about a task; the reconciler stops asking for it."""
+
+    task_id: TaskId
+
+
+@message
+class UnknownTask:
+    """The master knows a task of this framework that nobody here knows."""
+
+    status: TaskStatus
+
+
+@message
+class OperationDone:
+    """The outcome of an operation with an id: "finished", "failed" or "lost"."""
+
+    operation_id: OperationId
+    phase: str
+
+
+# --- the store, the server, and the framework as a whole ----------------------------------------------------
+
+
+@message
+class Record:
+    """One durable record; `kind` and `key` together are unique."""
+
+    kind: str
+    key: str
+    value: bytes = carrier(size_only)
+
+
+@message
+class Write:
+    """Store and delete in one transaction; answered by `Stored(reference)` unless the reference is 0."""
+
+    records: tuple[Record, ...] = ()
+    deletes: tuple[tuple[str, str], ...] = ()
+    reference: int = 0
+
+
+@message
+class Stored:
+    """The write with that reference is durable."""
+
+    reference: int
+
+
+@message
+class WriteRefused:
+    """The write with that reference will never be stored: a record of it is too large."""
+
+    reference: int
+    reason: str
+
+
+@message
+class Load:
+    """Ask the store for everything it has, or for what it has of one key; the reply is `Loaded`."""
+
+    key: str | None = None
+
+
+@message
+class Loaded:
+    """What was asked for, in the order in which it was first written."""
+
+    records: tuple[Record, ...]
+
+
+@message
+class ClearStore:
+    """The framework has ended: forget everything."""
+
+
+@message
+class StorageTrouble:
+    """A transaction failed and is being tried again, or a write was refused; nothing in it was acknowledged."""
+
+    reason: str
+
+
+@message
+class OpenServer:
+    """Ask the server to listen; the reply is `ServerReady`.
+
+    Attributes:
+        port: where an earlier run listened, taken again if it is free and no port is set; or 0.
+    """
+
+    port: int = 0
+
+
+@message
+class ServerReady:
+    """The server listens.
+
+    Attributes:
+        url: as agents reach it, without a trailing slash.
+        artifacts: (executor name, artifact URL).
+    """
+
+    url: str
+    upload_dir: str
+    artifacts: tuple[tuple[str, str], ...]
+    port: int
+
+
+@message
+class Uploaded:
+    """An executor has uploaded a file; it is complete and lies at `path`.
+
+    Attributes:
+        key: of its record in the store, until the author has been told.
+    """
+
+    name: str
+    path: str
+    size: int
+    content_type: str
+    url: str
+    task_id: TaskId | None = None
+    key: str = ""
+
+
+@message
+class Begin:
+    """Start working; the root tells the scheduler once everything that the author wants is set up."""
+
+
+@message
+class Connect:
+    """Subscribe, as the framework with that id where there is one; offers go to the actor named."""
+
+    framework_id: FrameworkId | None = None
+    offers_to: str = "offers"
+
+
+@message
+class ActorStarted:
+    """A built-in actor is ready: for the first time, or again after a restart."""
+
+    name: str
+
+
+@message
+class AskHealth:
+    """Is all well? The reply is `Health`."""
+
+
+@message
+class Health:
+    """Whether that actor does what it is there for: the scheduler is subscribed, the store can write."""
+
+    well: bool
+
+
+@message
+class ShutdownRequested:
+    """Somebody (a signal) asks the framework to end gracefully."""
+
+    reason: str
+
+
+@message
+class FrameworkError:
+    """The master ended the framework's subscription for good, or will never take it: there is no way on.
+
+    Attributes:
+        framework_gone: the master says that it has removed the framework.
+        coming_back: it said so when we subscribed again, not to a scheduler that was there: its patience was over.
+    """
+
+    reason: str
+    framework_gone: bool = False
+    coming_back: bool = False
+
+
+@message
+class TeardownDone:
+    """The framework is gone from the master; or, with a reason, the master could not be told of its end."""
+
+    answered: bool = True
+    reason: str = ""
+
+
+@message
+class HookFailed:
+    """An author's callback raised; nothing else came of it."""
+
+    hook: str
+    error: str
+    traceback: str
+
+
+@message
+class AskProgress:
+    """Ask the scheduler how far it is; answered by `Progress`."""
+
+
+@message
+class Progress:
+    """How far the framework is, for whoever tells its user.
+
+    Attributes:
+        subscribed: there is a subscription now.
+        ending: its end has been asked for.
+        phases: how many tasks there are in each phase; None where nobody counts them.
+        offered: whether offers have come since the framework was subscribed, where they are the author's to accept; else None.
+    """
+
+    subscribed: bool
+    ending: bool
+    phases: tuple[tuple[str, int], ...] | None
+    offered: bool | None = None
+
+
+@message
+class Outcome:
+    """How the framework ended; `exit_code` is the process's."""
+
+    exit_code: int
+    reason: str
