@@ -23,7 +23,6 @@ from actors.failures.advice import advise
 from actors.failures.sandbox import Unreadable, last_lines, printable, read_tail
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
-from actors.tasks.states import DRAINING, MOVED
 from mesos_http import Credentials, TlsSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
@@ -323,9 +322,9 @@ def _why_moved(failure: Failure) -> str:
     """Return why a task cannot stay where it was, or "" if that is not why the attempt ended."""
     if failure.final:
         return ""
-    if failure.reason == MOVED:
+    if failure.reason == m.MOVED:
         return failure.message.removeprefix("moved: ")
-    return "its agent is being drained" if failure.reason == DRAINING else ""
+    return "its agent is being drained" if failure.reason == m.DRAINING else ""
 
 
 def heading_of_lines(whose: str) -> str:

@@ -13,22 +13,27 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors import messages as m
 from actors.operation_actor import OperationActor
-from actors.operations.states import TERMINAL, OperationPhase, phase_of
-from actors.records.operations import OperationRecord, operations_in
+from actors.records.operations import (
+    ENDED_PHASES,
+    PHASE_OF_STATE,
+    OperationPhase,
+    OperationRecord,
+    operations_in,
+)
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.author_events import Registered
 from actors.scheduler.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.scheduler.launch_arguments import check_texts
 from actors.settings import Composition
-from actors.tasks.states import KIND_OF_STATE
 from mesos_v1 import pb
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources
+from mesos_v1.states import TaskState
 from mesos_v1.values import (
     AgentId,
     ExecutorId,
@@ -45,7 +50,13 @@ from mesos_v1.values import (
 logger = logging.getLogger("actors.scheduler")
 
 OPERATION = "operation:"
-_ACTIVE = frozenset({"staging", "running", "killing", "unreachable"})
+_ACTIVE: Mapping[TaskState, m.TaskPhase] = {
+    TaskState.TASK_STAGING: m.TaskPhase.STAGING,
+    TaskState.TASK_STARTING: m.TaskPhase.RUNNING,
+    TaskState.TASK_RUNNING: m.TaskPhase.RUNNING,
+    TaskState.TASK_KILLING: m.TaskPhase.KILLING,
+    TaskState.TASK_UNREACHABLE: m.TaskPhase.UNREACHABLE,
+}
 
 
 class LowLevelScheduler(BaseScheduler):
@@ -78,7 +89,7 @@ class LowLevelScheduler(BaseScheduler):
         super().__init__(composition, settings)
         self._announced = False
         self._in_handover = False
-        self._active: dict[TaskId, str] = {}
+        self._active: dict[TaskId, m.TaskPhase] = {}
         self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept | None]] = {}
         self._untold_outcomes: dict[OperationId, m.OperationDone] = {}
 
@@ -256,14 +267,14 @@ class LowLevelScheduler(BaseScheduler):
 
     def _go_on_with(self, operation: OperationRecord) -> None:
         """Follow an operation of an earlier run; or tell its outcome, if that is known already."""
-        if operation.phase in TERMINAL:
+        if operation.phase in ENDED_PHASES:
             done = m.OperationDone(operation.operation_id, operation.phase.value)
             self._untold_outcomes[operation.operation_id] = done
         else:
             self._follow_operation(operation.operation_id, operation.agent_id)
 
     def _phases(self) -> tuple[tuple[str, int], ...]:
-        return tuple(sorted(Counter(self._active.values()).items()))
+        return tuple(sorted(Counter(phase.value for phase in self._active.values()).items()))
 
     # --- what comes in ----------------------------------------------------------------------------------------
 
@@ -356,9 +367,9 @@ class LowLevelScheduler(BaseScheduler):
     def handle_status_update(self, update: m.StatusUpdate) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
-        kind = KIND_OF_STATE[update.status.state]
-        if kind in _ACTIVE:
-            self._active[update.status.task_id] = kind
+        phase = _ACTIVE.get(update.status.state)
+        if phase is not None:
+            self._active[update.status.task_id] = phase
         else:
             self._active.pop(update.status.task_id, None)
 
@@ -379,7 +390,11 @@ class LowLevelScheduler(BaseScheduler):
                 return  # it comes again
             if not self.explicit_acknowledgements:
                 self._acknowledge_operation(status)
-            if known is None and status.operation_id is not None and phase_of(status.state) in TERMINAL:
+            if (
+                known is None
+                and status.operation_id is not None
+                and PHASE_OF_STATE[status.state] in ENDED_PHASES
+            ):
                 self._forget_operation(status.operation_id)
 
         return self._after(self._call(self.operation_update, status), told)

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any
 
 from actors.runtime import carrier, message, redacted
-from actors.tasks.states import TaskPhase
 from mesos_v1 import pb
 from mesos_v1.errors import classify
 from mesos_v1.hiding import hidden
@@ -502,6 +501,43 @@ class PendingReport:
 
 
 # --- the life of tasks, and their reconciliation ------------------------------------------------------------
+
+
+DRAINING = "REASON_AGENT_DRAINING"
+"""Mesos's reason when the operator drains the agent."""
+MOVED = "moved"
+"""Our own, when an attempt is ended because its agent goes down for maintenance."""
+
+
+class TaskPhase(StrEnum):
+    """Where a task is, as the scheduler sees it."""
+
+    __hash__ = str.__hash__  # Enum's own is written in Python, and tables are looked into for every update
+
+    WAITING = "waiting"  # its demand is with the broker
+    LAUNCHING = "launching"  # the ACCEPT has left; nothing heard of it yet
+    STAGING = "staging"  # known to the master or the agent, not started
+    RUNNING = "running"  # TASK_STARTING or TASK_RUNNING
+    UNREACHABLE = "unreachable"  # its agent is partitioned away
+    WITHDRAWING = "withdrawing"  # a kill was asked for; whether the ACCEPT has left, only the broker knows
+    KILLING = "killing"  # KILL sent, again and again, until a terminal update
+    BACKING_OFF = "backing off"  # the last attempt failed; the next one is due later
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+TERMINAL_PHASES = frozenset({TaskPhase.FINISHED, TaskPhase.FAILED, TaskPhase.KILLED})
+ON_CLUSTER = frozenset(
+    {
+        TaskPhase.LAUNCHING,
+        TaskPhase.STAGING,
+        TaskPhase.RUNNING,
+        TaskPhase.UNREACHABLE,
+        TaskPhase.KILLING,
+    }
+)
+"""Phases in which an attempt may exist on an agent, so that reconciliation asks about it."""
 
 
 @message

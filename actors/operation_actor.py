@@ -8,7 +8,8 @@ came.
 from __future__ import annotations
 
 from actors import messages as m
-from actors.operations.states import EVENT_OF_STATE, Action, OperationEvent, OperationPhase, follow
+from actors.operations.states import Action, OperationEvent, follow
+from actors.records.operations import PHASE_OF_STATE, OperationPhase
 from actors.runtime import Actor, Timer, message, receive
 from mesos_v1.values import AgentId, OperationId
 
@@ -46,7 +47,7 @@ class OperationActor(Actor):
         """News of it."""
         if update.status.agent_id is not None:
             self.agent_id = update.status.agent_id
-        self._enter(EVENT_OF_STATE[update.status.state])
+        self._enter(OperationEvent[PHASE_OF_STATE[update.status.state].name])
 
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> None:

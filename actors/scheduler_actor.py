@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
+from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
 from actors.records.operations import operations_in
 from actors.records.tasks import (
     TaskHistory,
@@ -27,6 +28,7 @@ from actors.records.tasks import (
     ended_record,
     ended_tasks,
     histories,
+    latest,
     split_attempt_id,
 )
 from actors.records.uploads import untold_uploads, upload_key
@@ -46,8 +48,6 @@ from actors.scheduler.maintenance import MaintenanceDuty
 from actors.scheduler.task_book import TaskEntry
 from actors.scheduler.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
 from actors.settings import Composition
-from actors.tasks.parts import latest
-from actors.tasks.states import DRAINING, ON_CLUSTER, TaskPhase
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
 

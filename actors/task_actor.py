@@ -12,21 +12,16 @@ from __future__ import annotations
 import logging
 
 from actors import messages as m
-from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, progress_record
-from actors.runtime import Actor, DecodeError, Timer, receive, unpack
-from actors.tasks.parts import KillAgain, LaunchOverdue, PartitionOverdue, RetryTime, RunOverdue, latest
+from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
+from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, latest, progress_record
+from actors.runtime import Actor, DecodeError, Timer, message, receive, unpack
 from actors.tasks.states import (
-    DRAINING,
-    KIND_OF_STATE,
-    MOVED,
-    ON_CLUSTER,
-    TERMINAL_PHASES,
+    EVENT_OF_STATE,
     Action,
     TaskEvent,
-    TaskPhase,
     follow,
 )
-from mesos_v1.states import is_terminal
+from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
 
 logger = logging.getLogger("actors.task")
@@ -38,6 +33,41 @@ NO_SANDBOX = "Failed to create executor directory"
 NO_RETRY_LABEL = "mesostic.retry"
 KILL_AGAIN = 5.0
 KILL_AGAIN_CAP = 60.0
+
+
+@message
+class LaunchOverdue:
+    """Nothing was heard of an attempt for too long."""
+
+    attempt: int
+
+
+@message
+class RunOverdue:
+    """An attempt has run for longer than it may."""
+
+    attempt: int
+
+
+@message
+class PartitionOverdue:
+    """An attempt has been unreachable for longer than is waited for it."""
+
+    attempt: int
+
+
+@message
+class KillAgain:
+    """A KILL has had no effect yet."""
+
+    attempt: int
+
+
+@message
+class RetryTime:
+    """The next attempt is due."""
+
+    attempt: int
 
 
 class TaskActor(Actor):
@@ -248,30 +278,32 @@ class TaskActor(Actor):
     # --- classifying ------------------------------------------------------------------------------------------
 
     def _classify(self, status: TaskStatus) -> tuple[TaskEvent, bytes]:
-        kind = KIND_OF_STATE[status.state]
-        if kind == "finished":
+        event = EVENT_OF_STATE[status.state]
+        if event is E.FINISHED:
             if self.spec.executor and status.data:
                 try:
                     self._result_id = unpack(status.data).id
                 except DecodeError as error:
                     self._note = (status.state.value, "", f"the result cannot be read: {error}")
                     return self._failed(status), b""
-            return E.FINISHED, status.data
-        if self._moved and kind in {"failed", "killed"} and self.phase not in {P.KILLING, P.WITHDRAWING}:
+            return event, status.data
+        if event not in {E.FAILED_RETRY, E.LOST_RETRY}:
+            return event, status.data
+        killed = status.state is TaskState.TASK_KILLED
+        unasked = self.phase not in {P.KILLING, P.WITHDRAWING}
+        if self._moved and (killed or event is E.FAILED_RETRY) and unasked:
             why = DRAINING if status.reason == DRAINING else MOVED
             self._note = (status.state.value, why, f"moved: {self._moved}")
             return E.LOST_RETRY, b""
-        no_sandbox = kind == "lost" and NO_SANDBOX in status.message
-        if kind == "failed" or no_sandbox or (kind == "killed" and self._timed_out):
+        no_sandbox = not killed and NO_SANDBOX in status.message
+        if event is E.FAILED_RETRY or no_sandbox or (killed and self._timed_out):
             if self._timed_out:
                 self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
             return self._failed(status), status.data
-        if kind == "killed" and self.phase not in {P.KILLING, P.WITHDRAWING}:
+        if killed and unasked:
             said = f": {status.message}" if status.message else ""
             self._note = (status.state.value, status.reason, f"killed from outside{said}")
-        if kind in {"lost", "killed"}:
-            return self._lost(), b""
-        return _PLAIN_EVENTS[kind], status.data
+        return self._lost(), b""
 
     def _failed(self, status: TaskStatus) -> TaskEvent:
         never = status.label(NO_RETRY_LABEL) == "false"
@@ -285,7 +317,7 @@ class TaskActor(Actor):
 
     def _old_attempt(self, status: TaskStatus) -> None:
         """An attempt that was given up says something: end it if it lives, and let the agent forget it."""
-        if not is_terminal(status.state) and KIND_OF_STATE[status.state] != "unreachable":
+        if not is_terminal(status.state) and status.state is not TaskState.TASK_UNREACHABLE:
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
         self._acknowledge(status)
 
@@ -453,16 +485,13 @@ def _is_hearsay(status: TaskStatus) -> bool:
     The answer to a RECONCILE has neither the result nor the labels. The update that has them is not acknowledged (or it
     would be known here), so the agent sends it until it is; should the agent be lost, the next answer says so.
     """
-    told = KIND_OF_STATE[status.state] in {"finished", "failed", "killed"}
+    told = status.state is TaskState.TASK_KILLED or EVENT_OF_STATE[status.state] in {
+        E.FINISHED,
+        E.FAILED_RETRY,
+    }
     return told and not status.uuid and status.reason == "REASON_RECONCILIATION"
 
 
-_PLAIN_EVENTS = {
-    "staging": E.STAGING,
-    "running": E.RUNNING,
-    "killing": E.KILLING,
-    "unreachable": E.UNREACHABLE,
-}
 _CARRY_OUT = {
     Action.KILL: TaskActor._kill,
     Action.DEMAND: TaskActor._demand,

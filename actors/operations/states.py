@@ -11,18 +11,7 @@ from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
-from mesos_v1.states import OperationState
-
-
-class OperationPhase(StrEnum):
-    """Where an operation is, as the scheduler sees it."""
-
-    SENT = "sent"  # the ACCEPT has left; nothing heard yet
-    PENDING = "pending"  # known to the master or the agent
-    UNREACHABLE = "unreachable"  # its agent is away, or has just come back
-    FINISHED = "finished"
-    FAILED = "failed"  # tried and failed, or refused
-    LOST = "lost"  # never applied, or nobody will ever know
+from actors.records.operations import OperationPhase
 
 
 class OperationEvent(StrEnum):
@@ -55,8 +44,6 @@ class Transition(NamedTuple):
 
 
 P, E, A = OperationPhase, OperationEvent, Action
-
-TERMINAL = frozenset({P.FINISHED, P.FAILED, P.LOST})
 
 
 def _rows() -> dict[tuple[OperationPhase, OperationEvent], Transition]:
@@ -91,25 +78,7 @@ IGNORED: Mapping[OperationPhase, frozenset[OperationEvent]] = {
     P.LOST: frozenset(E),
 }
 
-EVENT_OF_STATE: Mapping[OperationState, OperationEvent] = {
-    OperationState.OPERATION_UNSUPPORTED: E.FAILED,
-    OperationState.OPERATION_PENDING: E.PENDING,
-    OperationState.OPERATION_FINISHED: E.FINISHED,
-    OperationState.OPERATION_FAILED: E.FAILED,
-    OperationState.OPERATION_ERROR: E.FAILED,
-    OperationState.OPERATION_DROPPED: E.LOST,
-    OperationState.OPERATION_UNREACHABLE: E.UNREACHABLE,
-    OperationState.OPERATION_GONE_BY_OPERATOR: E.LOST,
-    OperationState.OPERATION_RECOVERING: E.UNREACHABLE,
-    OperationState.OPERATION_UNKNOWN: E.LOST,
-}
-
 
 def follow(phase: OperationPhase, event: OperationEvent) -> Transition | None:
     """Return what follows, or None when the event means nothing in that phase."""
     return TABLE.get((phase, event))
-
-
-def phase_of(state: OperationState) -> OperationPhase:
-    """Return where an operation is of which this is the latest news."""
-    return TABLE[P.SENT, EVENT_OF_STATE[state]].phase

@@ -6,12 +6,42 @@ knows the end of but has not told. The record goes when the author has been told
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
+
 from actors.messages import Record
-from actors.operations.states import OperationPhase
 from actors.runtime import message, pack_value, unpack_value
+from mesos_v1.states import OperationState
 from mesos_v1.values import AgentId, OperationId, OperationStatus
 
 OPERATION = "operation"
+
+
+class OperationPhase(StrEnum):
+    """Where an operation is, as the scheduler sees it."""
+
+    SENT = "sent"  # the ACCEPT has left; nothing heard yet
+    PENDING = "pending"  # known to the master or the agent
+    UNREACHABLE = "unreachable"  # its agent is away, or has just come back
+    FINISHED = "finished"
+    FAILED = "failed"  # tried and failed, or refused
+    LOST = "lost"  # never applied, or nobody will ever know
+
+
+ENDED_PHASES = frozenset({OperationPhase.FINISHED, OperationPhase.FAILED, OperationPhase.LOST})
+PHASE_OF_STATE: Mapping[OperationState, OperationPhase] = {
+    OperationState.OPERATION_UNSUPPORTED: OperationPhase.FAILED,
+    OperationState.OPERATION_PENDING: OperationPhase.PENDING,
+    OperationState.OPERATION_FINISHED: OperationPhase.FINISHED,
+    OperationState.OPERATION_FAILED: OperationPhase.FAILED,
+    OperationState.OPERATION_ERROR: OperationPhase.FAILED,
+    OperationState.OPERATION_DROPPED: OperationPhase.LOST,
+    OperationState.OPERATION_UNREACHABLE: OperationPhase.UNREACHABLE,
+    OperationState.OPERATION_GONE_BY_OPERATOR: OperationPhase.LOST,
+    OperationState.OPERATION_RECOVERING: OperationPhase.UNREACHABLE,
+    OperationState.OPERATION_UNKNOWN: OperationPhase.LOST,
+}
+"""Where an operation is of which this is the latest news."""
 
 
 @message

@@ -10,12 +10,12 @@ when a task is launched under the id of one that has ended, so that no attempt's
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
-from actors.messages import Demand, Record
+from actors.messages import Demand, Record, TaskPhase
 from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
 from actors.settings import RetryPolicy
-from actors.tasks.states import TaskPhase
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId
@@ -139,6 +139,31 @@ def check_task_id(task_id: str) -> None:
         raise ValueError(f"a task id must have 1 to {_MAX_ID} characters, not {len(task_id)}")
     if any(char in _FORBIDDEN or char.isspace() or not char.isprintable() for char in task_id):
         raise ValueError(f"a task id must not hold slashes, spaces or control characters: {task_id!r}")
+
+
+def latest(history: TaskHistory) -> TaskProgress:
+    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt.
+
+    An intent for an attempt that was being withdrawn says that its ACCEPT may have left: it has to be killed.
+    """
+    progress = history.progress or TaskProgress(history.spec.first_attempt, TaskPhase.WAITING)
+    intent = history.intent
+    split = split_attempt_id(intent.attempt_id) if intent is not None else None
+    if intent is None or split is None:
+        return progress
+    attempt = split[1]
+    same = attempt == progress.attempt
+    withdrawing = same and progress.phase is TaskPhase.WITHDRAWING
+    if attempt > progress.attempt or withdrawing or (same and progress.phase is TaskPhase.WAITING):
+        return replace(
+            progress,
+            attempt=attempt,
+            phase=TaskPhase.KILLING if withdrawing else TaskPhase.LAUNCHING,
+            uuid=b"",
+            agent_id=intent.agent_id,
+            executor_id=intent.executor_id,
+        )
+    return progress
 
 
 def task_info(spec: TaskSpec, attempt: int) -> bytes:

@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 
 from actors import messages as m
 from actors.built_in import SERVANTS, TASK, spec_of
-from actors.operations.states import phase_of
-from actors.records.operations import OperationRecord, operation_key, operation_record
+from actors.records.operations import PHASE_OF_STATE, OperationRecord, operation_key, operation_record
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
 from actors.settings import Composition
@@ -218,7 +217,7 @@ class BaseScheduler(Actor):
         status = update.status
         if status.operation_id is None:
             return self._operation_stored(status)
-        phase = phase_of(status.state)
+        phase = PHASE_OF_STATE[status.state]
         record = OperationRecord(status.operation_id, status.agent_id, phase, status)
         return self._store_first(record, then=update)
 

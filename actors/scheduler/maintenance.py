@@ -21,7 +21,6 @@ from actors.scheduler.hooks import SchedulerHooks
 from actors.scheduler.task_book import TaskEntry
 from actors.scheduler.task_commands import TaskCommands
 from actors.settings import Composition
-from actors.tasks.states import ON_CLUSTER
 from mesos_v1.values import AgentId, ExecutorId, InverseOffer
 
 logger = logging.getLogger("actors.scheduler")
@@ -144,4 +143,4 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
         self.tell("connection", m.DeclineInverseOffers((offer.id,), DECLINED_FOR))
 
     def _tasks_on(self, agent_id: AgentId) -> list[TaskEntry]:
-        return [entry for entry in self._tasks if entry.agent_id == agent_id and entry.phase in ON_CLUSTER]
+        return [entry for entry in self._tasks if entry.agent_id == agent_id and entry.phase in m.ON_CLUSTER]

@@ -6,9 +6,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from actors.messages import TaskChanged
+from actors.messages import ON_CLUSTER, TaskChanged, TaskPhase
 from actors.runtime import ActorRef
-from actors.tasks.states import ON_CLUSTER, TaskPhase
 from mesos_v1.values import AgentId, TaskId
 
 # So many ended tasks are remembered: their last updates may come again until the acknowledgement has arrived.

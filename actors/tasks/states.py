@@ -14,30 +14,8 @@ from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
+from actors.messages import TaskPhase
 from mesos_v1.states import TaskState
-
-DRAINING = "REASON_AGENT_DRAINING"
-"""Mesos's reason when the operator drains the agent."""
-MOVED = "moved"
-"""Our own, when an attempt is ended because its agent goes down for maintenance."""
-
-
-class TaskPhase(StrEnum):
-    """Where a task is, as the scheduler sees it."""
-
-    __hash__ = str.__hash__  # Enum's own is written in Python, and tables are looked into for every update
-
-    WAITING = "waiting"  # its demand is with the broker
-    LAUNCHING = "launching"  # the ACCEPT has left; nothing heard of it yet
-    STAGING = "staging"  # known to the master or the agent, not started
-    RUNNING = "running"  # TASK_STARTING or TASK_RUNNING
-    UNREACHABLE = "unreachable"  # its agent is partitioned away
-    WITHDRAWING = "withdrawing"  # a kill was asked for; whether the ACCEPT has left, only the broker knows
-    KILLING = "killing"  # KILL sent, again and again, until a terminal update
-    BACKING_OFF = "backing off"  # the last attempt failed; the next one is due later
-    FINISHED = "finished"
-    FAILED = "failed"
-    KILLED = "killed"
 
 
 class TaskEvent(StrEnum):
@@ -89,10 +67,6 @@ class Transition(NamedTuple):
 
 
 P, E, A = TaskPhase, TaskEvent, Action
-
-TERMINAL_PHASES = frozenset({P.FINISHED, P.FAILED, P.KILLED})
-# Phases in which an attempt may exist on an agent, so that reconciliation asks about it.
-ON_CLUSTER = frozenset({P.LAUNCHING, P.STAGING, P.RUNNING, P.UNREACHABLE, P.KILLING})
 
 _NEWS: dict[TaskEvent, Transition] = {  # an update of an attempt that may exist, no kill asked
     E.STAGING: Transition(P.STAGING, (A.AWAIT_NEWS,)),
@@ -194,23 +168,23 @@ IGNORED: Mapping[TaskPhase, frozenset[TaskEvent]] = {
     P.KILLED: frozenset(E),
 }
 
-# How a Mesos state is read, before attempts and losses are counted.
-KIND_OF_STATE: Mapping[TaskState, str] = {
-    TaskState.TASK_STAGING: "staging",
-    TaskState.TASK_STARTING: "running",
-    TaskState.TASK_RUNNING: "running",
-    TaskState.TASK_KILLING: "killing",
-    TaskState.TASK_FINISHED: "finished",
-    TaskState.TASK_FAILED: "failed",
-    TaskState.TASK_ERROR: "failed",
-    TaskState.TASK_KILLED: "killed",
-    TaskState.TASK_LOST: "lost",
-    TaskState.TASK_DROPPED: "lost",
-    TaskState.TASK_GONE: "lost",
-    TaskState.TASK_GONE_BY_OPERATOR: "lost",
-    TaskState.TASK_UNKNOWN: "lost",  # "TASK_UNKNOWN: the master has no knowledge of the task": give it up
-    TaskState.TASK_UNREACHABLE: "unreachable",
+EVENT_OF_STATE: Mapping[TaskState, TaskEvent] = {
+    TaskState.TASK_STAGING: E.STAGING,
+    TaskState.TASK_STARTING: E.RUNNING,
+    TaskState.TASK_RUNNING: E.RUNNING,
+    TaskState.TASK_KILLING: E.KILLING,
+    TaskState.TASK_UNREACHABLE: E.UNREACHABLE,
+    TaskState.TASK_FINISHED: E.FINISHED,
+    TaskState.TASK_FAILED: E.FAILED_RETRY,
+    TaskState.TASK_ERROR: E.FAILED_RETRY,
+    TaskState.TASK_KILLED: E.LOST_RETRY,
+    TaskState.TASK_LOST: E.LOST_RETRY,
+    TaskState.TASK_DROPPED: E.LOST_RETRY,
+    TaskState.TASK_GONE: E.LOST_RETRY,
+    TaskState.TASK_GONE_BY_OPERATOR: E.LOST_RETRY,
+    TaskState.TASK_UNKNOWN: E.LOST_RETRY,  # "TASK_UNKNOWN: the master has no knowledge of the task": give it up
 }
+"""How a Mesos state is read before attempts and losses are counted."""
 
 
 def follow(phase: TaskPhase, event: TaskEvent) -> Transition | None:

@@ -9,8 +9,14 @@ from actors.composition import ActorSpec, Composition, run
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
 from actors.operations import states
-from actors.operations.states import Action, OperationEvent, OperationPhase
-from actors.records.operations import OperationRecord, operations_in
+from actors.operations.states import Action, OperationEvent
+from actors.records.operations import (
+    ENDED_PHASES,
+    PHASE_OF_STATE,
+    OperationPhase,
+    OperationRecord,
+    operations_in,
+)
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
@@ -36,11 +42,11 @@ def test_each_pair_is_either_a_transition_or_ignored(phase, event):
 
 @pytest.mark.parametrize(("key", "transition"), states.TABLE.items())
 def test_the_outcome_is_told_exactly_when_it_is_known(key, transition):
-    assert (Action.DONE in transition.actions) == (transition.phase in states.TERMINAL)
+    assert (Action.DONE in transition.actions) == (transition.phase in ENDED_PHASES)
 
 
 def test_every_state_of_an_operation_is_classified():
-    assert set(states.EVENT_OF_STATE) == set(OperationState)
+    assert set(PHASE_OF_STATE) == set(OperationState)
 
 
 class Bench(ActorBench):

@@ -15,6 +15,7 @@ import actors
 from actors import messages as m
 from actors.connection.call_table import RULES
 from actors.low_level_scheduler_actor import LowLevelScheduler
+from actors.messages import TaskPhase
 from actors.offer_actor import OfferActor, OfferSettings
 from actors.operation_actor import OperationActor
 from actors.reconciler_actor import ReconcilerActor
@@ -23,7 +24,6 @@ from actors.runtime.handlers import understood_types
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import Composition, FrameworkSettings
 from actors.task_actor import TaskActor
-from actors.tasks.states import TaskPhase
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId, TaskStatus

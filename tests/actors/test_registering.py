@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from actors.composition import run
+from actors.messages import TaskPhase
 from actors.records.tasks import TaskHistory, TaskProgress, TaskSpec, progress_record, spec_record
 from actors.runtime import ActorSystem, pack
 from actors.scheduler_actor import SchedulerActor
 from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor
-from actors.tasks.states import TaskPhase
 from mesos_v1.resources import Resources
 from mesos_v1.values import TaskId
 from tests.actors.test_scheduler_actor import QUICK, Page, composition, play, seen

@@ -4,8 +4,9 @@ import pytest
 
 from actors.connection import states as connection_states
 from actors.connection.states import ConnectionEvent, ConnectionState
+from actors.messages import ON_CLUSTER, TERMINAL_PHASES, TaskPhase
 from actors.tasks import states as task_states
-from actors.tasks.states import Action, TaskEvent, TaskPhase
+from actors.tasks.states import Action, TaskEvent
 
 C, CE = ConnectionState, ConnectionEvent
 P, E = TaskPhase, TaskEvent
@@ -27,12 +28,12 @@ def test_each_task_pair_is_either_a_transition_or_ignored(phase, event):
     assert (task_states.follow(phase, event) is not None) == in_table
 
 
-@pytest.mark.parametrize("phase", sorted(task_states.TERMINAL_PHASES))
+@pytest.mark.parametrize("phase", sorted(TERMINAL_PHASES))
 def test_nothing_follows_a_terminal_phase(phase):
     assert task_states.IGNORED[phase] == frozenset(TaskEvent)
 
 
-@pytest.mark.parametrize("phase", [phase for phase in TaskPhase if phase not in task_states.TERMINAL_PHASES])
+@pytest.mark.parametrize("phase", [phase for phase in TaskPhase if phase not in TERMINAL_PHASES])
 def test_every_other_phase_can_reach_an_end(phase):
     reached, frontier = {phase}, [phase]
     while frontier:
@@ -41,24 +42,24 @@ def test_every_other_phase_can_reach_an_end(phase):
             if before is at and after.phase not in reached:
                 reached.add(after.phase)
                 frontier.append(after.phase)
-    assert reached & task_states.TERMINAL_PHASES
+    assert reached & TERMINAL_PHASES
 
 
 @pytest.mark.parametrize(("key", "transition"), task_states.TABLE.items())
 def test_the_outcome_is_told_exactly_when_a_terminal_phase_is_entered(key, transition):
-    assert (Action.DONE in transition.actions) == (transition.phase in task_states.TERMINAL_PHASES)
+    assert (Action.DONE in transition.actions) == (transition.phase in TERMINAL_PHASES)
 
 
-@pytest.mark.parametrize("phase", [p for p in TaskPhase if p not in task_states.TERMINAL_PHASES])
+@pytest.mark.parametrize("phase", [p for p in TaskPhase if p not in TERMINAL_PHASES])
 def test_a_kill_is_never_ignored_unless_it_is_under_way(phase):
     assert (phase, E.KILL_ASKED) in task_states.TABLE or phase is P.WITHDRAWING
 
 
-@pytest.mark.parametrize("phase", sorted(task_states.ON_CLUSTER))
+@pytest.mark.parametrize("phase", sorted(ON_CLUSTER))
 @pytest.mark.parametrize("event", [E.FINISHED, E.FAILED_RETRY, E.FAILED_LAST, E.LOST_RETRY, E.LOST_LAST])
 def test_terminal_news_of_an_attempt_on_the_cluster_always_ends_that_attempt(phase, event):
     after = task_states.TABLE[phase, event].phase
-    assert after in task_states.TERMINAL_PHASES | {P.BACKING_OFF}
+    assert after in TERMINAL_PHASES | {P.BACKING_OFF}
 
 
 @pytest.mark.parametrize("state", [C.CONNECTING, C.SUBSCRIBING, C.SUBSCRIBED])
@@ -77,8 +78,8 @@ def test_teardown_is_sent_only_because_somebody_asked_for_it():
     }
 
 
-@pytest.mark.parametrize("state", list(task_states.TaskPhase))
+@pytest.mark.parametrize("state", list(TaskPhase))
 def test_every_mesos_state_is_classified(state):
     from mesos_v1.states import TaskState
 
-    assert set(task_states.KIND_OF_STATE) == set(TaskState)
+    assert set(task_states.EVENT_OF_STATE) == set(TaskState)

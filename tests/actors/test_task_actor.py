@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from actors import messages as m
+from actors.messages import TaskPhase
 from actors.records.tasks import TaskHistory, TaskIntent, TaskProgress, TaskSpec
 from actors.runtime import pack, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_actor import TaskActor
-from actors.tasks.states import TaskPhase
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus

@@ -8,13 +8,12 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec
-from actors.messages import Launched
+from actors.messages import Launched, TaskPhase
 from actors.runtime import NoSettings, message, pack, receive, unpack
 from actors.scheduler_actor import ACTOR_FAILURES, SchedulerActor
 from actors.store.backends import SqliteBackend, StorageError
 from actors.store_actor import StoreActor
 from actors.task_actor import TaskActor
-from actors.tasks.states import TaskPhase
 from mesos_v1 import pb
 from tests.actors.test_scheduler_actor import composition, play
 from tests.support.simulated_master import simulated_master

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import messages as m
-from actors.tasks.states import TERMINAL_PHASES
+from actors.messages import TERMINAL_PHASES
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, TaskId
 from tests.actors.test_task_actor import Task
