@@ -30,7 +30,7 @@ from actors.scheduler.author_events import Registered
 from actors.scheduler.base_scheduler import ENDING, BaseScheduler, facts_in
 from actors.scheduler.launch_arguments import check_texts
 from actors.settings import Composition
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
@@ -337,7 +337,7 @@ class LowLevelScheduler(BaseScheduler):
         return self._call(self.disconnected, news)
 
     @receive
-    def handle_offers_arrived(self, arrived: m.OffersArrived) -> Any:
+    def handle_offers(self, arrived: events.Offers) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
         self._offered = True
         before = self.hook_failures
@@ -349,22 +349,22 @@ class LowLevelScheduler(BaseScheduler):
         return self._after(self._call(self.resource_offers, arrived.offers), told)
 
     @receive
-    def handle_offer_rescinded(self, rescinded: m.OfferRescinded) -> Any:
+    def handle_rescind(self, rescinded: events.Rescind) -> Any:
         """Tell the author."""
         return self._call(self.offer_rescinded, rescinded.offer_id)
 
     @receive
-    def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> Any:
+    def handle_inverse_offers(self, arrived: events.InverseOffers) -> Any:
         """Tell the author."""
         return self._call(self.inverse_offers, arrived.offers)
 
     @receive
-    def handle_inverse_offer_rescinded(self, rescinded: m.InverseOfferRescinded) -> Any:
+    def handle_rescind_inverse_offer(self, rescinded: events.RescindInverseOffer) -> Any:
         """Tell the author."""
         return self._call(self.inverse_offer_rescinded, rescinded.offer_id)
 
     @receive
-    def handle_status_update(self, update: m.StatusUpdate) -> Any:
+    def handle_update(self, update: events.Update) -> Any:
         """Tell the author, then acknowledge."""
         before = self.hook_failures
         phase = _ACTIVE.get(update.status.state)
@@ -383,7 +383,7 @@ class LowLevelScheduler(BaseScheduler):
         before = self.hook_failures
         known = self._operations.get(status.operation_id) if status.operation_id else None
         if known is not None:
-            self.tell(known[0], m.OperationUpdate(status))
+            self.tell(known[0], events.UpdateOperationStatus(status))
 
         def told() -> None:
             if self.hook_failures > before:
@@ -400,7 +400,7 @@ class LowLevelScheduler(BaseScheduler):
         return self._after(self._call(self.operation_update, status), told)
 
     @receive
-    def handle_message_arrived(self, arrived: m.MessageArrived) -> Any:
+    def handle_message(self, arrived: events.Message) -> Any:
         """Tell the author."""
         return self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from actors.runtime import carrier, message, redacted
-from mesos_v1 import pb
+from actors.runtime import carrier, message, redacted, register
+from mesos_v1 import events, pb
 from mesos_v1.errors import classify
 from mesos_v1.hiding import hidden
 from mesos_v1.resources import Resources
@@ -20,12 +20,9 @@ from mesos_v1.values import (
     AgentId,
     ExecutorId,
     FrameworkId,
-    InverseOffer,
     MasterInfo,
-    Offer,
     OfferId,
     OperationId,
-    OperationStatus,
     TaskId,
     TaskStatus,
 )
@@ -45,6 +42,18 @@ def size_only(value: bytes) -> bytes:
 
 
 # --- what the master says -----------------------------------------------------------------------------------
+
+
+for _event in (
+    events.Offers,
+    events.Rescind,
+    events.InverseOffers,
+    events.RescindInverseOffer,
+    events.Update,
+    events.UpdateOperationStatus,
+    events.Message,
+):
+    register(_event)
 
 
 @message
@@ -72,57 +81,6 @@ class Disconnected:
     """The subscription is gone; the connection is already coming back by itself."""
 
     reason: str
-
-
-@message
-class OffersArrived:
-    """OFFERS of the present subscription."""
-
-    offers: tuple[Offer, ...]
-
-
-@message
-class OfferRescinded:
-    """RESCIND; may come before the offer itself."""
-
-    offer_id: OfferId
-
-
-@message
-class InverseOffersArrived:
-    """INVERSE_OFFERS: the operator asks for resources back."""
-
-    offers: tuple[InverseOffer, ...]
-
-
-@message
-class InverseOfferRescinded:
-    """RESCIND_INVERSE_OFFER."""
-
-    offer_id: OfferId
-
-
-@message
-class StatusUpdate:
-    """UPDATE: news of one task; to be acknowledged when it carries a uuid."""
-
-    status: TaskStatus
-
-
-@message
-class OperationUpdate:
-    """UPDATE_OPERATION_STATUS: news of one operation; to be acknowledged when it carries a uuid."""
-
-    status: OperationStatus
-
-
-@message
-class MessageArrived:
-    """MESSAGE: what an executor said, best effort."""
-
-    agent_id: AgentId
-    executor_id: ExecutorId
-    data: bytes
 
 
 @message

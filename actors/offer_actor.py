@@ -26,6 +26,7 @@ from actors.offers.why_pending import report
 from actors.records.tasks import MAX_TASK_BYTES, TaskIntent, intent_record
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
+from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
 
 logger = logging.getLogger("actors.offers")
@@ -230,7 +231,7 @@ class OfferActor(Actor):
         self._drop_offers()
 
     @receive
-    def handle_offers_arrived(self, arrived: m.OffersArrived) -> None:
+    def handle_offers(self, arrived: events.Offers) -> None:
         """Hold offers until the end of this turn, all of one agent together."""
         now = self.clock.time()
         for offer in arrived.offers:
@@ -250,7 +251,7 @@ class OfferActor(Actor):
         self._match_soon()
 
     @receive
-    def handle_offer_rescinded(self, rescinded: m.OfferRescinded) -> None:
+    def handle_rescind(self, rescinded: events.Rescind) -> None:
         """Let go of an offer; what was placed on its agent's offers waits again."""
         agent = self._by_offer.pop(rescinded.offer_id, None)
         if agent is None:
@@ -271,12 +272,12 @@ class OfferActor(Actor):
         self.queue.forget_looks(lost.agent_id)
 
     @receive
-    def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> None:
+    def handle_inverse_offers(self, arrived: events.InverseOffers) -> None:
         """Hand inverse offers to the scheduler, whose author may have a say."""
         self.tell("scheduler", arrived)
 
     @receive
-    def handle_inverse_offer_rescinded(self, rescinded: m.InverseOfferRescinded) -> None:
+    def handle_rescind_inverse_offer(self, rescinded: events.RescindInverseOffer) -> None:
         """Likewise when they are taken back."""
         self.tell("scheduler", rescinded)
 

@@ -11,6 +11,7 @@ from actors import messages as m
 from actors.operations.states import Action, OperationEvent, follow
 from actors.records.operations import PHASE_OF_STATE, OperationPhase
 from actors.runtime import Actor, Timer, message, receive
+from mesos_v1 import events
 from mesos_v1.values import AgentId, OperationId
 
 FIRST_WAIT = 10.0
@@ -43,7 +44,7 @@ class OperationActor(Actor):
         self._wait()
 
     @receive
-    def handle_operation_update(self, update: m.OperationUpdate) -> None:
+    def handle_update_operation_status(self, update: events.UpdateOperationStatus) -> None:
         """News of it."""
         if update.status.agent_id is not None:
             self.agent_id = update.status.agent_id

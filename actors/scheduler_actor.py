@@ -48,6 +48,7 @@ from actors.scheduler.maintenance import MaintenanceDuty
 from actors.scheduler.task_book import TaskEntry
 from actors.scheduler.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
 from actors.settings import Composition
+from mesos_v1 import events
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
 
@@ -191,7 +192,7 @@ class SchedulerActor(MaintenanceDuty):
         operations, self._untold_operations = self._untold_operations, []
         for status in operations:
             if status is not None:
-                self.tell(self.actor_ref, m.OperationUpdate(status))
+                self.tell(self.actor_ref, events.UpdateOperationStatus(status))
         early, self._early = self._early, []
         for done in early:
             self.tell(self.actor_ref, done)
@@ -241,7 +242,7 @@ class SchedulerActor(MaintenanceDuty):
     # --- tasks ------------------------------------------------------------------------------------------------
 
     @receive
-    def handle_status_update(self, update: m.StatusUpdate) -> Any:
+    def handle_update(self, update: events.Update) -> Any:
         """Route an update to its task; acknowledge one that has no task any more."""
         status = update.status
         split = split_attempt_id(status.task_id)
@@ -450,7 +451,7 @@ class SchedulerActor(MaintenanceDuty):
     # --- what else comes from the master and the executors ----------------------------------------------------
 
     @receive
-    def handle_message_arrived(self, arrived: m.MessageArrived) -> Any:
+    def handle_message(self, arrived: events.Message) -> Any:
         """Decode a framework message; garbage is an error in the log, never an exception."""
         source = MessageSource(
             arrived.agent_id,

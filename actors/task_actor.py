@@ -21,6 +21,7 @@ from actors.tasks.states import (
     TaskEvent,
     follow,
 )
+from mesos_v1 import events
 from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
 
@@ -188,7 +189,7 @@ class TaskActor(Actor):
             self._enter(E.MOVE_ASKED)
 
     @receive
-    def handle_status_update(self, update: m.StatusUpdate) -> None:
+    def handle_update(self, update: events.Update) -> None:
         """News of an attempt."""
         status = update.status
         if status.task_id != self.mesos_id:

@@ -1,14 +1,9 @@
-"""Which actor gets which event of the master: one table.
-
-The events of `mesos_v1.events` are values for decoders; what goes round between actors are messages. Here the one
-becomes the other, so that the connection need not know who listens.
-"""
+"""Which actor gets which event of the master: one table. Events are messages as they are; only FAILURE is two kinds of news."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from actors import messages as m
 from actors.runtime import Actor
@@ -20,23 +15,14 @@ logger = logging.getLogger("actors.connection")
 OFFERS, SCHEDULER, FAILURES = "offers", "scheduler", "failures"
 
 
-def _failure(event: events.Failure) -> object | None:
-    if event.agent_id is None:
-        return None
-    if event.executor_id is None:
-        return m.AgentLost(event.agent_id)
-    return m.ExecutorLost(event.agent_id, event.executor_id, -1 if event.status is None else event.status)
-
-
-ROUTES: Mapping[type, tuple[str, Callable[[Any], object | None]]] = {
-    events.Offers: (OFFERS, lambda e: m.OffersArrived(e.offers)),
-    events.Rescind: (OFFERS, lambda e: m.OfferRescinded(e.offer_id)),
-    events.InverseOffers: (OFFERS, lambda e: m.InverseOffersArrived(e.offers)),
-    events.RescindInverseOffer: (OFFERS, lambda e: m.InverseOfferRescinded(e.offer_id)),
-    events.Update: (SCHEDULER, lambda e: m.StatusUpdate(e.status)),
-    events.UpdateOperationStatus: (SCHEDULER, lambda e: m.OperationUpdate(e.status)),
-    events.Message: (SCHEDULER, lambda e: m.MessageArrived(e.agent_id, e.executor_id, e.data)),
-    events.Failure: (SCHEDULER, _failure),
+ROUTES: Mapping[type, str] = {
+    events.Offers: OFFERS,
+    events.Rescind: OFFERS,
+    events.InverseOffers: OFFERS,
+    events.RescindInverseOffer: OFFERS,
+    events.Update: SCHEDULER,
+    events.UpdateOperationStatus: SCHEDULER,
+    events.Message: SCHEDULER,
 }
 
 
@@ -50,17 +36,24 @@ class EventRouter:
 
     def route(self, event: object) -> None:
         """Tell whoever hears of this event; an unknown type of a newer Mesos is logged and passed over."""
-        row = ROUTES.get(type(event))
-        if row is None:
-            if isinstance(event, events.Unknown):
-                logger.warning("ignoring an event of unknown type: %s", event.type_name)
+        where = ROUTES.get(type(event))
+        if where is not None:
+            if isinstance(event, events.Offers) and self.offers_to == OFFERS:
+                self._see_agents(event.offers)
+            self._owner.tell(self.offers_to if where is OFFERS else where, event)
+        elif isinstance(event, events.Failure):
+            self._failed(event)
+        elif isinstance(event, events.Unknown):
+            logger.warning("ignoring an event of unknown type: %s", event.type_name)
+
+    def _failed(self, event: events.Failure) -> None:
+        if event.agent_id is None:
             return
-        where, build = row
-        if isinstance(event, events.Offers) and self.offers_to == OFFERS:
-            self._see_agents(event.offers)
-        news = build(event)
-        if news is not None:
-            self._owner.tell(self.offers_to if where is OFFERS else where, news)
+        if event.executor_id is None:
+            self._owner.tell(SCHEDULER, m.AgentLost(event.agent_id))
+        else:
+            status = -1 if event.status is None else event.status
+            self._owner.tell(SCHEDULER, m.ExecutorLost(event.agent_id, event.executor_id, status))
 
     def _see_agents(self, offers: tuple[Offer, ...]) -> None:
         """Say where agents answer, once for each: what failed there is read from there."""

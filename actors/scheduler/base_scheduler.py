@@ -21,6 +21,7 @@ from actors.records.operations import PHASE_OF_STATE, OperationRecord, operation
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
 from actors.settings import Composition
+from mesos_v1 import events
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 
 logger = logging.getLogger("actors.scheduler")
@@ -59,7 +60,7 @@ class BaseScheduler(Actor):
         self._ends_earlier_run = False
         self._tearing_down = False
         self._reference = 0
-        self._storing: dict[int, m.OperationUpdate | m.Accept] = {}
+        self._storing: dict[int, events.UpdateOperationStatus | m.Accept] = {}
         self._over = False
         self._subscribed = False
 
@@ -212,7 +213,7 @@ class BaseScheduler(Actor):
     # --- operations -------------------------------------------------------------------------------------------
 
     @receive
-    def handle_operation_update(self, update: m.OperationUpdate) -> Any:
+    def handle_update_operation_status(self, update: events.UpdateOperationStatus) -> Any:
         """News of an operation: stored first."""
         status = update.status
         if status.operation_id is None:
@@ -221,7 +222,7 @@ class BaseScheduler(Actor):
         record = OperationRecord(status.operation_id, status.agent_id, phase, status)
         return self._store_first(record, then=update)
 
-    def _store_first(self, *records: OperationRecord, then: m.OperationUpdate | m.Accept) -> None:
+    def _store_first(self, *records: OperationRecord, then: events.UpdateOperationStatus | m.Accept) -> None:
         if (
             not self._reference
         ):  # what the store still has to say to an instance that failed is not meant for this one
@@ -234,7 +235,7 @@ class BaseScheduler(Actor):
     def handle_stored(self, stored: m.Stored) -> Any:
         """Go on with what was to be stored first."""
         then = self._storing.pop(stored.reference, None)
-        if isinstance(then, m.OperationUpdate):
+        if isinstance(then, events.UpdateOperationStatus):
             return self._operation_stored(then.status)
         if then is not None:
             self.tell("connection", then)

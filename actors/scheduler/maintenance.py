@@ -21,6 +21,7 @@ from actors.scheduler.hooks import SchedulerHooks
 from actors.scheduler.task_book import TaskEntry
 from actors.scheduler.task_commands import TaskCommands
 from actors.settings import Composition
+from mesos_v1 import events
 from mesos_v1.values import AgentId, ExecutorId, InverseOffer
 
 logger = logging.getLogger("actors.scheduler")
@@ -65,7 +66,7 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
         self._windows: dict[AgentId, Window] = {}
 
     @receive
-    async def handle_inverse_offers_arrived(self, arrived: m.InverseOffersArrived) -> None:
+    async def handle_inverse_offers(self, arrived: events.InverseOffers) -> None:
         """Let the author decide, else the policy; if the hook raises, the operator is not promised anything."""
         for offer in arrived.offers:
             before = self.hook_failures
@@ -80,7 +81,7 @@ class MaintenanceDuty(SchedulerHooks, TaskCommands):
                 self._decline_inverse(offer, "on_inverse_offer says so")
 
     @receive
-    def handle_inverse_offer_rescinded(self, _rescinded: m.InverseOfferRescinded) -> None:
+    def handle_rescind_inverse_offer(self, _rescinded: events.RescindInverseOffer) -> None:
         """The master withdraws its question; if it was about a window that is called off, it does not come again."""
 
     @receive

@@ -1,8 +1,9 @@
 """Who talks to whom: read from the code of a composition's actors, without running any of it.
 
 An actor's class (with its bases, and the functions, classes and tables of the same packages that it uses) is searched
-for constructions of messages; whoever has a handler for such a message may be told it. So the answer says what can happen,
-which is more than one run shows; what is built by other means (`type(message)(…)`) is not seen.
+for constructions of messages, and for tables that say which actor a message goes to; whoever has a handler for such a message
+may be told it. So the answer says what can happen, which is more than one run shows; what is built by other means
+(`type(message)(…)`) is not seen.
 """
 
 from __future__ import annotations
@@ -69,9 +70,18 @@ def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
             elif isinstance(value, types.FunctionType | type):
                 if _is_searched(value.__module__) and not _is_actor(value):
                     pending.append(_Place(value.__module__, value.__qualname__))
+            elif _is_routes(value, messages):
+                found.update(value)
             elif isinstance(value, Mapping | tuple) and len(path) == 1:
                 pending.append(_Place(place.module, path[0]))
     return found
+
+
+def _is_routes(value: Any, messages: frozenset[type]) -> bool:
+    """Whether it is a table from messages to the names of the actors that they are handed on to."""
+    return isinstance(value, Mapping) and all(
+        isinstance(kind, type) and kind in messages and isinstance(name, str) for kind, name in value.items()
+    )
 
 
 @lru_cache(maxsize=4096)

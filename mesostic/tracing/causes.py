@@ -42,7 +42,7 @@ class Causes:
             case "Accept":
                 for attempt in _field(record, "attempts") or ():
                     self._accepts[attempt] = record
-            case "OffersArrived":
+            case "Offers":
                 for offer in _field(record, "offers") or ():
                     self._offers[offer["id"]] = record
             case "Launch":
@@ -89,7 +89,7 @@ class Causes:
                 return self._launch(record.system, attempt)
             case "Stored":
                 return self._writes.get((record.system, record.receiver, _field(record, "reference")))
-            case "StatusUpdate" if not record.receiver.startswith("task:"):
+            case "Update" if not record.receiver.startswith("task:"):
                 status = _field(record, "status")
                 return self._updates.get(status.get("uuid", b"")) if isinstance(status, dict) else None
         return None

@@ -11,7 +11,7 @@ from actors.connection.parts import ConnectionSettings, endpoint_of
 from actors.connection_actor import ConnectionActor
 from actors.runtime import Actor, ActorSystem
 from actors.settings import Composition, FrameworkSettings
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.values import AgentId, ExecutorId, OfferId, TaskId
 from tests.support.scripted_master import UNAVAILABLE, ScriptedMaster, scripted_master, subscribed
 
@@ -128,7 +128,7 @@ async def test_an_event_is_seen_at_once_although_nothing_follows_it(bench, maste
     """mesos-compose handles every event one event late."""
     await bench.subscribe()
     await master.send(update())
-    await bench.until(lambda: bench.heard(m.StatusUpdate))
+    await bench.until(lambda: bench.heard(events.Update))
 
 
 async def test_records_cut_at_every_byte_are_read_whole(bench, master):
@@ -139,7 +139,7 @@ async def test_records_cut_at_every_byte_are_read_whole(bench, master):
     content = master._streams[-1][1]
     data = b"".join(encode(serialize(update(f"t{n}"), content)) for n in range(3))
     await master.send_bytes(data, cut=1)
-    await bench.until(lambda: len(bench.heard(m.StatusUpdate)) == 3)
+    await bench.until(lambda: len(bench.heard(events.Update)) == 3)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 429, 500, 501])
@@ -152,7 +152,7 @@ async def test_a_failed_call_is_reported_to_its_sender_and_ends_nothing(bench, m
     assert bench.failures[0].status == status
     assert bench.failures[0].reason == "no"
     await master.send(update())
-    await bench.until(lambda: bench.heard(m.StatusUpdate))
+    await bench.until(lambda: bench.heard(events.Update))
     assert len(master.subscribes) == 1
     assert not bench.heard(m.Disconnected)
     assert "TEARDOWN" not in master.types
@@ -193,8 +193,8 @@ async def test_garbage_in_the_stream_means_a_new_subscription_and_nothing_lost(b
     await bench.until(lambda: len(master.subscribes) == 2)
     await bench.until(lambda: len([x for x in bench.scheduler if isinstance(x, m.Subscribed)]) == 2)
     await master.send(update("after"))
-    await bench.until(lambda: len(bench.heard(m.StatusUpdate)) == 2)
-    assert [x.status.task_id for x in bench.heard(m.StatusUpdate)] == ["before", "after"]
+    await bench.until(lambda: len(bench.heard(events.Update)) == 2)
+    assert [x.status.task_id for x in bench.heard(events.Update)] == ["before", "after"]
 
 
 async def test_a_redirect_changes_the_endpoint_for_all_calls(bench, master):
@@ -280,8 +280,8 @@ async def test_what_an_old_stream_says_is_ignored(bench, master):
     bench.connection.tell(StreamEnded(1, "late news"))
     bench.connection.tell(StreamEnded(1, "late news", fatal=True))
     await master.send(update("new"))
-    await bench.until(lambda: bench.heard(m.StatusUpdate))
-    assert [x.status.task_id for x in bench.heard(m.StatusUpdate)] == ["new"]
+    await bench.until(lambda: bench.heard(events.Update))
+    assert [x.status.task_id for x in bench.heard(events.Update)] == ["new"]
     assert len(master.subscribes) == 2
 
 
@@ -358,7 +358,7 @@ async def test_a_second_subscribed_event_on_a_stream_is_harmless(bench, master):
     await master.send(subscribed())
     await bench.until(lambda: len([x for x in bench.scheduler if isinstance(x, m.Subscribed)]) == 2)
     await master.send(heartbeat(), update())
-    await bench.until(lambda: bench.heard(m.StatusUpdate))
+    await bench.until(lambda: bench.heard(events.Update))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from actors.connection.parts import ConnectionSettings
 from actors.connection_actor import ConnectionActor
 from actors.settings import Composition, FrameworkSettings
 from mesos_http import ConnectFailed, Response, StreamBroken
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.errors import ApiError
 from mesos_v1.values import OfferId, TaskId
 from tests.support.actor_bench import ActorBench, system, virtually
@@ -214,7 +214,7 @@ async def test_an_event_that_makes_no_sense_is_skipped_and_the_next_one_read(ben
     bench.twin.streams[0].queue.put_nowait(senseless)
     bench.twin.streams[0].queue.put_nowait(rescind.SerializeToString())
     await bench.settle()
-    assert bench.of("offers", m.OfferRescinded) == [m.OfferRescinded(OfferId("o"))]
+    assert bench.of("offers", events.Rescind) == [events.Rescind(OfferId("o"))]
 
 
 @scenario()

@@ -13,6 +13,7 @@ from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.messages import TaskPhase
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
+from mesos_v1 import events
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, InverseOffer, OfferId, TaskId, Unavailability
 from playa import AgentSettings, Cluster, ClusterSettings
 from tests.actors.test_task_actor import scenario as task_scenario
@@ -56,7 +57,7 @@ class Policy(ActorBench):
         number = OfferId(f"inverse-{next(self.numbers)}")
         offer = InverseOffer(number, FrameworkId("f"), agent, Unavailability(start, duration))
         self.take("connection")
-        self.scheduler.tell(m.InverseOffersArrived((offer,)))
+        self.scheduler.tell(events.InverseOffers((offer,)))
         await self.settle()
         return [type(call) for call in self.heard["connection"]]
 

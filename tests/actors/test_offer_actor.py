@@ -5,7 +5,7 @@ import pytest
 from actors import messages as m
 from actors.offer_actor import OfferActor, OfferSettings
 from actors.settings import Composition, FrameworkSettings
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, Unavailability
 from tests.support.actor_bench import ActorBench, system, virtually
@@ -50,7 +50,7 @@ class Broker(ActorBench):
         self.say(f"task:{name}", "offers", demand)
 
     def offer(self, *offers):
-        self.broker.tell(m.OffersArrived(offers))
+        self.broker.tell(events.Offers(offers))
 
     def launches(self):
         """What the ACCEPTs so far launch: (offers, task infos) each."""
@@ -165,7 +165,7 @@ async def test_refusals_are_jittered(running):
     actor = running.spawn(OfferActor, composition, OfferSettings(jitter=0.5, linger=0.0), name="offers")
     actor.tell(m.Subscribed(FrameworkId("f"), 15.0, None, False))
     for number in range(20):
-        actor.tell(m.OffersArrived((offer(number),)))
+        actor.tell(events.Offers((offer(number),)))
         await broker.settle(0.01)
     seconds = {decline.refuse_seconds for decline in broker.of("connection", m.Decline)}
     assert len(seconds) > 10
@@ -232,7 +232,7 @@ async def test_after_a_new_subscription_the_suppression_is_said_again(running):
 async def test_a_rescind_before_its_offer_is_remembered(running):
     broker = Broker(running)
     broker.demand("t")
-    broker.broker.tell(m.OfferRescinded(OfferId("o1")))
+    broker.broker.tell(events.Rescind(OfferId("o1")))
     broker.offer(offer(1))
     await broker.settle(1)
     assert broker.launches() == []
@@ -249,7 +249,7 @@ async def test_a_rescind_while_the_intent_is_being_stored_puts_the_task_back(run
     broker.offer(offer(1))
     await broker.settle()
     (write,) = broker.of("store", m.Write)
-    broker.broker.tell(m.OfferRescinded(OfferId("o1")))
+    broker.broker.tell(events.Rescind(OfferId("o1")))
     broker.say("store", "offers", m.Stored(write.reference))
     await broker.settle()
     assert broker.of("connection", m.Accept) == []
@@ -267,7 +267,7 @@ async def test_a_rescind_of_one_of_two_offers_keeps_the_other(running):
     broker.offer(offer(1), offer(2, ONE))
     await broker.settle()
     (write,) = broker.of("store", m.Write)
-    broker.broker.tell(m.OfferRescinded(OfferId("o1")))
+    broker.broker.tell(events.Rescind(OfferId("o1")))
     broker.say("store", "offers", m.Stored(write.reference))
     await broker.settle()
     (decline,) = broker.of("connection", m.Decline)

@@ -20,7 +20,7 @@ from actors.records.operations import (
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
-from mesos_v1 import offer_operations
+from mesos_v1 import events, offer_operations
 from mesos_v1.resources import Reservation, Resources
 from mesos_v1.states import OperationState
 from mesos_v1.values import AgentId, FrameworkId, OfferId, OperationId, OperationStatus
@@ -55,7 +55,9 @@ class Bench(ActorBench):
         self.actor = running.spawn(OperationActor, OP, None, name="operation:op")
 
     async def update(self, state):
-        self.actor.tell(m.OperationUpdate(OperationStatus(OP, OperationState(state), agent_id=AgentId("a"))))
+        self.actor.tell(
+            events.UpdateOperationStatus(OperationStatus(OP, OperationState(state), agent_id=AgentId("a")))
+        )
         await self.settle()
 
     @property
@@ -185,7 +187,7 @@ async def test_an_operation_whose_actor_fails_is_told_as_lost():
             operation.id.value = "op"
             self.accept([OfferId("gone")], [operation])
             broken = OperationStatus(OP, None)  # type: ignore[arg-type]
-            self.tell("operation:op", m.OperationUpdate(broken))
+            self.tell("operation:op", events.UpdateOperationStatus(broken))
 
         def operation_done(self, operation_id, phase):
             self.finish(0, f"{operation_id} {phase}")
@@ -227,7 +229,7 @@ class Stored(ActorBench):
                 self.say("store", "scheduler", m.Stored(write.reference))
 
 
-NEWS = m.OperationUpdate(
+NEWS = events.UpdateOperationStatus(
     OperationStatus(OP, OperationState.OPERATION_FINISHED, agent_id=AgentId("a"), uuid=b"u" * 16)
 )
 ACKNOWLEDGED = m.AcknowledgeOperation(OP, b"u" * 16, AgentId("a"), "")

@@ -10,7 +10,7 @@ import pytest
 from actors import messages as m
 from actors.runtime import ActorSystem
 from actors.settings import FrameworkSettings
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.content import ContentType, from_json, serialize
 from mesos_v1.recordio import encode
 from tests.actors.test_connection_over_http import QUICK, Bench
@@ -38,35 +38,33 @@ def streams(name: str) -> list[list[Event]]:
 SCENARIOS = sorted(path.name for path in RECORDED.glob("*.jsonl") if streams(path.name))
 
 
-def expected(events: list[Event]) -> dict[type, list[Any]]:
+def expected(sent: list[Event]) -> dict[type, list[Any]]:
     """What the messages must say, read from the events by hand."""
     conclusions: dict[type, list[Any]] = {}
-    for event in events:
+    for event in sent:
         if event.type == Event.OFFERS:
             for offer in event.offers.offers:
                 cpus = sum(r.scalar.value for r in offer.resources if r.name == "cpus")
-                conclusions.setdefault(m.OffersArrived, []).append(
-                    (offer.id.value, offer.agent_id.value, cpus)
-                )
+                conclusions.setdefault(events.Offers, []).append((offer.id.value, offer.agent_id.value, cpus))
         elif event.type == Event.UPDATE:
             status = event.update.status
             state = pb.mesos.TaskState.Name(status.state)
-            conclusions.setdefault(m.StatusUpdate, []).append((status.task_id.value, state, status.uuid))
+            conclusions.setdefault(events.Update, []).append((status.task_id.value, state, status.uuid))
         elif event.type == Event.RESCIND:
-            conclusions.setdefault(m.OfferRescinded, []).append(event.rescind.offer_id.value)
+            conclusions.setdefault(events.Rescind, []).append(event.rescind.offer_id.value)
         elif event.type == Event.MESSAGE:
-            conclusions.setdefault(m.MessageArrived, []).append(event.message.data)
+            conclusions.setdefault(events.Message, []).append(event.message.data)
         elif event.type == Event.FAILURE and event.failure.HasField("executor_id"):
             conclusions.setdefault(m.ExecutorLost, []).append(event.failure.executor_id.value)
         elif event.type == Event.FAILURE:
             conclusions.setdefault(m.AgentLost, []).append(event.failure.agent_id.value)
         elif event.type == Event.INVERSE_OFFERS:
             ids = [offer.id.value for offer in event.inverse_offers.inverse_offers]
-            conclusions.setdefault(m.InverseOffersArrived, []).append(ids)
+            conclusions.setdefault(events.InverseOffers, []).append(ids)
         elif event.type == Event.UPDATE_OPERATION_STATUS:
             done = event.update_operation_status.status
             pair = (done.operation_id.value, done.uuid.value)
-            conclusions.setdefault(m.OperationUpdate, []).append(pair)
+            conclusions.setdefault(events.UpdateOperationStatus, []).append(pair)
         elif event.type == Event.ERROR:
             conclusions.setdefault(m.FrameworkError, []).append(event.error.message)
     return conclusions
@@ -83,14 +81,14 @@ def concluded(messages: list[Any]) -> dict[type, list[Any]]:
 
 
 READERS = {
-    m.OffersArrived: lambda x: [(o.id, o.agent_id, o.resources.cpus) for o in x.offers],
-    m.StatusUpdate: lambda x: [(x.status.task_id, x.status.state, x.status.uuid)],
-    m.OfferRescinded: lambda x: [x.offer_id],
-    m.MessageArrived: lambda x: [x.data],
+    events.Offers: lambda x: [(o.id, o.agent_id, o.resources.cpus) for o in x.offers],
+    events.Update: lambda x: [(x.status.task_id, x.status.state, x.status.uuid)],
+    events.Rescind: lambda x: [x.offer_id],
+    events.Message: lambda x: [x.data],
     m.ExecutorLost: lambda x: [x.executor_id],
     m.AgentLost: lambda x: [x.agent_id],
-    m.InverseOffersArrived: lambda x: [[offer.id for offer in x.offers]],
-    m.OperationUpdate: lambda x: [(x.status.operation_id or "", x.status.uuid)],
+    events.InverseOffers: lambda x: [[offer.id for offer in x.offers]],
+    events.UpdateOperationStatus: lambda x: [(x.status.operation_id or "", x.status.uuid)],
     m.FrameworkError: lambda x: [x.reason],
 }
 
@@ -106,17 +104,17 @@ async def test_a_recorded_scenario_comes_to_the_recorded_conclusions(scenario, c
         bench = Bench(system, master, settings, QUICK)
         bench.connection.tell(m.Connect())
         recorded = streams(scenario)
-        for number, events in enumerate(recorded, 1):
+        for number, sent in enumerate(recorded, 1):
             await master.until(lambda: len(master.subscribes) == number)  # noqa: B023 - awaited at once
             await master.until(lambda: len(master.stream_ids) == number)  # noqa: B023
-            data = b"".join(encode(serialize(event, content)) for event in events)
+            data = b"".join(encode(serialize(event, content)) for event in sent)
             if content_type == "protobuf" and cut == 1:
                 data, rest = data[:3000], data[3000:]  # byte by byte where records begin, the rest at once
                 await master.send_bytes(data, cut=1)
                 await master.send_bytes(rest) if rest else None
             else:
                 await master.send_bytes(data, cut=cut if cut != 1 else 29)
-            wanted = sum(len(found) for found in expected(events).values())
+            wanted = sum(len(found) for found in expected(sent).values())
             conclusions: dict[type, list[Any]] = {}
 
             def all_there(wanted=wanted, known=number):
@@ -126,10 +124,10 @@ async def test_a_recorded_scenario_comes_to_the_recorded_conclusions(scenario, c
                 return sum(map(len, conclusions.values())) >= wanted and subscriptions == known
 
             await master.until(all_there)
-            assert conclusions == expected(events)
+            assert conclusions == expected(sent)
             greeting = [x for x in bench.scheduler if isinstance(x, m.Subscribed)][-1]
-            assert greeting.framework_id == events[0].subscribed.framework_id.value
-            assert greeting.heartbeat_interval == events[0].subscribed.heartbeat_interval_seconds
+            assert greeting.framework_id == sent[0].subscribed.framework_id.value
+            assert greeting.heartbeat_interval == sent[0].subscribed.heartbeat_interval_seconds
             bench.scheduler[:] = [x for x in bench.scheduler if isinstance(x, m.Subscribed)]
             bench.offers.clear()
             if number < len(recorded):
@@ -137,11 +135,11 @@ async def test_a_recorded_scenario_comes_to_the_recorded_conclusions(scenario, c
 
 
 def test_the_recordings_hold_what_these_tests_are_about():
-    kinds = {type_ for name in SCENARIOS for events in streams(name) for type_ in expected(events)}
+    kinds = {type_ for name in SCENARIOS for sent in streams(name) for type_ in expected(sent)}
     assert {
-        m.OffersArrived,
-        m.StatusUpdate,
-        m.MessageArrived,
+        events.Offers,
+        events.Update,
+        events.Message,
         m.ExecutorLost,
-        m.InverseOffersArrived,
+        events.InverseOffers,
     } <= kinds

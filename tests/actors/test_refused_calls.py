@@ -24,6 +24,7 @@ from actors.runtime.handlers import understood_types
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import Composition, FrameworkSettings
 from actors.task_actor import TaskActor
+from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId, TaskStatus
@@ -298,7 +299,7 @@ def test_a_broker_that_fails_gives_back_what_it_holds_and_the_next_one_says_agai
                 Fragile, composition, OfferSettings(jitter=0.0), name="offers", supervision=RESTART
             )
             broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, False))
-            broker.tell(m.OffersArrived((offer(1), offer(2, agent="a2"))))
+            broker.tell(events.Offers((offer(1), offer(2, agent="a2"))))
             broker.tell(m.UseExecutors(()))
             await bench.settle(0.05)
             assert [call.offer_ids for call in bench.take("connection")] == [("o1", "o2")]
@@ -380,7 +381,7 @@ async def test_an_update_whose_acknowledgement_was_not_taken_is_acknowledged_whe
     status = await task.update("TASK_RUNNING")
     (acknowledge,) = task.of("connection", m.Acknowledge)
     task.task.tell(failed(acknowledge, m.CallFate.REFUSED))
-    task.task.tell(m.StatusUpdate(status))
+    task.task.tell(events.Update(status))
     await task.settle()
     assert task.acknowledged == [status.uuid, status.uuid]
 

@@ -15,7 +15,7 @@ from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor, ServerSettings
 from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
 from actors.store_actor import StoreSettings
-from mesos_v1 import pb
+from mesos_v1 import events, pb
 from mesos_v1.resources import Resources
 from mesos_v1.task_infos import command_info, task_info
 from mesos_v1.values import TaskId
@@ -588,7 +588,7 @@ class Sturdy(Crawl):
         self.told.append(done.payload.number)
         if len(self.told) == 3:
             broken: Any = None
-            self.tell(self.actor_ref, m.StatusUpdate(broken))  # fails in code that is not the author's
+            self.tell(self.actor_ref, events.Update(broken))  # fails in code that is not the author's
         if len(set(self.told)) == 10:
             self.finish(0)
 

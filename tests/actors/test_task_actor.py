@@ -10,6 +10,7 @@ from actors.records.tasks import TaskHistory, TaskIntent, TaskProgress, TaskSpec
 from actors.runtime import pack, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_actor import TaskActor
+from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, TaskId, TaskStatus
@@ -65,7 +66,7 @@ class Task(ActorBench):
             uuid=f"uuid-{self.uuids:011}".encode() if uuid is None else uuid,
             labels=labels,
         )
-        self.task.tell(m.StatusUpdate(status))
+        self.task.tell(events.Update(status))
         if settle:
             await self.settle()
         return status

@@ -61,7 +61,7 @@ def breadth_first(folder: Path, seed: str) -> list[str]:
 def first_running(trace: Path) -> float:
     """When the first task ran, in seconds since 1970."""
     for record in read_trace(trace):
-        if record.type.endswith("StatusUpdate") and record.payload and b"TASK_RUNNING" in record.payload:
+        if record.type.endswith(":Update") and record.payload and b"TASK_RUNNING" in record.payload:
             return record.time
     raise AssertionError("no task ran")
 

@@ -333,7 +333,7 @@ def test_a_trace_tells_the_story_of_a_task(project, mesostic):
     story = mesostic("trace", "show", "hello.trace", "--contains", "Grace").stdout
     order = [
         "Demand",
-        "OffersArrived",
+        "connection -> offers  Offers",
         "Accept",
         "TASK_FINISHED",
         'Greeting(text="Hello, Grace!")',

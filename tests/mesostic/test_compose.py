@@ -270,7 +270,7 @@ def test_a_description_names_actors_settings_and_relations(project):
     assert "  offers: actors.offer_actor:OfferActor (built in)" in lines
     assert "  scheduler -> counter: Count" in lines
     assert any(line.startswith("  offers -> connection: Accept") for line in lines)
-    assert any(line.startswith("  connection -> scheduler:") and "StatusUpdate" in line for line in lines)
+    assert any(line.startswith("  connection -> scheduler:") and " Update," in line for line in lines)
 
 
 def test_no_secret_is_ever_described(project):

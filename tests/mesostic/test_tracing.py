@@ -58,7 +58,7 @@ def run_of_two_tasks():
         record(3, "scheduler", "task:t-2", kind="started", cause="s#1"),
         record(4, "task:t-1", "offers", cause="s#404", type="m:Demand", task_id="t-1", attempt_id="t-1.1", info=one),
         record(5, "task:t-2", "offers", cause="s#405", type="m:Demand", task_id="t-2", attempt_id="t-2.1", info=two),
-        record(6, "connection", "offers", type="m:OffersArrived", offers=[{"id": "O1", "hostname": "h"}]),
+        record(6, "connection", "offers", type="m:Offers", offers=[{"id": "O1", "hostname": "h"}]),
         record(7, "offers", "offers", kind="timer", cause="s#5", type="m:MatchDue"),
         record(
             8, "offers", "connection", cause="s#7", type="m:Accept", offer_ids=["O1"], operations=[accept(one), accept(two)],
@@ -68,14 +68,14 @@ def run_of_two_tasks():
         record(1, "agent", "executor", system="e", type="m:Launch", task_id="t-1.1", task=one),
         record(2, "executor", "task:t-1.1", system="e", cause="s#1", type="m:StartTask"),
         record(3, "task:t-1.1", "agent", system="e", cause="e#2", type="m:SendUpdate", task_id="t-1.1", uuid=b"u" * 16),
-        record(10, "connection", "scheduler", type="m:StatusUpdate", status={"task_id": "t-1.1", "uuid": b"u" * 16}),
-        record(11, "scheduler", "task:t-1", cause="s#10", type="m:StatusUpdate", status={"task_id": "t-1.1", "uuid": b"u" * 16}),
+        record(10, "connection", "scheduler", type="m:Update", status={"task_id": "t-1.1", "uuid": b"u" * 16}),
+        record(11, "scheduler", "task:t-1", cause="s#10", type="m:Update", status={"task_id": "t-1.1", "uuid": b"u" * 16}),
         record(12, "task:t-1", "store", cause="s#11", type="m:Write", reference=1),
         record(13, "store", "task:t-1", cause="s#90", type="m:Stored", reference=1),
         record(14, "task:t-1", "connection", cause="s#13", type="m:Acknowledge", task_id="t-1.1"),
         record(15, "scheduler", "results", type="m:Changed", page={"url": OTHER, "links": [URL]}),
         record(16, "scheduler", "results", type="m:Changed", page={"url": URL, "links": []}),
-        record(17, "connection", "scheduler", type="m:StatusUpdate", status={"task_id": "t-2.1", "data": pack(Visit(OTHER, (URL,)))}),
+        record(17, "connection", "scheduler", type="m:Update", status={"task_id": "t-2.1", "data": pack(Visit(OTHER, (URL,)))}),
     ]  # fmt: skip
 
 
@@ -87,14 +87,14 @@ def test_a_story_goes_from_demand_to_acknowledgement_through_mesos_itself():
         (0, "s", "m:Subscribed"),
         (1, "s", "m:Visit"),  # the task's actor starts
         (2, "s", "m:Demand"),
-        (0, "s", "m:OffersArrived"),
+        (0, "s", "m:Offers"),
         (1, "s", "m:Accept"),
         (2, "s", "m:Launched"),
         (2, "e", "m:Launch"),
         (3, "e", "m:StartTask"),
         (4, "e", "m:SendUpdate"),
-        (5, "s", "m:StatusUpdate"),
-        (6, "s", "m:StatusUpdate"),
+        (5, "s", "m:Update"),
+        (6, "s", "m:Update"),
         (7, "s", "m:Acknowledge"),
         (0, "s", "m:Changed"),
     ]
