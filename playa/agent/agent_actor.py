@@ -7,6 +7,7 @@ work directory recovers. An orderly end is `ShutdownAgent`.
 """
 
 import errno
+import json
 import logging
 import os
 from pathlib import Path
@@ -25,8 +26,8 @@ from playa.agent.executors.life import Executors
 from playa.agent.executors.states import ExecutorState
 from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
-from playa.agent.operator_api.painting import paint
 from playa.agent.operator_api.site import AgentSite
+from playa.agent.operator_api.views import AgentView
 from playa.agent.recovery import records as recovery
 from playa.agent.recovery.restoring import Restoring
 from playa.agent.registration import Registration
@@ -86,9 +87,9 @@ class AgentActor(Actor):
         info = pb.mesos.AgentInfo(hostname=settings.hostname, port=settings.port or 5051)
         info.resources.extend(self._total.to_proto())
         info.attributes.extend(parse_attributes(settings.attributes))
-        self._start_time = self.clock.time()
         self._context = context = AgentContext(self, settings, self._work_dir, info)
         self._operations = Operations(context, self._total)
+        self._view = AgentView(context, self._operations)
         self._executors = Executors(context)
         self._updating = self._executors.updating
         self._launching = Launching(context, self._executors, self._operations)
@@ -417,9 +418,13 @@ class AgentActor(Actor):
     # --- Operators --------------------------------------------------------------------------------------------
 
     @receive
-    def handle_query_state(self, message: own.QueryState) -> own.AgentPicture:
-        """Someone wants to see what this agent knows."""
-        return paint(self._context, self._operations, self._start_time)
+    def handle_operator_called(self, message: own.OperatorCalled) -> bytes | None:
+        response = self._view.answer(pb.agent.Call.Type.ValueType(message.kind))
+        return None if response is None else response.SerializeToString()
+
+    @receive
+    def handle_query_state(self, message: own.QueryState) -> str:
+        return json.dumps(self._view.state(), separators=(",", ":"))
 
 
 def _explain(error: OSError, settings: AgentSettings) -> str:

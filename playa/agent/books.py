@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.runtime import ActorRef
 from mesos_v1 import pb
+from mesos_v1.resources import Resources
 from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.web import RecordStream
 
@@ -110,6 +111,19 @@ class ExecutorRecord:
         """Its tasks in one phase, oldest first."""
         return [task for task in self.tasks.values() if task.phase is phase]
 
+    def all_tasks(self) -> Iterator[TaskRecord]:
+        """Those that are not completed, then the last ones that are."""
+        yield from self.tasks.values()
+        yield from self.completed
+
+    def allocated(self) -> Resources:
+        """What the executor and its tasks that are not over have."""
+        resources = Resources.from_proto(self.info.resources)
+        for task in self.tasks.values():
+            if task.phase in {TaskPhase.QUEUED, TaskPhase.LAUNCHED}:
+                resources += Resources.from_proto(task.info.resources)
+        return resources
+
     def group_of(self, task_id: str) -> tuple[str, ...] | None:
         """The group that still waits for the executor and holds this task."""
         return next((group for group in self.groups if task_id in group), None)
@@ -141,16 +155,9 @@ class FrameworkRecord:
 
 
 def task_proto(
-    framework_id: str, executor: ExecutorRecord, task: TaskRecord, in_flight: pb.mesos.TaskStatus | None
+    executor: ExecutorRecord, task: TaskRecord, in_flight: pb.mesos.TaskStatus | None
 ) -> pb.mesos.Task:
-    """A task as `mesos.v1.Task`, for the master and for operators.
-
-    Args:
-        framework_id: Its framework.
-        executor: Its executor.
-        task: The task.
-        in_flight: The status that is on its way to the scheduler, if one is.
-    """
+    """A task as `mesos.v1.Task`; `in_flight` is the status that is on its way to the scheduler, if one is."""
     info = task.info
     out = pb.mesos.Task(
         name=info.name,
@@ -159,7 +166,7 @@ def task_proto(
         state=task.state,
         resources=info.resources,
     )
-    out.framework_id.value = framework_id
+    out.framework_id.value = executor.framework_id
     if not executor.for_command_task:
         out.executor_id.value = executor.executor_id
     out.statuses.extend(task.statuses)

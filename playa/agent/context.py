@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.runtime import Actor, ActorDeadError, ActorRef
 from mesos_v1 import pb
-from playa.agent.books import ExecutorRecord, FrameworkRecord
+from playa.agent.books import ExecutorRecord, FrameworkRecord, TaskRecord, task_proto
 from playa.agent.containers.sandbox import Layout
 from playa.agent.recovery.checkpoint import Ledger
 from playa.agent.updates.streams import UpdateStreams
@@ -45,6 +45,7 @@ class AgentContext:
         now: Monotonic seconds.
         time: Seconds since 1970.
         uuid: Sixteen fresh bytes.
+        start_time: When the agent was started, in seconds since 1970.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class AgentContext:
         self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes
+        self.start_time = actor.clock.time()
         self._master = actor.ref(MASTER)
 
     @property
@@ -109,6 +111,13 @@ class AgentContext:
     def after(self, seconds: float, message: Any) -> None:
         """Tell the agent itself later."""
         self.actor.timers.after(seconds, message)
+
+    def task_proto(self, executor: ExecutorRecord, task: TaskRecord) -> pb.mesos.Task:
+        """A task as the master and operators are told of it, with the update that is on its way to the scheduler."""
+        head = self.streams.head(executor.framework_id, task.task_id)
+        return task_proto(
+            executor, task, None if head is None else pb.mesos.TaskStatus.FromString(head.status)
+        )
 
     def executor(self, framework_id: str, executor_id: str, container_id: str = "") -> ExecutorRecord | None:
         """An executor of a framework; with a container id, only that run of it."""

@@ -170,66 +170,15 @@ class CallAnswer:
 
 
 @message
+class OperatorCalled:
+    """A reading call of this `mesos.v1.agent.Call.Type`; answered with the `Response`, None if it is not one of them."""
+
+    kind: int
+
+
+@message
 class QueryState:
-    """The site asks what the agent knows, for an operator; answered with `AgentPicture`."""
-
-
-@message
-class ExecutorPicture:
-    """One executor: `mesos.v1.ExecutorInfo`, its run, its state (COMPLETED: it is only remembered)."""
-
-    framework_id: str
-    info: bytes
-    container_id: str
-    sandbox: str
-    pid: int
-    state: str
-    command_task: bool
-
-
-@message
-class TaskPicture:
-    """One task: `mesos.v1.Task`, and where it is: QUEUED, LAUNCHED, TERMINATED or COMPLETED."""
-
-    task: bytes
-    executor_id: str
-    container_id: str
-    phase: str
-
-
-@message
-class AgentPicture:
-    """What the agent knows, in V1 messages.
-
-    Attributes:
-        agent_info: `mesos.v1.AgentInfo`.
-        resources: `mesos.v1.Resource` each: everything, with reservations.
-        allocated: `mesos.v1.Resource` each: what executors and tasks have.
-        frameworks: `mesos.v1.FrameworkInfo` each.
-        completed_frameworks: Likewise.
-        executors: One entry an executor.
-        tasks: One entry a task.
-        operations: `mesos.v1.Operation` each.
-        pid: The agent as Mesos writes it.
-        drain: `mesos.v1.DrainConfig`, None unless the agent drains.
-        drain_started: Since when it drains, in seconds since 1970.
-        start_time: When it was started, likewise.
-        time: Now, likewise.
-    """
-
-    agent_info: bytes
-    resources: tuple[bytes, ...]
-    allocated: tuple[bytes, ...]
-    frameworks: tuple[bytes, ...]
-    completed_frameworks: tuple[bytes, ...]
-    executors: tuple[ExecutorPicture, ...]
-    tasks: tuple[TaskPicture, ...]
-    operations: tuple[bytes, ...]
-    drain: bytes | None
-    drain_started: float | None
-    pid: str
-    start_time: float
-    time: float
+    """An operator reads `/state`; answered with its JSON."""
 
 
 # --- To the cluster -------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ pause until it is answered. When the master's pings stop, or say that the master
 import logging
 
 from mesos_v1 import pb
-from playa.agent.books import task_proto
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
@@ -154,10 +153,7 @@ class Registration:
                 if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED:
                     executors.append(executor.info.SerializeToString())  # noqa: PERF401 - clearer so
             for executor, task in framework.tasks():
-                head = context.streams.head(framework.framework_id, task.task_id)
-                in_flight = None if head is None else pb.mesos.TaskStatus.FromString(head.status)
-                proto = task_proto(framework.framework_id, executor, task, in_flight)
-                tasks.append(proto.SerializeToString())
+                tasks.append(context.task_proto(executor, task).SerializeToString())
         return ReregisterAgent(
             agent=context.actor.name,
             agent_info=context.info.SerializeToString(),

@@ -8,8 +8,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa.agent.draining import _policy
-from playa.agent.messages import QueryState
-from playa.agent.operator_api.picture import answer
+from playa.agent.messages import OperatorCalled
 from playa.agent.updates.statuses import say_draining
 from playa.messages import DrainAgent
 
@@ -26,8 +25,14 @@ def draining(grace=None, *, mark_gone=False):
 
 
 async def drain_config(bench):
-    picture = await bench.agent.ask(QueryState(), block=False)
-    return picture.drain
+    shown = await shown_agent(bench)
+    return shown.drain_config if shown.HasField("drain_config") else None
+
+
+async def shown_agent(bench):
+    """What operators see by GET_AGENT."""
+    answer = await bench.agent.ask(OperatorCalled(pb.agent.Call.GET_AGENT), block=False)
+    return pb.agent.Response.FromString(answer).get_agent
 
 
 async def test_tasks_are_killed_and_the_reason_is_that_the_agent_drains(bench):
@@ -173,11 +178,7 @@ async def test_operators_see_that_it_drains(bench):
     bench.run(SLEEP)
     await bench.until(bench.statuses)
     bench.agent.tell(draining(3))
-    picture = await bench.agent.ask(QueryState(), block=False)
-    asked = pb.agent.Call(type=pb.agent.Call.GET_AGENT)
-    response = answer(asked, picture, {})
-    assert response is not None
-    shown = response.get_agent
+    shown = await shown_agent(bench)
     assert shown.drain_config.max_grace_period.nanoseconds == 3 * 10**9
     assert shown.estimated_drain_start_time.nanoseconds % 10**9 == 0
     assert shown.estimated_drain_start_time.nanoseconds > 0

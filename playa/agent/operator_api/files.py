@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mesos_v1 import pb
+from mesos_v1.values import NANOS
 from playa.web import Refused
 
 PAGE: Final = 1 << 20
@@ -48,29 +49,28 @@ class Files:
             raise Refused(404)
         return real
 
-    def browse(self, path: str) -> list[dict[str, Any]]:
-        """The entries of a folder, by name."""
+    def file_infos(self, path: str) -> list[pb.mesos.FileInfo]:
+        """The entries of a folder, by name, for LIST_FILES."""
         folder = self.resolve(path)
         if not folder.is_dir():
             raise Refused(404)
         with _gone_is_404():
-            return [_entry(item, path) for item in sorted(folder.iterdir())]
+            return [_info(item, path) for item in sorted(folder.iterdir())]
 
-    def file_infos(self, path: str) -> list[pb.mesos.FileInfo]:
-        """The same as `mesos.v1.FileInfo`, for LIST_FILES."""
-        out = []
-        for entry in self.browse(path):
-            info = pb.mesos.FileInfo(
-                path=entry["path"],
-                nlink=entry["nlink"],
-                size=entry["size"],
-                uid=entry["uid"],
-                gid=entry["gid"],
-            )
-            info.mtime.nanoseconds = int(entry["mtime"] * 1e9)
-            info.mode = entry["bits"]
-            out.append(info)
-        return out
+    def browse(self, path: str) -> list[dict[str, Any]]:
+        """The same as the JSON of `/files/browse`."""
+        return [
+            {
+                "path": info.path,
+                "nlink": info.nlink,
+                "size": info.size,
+                "mtime": info.mtime.nanoseconds / NANOS,
+                "mode": stat.filemode(info.mode),
+                "uid": info.uid,
+                "gid": info.gid,
+            }
+            for info in self.file_infos(path)
+        ]
 
     def read(self, path: str, offset: int, length: int | None) -> tuple[bytes, int]:
         """A piece of a file, and the file's size.
@@ -102,22 +102,21 @@ def _gone_is_404() -> Iterator[None]:
         raise Refused(404) from None
 
 
-def _entry(item: Path, shown: str) -> dict[str, Any]:
+def _info(item: Path, shown: str) -> pb.mesos.FileInfo:
     found = item.lstat()
     try:
         followed = item.stat()
     except OSError:
         followed = found
-    return {
-        "path": f"{shown.rstrip('/')}/{item.name}",
-        "nlink": found.st_nlink,
-        "size": followed.st_size,
-        "mtime": float(followed.st_mtime),
-        "mode": stat.filemode(followed.st_mode),
-        "bits": followed.st_mode,
-        "uid": _name(lambda: pwd.getpwuid(found.st_uid).pw_name, found.st_uid),
-        "gid": _name(lambda: grp.getgrgid(found.st_gid).gr_name, found.st_gid),
-    }
+    return pb.mesos.FileInfo(
+        path=f"{shown.rstrip('/')}/{item.name}",
+        nlink=found.st_nlink,
+        size=followed.st_size,
+        mtime=pb.mesos.TimeInfo(nanoseconds=followed.st_mtime_ns),
+        mode=followed.st_mode,
+        uid=_name(lambda: pwd.getpwuid(found.st_uid).pw_name, found.st_uid),
+        gid=_name(lambda: grp.getgrgid(found.st_gid).gr_name, found.st_gid),
+    )
 
 
 def _name(look_up: Any, number: int) -> str:

@@ -14,13 +14,11 @@ from aiohttp.helpers import content_disposition_header
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
 from mesos_v1.content import ContentType, to_json
-from playa.agent.containers.proc import usage
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import refusal
-from playa.agent.messages import AgentPicture, CallAnswer, ExecutorCalled, QueryState
-from playa.agent.operator_api import picture as pictures
+from playa.agent.messages import CallAnswer, ExecutorCalled, OperatorCalled, QueryState
 from playa.agent.operator_api.files import PAGE, Files
-from playa.agent.operator_api.state_json import state
+from playa.agent.operator_api.views import BUILD
 from playa.settings import AgentSettings
 from playa.web import (
     Access,
@@ -47,6 +45,8 @@ READWRITE_REALM = "mesos-agent-readwrite"
 EXECUTOR_REALM = "mesos-agent-executor"
 
 Call = pb.executor.Call
+AgentCall = pb.agent.Call
+Response = pb.agent.Response
 Claims = tuple[tuple[str, str], ...]
 
 
@@ -107,26 +107,24 @@ class AgentSite:
         self._site.abandon()
 
     def _route(self, app: web.Application) -> None:
-        both = ("", r"/{agent:slave\(\d+\)}")
-        for prefix in both:
-            app.router.add_route("*", f"{prefix}/api/v1/executor", self._executor)
-            app.router.add_route("*", f"{prefix}/api/v1/executor/", self._executor)
-            app.router.add_route("*", f"{prefix}/api/v1", self._operator)
-            app.router.add_route("*", f"{prefix}/api/v1/", self._operator)
-            for name, handler in (("health", self._health), ("version", self._version)):
-                app.router.add_get(f"{prefix}/{name}", handler)
-                app.router.add_get(f"{prefix}/{name}.json", handler)
-            for name, handler in (
-                ("state", self._state),
-                ("flags", self._flags),
-                ("metrics/snapshot", self._metrics),
-                ("containers", self._containers),
-                ("files/browse", self._browse),
-                ("files/read", self._read),
-                ("files/download", self._download),
-            ):
-                app.router.add_route("*", f"{prefix}/{name}", self._reader(handler))
-                app.router.add_route("*", f"{prefix}/{name}.json", self._reader(handler))
+        readers = {
+            "state": self._state,
+            "flags": self._flags,
+            "metrics/snapshot": self._metrics,
+            "containers": self._containers,
+            "files/browse": self._browse,
+            "files/read": self._read,
+            "files/download": self._download,
+        }
+        for prefix in ("", r"/{agent:slave\(\d+\)}"):
+            for end in ("", "/"):
+                app.router.add_route("*", f"{prefix}/api/v1/executor{end}", self._executor)
+                app.router.add_route("*", f"{prefix}/api/v1{end}", self._operator)
+            for end in ("", ".json"):
+                app.router.add_get(f"{prefix}/health{end}", self._health)
+                app.router.add_get(f"{prefix}/version{end}", self._version)
+                for name, handler in readers.items():
+                    app.router.add_route("*", f"{prefix}/{name}{end}", self._reader(handler))
 
     def _reader(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -151,7 +149,7 @@ class AgentSite:
             return accepted()
         if call.type == Call.SUBSCRIBE:
             return await self._subscribe(request, call, accepted_type(request), claims)
-        answer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
+        answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
         return plain(answer.status, answer.text)
 
     def _claims(self, request: web.Request) -> Claims | None:
@@ -178,19 +176,18 @@ class AgentSite:
         key = next(self._keys)
         stream = self.streams[key] = RecordStream(content_type, max_backlog=MAX_BACKLOG)
         try:
-            answer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
+            answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
             if answer.status != 200:
                 return plain(answer.status, answer.text)
             return await stream.run(request, {})
         finally:
             del self.streams[key]
 
-    async def _ask(self, question: Any) -> CallAnswer:
+    async def _ask(self, question: Any) -> Any:
         try:
-            answer: CallAnswer = await self._agent.ask(question, block=False)
+            return await self._agent.ask(question, block=False)
         except ActorDeadError:
             raise Refused(503, "Agent is terminating") from None
-        return answer
 
     # --- Operators --------------------------------------------------------------------------------------------
 
@@ -198,96 +195,55 @@ class AgentSite:
         principal_of(request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite)
         if request.method != "POST":
             raise method_not_allowed(request.method, ["POST"])
-        call = await read_message(request, pb.agent.Call)
-        if not call.HasField("type") or call.type == pb.agent.Call.UNKNOWN:
+        call = await read_message(request, AgentCall)
+        if not call.HasField("type") or call.type == AgentCall.UNKNOWN:
             raise Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
         content_type = accepted_type(request)
-        if call.type in {pb.agent.Call.LIST_FILES, pb.agent.Call.READ_FILE}:
+        if call.type in {AgentCall.LIST_FILES, AgentCall.READ_FILE}:
             return message_answer(self._files_call(call), content_type)
-        response = pictures.answer(call, await self._picture(), self._flag_values())
-        if response is not None and call.type == pb.agent.Call.GET_CONTAINERS:
-            _measure(response)
+        return message_answer(await self._view(call.type), content_type)
+
+    def _files_call(self, call: AgentCall) -> Response:
+        if call.type == AgentCall.LIST_FILES:
+            infos = self.files.file_infos(call.list_files.path)
+            return Response(type=Response.LIST_FILES, list_files=Response.ListFiles(file_infos=infos))
+        ask = call.read_file
+        data, size = self.files.read(ask.path, ask.offset, ask.length if ask.HasField("length") else None)
+        return Response(type=Response.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
+
+    async def _view(self, kind: "AgentCall.Type.ValueType") -> Response:
+        response: bytes | None = await self._ask(OperatorCalled(kind))
         if response is None:
-            name = pb.agent.Call.Type.Name(call.type)
+            name = AgentCall.Type.Name(kind)
             raise Refused(501, f"{name} is not implemented by the embedded cluster's agents")
-        return message_answer(response, content_type)
-
-    def _files_call(self, call: pb.agent.Call) -> pb.agent.Response:
-        response = pb.agent.Response()
-        if call.type == pb.agent.Call.LIST_FILES:
-            response.type = pb.agent.Response.LIST_FILES
-            response.list_files.file_infos.extend(self.files.file_infos(call.list_files.path))
-        else:
-            ask = call.read_file
-            length = ask.length if ask.HasField("length") else None
-            data, size = self.files.read(ask.path, ask.offset, length)
-            response.type = pb.agent.Response.READ_FILE
-            response.read_file.size, response.read_file.data = size, data
-        return response
-
-    async def _picture(self) -> AgentPicture:
-        try:
-            picture: AgentPicture = await self._agent.ask(QueryState(), block=False)
-        except ActorDeadError:
-            raise Refused(503, "Agent is terminating") from None
-        return picture
-
-    def _flag_values(self) -> dict[str, str]:
-        s = self._settings
-        return {
-            "attributes": s.attributes,
-            "resources": s.resources,
-            "hostname": s.hostname,
-            "ip": s.ip,
-            "port": str(self.port),
-            "default_role": s.default_role,
-            "executor_registration_timeout": f"{s.executor_registration_timeout:g}secs",
-            "executor_shutdown_grace_period": f"{s.executor_shutdown_grace_period:g}secs",
-            "launcher": "posix",
-            "isolation": "posix/cpu,posix/mem",
-            "containerizers": "mesos",
-            "switch_user": "true",
-        }
+        return Response.FromString(response)
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
-        document = state(await self._picture(), self._flag_values())
-        return json_answer(document)
+        text: str = await self._ask(QueryState())
+        return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return plain(200)
 
     async def _version(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(
-            {
-                "build_date": pictures.BUILD_DATE,
-                "build_time": pictures.BUILD_TIME,
-                "build_user": "",
-                "version": pictures.VERSION,
-            }
-        )
+        return json_answer(BUILD)
 
     async def _flags(self, request: web.Request) -> web.StreamResponse:
-        return json_answer({"flags": self._flag_values()})
+        flags = (await self._view(AgentCall.GET_FLAGS)).get_flags.flags
+        return json_answer({"flags": {flag.name: flag.value for flag in flags}})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(pictures.metrics(await self._picture()))
+        metrics = (await self._view(AgentCall.GET_METRICS)).get_metrics.metrics
+        return json_answer({metric.name: metric.value for metric in metrics})
 
     async def _containers(self, request: web.Request) -> web.StreamResponse:
-        call = pb.agent.Call(type=pb.agent.Call.GET_CONTAINERS)
-        response = pictures.answer(call, await self._picture(), {})
-        entries = []
-        if response is not None:
-            _measure(response)
-            entries = to_json(response.get_containers).get("containers", [])
-        return json_answer(entries)
+        containers = (await self._view(AgentCall.GET_CONTAINERS)).get_containers
+        return json_answer(to_json(containers).get("containers", []))
 
     # --- Files ------------------------------------------------------------------------------------------------
 
     async def _browse(self, request: web.Request) -> web.StreamResponse:
-        entries = self.files.browse(request.query.get("path", ""))
-        for entry in entries:
-            entry.pop("bits")
-        return json_answer(entries)
+        return json_answer(self.files.browse(request.query.get("path", "")))
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         offset = _number(request, "offset", -1)
@@ -312,16 +268,6 @@ def _make_room(path: Path) -> None:
     """Remove the socket of an agent before this one; make the folder for a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-
-
-def _measure(response: pb.agent.Response) -> None:
-    """Add what the containers have used to what they may use."""
-    for container in response.get_containers.containers:
-        if container.container_status.executor_pid:
-            used = usage(container.container_status.executor_pid)
-            statistics = container.resource_statistics
-            statistics.cpus_user_time_secs, statistics.cpus_system_time_secs = used.user, used.system
-            statistics.mem_rss_bytes = used.resident
 
 
 def _number(request: web.Request, name: str, default: int) -> int:
