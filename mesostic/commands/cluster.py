@@ -126,8 +126,7 @@ def settings_from_flags(flags: dict[str, str], config: str | None = None) -> Clu
         ConfigError: with every problem that was found.
     """
     from mesostic.config.cluster import build_cluster
-    from mesostic.config.document import load_document, parse_document
-    from mesostic.config.overrides import Override
+    from mesostic.config.document import Override, load_document, parse_document
 
     document = (
         load_document(config)
@@ -141,7 +140,7 @@ def settings_from_flags(flags: dict[str, str], config: str | None = None) -> Clu
         value = _value(name, text)
         table[name] = value
         flag = f"--{name.replace('_', '-')}"
-        document.overrides["cluster", name] = Override(flag, ("cluster", name), value, text, is_flag=True)
+        document.overrides["cluster", name] = Override(flag, value, text, is_flag=True)
     cluster, _ = build_cluster(document)
     document.fail_on_problems()
     assert cluster is not None
@@ -149,7 +148,7 @@ def settings_from_flags(flags: dict[str, str], config: str | None = None) -> Clu
 
 
 def _value(name: str, text: str) -> Any:
-    from mesostic.config.overrides import toml_or_text
+    from mesostic.config.toml import value_or_text
 
     if name == "roles":
         return [role for role in text.split(",") if role]
@@ -157,12 +156,12 @@ def _value(name: str, text: str) -> Any:
         pairs = [item.partition("=") for item in text.split(",") if item]
         if not all(equals for _, equals, _ in pairs):
             raise ConfigError(f"--{name.replace('_', '-')}: expected {_TEXT_FORMS[name]}, found {text!r}.")
-        return {key: toml_or_text(value) if name == "weights" else value for key, _, value in pairs}
+        return {key: value_or_text(value) if name == "weights" else value for key, _, value in pairs}
     if name in {"credentials", "http_credentials"}:
         from mesostic.config.credentials import read_credentials
 
         return read_credentials(Path(text))
-    return toml_or_text(text)
+    return value_or_text(text)
 
 
 async def _serve(settings: ClusterSettings) -> int:

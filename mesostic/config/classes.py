@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from types import ModuleType
 
 from mesostic.config.document import Document
-from mesostic.config.locations import Path
+from mesostic.config.toml import Path
 
 
 def make_importable(folder: FilePath) -> None:

@@ -26,9 +26,9 @@ from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import build_cluster
 from mesostic.config.document import Document, load_document
 from mesostic.config.fields import settings_fields
-from mesostic.config.locations import Path
 from mesostic.config.masters import EMBEDDED, check_master
 from mesostic.config.settings import EmbeddedSettings, TraceSettings
+from mesostic.config.toml import Path
 from mesostic.config.values import build
 from playa.settings import ClusterSettings
 

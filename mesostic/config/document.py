@@ -1,19 +1,42 @@
-"""A configuration as it was read: the tables, where each key came from, and the problems found in it.
+"""A configuration as it was read: the tables with `--set` laid over them, where each key came from, and the problems found.
 
-Nothing here knows what the keys mean.
+Nothing here knows what the keys mean. The value of `--set key=value` is TOML (`--set cluster.agents=3`,
+`--set 'framework.roles=["web"]'`); what is not TOML is taken as a string, so that `--set scheduler.seed=http://example.org`
+needs no quotes. Where a list is expected, its parts may stand with commas between them, where a table is, `name=value` with
+commas between. An error never quotes the value: it may be a secret.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from mesostic.config.locations import Path, key_lines, nearest_line
-from mesostic.config.overrides import Override, apply_override, parse_override
-from mesostic.config.toml import loads
+from mesostic.config.toml import Path, key_lines, loads, nearest_line, split_key, value_or_text
 from mesostic.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One `--set`.
+
+    Attributes:
+        key: as written.
+        value: what TOML made of it, or the text itself.
+        raw: the text after the `=`; a key that wants a string takes this (`--set framework.name=007`).
+        is_flag: it was a flag of its own (`--port 5050`), not a `--set`.
+    """
+
+    key: str
+    value: Any
+    raw: str
+    is_flag: bool = False
+
+    @property
+    def option(self) -> str:
+        return self.key if self.is_flag else f"--set {self.key}"
 
 
 @dataclass
@@ -113,10 +136,49 @@ def parse_document(text: str, *, file: str, folder: FilePath, sets: Sequence[str
     except RecursionError:
         raise ConfigError(f"{file} is not usable: its arrays or tables are nested too deeply.") from None
     document = Document(file=file, folder=folder, table=table, lines=key_lines(text))
-    for text_of_set in sets:
-        override = parse_override(text_of_set)
-        document.overrides[apply_override(document.table, override)] = override
+    for setting in sets:
+        _override(document, setting)
     return document
+
+
+def _override(document: Document, setting: str) -> None:
+    """Put the value of `key=value` in its place, making tables on the way; a number may index an array."""
+    key, equals, raw = setting.partition("=")
+    if not equals:
+        raise ConfigError(
+            f"--set {_beginning(setting)}: expected key=value, for example --set scheduler.limit=100."
+        )
+    try:
+        parts = split_key(key.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--set {_beginning(key)}=…: that is not a key; keys look like table.key or actors.name.key."
+        ) from None
+    try:
+        override = Override(key.strip(), value_or_text(raw), raw)
+    except ValueError as error:
+        raise ConfigError(f"--set {key}=…: {str(error).removeprefix('value: ')}.") from None
+    holder: Any = {"": document.table}
+    path: Path = ("",)
+    for position, part in enumerate(parts):
+        inner = holder[path[-1]] if isinstance(holder, list) else holder.setdefault(path[-1], {})
+        if isinstance(inner, list) and part.isdecimal() and int(part) < len(inner):
+            path += (int(part),)
+        elif isinstance(inner, dict):
+            path += (part,)
+        else:
+            raise ConfigError(
+                f"--set {override.key}=…: {'.'.join(parts[:position])} is not a table, so it has no keys."
+            )
+        holder = inner
+    holder[path[-1]] = override.value
+    document.overrides[path[1:]] = override
+
+
+def _beginning(text: str) -> str:
+    """What may be a key; the rest is not shown: it may be a secret that was put in the wrong place."""
+    shown = re.match(r"[\w.-]*", text.strip())
+    return f"{shown[0]}…" if shown and shown[0] != text.strip() else text.strip()
 
 
 def dotted(path: Path) -> str:

@@ -15,9 +15,9 @@ from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.cluster import build_cluster
 from mesostic.config.compose import TABLES, executor_table
 from mesostic.config.document import Document, parse_document
-from mesostic.config.locations import Path
 from mesostic.config.masters import check_master
 from mesostic.config.settings import TraceSettings
+from mesostic.config.toml import Path
 from mesostic.config.values import build
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from mesostic.config.document import Document, suggestion
-from mesostic.config.locations import Path
+from mesostic.config.toml import Path
 
 EMBEDDED = "embedded"
 

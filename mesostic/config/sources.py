@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.runtime import conceal
 from mesostic.config.document import Document
-from mesostic.config.locations import Path
+from mesostic.config.toml import Path
 
 KEYS = ("env", "file")
 

@@ -1,14 +1,29 @@
-"""TOML as it is read here: `tomllib`, and no integer beyond the 64 bits that TOML promises.
+"""TOML texts: what they hold, read by `tomllib`, and on which line each key stands, which `tomllib` does not say.
 
-Python can neither read nor print a number of thousands of digits, and nothing that is configured needs one.
+No integer goes beyond the 64 bits that TOML promises: Python can neither read nor print a number of thousands of digits.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+Path = tuple[str | int, ...]
+"""Where a value stands: the keys of the tables around it, and its indexes in arrays."""
+
 _TOO_LARGE = "an integer must fit into 64 bits (19 digits)"
+
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[][{}\n]",
+    re.DOTALL,
+)
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -38,3 +53,88 @@ def _check(where: str, value: Any) -> None:
             _check(where, item)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{where}: {_TOO_LARGE}")
+
+
+def value_or_text(raw: str) -> Any:
+    """The TOML value that the text is, or the text.
+
+    Raises:
+        ValueError: it starts like a list, a table or a quoted string, and is none; or a number in it is too large.
+    """
+    try:
+        parsed = loads(f"value = {raw}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if raw.strip()[:1] in {"[", "{", '"', "'"}:
+            raise ValueError(f"the value is not valid TOML: {error}") from None
+        return raw
+    # "1\nother = 2" is TOML, but not one value
+    return parsed["value"] if parsed.keys() == {"value"} else raw
+
+
+def split_key(text: str) -> tuple[str, ...]:
+    """The parts of a dotted TOML key: `a."b.c".d` → ("a", "b.c", "d").
+
+    Raises:
+        ValueError: not a TOML key.
+    """
+    if "\n" in text or "=" in text.split('"', maxsplit=1)[0] or text.lstrip().startswith(("[", "#")):
+        raise ValueError(f"{text!r} is not a key")
+    parts = list(_paths(tomllib.loads(f"{text} = 0")))
+    if any(len(path) != length for length, path in enumerate(parts, start=1)):
+        raise ValueError(f"{text!r} is not one key")
+    return parts[-1]
+
+
+def key_lines(text: str) -> dict[Path, int]:
+    """Line numbers (from 1) by key path; tables and elements of arrays of tables are in it too.
+
+    Keys inside inline tables are on the line of the key that holds the table. What is not TOML is skipped.
+    """
+    lines: dict[Path, int] = {}
+    last_index: dict[Path, int] = {}
+    table: Path = ()
+    for line, statement in _statements(text):
+        try:
+            content: Any = tomllib.loads(statement)
+        except (ValueError, RecursionError):
+            continue
+        if not statement.lstrip().startswith("["):
+            for path in _paths(content):
+                lines.setdefault((*table, *path), line)
+            continue
+        table = ()
+        while content:  # {"a": {"b": {}}} for [a.b], {"a": {"b": [{}]}} for [[a.b]]
+            ((key, content),) = content.items()
+            table += (key,)
+            lines.setdefault(table, line)
+            if isinstance(content, list):
+                last_index[table] = last_index.get(table, -1) + 1
+                (content,) = content
+            if table in last_index:
+                table += (last_index[table],)
+        lines[table] = line
+    return lines
+
+
+def nearest_line(lines: Mapping[Path, int], path: Path) -> int | None:
+    """The line of the key, or of the nearest table or key around it; None when nothing of it is in the text."""
+    return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each header, and each key with its value, with the line where it begins."""
+    line, start, depth = 1, 0, 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if token[0] == "\n" and depth <= 0:
+            yield line, text[start : token.start()]
+            line += text.count("\n", start, token.end())
+            start = token.end()
+
+
+def _paths(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The path of every key of a table and of the tables in it, outer ones first."""
+    for key, value in table.items():
+        yield (key,)
+        if isinstance(value, dict):
+            yield from ((key, *path) for path in _paths(value))

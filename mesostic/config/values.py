@@ -23,9 +23,8 @@ from actors.runtime import Secret, conceal
 from mesostic.config import quantities
 from mesostic.config.document import Document, dotted, suggestion
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
-from mesostic.config.locations import Path
-from mesostic.config.overrides import toml_or_text
 from mesostic.config.sources import ON_THE_COMMAND_LINE, is_source, text_from
+from mesostic.config.toml import Path, value_or_text
 
 T = TypeVar("T")
 
@@ -226,7 +225,7 @@ def _written_out(hint: Any, origin: Any, arguments: Any, value: Any, raw: str) -
 def _part(hint: Any, text: str) -> Any:
     while isinstance(hint, typing.NewType):
         hint = hint.__supertype__
-    return text.strip() if hint is str else toml_or_text(text.strip())
+    return text.strip() if hint is str else value_or_text(text.strip())
 
 
 def _convert_class(cls: type, value: Any, place: _Place) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesostic.config.document import dotted, load_document, parse_document
-from mesostic.config.locations import key_lines, split_key
+from mesostic.config.toml import key_lines, split_key
 from mesostic.errors import ConfigError, MesosticError
 
 TEXT = '''\
