@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
+from urllib.parse import urlsplit
 
 from actors.built_in import TASK
 from actors.composition import BUILT_IN, ActorSpec, Composition
@@ -24,9 +26,8 @@ from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import build_cluster
-from mesostic.config.document import Document, load_document
+from mesostic.config.document import Document, load_document, suggestion
 from mesostic.config.fields import settings_fields
-from mesostic.config.masters import EMBEDDED, check_master
 from mesostic.config.settings import EmbeddedSettings, TraceSettings
 from mesostic.config.toml import Path
 from mesostic.config.values import build
@@ -35,6 +36,8 @@ from playa.settings import ClusterSettings
 TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
 """Every table that a configuration may have."""
 
+EMBEDDED = "embedded"
+_A_MASTER = 'expected "embedded", "http://host:port", a list of such URLs, or "zk://host:port,host:port/path"'
 _A_SCHEDULER = "a scheduler (a subclass of mesostic.SchedulerActor)"
 _AN_ACTOR = "an actor (a subclass of mesostic.Actor)"
 _A_TASK_ACTOR = "a replacement of the task actor (a subclass of TaskActor)"
@@ -101,18 +104,55 @@ def compose(document: Document) -> Configuration:
     )
 
 
-def master_of(document: Document) -> Any:
-    """What `[framework] master` says, unchecked: for whoever wants to start the cluster while the rest is loaded."""
-    framework = document.table.get("framework", {})
-    return framework.get("master", EMBEDDED) if isinstance(framework, dict) else None
-
-
 def _framework(document: Document) -> FrameworkSettings | None:
     table = {"master": EMBEDDED, **document.table.get("framework", {})}
     framework = build(FrameworkSettings, table, ("framework",), document)
     if framework is not None:
         check_master(framework.master, ("framework", "master"), document)
     return framework
+
+
+def check_master(master: str | tuple[str, ...], path: Path, document: Document) -> None:
+    """Note what is wrong with the address, by its form alone: nothing is connected to."""
+    if isinstance(master, tuple):
+        if not master:
+            document.problem(path, f"{_A_MASTER}, found an empty list")
+        for index, url in enumerate(master):
+            if (wrong := _wrong_with_url(url)) is not None:
+                document.problem((*path, index), wrong)
+    elif master == EMBEDDED:
+        return
+    elif master.startswith("zk://"):
+        hosts, slash, node = master.removeprefix("zk://").rpartition("@")[2].partition("/")
+        if not hosts or not slash or not node:
+            document.problem(
+                path, f'expected "zk://host:port,host:port/path", found "{without_credentials(master)}"'
+            )
+    elif (wrong := _wrong_with_url(master)) is not None:
+        document.problem(path, wrong)
+
+
+def _wrong_with_url(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, user = parts.hostname, parts.username
+        _ = parts.port
+    except ValueError as error:
+        return f'{_A_MASTER}, found "{without_credentials(url)}" ({error})'
+    if parts.scheme not in {"http", "https"} or not host:
+        near = suggestion(url, [EMBEDDED])
+        return f'{_A_MASTER}, found "{without_credentials(url)}"{near if "did you mean" in near else ""}'
+    if user is not None:
+        return (
+            "the URL of the master holds credentials; they belong in framework.principal and framework.secret"
+        )
+    return None
+
+
+def without_credentials(address: str) -> str:
+    """The address as it may be shown."""
+    scheme, separator, rest = address.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def _actors(document: Document) -> list[ActorSpec]:
@@ -131,10 +171,7 @@ def _actors(document: Document) -> list[ActorSpec]:
             specs.append(_actor(name, table, path, _Kind(default, what, default), document))
     for name, table in own.items():
         if name not in BUILT_IN and _is_table(table, ("actors", name), document):
-            if not _is_name(name):
-                document.problem(
-                    ("actors", name), "an actor's name is made of letters, digits, '-', '_' and '.'"
-                )
+            _check_name("an actor", ("actors", name), document)
             kind = _Kind(TaskActor, _A_TASK_ACTOR, TaskActor) if name == TASK else _Kind(Actor, _AN_ACTOR)
             specs.append(_actor(name, table, ("actors", name), kind, document))
     return [spec for spec in specs if spec is not None]
@@ -142,7 +179,7 @@ def _actors(document: Document) -> list[ActorSpec]:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What the class of an actor has to be: a subclass of `base`, in words `what`, and which it is if none is named."""
+    """What a class has to be: a subclass of `base`, in words `what`; and which it is if none is named."""
 
     base: type
     what: str
@@ -152,18 +189,22 @@ class _Kind:
 def _actor(name: str, table: Any, path: Path, kind: _Kind, document: Document) -> ActorSpec | None:
     if not _is_table(table, path, document):
         return None
-    if "class" not in table and kind.default is None:
-        document.problem(
-            (*path, "class"), f'missing; expected the class path of {kind.what}, such as "module:Class"'
-        )
-        return None
-    cls: type | None = kind.default
-    if "class" in table:
-        cls = load_class(table["class"], kind.base, kind.what, (*path, "class"), document)
+    cls = _class(table, kind, path, document)
     if cls is None or not _can_be_made(cls, (*path, "class"), document):
         return None
     settings = _settings(cls, {key: value for key, value in table.items() if key != "class"}, path, document)
     return None if settings is None else ActorSpec(name=name, cls=cls, settings=settings)
+
+
+def _class(table: dict[str, Any], kind: _Kind, path: Path, document: Document) -> type | None:
+    """The class that the table names, or the default; None after noting what is wrong."""
+    if "class" in table:
+        return load_class(table["class"], kind.base, kind.what, (*path, "class"), document)
+    if kind.default is None:
+        document.problem(
+            (*path, "class"), f'missing; expected the class path of {kind.what}, such as "module:Class"'
+        )
+    return kind.default
 
 
 def _can_be_made(cls: type, path: Path, document: Document) -> bool:
@@ -184,50 +225,30 @@ def _executors(document: Document) -> list[ExecutorSettings]:
     executors = []
     for name, table in document.table.get("executors", {}).items():
         path: Path = ("executors", name)
-        if not _is_table(table, path, document):
-            continue
-        if not _is_name(name):
-            document.problem(path, "an executor's name is made of letters, digits, '-', '_' and '.'")
-        settings = _executor(name, table, path, document)
-        if settings is not None:
-            executors.append(settings)
-    return executors
+        if _is_table(table, path, document):
+            _check_name("an executor", path, document)
+            executors.append(_executor(name, table, path, document))
+    return [executor for executor in executors if executor is not None]
 
 
 def _executor(name: str, table: dict[str, Any], path: Path, document: Document) -> ExecutorSettings | None:
-    own = executor_table(table, path, document)
-    if "class" not in table:
-        document.problem(
-            (*path, "class"), f'missing; expected the class path of {_AN_EXECUTOR}, such as "module:Class"'
-        )
-        cls = None
-    else:
-        cls = load_class(table["class"], Executor, _AN_EXECUTOR, (*path, "class"), document)
+    cls = _class(table, _Kind(Executor, _AN_EXECUTOR), path, document)
     if cls is not None:
         try:
             task_methods(cls)
         except BadExecutor as error:
             document.problem((*path, "class"), f"{table['class']}: {error}")
-            return None
+            cls = None
     packed = b""
-    given_settings = table.get("settings", {})
-    if cls is not None and _is_table(given_settings, (*path, "settings"), document):
-        settings = _settings(cls, given_settings, (*path, "settings"), document)
+    authors: Any = table.get("settings", {})
+    if cls is not None and _is_table(authors, (*path, "settings"), document):
+        settings = _settings(cls, authors, (*path, "settings"), document)
         packed = pack_value(settings) if settings is not None else b""
-    class_path = table.get("class", "")
-    built = build(
-        ExecutorSettings, own, path, document, given={"name": name, "cls": class_path, "settings": packed}
-    )
+    given = {"name": name, "cls": table.get("class", ""), "settings": packed}
+    built = build(ExecutorSettings, executor_table(table, path, document), path, document, given=given)
     if built is None or cls is None:
         return None
-    packages = _packages(built.packages, cls, path, document)
-    return build(
-        ExecutorSettings,
-        {key: value for key, value in own.items() if key != "packages"},
-        path,
-        document,
-        given={"name": name, "cls": class_path, "settings": packed, "packages": packages},
-    )
+    return replace(built, packages=_packages(built.packages, cls, path, document))
 
 
 def executor_table(table: dict[str, Any], path: Path, document: Document) -> dict[str, Any]:
@@ -286,5 +307,6 @@ def _is_table(value: Any, path: Path, document: Document) -> bool:
     return True
 
 
-def _is_name(name: str) -> bool:
-    return name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+def _check_name(whose: str, path: Path, document: Document) -> None:
+    if not re.fullmatch(r"[\w.-]*[A-Za-z0-9][\w.-]*", str(path[-1]), re.ASCII):
+        document.problem(path, f"{whose}'s name is made of letters, digits, '-', '_' and '.'")

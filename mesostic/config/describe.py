@@ -12,7 +12,7 @@ from actors.composition import BUILT_IN
 from actors.runtime import HIDDEN, NoSettings, unpack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.classes import class_named
-from mesostic.config.compose import Configuration
+from mesostic.config.compose import Configuration, without_credentials
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
 from mesostic.config.quantities import format_duration
 from mesostic.config.relations import relations
@@ -63,7 +63,7 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
 def _cluster(configuration: Configuration, everything: bool) -> Iterator[str]:
     framework: FrameworkSettings = configuration.composition.framework
     if configuration.cluster is None:
-        yield f"  master: {', '.join(_without_credentials(master) for master in framework.masters())}"
+        yield f"  master: {', '.join(without_credentials(master) for master in framework.masters())}"
         return
     agents = configuration.cluster.agents
     yield f"  master: embedded, {len(agents)} {'agent' if len(agents) == 1 else 'agents'}"
@@ -117,8 +117,3 @@ def _is_pair(value: Any) -> bool:
 
 def _path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def _without_credentials(master: str) -> str:
-    scheme, separator, rest = master.rpartition("://")
-    return scheme + separator + rest.rpartition("@")[2]

@@ -53,7 +53,6 @@ def build(
     document: Document,
     *,
     given: Mapping[str, Any] | None = None,
-    partial: bool = False,
 ) -> T | None:
     """An instance of the settings class `cls` from a table; None after noting what is wrong with it.
 
@@ -63,7 +62,6 @@ def build(
         path: where it stands.
         document: takes the problems.
         given: values of fields that do not come from the table (unless it has them, too).
-        partial: required keys may be missing (then the answer is None, too, but nothing is noted).
     """
     fields = settings_fields(cls)
     values: dict[str, Any] = dict(given or {})
@@ -76,8 +74,7 @@ def build(
     for name, field in fields.items():
         if name not in values and field.required:
             more = f" ({field.help.rstrip('.')})" if field.help else ""
-            if not partial:
-                document.problem((*path, name), f"missing; expected {describe(field)}{more}")
+            document.problem((*path, name), f"missing; expected {describe(field)}{more}")
             values[name] = INVALID
     if any(value is INVALID for value in values.values()):
         return None

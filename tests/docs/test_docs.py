@@ -202,8 +202,8 @@ class Page:
         self._check(block, f"python {script.name}", fragments, 0)
 
     def _fragment(self, block: Block) -> None:
-        from mesostic.config.fragments import check_fragment
         from mesostic.errors import ConfigError
+        from tests.support.fragments import check_fragment
 
         try:
             check_fragment(block.text, name=f"{self.path.name} (block at line {block.line})")

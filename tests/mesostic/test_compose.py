@@ -12,9 +12,9 @@ import pytest
 
 from mesostic.config.compose import load_configuration
 from mesostic.config.describe import describe
-from mesostic.config.fragments import check_fragment
 from mesostic.config.reference import reference
 from mesostic.errors import ConfigError
+from tests.support.fragments import check_fragment
 
 numbers = count()
 

@@ -13,9 +13,8 @@ from actors.composition import BUILT_IN
 from actors.runtime import NoSettings
 from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.cluster import build_cluster
-from mesostic.config.compose import TABLES, executor_table
+from mesostic.config.compose import TABLES, check_master, executor_table
 from mesostic.config.document import Document, parse_document
-from mesostic.config.masters import check_master
 from mesostic.config.settings import TraceSettings
 from mesostic.config.toml import Path
 from mesostic.config.values import build
@@ -35,16 +34,17 @@ def check_fragment(text: str, name: str = "fragment") -> None:
             document.problem((key,), "expected a table")
         else:
             _check_table(key, value, document)
+    document.problems = [problem for problem in document.problems if ": missing; expected" not in problem[1]]
     document.fail_on_problems()
 
 
 def _check_table(key: str, table: dict[str, Any], document: Document) -> None:
     if key == "framework":
-        framework = build(FrameworkSettings, table, (key,), document, partial=True)
+        framework = build(FrameworkSettings, table, (key,), document)
         if framework is not None and "master" in table:
             check_master(framework.master, (key, "master"), document)
     elif key == "trace":
-        build(TraceSettings, table, (key,), document, partial=True)
+        build(TraceSettings, table, (key,), document)
     elif key == "cluster":
         build_cluster(document)
     elif key == "executors":
@@ -54,7 +54,6 @@ def _check_table(key: str, table: dict[str, Any], document: Document) -> None:
                 executor_table(executor, (key, name), document),
                 (key, name),
                 document,
-                partial=True,
             )
     elif key == "actors":
         for name, actor in table.items():
@@ -66,4 +65,4 @@ def _check_table(key: str, table: dict[str, Any], document: Document) -> None:
 def _check_actor(name: str, table: dict[str, Any], path: Path, document: Document) -> None:
     if "class" not in table and name in BUILT_IN and name != "scheduler":
         settings = getattr(BUILT_IN[name], "Settings", NoSettings)
-        build(settings, table, path, document, partial=True)
+        build(settings, table, path, document)
