@@ -158,21 +158,21 @@ def _override(document: Document, setting: str) -> None:
         override = Override(key.strip(), value_or_text(raw), raw)
     except ValueError as error:
         raise ConfigError(f"--set {key}=…: {str(error).removeprefix('value: ')}.") from None
-    holder: Any = {"": document.table}
-    path: Path = ("",)
+    holder: Any = document.table
+    path: list[Any] = []
     for position, part in enumerate(parts):
-        inner = holder[path[-1]] if isinstance(holder, list) else holder.setdefault(path[-1], {})
-        if isinstance(inner, list) and part.isdecimal() and int(part) < len(inner):
-            path += (int(part),)
-        elif isinstance(inner, dict):
-            path += (part,)
+        if path:
+            holder = holder[path[-1]] if isinstance(holder, list) else holder.setdefault(path[-1], {})
+        if isinstance(holder, list) and part.isdecimal() and int(part) < len(holder):
+            path.append(int(part))
+        elif isinstance(holder, dict):
+            path.append(part)
         else:
             raise ConfigError(
                 f"--set {override.key}=…: {'.'.join(parts[:position])} is not a table, so it has no keys."
             )
-        holder = inner
     holder[path[-1]] = override.value
-    document.overrides[path[1:]] = override
+    document.overrides[tuple(path)] = override
 
 
 def _beginning(text: str) -> str:

@@ -11,12 +11,14 @@ from functools import lru_cache
 from typing import Any
 
 import msgpack
+from google.protobuf import empty_pb2
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from actors.runtime import TraceRecord, unpack_payload
 
 _MAX_DEPTH = 24
 _LENGTH_DELIMITED = 2
-_FIXED = {1: 8, 5: 4}
 
 
 @lru_cache(maxsize=4096)
@@ -57,24 +59,26 @@ def mentions(record: TraceRecord, text: str) -> bool:
     return any(text in found for found in texts_in(contents(record)))
 
 
+def packed_message(data: bytes) -> tuple[str, Any] | None:
+    """The type and the fields of a message in the envelope that ours travel in (five parts, version 1), if it is one."""
+    if data[:2] != b"\x95\x01":
+        return None
+    try:
+        parts = msgpack.unpackb(data)
+        return str(parts[1]), parts[4]
+    except Exception:
+        return None
+
+
 def _texts_in_bytes(data: bytes, depth: int) -> Iterator[str]:
     if len(data) < 2:
         return
-    if data[:2] == b"\x95\x01":  # our envelope: five parts, version 1
-        try:
-            envelope = msgpack.unpackb(data)
-        except Exception:
-            envelope = None
-        if envelope is not None:
-            yield from texts_in(envelope[4], depth + 1)
-            return
-    fields = protobuf_fields(data)
-    if fields is not None:
+    if (message := packed_message(data)) is not None:
+        yield from texts_in(message[1], depth + 1)
+    elif (fields := protobuf_fields(data)) is not None:
         for field in fields:
             yield from _texts_in_field(field, depth + 1)
-        return
-    text = _as_text(data)
-    if text is not None:
+    elif (text := _as_text(data)) is not None:
         yield text
 
 
@@ -96,69 +100,12 @@ def _as_text(data: bytes) -> str | None:
 
 
 def protobuf_fields(data: bytes) -> list[bytes] | None:
-    """The length-delimited fields of a serialized message, or None when the bytes are none."""
-    fields, at = [], 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        wire_type = key & 7
-        if key < 8 or at < 0:
-            return None
-        if wire_type == _LENGTH_DELIMITED:
-            size, at = _varint(data, at)
-            if at < 0 or at + size > len(data):
-                return None
-            fields.append(data[at : at + size])
-            at += size
-        elif wire_type in _FIXED:
-            at += _FIXED[wire_type]
-        elif wire_type == 0:
-            _, at = _varint(data, at)
-            if at < 0:
-                return None
-        else:
-            return None
-    return fields if at == len(data) else None
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, and the place behind it; -1 when there is none."""
-    number = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
-        number |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return number, at
-        shift += 7
-    return 0, -1
-
-
-def summary(record: TraceRecord) -> str:
-    """The payload on one line: `task_id="crawl-1" cpus=0.1 …`."""
-    value = contents(record)
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_short(item)}" for key, item in value.items())
-    return _short(value)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\n", "\\n") + '"'
-    if isinstance(value, bytes):
-        return _short_bytes(value)
-    if isinstance(value, dict):
-        return "{" + " ".join(f"{key}={_short(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _short_bytes(value: bytes) -> str:
-    texts = list(dict.fromkeys(texts_in(value)))
-    inside = ": " + ", ".join(_short(text) for text in texts[:6]) + (", …" if len(texts) > 6 else "")
-    return f"<{len(value)} bytes{inside if texts else ''}>"
+    """The length-delimited fields of a serialized message of any type, or None when the bytes are none."""
+    try:
+        fields = UnknownFieldSet(empty_pb2.Empty.FromString(data))
+        return [fields[at].data for at in range(len(fields)) if fields[at].wire_type == _LENGTH_DELIMITED]
+    except DecodeError:
+        return None
 
 
 def as_json(value: Any) -> Any:

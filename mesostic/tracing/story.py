@@ -1,33 +1,123 @@
-"""The whole story of one thing, in order of cause.
+"""The whole story of one thing, in order of cause, also where the cause went through Mesos, which carries no ids of ours.
 
 Given a text (a URL, say): the tasks that were launched for it, everything from, to or about these tasks, and what else was said
-of the text by actors that are no tasks. Each record stands below the nearest one that led to it. What led to the first of them
-is shown, too, as far back as to another task or to the master; what other tasks made of a common cause is not.
+of the text by other actors. Each record stands below the nearest one that led to it. What led to the first of them is shown,
+too, as far back as to another task or to the master; what other tasks made of a common cause is not.
+
+A record names the message that caused it. Where that breaks the chain, a bridge leads over: `_OPENS` says which keys a message
+makes known, `_CROSSES` which of them a later message was caused by. Two bridges go through the cluster, by what Mesos does
+carry: from an ACCEPT to the executor's launch by the task's id, and from an executor's update to the scheduler's by the
+update's uuid. One goes from an offer to its ACCEPT, whoever's demand had them matched. One goes through the store, which writes
+for many at once: what was stored was caused by its own write.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from actors.messages import Accept, Demand, Launched, Stored, Write
 from actors.runtime import TraceRecord
-from mesostic.tracing.causes import Causes
+from executor.messages import RefuseTask, SendUpdate, StartTask
+from mesos_v1.events import Offers, Update
+from mesos_v1.executor_events import Launch
 from mesostic.tracing.contents import contents, mentions, texts_in
 from mesostic.tracing.filters import is_about_task, is_task_or_attempt, short_type
 
 _TASK = "task:"
 _TASK_KEYS = ("task_id", "attempt_id")
 _MASTER_SIDE = "connection"
+_LONGEST_CHAIN = 10_000
+
+_Keys = Callable[[TraceRecord, Mapping[str, Any]], list[tuple[Any, ...]]]
+
+_OPENS: dict[str, _Keys] = {
+    Offers.__name__: lambda _, it: [("offer", offer["id"]) for offer in it.get("offers") or ()],
+    Accept.__name__: lambda _, it: [("attempt", attempt) for attempt in it.get("attempts") or ()],
+    Launch.__name__: lambda record, it: [("launch", record.system, it.get("task_id"))],
+    SendUpdate.__name__: lambda _, it: [("update", it["uuid"])] if it.get("uuid") else [],
+    Write.__name__: lambda record, it: [("write", record.system, record.sender, it.get("reference"))],
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+def _none(_record: TraceRecord, _: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return []
+
+
+def _attempt(record: TraceRecord, _: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    attempt = record.receiver.removeprefix(_TASK)
+    return [("launch", record.system, attempt), ("attempt", attempt)]
+
+
+def _update(record: TraceRecord, it: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    status = it.get("status")
+    if not isinstance(status, dict) or record.receiver.startswith(_TASK):
+        return []
+    return [("update", status.get("uuid"))]
+
+
+_CROSSES: dict[str, _Keys] = {
+    Accept.__name__: lambda _, it: [("offer", offer) for offer in it.get("offer_ids") or ()],
+    Launched.__name__: lambda _, it: [("attempt", it.get("attempt_id"))],
+    Launch.__name__: lambda _, it: [("attempt", it.get("task_id"))],
+    StartTask.__name__: _attempt,
+    RefuseTask.__name__: _attempt,
+    Stored.__name__: lambda record, it: [("write", record.system, record.receiver, it.get("reference"))],
+    Update.__name__: _update,
+}
+
+
+class Line(NamedTuple):
     """One record of a story, and how many of the story's records led to it."""
 
     depth: int
     record: TraceRecord
+
+
+class Causes:
+    """The causes of all records of a run, scheduler and executors together."""
+
+    def __init__(self, records: Iterable[TraceRecord]) -> None:
+        self._by_id: dict[str, TraceRecord] = {}
+        self._started: dict[tuple[str, str], TraceRecord] = {}
+        self._opened: dict[tuple[Any, ...], TraceRecord] = {}
+        for record in records:
+            self._by_id.setdefault(record.id, record)
+            if record.kind == "started":
+                self._started[record.system, record.receiver] = record
+            elif record.kind == "message" and (keys := _OPENS.get(short_type(record))):
+                for key in keys(record, _fields(record)):
+                    self._opened.setdefault(key, record)
+
+    def of(self, record: TraceRecord) -> TraceRecord | None:
+        """The record that led to this one, or None at the beginning of things."""
+        cause = self._across(record) or self._by_id.get(record.cause)
+        if cause is None and record.kind == "message" and record.sender.startswith(_TASK):
+            cause = self._started.get((record.system, record.sender))
+        return None if cause is record else cause
+
+    def chain(self, record: TraceRecord) -> Iterator[TraceRecord]:
+        """The causes of a record, the nearest first."""
+        seen = {id(record)}
+        cause = self.of(record)
+        while cause is not None and id(cause) not in seen and len(seen) < _LONGEST_CHAIN:
+            seen.add(id(cause))
+            yield cause
+            cause = self.of(cause)
+
+    def _across(self, record: TraceRecord) -> TraceRecord | None:
+        """What is on the other side of a bridge: in the same process rather than in another, and the last there."""
+        keys: _Keys = _attempt if record.kind == "started" else _none
+        if record.kind == "message":
+            keys = _CROSSES.get(short_type(record), _none)
+        found = [self._opened[key] for key in keys(record, _fields(record)) if key in self._opened]
+        return max(found, key=lambda other: (other.system == record.system, other.seq), default=None)
+
+
+def _fields(record: TraceRecord) -> Mapping[str, Any]:
+    value = contents(record)
+    return value if isinstance(value, dict) else {}
 
 
 def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = False) -> Iterator[Line]:
@@ -92,7 +182,7 @@ def _tasks_of(records: Sequence[TraceRecord], holding: Sequence[TraceRecord], te
     by_id = {_task_of(name) for name in names if is_task_or_attempt(_task_of(name), text)}
     if by_id:
         return sorted(by_id)
-    demands = [record for record in holding if short_type(record) in {"Demand", "Launch"}]
+    demands = [record for record in holding if short_type(record) in {Demand.__name__, Launch.__name__}]
     return sorted({task for record in demands or holding for task in _tasks_named(record, text)})
 
 

@@ -9,13 +9,12 @@ from actors.runtime.codec.envelope import payload_of
 from mesos_v1 import pb
 from mesostic.cli import cli
 from mesostic.errors import MesosticError
-from mesostic.tracing.causes import Causes
-from mesostic.tracing.compact import compact
-from mesostic.tracing.contents import as_json, contents, mentions, protobuf_fields, summary, texts_in
+from mesostic.tracing.contents import as_json, contents, mentions, protobuf_fields, texts_in
 from mesostic.tracing.files import read_all
 from mesostic.tracing.filters import Filters, is_task_or_attempt
+from mesostic.tracing.printing import compact, summary
 from mesostic.tracing.stats import statistics
-from mesostic.tracing.story import in_order_of_cause, tell_story
+from mesostic.tracing.story import Causes, in_order_of_cause, tell_story
 
 
 @message

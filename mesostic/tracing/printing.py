@@ -1,19 +1,27 @@
-"""A record's contents on one line, as a person wants to read them: without what is empty, long or said already.
+"""Records as lines on a terminal: contents without what is empty, long or said already; in full; or as JSON.
 
 Bytes that are a serialized protobuf message or a packed message of ours are shown by what is in them.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import msgpack
+import click
 
 from actors.runtime import TraceRecord
+from actors.runtime.terminal import harmless_json, harmless_line
 from mesos_v1 import pb
-from mesostic.tracing.contents import contents, texts_in
+from mesostic.tracing.contents import as_json, contents, packed_message, texts_in
+from mesostic.tracing.filters import short_type
+
+_COLOURS = {"dead_letter": "yellow", "failed": "red", "started": "green", "stopped": "green", "reply": "blue"}
+_WIDTH_WITHOUT_TERMINAL = 240
 
 _LONG_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-(?=[SO]?\d)")
 _SKIPPED = frozenset(
@@ -32,14 +40,81 @@ _SKIPPED = frozenset(
 _LONGEST_TEXT = 160
 
 
+class Printer:
+    """Prints records as lines of text or JSON.
+
+    The first record's time is the zero of all others, and the first record's system goes without saying.
+    """
+
+    def __init__(self, *, full: bool, ids: bool, as_json: bool, first: TraceRecord | None = None) -> None:
+        self.full, self.ids, self.as_json, self.first = full, ids, as_json, first
+        self._aliases: dict[str, str] = {}
+        terminal = sys.stdout.isatty()
+        fallback = (_WIDTH_WITHOUT_TERMINAL, 24)
+        self.width = (
+            shutil.get_terminal_size().columns if terminal else shutil.get_terminal_size(fallback).columns
+        )
+
+    def watch(self, records: Iterable[TraceRecord]) -> Iterator[TraceRecord]:
+        """Pass records on, with an eye on the first."""
+        for record in records:
+            self.first = self.first or record
+            yield record
+
+    def print(self, lines: Iterable[tuple[int, TraceRecord]]) -> int:
+        """Print them; how many there were."""
+        count = 0
+        for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is the answer
+            click.echo(self._json(*line) if self.as_json else self._text(*line))
+        return count
+
+    def _text(self, depth: int, record: TraceRecord) -> str:
+        since = record.time - (self.first.time if self.first else 0.0)
+        head = f"{since:9.3f}  {'  ' * min(depth, 30)}"
+        route = f"{self._name(record, record.sender)} -> {self._name(record, record.receiver)}"
+        if record.kind in {"started", "stopped", "failed"}:
+            route = self._name(record, record.receiver)
+        kind = "" if record.kind == "message" else f"{record.kind} "
+        ids = f" [{record.id} <- {record.cause or '-'}]" if self.ids else ""
+        plain = f"{head}{route}  {kind}{short_type(record)}{ids}  {summary(record) if self.full else compact(record)}".rstrip()
+        plain = harmless_line(plain)
+        if not self.full and len(plain) > self.width:
+            plain = plain[: self.width - 1] + "…"
+        return click.style(plain, fg=_COLOURS[record.kind]) if record.kind in _COLOURS else plain
+
+    def _name(self, record: TraceRecord, name: str) -> str:
+        """The actor's name; of other processes with a short name of the process in front."""
+        name = name or "(outside)"
+        return (
+            name
+            if self.first and record.system == self.first.system
+            else f"{self._alias(record.system)}/{name}"
+        )
+
+    def _alias(self, system: str) -> str:
+        """The name of the executor that the system is: "crawl" for "crawl-75852bbe31.09364017"; "crawl#2" for the next."""
+        if system not in self._aliases:
+            base = system.removeprefix("executor:").rpartition("-")[0] or system
+            same = sum(alias.partition("#")[0] == base for alias in self._aliases.values())
+            self._aliases[system] = base if not same else f"{base}#{same + 1}"
+        return self._aliases[system]
+
+    def _json(self, depth: int, record: TraceRecord) -> str:
+        fields = ("seq", "time", "system", "kind", "sender", "receiver", "type", "id", "cause")
+        document = json.dumps(
+            {name: getattr(record, name) for name in fields}
+            | {"depth": depth, "payload": as_json(contents(record))},
+            ensure_ascii=False,
+        )
+        return harmless_json(document)
+
+
 def compact(record: TraceRecord) -> str:
     """The contents, without the braces around them."""
     value = contents(record)
     if value is None:
         return ""
-    if isinstance(value, dict):
-        return _fields(value)
-    return show(value)
+    return _fields(value) if isinstance(value, dict) else show(value)
 
 
 def show(value: Any) -> str:
@@ -56,6 +131,10 @@ def show(value: Any) -> str:
         return "[" + ", ".join(show(item) for item in value) + "]"
     if isinstance(value, float):
         return f"{value:.6g}"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -80,22 +159,11 @@ def _text(text: str) -> str:
 
 
 def _bytes(data: bytes) -> str:
-    envelope = _envelope(data)
-    if envelope is not None:
-        name, fields = envelope
+    if (message := packed_message(data)) is not None:
+        name, fields = message
         return f"{name.rpartition(':')[2]}({_fields(fields) if isinstance(fields, dict) else show(fields)})"
     texts = [text for text in dict.fromkeys(texts_in(data)) if text.isprintable()][:3]
     return f"<{len(data)} bytes{': ' + ' '.join(map(_text, texts)) if texts else ''}>"
-
-
-def _envelope(data: bytes) -> tuple[str, Any] | None:
-    if data[:2] != b"\x95\x01":
-        return None
-    try:
-        parts = msgpack.unpackb(data)
-        return str(parts[1]), parts[4]
-    except Exception:
-        return None
 
 
 def _resources(entries: Any) -> str:
@@ -185,3 +253,31 @@ _SPECIAL: dict[str, Callable[[Any], str | None]] = {
     "status": _status,
     "task": _task_info,
 }
+
+
+def summary(record: TraceRecord) -> str:
+    """The contents in full: `task_id="crawl-1" cpus=0.1 …`."""
+    value = contents(record)
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_short(item)}" for key, item in value.items())
+    return _short(value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\n", "\\n") + '"'
+    if isinstance(value, bytes):
+        return _short_bytes(value)
+    if isinstance(value, dict):
+        return "{" + " ".join(f"{key}={_short(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_short(item) for item in value) + "]"
+    return _plain(value)
+
+
+def _short_bytes(value: bytes) -> str:
+    texts = list(dict.fromkeys(texts_in(value)))
+    inside = ": " + ", ".join(_short(text) for text in texts[:6]) + (", …" if len(texts) > 6 else "")
+    return f"<{len(value)} bytes{inside if texts else ''}>"
