@@ -5,7 +5,6 @@ drift (Mesos: Attributes and Resources, "Fixed point").
 """
 
 import math
-import struct
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,7 +21,6 @@ MILLIS = 1000
 _MAX_MILLIS = 2**53  # what a double can hold exactly
 _MAX_RANGE = 2**64 - 1
 _TYPE = pb.mesos.Value
-_SCALAR_FIELD = struct.Struct("<d")
 
 Ident = tuple[object, ...]
 """Two resources add up exactly when their idents are equal."""

@@ -30,7 +30,6 @@ from mesos_v1.content import ContentType
 USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TRACE_FILE = "mesostic.trace"
-LAST_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 

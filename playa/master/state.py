@@ -3,7 +3,7 @@
 Mutable, but owned by one actor and changed only while it handles a message. Logic is functions over it.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -84,7 +84,6 @@ class MasterState:
     next_framework: int = 0
     next_agent: int = 0
     next_offer: int = 0
-    allocation_times: deque[float] = field(default_factory=lambda: deque(maxlen=100))
 
     def framework(self, framework_id: str) -> Framework | None:
         """A registered framework."""

@@ -38,10 +38,6 @@ class Layout:
         """The sandbox of one run of an executor."""
         return self.executor(agent_id, framework_id, executor_id) / "runs" / container_id
 
-    def nested_sandbox(self, sandbox: Path, container_id: str) -> Path:
-        """The sandbox of a task of a group, inside its executor's."""
-        return sandbox / "containers" / container_id
-
     def volume(self, role: str, persistence_id: str) -> Path:
         """Where a persistent volume keeps its data, whoever uses it."""
         return self.work_dir / "volumes" / "roles" / _role(role) / _segment(persistence_id)

@@ -43,14 +43,6 @@ def _offer_rank(entry: Resource) -> tuple[int, int]:
     return 1 if entry.facts.reservations else 2, _SCALAR_ORDER.get(entry.name, len(_SCALAR_ORDER))
 
 
-def new_form(resources: Resources) -> list[pb.mesos.Resource]:
-    """With `reservations` only."""
-    protos = resources.to_proto()
-    for proto in protos:
-        _modernise(proto)
-    return protos
-
-
 def both_forms(resources: Iterable[pb.mesos.Resource]) -> list[pb.mesos.Resource]:
     """With `reservations`, and with `role` and `reservation` where one reservation can say it."""
     result = []

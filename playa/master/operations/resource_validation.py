@@ -11,7 +11,6 @@ from mesos_v1.resource import MILLIS, print_millis
 from mesos_v1.resource_meta import label_of
 from playa.master.scheduler_api.call_validation import identifier, role_name
 
-_Resource = pb.mesos.Resource
 _Value = pb.mesos.Value
 _Source = pb.mesos.Resource.DiskInfo.Source
 _Info = pb.mesos.Resource.ReservationInfo

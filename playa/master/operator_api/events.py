@@ -4,8 +4,6 @@ from mesos_v1 import pb
 from playa.master.records import TaskRecord
 
 _Event = pb.master.Event
-_Frameworks = pb.master.Response.GetFrameworks
-_Agents = pb.master.Response.GetAgents
 
 HEARTBEAT = _Event(type=_Event.HEARTBEAT)
 
