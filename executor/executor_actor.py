@@ -417,7 +417,6 @@ class ExecutorActor(Actor):
     def _kill_all(self) -> None:
         if not self._tasks:
             self._happen(Event.NO_TASKS)
-            return
         share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
             self.tell(ref, m.KillTask(share * 0.9))

@@ -16,6 +16,16 @@ from tests.actors.test_scheduler_actor import composition, play, seen
 from tests.support.simulated_master import simulated_master
 
 
+@message
+class Words:
+    """Any."""
+
+
+@message
+class Ends:
+    """Enough."""
+
+
 @pytest.fixture
 async def master():
     async with simulated_master() as running:
@@ -275,6 +285,36 @@ async def test_an_async_callback_with_offers_in_hand_is_awaited_before_the_ackno
     master.plan = lambda _info: [("TASK_RUNNING", b""), ("TASK_FINISHED", b"")]
     assert await play(composition(master, InHand)) == m.Outcome(0, "finished")
     assert "ACKNOWLEDGE" in master.types
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_what_an_author_s_handler_raises_is_contained(master, caplog, waits):
+    class Begins(SchedulerActor):
+        def on_registered(self, event):
+            self.tell(self.actor_ref, Words())
+            self.tell(self.actor_ref, Ends())
+
+        @receive
+        def ends(self, ends: Ends):
+            self.finish(0, f"{self.hook_failures} failure")
+
+    class Raises(Begins):
+        if waits:
+
+            @receive
+            async def words(self, words: Words):
+                await asyncio.sleep(0)
+                raise LookupError("no map")
+
+        else:
+
+            @receive
+            def words(self, words: Words):
+                raise LookupError("no map")
+
+    assert await play(composition(master, Raises)) == m.Outcome(0, "1 failure")
+    assert "words raised; continuing" in caplog.text
+    assert "LookupError: no map" in caplog.text
 
 
 # --- what is refused when the class is made ----------------------------------------------------------------------

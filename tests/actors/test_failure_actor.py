@@ -119,6 +119,28 @@ async def test_a_failure_is_told_with_host_state_reason_attempts_last_words_and_
     assert calls == [("/slave(1)/api/v1", "", STDERR)]
 
 
+@pytest.mark.parametrize(
+    ("state", "reads"),
+    [
+        ("TASK_FAILED", True),
+        ("TASK_LOST", True),
+        ("TASK_KILLED", True),
+        ("TASK_ERROR", False),
+        ("TASK_DROPPED", False),
+        ("TASK_GONE", False),
+        ("TASK_GONE_BY_OPERATOR", False),
+        ("TASK_UNREACHABLE", False),
+        ("TASK_UNKNOWN", False),
+    ],
+)
+async def test_an_agent_is_asked_for_last_words_only_where_something_ran(caplog, state, reads):
+    async with agent({STDERR: b"last words\n"}) as (url, calls):
+        await watched(url, replace(done(1), state=state))
+    ((_, text),) = told(caplog)
+    assert ("last words" in text) == reads
+    assert len(calls) == reads
+
+
 async def test_a_first_failed_attempt_is_a_shorter_warning(caplog):
     async with agent({STDERR: b"".join(b"line %d\n" % n for n in range(100))}) as (url, _):
         await watched(url, changed(1))

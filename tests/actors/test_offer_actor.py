@@ -415,6 +415,31 @@ async def test_why_a_task_waits_is_said_with_numbers_for_every_agent(running):
     assert verdicts["host-a2"] == {("mem", "5064", "10")}
 
 
+@pytest.mark.parametrize(
+    ("agents", "later", "remark"),
+    [
+        (1, 0.0, "the only agent did not offer enough at the last look"),
+        (2, 0.0, "none of the 2 agents offered enough at the last look"),
+        (2, 5.0, "none of the 2 agents offered enough at the last look"),
+        (1, 12.0, "the only agent did not offer enough at the last look, 12 s ago"),
+    ],
+)
+def test_why_a_task_waits_says_of_how_many_agents_and_when_they_were_looked_at(agents, later, remark):
+    async def work():
+        async with system() as running:
+            broker = Broker(running)
+            broker.demand("t", resources=Resources.of(cpus=99, mem=1), ports=13)
+            broker.offer(*(offer(number, agent=f"a{number}") for number in range(agents)))
+            await broker.settle()
+            await broker.settle(later)
+            (group,) = (await broker.broker.ask(m.WhyPending(TaskId("t")), block=False)).groups
+            assert (group.remark, group.wanted) == (remark, "cpus:99; mem:1; 13 ports")
+            shortfalls = [(s.resource, s.wanted, s.available) for s in group.verdicts[0].shortfalls]
+            assert shortfalls == [("cpus", "99", "4"), ("ports", "13", "10")]
+
+    virtually(work())
+
+
 @pytest.mark.parametrize("unknown", [True, False])
 def test_why_nothing_waits_or_why_there_is_no_offer(unknown):
     async def work():

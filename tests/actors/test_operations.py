@@ -112,6 +112,15 @@ async def test_a_new_subscription_asks_about_it_with_its_agent(bench):
     assert bench.asked == [m.ReconcileOperations(((OP, AgentId("a")),))]
 
 
+@scenario
+async def test_news_that_name_no_agent_leave_the_known_one(bench):
+    await bench.update("OPERATION_PENDING")
+    bench.actor.tell(events.UpdateOperationStatus(OperationStatus(OP, OperationState("OPERATION_PENDING"))))
+    bench.actor.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+    await bench.settle()
+    assert bench.asked == [m.ReconcileOperations(((OP, AgentId("a")),))]
+
+
 @pytest.mark.parametrize(("uncertain", "done", "asked"), [(False, ["lost"], 0), (True, [], 1)])
 def test_an_accept_that_came_to_nothing_takes_its_operation_with_it(uncertain, done, asked):
     async def work():

@@ -441,10 +441,12 @@ def test_a_record_that_could_never_be_read_again_is_refused_with_its_name():
             assert bench.take("scheduler", m.StorageTrouble) == [m.StorageTrouble(refused.reason)]
             bench.say("writer", "store", m.Write((record("\udce9"),), reference=3))
             bench.say("writer", "store", m.Write((record("x", NOT_BYTES),), reference=4))
+            bench.say("writer", "store", m.Write((record("é", kind="\udce9"),), reference=5))
             await bench.settle(1)
             assert [trouble.reason for trouble in bench.of("scheduler", m.StorageTrouble)] == [
                 "the 'k' of '\\udce9' is not stored: its name is not text that UTF-8 can hold",
                 "the k of x is not stored: its value is of type object, not bytes",
+                "the '\\udce9' of '\\xe9' is not stored: its name is not text that UTF-8 can hold",
             ]
             assert bench.of("writer", m.Stored) == [m.Stored(2)]
             assert await everything(store) == (record("b"),)

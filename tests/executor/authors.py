@@ -173,6 +173,8 @@ class Raw(Executor):
     async def run(self, data: bytes | None, context: TaskContext) -> bytes | None:
         if data == b"message":
             context.send(b"from executor")
+        if data == b"too large":
+            context.send(Talk("x" * 5_000_000))
         if data == b"finish":
             return b"done"
         await asyncio.sleep(3600)

@@ -309,6 +309,16 @@ async def test_a_foreign_scheduler_gets_and_gives_plain_bytes(start):
 
 
 @on_virtual_time
+async def test_a_message_too_large_fails_the_task_that_sends_it_to_a_foreign_scheduler_too(start):
+    async with start("Raw", boot=False) as run:
+        await run.script.until_subscribed()
+        run.script.launch("m1", b"too large")
+        status = await run.script.until_state("m1", "TASK_FAILED")
+        assert "the message has 5,000,025 bytes, and at most 4,198,400 are taken" in status.message
+        assert run.script.messages() == []
+
+
+@on_virtual_time
 async def test_bytes_for_a_scheduler_of_ours_are_packed_like_any_other_value(start):
     async with start("Misbehaving") as run:
         await run.script.until_subscribed()

@@ -21,6 +21,11 @@ class Server:
         self.answers: list[bytes] = []
 
     async def handle(self, request, writer):
+        assert request.method == "PUT"
+        assert request.path.startswith("/traces/exec%201?offset=")
+        if request.headers.get("authorization") != "Bearer token":
+            writer.write(response(401))
+            return
         offset = int(request.path.partition("?offset=")[2])
         self.offsets.append(offset)
         if self.answers:

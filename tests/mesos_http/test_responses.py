@@ -212,3 +212,17 @@ def test_reading_takes_time_linear_in_the_size_of_a_head_that_comes_byte_by_byte
         return time.process_time() - start
 
     assert seconds(80_000) < 12 * max(seconds(10_000), 0.002)
+
+
+@pytest.mark.parametrize("status", [101, 199, 204, 304])
+def test_a_status_that_has_no_body_ends_with_its_head_whatever_that_says(status):
+    head = b"HTTP/1.1 %d Short\r\nContent-Length: 2\r\n\r\n" % status
+    assert read([head + ACCEPTED]) == ([] if status < 200 else [(status, b"")]) + [(202, b"")]
+
+
+@pytest.mark.parametrize("status", [200, 203, 205, 303, 305, 599])
+def test_any_other_status_has_the_body_that_its_head_says(status):
+    assert read([b"HTTP/1.1 %d Long\r\nContent-Length: 2\r\n\r\nno" % status + ACCEPTED]) == [
+        (status, b"no"),
+        (202, b""),
+    ]

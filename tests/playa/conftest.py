@@ -1,5 +1,7 @@
 """A master's logic without an actor, a clock or a network: the world is a list of what it was told."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,12 +90,20 @@ class Bench:
         subscribing.subscribe(self.state, call, stream, None)
         return next(f for f in self.state.frameworks.values() if f.stream_id == stream)
 
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """What a new master has to know is saved if it changes."""
+        before, saves = registering.current_registry(self.state), self.world.saves
+        yield
+        assert self.world.saves > saves or registering.current_registry(self.state) == before
+
     def add_agent(self, number: int = 1, resources: str = "cpus:4;mem:4096") -> Agent:
         info = pb.mesos.AgentInfo(hostname="127.0.0.1", port=5050 + number)
         info.resources.extend(Resources.parse(resources).to_proto())
         actor = f"agent:{number}"
         pid = f"slave(1)@127.0.0.1:{5050 + number}"
-        registering.register(self.state, messages.RegisterAgent(actor, info.SerializeToString(), pid))
+        with self.saving():
+            registering.register(self.state, messages.RegisterAgent(actor, info.SerializeToString(), pid))
         return next(a for a in self.state.agents.values() if a.actor == actor)
 
     def call(self, framework: Framework, **fields: Any) -> calls.Answer:

@@ -126,6 +126,19 @@ def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection
     assert pb.mesos.TaskStatus.Reason.Name(status.reason) == "REASON_AGENT_DISCONNECTED"
 
 
+def test_a_broken_connection_loses_the_tasks_of_those_alone_that_do_not_checkpoint(bench: Any) -> None:
+    agent = bench.add_agent()
+    keeps = bench.subscribe("keeps", checkpoint=True)
+    bench.launch(keeps, "kept")
+    loses = bench.subscribe("loses")
+    bench.pass_time(1)
+    bench.launch(loses, "lost")
+    liveness.disconnected(bench.state, agent.actor)
+    assert last_status(bench, loses).task_id.value == "lost"
+    assert bench.events(keeps, "UPDATE") == []
+    assert list(agent.tasks) == [(keeps.id, "kept")]
+
+
 def test_tasks_of_frameworks_that_checkpoint_wait_for_their_agent(bench: Any) -> None:
     agent = bench.add_agent()
     framework = bench.subscribe(checkpoint=True)
@@ -254,6 +267,30 @@ def test_an_agent_that_leaves_in_order_is_removed(bench: Any) -> None:
     removing.unregister(bench.state, agent.id)
     assert last_status(bench, framework).message == "Agent 127.0.0.1 removed: the agent unregistered"
     assert not bench.state.agents
+
+
+def test_every_change_of_what_a_new_master_has_to_know_is_saved(new_bench: Any) -> None:
+    bench = new_bench()
+    m, agent, other, third = bench.state, *(bench.add_agent(number) for number in (1, 2, 3))
+    back = reregistering(agent)
+    steps = [
+        lambda: removing.mark_unreachable(m, agent, "x"),
+        lambda: registering.reregister(m, back),
+        lambda: removing.unregister(m, agent.id),
+        lambda: removing.mark_gone(m, other.id),
+        lambda: removing.mark_unreachable(m, third, "x"),
+        lambda: removing.mark_gone(m, third.id),
+    ]
+    for step in steps:
+        before = registering.current_registry(m)
+        with bench.saving():
+            step()
+        assert registering.current_registry(m) != before
+    bench = new_bench(registry=before)
+    registering.recover(bench.state)
+    with bench.saving():
+        registering.recovery_timed_out(bench.state)
+    assert bench.state.unreachable_agents
 
 
 def test_the_registry_says_the_same_after_it_was_written_and_read(bench: Any, tmp_path: Any) -> None:

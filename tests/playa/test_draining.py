@@ -22,7 +22,8 @@ OK = SiteAnswer(200)
 
 def ask(bench: Any, kind: str, agent_id: str = "m-S0", **more: Any) -> SiteAnswer:
     body = {"type": kind, kind.lower(): {"agent_id": {"value": agent_id}, **more}}
-    return CALLS[kind](bench.state, content.from_json(pb.master.Call, body))
+    with bench.saving():
+        return CALLS[kind](bench.state, content.from_json(pb.master.Call, body))
 
 
 def state(bench: Any) -> str | None:

@@ -150,7 +150,9 @@ def test_offers_of_a_disconnected_framework_go_to_others(bench: Any) -> None:
 
 def test_a_removed_framework_cannot_come_back(bench: Any) -> None:
     framework = bench.subscribe()
+    bench.pass_time(7)
     bench.call(framework, type="TEARDOWN")
+    assert bench.state.completed_frameworks[framework.id].unregistered_time == bench.world.time
     subscribing.subscribe(bench.state, subscribe_call(role="*"), "s", None)
     call = subscribe_call(role="*")
     call.framework_info.id.value = framework.id

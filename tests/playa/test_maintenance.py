@@ -28,7 +28,8 @@ def draining(bench: Any) -> Any:
     bench.agent = bench.add_agent()
     bench.framework = bench.subscribe()
     bench.launch(bench.framework)
-    assert maintenance.update_schedule(bench.state, schedule(HERE)) is None
+    with bench.saving():
+        assert maintenance.update_schedule(bench.state, schedule(HERE)) is None
     return bench
 
 
@@ -85,7 +86,8 @@ def test_the_status_shows_what_frameworks_answered(draining: Any, kind: str, sta
 
 
 def test_inverse_offers_are_rescinded_when_the_schedule_is_called_off(draining: Any) -> None:
-    assert maintenance.update_schedule(draining.state, pb.maintenance.Schedule()) is None
+    with draining.saving():
+        assert maintenance.update_schedule(draining.state, pb.maintenance.Schedule()) is None
     (event,) = draining.events(draining.framework, "RESCIND_INVERSE_OFFER")
     assert event.rescind_inverse_offer.inverse_offer_id.value == inverse(draining)[0].id.value
 
@@ -106,7 +108,8 @@ def test_a_schedule_that_cannot_be_is_refused(bench: Any, wrong: pb.maintenance.
 
 
 def test_a_machine_that_goes_down_takes_its_agent_with_it_and_lets_none_in(draining: Any) -> None:
-    assert maintenance.start(draining.state, ids(HERE)) is None
+    with draining.saving():
+        assert maintenance.start(draining.state, ids(HERE)) is None
     assert draining.told(messages.ShutdownAgent) == [
         messages.ShutdownAgent("Operator initiated 'Machine DOWN'")
     ]

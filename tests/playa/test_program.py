@@ -170,6 +170,19 @@ async def test_a_folder_that_is_given_is_kept_and_used_again(tmp_path: Path) -> 
         assert again.url
 
 
+async def test_weights_that_an_operator_has_changed_outlive_the_master(tmp_path: Path) -> None:
+    chosen = ClusterSettings(agents=(), work_dir=str(tmp_path), weights=(("a", 2.0), ("b", 1.0)))
+    change = {"type": "UPDATE_WEIGHTS", "update_weights": {"weight_infos": [{"role": "b", "weight": 2.5}]}}
+    for _ in range(2):
+        async with Cluster(chosen) as cluster, aiohttp.ClientSession(cluster.url) as session:
+            if change:
+                async with session.post("/api/v1", json=change) as response:
+                    assert response.status == 200
+                change = {}
+            async with session.get("/weights") as response:
+                assert await response.json() == [{"role": "a", "weight": 2.0}, {"role": "b", "weight": 2.5}]
+
+
 async def test_a_master_that_crashes_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
     chosen = ClusterSettings(agents=(AgentSettings(simulate=True),), agent_ping_timeout=0.2)
     async with Cluster(chosen) as cluster:

@@ -27,7 +27,8 @@ def update(
     bench: Any, role: str, *, force: bool = False, guarantees: dict[str, float] | None = None, **limits: Any
 ) -> SiteAnswer:
     body = {"quota_configs": [config(role, limits, guarantees or {})], "force": force}
-    return quota_calls.update(bench.state, to_call("UPDATE_QUOTA", body))
+    with bench.saving():
+        return quota_calls.update(bench.state, to_call("UPDATE_QUOTA", body))
 
 
 def to_call(kind: str, body: dict[str, Any]) -> pb.master.Call:
@@ -37,7 +38,8 @@ def to_call(kind: str, body: dict[str, Any]) -> pb.master.Call:
 def set_quota(bench: Any, role: str, *guarantee: tuple[str, float], **more: Any) -> SiteAnswer:
     listed = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in guarantee]
     request = {"role": role, "guarantee": listed, **more}
-    return quota_calls.set_(bench.state, to_call("SET_QUOTA", {"quota_request": request}))
+    with bench.saving():
+        return quota_calls.set_(bench.state, to_call("SET_QUOTA", {"quota_request": request}))
 
 
 def offered(bench: Any, framework: Any) -> str:
@@ -380,7 +382,8 @@ def test_roles_that_the_master_does_not_list_have_no_quota(new_bench: Any) -> No
     assert set_quota(bench, "x", ("cpus", 1)) == SiteAnswer(400, text)
     text = "Failed to validate remove quota request for path '/master/quota/x': Unknown role 'x'"
     assert quota_calls.remove_by_path(bench.state, "x") == SiteAnswer(400, text)
-    assert quota_calls.remove_by_path(bench.state, "a") == OK
+    with bench.saving():
+        assert quota_calls.remove_by_path(bench.state, "a") == OK
 
 
 @pytest.mark.parametrize(
@@ -412,6 +415,14 @@ def test_set_quota_is_refused_in_the_words_of_mesos(
     assert set_quota(one, role, *guarantee) == SiteAnswer(
         400, f"Failed to validate set quota request: {text}"
     )
+
+
+@pytest.mark.parametrize(("role", "known"), [("*", True), ("a", True), ("b", True), ("c", False)])
+def test_where_roles_are_listed_only_those_can_have_a_quota(new_bench: Any, role: str, known: bool) -> None:
+    bench = new_bench(roles=("a", "b"))
+    bench.add_agent()
+    unknown = SiteAnswer(400, f"Failed to validate set quota request: Unknown role '{role}'")
+    assert (set_quota(bench, role, ("cpus", 1)) == unknown) == (not known)
 
 
 @pytest.mark.parametrize(

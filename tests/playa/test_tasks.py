@@ -170,6 +170,30 @@ def test_resources_are_free_with_the_newest_state_not_the_acknowledged_one(runni
     assert "t" in framework.tasks
 
 
+@pytest.mark.parametrize(
+    ("state", "counted"),
+    [
+        ("TASK_FINISHED", True),
+        ("TASK_FAILED", True),
+        ("TASK_KILLED", True),
+        ("TASK_LOST", True),
+        ("TASK_ERROR", True),
+        ("TASK_DROPPED", True),
+        ("TASK_GONE", True),
+        ("TASK_GONE_BY_OPERATOR", True),
+        ("TASK_UNREACHABLE", False),
+        ("TASK_RUNNING", False),
+    ],
+)
+def test_a_framework_s_tasks_are_counted_by_the_state_that_they_end_in(
+    running: Any, state: str, counted: bool
+) -> None:
+    for _ in range(2):
+        running.update(running.agent, running.framework, "t", state)
+    ended = {name: n for name, n in running.framework.counts.items() if name.startswith("tasks/terminal/")}
+    assert ended == ({f"tasks/terminal/{state.lower()}": 1} if counted else {})
+
+
 def test_a_task_is_forgotten_when_its_end_is_acknowledged(running: Any) -> None:
     framework, agent = running.framework, running.agent
     running.update(agent, framework, "t", "TASK_RUNNING")

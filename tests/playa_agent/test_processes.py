@@ -327,3 +327,12 @@ def test_a_cluster_that_is_killed_leaves_nothing_but_what_may_survive(tmp_path, 
     assert not far.is_running(), "a daemon has no way to stay"
     assert lives.is_running()
     os.killpg(lives.pid, signal.SIGKILL)
+
+
+def test_how_a_kept_process_ended_is_known_only_if_its_keeper_wrote_a_number(tmp_path):
+    assert kept_status(None) is None
+    file = tmp_path / "status"
+    assert kept_status(file) is None
+    for written, status in (("256", 256), ("0\n", 0), ("", None), ("killed", None)):
+        file.write_text(written)
+        assert kept_status(file) == status

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mesos_v1 import pb
 from playa.agent.recovery import checkpoint as ck
 from playa.agent.recovery.checkpoint import Ledger
-from playa.agent.recovery.records import read, records
+from playa.agent.recovery.records import Recovered, read, records
 from playa.messages import ExitedExecutor, KillTask, Ping, ReregisterAgent
 
 F = "M-0000"
@@ -143,6 +143,23 @@ async def test_updates_that_nobody_acknowledged_are_sent_again_after_a_restart(b
     assert bench.states() == ["TASK_STARTING", "TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
 
 
+async def test_the_end_of_a_task_that_nobody_acknowledged_is_told_after_a_restart(bench):
+    bench.acknowledging = False
+    await bench.start()
+    bench.run({"command": {"value": "exit 3"}}, checkpoint=True)
+
+    def written():
+        kept = [record[0] for record in Ledger(bench.directory / "agents" / "0" / "meta").read()]
+        return kept.count(ck.UPDATE) == 3
+
+    await bench.until(written)
+    await bench.die()
+    bench.acknowledging = True
+    await bench.start()
+    assert (await bench.ended()).message == "Command exited with status 3"
+    assert bench.states() == ["TASK_STARTING", "TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]
+
+
 async def test_a_task_that_was_acknowledged_to_its_end_is_forgotten(bench):
     await bench.start()
     bench.run({"command": {"value": "true"}}, checkpoint=True)
@@ -191,9 +208,30 @@ def test_rewriting_says_the_same_in_fewer_records(tmp_path):
         (ck.ACKNOWLEDGED, "f", "t", b"uuid"),
         (ck.OPERATION, b"1", b"operation"),
         (ck.OPERATION_ACKNOWLEDGED, b"1"),
+        (ck.OPERATION, b"2", b"operation"),
+        (ck.RESOURCES, (b"cpus",)),
+        (ck.DRAIN, b"drain"),
+        (ck.STARTED, "f", "e", "run", "t", 56, 78),
+        (ck.EXECUTOR, "f", "over", b"info", "first", "COMMAND", "/box", "token"),
+        (ck.EXITED, "f", "over", "first"),
+        (ck.EXECUTOR, "f", "again", b"info", "second", "COMMAND", "/box", "token"),
+        (ck.EXITED, "f", "again", "first"),
+        (ck.STARTED, "f", "again", "first", "", 1, 1),
     ]
     state = read(said)
     again = list(records(state))
+    assert set(again) >= {
+        (ck.AGENT, b"new"),
+        (ck.OPERATION, b"2", b"operation"),
+        (ck.RESOURCES, (b"cpus",)),
+        (ck.DRAIN, b"drain"),
+        *said[4:10],
+        *said[15:18],
+    }
+    executors = state.frameworks["f"].executors
+    assert [executors[name].exited for name in ("e", "over", "again")] == [False, True, False]
+    assert executors["again"].pid == 0, "that was another run"
+    assert list(records(Recovered())) == []
     assert read(again) == state
     assert len(again) < len(said)
     ledger = Ledger(tmp_path)

@@ -1,8 +1,10 @@
 """The agent's HTTP site: executor API refusals, operator calls, /state, sandbox files."""
 
+import grp
 import itertools
 import json
 import os
+import pwd
 from typing import Any
 
 import aiohttp
@@ -162,6 +164,16 @@ async def test_a_sandbox_can_be_browsed_and_read_by_its_path_and_by_its_virtual_
         entries = await response.json()
     assert [entry["path"] for entry in entries] == [f"{directory}/stderr", stdout]
     assert entries[1]["size"] == 6
+    found = (bench.directory / stdout).stat()
+    assert entries[1] | {"size": 0} == {
+        "path": stdout,
+        "nlink": 1,
+        "size": 0,
+        "mtime": found.st_mtime,
+        "mode": "-rw-r--r--",
+        "uid": pwd.getpwuid(found.st_uid).pw_name,
+        "gid": grp.getgrgid(found.st_gid).gr_name,
+    }
     async with site.get("/files/read", params={"path": stdout, "offset": "0"}) as response:
         assert await response.json() == {"data": "hello\n", "offset": 0}
     async with site.get("/files/read", params={"path": stdout}) as response:
@@ -229,3 +241,10 @@ async def test_files_of_any_name_and_kind_are_listed_and_read_or_not_there(bench
     for endpoint in ("/files/read", "/files/download"):
         assert (await get(site, endpoint, path=f"{sandbox}/pipe", offset=0))[0] == 404
     assert (await get(site, "/files/read", path=f"{sandbox}/{odd}", offset=10**40))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["nothing", "x" * 300, "y/" * 3000])
+async def test_a_file_that_there_is_not_or_cannot_be_is_not_found(bench, site, name):
+    sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest")).resolve()
+    for endpoint in ("/files/browse", "/files/read", "/files/download"):
+        assert (await get(site, endpoint, path=f"{sandbox}/{name}", offset=0))[0] == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from typing import Any
@@ -508,3 +509,39 @@ class TestBackground:
         system.spawn(Parent, self.Worker)
         await asyncio.sleep(1)
         assert heard == ["ValueError: failed in the background"]
+
+
+SENDER: contextvars.ContextVar[str] = contextvars.ContextVar("SENDER", default="nobody")
+
+
+class Reader(Actor):
+    def __init__(self, read: list[str]) -> None:
+        self.read = read
+
+    @receive
+    def item(self, m: Item) -> None:
+        self.read.append(SENDER.get())
+        if m.n:
+            self.run_in_background(self.later(m.n), name="later")
+
+    async def later(self, seconds: int) -> None:
+        SENDER.set("itself, in the background")
+        self.timers.after(seconds, Item(0))
+
+
+@virtual
+async def test_what_senders_and_timers_are_set_in_is_not_the_context_of_who_handles_the_message(system):
+    read: list[str] = []
+    reader = system.spawn(Reader, read, name="reader")
+    await asyncio.sleep(0)
+
+    async def send() -> None:
+        SENDER.set("somebody")
+        reader.tell(Item(1))
+        await asyncio.sleep(2)
+        reader.tell(Item(0))
+        await asyncio.sleep(0)
+
+    await asyncio.create_task(send())
+    await asyncio.sleep(1)
+    assert read == ["nobody"] * 3

@@ -234,6 +234,8 @@ class TestNames:
             handle.tell("x")
         with pytest.raises(ActorDeadError, match="oak"):
             await handle.ask("x", block=False)
+        with pytest.raises(ActorDeadError, match="oak"):
+            handle.ask("x")
         assert await handle.stop(block=False) is False
         first = system.spawn(Tree, [], name="oak")
         assert handle.is_alive()

@@ -29,6 +29,7 @@ from actors.runtime import (
     receive,
 )
 from actors.runtime.testing import ListTrace, run_virtual
+from actors.runtime.trace.writer import KINDS
 from tests.support.virtual import virtual
 
 
@@ -254,6 +255,21 @@ class TestWhatIsNoted:
             )
 
     @virtual
+    async def test_a_message_from_a_system_without_a_trace_has_no_cause(self, system):
+        there = ListTrace("there")
+        async with ActorSystem("there", trace=there) as other:
+            waiter = other.spawn(Waiter)
+
+            class Bridge(Actor):
+                @receive
+                def order(self, m: Order) -> None:
+                    waiter.tell(m)
+
+            system.spawn(Bridge).tell(Order("x"))
+            await asyncio.sleep(1)
+            assert only(there.records, "message", "Order").cause == ""
+
+    @virtual
     async def test_without_a_trace_there_are_no_ids(self, system):
         class Gateway(Actor):
             @receive
@@ -275,6 +291,16 @@ class TestWhatIsNoted:
         assert only(records.records, "message", "Cook").content() == {"dish": "traced"}
         assert only(records.records, "dead_letter", "Dish").receiver == "salt"
         assert system.dead_letters.count == 3
+
+
+OF_ANOTHER_TYPE: list[tuple[int, Any]] = [
+    *((0, value) for value in ("1", None, 1.0)),
+    *((1, value) for value in (1, "now", None)),
+    *((2, value) for value in ("deliver", -1, len(KINDS), None)),
+    *((field, value) for field in (3, 4, 5) for value in (1, b"x", None)),
+    *((field, value) for field in (6, 7) for value in (1.0, b"x", None)),
+    *((8, value) for value in ("x", 1, ())),
+]
 
 
 def write(path, count: int = 5, payloads: bool = True) -> None:
@@ -340,6 +366,19 @@ class TestTheFile:
         read: list[TraceRecord] = []
         with pytest.raises(TraceError, match=r"t\.trace is damaged at byte \d+"):
             read.extend(read_trace(tmp_path / "t.trace"))
+
+    @pytest.mark.parametrize(("field", "value"), OF_ANOTHER_TYPE)
+    def test_a_record_with_a_field_of_another_type_is_damage(self, tmp_path, field, value):
+        path = tmp_path / "t.trace"
+        write(path, 1)
+        unpacker = msgpack.Unpacker()
+        unpacker.feed(path.read_bytes())
+        header, record = unpacker
+        assert len(list(read_trace(path))) == 1
+        for changed in ([*record[:field], value, *record[field + 1 :]], record[:-1], [*record, 1]):
+            path.write_bytes(msgpack.packb(header) + msgpack.packb(changed))
+            with pytest.raises(TraceError, match=r"is damaged at byte \d+: no record"):
+                list(read_trace(path))
 
     @pytest.mark.parametrize(
         ("header", "what"),
