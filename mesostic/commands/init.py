@@ -1,7 +1,8 @@
-"""`mesostic init`: a first framework of one's own, ready to run."""
+"""`mesostic init`: a first framework of one's own, ready to run. It is a copy of the hello world among the examples."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from mesostic.errors import MesosticError
 
 FILES = ("hello.py", "hello.toml")
+HELLO = Path(__file__).resolve().parents[2] / "examples" / "hello"
 
 
 @click.command("init", short_help="Write a first framework of your own.")
@@ -19,15 +21,13 @@ def command(directory: str) -> None:
     Nothing that is there already is overwritten.
     """
     folder = Path(directory)
-    templates = Path(__file__).resolve().parents[1] / "templates"
     present = [name for name in FILES if (folder / name).exists()]
     if present:
         raise MesosticError(f"{folder / present[0]} is there already; nothing was written.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            text = (templates / name).read_text(encoding="utf-8").replace("  # noqa: T201", "")
-            (folder / name).write_text(text, encoding="utf-8")
+            shutil.copyfile(HELLO / name, folder / name)
     except OSError as error:
         raise MesosticError(f"{folder} cannot be written: {error.strerror}.") from None
     config = folder / "hello.toml"

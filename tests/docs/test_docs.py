@@ -11,6 +11,7 @@ above a block says how the block is to be taken:
   <!-- background -->     the commands of a console block go on running while the rest of the page is run (a cluster, a
                           `--follow`): waits until the expected output is there; Ctrl-C at the end of the page.
   <!-- continues -->      a Python block goes on where the Python block before it stopped.
+  <!-- quotes: PATH -->   the block is the content of that file of the repository, word for word.
   <!-- skip: REASON -->   the block is not run; the reason is for the next reader.
 
 ```console   lines that start with "$ " are run by bash (a line that ends with a backslash goes on in the next); the lines below
@@ -62,7 +63,9 @@ def blocks_of(markdown: str) -> list[Block]:
     while number < len(lines):
         line = lines[number].strip()
         number += 1
-        comment = re.fullmatch(r"<!--\s*(file|exit|background|continues|skip)\b(?::\s*(.*?))?\s*-->", line)
+        comment = re.fullmatch(
+            r"<!--\s*(file|exit|background|continues|quotes|skip)\b(?::\s*(.*?))?\s*-->", line
+        )
         fence = re.fullmatch(r"(`{3,}|~{3,})\s*(\w*).*", line)
         if comment:
             says[comment[1]] = comment[2] or ""
@@ -117,6 +120,10 @@ class Page:
         (folder / "examples").symlink_to(ROOT / "examples")
 
     def run(self, block: Block) -> None:
+        if "quotes" in block.says:
+            assert block.text == (ROOT / block.says["quotes"]).read_text(), (
+                f"{self._at(block)}: quotes wrongly"
+            )
         if "skip" in block.says:
             assert block.says["skip"], f"{self._at(block)}: a skipped block needs a reason"
         elif "file" in block.says:

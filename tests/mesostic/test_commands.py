@@ -17,7 +17,7 @@ from mesostic.cli import tell_bug
 
 pytestmark = pytest.mark.slow
 
-HELLO = {"Hello, Ada!", "Hello, Grace!", "Hello, Edsger!"}
+HELLO = {"Hello, Mesos!", "Hello, actors!", "Hello, world!"}
 
 WAITS = """
 from mesostic import SchedulerActor
@@ -148,7 +148,7 @@ def test_init_does_not_overwrite(project, mesostic):
 
 def test_a_wrong_configuration_starts_nothing(project, mesostic):
     done = no_traceback(
-        mesostic("run", "hello.toml", "--set", "scheduler.nmaes=1", "--set", "executors.greeter.mem=a lot")
+        mesostic("run", "hello.toml", "--set", "scheduler.nmaes=1", "--set", "executors.hello.mem=a lot")
     )
     assert done.returncode == 2
     assert "hello.toml has 2 errors; nothing was started." in done.stderr
@@ -308,7 +308,7 @@ def test_check_prints_the_composition_and_starts_nothing(project, mesostic):
     for text in (
         "hello.toml is fine.",
         "scheduler: hello:HelloScheduler",
-        "greeter: hello:Greeter",
+        "hello: hello:HelloExecutor",
         "offers -> connection: Accept",
     ):
         assert text in done.stdout
@@ -330,18 +330,18 @@ def test_a_cluster_alone_serves_a_framework_that_is_pointed_at_it(project, mesos
 
 def test_a_trace_tells_the_story_of_a_task(project, mesostic):
     assert mesostic("run", "hello.toml", "--trace", "hello.trace").returncode == 0
-    story = mesostic("trace", "show", "hello.trace", "--contains", "Grace").stdout
+    story = mesostic("trace", "show", "hello.trace", "--contains", "world").stdout
     order = [
         "Demand",
         "connection -> offers  Offers",
         "Accept",
         "TASK_FINISHED",
-        'Greeting(text="Hello, Grace!")',
+        'TASK_FINISHED ("Hello, world!")',
         "Acknowledge",
     ]
     assert all(text in story for text in order), story
-    assert "Ada" not in story.partition("Demand")[2].partition("\n")[0]
-    assert "task:greeter-" in story
+    assert "Mesos" not in story.partition("Demand")[2].partition("\n")[0]
+    assert "task:hello-" in story
     stats = mesostic("trace", "stats", "hello.trace").stdout
     assert "messages by type" in stats
     accepted = mesostic("trace", "show", "hello.trace", "--type", "Accept", "--json").stdout
