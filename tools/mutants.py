@@ -52,7 +52,7 @@ TESTS = {
     "playa/agent": ("tests/playa", "tests/playa_agent"),
 }
 # Runs where nothing can be measured; reached by whatever reaches the file that starts it.
-STARTED_BY = {"playa/agent/launcher.py": "playa/agent/processes.py"}
+STARTED_BY = {"playa/agent/containers/launcher.py": "playa/agent/containers/processes.py"}
 SLOW = 2.0
 NOT_COPIED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "results", "*.egg-info")
 
