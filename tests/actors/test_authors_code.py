@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 
 import pytest
 
@@ -126,6 +127,23 @@ async def test_an_on_start_that_raises_ends_the_framework_with_one_sentence(mast
     assert "raise LookupError" in told
     assert "base_scheduler.py" not in told
     assert "dead letter" not in told
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_on_start_that_exits_ends_the_framework_with_that_code(master, waits):
+    class Exits(SchedulerActor):
+        if waits:
+
+            async def on_start(self):
+                await asyncio.sleep(0)
+                sys.exit(4)
+
+        else:
+
+            def on_start(self):
+                sys.exit(4)
+
+    assert await play(composition(master, Exits)) == m.Outcome(4, "on_start called sys.exit(4)")
 
 
 async def test_an_init_that_forgets_its_base_is_named(master):

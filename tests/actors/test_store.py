@@ -351,6 +351,18 @@ def test_a_damaged_record_is_named_and_may_be_dropped_with_all_else_of_its_key(t
     assert sqlite_store(path) == left
 
 
+@pytest.mark.parametrize(("count", "more"), [(4, ""), (5, ""), (6, " and 1 more"), (9, " and 4 more")])
+def test_five_damaged_records_are_named_and_the_others_counted(tmp_path, count, more):
+    path = tmp_path / "s.db"
+    filled(path)
+    for number in range(count):
+        spoil_record(path, "task-intent", f"task-{number}")
+    refusal = sqlite_store(path)
+    named = ", ".join(f"task-intent of task-{number}" for number in range(min(count, 5)))
+    assert isinstance(refusal, str)
+    assert f"is damaged: {named}{more} cannot be what was stored" in refusal
+
+
 def test_a_record_of_an_earlier_version_that_is_too_large_is_named_and_may_be_dropped(tmp_path):
     """It made the framework unstartable, without a file or a task in the sentence."""
     path = tmp_path / "s.db"

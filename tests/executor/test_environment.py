@@ -43,6 +43,14 @@ def test_checkpointing_brings_its_times():
     assert (environment.recovery_timeout, environment.backoff_max) == (900.0, 2.0)
 
 
+def test_times_that_an_agent_does_not_say_are_the_usual_ones():
+    names = ("RECOVERY_TIMEOUT", "SUBSCRIPTION_BACKOFF_MAX", "EXECUTOR_SHUTDOWN_GRACE_PERIOD")
+    said = {name: value for name, value in recorded_environment().items() if name[6:] not in names}
+    for variables in (said, said | {f"MESOS_{name}": "" for name in names}):
+        found = AgentEnvironment.read(variables)
+        assert (found.recovery_timeout, found.backoff_max, found.shutdown_grace_period) == (900.0, 2.0, 5.0)
+
+
 def test_a_token_is_read_hidden_and_taken_out_of_the_environment():
     variables = recorded_environment() | {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN": "ey.hush"}
     environment = AgentEnvironment.read(variables)

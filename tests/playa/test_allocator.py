@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesos_v1 import pb
+from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa.master.allocation import amounts
 from playa.master.allocation.allocator import Allocator
@@ -154,6 +154,35 @@ def test_gpus_go_only_to_those_who_say_that_they_use_them() -> None:
     assert a.allocate(0.0) == {}
     a.add_framework("gpu", ["*"], capabilities=frozenset({"GPU_RESOURCES"}))
     assert list(a.allocate(0.0)) == ["gpu"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "entry"),
+    [
+        ("RESERVATION_REFINEMENT", {"reservations": [{"role": "a"}, {"role": "a/b"}]}),
+        ("REVOCABLE_RESOURCES", {"revocable": {}}),
+        (
+            "SHARED_RESOURCES",
+            {
+                "reservations": [{"role": "a"}],
+                "disk": {"persistence": {"id": "p"}, "volume": {"mode": "RW", "container_path": "p"}},
+                "shared": {},
+            },
+        ),
+    ],
+)
+def test_resources_that_need_a_capability_go_to_those_who_have_it_alone(
+    capability: str, entry: dict[str, Any]
+) -> None:
+    for reservation in entry.get("reservations", ()):
+        reservation["type"] = "DYNAMIC"
+    body = {"name": "disk", "type": "SCALAR", "scalar": {"value": 8}, **entry}
+    special = Resources.from_proto([content.from_json(pb.mesos.Resource, body)])
+    every = {"RESERVATION_REFINEMENT", "REVOCABLE_RESOURCES", "SHARED_RESOURCES"}
+    for capabilities, gets in ((every - {capability}, False), ({capability}, True), (every, True)):
+        free = Resources.parse("cpus:1") + special
+        usable = amounts.usable(free, "a/b", frozenset(capabilities))
+        assert usable == (free if gets else Resources.parse("cpus:1"))
 
 
 def test_scraps_are_not_offered() -> None:

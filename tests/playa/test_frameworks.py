@@ -261,3 +261,12 @@ def test_calls_of_a_disconnected_framework_are_forbidden(bench: Any) -> None:
     subscribing.stream_closed(bench.state, "stream-f")
     answer = bench.call(framework, type="REVIVE")
     assert (answer.status, answer.text) == (403, "Framework is not subscribed")
+
+
+def test_a_framework_that_is_back_at_the_same_moment_is_not_removed_either(bench: Any) -> None:
+    framework = bench.subscribe(failover_timeout=60.0)
+    subscribing.stream_closed(bench.state, "stream-f")
+    _, message = bench.world.timers[-1]
+    bench.subscribe(id=framework.id, stream="new")
+    subscribing.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    assert framework.id in bench.state.frameworks

@@ -265,6 +265,15 @@ def test_a_kill_while_the_agent_is_away_is_told_when_it_is_back(new_bench: Any) 
     assert bench.told(messages.KillTask) == [messages.KillTask(framework.id, "t", None)]
 
 
+def test_reconciliation_tells_the_state_that_the_scheduler_was_told_not_the_newest(running: Any) -> None:
+    framework = running.framework
+    running.call(framework, type="RECONCILE", reconcile={"tasks": [{"task_id": {"value": "t"}}]})
+    assert last(running, framework)[0] == "TASK_STAGING"
+    running.update(running.agent, framework, "t", "TASK_RUNNING", latest="TASK_FINISHED")
+    running.call(framework, type="RECONCILE", reconcile={"tasks": [{"task_id": {"value": "t"}}]})
+    assert last(running, framework)[:2] == ("TASK_RUNNING", "REASON_RECONCILIATION")
+
+
 @pytest.mark.parametrize(
     ("where", "aware", "plain", "text"),
     [

@@ -136,6 +136,15 @@ async def test_a_check_tells_its_exit_code_as_recorded(bench, recorded):
         assert our.check_status.command.exit_code == their["check_status"]["command"].get("exit_code", 0)
 
 
+async def test_a_check_whose_command_is_killed_has_no_result(bench):
+    await bench.start()
+    body = check(type="COMMAND", command={"command": {"value": "kill -9 $$"}}, interval_seconds=0.05)
+    bench.run({"command": {"value": "sleep 0.7"}, "check": body})
+    await bench.ended()
+    assert bench.states() == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
+    assert not any(s.check_status.command.HasField("exit_code") for s in bench.statuses())
+
+
 @pytest.fixture
 async def server():
     """A server that answers every HTTP request with 418."""

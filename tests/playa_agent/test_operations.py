@@ -1,10 +1,15 @@
 """Reservations and volumes at the agent: applied, reported until acknowledged, kept over a restart."""
 
+import os
+import shutil
 from typing import Any
+
+import pytest
 
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.resources import Resources
+from playa.agent.containers.sandbox import link_volume, make_sandbox
 from playa.messages import (
     ApplyOperation,
     OperationAcknowledged,
@@ -57,6 +62,20 @@ async def test_a_volume_keeps_its_data_from_one_task_to_the_next_until_destroyed
     bench.agent.tell(operation("UNRESERVE", [RESERVED], number=4))
     await bench.until(lambda: len(bench.of(OperationUpdate)) == 4)
     assert not list(bench.directory.glob("agents/0/volumes/roles/ads/*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a task as somebody else")
+def test_a_volume_belongs_to_the_user_of_the_task_that_uses_it(tmp_path):
+    sandbox, volume = tmp_path / "sandbox", tmp_path / "volume"
+    for owner in (65534, 0):
+        make_sandbox(sandbox)
+        os.chown(sandbox, owner, owner)
+        link_volume(volume, sandbox, "a/data")
+        found = volume.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (owner, owner, 0o700)
+        assert (sandbox / "a" / "data").resolve() == volume
+        shutil.rmtree(sandbox)
+        (tmp_path / "latest").unlink()
 
 
 async def test_a_group_s_tasks_see_the_volume_too(bench):

@@ -2,6 +2,7 @@
 
 import msgpack
 import psutil
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from mesos_v1 import pb
 from playa.agent.recovery import checkpoint as ck
 from playa.agent.recovery.checkpoint import Ledger
 from playa.agent.recovery.records import Recovered, read, records
-from playa.messages import ExitedExecutor, KillTask, Ping, ReregisterAgent
+from playa.messages import ExitedExecutor, KillTask, Ping, ReregisterAgent, UpdateFramework
 
 F = "M-0000"
 
@@ -113,6 +114,43 @@ async def test_an_executor_that_died_while_its_agent_was_away_fails_its_tasks(be
     await bench.start()
     assert (await bench.ended()).message == "Executor terminated"
     assert bench.of(ExitedExecutor)[0].status == 9
+
+
+@pytest.mark.parametrize("custom", [True, False])
+async def test_what_had_no_process_yet_when_its_agent_was_killed_has_ended(bench, custom):
+    await bench.start()
+    bench.run(bench.custom("run") if custom else {"command": {"value": "sleep 1000"}}, checkpoint=True)
+    await bench.running()
+    pid = pid_of(bench)
+    await bench.die()
+    psutil.Process(pid).kill()
+    ledger = Ledger(bench.directory / "agents" / "0" / "meta")
+    early = [each for each in ledger.read() if each[0] not in {ck.STARTED, ck.UPDATE, ck.ACKNOWLEDGED}]
+    ledger.rewrite(early)
+    ledger.close()
+    await bench.start()
+    status = await bench.ended()
+    if custom:
+        assert (status.state, status.message) == (pb.mesos.TASK_FAILED, "Executor terminated")
+        assert bench.of(ExitedExecutor)[0].status == -1
+    else:
+        assert status.state == pb.mesos.TASK_DROPPED
+        assert status.reason == pb.mesos.TaskStatus.REASON_AGENT_RESTARTED
+        assert not bench.of(ExitedExecutor)
+
+
+async def test_what_a_framework_says_of_itself_now_is_kept_for_the_next_agent(bench):
+    await bench.start()
+    bench.run({"command": {"value": "sleep 1000"}}, checkpoint=True)
+    await bench.running()
+    changed = bench.framework(checkpoint=True, name="changed")
+    bench.agent.tell(UpdateFramework(framework_info=changed.SerializeToString()))
+    kept = Ledger(bench.directory / "agents" / "0" / "meta")
+    await bench.until(lambda: read(kept.read()).frameworks[F].info == changed.SerializeToString())
+    await bench.die()
+    await bench.start()
+    (info,) = bench.of(ReregisterAgent)[-1].frameworks
+    assert pb.mesos.FrameworkInfo.FromString(info).name == "changed"
 
 
 async def test_a_group_survives_its_agent(bench):

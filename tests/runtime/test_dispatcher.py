@@ -15,6 +15,7 @@ from actors.runtime import (
     ActorRef,
     ActorSystem,
     Terminated,
+    Timeout,
     UnhandledMessageError,
     message,
     receive,
@@ -545,3 +546,15 @@ async def test_what_senders_and_timers_are_set_in_is_not_the_context_of_who_hand
     await asyncio.create_task(send())
     await asyncio.sleep(1)
     assert read == ["nobody"] * 3
+
+
+@virtual
+async def test_the_time_for_an_answer_that_came_is_over_without_a_word(system):
+    wrong: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: wrong.append(context))
+    ref = system.spawn(Collector, [])
+    assert await ref.ask(Slow(0.5), block=False, timeout=1.0) == "slow"
+    with pytest.raises(Timeout):
+        await ref.ask(Slow(0.5), block=False, timeout=0.1)
+    await asyncio.sleep(5)
+    assert wrong == []

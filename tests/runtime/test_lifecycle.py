@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -14,11 +15,13 @@ from actors.runtime import (
     NameTakenError,
     NoSystemError,
     Terminated,
+    Timeout,
     message,
     receive,
 )
 from actors.runtime.errors import RuntimeStateError
 from actors.runtime.life.states import TRANSITIONS, Event, State, step
+from actors.runtime.testing import run_virtual
 from tests.support.virtual import virtual
 
 
@@ -321,6 +324,32 @@ class TestWatching:
 def test_a_system_needs_a_loop_and_says_so():
     with pytest.raises(NoSystemError, match="async with"):
         ActorSystem().spawn(Tree, [])
+
+
+def test_a_system_that_is_made_before_its_loop_runs_in_the_block_that_enters_it():
+    log: list[str] = []
+    system = ActorSystem("early")
+
+    async def work():
+        async with system:
+            ref = system.spawn(Tree, log, name="oak")
+            assert await ref.proxy().depth == 0
+
+    run_virtual(work())
+    assert log == ["start oak", "stop oak"]
+
+
+def test_a_system_in_a_thread_stops_in_the_time_that_it_is_given():
+    class Stays(Actor):
+        async def on_stop(self):
+            await asyncio.sleep(1.0)
+
+    threaded = ActorSystem.in_thread("slow")
+    threaded.start().spawn(Stays)
+    begun = time.monotonic()
+    with pytest.raises(Timeout):
+        threaded.stop(timeout=0.05)
+    assert time.monotonic() - begun < 0.9
 
 
 def test_a_system_in_a_thread_takes_actors_from_any_thread_and_stops_with_its_block():
