@@ -69,7 +69,7 @@ ARITHMETIC: dict[type[ast.operator], ast.operator] = {
 }  # fmt: skip
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 NOT_TESTED = frozenset({"__repr__", "__str__"})
-NOT_DROPPED = frozenset({"name", "strict", "encoding", "errors"})
+NOT_DROPPED = frozenset({"name", "help", "strict", "encoding", "errors"})
 LOGGERS = frozenset({"logger", "log", "logging", "warnings"})
 
 Located = ast.expr | ast.stmt | ast.keyword
@@ -755,6 +755,12 @@ def pick(found: list[Mutant], number: int, seed: int) -> list[Mutant]:
     return list(islice(differing, number))
 
 
+def _score(mutants: list[Mutant], survivors: list[Mutant], folder: str = "") -> tuple[int, str]:
+    of, left = (sum(mutant.path.startswith(folder) for mutant in some) for some in (mutants, survivors))
+    score = 100 * (of - left) // max(1, of)
+    return score, f"{of - left} of {of} killed: {score}%"
+
+
 def main() -> int:
     """Pick mutants, try them, and print the survivors; the exit code is 1 when fewer died than asked for."""
     parser = argparse.ArgumentParser(
@@ -797,8 +803,10 @@ def main() -> int:
                 survivors.append(mutant)
             what = f"killed by {noticed}" if noticed else "SURVIVED"
             print(f"[{count}/{len(mutants)}] {mutant}\n    {what} ({tests} tests reach it)", flush=True)
-    score = 100 * (len(mutants) - len(survivors)) // max(1, len(mutants))
-    print(f"\n{len(mutants) - len(survivors)} of {len(mutants)} killed: {score}%", flush=True)
+    for folder in sorted({folder_of(mutant.path) for mutant in mutants}):
+        print(f"{folder}: {_score(mutants, survivors, folder)[1]}")
+    score, words = _score(mutants, survivors)
+    print(f"\n{words}", flush=True)
     if survivors:
         print("survivors:", *sorted(map(str, survivors)), sep="\n  ")
     return 1 if score < arguments.at_least else 0

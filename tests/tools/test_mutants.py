@@ -11,6 +11,7 @@ import pytest
 
 from tools.mutants import (
     ROOT,
+    STARTED_BY,
     TESTS,
     Finder,
     Mutant,
@@ -150,6 +151,7 @@ def test_an_entry_of_a_table_and_a_member_of_a_set_are_forgotten() -> None:
         "T = TypeVar('T', bound=A)",
         "if TYPE_CHECKING:\n    A = g(b=1)",
         "Answer = A | B",
+        "a: int = setting('b', help='for people')",
         "def f(a):\n    assert_never(a)",
         "b = c.split('=', 1)[0]",
         "b = c.rsplit('=', maxsplit=1)[-1]",
@@ -281,6 +283,7 @@ def test_the_test_files_that_name_the_module_come_first() -> None:
 
 
 def test_every_folder_that_is_tested_exists_and_no_other_is_taken() -> None:
+    assert all((ROOT / path).exists() for started in STARTED_BY.items() for path in started)
     for folder, tests in TESTS.items():
         assert (ROOT / folder).is_dir()
         assert all((ROOT / path).is_dir() for path in tests)
