@@ -129,21 +129,18 @@ async def test_an_on_start_that_raises_ends_the_framework_with_one_sentence(mast
     assert "dead letter" not in told
 
 
-@pytest.mark.parametrize("waits", [False, True])
-async def test_an_on_start_that_exits_ends_the_framework_with_that_code(master, waits):
+async def test_an_on_start_that_exits_ends_the_framework_with_that_code(master):
     class Exits(SchedulerActor):
-        if waits:
+        def on_start(self):
+            sys.exit(4)
 
-            async def on_start(self):
-                await asyncio.sleep(0)
-                sys.exit(4)
+    class ExitsLater(SchedulerActor):
+        async def on_start(self):
+            await asyncio.sleep(0)
+            sys.exit(4)
 
-        else:
-
-            def on_start(self):
-                sys.exit(4)
-
-    assert await play(composition(master, Exits)) == m.Outcome(4, "on_start called sys.exit(4)")
+    for cls in (Exits, ExitsLater):
+        assert await play(composition(master, cls)) == m.Outcome(4, "on_start called sys.exit(4)")
 
 
 async def test_an_init_that_forgets_its_base_is_named(master):
@@ -317,20 +314,18 @@ async def test_what_an_author_s_handler_raises_is_contained(master, caplog, wait
             self.finish(0, f"{self.hook_failures} failure")
 
     class Raises(Begins):
-        if waits:
+        @receive
+        def words(self, words: Words):
+            raise LookupError("no map")
 
-            @receive
-            async def words(self, words: Words):
-                await asyncio.sleep(0)
-                raise LookupError("no map")
+    class RaisesLater(Begins):
+        @receive
+        async def words(self, words: Words):
+            await asyncio.sleep(0)
+            raise LookupError("no map")
 
-        else:
-
-            @receive
-            def words(self, words: Words):
-                raise LookupError("no map")
-
-    assert await play(composition(master, Raises)) == m.Outcome(0, "1 failure")
+    raises = RaisesLater if waits else Raises
+    assert await play(composition(master, raises)) == m.Outcome(0, "1 failure")
     assert "words raised; continuing" in caplog.text
     assert "LookupError: no map" in caplog.text
 
