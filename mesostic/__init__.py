@@ -1,25 +1,38 @@
 """Mesostic: write Apache Mesos frameworks as actors that exchange immutable messages.
 
 The public names, in one place. Each is imported when it is first used, so that an executor on an agent, which needs
-few of them, starts as fast as those few allow.
+few of them, starts as fast as those few allow. What tests of frameworks need is in `mesostic.testing`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actors.low_level_scheduler_actor import LowLevelScheduler
-    from actors.messages import ShutdownRequested, TaskChanged, Uploaded
+    from actors.messages import PendingReport, ShutdownRequested, TaskChanged, Uploaded, WhyPending
     from actors.runtime import (
         Actor,
+        ActorDeadError,
         ActorRef,
         ActorSystem,
+        Backoff,
+        ChildFailed,
+        DecodeError,
+        FrozenDict,
+        Immutable,
         NoSettings,
         Secret,
         Supervision,
+        Terminated,
+        TraceWriter,
+        UnhandledMessageError,
+        current_message_id,
         message,
+        pack,
+        read_trace,
         receive,
         secret,
         setting,
+        unpack,
     )
     from actors.scheduler.author_events import MessageSource, Registered, TaskFailure, TaskFinished
     from actors.scheduler_actor import SchedulerActor
@@ -35,51 +48,47 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "actors.scheduler.author_events": ("MessageSource", "Registered", "TaskFailure", "TaskFinished"),
-    "actors.low_level_scheduler_actor": ("LowLevelScheduler",),
-    "actors.messages": ("ShutdownRequested", "TaskChanged", "Uploaded"),
-    "actors.runtime": (
-        "Actor",
-        "ActorRef",
-        "ActorSystem",
-        "NoSettings",
-        "Secret",
-        "Supervision",
-        "message",
-        "receive",
-        "secret",
-        "setting",
-    ),
-    "actors.scheduler_actor": ("SchedulerActor",),
-    "actors.settings": ("Composition", "ExecutorSettings", "FrameworkSettings", "RetryPolicy"),
-    "executor.author": ("Executor", "TaskContext", "TaskFailed", "task"),
-    "mesos_v1": ("offer_operations", "pb", "task_infos"),
-    "mesos_v1.resources": ("Resources",),
-    "mesos_v1.states": ("TERMINAL_STATES", "TaskState", "is_terminal"),
-    "mesos_v1.values": ("AgentId", "ExecutorId", "Offer", "OfferId", "TaskId", "TaskStatus"),
-    "mesostic.config.compose": ("load_configuration",),
-    "mesostic.errors": ("ConfigError", "MesosticError"),
+    "actors.low_level_scheduler_actor": "LowLevelScheduler",
+    "actors.messages": "PendingReport ShutdownRequested TaskChanged Uploaded WhyPending",
+    "actors.runtime": "Actor ActorDeadError ActorRef ActorSystem Backoff ChildFailed DecodeError FrozenDict Immutable NoSettings Secret Supervision Terminated TraceWriter UnhandledMessageError current_message_id message pack read_trace receive secret setting unpack",
+    "actors.scheduler.author_events": "MessageSource Registered TaskFailure TaskFinished",
+    "actors.scheduler_actor": "SchedulerActor",
+    "actors.settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy",
+    "executor.author": "Executor TaskContext TaskFailed task",
+    "mesos_v1": "offer_operations pb task_infos",
+    "mesos_v1.resources": "Resources",
+    "mesos_v1.states": "TERMINAL_STATES TaskState is_terminal",
+    "mesos_v1.values": "AgentId ExecutorId Offer OfferId TaskId TaskStatus",
+    "mesostic.config.compose": "load_configuration",
+    "mesostic.errors": "ConfigError MesosticError",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "TERMINAL_STATES",
     "Actor",
+    "ActorDeadError",
     "ActorRef",
     "ActorSystem",
     "AgentId",
+    "Backoff",
+    "ChildFailed",
     "Composition",
     "ConfigError",
+    "DecodeError",
     "Executor",
     "ExecutorId",
     "ExecutorSettings",
     "FrameworkSettings",
+    "FrozenDict",
+    "Immutable",
     "LowLevelScheduler",
     "MesosticError",
     "MessageSource",
     "NoSettings",
     "Offer",
     "OfferId",
+    "PendingReport",
     "Registered",
     "Resources",
     "RetryPolicy",
@@ -95,17 +104,25 @@ __all__ = [
     "TaskId",
     "TaskState",
     "TaskStatus",
+    "Terminated",
+    "TraceWriter",
+    "UnhandledMessageError",
     "Uploaded",
+    "WhyPending",
+    "current_message_id",
     "is_terminal",
     "load_configuration",
     "message",
     "offer_operations",
+    "pack",
     "pb",
+    "read_trace",
     "receive",
     "secret",
     "setting",
     "task",
     "task_infos",
+    "unpack",
 ]
 
 

@@ -10,8 +10,8 @@ async def test_a_killed_agent_loses_no_work():
 ```
 
 Nothing here needs pytest; `mesostic.pytest_plugin` has the same as fixtures. What is waited for is a message in the
-framework's trace, so that tests need no sleeps. For tests of single actors under virtual time see `actors.runtime.testing`; of an executor's
-methods without any cluster, `run_task` and `ExecutorUnderTest` here.
+framework's trace, so that tests need no sleeps. Single actors are tested under virtual time with `run_virtual`,
+an executor's methods without any cluster with `run_task` and `ExecutorUnderTest`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from actors.composition import run as run_composition
 from actors.messages import Outcome, ShutdownRequested
 from actors.runtime import ActorRef, ActorSystem, TraceRecord
-from actors.runtime.testing import ListTrace
+from actors.runtime.testing import ListTrace, ManualIds, run_virtual
 from actors.settings import Composition
 from executor.testing import ExecutorUnderTest, run_task
 from mesostic.config.compose import Configuration, load_configuration
@@ -39,7 +39,10 @@ from playa import AgentSettings, Cluster, ClusterSettings
 __all__ = [
     "AgentSettings",
     "Cluster",
+    "ClusterSettings",
     "ExecutorUnderTest",
+    "ListTrace",
+    "ManualIds",
     "Outcome",
     "Run",
     "RunningFramework",
@@ -47,6 +50,7 @@ __all__ = [
     "contents",
     "run",
     "run_task",
+    "run_virtual",
     "running",
 ]
 
