@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from mesos_v1.quantities import parse_duration
 from mesostic.commands.options import log_level_option, set_up_logging, sets_option
-from mesostic.config.quantities import parse_duration
 
 
 class Duration(click.ParamType[float]):

@@ -11,10 +11,10 @@ from actors.built_in import TASK, task_class
 from actors.composition import BUILT_IN
 from actors.runtime import HIDDEN, NoSettings, unpack_value
 from actors.settings import ExecutorSettings, FrameworkSettings
+from mesos_v1.quantities import format_duration
 from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration, without_credentials
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
-from mesostic.config.quantities import format_duration
 from mesostic.config.relations import relations
 from mesostic.config.settings import TraceSettings
 from mesostic.config.values import show_literal

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_origin
 from actors.composition import BUILT_IN
 from actors.runtime import NoSettings
 from actors.settings import ExecutorSettings, FrameworkSettings
+from mesos_v1.quantities import format_duration
 from mesostic.config.fields import FieldInfo, settings_fields
-from mesostic.config.quantities import format_duration
 from mesostic.config.settings import EmbeddedSettings, TraceSettings
 from mesostic.config.values import describe, show_literal
 from playa.settings import AgentSettings, ClusterSettings

@@ -1,39 +1,45 @@
 """TOML tables → frozen settings dataclasses, with every mismatch noted and none raised.
 
-How it works: `build` walks a dataclass's fields and hands each value to `_convert` with the field's type; a value
-that does not fit is noted in the document (place, key, expected, found) and replaced by `INVALID`; a dataclass with
-an invalid field is not constructed. So one pass finds everything that is wrong.
+How it works: `reader_of` makes of a field's annotation a reader, which knows in words what it expects and how it takes a value.
+`build` hands each value of a table to its field's reader. A value that does not fit is noted in the document (place, key,
+expected, found) and replaced by `INVALID`; a dataclass with an invalid field is not constructed. So one pass finds
+everything that is wrong.
 
 What a field may be: bool, int, float, str, bytes, Secret, Path, Enum, Literal, NewType, Optional and unions, tuples, frozensets,
 mappings, `tuple[tuple[str, T], ...]` (a table), nested dataclasses, and any class with a `parse(text)` classmethod.
 `fields` says which unit a field has ("seconds", "bytes", "MB", "path") and whether it is secret.
+
+A text may also come from elsewhere: `{ env = "NAME" }`, `{ file = "path" }`. It is then a secret to everything that prints: it
+was kept out of the configuration for a reason.
 """
 
 import dataclasses
 import enum
 import math
+import os
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any, Literal, TypeVar, Union, cast
 
-from actors.runtime import Secret, conceal
-from mesostic.config import quantities
+from actors.runtime import FrozenDict, Secret, conceal
+from mesos_v1 import quantities
 from mesostic.config.document import Document, dotted, suggestion
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
-from mesostic.config.sources import ON_THE_COMMAND_LINE, is_source, text_from
 from mesostic.config.toml import Path, value_or_text
 
 T = TypeVar("T")
 
 
-class _Invalid:
-    """Stands for a value whose problem has been noted."""
+class _Mark(enum.Enum):
+    INVALID = "a value whose problem has been noted"
+    MISFIT = "a value that is not what was expected"
 
 
-INVALID = _Invalid()
+INVALID, _MISFIT = _Mark.INVALID, _Mark.MISFIT
 
 _UNITS = {
     "seconds": (quantities.parse_duration, quantities.DURATION_EXPECTED),
@@ -44,6 +50,10 @@ _UNITS = {
 _URLS = re.compile(r",\s*(?=\w+://)")
 _LONGEST_SHOWN = 60
 _LAST_PORT = 65535
+_ON_THE_COMMAND_LINE = (
+    "a secret on the command line can be read by every user of this machine;"
+    " name an environment variable or a file that holds it: --set '{key}={{ env = \"NAME\" }}' or '{{ file = \"path\" }}'"
+)
 
 
 def build(
@@ -76,23 +86,23 @@ def build(
             more = f" ({field.help.rstrip('.')})" if field.help else ""
             document.problem((*path, name), f"missing; expected {describe(field)}{more}")
             values[name] = INVALID
-    if any(value is INVALID for value in values.values()):
+    if INVALID in values.values():
         return None
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:
-        document.problem(path, _sentence(error))
+        document.problem(path, (" ".join(str(error).split()) or type(error).__name__)[:300])
         return None
 
 
 def build_field(field: FieldInfo, value: Any, path: Path, document: Document) -> Any:
     """One field's value; `INVALID` after noting what is wrong with it."""
-    return _convert(field.type, value, _Place(path, document, field))
+    return reader_of(field.type, field.unit).read(value, _Place(path, document, field))
 
 
 def describe(field: FieldInfo) -> str:
     """What a field expects, in words."""
-    return _describe(field.type, field.unit)
+    return reader_of(field.type, field.unit).expected
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,10 +117,6 @@ class _Place:
         return dataclasses.replace(self, path=(*self.path, part))
 
     @property
-    def unit(self) -> str | None:
-        return self.field.unit
-
-    @property
     def is_secret(self) -> bool:
         return self.field.secret or any(isinstance(part, str) and looks_secret(part) for part in self.path)
 
@@ -119,315 +125,313 @@ class _Place:
         """What `--set` says for this very key."""
         return self.document.raw_override(self.path)
 
-    def mismatch(self, expected: str, value: Any) -> _Invalid:
-        found = kind(value) if self.is_secret else show(value)
-        self.document.problem(self.path, f"expected {expected}, found {found}")
+    def wrong(self, text: str) -> _Mark:
+        self.document.problem(self.path, text)
         return INVALID
 
+    def file(self, name: str) -> FilePath:
+        return self.document.base_folder(self.path) / FilePath(name).expanduser()
 
-def _convert(hint: Any, value: Any, place: _Place) -> Any:
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reader:
+    """How values of a type are read.
+
+    Attributes:
+        expected: what fits, in words.
+        take: the value as it is stored; `_MISFIT` for what is something else, `INVALID` for what has been noted.
+        toml: the TOML type that is one of its own: a union tries the reader of a value's own type first.
+    """
+
+    expected: str
+    take: Callable[[Any, _Place], Any]
+    toml: type | None = None
+
+    def read(self, value: Any, place: _Place) -> Any:
+        """The value; `INVALID` after noting what is wrong with it."""
+        taken = self.take(value, place)
+        if taken is _MISFIT:
+            found = kind(value) if place.is_secret else show(value)
+            return place.wrong(f"expected {self.expected}, found {found}")
+        return taken
+
+    @property
+    def plural(self) -> str:
+        singular = self.expected in {"a string", "a number", "a whole number", "a table"}
+        return f"{self.expected.removeprefix('a ')}s" if singular else f"({self.expected})"
+
+
+@lru_cache(maxsize=1024)
+def reader_of(hint: Any, unit: str | None = None) -> Reader:
+    """The reader for an annotation; `unit` is that of the field around it."""
     while isinstance(hint, typing.NewType):
         hint = hint.__supertype__
-    origin = typing.get_origin(hint)
-    if hint is Any or hint is object:
-        return value
-    if origin in {Union, types.UnionType}:
-        return _convert_union(hint, value, place)
-    if origin is Literal:
-        allowed = [item for item in typing.get_args(hint) if type(item) is type(value)]
-        return value if value in allowed else place.mismatch(_describe(hint, None), value)
-    if origin is not None:
-        return _convert_container(origin, hint, value, place)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in _SCALARS:
-        return _SCALARS[hint](value, place)
-    if isinstance(hint, type):
-        return _convert_class(hint, value, place)
-    return place.mismatch(_describe(hint, place.unit), value)
-
-
-def _convert_union(hint: Any, value: Any, place: _Place) -> Any:
-    """The first member that takes the value as it is; a member of the very type of the value goes first."""
-    members: list[Any] = [member for member in typing.get_args(hint) if member is not type(None)]
-    if len(members) == 1:
-        return _convert(members[0], value, place)
-    if place.raw is not None and isinstance(value, str) and str in members:
-        urls = _URLS.split(value)  # not the hosts of one zk:// address
-        if len(urls) > 1:
-            value = urls
-    members.sort(key=lambda member: type(value) not in (member, typing.get_origin(member)))
-    for member in members:
-        attempt = dataclasses.replace(place, document=dataclasses.replace(place.document, problems=[]))
-        converted = _convert(member, value, attempt)
-        if converted is not INVALID:
-            return converted
-    if isinstance(value, list | dict):
-        fitting = [
-            m for m in members if (typing.get_origin(m) in {tuple, frozenset}) == isinstance(value, list)
-        ]
-        containers = [m for m in fitting if not (isinstance(m, type) and m in _SCALARS)]
-        if len(containers) == 1:
-            return _convert(containers[0], value, place)  # its own messages say more
-    return place.mismatch(_describe(hint, place.unit), value)
-
-
-def _convert_container(origin: Any, hint: Any, value: Any, place: _Place) -> Any:
-    arguments = typing.get_args(hint)
-    if place.raw is not None and not isinstance(value, list | dict):
-        value = _written_out(hint, origin, arguments, value, place.raw)
-    if origin is tuple and isinstance(value, dict) and _pair_of(hint) is not None:
-        return _all(
-            tuple((key, _convert(_pair_of(hint), item, place.inside(key))) for key, item in value.items())
-        )
+        expected, take = _SCALARS[hint]
+        if hint in {int, float} and unit in _UNITS:
+            parse, expected = _UNITS[unit]
+            return Reader(expected, _quantity(parse, take), hint)
+        if hint is str and unit == "path":
+            return Reader(_SCALARS[FilePath][0], _path_text, str)
+        return Reader(expected, take, hint)
+    if origin in {Union, types.UnionType}:
+        return _union([reader_of(item, unit) for item in arguments if item is not type(None)])
+    if origin is Literal:
+        allowed = {(type(item), item): item for item in arguments}
+        expected = "one of " + ", ".join(show_literal(item) for item in arguments)
+        return Reader(expected, lambda value, _: value if _key(value) in allowed else _MISFIT)
     if origin in {tuple, frozenset, list, set}:
-        if not isinstance(value, list | tuple):
-            return place.mismatch(_describe(hint, place.unit), value)
-        if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
-            if len(arguments) != len(value):
-                return place.mismatch(_describe(hint, place.unit), value)
-            wanted = arguments
-        else:
-            wanted = (arguments[0],) * len(value)
-        converted = tuple(
-            _convert(w, item, place.inside(index))
-            for index, (w, item) in enumerate(zip(wanted, value, strict=True))
-        )
-        made = _all(converted)
-        return frozenset(made) if origin in {frozenset, set} and made is not INVALID else made
+        if origin is tuple and arguments[-1:] != (...,):
+            return _fixed([reader_of(item, unit) for item in arguments])
+        pair = typing.get_args(arguments[0]) if typing.get_origin(arguments[0]) is tuple else ()
+        if origin is tuple and len(pair) == 2 and pair[0] is str and pair[1] is not ...:
+            return _table(pair[1], unit, lambda items: tuple(items.items()), reader_of(arguments[0], unit))
+        return _list(arguments[0], unit, frozenset if origin in {frozenset, set} else tuple)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, dict):
-            return place.mismatch(_describe(hint, place.unit), value)
-        items = {key: _convert(arguments[1], item, place.inside(key)) for key, item in value.items()}
-        if any(item is INVALID for item in items.values()):
-            return INVALID
+        return _table(arguments[1], unit, FrozenDict if origin is FrozenDict else types.MappingProxyType)
+    return _class(hint) if isinstance(hint, type) else Reader(str(hint), lambda *_: _MISFIT)
+
+
+def _key(value: Any) -> Any:
+    return (type(value), value) if isinstance(value, str | int | float) else None
+
+
+def _union(members: list[Reader]) -> Reader:
+    if len(members) == 1:
+        return members[0]
+
+    def take(value: Any, place: _Place) -> Any:
+        """The first member that takes the value as it is; a member of the very type of the value goes first."""
+        if place.raw is not None and isinstance(value, str) and any(member.toml is str for member in members):
+            urls = _URLS.split(value)  # not the hosts of one zk:// address
+            value = urls if len(urls) > 1 else value
+        for member in sorted(members, key=lambda member: member.toml is not type(value)):
+            attempt = dataclasses.replace(place, document=dataclasses.replace(place.document, problems=[]))
+            taken = member.read(value, attempt)
+            if taken is not INVALID:
+                return taken
+        containers = [
+            member for member in members if member.toml is type(value) and member.toml in {list, dict}
+        ]
         return (
-            cast("Any", origin)(items) if origin.__name__ == "FrozenDict" else types.MappingProxyType(items)
-        )
-    return place.mismatch(_describe(hint, place.unit), value)
+            containers[0].read(value, place) if len(containers) == 1 else _MISFIT
+        )  # its own messages say more
+
+    return Reader(" or ".join(member.expected for member in members), take)
 
 
-def _written_out(hint: Any, origin: Any, arguments: Any, value: Any, raw: str) -> Any:
-    """`--set key=a,b` for a list, `--set key=a=1,b=2` for a table; what is neither is left as it is."""
-    if _pair_of(hint) is not None or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        inner = _pair_of(hint) or arguments[1]
-        pairs = [part.partition("=") for part in raw.split(",")]
-        if not all(equals and key.strip() for key, equals, _ in pairs):
-            return value
-        return {key.strip(): _part(inner, text) for key, _, text in pairs}
-    if origin not in {tuple, frozenset, list, set}:
-        return value
-    inner = arguments[0] if len(arguments) == 1 or arguments[1:] == (Ellipsis,) else None
-    return [_part(inner, part) for part in raw.split(",")] if raw else []
+def _list(hint: Any, unit: str | None, make: Callable[[Any], Any]) -> Reader:
+    item = reader_of(hint, unit)
+
+    def take(value: Any, place: _Place) -> Any:
+        if place.raw is not None and not isinstance(value, list | dict):
+            value = [_part(item, part) for part in place.raw.split(",")] if place.raw else []
+        if not isinstance(value, list | tuple):
+            return _MISFIT
+        taken = [item.read(each, place.inside(index)) for index, each in enumerate(value)]
+        return INVALID if INVALID in taken else make(taken)
+
+    return Reader(f"a list of {item.plural}", take, list)
 
 
-def _part(hint: Any, text: str) -> Any:
-    while isinstance(hint, typing.NewType):
-        hint = hint.__supertype__
-    return text.strip() if hint is str else value_or_text(text.strip())
+def _fixed(items: list[Reader]) -> Reader:
+    def take(value: Any, place: _Place) -> Any:
+        if place.raw is not None and not isinstance(value, list | dict):
+            value = [value_or_text(part.strip()) for part in place.raw.split(",")] if place.raw else []
+        if not isinstance(value, list | tuple) or len(value) != len(items):
+            return _MISFIT
+        taken = [items[index].read(each, place.inside(index)) for index, each in enumerate(value)]
+        return INVALID if INVALID in taken else tuple(taken)
+
+    return Reader("a list of " + ", ".join(item.expected for item in items), take, list)
 
 
-def _convert_class(cls: type, value: Any, place: _Place) -> Any:
-    if issubclass(cls, enum.Enum):
-        for member in cls:
-            if type(value) is type(member.value) and value == member.value:
-                return member
-            if isinstance(value, str) and value.upper() == member.name.upper():
-                return member
-        if isinstance(value, str):
-            names = [str(member.value) for member in cls]
-            place.document.problem(
-                place.path, f"expected {_describe(cls, None)}, found {show(value)}{_near(value, names)}"
-            )
-            return INVALID
-        return place.mismatch(_describe(cls, None), value)
-    if dataclasses.is_dataclass(cls) and isinstance(value, dict):
-        built = build(cls, value, place.path, place.document)
-        return INVALID if built is None else built
-    if issubclass(cls, Mapping) and isinstance(value, dict):
-        return cast("Any", cls)(value)
+def _table(hint: Any, unit: str | None, make: Callable[[Any], Any], pair: Reader | None = None) -> Reader:
+    """Keys are texts; what is kept as pairs (of the reader `pair`) may be a list of them, too."""
+    item = reader_of(hint, unit)
+
+    def take(value: Any, place: _Place) -> Any:
+        if place.raw is not None and not isinstance(value, list | dict):
+            pairs = [part.partition("=") for part in place.raw.split(",")]
+            if all(equals and key.strip() for key, equals, _ in pairs):
+                value = {key.strip(): _part(item, text) for key, _, text in pairs}
+        if isinstance(value, list | tuple) and pair is not None:
+            value = dict(enumerate(value))
+            taken = {index: pair.read(each, place.inside(index)) for index, each in value.items()}
+            return INVALID if INVALID in taken.values() else tuple(taken.values())
+        if not isinstance(value, dict):
+            return _MISFIT
+        taken = {key: item.read(each, place.inside(key)) for key, each in value.items()}
+        return INVALID if INVALID in taken.values() else make(taken)
+
+    return Reader(f"a table of {item.plural}", take, dict)
+
+
+def _part(item: Reader, text: str) -> Any:
+    """A part of `--set key=a,b` or `--set key=a=1,b=2`."""
+    return text.strip() if item.toml is str else value_or_text(text.strip())
+
+
+def _class(cls: type) -> Reader:
     parse = getattr(cls, "parse", None)
-    if parse is not None and isinstance(value, str):
+    if issubclass(cls, enum.Enum):
+        return _enum(cls)
+    if dataclasses.is_dataclass(cls) and parse is None:
+        return Reader("a table", lambda value, place: _built(cls, value, place), dict)
+    expected = f"a string that says {cls.__name__.lower()}"
+
+    def take(value: Any, place: _Place) -> Any:
+        if isinstance(value, dict) and dataclasses.is_dataclass(cls):
+            return _built(cls, value, place)
+        if isinstance(value, dict) and issubclass(cls, Mapping):
+            return cast("Any", cls)(value)
+        if parse is None or not isinstance(value, str):
+            return _MISFIT
         try:
             return parse(value)
         except ValueError as error:
-            place.document.problem(
-                place.path, f"expected {_describe(cls, None)}, found {show(value)}: {error}"
-            )
-            return INVALID
-    return place.mismatch(_describe(cls, place.unit), value)
+            return place.wrong(f"expected {expected}, found {show(value)}: {error}")
+
+    return Reader(expected, take)
 
 
-def _bool(value: Any, place: _Place) -> Any:
-    return value if isinstance(value, bool) else place.mismatch(_describe(bool, None), value)
+def _built(cls: type, value: Any, place: _Place) -> Any:
+    if not isinstance(value, dict):
+        return _MISFIT
+    built: Any = build(cls, value, place.path, place.document)
+    return INVALID if built is None else built
+
+
+def _enum(cls: type[enum.Enum]) -> Reader:
+    expected = "one of " + ", ".join(show_literal(member.value) for member in cls)
+    by_value = {_key(member.value): member for member in cls}
+    by_name = {member.name.upper(): member for member in cls}
+
+    def take(value: Any, place: _Place) -> Any:
+        if (member := by_value.get(_key(value))) is not None:
+            return member
+        if not isinstance(value, str):
+            return _MISFIT
+        near = suggestion(value, [str(member.value) for member in cls])
+        return by_name.get(value.upper()) or place.wrong(
+            f"expected {expected}, found {show(value)}{near if 'did you mean' in near else ''}"
+        )
+
+    return Reader(expected, take)
+
+
+def _bool(value: Any, _: _Place) -> Any:
+    return value if isinstance(value, bool) else _MISFIT
 
 
 def _int(value: Any, place: _Place) -> Any:
-    number = _number(value, place)
-    if number is INVALID or (isinstance(number, float) and not number.is_integer()):
-        return place.mismatch(_describe(int, place.unit), value)
+    number = _float(value, place)
+    if number is _MISFIT or not number.is_integer():
+        return _MISFIT
     if place.field.name.rpartition("_")[2] == "port" and not 0 <= number <= _LAST_PORT:
-        return place.mismatch(f"a port from 0 to {_LAST_PORT}", value)
-    return int(number)
+        return place.wrong(f"expected a port from 0 to {_LAST_PORT}, found {show(value)}")
+    return int(value)
 
 
-def _float(value: Any, place: _Place) -> Any:
-    number = _number(value, place)
-    if number is INVALID or not math.isfinite(number):
-        return place.mismatch(_describe(float, place.unit), value)
-    return float(number)
+def _float(value: Any, _: _Place) -> Any:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if fits else _MISFIT
 
 
-def _number(value: Any, place: _Place) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and place.unit in _UNITS:
+def _quantity(
+    parse: Callable[[str], float], take: Callable[[Any, _Place], Any]
+) -> Callable[[Any, _Place], Any]:
+    def take_quantity(value: Any, place: _Place) -> Any:
         try:
-            return _UNITS[place.unit][0](value)
+            return take(parse(value) if isinstance(value, str) else value, place)
         except ValueError:
-            return INVALID
-    return INVALID
+            return _MISFIT
+
+    return take_quantity
 
 
 def _str(value: Any, place: _Place) -> Any:
-    if is_source(value):
-        value = text_from(value, place.path, place.document)
-        return INVALID if value is None else value
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in {"env", "file"}:
+        return _text_from_elsewhere(*next(iter(value.items())), place)
     if not isinstance(value, str):
         if place.raw is None or isinstance(value, list | dict):
-            return place.mismatch(_describe(str, None), value)
+            return _MISFIT
         value = place.raw
-    if place.is_secret and value and _is_on_the_command_line(place):
-        place.document.problem(place.path, ON_THE_COMMAND_LINE.format(key=dotted(place.path)))
-        return INVALID
     if place.is_secret:
+        override = place.document.override_of(place.path)
+        if value and override is not None and not override.is_flag:
+            return place.wrong(_ON_THE_COMMAND_LINE.format(key=dotted(place.path)))
         conceal(value)
-    if place.unit == "path" and value:
-        return str(place.document.base_folder(place.path) / FilePath(value).expanduser())
     return value
 
 
-def _is_on_the_command_line(place: _Place) -> bool:
-    override = place.document.override_of(place.path)
-    return override is not None and not override.is_flag
+def _text_from_elsewhere(kind: str, name: Any, place: _Place) -> Any:
+    if not isinstance(name, str) or not name:
+        what = "an environment variable" if kind == "env" else "a file"
+        return place.wrong(f"expected the name of {what} in {kind} = …")
+    try:
+        text = os.environ[name] if kind == "env" else place.file(name).read_text("utf-8").rstrip("\r\n")
+    except KeyError:
+        return place.wrong(f"the environment variable {name} is not set")
+    except OSError as error:
+        return place.wrong(f"the file {place.file(name)} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        return place.wrong(f"the file {place.file(name)} is not text")
+    conceal(text)
+    return text
+
+
+def _path_text(value: Any, place: _Place) -> Any:
+    text = _str(value, place)
+    return str(place.file(text)) if isinstance(text, str) and text else text
 
 
 def _secret(value: Any, place: _Place) -> Any:
-    field = dataclasses.replace(place.field, secret=True, unit=None)
-    text = _str(value, dataclasses.replace(place, field=field))
-    return text if text is INVALID else Secret(text)
+    text = _str(value, dataclasses.replace(place, field=dataclasses.replace(place.field, secret=True)))
+    return Secret(text) if isinstance(text, str) else text
 
 
 def _bytes(value: Any, place: _Place) -> Any:
-    if is_source(value):
-        value = text_from(value, place.path, place.document)
-        return INVALID if value is None else value.encode()
-    if isinstance(value, str):
-        value = _str(value, place)
-    if value is INVALID:
-        return INVALID
-    return value.encode() if isinstance(value, str) else place.mismatch(_describe(bytes, None), value)
+    text = _str(value, place) if isinstance(value, str | dict) else _MISFIT
+    return text.encode() if isinstance(text, str) else text
 
 
-def _path(value: Any, place: _Place) -> Any:
-    if not isinstance(value, str):
-        return place.mismatch(_describe(FilePath, None), value)
-    return place.document.base_folder(place.path) / FilePath(value).expanduser()
-
-
-_SCALARS: dict[Any, Any] = {
-    bool: _bool,
-    int: _int,
-    float: _float,
-    str: _str,
-    bytes: _bytes,
-    FilePath: _path,
-    Secret: _secret,
+_SCALARS: dict[Any, tuple[str, Callable[[Any, _Place], Any]]] = {
+    Any: ("anything", lambda value, _: value),
+    object: ("anything", lambda value, _: value),
+    bool: ("true or false", _bool),
+    int: ("a whole number", _int),
+    float: ("a number", _float),
+    str: ("a string", _str),
+    bytes: ("a string", _bytes),
+    FilePath: (
+        "the path of a file or folder",
+        lambda value, place: place.file(value) if isinstance(value, str) else _MISFIT,
+    ),
+    Secret: ("a string", _secret),
 }
-
-
-def _all(items: tuple[Any, ...]) -> Any:
-    for item in items:
-        if item is INVALID or (isinstance(item, tuple) and any(part is INVALID for part in item)):
-            return INVALID
-    return items
-
-
-def _pair_of(hint: Any) -> Any:
-    """For `tuple[tuple[str, T], ...]`, which a table fills: T."""
-    arguments = typing.get_args(hint)
-    if len(arguments) == 2 and arguments[1] is Ellipsis and typing.get_origin(arguments[0]) is tuple:
-        pair = typing.get_args(arguments[0])
-        if len(pair) == 2 and pair[0] is str and pair[1] is not Ellipsis:
-            return pair[1]
-    return None
-
-
-_NAMES: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-    bytes: "a string",
-    FilePath: "the path of a file or folder",
-    Secret: "a string",
-}
-
-
-def _describe(hint: Any, unit: str | None) -> str:
-    """What a type expects, in words."""
-    while isinstance(hint, typing.NewType):
-        hint = hint.__supertype__
-    if unit in _UNITS and hint in {int, float}:
-        return _UNITS[unit][1]
-    if unit == "path" and hint is str:
-        return _NAMES[FilePath]
-    if hint in _NAMES:
-        return _NAMES[hint]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in {Union, types.UnionType}:
-        return " or ".join(_describe(member, unit) for member in arguments if member is not type(None))
-    if origin is Literal:
-        return "one of " + ", ".join(show_literal(item) for item in arguments)
-    if _pair_of(hint) is not None:
-        return f"a table of {_plural(_describe(_pair_of(hint), unit))}"
-    if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
-        return "a list of " + ", ".join(_describe(item, unit) for item in arguments)
-    if origin in {tuple, frozenset, list, set}:
-        return f"a list of {_plural(_describe(arguments[0], unit))}"
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a table of {_plural(_describe(arguments[1], unit))}"
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return "one of " + ", ".join(show_literal(member.value) for member in hint)
-    if dataclasses.is_dataclass(hint) and not hasattr(hint, "parse"):
-        return "a table"
-    return f"a string that says {getattr(hint, '__name__', str(hint)).lower()}"
-
-
-def _plural(description: str) -> str:
-    plurals = {
-        "a string": "strings",
-        "a number": "numbers",
-        "a whole number": "whole numbers",
-        "a table": "tables",
-    }
-    return plurals.get(description, f"({description})")
 
 
 def kind(value: Any) -> str:
     """The TOML type of a value, in words."""
-    if isinstance(value, bool):
-        return "a boolean"
-    kinds = {str: "a string", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+    kinds = {
+        bool: "a boolean",
+        str: "a string",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "a table",
+    }
     return kinds.get(type(value), "a date or time")
 
 
 def show(value: Any) -> str:
     """A value as a message quotes it: cut to a readable length, with its type when that is the point."""
-    text = show_literal(value)
-    if len(text) > _LONGEST_SHOWN:
-        text = text[: _LONGEST_SHOWN - 1] + "…"
     if isinstance(value, dict):
         return "a table"
-    return f"{text} ({kind(value)})"
+    text = show_literal(value)
+    return f"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'} ({kind(value)})"
 
 
 def show_literal(value: Any) -> str:
@@ -440,13 +444,3 @@ def show_literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(show_literal(item) for item in value) + "]"
     return str(value)
-
-
-def _near(value: str, names: list[str]) -> str:
-    hint = suggestion(value, names)
-    return hint if "did you mean" in hint else ""
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:300]

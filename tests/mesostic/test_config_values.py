@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actors.runtime import Secret, masked
-from mesostic.config import quantities
+from mesos_v1 import quantities
 from mesostic.config.document import parse_document
 from mesostic.config.fields import settings_fields
 from mesostic.config.values import build

@@ -8,13 +8,13 @@ import re
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 
-_SECONDS = {
-    "ns": 1e-9, "us": 1e-6, "ms": 1e-3,
-    "s": 1.0, "sec": 1.0, "secs": 1.0,
-    "m": 60.0, "min": 60.0, "mins": 60.0,
-    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0,
-    "d": 86400.0, "day": 86400.0, "days": 86400.0,
-    "w": 604800.0, "week": 604800.0, "weeks": 604800.0,
+_OF_MESOS = {
+    "weeks": 604800.0, "days": 86400.0, "hrs": 3600.0, "mins": 60.0, "secs": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9,
+}  # fmt: skip
+
+_SECONDS = _OF_MESOS | {
+    "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0, "day": 86400.0,
+    "w": 604800.0, "week": 604800.0,
 }  # fmt: skip
 
 _BYTES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
@@ -34,6 +34,26 @@ def parse_duration(text: str) -> float:
     if unit not in _SECONDS and unit:
         raise ValueError(f"{unit!r} is not a unit of time")
     return number * _SECONDS.get(unit, 1.0)
+
+
+def parse_mesos_duration(text: str) -> float:
+    """Seconds in a duration as Mesos writes it: a number and one of its own units, with no space between.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if match is None or match[2] not in _OF_MESOS or " " in match[0]:
+        raise ValueError(f"{text!r} is not a duration (a number and one of {', '.join(_OF_MESOS)})")
+    return float(match[1]) * _OF_MESOS[match[2]]
+
+
+def mesos_duration(seconds: float) -> str:
+    """A duration as Mesos spells it: in the largest unit of which it has at least one (`5secs`, `15mins`, `1.5mins`)."""
+    for name, unit in _OF_MESOS.items():
+        if abs(seconds) >= unit:
+            return f"{seconds / unit:.15g}{name}"
+    return "0ns"
 
 
 def parse_size(text: str, *, default_unit: str = "B") -> int:
