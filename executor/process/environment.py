@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesos_http import BearerToken, Endpoint, TlsSettings
+from mesos_v1.quantities import parse_mesos_duration
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId
 
 DEFAULT_GRACE_PERIOD = 5.0
@@ -20,10 +21,6 @@ DEFAULT_RECOVERY_TIMEOUT = 15 * 60.0
 DEFAULT_BACKOFF_MAX = 2.0
 TOKEN_VARIABLE = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"  # noqa: S105 - a name, not a token
 
-_UNITS = {
-    "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "secs": 1.0, "mins": 60.0, "hrs": 3600.0, "days": 86400.0, "weeks": 604800.0,
-}  # fmt: skip
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)")
 _PID = re.compile(r"(?P<id>[^@\s]+)@(?P<address>\S+:[0-9]+)")
 
 
@@ -90,18 +87,6 @@ def take_secrets(environ: MutableMapping[str, str]) -> None:
     environ.pop(TOKEN_VARIABLE, None)
 
 
-def parse_duration(text: str) -> float:
-    """Read a duration as Mesos writes it ("1.5mins") and give its seconds.
-
-    Raises:
-        ValueError: It is none.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} is not a duration (a number and one of {', '.join(_UNITS)})")
-    return float(match[1]) * _UNITS[match[2]]
-
-
 def _required(environ: Mapping[str, str], name: str) -> str:
     value = environ.get(name, "")
     if not value:
@@ -114,7 +99,7 @@ def _duration(environ: Mapping[str, str], name: str, default: float) -> float:
     if not text:
         return default
     try:
-        return parse_duration(text)
+        return parse_mesos_duration(text)
     except ValueError as error:
         raise BadEnvironment(f"{name}: {error}") from None
 

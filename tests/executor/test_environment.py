@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.process.environment import AgentEnvironment, BadEnvironment, parse_duration, take_secrets
+from executor.process.environment import AgentEnvironment, BadEnvironment, take_secrets
 from mesos_http import Endpoint, TlsSettings
 
 RECORDED = Path(__file__).parent.parent / "recorded" / "custom_executor.jsonl"
@@ -111,20 +111,3 @@ def test_without_any_address_the_variable_to_set_is_named():
     del variables["MESOS_AGENT_ENDPOINT"], variables["MESOS_SLAVE_PID"]
     with pytest.raises(BadEnvironment, match="MESOS_AGENT_ENDPOINT is not set"):
         AgentEnvironment.read(variables)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("5secs", 5.0), ("250ms", 0.25), ("1.5mins", 90.0), ("2hrs", 7200.0), ("1days", 86400.0),
-        ("1weeks", 604800.0), ("1000us", 0.001), ("1000000ns", 0.001), (" 0secs ", 0.0),
-    ],
-)  # fmt: skip
-def test_durations_are_read_as_mesos_writes_them(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "5", "secs", "5 secs", "-5secs", "5seconds", "1e3secs", "infsecs"])
-def test_other_texts_are_no_durations(text):
-    with pytest.raises(ValueError, match="is not a duration"):
-        parse_duration(text)

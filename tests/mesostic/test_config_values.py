@@ -13,7 +13,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actors.runtime import Secret, masked
-from mesos_v1 import quantities
 from mesostic.config.document import parse_document
 from mesostic.config.fields import settings_fields
 from mesostic.config.values import build
@@ -221,27 +220,6 @@ def test_help_comes_from_the_docstring_and_from_the_metadata():
     assert fields["limit"].help == "Longest body."
     assert fields["secret"].secret
     assert fields["name"].required
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("5", 5),
-        ("250ms", 0.25),
-        ("10secs", 10),
-        ("1mins", 60),
-        ("2hrs", 7200),
-        ("1weeks", 604800),
-        ("1.5 h", 5400),
-    ],
-)
-def test_durations_are_read_as_people_and_mesos_write_them(text, seconds):
-    assert quantities.parse_duration(text) == seconds
-
-
-@given(st.floats(min_value=0, max_value=1e7, allow_nan=False).map(lambda value: round(value, 3)))
-def test_a_formatted_duration_reads_back_as_itself(seconds):
-    assert quantities.parse_duration(quantities.format_duration(seconds)) == pytest.approx(seconds, rel=1e-5)
 
 
 toml_values = st.recursive(

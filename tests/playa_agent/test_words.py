@@ -1,34 +1,7 @@
 import os
 import signal
 
-import pytest
-
-from playa.agent.words import duration, exited, parse_duration, wait_status
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (5, "5secs"),
-        (2, "2secs"),
-        (900, "15mins"),
-        (90, "1.5mins"),
-        (3600, "1hrs"),
-        (86400, "1days"),
-        (604800, "1weeks"),
-        (0.25, "250ms"),
-        (0, "0ns"),
-    ],
-)
-def test_a_duration_is_spelled_as_mesos_spells_it(seconds, text):
-    assert duration(seconds) == text
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "5", "secs", "5 parsecs", "-5secs", "5secs more"])
-def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match="not a duration"):
-        parse_duration(text)
+from playa.agent.words import exited, wait_status
 
 
 def test_a_wait_status_is_told_as_exit_code_or_signal():

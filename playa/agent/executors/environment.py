@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesos_v1 import pb
-from playa.agent.words import duration
+from mesos_v1.quantities import mesos_duration
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -77,12 +77,12 @@ def executor_environment(
             "MESOS_AGENT_ENDPOINT": place.agent_endpoint,
             "MESOS_CHECKPOINT": "1" if place.checkpoint else "0",
             "MESOS_HTTP_COMMAND_EXECUTOR": "0",
-            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": duration(place.shutdown_grace_period),
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": mesos_duration(place.shutdown_grace_period),
         }
     )
     if place.checkpoint:
-        environment["MESOS_RECOVERY_TIMEOUT"] = duration(place.recovery_timeout)
-        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = duration(place.subscription_backoff_max)
+        environment["MESOS_RECOVERY_TIMEOUT"] = mesos_duration(place.recovery_timeout)
+        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = mesos_duration(place.subscription_backoff_max)
     if place.domain_socket:
         environment["MESOS_DOMAIN_SOCKET"] = place.domain_socket
     if place.token:

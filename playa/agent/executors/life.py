@@ -7,6 +7,7 @@ built-in one messages; the agent treats both alike otherwise.
 import logging
 
 from mesos_v1 import pb
+from mesos_v1.quantities import mesos_duration
 from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.containers.garbage import Garbage
 from playa.agent.context import AgentContext
@@ -27,7 +28,6 @@ from playa.agent.recovery import checkpoint
 from playa.agent.simulation import SimulatedTasks
 from playa.agent.updates import statuses
 from playa.agent.updates.delivery import RemovesExecutors, Updating
-from playa.agent.words import duration
 from playa.messages import ExecutorMessage, ExitedExecutor, KillTask
 from playa.web import RecordStream
 
@@ -268,7 +268,7 @@ class Executors(RemovesExecutors):
         following = after(executor.state, ExecutorEvent.REGISTRATION_TIMEOUT)
         if following is None:
             return
-        limit = duration(self._context.settings.executor_registration_timeout)
+        limit = mesos_duration(self._context.settings.executor_registration_timeout)
         executor.ending = Ending(
             pb.mesos.TASK_FAILED,
             Reason.REASON_EXECUTOR_REGISTRATION_TIMEOUT,
@@ -279,7 +279,7 @@ class Executors(RemovesExecutors):
 
     def reregistration_overdue(self) -> None:
         """After a restart of the agent: executors that did not come back in time are not waited for any longer."""
-        limit = duration(self._context.settings.executor_reregistration_timeout)
+        limit = mesos_duration(self._context.settings.executor_reregistration_timeout)
         for framework in list(self._context.frameworks.values()):
             for executor in list(framework.executors.values()):
                 following = after(executor.state, ExecutorEvent.REGISTRATION_TIMEOUT)
