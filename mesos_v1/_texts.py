@@ -5,12 +5,14 @@ their fields are read); bytes that are not UTF-8 become U+FFFD, so that one odd 
 """
 
 import re
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from mesos_v1 import pb
 from mesos_v1.errors import ContentError
 
 
@@ -23,13 +25,9 @@ class _Walk(Enum):
     MAP = auto()
 
 
-_SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES = (
-    _Walk.SKIP,
-    _Walk.TEXT,
-    _Walk.TEXTS,
-    _Walk.MESSAGE,
-    _Walk.MESSAGES,
-)
+_SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES, _MAP = _Walk
+Labels = tuple[tuple[str, str | None], ...]
+"""Pairs of key and value, in order; Mesos allows a key more than once, and a label without value."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _walks: dict[Any, _Walk] = {}  # never more than there are fields
 
@@ -45,6 +43,19 @@ def encodable(value: str) -> str:
     Python makes them of bytes that it could not decode: file names, headers of HTTP, arguments.
     """
     return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+
+
+def labels_of(proto: pb.mesos.Labels) -> Labels:
+    """Read labels."""
+    return tuple(
+        (text(label.key), text(label.value) if label.HasField("value") else None) for label in proto.labels
+    )
+
+
+def set_labels(proto: pb.mesos.Labels, labels: Iterable[tuple[str, str | None]]) -> None:
+    """Add labels to a message."""
+    for key, value in labels:
+        proto.labels.add(key=encodable(key), value=None if value is None else encodable(value))
 
 
 def clean(message: Message) -> None:
@@ -108,5 +119,5 @@ def _walk_of(field: Any, above: tuple[Any, ...]) -> _Walk:
     if inner not in above and all(_walk_of(each, (*above, inner)) is _SKIP for each in inner.fields):
         return _SKIP
     if inner.GetOptions().map_entry:
-        return _Walk.MAP
+        return _MAP
     return _MESSAGES if field.is_repeated else _MESSAGE

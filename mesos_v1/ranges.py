@@ -90,3 +90,8 @@ def first(ranges: Ranges, wanted: int) -> Ranges:
         out.append((begin, last))
         wanted -= last - begin + 1
     return tuple(out)
+
+
+def text(ranges: Ranges) -> str:
+    """Print ranges as Mesos does."""
+    return "[" + ", ".join(f"{begin}-{end}" for begin, end in ranges) + "]"

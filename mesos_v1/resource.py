@@ -21,6 +21,7 @@ MILLIS = 1000
 _MAX_MILLIS = 2**53  # what a double can hold exactly
 _MAX_RANGE = 2**64 - 1
 _TYPE = pb.mesos.Value
+_FIELDS = {_TYPE.SCALAR: "scalar", _TYPE.RANGES: "ranges", _TYPE.SET: "set"}
 
 Ident = tuple[object, ...]
 """Two resources add up exactly when their idents are equal."""
@@ -107,12 +108,10 @@ class Resource(_Derived):
 
     @property
     def facts(self) -> Facts:
-        """What `meta` says."""
         return self._facts
 
     @property
     def ident(self) -> Ident:
-        """Equal for two resources that add up."""
         return self._ident
 
     @property
@@ -132,25 +131,25 @@ class Resource(_Derived):
     def plus(self, other: "Resource") -> "Resource":
         """Return the sum; both must have the same ident."""
         if self._facts.indivisible:
-            return self._with_count(self.count + other.count)
+            return self._counted(self.count + other.count)
         if self.kind is Kind.SCALAR:
             return self.with_millis(self.millis + other.millis)
         if self.kind is Kind.RANGES:
-            return self._with_ranges(range_sets.union(self.ranges, other.ranges))
-        return self._with_items(tuple(sorted({*self.items, *other.items})))
+            return self.with_millis(ranges=range_sets.union(self.ranges, other.ranges))
+        return self.with_millis(items=tuple(sorted({*self.items, *other.items})))
 
     def minus(self, other: "Resource") -> "Resource | None":
         """Return what is left, None for nothing; never below zero. Both must have the same ident."""
         if self._facts.indivisible:
-            return self._with_count(self.count - other.count) if self.count > other.count else None
+            return self._counted(self.count - other.count) if self.count > other.count else None
         if self.kind is Kind.SCALAR:
             left = self.millis - other.millis
             return self.with_millis(left) if left > 0 else None
         if self.kind is Kind.RANGES:
             remaining = range_sets.subtract(self.ranges, other.ranges)
-            return self._with_ranges(remaining) if remaining else None
+            return self.with_millis(ranges=remaining) if remaining else None
         items = tuple(item for item in self.items if item not in other.items)
-        return self._with_items(items) if items else None
+        return self.with_millis(items=items) if items else None
 
     def covers(self, other: "Resource") -> bool:
         """Whether `other`, of the same ident, is no more than this."""
@@ -169,9 +168,9 @@ class Resource(_Derived):
             return self.with_millis(millis) if millis else None
         if self.kind is Kind.RANGES:
             shared = range_sets.intersect(self.ranges, other.ranges)
-            return self._with_ranges(shared) if shared else None
+            return self.with_millis(ranges=shared) if shared else None
         items = tuple(item for item in self.items if item in other.items)
-        return self._with_items(items) if items else None
+        return self.with_millis(items=items) if items else None
 
     # -- the same amount, but … --
 
@@ -189,17 +188,11 @@ class Resource(_Derived):
             meta = print_meta(proto)
         return Resource(self.name, self.kind, self.millis, self.ranges, self.items, meta, want.count)
 
-    def with_millis(self, millis: int) -> "Resource":
+    def with_millis(self, millis: int = 0, ranges: Ranges = (), items: tuple[str, ...] = ()) -> "Resource":
         """Return another amount of the same."""
-        return Resource(self.name, self.kind, millis, meta=self.meta, count=self.count)
+        return Resource(self.name, self.kind, millis, ranges, items, self.meta, self.count)
 
-    def _with_ranges(self, new: Ranges) -> "Resource":
-        return Resource(self.name, self.kind, ranges=new, meta=self.meta, count=self.count)
-
-    def _with_items(self, new: tuple[str, ...]) -> "Resource":
-        return Resource(self.name, self.kind, items=new, meta=self.meta, count=self.count)
-
-    def _with_count(self, count: int) -> "Resource":
+    def _counted(self, count: int) -> "Resource":
         return Resource(self.name, self.kind, self.millis, self.ranges, self.items, self.meta, count)
 
     # -- protobuf and text --
@@ -246,7 +239,7 @@ class Resource(_Derived):
         if self.kind is Kind.SCALAR:
             return print_millis(self.millis)
         if self.kind is Kind.RANGES:
-            return "[" + ", ".join(f"{begin}-{end}" for begin, end in self.ranges) + "]"
+            return range_sets.text(self.ranges)
         return "{" + ", ".join(self.items) + "}"
 
     def __str__(self) -> str:
@@ -272,20 +265,16 @@ def _checked(name: str, found: Ranges) -> Ranges:
 
 
 def _from_proto(proto: pb.mesos.Resource) -> Resource:
-    has_ranges, has_set = proto.HasField("ranges"), proto.HasField("set")
-    meta = print_meta(proto)
     name: str = text(proto.name)
-    if proto.type == _TYPE.SCALAR:
-        if not proto.HasField("scalar") or has_ranges or has_set:
-            raise ResourceError(f"Invalid scalar resource: {name}")
+    field = _FIELDS.get(proto.type)
+    if field is None:
+        raise ResourceError(f"Unsupported resource type of {name or 'a resource'}")
+    if [each for each in ("scalar", "ranges", "set") if proto.HasField(each)] != [field]:
+        raise ResourceError(f"Invalid {field} resource: {name}")
+    meta = print_meta(proto)
+    if field == "scalar":
         return Resource(name, Kind.SCALAR, to_millis(proto.scalar.value), meta=meta)
-    if proto.type == _TYPE.RANGES:
-        if not has_ranges or proto.HasField("scalar") or has_set:
-            raise ResourceError(f"Invalid ranges resource: {name}")
+    if field == "ranges":
         found = tuple((each.begin, each.end) for each in proto.ranges.range)
         return Resource(name, Kind.RANGES, ranges=found, meta=meta)
-    if proto.type == _TYPE.SET:
-        if not has_set or proto.HasField("scalar") or has_ranges:
-            raise ResourceError(f"Invalid set resource: {name}")
-        return Resource(name, Kind.SET, items=tuple(map(text, proto.set.item)), meta=meta)
-    raise ResourceError(f"Unsupported resource type of {name or 'a resource'}")
+    return Resource(name, Kind.SET, items=tuple(map(text, proto.set.item)), meta=meta)

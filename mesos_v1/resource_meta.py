@@ -15,7 +15,7 @@ from functools import lru_cache
 from google.protobuf.message import DecodeError
 
 from mesos_v1 import pb
-from mesos_v1._texts import clean
+from mesos_v1._texts import Labels, clean, labels_of, set_labels
 from mesos_v1.errors import ResourceError
 
 ResourceProto = pb.mesos.Resource
@@ -35,19 +35,13 @@ class Reservation:
     role: str
     dynamic: bool = True
     principal: str | None = None
-    labels: tuple[tuple[str, str | None], ...] = ()
+    labels: Labels = ()
 
     def to_proto(self) -> pb.mesos.Resource.ReservationInfo:
         """Return it as the API writes it."""
-        proto = _RESERVATION(
-            type=_RESERVATION.DYNAMIC if self.dynamic else _RESERVATION.STATIC, role=self.role
-        )
-        if self.principal is not None:
-            proto.principal = self.principal
-        for key, value in self.labels:
-            label = proto.labels.labels.add(key=key)
-            if value is not None:
-                label.value = value
+        kind = _RESERVATION.DYNAMIC if self.dynamic else _RESERVATION.STATIC
+        proto = _RESERVATION(type=kind, role=self.role, principal=self.principal)
+        set_labels(proto.labels, self.labels)
         return proto
 
     @classmethod
@@ -57,9 +51,7 @@ class Reservation:
             role=proto.role,
             dynamic=proto.type != _RESERVATION.STATIC,
             principal=proto.principal if proto.HasField("principal") else None,
-            labels=tuple(
-                (label.key, label.value if label.HasField("value") else None) for label in proto.labels.labels
-            ),
+            labels=labels_of(proto.labels),
         )
 
     def __str__(self) -> str:
@@ -67,11 +59,8 @@ class Reservation:
         if self.principal is not None:
             parts.append(self.principal)
         if self.labels:
-            parts.append(
-                "{"
-                + ", ".join(key if value is None else f"{key}: {value}" for key, value in self.labels)
-                + "}"
-            )
+            labels = (key if value is None else f"{key}: {value}" for key, value in self.labels)
+            parts.append("{" + ", ".join(labels) + "}")
         return "(" + ",".join(parts) + ")"
 
 
@@ -124,6 +113,13 @@ def print_meta(message: pb.mesos.Resource) -> bytes:
     for name in ("name", "type", "scalar", "ranges", "set"):
         stripped.ClearField(name)
     return stripped.SerializePartialToString(deterministic=True)
+
+
+def reserved_for(role: str) -> bytes:
+    """Return the meta of what is statically reserved for a role, `*` for anyone, and nothing else."""
+    if role == _ANYONE:
+        return PLAIN
+    return print_meta(ResourceProto(reservations=[Reservation(role, dynamic=False).to_proto()]))
 
 
 @lru_cache(_CACHED)
@@ -188,6 +184,36 @@ def modernise(proto: pb.mesos.Resource) -> None:
             proto.reservations.add(type=_RESERVATION.STATIC, role=proto.role)
     proto.ClearField("role")
     proto.ClearField("reservation")
+
+
+def push_reservation(proto: pb.mesos.Resource, reservation: Reservation) -> None:
+    """Add a reservation on top, in a meta of one's own; the role must lie below the one it refines (Mesos: Reservation, "Refinement")."""
+    modernise(proto)
+    if reservation.role == "*":
+        raise ResourceError("nothing can be reserved for the role '*'")
+    if proto.reservations:
+        outer = proto.reservations[-1].role
+        if not reservation.role.startswith(outer + "/"):
+            raise ResourceError(
+                f"the role {reservation.role!r} does not refine {outer!r}: it must begin with {outer}/"
+            )
+        if not reservation.dynamic:
+            raise ResourceError("a reservation that refines another must be dynamic")
+    proto.reservations.append(reservation.to_proto())
+
+
+def pop_reservation(proto: pb.mesos.Resource) -> None:
+    """Remove the innermost reservation."""
+    modernise(proto)
+    if not proto.reservations:
+        raise ResourceError("it is not reserved")
+    del proto.reservations[-1]
+
+
+def clear_reservations(proto: pb.mesos.Resource) -> None:
+    """Remove all reservations."""
+    modernise(proto)
+    del proto.reservations[:]
 
 
 def _forget_use(proto: pb.mesos.Resource) -> None:

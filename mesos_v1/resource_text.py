@@ -10,7 +10,7 @@ from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.errors import ContentError, ResourceError
 from mesos_v1.resource import Kind, Resource, to_millis
-from mesos_v1.resource_meta import PLAIN, Reservation, print_meta
+from mesos_v1.resource_meta import Reservation, reserved_for
 
 _NAME = re.compile(r"(?P<name>[^():\s]+)\s*(?:\(\s*(?P<role>[^()\s,]+)\s*\))?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -36,7 +36,7 @@ def parse_resources(text: str, role: str = "*") -> list[Resource]:
             raise ResourceError(
                 f"{part!r}: {words!r} is not an amount; expected a number, [ranges] or {{set}}"
             )
-        meta = _reserved_for(match["role"] or role)
+        meta = reserved_for(match["role"] or role)
         millis = to_millis(number) if kind is Kind.SCALAR else 0
         out.append(Resource(match["name"], kind, millis, ranges, items, meta))
     return out
@@ -112,14 +112,6 @@ def _split(part: str) -> tuple[str, str]:
     if not colon or not name.strip() or not value.strip():
         raise ResourceError(f"{part!r}: expected name:value")
     return name.strip(), value.strip()
-
-
-def _reserved_for(role: str) -> bytes:
-    if role == "*":
-        return PLAIN
-    proto = pb.mesos.Resource()
-    proto.reservations.append(Reservation(role, dynamic=False).to_proto())
-    return print_meta(proto)
 
 
 def _from_json(text: str, role: str) -> list[Resource]:

@@ -2,26 +2,34 @@
 
 A `Resources` is immutable. Entries that are the same but for their amount (name, reservations, allocation, disk, …) are
 one entry; others of the same name stand side by side, and `scalar("cpus")` sums them. `a + b`, `a - b` (never below
-zero; ask `b in a` first), `wanted in a`; `take` picks what a task wants out of differently reserved entries.
+zero; ask `b in a` first), `wanted in a`; `take` picks what a task wants out of differently reserved entries: the deepest
+reservations first, as nobody else can use them, then what is reserved for nobody (Mesos: `Resources::find`).
 
-Sources: Mesos: Attributes and Resources; Reservation; Persistent Volumes; and src/common/resources.cpp for the rules
-of what adds up.
+Operations on offers are applied as the master and the agent do it, by one rule each: what it consumes, which must be there,
+and what that becomes. Launches consume what their tasks (and executors that are not running yet) take.
+
+Sources: Mesos: Attributes and Resources; Reservation; Persistent Volumes; Multi-disk; src/common/resources.cpp for the rules
+of what adds up, and src/common/resources_utils.cpp, `getResourceConversions`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1.errors import OperationError, ResourceError
 from mesos_v1.ranges import Ranges
-from mesos_v1.resource import MILLIS, Ident, Kind, Resource, to_millis
-from mesos_v1.resource_meta import PLAIN, Reservation, parse_meta, print_meta
-from mesos_v1.shortfall import Shortfall
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from mesos_v1.resource import MILLIS, Ident, Kind, Resource, print_millis, to_millis
+from mesos_v1.resource_meta import (
+    Reservation,
+    clear_reservations,
+    parse_meta,
+    pop_reservation,
+    print_meta,
+    push_reservation,
+    reserved_for,
+)
+from mesos_v1.resource_text import parse_resources
 
 __all__ = [
     "Kind",
@@ -32,6 +40,33 @@ __all__ = [
     "Resources",
     "Shortfall",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """One resource of which there is not enough.
+
+    Attributes:
+        wanted: How much is wanted; for ports and sets, how many.
+        available: How much of it could be taken.
+        detail: What exactly is wanted and there, for ranges and sets.
+    """
+
+    resource: str
+    wanted: float
+    available: float
+    detail: str = ""
+
+    def __str__(self) -> str:
+        wanted, available = print_millis(to_millis(self.wanted)), print_millis(to_millis(self.available))
+        return f"{self.resource}: wanted {wanted}, available {available}" + (
+            f" ({self.detail})" if self.detail else ""
+        )
+
+
+Operation = pb.mesos.Offer.Operation
+_LAUNCHES = (Operation.LAUNCH, Operation.LAUNCH_GROUP)
+_SOURCE = pb.mesos.Resource.DiskInfo.Source
 
 
 class _Indexed:
@@ -87,7 +122,7 @@ class Resources(_Indexed):
             role: Whom they are reserved for, `*` for anyone.
             others: Any other scalars by name.
         """
-        meta = PLAIN if role == "*" else reserved_meta(Reservation(role, dynamic=False))
+        meta = reserved_for(role)
         scalars = {"cpus": cpus, "mem": mem, "disk": disk, "gpus": gpus, **others}
         entries = [
             Resource(name, millis=to_millis(value), meta=meta) for name, value in scalars.items() if value
@@ -105,8 +140,6 @@ class Resources(_Indexed):
         Raises:
             ResourceError: It cannot be read; says where.
         """
-        from mesos_v1.resource_text import parse_resources
-
         return cls(tuple(parse_resources(text, role)))
 
     @classmethod
@@ -216,7 +249,6 @@ class Resources(_Indexed):
 
     @property
     def cpus(self) -> float:
-        """Cores."""
         return self.scalar("cpus")
 
     @property
@@ -231,7 +263,6 @@ class Resources(_Indexed):
 
     @property
     def gpus(self) -> float:
-        """Devices."""
         return self.scalar("gpus")
 
     @property
@@ -245,14 +276,11 @@ class Resources(_Indexed):
 
     def scalars(self) -> dict[str, float]:
         """Return the amount of each scalar by its name."""
-        return {name: self.scalar(name) for name in self.names() if self._is_scalar(name)}
-
-    def _is_scalar(self, name: str) -> bool:
-        return any(entry.kind is Kind.SCALAR for entry in self.entries if entry.name == name)
+        return {entry.name: self.scalar(entry.name) for entry in self.entries if entry.kind is Kind.SCALAR}
 
     # -- parts --
 
-    def where(self, test: "Callable[[Resource], bool]") -> "Resources":
+    def where(self, test: Callable[[Resource], bool]) -> "Resources":
         """Return the entries for which `test` holds."""
         return Resources(tuple(entry for entry in self.entries if test(entry)))
 
@@ -282,7 +310,7 @@ class Resources(_Indexed):
 
     # -- the same amounts, but … --
 
-    def with_each_meta(self, change: "Callable[[pb.mesos.Resource], None]") -> "Resources":
+    def with_each_meta(self, change: Callable[[pb.mesos.Resource], None]) -> "Resources":
         """Return the same amounts with `change` applied to a copy of each entry's metadata."""
         changed: dict[bytes, bytes] = {}
         entries = []
@@ -308,9 +336,7 @@ class Resources(_Indexed):
 
     def push_reservation(self, reservation: Reservation) -> "Resources":
         """Return them reserved, or refined: reserved once more on top of the reservation that they have."""
-        from mesos_v1.reserving import push
-
-        return self.with_each_meta(lambda proto: push(proto, reservation))
+        return self.with_each_meta(lambda proto: push_reservation(proto, reservation))
 
     def pop_reservation(self) -> "Resources":
         """Return them without their innermost reservation.
@@ -318,15 +344,11 @@ class Resources(_Indexed):
         Raises:
             ResourceError: One of them is not reserved.
         """
-        from mesos_v1.reserving import pop
-
-        return self.with_each_meta(pop)
+        return self.with_each_meta(pop_reservation)
 
     def to_unreserved(self) -> "Resources":
         """Return them without any reservation."""
-        from mesos_v1.reserving import clear
-
-        return self.with_each_meta(clear)
+        return self.with_each_meta(clear_reservations)
 
     # -- taking --
 
@@ -338,15 +360,24 @@ class Resources(_Indexed):
         comes from entries reserved just so; volumes and whole disks are taken whole. The allocation does not
         matter. The result carries these entries' metadata, so it can go into a task as it is.
         """
-        from mesos_v1.taking import take
-
-        return take(self, wanted)
+        picked: list[Resource] = []
+        for want, left in self._competing(wanted, picked):
+            found, missing = left._serve(want)
+            if missing is not None:
+                return None
+            picked += found
+        return Resources(tuple(picked))
 
     def take_ports(self, count: int, name: str = "ports") -> "Resources | None":
         """Pick any `count` ports, reserved ones first, or return None when there are fewer."""
-        from mesos_v1.taking import take_any
-
-        return take_any(self, name, count)
+        picked: list[Resource] = []
+        for entry in _by_reservation(e for e in self if e.name == name and e.kind is Kind.RANGES):
+            if count <= 0:
+                break
+            some = range_sets.first(entry.ranges, count)
+            picked.append(entry.with_millis(ranges=some))
+            count -= range_sets.count(some)
+        return None if count > 0 else Resources(tuple(picked))
 
     def covers(self, wanted: "Resources") -> bool:
         """Whether `take(wanted)` finds everything."""
@@ -354,30 +385,108 @@ class Resources(_Indexed):
 
     def explain_shortfall(self, wanted: "Resources") -> tuple[Shortfall, ...]:
         """Return, for each resource of which `take(wanted)` does not find enough, how much is wanted and there."""
-        from mesos_v1.taking import explain
+        short: list[Shortfall] = []
+        picked: list[Resource] = []
+        for want, left in self._competing(wanted, picked):
+            found, missing = left._serve(want)
+            if missing is None:
+                picked += found
+                continue
+            detail = ""
+            if want.kind is not Kind.SCALAR or want.facts.label:
+                there = "; ".join(str(entry) for entry in left if entry.name == want.name)
+                detail = f"wanted {want}; there is {there or 'none'}"
+            scalar = want.kind is Kind.SCALAR  # exact in thousandths
+            available = sum(e.millis for e in found) / MILLIS if scalar else sum(e.value for e in found)
+            short.append(Shortfall(want.name, want.value, available, detail))
+        return tuple(short)
 
-        return explain(self, wanted)
+    def apply(
+        self, operation: pb.mesos.Offer.Operation, *, running_executors: Collection[str] = ()
+    ) -> "Resources":
+        """Return what the next operation on the same offer sees after this one.
 
-    def apply(self, operation: pb.mesos.Offer.Operation) -> "Resources":
-        """Return what is left for the next operation on the same offer (see `mesos_v1.operations`).
+        Args:
+            running_executors: Ids of the executors whose resources are taken already, for launches.
 
         Raises:
-            OperationError: The operation does not fit; says why, as Mesos does.
+            OperationError: The operation does not fit, or is not one that can be applied; says why, as Mesos does.
         """
-        from mesos_v1.operations import apply
+        try:
+            if operation.type in _LAUNCHES:
+                consumed, converted = consumed_by(operation, running_executors=running_executors), Resources()
+            else:
+                consumed, converted = _conversion(operation)
+        except ResourceError as error:
+            name = Operation.Type.Name(operation.type)
+            raise OperationError(f"Invalid {name} operation: {error}") from None
+        if not self.contains(consumed):
+            raise OperationError(f"{self} does not contain {consumed}")
+        result = self - consumed + converted
+        for volume in map(Resource.from_proto, operation.destroy.volumes):
+            if result.contains(volume):
+                raise OperationError(
+                    f"Persistent volume {volume} cannot be removed due to additional shared copies"
+                )
+        return result
 
-        return apply(self, operation)
+    def _competing(
+        self, wanted: "Resources", picked: list[Resource]
+    ) -> Iterator[tuple[Resource, "Resources"]]:
+        """Go through the wants, each with what `picked` has left for it.
+
+        Wants of the same name compete; those that can be served in fewer ways (a reservation) come first, so that none
+        takes what another cannot do without.
+        """
+        if len({want.name for want in wanted}) == len(wanted):
+            for want in wanted:
+                yield want, self
+            return
+        for want in _by_reservation(wanted):
+            yield want, self - Resources(tuple(picked))
+
+    def _serve(self, want: Resource) -> tuple[list[Resource], Resource | None]:
+        """Return what of these serves `want`, and what of it is missing."""
+        found: list[Resource] = []
+        missing: Resource | None = want
+        for entry in self._candidates(want):
+            if want.facts.indivisible:
+                if entry.count >= want.count and _amount(entry) == _amount(want):
+                    return [entry.used_as(want)], None
+                continue
+            assert missing is not None
+            part = entry.common(missing)
+            if part is not None:
+                found.append(part)
+                missing = missing.minus(part)
+                if missing is None:
+                    break
+        return found, missing
+
+    def _candidates(self, want: Resource) -> list[Resource]:
+        """The entries that may serve it: those that are the same but for allocation and, if it has none, reservations."""
+        name, kind, facts = want.name, want.kind, want.facts
+        if facts.reservations:
+            key = facts.unallocated
+            same = [
+                e for e in self.entries if e.name == name and e.kind is kind and e.facts.unallocated == key
+            ]
+        else:
+            key = facts.bare
+            same = [e for e in self.entries if e.name == name and e.kind is kind and e.facts.bare == key]
+        return same if len(same) < 2 else _by_reservation(same)
 
 
 _KEPT = 1024
 _read: dict[tuple[bytes, ...], Resources] = {}  # agents that are alike offer the same, again and again
 
 
-def reserved_meta(reservation: Reservation) -> bytes:
-    """Return the meta of something with one reservation and nothing else."""
-    proto = pb.mesos.Resource()
-    proto.reservations.append(reservation.to_proto())
-    return print_meta(proto)
+def _amount(entry: Resource) -> tuple[object, ...]:
+    return entry.millis, entry.ranges, entry.items
+
+
+def _by_reservation(entries: Iterable[Resource]) -> list[Resource]:
+    return sorted(entries, key=lambda entry: -len(entry.facts.reservations))
 
 
 def _add(index: dict[Ident, Resource], entry: Resource) -> None:
@@ -394,3 +503,176 @@ def _of(index: dict[Ident, Resource]) -> Resources:
     object.__setattr__(new, "_index", index)
     object.__setattr__(new, "entries", tuple(index.values()))
     return new
+
+
+# -- offer operations: what they consume, and what that becomes -------------------------------------------------
+
+
+def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Collection[str] = ()) -> Resources:
+    """Return what an operation takes out of an offer: for a launch, its tasks and new executors.
+
+    Raises:
+        ResourceError: A resource in it is not valid.
+        OperationError: There is no such operation.
+    """
+    if operation.type in _LAUNCHES:
+        _must_have_its_body(operation)
+        protos = [resource for task in tasks_of(operation) for resource in task.resources]
+        seen = set(running_executors)
+        for executor in executors_of(operation):
+            if executor.executor_id.value not in seen:
+                seen.add(executor.executor_id.value)
+                protos += executor.resources
+        return Resources.from_proto(protos)
+    return _conversion(operation)[0]
+
+
+def tasks_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.TaskInfo]:
+    """Return the tasks that an operation launches; none for one that launches nothing."""
+    if operation.type == Operation.LAUNCH:
+        return list(operation.launch.task_infos)
+    if operation.type == Operation.LAUNCH_GROUP:
+        return list(operation.launch_group.task_group.tasks)
+    return []
+
+
+def executors_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.ExecutorInfo]:
+    """Return the executors that an operation may start."""
+    if operation.type == Operation.LAUNCH:
+        return [task.executor for task in operation.launch.task_infos if task.HasField("executor")]
+    if operation.type == Operation.LAUNCH_GROUP:
+        return [operation.launch_group.executor]
+    return []
+
+
+Conversion = tuple[Resources, Resources]
+
+
+def _conversion(operation: pb.mesos.Offer.Operation) -> Conversion:
+    rule = _RULES.get(operation.type)
+    if rule is None:
+        raise OperationError(f"operation {Operation.Type.Name(operation.type)} cannot be applied")
+    _must_have_its_body(operation)
+    return rule(operation)
+
+
+def _must_have_its_body(operation: pb.mesos.Offer.Operation) -> None:
+    name = Operation.Type.Name(operation.type)
+    if not operation.HasField(name.lower()):  # type: ignore[arg-type]  # the stub wants a literal
+        raise OperationError(f"Invalid {name} operation: Expecting '{name.lower()}' to be present")
+
+
+def _reserve(operation: pb.mesos.Offer.Operation) -> Conversion:
+    reserved = Resources.from_proto(operation.reserve.resources)
+    if not reserved:
+        raise OperationError("Invalid RESERVE operation: no resources")
+    if operation.reserve.source:
+        source = Resources.from_proto(operation.reserve.source)
+        if source.to_unreserved() != reserved.to_unreserved():
+            raise OperationError(
+                f"Invalid RESERVE operation: {source} cannot become {reserved}: not the same amounts"
+            )
+        return source, reserved
+    return reserved.pop_reservation(), reserved
+
+
+def _unreserve(operation: pb.mesos.Offer.Operation) -> Conversion:
+    reserved = Resources.from_proto(operation.unreserve.resources)
+    for entry in reserved:
+        if not entry.facts.reservations or not entry.facts.reservations[-1].dynamic:
+            raise OperationError(f"Invalid UNRESERVE operation: {entry} is not dynamically reserved")
+        if entry.facts.persistence_id is not None:
+            raise OperationError(
+                f"Invalid UNRESERVE operation: a persistent volume must be destroyed first: {entry}"
+            )
+    return reserved, reserved.pop_reservation()
+
+
+def _without_volume(volume: Resource) -> Resource:
+    """Return the disk that a persistent volume was made of."""
+    if volume.facts.persistence_id is None:
+        raise OperationError(f"{volume} is not a persistent volume")
+    proto = parse_meta(volume.meta)
+    proto.disk.ClearField("persistence")
+    proto.disk.ClearField("volume")
+    if not proto.disk.HasField("source"):
+        proto.ClearField("disk")
+    proto.ClearField("shared")
+    return Resource("disk", Kind.SCALAR, volume.millis, meta=print_meta(proto))
+
+
+def _create(operation: pb.mesos.Offer.Operation) -> Conversion:
+    volumes = Resources.from_proto(operation.create.volumes)
+    return Resources(tuple(_without_volume(volume) for volume in volumes)), volumes
+
+
+def _destroy(operation: pb.mesos.Offer.Operation) -> Conversion:
+    volumes = Resources.from_proto(operation.destroy.volumes)
+    return volumes, Resources(tuple(_without_volume(volume) for volume in volumes))
+
+
+def _grow_volume(operation: pb.mesos.Offer.Operation) -> Conversion:
+    volume = Resource.from_proto(operation.grow_volume.volume)
+    addition = Resource.from_proto(operation.grow_volume.addition)
+    if _without_volume(volume).ident != addition.ident:
+        raise OperationError(f"Invalid GROW_VOLUME operation: {addition} cannot be added to {volume}")
+    _must_be_resizable("GROW_VOLUME", volume)
+    return Resources((volume, addition)), Resources((volume.with_millis(volume.millis + addition.millis),))
+
+
+def _shrink_volume(operation: pb.mesos.Offer.Operation) -> Conversion:
+    volume = Resource.from_proto(operation.shrink_volume.volume)
+    less = to_millis(operation.shrink_volume.subtract.value)
+    if not 0 < less < volume.millis:
+        raise OperationError(f"Invalid SHRINK_VOLUME operation: cannot take {less / 1000:g} from {volume}")
+    _must_be_resizable("SHRINK_VOLUME", volume)
+    freed = _without_volume(volume).with_millis(less)
+    return Resources((volume,)), Resources((volume.with_millis(volume.millis - less), freed))
+
+
+def _must_be_resizable(name: str, volume: Resource) -> None:
+    if volume.facts.shared:
+        raise OperationError(f"Invalid {name} operation: a shared volume cannot change its size: {volume}")
+    if volume.facts.source_type in {"MOUNT", "BLOCK"}:
+        raise OperationError(f"Invalid {name} operation: a whole disk cannot change its size: {volume}")
+
+
+def _create_disk(operation: pb.mesos.Offer.Operation) -> Conversion:
+    call = operation.create_disk
+    source = Resource.from_proto(call.source)
+    if source.facts.source_type != "RAW":
+        raise OperationError(f"Invalid CREATE_DISK operation: {source} is not a RAW disk")
+    if call.target_type not in (_SOURCE.MOUNT, _SOURCE.BLOCK):
+        raise OperationError("Invalid CREATE_DISK operation: the target is neither MOUNT nor BLOCK")
+    proto = parse_meta(source.meta)
+    proto.disk.source.type = call.target_type
+    if call.HasField("target_profile"):
+        proto.disk.source.profile = call.target_profile
+    return Resources((source,)), Resources((source.with_meta(print_meta(proto)),))
+
+
+def _destroy_disk(operation: pb.mesos.Offer.Operation) -> Conversion:
+    source = Resource.from_proto(operation.destroy_disk.source)
+    if source.facts.source_type not in {"MOUNT", "BLOCK"}:
+        raise OperationError(f"Invalid DESTROY_DISK operation: {source} is neither a MOUNT nor a BLOCK disk")
+    if source.facts.persistence_id is not None:
+        raise OperationError(
+            f"Invalid DESTROY_DISK operation: a persistent volume must be destroyed first: {source}"
+        )
+    proto = parse_meta(source.meta)
+    proto.disk.source.type = _SOURCE.RAW
+    for name in ("id", "mount", "path", "metadata"):
+        proto.disk.source.ClearField(name)
+    return Resources((source,)), Resources((source.with_meta(print_meta(proto)),))
+
+
+_RULES: dict[int, Callable[[pb.mesos.Offer.Operation], Conversion]] = {
+    Operation.RESERVE: _reserve,
+    Operation.UNRESERVE: _unreserve,
+    Operation.CREATE: _create,
+    Operation.DESTROY: _destroy,
+    Operation.GROW_VOLUME: _grow_volume,
+    Operation.SHRINK_VOLUME: _shrink_volume,
+    Operation.CREATE_DISK: _create_disk,
+    Operation.DESTROY_DISK: _destroy_disk,
+}

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NewType
 
-from mesos_v1 import pb
-from mesos_v1._parts import Labels, containers_of, labels_of, print_url
-from mesos_v1._texts import text
+from mesos_v1 import pb, ranges
+from mesos_v1._texts import Labels, labels_of, text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
 
@@ -71,7 +70,7 @@ class Attribute:
         if self.type == "SCALAR":
             return f"{self.scalar:.3f}".rstrip("0").rstrip(".")
         if self.type == "RANGES":
-            return "[" + ", ".join(f"{begin}-{end}" for begin, end in self.ranges) + "]"
+            return ranges.text(self.ranges)
         if self.type == "SET":
             return "{" + ", ".join(self.items) + "}"
         return self.text
@@ -195,7 +194,7 @@ class Offer:
             tuple([Attribute.from_proto(each) for each in proto.attributes]),
             tuple([ExecutorId(text(each.value)) for each in proto.executor_ids]),
             Unavailability.from_proto(proto.unavailability) if has("unavailability") else None,
-            print_url(proto.url) if has("url") else "",
+            _print_url(proto.url) if has("url") else "",
             Domain.from_proto(proto.domain) if has("domain") else None,
             proto.SerializePartialToString(),
         )
@@ -231,7 +230,7 @@ class InverseOffer:
             agent_id=AgentId(text(proto.agent_id.value)) if proto.HasField("agent_id") else None,
             unavailability=Unavailability.from_proto(proto.unavailability),
             resources=Resources.from_proto(proto.resources),
-            url=print_url(proto.url) if proto.HasField("url") else "",
+            url=_print_url(proto.url) if proto.HasField("url") else "",
             raw=proto.SerializePartialToString(),
         )
 
@@ -306,7 +305,7 @@ class TaskStatus:
         container_ids: tuple[ContainerId, ...] = ()
         ip_addresses: tuple[str, ...] = ()
         if has("container_status"):
-            ids, ip_addresses = containers_of(proto.container_status)
+            ids, ip_addresses = _containers_of(proto.container_status)
             container_ids = tuple([ContainerId(each) for each in ids])
         return cls(
             TaskId(text(proto.task_id.value)),
@@ -381,3 +380,30 @@ class OperationStatus:
     def must_be_acknowledged(self) -> bool:
         """Whether it is sent again until it is acknowledged."""
         return bool(self.uuid)
+
+
+def _print_url(url: pb.mesos.URL) -> str:
+    """Return a URL of the API as text."""
+    host = text(url.address.hostname or url.address.ip)
+    printed = f"{text(url.scheme)}://{host}:{url.address.port}{text(url.path)}"
+    if url.query:
+        printed += "?" + "&".join(f"{text(each.key)}={text(each.value)}" for each in url.query)
+    return printed + (f"#{text(url.fragment)}" if url.HasField("fragment") else "")
+
+
+def _containers_of(status: pb.mesos.ContainerStatus) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return a container's id, then those of the containers it is nested in; and its addresses."""
+    ids: list[str] = []
+    if status.HasField("container_id"):
+        container = status.container_id
+        ids.append(text(container.value))
+        while container.HasField("parent"):
+            container = container.parent
+            ids.append(text(container.value))
+    addresses = [
+        text(each.ip_address)
+        for info in status.network_infos
+        for each in info.ip_addresses
+        if each.ip_address
+    ]
+    return tuple(ids), tuple(addresses)
