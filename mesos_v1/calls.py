@@ -1,11 +1,11 @@
 """Every call of the scheduler API as a plain function that returns a `Call`; nothing else spells them out.
 
 The framework's id is left out and filled in just before sending (`with_framework_id`), since only the connection knows it.
-Ids, roles and bytes come in as plain values, infos and resources as protobuf or as this package's own. The order below is
-the order of the schema. Source: Mesos: Scheduler HTTP API, "Calls"; operations: `mesos_v1.offer_operations`.
+Ids, roles and bytes come in as plain values, infos and resources as protobuf or as this package's own. Source: Mesos: Scheduler HTTP API, "Calls"; operations: `mesos_v1.offer_operations`.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mesos_v1 import pb
 from mesos_v1.offer_operations import (
@@ -21,7 +21,7 @@ from mesos_v1.offer_operations import (
     unreserve,
 )
 from mesos_v1.resources import Resources
-from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId, duration_proto
 
 __all__ = [
     "accept",
@@ -57,6 +57,19 @@ __all__ = [
 Call = pb.scheduler.Call
 
 
+def _call(kind: str, **body: Any) -> pb.scheduler.Call:
+    """Make a call with that body; what is None in it is left out."""
+    return Call(type=kind, **{kind.lower(): body})  # type: ignore[arg-type]  # names of types, and bodies, as they are
+
+
+def _id(value: str | None) -> dict[str, str] | None:
+    return None if value is None else {"value": value}
+
+
+def _filters(refuse_seconds: float | None) -> dict[str, float] | None:
+    return None if refuse_seconds is None else {"refuse_seconds": refuse_seconds}
+
+
 def with_framework_id(call: pb.scheduler.Call, framework_id: FrameworkId) -> pb.scheduler.Call:
     """Set the framework's id in a call, and in the `FrameworkInfo` that it carries; return the same call.
 
@@ -67,6 +80,18 @@ def with_framework_id(call: pb.scheduler.Call, framework_id: FrameworkId) -> pb.
         call.subscribe.framework_info.id.value = framework_id
     elif call.type == Call.UPDATE_FRAMEWORK:
         call.update_framework.framework_info.id.value = framework_id
+    return call
+
+
+def _about_framework(
+    kind: str,
+    info: pb.mesos.FrameworkInfo,
+    suppressed_roles: Iterable[str],
+    constraints: pb.scheduler.OfferConstraints | None,
+) -> pb.scheduler.Call:
+    call = _call(kind, framework_info=info, suppressed_roles=suppressed_roles, offer_constraints=constraints)
+    if info.HasField("id"):
+        call.framework_id.CopyFrom(info.id)
     return call
 
 
@@ -82,15 +107,19 @@ def subscribe(
         suppressed_roles: Roles that get no offers until they are revived.
         offer_constraints: Which agents the framework wants offers of, by attribute.
     """
-    call = Call(type=Call.SUBSCRIBE)
-    body = call.subscribe
-    body.framework_info.CopyFrom(framework_info)
-    body.suppressed_roles.extend(suppressed_roles)
-    if offer_constraints is not None:
-        body.offer_constraints.CopyFrom(offer_constraints)
-    if framework_info.HasField("id"):
-        call.framework_id.CopyFrom(framework_info.id)
-    return call
+    return _about_framework("SUBSCRIBE", framework_info, suppressed_roles, offer_constraints)
+
+
+def update_framework(
+    framework_info: pb.mesos.FrameworkInfo,
+    suppressed_roles: Iterable[str] = (),
+    offer_constraints: pb.scheduler.OfferConstraints | None = None,
+) -> pb.scheduler.Call:
+    """Change the framework's info, roles, suppression and constraints without a new subscription.
+
+    All of it is replaced: what is left out is gone. Neither `principal`, `user` nor `checkpoint` can change.
+    """
+    return _about_framework("UPDATE_FRAMEWORK", framework_info, suppressed_roles, offer_constraints)
 
 
 def teardown() -> pb.scheduler.Call:
@@ -110,14 +139,8 @@ def accept(
         operations: Each sees what the one before it left.
         refuse_seconds: How long not to offer the rest again; None is Mesos's default of 5 s.
     """
-    call = Call(type=Call.ACCEPT)
-    body = call.accept
-    for offer_id in offer_ids:
-        body.offer_ids.add(value=offer_id)
-    body.operations.extend(operations)
-    if refuse_seconds is not None:
-        body.filters.refuse_seconds = refuse_seconds
-    return call
+    ids = map(_id, offer_ids)
+    return _call("ACCEPT", offer_ids=ids, operations=operations, filters=_filters(refuse_seconds))
 
 
 def decline(offer_ids: Iterable[OfferId], refuse_seconds: float | None = None) -> pb.scheduler.Call:
@@ -127,59 +150,35 @@ def decline(offer_ids: Iterable[OfferId], refuse_seconds: float | None = None) -
         offer_ids: Of any agents.
         refuse_seconds: How long not to offer these resources again; None is Mesos's default of 5 s.
     """
-    call = Call(type=Call.DECLINE)
-    for offer_id in offer_ids:
-        call.decline.offer_ids.add(value=offer_id)
-    if refuse_seconds is not None:
-        call.decline.filters.refuse_seconds = refuse_seconds
-    call.decline.SetInParent()
-    return call
+    return _call("DECLINE", offer_ids=map(_id, offer_ids), filters=_filters(refuse_seconds))
 
 
 def accept_inverse_offers(
     inverse_offer_ids: Iterable[OfferId], refuse_seconds: float | None = None
 ) -> pb.scheduler.Call:
     """Promise to free what is asked back in time (Mesos: Maintenance Primitives)."""
-    call = Call(type=Call.ACCEPT_INVERSE_OFFERS)
-    _answer_inverse(call.accept_inverse_offers, inverse_offer_ids, refuse_seconds)
-    return call
+    ids = map(_id, inverse_offer_ids)
+    return _call("ACCEPT_INVERSE_OFFERS", inverse_offer_ids=ids, filters=_filters(refuse_seconds))
 
 
 def decline_inverse_offers(
     inverse_offer_ids: Iterable[OfferId], refuse_seconds: float | None = None
 ) -> pb.scheduler.Call:
     """Say that what is asked back will not be free in time; it will be asked again."""
-    call = Call(type=Call.DECLINE_INVERSE_OFFERS)
-    _answer_inverse(call.decline_inverse_offers, inverse_offer_ids, refuse_seconds)
-    return call
-
-
-def _answer_inverse(
-    body: pb.scheduler.Call.AcceptInverseOffers | pb.scheduler.Call.DeclineInverseOffers,
-    inverse_offer_ids: Iterable[OfferId],
-    refuse_seconds: float | None,
-) -> None:
-    for offer_id in inverse_offer_ids:
-        body.inverse_offer_ids.add(value=offer_id)
-    if refuse_seconds is not None:
-        body.filters.refuse_seconds = refuse_seconds
-    body.SetInParent()
+    ids = map(_id, inverse_offer_ids)
+    return _call("DECLINE_INVERSE_OFFERS", inverse_offer_ids=ids, filters=_filters(refuse_seconds))
 
 
 def revive(roles: Iterable[str] = ()) -> pb.scheduler.Call:
     """Ask for offers again: ends suppression and forgets all filters of these roles, or of all when none is named."""
-    call = Call(type=Call.REVIVE)
-    if named := list(roles):
-        call.revive.roles.extend(named)
-    return call
+    named = list(roles)
+    return _call("REVIVE", roles=named) if named else Call(type=Call.REVIVE)
 
 
 def suppress(roles: Iterable[str] = ()) -> pb.scheduler.Call:
     """Ask for no more offers for these roles, or for all when none is named."""
-    call = Call(type=Call.SUPPRESS)
-    if named := list(roles):
-        call.suppress.roles.extend(named)
-    return call
+    named = list(roles)
+    return _call("SUPPRESS", roles=named) if named else Call(type=Call.SUPPRESS)
 
 
 def kill(
@@ -193,23 +192,14 @@ def kill(
         agent_id: Helps a master that has just failed over and does not know the task yet.
         kill_policy: A policy, or a grace period in seconds, instead of the task's own.
     """
-    call = Call(type=Call.KILL)
-    call.kill.task_id.value = task_id
-    if agent_id is not None:
-        call.kill.agent_id.value = agent_id
-    if isinstance(kill_policy, pb.mesos.KillPolicy):
-        call.kill.kill_policy.CopyFrom(kill_policy)
-    elif kill_policy is not None:
-        call.kill.kill_policy.grace_period.nanoseconds = round(kill_policy * NANOS)
-    return call
+    if isinstance(kill_policy, int | float):
+        kill_policy = pb.mesos.KillPolicy(grace_period=duration_proto(kill_policy))
+    return _call("KILL", task_id=_id(task_id), agent_id=_id(agent_id), kill_policy=kill_policy)
 
 
 def shutdown(executor_id: ExecutorId, agent_id: AgentId) -> pb.scheduler.Call:
     """End an executor and its tasks; FAILURE says when it has gone."""
-    call = Call(type=Call.SHUTDOWN)
-    call.shutdown.executor_id.value = executor_id
-    call.shutdown.agent_id.value = agent_id
-    return call
+    return _call("SHUTDOWN", executor_id=_id(executor_id), agent_id=_id(agent_id))
 
 
 def acknowledge(agent_id: AgentId, task_id: TaskId, uuid: bytes) -> pb.scheduler.Call:
@@ -218,12 +208,7 @@ def acknowledge(agent_id: AgentId, task_id: TaskId, uuid: bytes) -> pb.scheduler
     Args:
         uuid: The bytes of the status as they came. Only a status with a uuid may be acknowledged.
     """
-    call = Call(type=Call.ACKNOWLEDGE)
-    body = call.acknowledge
-    body.agent_id.value = agent_id
-    body.task_id.value = task_id
-    body.uuid = uuid
-    return call
+    return _call("ACKNOWLEDGE", agent_id=_id(agent_id), task_id=_id(task_id), uuid=uuid)
 
 
 def acknowledge_operation_status(
@@ -239,15 +224,13 @@ def acknowledge_operation_status(
         agent_id: As in the status; the master needs it to find the way.
         resource_provider_id: As in the status, when it has one.
     """
-    call = Call(type=Call.ACKNOWLEDGE_OPERATION_STATUS)
-    body = call.acknowledge_operation_status
-    body.operation_id.value = operation_id
-    body.uuid = uuid
-    if agent_id is not None:
-        body.agent_id.value = agent_id
-    if resource_provider_id is not None:
-        body.resource_provider_id.value = resource_provider_id
-    return call
+    return _call(
+        "ACKNOWLEDGE_OPERATION_STATUS",
+        operation_id=_id(operation_id),
+        uuid=uuid,
+        agent_id=_id(agent_id),
+        resource_provider_id=_id(resource_provider_id),
+    )
 
 
 def reconcile(tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> pb.scheduler.Call:
@@ -256,14 +239,7 @@ def reconcile(tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> pb.schedul
     Args:
         tasks: Pairs of task and agent; the agent may be unknown (None).
     """
-    call = Call(type=Call.RECONCILE)
-    call.reconcile.SetInParent()
-    for task_id, agent_id in tasks:
-        task = call.reconcile.tasks.add()
-        task.task_id.value = task_id
-        if agent_id is not None:
-            task.agent_id.value = agent_id
-    return call
+    return _call("RECONCILE", tasks=[{"task_id": _id(task), "agent_id": _id(agent)} for task, agent in tasks])
 
 
 def reconcile_operations(
@@ -276,55 +252,17 @@ def reconcile_operations(
     Args:
         operations: Operation, agent if known, and resource provider if there is one.
     """
-    call = Call(type=Call.RECONCILE_OPERATIONS)
-    call.reconcile_operations.SetInParent()
-    for operation_id, agent_id, *provider in operations:
-        operation = call.reconcile_operations.operations.add()
-        operation.operation_id.value = operation_id
-        if agent_id is not None:
-            operation.agent_id.value = agent_id
-        if provider and provider[0] is not None:
-            operation.resource_provider_id.value = provider[0]
-    return call
+    fields = ("operation_id", "agent_id", "resource_provider_id")
+    asked = [dict(zip(fields, map(_id, operation), strict=False)) for operation in operations]
+    return _call("RECONCILE_OPERATIONS", operations=asked)
 
 
 def message(agent_id: AgentId, executor_id: ExecutorId, data: bytes) -> pb.scheduler.Call:
     """Send bytes to an executor; best effort, never sent again by Mesos."""
-    call = Call(type=Call.MESSAGE)
-    body = call.message
-    body.agent_id.value = agent_id
-    body.executor_id.value = executor_id
-    body.data = data
-    return call
+    return _call("MESSAGE", agent_id=_id(agent_id), executor_id=_id(executor_id), data=data)
 
 
 def request(requests: Sequence[tuple[AgentId | None, Resources]]) -> pb.scheduler.Call:
     """Ask for resources, of an agent or of any; the built-in allocator of Mesos ignores it."""
-    call = Call(type=Call.REQUEST)
-    call.request.SetInParent()
-    for agent_id, resources in requests:
-        one = call.request.requests.add()
-        if agent_id is not None:
-            one.agent_id.value = agent_id
-        one.resources.extend(resources.to_proto())
-    return call
-
-
-def update_framework(
-    framework_info: pb.mesos.FrameworkInfo,
-    suppressed_roles: Iterable[str] = (),
-    offer_constraints: pb.scheduler.OfferConstraints | None = None,
-) -> pb.scheduler.Call:
-    """Change the framework's info, roles, suppression and constraints without a new subscription.
-
-    All of it is replaced: what is left out is gone. Neither `principal`, `user` nor `checkpoint` can change.
-    """
-    call = Call(type=Call.UPDATE_FRAMEWORK)
-    body = call.update_framework
-    body.framework_info.CopyFrom(framework_info)
-    body.suppressed_roles.extend(suppressed_roles)
-    if offer_constraints is not None:
-        body.offer_constraints.CopyFrom(offer_constraints)
-    if framework_info.HasField("id"):
-        call.framework_id.CopyFrom(framework_info.id)
-    return call
+    asked = [{"agent_id": _id(agent), "resources": wanted.to_proto()} for agent, wanted in requests]
+    return _call("REQUEST", requests=asked)

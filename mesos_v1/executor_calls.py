@@ -5,7 +5,8 @@ The ids of framework and executor are filled in just before sending (`with_ids`)
 
 from collections.abc import Iterable
 
-from mesos_v1 import _texts, pb
+from mesos_v1 import pb
+from mesos_v1._texts import encodable, set_labels
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 Call = pb.executor.Call
@@ -28,26 +29,19 @@ def subscribe(
         unacknowledged_tasks: Tasks of which no update was acknowledged yet.
         unacknowledged_updates: Updates that were sent and not acknowledged, in order.
     """
-    call = Call(type=Call.SUBSCRIBE)
-    call.subscribe.SetInParent()
-    call.subscribe.unacknowledged_tasks.extend(unacknowledged_tasks)
-    for update_status in unacknowledged_updates:
-        call.subscribe.unacknowledged_updates.add().status.CopyFrom(update_status)
-    return call
+    updates = [Call.Update(status=status) for status in unacknowledged_updates]
+    body = Call.Subscribe(unacknowledged_tasks=unacknowledged_tasks, unacknowledged_updates=updates)
+    return Call(type=Call.SUBSCRIBE, subscribe=body)
 
 
 def update(status: pb.mesos.TaskStatus) -> pb.executor.Call:
     """Report the status of a task; to be kept until ACKNOWLEDGED (see `status`)."""
-    call = Call(type=Call.UPDATE)
-    call.update.status.CopyFrom(status)
-    return call
+    return Call(type=Call.UPDATE, update=Call.Update(status=status))
 
 
 def message(data: bytes) -> pb.executor.Call:
     """Send bytes to the scheduler; best effort, never sent again by Mesos."""
-    call = Call(type=Call.MESSAGE)
-    call.message.data = data
-    return call
+    return Call(type=Call.MESSAGE, message=Call.Message(data=data))
 
 
 def heartbeat() -> pb.executor.Call:
@@ -84,26 +78,18 @@ def status(
         ValueError: No such state or reason.
     """
     proto = pb.mesos.TaskStatus(
+        task_id=pb.mesos.TaskID(value=task_id),
         state=pb.mesos.TaskState.Value(state),
         source=pb.mesos.TaskStatus.SOURCE_EXECUTOR,
         uuid=uuid,
         timestamp=timestamp,
+        message=None if message is None else encodable(message),
+        data=data,
+        reason=None if reason is None else pb.mesos.TaskStatus.Reason.Value(reason),
+        healthy=healthy,
+        agent_id=None if agent_id is None else pb.mesos.AgentID(value=agent_id),
+        executor_id=None if executor_id is None else pb.mesos.ExecutorID(value=executor_id),
     )
-    proto.task_id.value = task_id
-    if message is not None:
-        proto.message = _texts.encodable(message)
-    if data is not None:
-        proto.data = data
-    if reason is not None:
-        proto.reason = pb.mesos.TaskStatus.Reason.Value(reason)
-    if healthy is not None:
-        proto.healthy = healthy
-    for key, value in labels:
-        label = proto.labels.labels.add(key=_texts.encodable(key))
-        if value is not None:
-            label.value = _texts.encodable(value)
-    if agent_id is not None:
-        proto.agent_id.value = agent_id
-    if executor_id is not None:
-        proto.executor_id.value = executor_id
+    if labels:
+        set_labels(proto.labels, labels)
     return proto

@@ -6,6 +6,7 @@ Sources: Mesos: Reservation; Persistent Volumes; Shared Persistent Volumes; CSI;
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from mesos_v1 import pb
 from mesos_v1.resource import Resource, to_millis
@@ -16,22 +17,22 @@ Operation = pb.mesos.Offer.Operation
 Target = pb.mesos.Resource.DiskInfo.Source
 
 
+def _operation(kind: str, operation_id: OperationId | None = None, **body: Any) -> pb.mesos.Offer.Operation:
+    """Make an operation with that body; what is None in it is left out."""
+    named = {} if operation_id is None else {"id": {"value": operation_id}}
+    return Operation(type=kind, **named, **{kind.lower(): body})  # type: ignore[arg-type]  # names of types, and bodies
+
+
 def launch(task_infos: Iterable[pb.mesos.TaskInfo]) -> pb.mesos.Offer.Operation:
     """Start tasks, each on its own command or executor."""
-    operation = Operation(type=Operation.LAUNCH)
-    operation.launch.task_infos.extend(task_infos)
-    return operation
+    return _operation("LAUNCH", task_infos=task_infos)
 
 
 def launch_group(
     executor: pb.mesos.ExecutorInfo, tasks: Iterable[pb.mesos.TaskInfo]
 ) -> pb.mesos.Offer.Operation:
     """Start tasks together on one executor (usually the default executor): all of them or none."""
-    operation = Operation(type=Operation.LAUNCH_GROUP)
-    operation.launch_group.executor.CopyFrom(executor)
-    operation.launch_group.task_group.tasks.extend(tasks)
-    operation.launch_group.task_group.SetInParent()
-    return operation
+    return _operation("LAUNCH_GROUP", executor=executor, task_group={"tasks": tasks})
 
 
 def reserve(
@@ -40,14 +41,11 @@ def reserve(
     """Reserve resources.
 
     Args:
-        resources: As they shall be, reservation included (see `Resources.push_reservation`).
+        resources: As they should be, reservation included (see `Resources.push_reservation`).
         source: As they are now; may be left out when only the innermost reservation is new.
     """
-    operation = _operation(Operation.RESERVE, operation_id)
-    operation.reserve.resources.extend(resources.to_proto())
-    if source is not None:
-        operation.reserve.source.extend(source.to_proto())
-    return operation
+    before = None if source is None else source.to_proto()
+    return _operation("RESERVE", operation_id, resources=resources.to_proto(), source=before)
 
 
 def unreserve(resources: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
@@ -56,20 +54,16 @@ def unreserve(resources: Resources, operation_id: OperationId | None = None) -> 
     Args:
         resources: As they are now.
     """
-    operation = _operation(Operation.UNRESERVE, operation_id)
-    operation.unreserve.resources.extend(resources.to_proto())
-    return operation
+    return _operation("UNRESERVE", operation_id, resources=resources.to_proto())
 
 
 def create(volumes: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
     """Make persistent volumes of reserved disk.
 
     Args:
-        volumes: As they shall be, with persistence id and container path (see `volume`).
+        volumes: As they should be, with persistence id and container path (see `volume`).
     """
-    operation = _operation(Operation.CREATE, operation_id)
-    operation.create.volumes.extend(volumes.to_proto())
-    return operation
+    return _operation("CREATE", operation_id, volumes=volumes.to_proto())
 
 
 def destroy(volumes: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
@@ -78,19 +72,14 @@ def destroy(volumes: Resources, operation_id: OperationId | None = None) -> pb.m
     Args:
         volumes: As they are now.
     """
-    operation = _operation(Operation.DESTROY, operation_id)
-    operation.destroy.volumes.extend(volumes.to_proto())
-    return operation
+    return _operation("DESTROY", operation_id, volumes=volumes.to_proto())
 
 
 def grow_volume(
     volume: Resource, addition: Resource, operation_id: OperationId | None = None
 ) -> pb.mesos.Offer.Operation:
     """Make a persistent volume larger by disk that is reserved just as it is."""
-    operation = _operation(Operation.GROW_VOLUME, operation_id)
-    operation.grow_volume.volume.CopyFrom(volume.to_proto())
-    operation.grow_volume.addition.CopyFrom(addition.to_proto())
-    return operation
+    return _operation("GROW_VOLUME", operation_id, volume=volume.to_proto(), addition=addition.to_proto())
 
 
 def shrink_volume(
@@ -101,10 +90,7 @@ def shrink_volume(
     Args:
         subtract: By how many megabytes.
     """
-    operation = _operation(Operation.SHRINK_VOLUME, operation_id)
-    operation.shrink_volume.volume.CopyFrom(volume.to_proto())
-    operation.shrink_volume.subtract.value = subtract
-    return operation
+    return _operation("SHRINK_VOLUME", operation_id, volume=volume.to_proto(), subtract={"value": subtract})
 
 
 def create_disk(
@@ -114,19 +100,13 @@ def create_disk(
     operation_id: OperationId | None = None,
 ) -> pb.mesos.Offer.Operation:
     """Have a resource provider make a MOUNT or BLOCK disk of a RAW one."""
-    operation = _operation(Operation.CREATE_DISK, operation_id)
-    operation.create_disk.source.CopyFrom(source.to_proto())
-    operation.create_disk.target_type = target
-    if profile is not None:
-        operation.create_disk.target_profile = profile
-    return operation
+    disk = source.to_proto()
+    return _operation("CREATE_DISK", operation_id, source=disk, target_type=target, target_profile=profile)
 
 
 def destroy_disk(source: Resource, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
     """Have a resource provider turn a MOUNT or BLOCK disk back into a RAW one; its data is lost."""
-    operation = _operation(Operation.DESTROY_DISK, operation_id)
-    operation.destroy_disk.source.CopyFrom(source.to_proto())
-    return operation
+    return _operation("DESTROY_DISK", operation_id, source=source.to_proto())
 
 
 def volume(
@@ -139,7 +119,7 @@ def volume(
     read_only: bool = False,
     shared: bool = False,
 ) -> Resource:
-    """Describe the persistent volume that `create` shall make of reserved disk.
+    """Describe the persistent volume that `create` makes of reserved disk.
 
     Args:
         disk: Reserved disk as it was offered.
@@ -160,12 +140,3 @@ def volume(
     if megabytes is not None:
         proto.scalar.value = to_millis(megabytes) / 1000
     return Resource.from_proto(proto)
-
-
-def _operation(
-    kind: pb.mesos.Offer.Operation.Type.ValueType, operation_id: OperationId | None
-) -> pb.mesos.Offer.Operation:
-    operation = Operation(type=kind)
-    if operation_id is not None:
-        operation.id.value = operation_id
-    return operation

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mesos_v1 import pb
-from mesos_v1._texts import encodable
+from mesos_v1._texts import encodable, set_labels
 from mesos_v1.resources import Resources
-from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, TaskId
+from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
 
 DEFAULT_CAPABILITIES = (
     "MULTI_ROLE",
@@ -38,12 +38,13 @@ class Uri:
 
     def to_proto(self) -> pb.mesos.CommandInfo.URI:
         """Return it as the API writes it."""
-        proto = pb.mesos.CommandInfo.URI(value=self.value, executable=self.executable, extract=self.extract)
-        if self.cache:
-            proto.cache = True
-        if self.output_file is not None:
-            proto.output_file = self.output_file
-        return proto
+        return pb.mesos.CommandInfo.URI(
+            value=self.value,
+            executable=self.executable,
+            extract=self.extract,
+            cache=self.cache or None,
+            output_file=self.output_file,
+        )
 
 
 def framework_info(
@@ -72,25 +73,24 @@ def framework_info(
     Raises:
         ValueError: No such capability.
     """
-    info = pb.mesos.FrameworkInfo(
-        name=encodable(name), user=user, failover_timeout=failover_timeout, checkpoint=checkpoint
-    )
+    kinds = pb.mesos.FrameworkInfo.Capability
     names = tuple(capabilities)
+    info = pb.mesos.FrameworkInfo(
+        name=encodable(name),
+        user=user,
+        id=None if framework_id is None else pb.mesos.FrameworkID(value=framework_id),
+        failover_timeout=failover_timeout,
+        checkpoint=checkpoint,
+        hostname=hostname,
+        principal=principal,
+        webui_url=webui_url,
+        capabilities=[kinds(type=kinds.Type.Value(each)) for each in names],
+    )
     if "MULTI_ROLE" in names:
         info.roles.extend(roles)
     else:
         info.role = next(iter(roles), "*")
-    for capability in names:
-        info.capabilities.add(type=pb.mesos.FrameworkInfo.Capability.Type.Value(capability))
-    if framework_id is not None:
-        info.id.value = framework_id
-    if hostname is not None:
-        info.hostname = hostname
-    if principal is not None:
-        info.principal = principal
-    if webui_url is not None:
-        info.webui_url = webui_url
-    _set_labels(info.labels, labels)
+    set_labels(info.labels, labels)
     return info
 
 
@@ -112,17 +112,17 @@ def command_info(
         uris: Files for the sandbox; plain text is a URI that is unpacked if it is an archive.
         user: Whom it runs as, instead of the framework's user.
     """
-    command = pb.mesos.CommandInfo(shell=shell, arguments=arguments)
-    if value is not None:
-        command.value = value
-    if user is not None:
-        command.user = user
-    for uri in uris:
-        command.uris.append((Uri(uri) if isinstance(uri, str) else uri).to_proto())
+    variable = pb.mesos.Environment.Variable
     pairs = environment.items() if isinstance(environment, Mapping) else environment
-    for name, content in pairs:
-        command.environment.variables.add(name=name, value=content, type=pb.mesos.Environment.Variable.VALUE)
-    return command
+    variables = [variable(name=name, value=content, type=variable.VALUE) for name, content in pairs]
+    return pb.mesos.CommandInfo(
+        shell=shell,
+        value=value,
+        arguments=arguments,
+        user=user,
+        uris=[(Uri(uri) if isinstance(uri, str) else uri).to_proto() for uri in uris],
+        environment=pb.mesos.Environment(variables=variables) if variables else None,
+    )
 
 
 def executor_info(
@@ -143,22 +143,17 @@ def executor_info(
         data: For the executor; it gets them in SUBSCRIBED.
         shutdown_grace_period: Seconds between SHUTDOWN and the kill.
     """
-    kind = pb.mesos.ExecutorInfo.DEFAULT if command is None else pb.mesos.ExecutorInfo.CUSTOM
-    info = pb.mesos.ExecutorInfo(type=kind)
-    info.executor_id.value = executor_id
-    if command is not None:
-        info.command.CopyFrom(command)
-    if resources is not None:
-        info.resources.extend(resources.to_proto())
-    if name is not None:
-        info.name = encodable(name)
-    if data is not None:
-        info.data = data
-    if framework_id is not None:
-        info.framework_id.value = framework_id
-    if shutdown_grace_period is not None:
-        info.shutdown_grace_period.nanoseconds = round(shutdown_grace_period * NANOS)
-    _set_labels(info.labels, labels)
+    info = pb.mesos.ExecutorInfo(
+        type=pb.mesos.ExecutorInfo.DEFAULT if command is None else pb.mesos.ExecutorInfo.CUSTOM,
+        executor_id=pb.mesos.ExecutorID(value=executor_id),
+        framework_id=None if framework_id is None else pb.mesos.FrameworkID(value=framework_id),
+        command=command,
+        resources=None if resources is None else resources.to_proto(),
+        name=None if name is None else encodable(name),
+        data=data,
+        shutdown_grace_period=duration_proto(shutdown_grace_period),
+    )
+    set_labels(info.labels, labels)
     return info
 
 
@@ -187,32 +182,20 @@ def task_info(
         kill_grace_period: Seconds between SIGTERM and SIGKILL.
         max_completion_time: Seconds after which it is killed (TASK_FAILED).
     """
-    task = pb.mesos.TaskInfo(name=task_id if name is None else encodable(name))
-    task.task_id.value = task_id
-    task.agent_id.value = agent_id
-    task.resources.extend(resources.to_proto())
-    if executor is not None:
-        task.executor.CopyFrom(executor)
-    if command is not None:
-        task.command.CopyFrom(command)
-    if container is not None:
-        task.container.CopyFrom(container)
-    if data is not None:
-        task.data = data
+    task = pb.mesos.TaskInfo(
+        name=task_id if name is None else encodable(name),
+        task_id=pb.mesos.TaskID(value=task_id),
+        agent_id=pb.mesos.AgentID(value=agent_id),
+        resources=resources.to_proto(),
+        executor=executor,
+        command=command,
+        container=container,
+        data=data,
+        max_completion_time=duration_proto(max_completion_time),
+        health_check=health_check,
+        check=check,
+    )
     if kill_grace_period is not None:
         task.kill_policy.grace_period.nanoseconds = round(kill_grace_period * NANOS)
-    if max_completion_time is not None:
-        task.max_completion_time.nanoseconds = round(max_completion_time * NANOS)
-    if health_check is not None:
-        task.health_check.CopyFrom(health_check)
-    if check is not None:
-        task.check.CopyFrom(check)
-    _set_labels(task.labels, labels)
+    set_labels(task.labels, labels)
     return task
-
-
-def _set_labels(target: pb.mesos.Labels, labels: Iterable[tuple[str, str | None]]) -> None:
-    for key, value in labels:
-        label = target.labels.add(key=encodable(key))
-        if value is not None:
-            label.value = encodable(value)

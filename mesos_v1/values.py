@@ -33,6 +33,11 @@ _OPERATION_STATES = {number: OperationState(name) for name, number in pb.mesos.O
 _VALUE_TYPES = {number: name for name, number in pb.mesos.Value.Type.items()}
 
 
+def duration_proto(seconds: float | None) -> pb.mesos.DurationInfo | None:
+    """Return a duration as the API writes it; None for none."""
+    return None if seconds is None else pb.mesos.DurationInfo(nanoseconds=round(seconds * NANOS))
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """An attribute of an agent, such as `rack:r1`.
