@@ -8,22 +8,26 @@ this version does not know leaves its field unset, so that a newer Mesos does no
 How it works: for each message type a plan of its fields is made once, then messages are walked by plan.
 """
 
+from __future__ import annotations
+
 import base64
-import binascii
 import json
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, EncodeError, Message
 
-from mesos_v1._json_plan import Field, Kind, plan_of
 from mesos_v1._texts import clean, keys_of, text
 from mesos_v1.errors import ContentError
 
 __all__ = ["ContentError", "ContentType", "from_json", "parse", "serialize", "to_json"]
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class ContentType(Enum):
@@ -84,17 +88,23 @@ def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: b
 def to_json(message: Message) -> dict[str, Any]:
     """Return `message` as plain values, as Mesos would print it (see the head of this module)."""
     values = {descriptor.name: value for descriptor, value in message.ListFields()}
-    plan = plan_of(type(message))
+    plan = _plan_of(type(message))
     if not plan.has_defaults and len(values) == 1:
         ((name, value),) = values.items()
-        return {name: _printed(plan.by_name[name], value)}
+        return {name: _shown(plan.by_name[name], value)}
     out: dict[str, Any] = {}
     for field in plan.in_order:
         if field.name in values:
-            out[field.name] = _printed(field, values[field.name])
+            out[field.name] = _shown(field, values[field.name])
         elif field.prints_default:
             out[field.name] = [] if field.repeated else field.default
     return out
+
+
+def _shown(field: _Field, value: Any) -> Any:
+    if field.entry is not None:
+        return {key: field.entry.show(value[key]) for key in keys_of(field.name, value)}
+    return [field.show(item) for item in value] if field.repeated else field.show(value)
 
 
 def from_json(cls: type[M], value: Any) -> M:
@@ -120,161 +130,188 @@ def _missing_required(message: Message) -> str:
     return "Missing required fields: " + ", ".join(missing)
 
 
-# -- printing --------------------------------------------------------------------------------------------------------
+# -- the plan of a message type ---------------------------------------------------------------------------------------
 
 
-def _printed(field: Field, value: Any) -> Any:
-    kind = field.kind
-    if field.repeated:
-        if kind is Kind.MESSAGE:
-            return [to_json(item) for item in value]
-        if kind is Kind.MAP:
-            return _printed_map(field, value)
-        return [_printed_one(field, item) for item in value]
-    if kind is Kind.MESSAGE:
-        return to_json(value)
-    return _printed_one(field, value)
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of a message, as JSON sees it.
+
+    Attributes:
+        show: Makes JSON of one value.
+        read: Makes one value of JSON: `_BAD` if it cannot be one, None for a value of an enum that is not known here; None
+            for a message.
+        entry: For a map, its values.
+        prints_default: Printed even when it is not set: it has a default and is not deprecated, as in Mesos.
+        default: That default, as printed; of a list that is always printed, an empty one.
+    """
+
+    name: str
+    show: Callable[[Any], Any]
+    read: Callable[[Any], Any] | None
+    repeated: bool
+    entry: _Field | None = None
+    prints_default: bool = False
+    default: Any = None
 
 
-def _printed_one(field: Field, value: Any) -> Any:
-    if field.kind is Kind.ENUM:
-        return field.enum_names.get(value, value)
-    if field.kind is Kind.BYTES:
-        return base64.b64encode(value).decode("ascii")
-    return text(value)
+class _Plan(NamedTuple):
+    """The fields of a message type, in the order of their declaration and by name."""
+
+    in_order: tuple[_Field, ...]
+    by_name: dict[str, _Field]
+    has_defaults: bool
 
 
-def _printed_map(field: Field, value: Any) -> dict[str, Any]:
-    item = field.item
-    assert item is not None
-    keys = keys_of(field.name, value)
-    if item.kind is Kind.MESSAGE:
-        return {key: to_json(value[key]) for key in keys}
-    return {key: _printed_one(item, value[key]) for key in keys}
+SNAPSHOTS = frozenset(
+    f"mesos.v1.{side}.Response.{name}"
+    for side in ("master", "agent")
+    for name in ("GetTasks", "GetExecutors", "GetFrameworks", "GetAgents")
+)
+"""Messages whose lists Mesos prints even when they are empty: it writes their JSON from its state, not from protobuf."""
 
+
+_plans: dict[type[Message], _Plan] = {}  # never more than there are message types
+
+
+def _plan_of(cls: type[Message]) -> _Plan:
+    plan = _plans.get(cls)
+    if plan is not None:
+        return plan
+    lists = cls.DESCRIPTOR.full_name in SNAPSHOTS
+    fields = tuple(_field(cast("FieldDescriptor", each), lists) for each in cls.DESCRIPTOR.fields)
+    by_name = {each.name: each for each in fields}
+    plan = _plans[cls] = _Plan(fields, by_name, any(each.prints_default for each in fields))
+    return plan
+
+
+def _field(descriptor: FieldDescriptor, lists: bool = False) -> _Field:
+    """Make the plan of one field.
+
+    Args:
+        lists: Whether the message is one whose lists are printed even when they are empty.
+    """
+    repeated, inner = descriptor.is_repeated, descriptor.message_type
+    if inner is not None and repeated and inner.GetOptions().map_entry:
+        entry = _field(inner.fields_by_name["value"])
+        return _Field(descriptor.name, to_json, None, repeated=True, entry=entry)
+    default: Any = [] if repeated else descriptor.default_value
+    show: Callable[[Any], Any]
+    read: Callable[[Any], Any] | None
+    if inner is not None:
+        show, read = to_json, None
+    elif descriptor.enum_type is not None:
+        names = {value.number: value.name for value in descriptor.enum_type.values}
+        show, read = _enum(names)
+        default = default if repeated else names[default]
+    else:
+        show, read = _SCALARS.get(descriptor.type, (text, _integer))
+    prints = lists if repeated else descriptor.has_default_value
+    prints = prints and not descriptor.GetOptions().deprecated
+    return _Field(descriptor.name, show, read, repeated, prints_default=prints, default=default)
+
+
+_BAD = object()
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+
+
+def _integer(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return int(value) if type(value) is str and _INTEGER.fullmatch(value) else _BAD
+
+
+def _enum(names: dict[int, str]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    numbers = {name: number for number, name in names.items()}
+
+    def read(value: Any) -> Any:
+        if type(value) is str:
+            return numbers.get(value)
+        if type(value) is int:
+            return value if value in names else None
+        return _BAD
+
+    return lambda value: names.get(value, value), read
+
+
+def _of_type(*kinds: type) -> Callable[[Any], Any]:
+    return lambda value: value if type(value) in kinds else _BAD
+
+
+_NUMBER = (text, _of_type(float, int))
+_SCALARS: dict[int, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    FieldDescriptor.TYPE_STRING: (text, _of_type(str)),
+    FieldDescriptor.TYPE_BOOL: (text, _of_type(bool)),
+    FieldDescriptor.TYPE_DOUBLE: _NUMBER,
+    FieldDescriptor.TYPE_FLOAT: _NUMBER,
+    FieldDescriptor.TYPE_BYTES: (
+        lambda value: base64.b64encode(value).decode("ascii"),
+        lambda value: base64.b64decode(value, validate=True) if type(value) is str else _BAD,
+    ),
+}
 
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
 def _fill(message: Message, values: dict[str, Any], where: str) -> None:
-    fields = plan_of(type(message)).by_name
+    fields = _plan_of(type(message)).by_name
     for name, value in values.items():
         field = fields.get(name)
         if field is None or value is None:
             continue
-        if field.repeated:
-            if field.kind is Kind.MAP:
-                _fill_map(message, field, value, where)
-            else:
-                _fill_repeated(message, field, value, where)
-        elif field.kind is Kind.MESSAGE:
-            if not isinstance(value, dict):
-                raise _unexpected(field, value, where)
-            inner = getattr(message, name)
-            inner.SetInParent()
-            if value:
-                _fill(inner, value, f"{where}{name}.")
-        else:
-            read = _read_one(field, value, where)
-            if read is not None:
-                _assign(message, field, read, where)
+        here, item = where + name, value
+        try:
+            if field.entry is not None:
+                entries = getattr(message, name)
+                for key, item in _expect(dict, value, field, where).items():
+                    here = f"{where}{name}[{key}]"
+                    if field.entry.read is None:
+                        _fill(entries[key], _expect(dict, item, field, where), here + ".")
+                    else:
+                        entries[key] = _read_one(field.entry, item, here + ".")
+            elif field.repeated:
+                items = getattr(message, name)
+                for index, item in enumerate(_expect(list, value, field, where)):
+                    here = f"{where}{name}[{index}]"
+                    if field.read is None:
+                        _fill(items.add(), _expect(dict, item, field, where), here + ".")
+                    elif (read := _read_one(field, item, where)) is not None:
+                        items.append(read)
+            elif field.read is None:
+                inner = getattr(message, name)
+                inner.SetInParent()
+                _fill(inner, _expect(dict, value, field, where), here + ".")
+            elif (read := _read_one(field, value, where)) is not None:
+                setattr(message, name, read)
+        except (ValueError, TypeError) as error:  # out of the range of the field's type, or a lone surrogate
+            raise ContentError(f"{item!r:.80} does not fit ({error})", here) from None
 
 
-def _assign(message: Message, field: Field, value: Any, where: str) -> None:
+def _read_one(field: _Field, value: Any, where: str) -> Any:
+    assert field.read is not None
     try:
-        setattr(message, field.name, value)
-    except (ValueError, TypeError) as error:  # out of the range of the field's type, or a lone surrogate
-        raise ContentError(f"{value!r:.80} does not fit ({error})", where + field.name) from None
+        read = field.read(value)
+    except ValueError:
+        raise ContentError("not base64", where + field.name) from None
+    if read is _BAD:
+        raise _unexpected(value, field, where)
+    return read
 
 
-def _fill_repeated(message: Message, field: Field, value: Any, where: str) -> None:
-    if not isinstance(value, list):
-        raise _unexpected(field, value, where)
-    container = getattr(message, field.name)
-    for index, item in enumerate(value):
-        if field.kind is Kind.MESSAGE:
-            if not isinstance(item, dict):
-                raise _unexpected(field, item, where)
-            _fill(container.add(), item, f"{where}{field.name}[{index}].")
-            continue
-        read = _read_one(field, item, where)
-        if read is not None:
-            try:
-                container.append(read)
-            except (ValueError, TypeError) as error:
-                raise ContentError(
-                    f"{item!r:.80} does not fit ({error})", f"{where}{field.name}[{index}]"
-                ) from None
+def _expect(kind: type[T], value: Any, field: _Field, where: str) -> T:
+    if not isinstance(value, kind):
+        raise _unexpected(value, field, where)
+    return value
 
 
-def _fill_map(message: Message, field: Field, value: Any, where: str) -> None:
-    if not isinstance(value, dict):
-        raise _unexpected(field, value, where)
-    item = field.item
-    assert item is not None
-    container = getattr(message, field.name)
-    for key, element in value.items():
-        here = f"{where}{field.name}[{key}]"
-        try:
-            if item.kind is Kind.MESSAGE:
-                if not isinstance(element, dict):
-                    raise _unexpected(field, element, where)
-                _fill(container[key], element, here + ".")
-            else:
-                container[key] = _read_one(item, element, here + ".")
-        except (ValueError, TypeError) as error:
-            raise ContentError(f"{element!r:.80} does not fit ({error})", here) from None
-
-
-def _read_one(field: Field, value: Any, where: str) -> Any:
-    """Return the value for a scalar field, or None when it is an enum value nobody here knows."""
-    kind = field.kind
-    found = type(value)
-    if kind is Kind.STRING:
-        if found is str:
-            return value
-    elif kind is Kind.NUMBER:
-        if found is float or found is int:
-            return value
-    elif kind is Kind.INTEGER:
-        if found is int:
-            return value
-        if found is float and value.is_integer():
-            return int(value)
-        if found is str and _INTEGER.fullmatch(value):
-            return int(value)
-    elif kind is Kind.BOOLEAN:
-        if found is bool:
-            return value
-    elif kind is Kind.ENUM:
-        if found is str:
-            return field.enum_numbers.get(value)
-        if found is int:
-            return value if value in field.enum_names else None
-    elif found is str:  # Kind.BYTES
-        try:
-            return base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            raise ContentError("not base64", where + field.name) from None
-    raise _unexpected(field, value, where)
-
-
-_INTEGER = re.compile(r"-?[0-9]{1,20}")
-
-
-def _unexpected(field: Field, value: Any, where: str) -> ContentError:
+def _unexpected(value: Any, field: _Field, where: str) -> ContentError:
     return ContentError(
         f"Not expecting a JSON {_kind_of(value)} for field '{field.name}'", where + field.name
     )
 
 
 def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, list):
-        return "array"
-    return "object" if isinstance(value, dict) else "null"
+    kinds = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds.get(type(value), "null")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from mesos_v1 import pb
 from mesos_v1 import values as v
+from mesos_v1._reading import Error, Heartbeat, Unknown, optional_id, reader
 from mesos_v1._texts import text
 from mesos_v1.content import ContentType
 from mesos_v1.content import parse as _parse
-from mesos_v1.errors import BadEvent, ResourceError
+from mesos_v1.errors import BadEvent
 
 __all__ = [
     "BadEvent",
@@ -115,25 +116,6 @@ class Failure:
     status: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
-    """The master refuses the framework and closes the connection; subscribing again as it was will not help."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """The connection lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An event that this version of the schema does not know."""
-
-    type_name: str
-
-
 SchedulerEvent = (
     Subscribed
     | Offers
@@ -151,25 +133,6 @@ SchedulerEvent = (
 """Everything that a master may send to a scheduler."""
 
 Event = pb.scheduler.Event
-_HEARTBEAT = Heartbeat()
-
-
-def read(event: pb.scheduler.Event) -> SchedulerEvent:
-    """Return an event of the stream as a value.
-
-    Raises:
-        BadEvent: It lacks what its type promises, or holds what cannot be.
-    """
-    rule = _RULES.get(event.type)
-    if rule is None:
-        return _HEARTBEAT if event.type == Event.HEARTBEAT else Unknown(_type_name(event))
-    field, reader = rule
-    if not event.HasField(field):  # type: ignore[arg-type]  # the stub wants a literal
-        raise BadEvent(f"an event {_type_name(event)} without '{field}'")
-    try:
-        return reader(event)
-    except ResourceError as error:
-        raise BadEvent(f"an event {_type_name(event)} with a resource that cannot be: {error}") from error
 
 
 def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
@@ -182,12 +145,7 @@ def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
     return read(_parse(Event, data, content_type, clean_text=False))
 
 
-def _type_name(event: pb.scheduler.Event) -> str:
-    return Event.Type.Name(event.type)
-
-
-def _subscribed(event: pb.scheduler.Event) -> Subscribed:
-    body = event.subscribed
+def _subscribed(body: pb.scheduler.Event.Subscribed) -> Subscribed:
     interval = body.heartbeat_interval_seconds if body.HasField("heartbeat_interval_seconds") else 0.0
     return Subscribed(
         v.FrameworkId(text(body.framework_id.value)),
@@ -196,61 +154,28 @@ def _subscribed(event: pb.scheduler.Event) -> Subscribed:
     )
 
 
-def _offers(event: pb.scheduler.Event) -> Offers:
-    return Offers(tuple([v.Offer.from_proto(each) for each in event.offers.offers]))
+def _failure(body: pb.scheduler.Event.Failure) -> Failure:
+    status = body.status if body.HasField("status") else None
+    return Failure(optional_id(body, "agent_id"), optional_id(body, "executor_id"), status)
 
 
-def _inverse_offers(event: pb.scheduler.Event) -> InverseOffers:
-    return InverseOffers(
-        tuple(v.InverseOffer.from_proto(each) for each in event.inverse_offers.inverse_offers)
-    )
-
-
-def _rescind(event: pb.scheduler.Event) -> Rescind:
-    return Rescind(v.OfferId(text(event.rescind.offer_id.value)))
-
-
-def _rescind_inverse_offer(event: pb.scheduler.Event) -> RescindInverseOffer:
-    return RescindInverseOffer(v.OfferId(text(event.rescind_inverse_offer.inverse_offer_id.value)))
-
-
-def _update(event: pb.scheduler.Event) -> Update:
-    return Update(v.TaskStatus.from_proto(event.update.status))
-
-
-def _update_operation_status(event: pb.scheduler.Event) -> UpdateOperationStatus:
-    return UpdateOperationStatus(v.OperationStatus.from_proto(event.update_operation_status.status))
-
-
-def _message(event: pb.scheduler.Event) -> Message:
-    body = event.message
-    return Message(
-        v.AgentId(text(body.agent_id.value)), v.ExecutorId(text(body.executor_id.value)), body.data
-    )
-
-
-def _failure(event: pb.scheduler.Event) -> Failure:
-    body = event.failure
-    return Failure(
-        v.AgentId(text(body.agent_id.value)) if body.HasField("agent_id") else None,
-        v.ExecutorId(text(body.executor_id.value)) if body.HasField("executor_id") else None,
-        body.status if body.HasField("status") else None,
-    )
-
-
-def _error(event: pb.scheduler.Event) -> Error:
-    return Error(text(event.error.message))
-
-
-_RULES: dict[int, tuple[str, Callable[[pb.scheduler.Event], SchedulerEvent]]] = {
-    Event.SUBSCRIBED: ("subscribed", _subscribed),
-    Event.OFFERS: ("offers", _offers),
-    Event.INVERSE_OFFERS: ("inverse_offers", _inverse_offers),
-    Event.RESCIND: ("rescind", _rescind),
-    Event.RESCIND_INVERSE_OFFER: ("rescind_inverse_offer", _rescind_inverse_offer),
-    Event.UPDATE: ("update", _update),
-    Event.UPDATE_OPERATION_STATUS: ("update_operation_status", _update_operation_status),
-    Event.MESSAGE: ("message", _message),
-    Event.FAILURE: ("failure", _failure),
-    Event.ERROR: ("error", _error),
-}
+read: Callable[[pb.scheduler.Event], SchedulerEvent] = reader(
+    Event.Type,
+    {
+        "SUBSCRIBED": _subscribed,
+        "OFFERS": lambda body: Offers(tuple([v.Offer.from_proto(each) for each in body.offers])),
+        "INVERSE_OFFERS": lambda body: InverseOffers(
+            tuple(v.InverseOffer.from_proto(each) for each in body.inverse_offers)
+        ),
+        "RESCIND": lambda body: Rescind(text(body.offer_id.value)),
+        "RESCIND_INVERSE_OFFER": lambda body: RescindInverseOffer(text(body.inverse_offer_id.value)),
+        "UPDATE": lambda body: Update(v.TaskStatus.from_proto(body.status)),
+        "UPDATE_OPERATION_STATUS": lambda body: UpdateOperationStatus(
+            v.OperationStatus.from_proto(body.status)
+        ),
+        "MESSAGE": lambda body: Message(text(body.agent_id.value), text(body.executor_id.value), body.data),
+        "FAILURE": _failure,
+    },
+    {"HEARTBEAT": Heartbeat()},
+)
+"""Return an event of the stream as a value; raises BadEvent if it lacks what its type promises, or holds what cannot be."""

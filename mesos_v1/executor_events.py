@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mesos_v1 import pb
 from mesos_v1 import values as v
+from mesos_v1._reading import Error, Heartbeat, Unknown, optional_id, reader
 from mesos_v1._texts import text
 from mesos_v1.errors import BadEvent
 
@@ -103,25 +104,6 @@ class Shutdown:
     """End all tasks and then the executor, within its shutdown grace period."""
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
-    """The agent refuses the executor and closes the connection."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """The connection lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An event that this version of the schema does not know."""
-
-    type_name: str
-
-
 ExecutorEvent = (
     Subscribed | Launch | LaunchGroup | Kill | Acknowledged | Message | Shutdown | Error | Heartbeat | Unknown
 )
@@ -130,28 +112,12 @@ ExecutorEvent = (
 Event = pb.executor.Event
 
 
-def read(event: pb.executor.Event) -> ExecutorEvent:
-    """Return an event of the stream as a value.
-
-    Raises:
-        BadEvent: It lacks what its type promises.
-    """
-    rule = _RULES.get(event.type)
-    if rule is None:
-        return Unknown(Event.Type.Name(event.type))
-    field, reader = rule
-    if field and not event.HasField(field):  # type: ignore[arg-type]  # the stub wants a literal
-        raise BadEvent(f"an event {Event.Type.Name(event.type)} without '{field}'")
-    return reader(event)
-
-
-def _subscribed(event: pb.executor.Event) -> Subscribed:
-    body = event.subscribed
+def _subscribed(body: pb.executor.Event.Subscribed) -> Subscribed:
     return Subscribed(
         executor_info=body.executor_info.SerializePartialToString(),
         framework_info=body.framework_info.SerializePartialToString(),
         agent_info=body.agent_info.SerializePartialToString(),
-        container_id=v.ContainerId(text(body.container_id.value)) if body.HasField("container_id") else None,
+        container_id=optional_id(body, "container_id"),
         agent_id=v.AgentId(text(body.agent_info.id.value)),
         framework_id=v.FrameworkId(
             text(body.framework_info.id.value or body.executor_info.framework_id.value)
@@ -160,45 +126,34 @@ def _subscribed(event: pb.executor.Event) -> Subscribed:
     )
 
 
-def _launch(event: pb.executor.Event) -> Launch:
-    task = event.launch.task
-    return Launch(task.SerializePartialToString(), v.TaskId(text(task.task_id.value)))
+def _launch(body: pb.executor.Event.Launch) -> Launch:
+    return Launch(body.task.SerializePartialToString(), v.TaskId(text(body.task.task_id.value)))
 
 
-def _launch_group(event: pb.executor.Event) -> LaunchGroup:
-    tasks = event.launch_group.task_group.tasks
+def _launch_group(body: pb.executor.Event.LaunchGroup) -> LaunchGroup:
+    tasks = body.task_group.tasks
     return LaunchGroup(
         tuple(task.SerializePartialToString() for task in tasks),
         tuple(v.TaskId(text(task.task_id.value)) for task in tasks),
     )
 
 
-def _kill(event: pb.executor.Event) -> Kill:
-    policy = event.kill.kill_policy
+def _kill(body: pb.executor.Event.Kill) -> Kill:
+    policy = body.kill_policy
     grace = policy.grace_period.nanoseconds / v.NANOS if policy.HasField("grace_period") else None
-    return Kill(v.TaskId(text(event.kill.task_id.value)), grace)
+    return Kill(v.TaskId(text(body.task_id.value)), grace)
 
 
-def _acknowledged(event: pb.executor.Event) -> Acknowledged:
-    return Acknowledged(v.TaskId(text(event.acknowledged.task_id.value)), event.acknowledged.uuid)
-
-
-def _message(event: pb.executor.Event) -> Message:
-    return Message(event.message.data)
-
-
-def _error(event: pb.executor.Event) -> Error:
-    return Error(text(event.error.message))
-
-
-_RULES: dict[int, tuple[str, Callable[[pb.executor.Event], ExecutorEvent]]] = {
-    Event.SUBSCRIBED: ("subscribed", _subscribed),
-    Event.LAUNCH: ("launch", _launch),
-    Event.LAUNCH_GROUP: ("launch_group", _launch_group),
-    Event.KILL: ("kill", _kill),
-    Event.ACKNOWLEDGED: ("acknowledged", _acknowledged),
-    Event.MESSAGE: ("message", _message),
-    Event.SHUTDOWN: ("", lambda _: Shutdown()),
-    Event.ERROR: ("error", _error),
-    Event.HEARTBEAT: ("", lambda _: Heartbeat()),
-}
+read: Callable[[pb.executor.Event], ExecutorEvent] = reader(
+    Event.Type,
+    {
+        "SUBSCRIBED": _subscribed,
+        "LAUNCH": _launch,
+        "LAUNCH_GROUP": _launch_group,
+        "KILL": _kill,
+        "ACKNOWLEDGED": lambda body: Acknowledged(v.TaskId(text(body.task_id.value)), body.uuid),
+        "MESSAGE": lambda body: Message(body.data),
+    },
+    {"SHUTDOWN": Shutdown(), "HEARTBEAT": Heartbeat()},
+)
+"""Return an event of the stream as a value; raises BadEvent if it lacks what its type promises."""

@@ -1,0 +1,64 @@
+"""What the events of both APIs have in common: how they are read, and three that a master and an agent may both send."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mesos_v1._texts import text
+from mesos_v1.errors import BadEvent, ResourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The other side refuses us and closes the connection; subscribing again as it was will not help."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The connection lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event that this version of the schema does not know."""
+
+    type_name: str
+
+
+def optional_id(proto: Any, field: str) -> Any:
+    """Return the text of an id; None if it is not set."""
+    return text(getattr(proto, field).value) if proto.HasField(field) else None
+
+
+def reader(
+    types: Any, rules: Mapping[str, Callable[[Any], object]], without_body: Mapping[str, object]
+) -> Callable[[Any], Any]:
+    """Make the function that reads an event as a value.
+
+    Args:
+        types: the enum of its types.
+        rules: by the name of the type, what makes a value of the event's body.
+        without_body: the values of the events that have none.
+    """
+    bodies: dict[int, tuple[str, Callable[[Any], object]]] = {
+        types.Value(name): (name.lower(), rule)
+        for name, rule in {**rules, "ERROR": lambda body: Error(text(body.message))}.items()
+    }
+    plain = {types.Value(name): value for name, value in without_body.items()}
+
+    def read(event: Any) -> object:
+        kind = event.type
+        rule = bodies.get(kind)
+        if rule is None:
+            return plain.get(kind) or Unknown(types.Name(kind))
+        field, build = rule
+        if not event.HasField(field):
+            raise BadEvent(f"an event {types.Name(kind)} without '{field}'")
+        try:
+            return build(getattr(event, field))
+        except ResourceError as error:
+            raise BadEvent(f"an event {types.Name(kind)} with a resource that cannot be: {error}") from error
+
+    return read
