@@ -125,7 +125,10 @@ async def test_reservations_and_open_operations_survive_a_restart(bench):
     again = bench.of(ReregisterAgent)[0]
     total = Resources.from_proto(pb.mesos.Resource.FromString(r) for r in again.total_resources)
     assert total.reserved("ads").disk == 100.0
-    assert pb.mesos.Operation.FromString(again.operations[0]).info.id.value == "op"
+    kept = pb.mesos.Operation.FromString(again.operations[0])
+    told = status_of(bench.of(OperationUpdate)[0])
+    assert (kept.info.id.value, kept.framework_id.value, kept.agent_id.value) == ("op", F, "M-S0")
+    assert (kept.uuid.value, list(kept.statuses), kept.latest_status) == (b"\1" * 16, [told], told)
     await bench.until(lambda: len(bench.of(OperationUpdate)) == 2)
 
 

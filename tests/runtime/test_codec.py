@@ -47,6 +47,7 @@ from actors.runtime.codec.envelope import (
     unpack_message,
     unpack_payload,
 )
+from actors.runtime.codec.shapes import Kind
 from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
 from tests.support.messages import anything, instances
 from tests.support.virtual import virtual
@@ -356,6 +357,29 @@ class Logins:
     several: tuple[Login, ...]
     anything: Immutable
     either: Login | int
+
+
+class TestAnything:
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            ([int(Kind.ENUM), "no:Such", 1], "unknown enum 'no:Such'"),
+            ([int(Kind.ENUM), "no:Such"], None),
+            ([int(Kind.MESSAGE), "no:Such", {}], "no:Such"),
+            ([int(Kind.REF), ["x"]], "expected an actor's system and name"),
+            ([int(Kind.SECRET), 1], None),
+            ([int(Kind.PATH), 1], None),
+            ([999, 1], None),
+            (["x"], "expected an immutable value with its kind"),
+            ([], "expected an immutable value with its kind"),
+            ({}, "expected an immutable value with its kind"),
+        ],
+    )
+    def test_a_value_of_no_known_kind_is_refused(self, value, says):
+        parts = msgpack.unpackb(pack(Logins((), 1, 2)))
+        parts[4]["anything"] = value
+        with pytest.raises(DecodeError, match=says):
+            unpack(msgpack.packb(parts))
 
 
 class TestSecrets:

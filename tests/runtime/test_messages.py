@@ -3,6 +3,7 @@
 # mypy: disable-error-code="misc, attr-defined, call-arg, arg-type, var-annotated, valid-type, name-defined, index"
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import enum
 import time
@@ -174,6 +175,9 @@ class TestDeclaring:
             (Any, "Immutable"),
             (object, "what it holds"),
             (tuple, "what it holds"),
+            (frozenset, "what it holds"),
+            (FrozenDict, "what it holds"),
+            (collections.abc.Mapping, "what it holds"),
             (dict, "Mapping"),
             (pb.mesos.Offer, "protobuf"),
             (Mapping[int, str], "must be str"),
