@@ -86,22 +86,6 @@ async def test_a_stubborn_task_is_killed_after_its_grace_period(bench):
     assert status.message == "Command terminated with signal Killed"
 
 
-@pytest.mark.parametrize("graces", [(1000, 0.2), (1000, 0), (0.3, 1000), (1000, 0.3, 500)])
-async def test_of_several_kills_the_one_with_the_earliest_end_counts(bench, graces):
-    await bench.start()
-    bench.run({"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.1; done"}})
-    await bench.running()
-    out = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest/stdout"))
-    await bench.until(out.read_text)
-    for seconds in graces:
-        policy = pb.mesos.KillPolicy()
-        policy.grace_period.nanoseconds = int(seconds * SECONDS)
-        bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=policy.SerializeToString()))
-    status = await bench.ended()
-    assert bench.states()[-1] == "TASK_KILLED"
-    assert status.message == "Command terminated with signal Killed"
-
-
 async def test_a_framework_that_knows_task_killing_is_told_of_it(bench):
     await bench.start()
     capabilities = [{"type": "TASK_KILLING_STATE"}]

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mesos_v1 import pb
 from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
 
@@ -80,3 +82,20 @@ async def test_a_group_with_a_uri_that_cannot_be_fetched_fails(bench):
     (errors,) = bench.directory.rglob(f"{nested}/stderr")
     assert "/no/such/file" in errors.read_text()
     assert (await bench.ended("good")).state == pb.mesos.TASK_KILLED
+
+
+@pytest.mark.parametrize("graces", [(1000, 0.2), (1000, 0), (0.3, 1000), (1000, 0.3, 500)])
+async def test_of_several_kills_the_one_with_the_earliest_end_counts(bench, graces):
+    await bench.start()
+    bench.run_group({"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.1; done"}})
+    await bench.running()
+    await bench.until(
+        lambda: any(out.read_text() == "up\n" for out in bench.directory.glob("agents/0/slaves/**/stdout"))
+    )
+    for seconds in graces:
+        policy = pb.mesos.KillPolicy()
+        policy.grace_period.nanoseconds = int(seconds * 1e9)
+        bench.agent.tell(KillTask(framework_id=F, task_id="t", kill_policy=policy.SerializeToString()))
+    status = await bench.ended(seconds=20.0)
+    assert bench.states()[-1] == "TASK_KILLED"
+    assert status.message == "Command terminated with signal Killed"
