@@ -142,9 +142,9 @@ def test_only_one_module_imports_threads_and_one_pykka():
     assert pykka == {"actors/runtime/pykka_seam.py"}
 
 
-def test_only_life_and_background_make_tasks():
-    makers = {p.name for p in RUNTIME.rglob("*.py") if "create_task(" in p.read_text()}
-    assert makers == {"life.py", "background.py"}
+def test_only_the_life_of_actors_makes_tasks():
+    makers = {p.parent.name for p in RUNTIME.rglob("*.py") if "create_task(" in p.read_text()}
+    assert makers == {"life"}
 
 
 def test_the_facade_names_exactly_what_it_imports():
