@@ -2,7 +2,7 @@
 
 Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
 happens to the actor's own mailbox, marked with that number; the actor drops what belongs to an older attempt, so
-nothing that an old stream still says can be taken for news. What follows what is the table in `connection_states`;
+nothing that an old stream still says can be taken for news. What follows what is the table in `connection/states.py`;
 which call survives a disconnection is the table in `call_table`; how HTTP works is `mesos_http`'s business.
 
 Guarantees: a failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and
@@ -33,7 +33,7 @@ from actors.connection.parts import (
     WatchdogDue,
     endpoint_of,
 )
-from actors.connection.states import Action, ConnectionEvent, ConnectionState, follow
+from actors.connection.states import Action, ConnectionEvent, ConnectionState
 from actors.runtime import receive
 from actors.settings import Composition
 from mesos_http import (
@@ -232,12 +232,11 @@ class ConnectionActor(ConnectionCalls):
     # --- carrying the table out -------------------------------------------------------------------------------
 
     def _happen(self, event: ConnectionEvent) -> None:
-        transition = follow(self.state, event)
-        if transition is None:
-            return
-        logger.debug("%s: %s -> %s", event.value, self.state.value, transition.state.value)
-        self.state = transition.state
-        for action in transition.actions:
+        before = self.state
+        state, actions, ignored = self._life.on(event)
+        if not ignored:
+            logger.debug("%s: %s -> %s", event.value, before.value, state.value)
+        for action in actions:
             self._carry_out[action](self)
 
     def _detect(self) -> None:

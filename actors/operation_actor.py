@@ -1,6 +1,6 @@
 """One offer operation with an id: one actor, from its ACCEPT to its outcome, with reconciliation when nothing is heard.
 
-The rules are the table in `operation_states`. Storing, telling and acknowledging are the scheduler's business, in that
+The rules are the table in `operations/states.py`. Storing, telling and acknowledging are the scheduler's business, in that
 order; this actor sees to it that an outcome comes at all: an ACCEPT that was lost, an agent that is away, an update that never
 came.
 """
@@ -8,9 +8,10 @@ came.
 from __future__ import annotations
 
 from actors import messages as m
-from actors.operations.states import Action, OperationEvent, follow
-from actors.records.operations import PHASE_OF_STATE, OperationPhase
+from actors.operations.states import TABLE, Action, OperationEvent
+from actors.records.operations import PHASE_OF_STATE
 from actors.runtime import Actor, Timer, message, receive
+from actors.runtime.state_machine import Machine
 from mesos_v1 import events
 from mesos_v1.values import AgentId, OperationId
 
@@ -34,7 +35,7 @@ class OperationActor(Actor):
         super().__init__()
         self.operation_id = operation_id
         self.agent_id = agent_id
-        self.phase = OperationPhase.SENT
+        self._life = Machine(TABLE)
         self._asked = 0
         self._waits = 0
         self._timer: Timer | None = None
@@ -68,22 +69,23 @@ class OperationActor(Actor):
             self._enter(E.OVERDUE)
 
     def _enter(self, event: OperationEvent) -> None:
-        transition = follow(self.phase, event)
-        if transition is None:
+        before = self._life.state
+        phase, actions, ignored = self._life.on(event)
+        if ignored:
             return
-        if transition.phase is not self.phase:
+        if before is not phase:
             self._waits = 0
-        self.phase = transition.phase
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for action in transition.actions:
-            if action is Action.RECONCILE:
-                self.tell("connection", m.ReconcileOperations(((self.operation_id, self.agent_id),)))
-            elif action is Action.WAIT:
-                self._wait()
-            else:
-                self.tell("scheduler", m.OperationDone(self.operation_id, self.phase.value))
+        for action in actions:
+            match action:
+                case Action.RECONCILE:
+                    self.tell("connection", m.ReconcileOperations(((self.operation_id, self.agent_id),)))
+                case Action.WAIT:
+                    self._wait()
+                case Action.DONE:
+                    self.tell("scheduler", m.OperationDone(self.operation_id, phase.value))
 
     def _wait(self) -> None:
         self._asked += 1

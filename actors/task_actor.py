@@ -1,6 +1,6 @@
 """One task: one actor, from the author's wish to the outcome, over all attempts.
 
-The rules are the table in `task_states`; this actor classifies what arrives as events of the table and carries out its
+The rules are the table in `tasks/states.py`; this actor classifies what arrives as events of the table and carries out its
 actions. Two orders hold always: progress is stored before the update is acknowledged and before the outcome is told, and
 an update of an attempt that is no longer the present one changes nothing (one that turns out to be alive is killed).
 
@@ -15,12 +15,8 @@ from actors import messages as m
 from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
 from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, latest, progress_record
 from actors.runtime import Actor, DecodeError, Timer, message, receive, unpack
-from actors.tasks.states import (
-    EVENT_OF_STATE,
-    Action,
-    TaskEvent,
-    follow,
-)
+from actors.runtime.state_machine import Machine
+from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
 from mesos_v1 import events
 from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
@@ -84,7 +80,7 @@ class TaskActor(Actor):
         progress = latest(history)
         self.attempt = progress.attempt
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
-        self.phase = progress.phase
+        self._life = Machine(TABLE, progress.phase)
         self.failures = progress.failures
         self.losses = progress.losses
         self.agent_id: AgentId | None = progress.agent_id
@@ -134,6 +130,10 @@ class TaskActor(Actor):
             self._watch_run()
         if self.phase in ON_CLUSTER:
             self._tell_change()
+
+    @property
+    def phase(self) -> TaskPhase:
+        return self._life.state
 
     # --- what others say --------------------------------------------------------------------------------------
 
@@ -226,9 +226,8 @@ class TaskActor(Actor):
         """The result can never be stored: the task has failed, and that is stored instead."""
         status, done = self._waiting.pop(refused.reference, (None, None))
         if done is not None:
-            self.phase = P.FAILED
             self._note = (done.state, "", refused.reason)
-            self._store(status, self._outcome(P.FAILED, b""), b"")
+            self._enter(E.RESULT_REFUSED, status=status)
 
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> None:
@@ -331,24 +330,24 @@ class TaskActor(Actor):
         status: TaskStatus | None = None,
         result: bytes = b"",
     ) -> None:
-        transition = follow(self.phase, event)
-        if transition is None:
+        before = self.phase
+        phase, actions, ignored = self._life.on(event)
+        if ignored:
             if status is not None:
                 self._acknowledge(status)
             return
-        before, self.phase = self.phase, transition.phase
-        if before is not self.phase and self._timer is not None:
+        if before is not phase and self._timer is not None:
             self._timer.cancel()
             self._timer = None
         done: m.TaskDone | None = None
-        for action in transition.actions:
+        for action in actions:
             if action is Action.DONE:
-                done = self._outcome(self.phase, result)
+                done = self._outcome(phase, result)
             else:
                 _CARRY_OUT[action](self)
-        if status is not None or done is not None or self.phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
-            self._store(status, done, result if self.phase in TERMINAL_PHASES else b"")
-        if (before is not self.phase or status is not None) and self.phase not in TERMINAL_PHASES:
+        if status is not None or done is not None or phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
+            self._store(status, done, result if phase in TERMINAL_PHASES else b"")
+        if (before is not phase or status is not None) and phase not in TERMINAL_PHASES:
             self._tell_change(status)  # the outcome is reported by `TaskDone`, once it is stored
 
     def _store(self, status: TaskStatus | None, done: m.TaskDone | None, result: bytes) -> None:

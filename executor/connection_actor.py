@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.runtime import Actor, receive
+from actors.runtime.state_machine import Machine
 from executor.connection.agent_link import AgentLink
 from executor.connection.reading import SealedLetter, read_record
-from executor.connection.states import Action, Event, State, transition
+from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
 from executor.connection.unacknowledged import Unacknowledged
 from executor.messages import (
     AgentGone,
@@ -71,7 +72,7 @@ class AgentConnectionActor(Actor):
         self._executor = executor
         self._letter = letter
         self._content_type = content_type
-        self._state = State.DISCONNECTED
+        self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
         self._unacknowledged = Unacknowledged()
         self._kept: deque[bytes] = deque(maxlen=MAX_KEPT_MESSAGES)
         self._link: AgentLink | None = None
@@ -141,7 +142,7 @@ class AgentConnectionActor(Actor):
         """Send a message, now or after the next SUBSCRIBED."""
         if self._subscribed:
             self._call(executor_calls.message(message.data))
-        elif self._state is not State.ENDED:
+        elif self._life.state is not State.ENDED:
             self._kept.append(message.data)
 
     @receive
@@ -161,14 +162,16 @@ class AgentConnectionActor(Actor):
 
     @property
     def _subscribed(self) -> bool:
-        return self._state in {State.SUBSCRIBED, State.LEAVING}
+        return self._life.state in {State.SUBSCRIBED, State.LEAVING}
 
     def _happen(self, event: Event, reason: str = "", value: object = None) -> None:
-        old = self._state
-        self._state, actions = transition(old, event, checkpoint=self._environment.checkpoint)
-        if old is not self._state:
+        before = self._life.state
+        state, actions, ignored = self._life.on(event)
+        if ignored:
+            logger.debug("ignored in state %s: %s %s (%s)", state.value, event.value, reason, ignored)
+        if before is not state:
             why = f": {reason}" if reason else ""
-            logger.info("agent %s: %s -> %s%s", self._environment.endpoint, old.value, self._state.value, why)
+            logger.info("agent %s: %s -> %s%s", self._environment.endpoint, before.value, state.value, why)
         for action in actions:
             self._do(action, event, reason, value)
 
@@ -196,8 +199,6 @@ class AgentConnectionActor(Actor):
             case Action.END:
                 self._attempt += 1  # nothing that still comes in counts
                 self.tell(self._executor, AgentGone(reason, refused=event is Event.REFUSED))
-            case Action.IGNORE:
-                logger.debug("ignored in state %s: %s %s", self._state.value, event.value, reason)
 
     def _connect(self) -> None:
         self._attempt += 1

@@ -22,6 +22,7 @@ from actors.runtime import (
     receive,
     unpack_message,
 )
+from actors.runtime.state_machine import Machine
 from executor import messages as m
 from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
@@ -31,7 +32,7 @@ from executor.connection_actor import AgentConnectionActor
 from executor.failures import authors_traceback, call, one_line, text_of
 from executor.process.environment import AgentEnvironment
 from executor.process.loading import LoadedExecutor, load
-from executor.process.states import SHARES, Action, Event, State, transition
+from executor.process.states import SHARES, TABLE, Action, Event, State
 from executor.task_actor import RunningTaskActor, Surroundings
 from executor.tasks.assigning import assign
 from executor.tasks.statuses import status
@@ -89,7 +90,7 @@ class ExecutorActor(Actor):
     def __init__(self, plan: ExecutorPlan) -> None:
         super().__init__()
         self._plan = plan
-        self._state = State.WAITING
+        self._life = Machine(TABLE)
         self._letter = SealedLetter()
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
@@ -102,7 +103,7 @@ class ExecutorActor(Actor):
         self._broken = ""
         self._reason = ""
         self._exit_code = 0
-        self._phase: Any = None
+        self._phase_timer: Any = None
         self._shipping: ActorRef[Any] | None = None
         self._left = 0  # what is still to be waited for in LEAVING
 
@@ -154,8 +155,8 @@ class ExecutorActor(Actor):
     @receive
     def handle_message(self, event: Message) -> None:
         """A message of the scheduler, for the author."""
-        if self._loaded is None or self._state not in {State.STARTING, State.READY}:
-            logger.warning("dropped a message of the scheduler: the executor is %s", self._state.value)
+        if self._loaded is None or self._life.state not in {State.STARTING, State.READY}:
+            logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
             return
         opened = call(unpack_message, event.data)
         if opened.error is None:
@@ -179,7 +180,7 @@ class ExecutorActor(Actor):
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
         """Nobody is there to report to."""
-        if self._state in ENDING:
+        if self._life.state in ENDING:
             return
         logger.error("the agent is gone: %s", gone.reason)
         self._exit_code = self._exit_code or 1
@@ -199,7 +200,7 @@ class ExecutorActor(Actor):
             if task_id in self._tasks:
                 self._report_failed(task_id, f"the executor failed at the task: {failed.error}")
                 self._forget_task(task_id)
-        elif failed.name == AUTHOR and self._state is State.STARTING:
+        elif failed.name == AUTHOR and self._life.state is State.STARTING:
             self._fail(f"the executor could not be started: {failed.error}")
         elif failed.name == AUTHOR:
             self._happen(Event.AUTHOR_STOPPED)
@@ -260,7 +261,7 @@ class ExecutorActor(Actor):
     @receive
     def handle_still_starting(self, due: m.StillStarting) -> None:
         """Tasks wait for `on_start`: nobody else would say so."""
-        if self._state is State.STARTING and self._loaded is not None:
+        if self._life.state is State.STARTING and self._loaded is not None:
             name, count = type(self._loaded.instance).__name__, len(self._tasks)
             logger.warning("%s.on_start has not ended; %d tasks wait for it", name, count)
             self.timers.after(SLOW_START, m.StillStarting())
@@ -275,16 +276,18 @@ class ExecutorActor(Actor):
     @receive
     def handle_phase_over(self, over: m.PhaseOver) -> None:
         """A part of the end takes too long."""
-        if over.phase == self._state.value:
+        if over.phase == self._life.state.value:
             self._happen(Event.PHASE_OVER)
 
     # -- the table ---------------------------------------------------------------------------------------------------
 
     def _happen(self, event: Event) -> None:
-        old = self._state
-        self._state, actions = transition(old, event)
-        if old is not self._state:
-            logger.info("executor: %s -> %s", old.value, self._state.value)
+        before = self._life.state
+        state, actions, ignored = self._life.on(event)
+        if ignored:
+            logger.debug("ignored in state %s: %s (%s)", state.value, event.value, ignored)
+        if before is not state:
+            logger.info("executor: %s -> %s", before.value, state.value)
             self._limit_phase()
         for action in actions:
             match action:
@@ -304,16 +307,14 @@ class ExecutorActor(Actor):
                     self._leave()
                 case Action.EXIT:
                     self._plan.on_exit(self._exit_code, self._reason)
-                case Action.IGNORE:
-                    logger.debug("ignored in state %s: %s", self._state.value, event.value)
 
     def _limit_phase(self) -> None:
-        if self._phase is not None:
-            self._phase.cancel()
-        share = SHARES.get(self._state)
+        if self._phase_timer is not None:
+            self._phase_timer.cancel()
+        share = SHARES.get(self._life.state)
         if share is not None:
             seconds = share * self._plan.environment.shutdown_grace_period
-            self._phase = self.timers.after(seconds, m.PhaseOver(self._state.value))
+            self._phase_timer = self.timers.after(seconds, m.PhaseOver(self._life.state.value))
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -391,11 +392,11 @@ class ExecutorActor(Actor):
             return
         ref, cause, refusal = made.result
         self._tasks[task_id] = ref, cause
-        if self._state not in {State.STARTING, State.READY}:
+        if self._life.state not in {State.STARTING, State.READY}:
             refusal = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
         if refusal is not None:
             self._tell_caused(ref, refusal, cause)
-        elif self._state is State.READY:
+        elif self._life.state is State.READY:
             self._tell_caused(ref, m.StartTask(), cause)
         # else START_TASKS will
 

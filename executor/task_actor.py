@@ -23,6 +23,7 @@ from actors.runtime import (
     pack_message,
     receive,
 )
+from actors.runtime.state_machine import Machine
 from executor.author import TaskFailed
 from executor.context import TaskContext, Upload
 from executor.failures import Outcome, authors_traceback, call, finish, one_line, text_of
@@ -42,7 +43,7 @@ from executor.messages import (
     TaskEnded,
 )
 from executor.tasks.assigning import Assignment
-from executor.tasks.states import Action, Event, State, transition
+from executor.tasks.states import TABLE, Action, Event, State
 from executor.tasks.statuses import MAX_RESULT, status
 from executor.tasks.uploads import Uploader
 from mesos_v1.states import TaskState
@@ -124,7 +125,7 @@ class RunningTaskActor(Actor):
         super().__init__()
         self._assignment = assignment
         self._around = around
-        self._state = State.LAUNCHED
+        self._life = Machine(TABLE)
         self._running: asyncio.Task[None] | None = None
         self._grace = assignment.grace
         self._progress: object = None
@@ -201,8 +202,10 @@ class RunningTaskActor(Actor):
     # -- the table ---------------------------------------------------------------------------------------------------
 
     def _happen(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
-        old = self._state
-        self._state, actions = transition(old, event)
+        state, actions, ignored = self._life.on(event)
+        if ignored:
+            task_id = self._assignment.task_id
+            logger.debug("task %s: ignored in state %s: %s (%s)", task_id, state.value, event.value, ignored)
         for action in actions:
             match action:
                 case Action.RUN:
@@ -218,12 +221,8 @@ class RunningTaskActor(Actor):
                         self._assignment.task_id,
                     )
                 case Action.REPORT:
-                    killed = self._state is State.KILLED and event is not Event.GRACE_OVER
+                    killed = state is State.KILLED and event is not Event.GRACE_OVER
                     self._end("killed" if killed else message, b"" if killed else data, retry=retry)
-                case Action.IGNORE:
-                    logger.debug(
-                        "task %s: ignored in state %s: %s", self._assignment.task_id, old.value, event.value
-                    )
 
     def _run(self) -> None:
         assignment = self._assignment
@@ -249,7 +248,7 @@ class RunningTaskActor(Actor):
                 outcome = await self._call(outcome.result)
             except asyncio.CancelledError as error:
                 outcome = Outcome(None, error)
-        if self._state in {State.RUNNING, State.KILLING}:  # else nobody waits for it any more
+        if self._life.state in {State.RUNNING, State.KILLING}:  # else nobody waits for it any more
             self.tell(self.actor_ref, self._how_it_ended(outcome))
 
     async def _call(self, function: Callable[[], Any]) -> Outcome:
@@ -312,7 +311,7 @@ class RunningTaskActor(Actor):
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
-        if self._state is not State.RUNNING:
+        if self._life.state is not State.RUNNING:
             return
         self._progress_waits = True
         self.timers.after(PROGRESS_INTERVAL, ProgressDue())
@@ -322,8 +321,8 @@ class RunningTaskActor(Actor):
             self._report(TaskState.TASK_RUNNING, data=self._pack(newest))
 
     def _end(self, message: str, data: bytes, *, retry: bool) -> None:
-        self._report(_REPORTS[self._state], message, data, retry=retry)
-        self.tell(self._around.executor, TaskEnded(self._assignment.task_id, self._state.value))
+        self._report(_REPORTS[self._life.state], message, data, retry=retry)
+        self.tell(self._around.executor, TaskEnded(self._assignment.task_id, self._life.state.value))
         self.stop()
 
 
@@ -336,7 +335,7 @@ class _Office:
 
     @property
     def killed(self) -> bool:
-        return self._actor._state is not State.RUNNING
+        return self._actor._life.state is not State.RUNNING
 
     def send(self, message: object) -> None:
         if not (self._actor._assignment.raw and isinstance(message, bytes)):

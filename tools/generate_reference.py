@@ -1,36 +1,50 @@
-"""Write the reference of the configuration into docs/configuration.md; `--check` only says whether it is up to date."""
+"""Write what the documentation takes from the code: the reference of the configuration, and diagrams of the state machines.
 
+A page asks for it by a pair of comments, between which it is written; `--check` only says whether all pages are up to date.
+"""
+
+import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
+from actors.runtime.state_machine import Table
 from mesostic.config.reference import reference
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
-BEGIN = "<!-- reference: made by tools/generate_reference.py, do not edit -->\n"
-END = "<!-- end of reference -->\n"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MARK = re.compile(
+    r"(<!-- (reference|diagram of (?P<module>[\w.]+): (?P<name>\w+))"
+    r", made by tools/generate_reference.py -->\n).*?(<!-- end -->\n)",
+    re.DOTALL,
+)
 
 
-def page_with_reference(page: str) -> str:
-    """The page with the reference between its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE.name} has no place for the reference")
-    return f"{before}{BEGIN}\n```toml\n{reference()}```\n\n{END}{after}"
+def block(mark: re.Match[str]) -> str:
+    """What belongs between two marks, with the marks."""
+    if mark["module"] is None:
+        text = f"```toml\n{reference()}```"
+    else:
+        table = getattr(import_module(mark["module"]), mark["name"])
+        assert isinstance(table, Table)
+        text = f"```mermaid\n{table.diagram()}\n```"
+    return f"{mark[1]}\n{text}\n\n{mark[5]}"
 
 
 def main() -> int:
     """Write, or with `--check` compare."""
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = page_with_reference(page)
-    if page == wanted:
-        return 0
-    if "--check" in sys.argv[1:]:
-        print(f"docs/{PAGE.name} does not match the settings; run: python tools/generate_reference.py")
-        return 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    print(f"wrote docs/{PAGE.name}")
-    return 0
+    old = 0
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        wanted = MARK.sub(block, page)
+        if page == wanted:
+            continue
+        if "--check" in sys.argv[1:]:
+            print(f"docs/{path.name} does not match the code; run: python tools/generate_reference.py")
+            old = 1
+        else:
+            path.write_text(wanted, encoding="utf-8")
+            print(f"wrote docs/{path.name}")
+    return old
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from actors import messages as m
 from actors.connection.call_table import RULES, WhenDisconnected
 from actors.connection.framework_info import offer_constraints
 from actors.connection.parts import CallEnded, RetryDue, UpdateTaken
-from actors.connection.states import ConnectionState
+from actors.connection.states import TABLE, ConnectionState
 from actors.messages import NOT_BUILT
 from actors.runtime import Actor, receive
+from actors.runtime.state_machine import Machine
 from actors.server.tokens import TokenWriter
 from actors.settings import Composition
 from mesos_http import CallPipeline, ConnectFailed, Response
@@ -37,7 +38,7 @@ class ConnectionCalls(Actor):
     def __init__(self, composition: Composition) -> None:
         super().__init__()
         self.framework = composition.framework
-        self.state = S.IDLE
+        self._life = Machine(TABLE)
         self.framework_id: FrameworkId | None = None
         self._tokens = TokenWriter(composition.token)
         self._content = ContentType.JSON if self.framework.content_type == "json" else ContentType.PROTOBUF
@@ -47,6 +48,10 @@ class ConnectionCalls(Actor):
         self._why = "not subscribed yet"
         self._suppressed: frozenset[str] = frozenset()
         self._updated: m.UpdateFramework | None = None
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._life.state
 
     @receive
     def handle_call(self, call: m.Call) -> None:

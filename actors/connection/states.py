@@ -1,17 +1,16 @@
 """The subscription to the master as a table: (state, event) → next state and what to do.
 
-Rules of this file: the actor classifies what happens as a `ConnectionEvent` and carries out the `Action`s; what is in
-neither the table nor `IGNORED` does not exist (a test walks all pairs). Events carry the number of the attempt that
-they belong to, and the actor drops those of an old attempt before it looks here.
+The actor classifies what happens as a `ConnectionEvent` and carries out the `Action`s. Events carry the number of the attempt
+that they belong to, and the actor drops those of an old attempt before it looks here.
 
 Source: Mesos documentation, "Scheduler HTTP API", sections "Disconnections", "Network partitions", "Master detection".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import NamedTuple
+
+from actors.runtime.state_machine import Table
 
 
 class ConnectionState(StrEnum):
@@ -64,97 +63,58 @@ class Action(Enum):
     REPORT_UNTOLD = "tell the scheduler that the master could not be told of the framework's end"
 
 
-class Transition(NamedTuple):
-    """The state that follows, and the actions on the way there."""
-
-    state: ConnectionState
-    actions: tuple[Action, ...] = ()
-
-
 S, E, A = ConnectionState, ConnectionEvent, Action
 
-_DOWN = Transition(S.DISCONNECTED, (A.CLOSE, A.BACK_OFF))
-_LOST = Transition(S.DISCONNECTED, (A.CLOSE, A.LOSE, A.BACK_OFF))
-_REFUSED = Transition(S.ENDED, (A.CLOSE, A.REPORT_ERROR))
-_GONE = Transition(S.ENDED, (A.CLOSE, A.REPORT_TEARDOWN))
-_UNTOLD = Transition(S.ENDED, (A.CLOSE, A.REPORT_UNTOLD))
+_ATTEMPT = (S.CONNECTING, S.SUBSCRIBING)
+_WITHOUT_SUBSCRIPTION = (S.IDLE, S.DETECTING, *_ATTEMPT, S.DISCONNECTED)
+_SUBSCRIPTION = (E.OPENED, E.SUBSCRIBED, E.BROKE, E.SILENT, E.REFUSED)
 
-TABLE: Mapping[tuple[ConnectionState, ConnectionEvent], Transition] = {
-    (S.IDLE, E.CONNECT_ASKED): Transition(S.DETECTING, (A.DETECT,)),
-    (S.IDLE, E.TEARDOWN_ANSWERED): _GONE,
-    (S.IDLE, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.DETECTING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.OPEN,)),
-    (S.DETECTING, E.TEARDOWN_ANSWERED): _GONE,
-    (S.DETECTING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.CONNECTING, E.OPENED): Transition(S.SUBSCRIBING, (A.AWAIT_SUBSCRIBED,)),
-    (S.CONNECTING, E.BROKE): _DOWN,
-    (S.CONNECTING, E.REFUSED): _REFUSED,
-    (S.CONNECTING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
-    (S.CONNECTING, E.LEADER_LOST): Transition(S.DETECTING, (A.CLOSE,)),
-    (S.CONNECTING, E.TEARDOWN_ANSWERED): _GONE,
-    (S.CONNECTING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.SUBSCRIBING, E.SUBSCRIBED): Transition(S.SUBSCRIBED, (A.ANNOUNCE,)),
-    (S.SUBSCRIBING, E.BROKE): _DOWN,
-    (S.SUBSCRIBING, E.SILENT): _DOWN,
-    (S.SUBSCRIBING, E.REFUSED): _REFUSED,
-    (S.SUBSCRIBING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
-    (S.SUBSCRIBING, E.LEADER_LOST): Transition(S.DETECTING, (A.CLOSE,)),
-    (S.SUBSCRIBING, E.TEARDOWN_ANSWERED): _GONE,
-    (S.SUBSCRIBING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.SUBSCRIBED, E.SUBSCRIBED): Transition(S.SUBSCRIBED, (A.ANNOUNCE,)),
-    (S.SUBSCRIBED, E.BROKE): _LOST,
-    (S.SUBSCRIBED, E.SILENT): _LOST,
-    (S.SUBSCRIBED, E.REFUSED): Transition(S.ENDED, (A.CLOSE, A.LOSE, A.REPORT_ERROR)),
-    (S.SUBSCRIBED, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.LOSE, A.OPEN)),
-    # A leader that steps down closes the stream itself; that ZooKeeper forgot it is no reason to hurry it.
-    (S.SUBSCRIBED, E.TEARDOWN_ASKED): Transition(S.ENDING, (A.SEND_TEARDOWN,)),
-    (S.SUBSCRIBED, E.TEARDOWN_ANSWERED): _GONE,
-    (S.DISCONNECTED, E.RETRY_DUE): Transition(S.DETECTING, (A.DETECT,)),
-    (S.DISCONNECTED, E.LEADER_FOUND): Transition(S.CONNECTING, (A.OPEN,)),
-    (S.DISCONNECTED, E.TEARDOWN_ANSWERED): _GONE,
-    (S.DISCONNECTED, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.ENDING, E.TEARDOWN_ANSWERED): _GONE,
-    (S.ENDING, E.TEARDOWN_TIMED_OUT): _UNTOLD,
-    (S.ENDING, E.TEARDOWN_FAILED): _DOWN,  # subscribe again, and send it again
-    (S.ENDING, E.BROKE): Transition(
-        S.ENDING, (A.CLOSE_STREAM,)
-    ),  # a master closes it before it answers, or dies
-    (S.ENDING, E.SILENT): _DOWN,
-    (S.ENDING, E.LEADER_FOUND): Transition(S.CONNECTING, (A.CLOSE, A.OPEN)),
-    (S.ENDING, E.REFUSED): _UNTOLD,  # another scheduler has taken over; or we may not end it
-    (S.ENDED, E.CONNECT_ASKED): Transition(S.DETECTING, (A.DETECT,)),
-    (S.ENDED, E.TEARDOWN_ASKED): _UNTOLD,
-    (S.ENDED, E.TEARDOWN_ANSWERED): _GONE,
-}
-
-_SUBSCRIPTION = {E.OPENED, E.SUBSCRIBED, E.BROKE, E.SILENT, E.REFUSED}
-_DETECTION = {E.LEADER_FOUND, E.LEADER_LOST}
-# A TEARDOWN that is asked for without a subscription is remembered, and its timer runs; none is on its way.
-_TEARDOWN = {E.TEARDOWN_ASKED, E.TEARDOWN_FAILED}
-
-# What means nothing in a state, with the reason.
-IGNORED: Mapping[ConnectionState, frozenset[ConnectionEvent]] = {
-    # There is no attempt that could say anything.
-    S.IDLE: frozenset(_SUBSCRIPTION | _DETECTION | _TEARDOWN | {E.RETRY_DUE}),
-    # Asked once is enough.
-    S.DETECTING: frozenset(_SUBSCRIPTION | _TEARDOWN | {E.CONNECT_ASKED, E.LEADER_LOST, E.RETRY_DUE}),
-    # SUBSCRIBED cannot come before the answer, and silence before it is a failure to open.
-    S.CONNECTING: frozenset(_TEARDOWN | {E.CONNECT_ASKED, E.SUBSCRIBED, E.SILENT, E.RETRY_DUE}),
-    S.SUBSCRIBING: frozenset(_TEARDOWN | {E.CONNECT_ASKED, E.OPENED, E.RETRY_DUE}),
-    # A TEARDOWN that is due is sent in the turn in which the subscription begins, so its timer finds ENDING.
-    S.SUBSCRIBED: frozenset(
-        {E.CONNECT_ASKED, E.LEADER_LOST, E.OPENED, E.RETRY_DUE, E.TEARDOWN_FAILED, E.TEARDOWN_TIMED_OUT}
-    ),
-    # The attempt is over, and the next one begins by the timer or when somebody else leads.
-    S.DISCONNECTED: frozenset(_SUBSCRIPTION | _TEARDOWN | {E.CONNECT_ASKED, E.LEADER_LOST}),
-    # Once is enough.
-    S.ENDING: frozenset(
-        {E.LEADER_LOST, E.CONNECT_ASKED, E.OPENED, E.SUBSCRIBED, E.RETRY_DUE, E.TEARDOWN_ASKED}
-    ),
-    S.ENDED: frozenset(_SUBSCRIPTION | _DETECTION | {E.RETRY_DUE, E.TEARDOWN_FAILED, E.TEARDOWN_TIMED_OUT}),
-}
-
-
-def follow(state: ConnectionState, event: ConnectionEvent) -> Transition | None:
-    """Return what follows, or None when the event means nothing in that state."""
-    return TABLE.get((state, event))
+TABLE = Table[ConnectionState, ConnectionEvent, Action](
+    "a subscription",
+    S.IDLE,
+    E,
+    [
+        ((S.IDLE, S.ENDED), E.CONNECT_ASKED, S.DETECTING, A.DETECT),
+        (S.DISCONNECTED, E.RETRY_DUE, S.DETECTING, A.DETECT),
+        ((S.DETECTING, S.DISCONNECTED), E.LEADER_FOUND, S.CONNECTING, A.OPEN),
+        ((*_ATTEMPT, S.ENDING), E.LEADER_FOUND, S.CONNECTING, A.CLOSE, A.OPEN),
+        (S.SUBSCRIBED, E.LEADER_FOUND, S.CONNECTING, A.CLOSE, A.LOSE, A.OPEN),
+        (_ATTEMPT, E.LEADER_LOST, S.DETECTING, A.CLOSE),
+        (S.CONNECTING, E.OPENED, S.SUBSCRIBING, A.AWAIT_SUBSCRIBED),
+        (S.SUBSCRIBING, E.SUBSCRIBED, S.SUBSCRIBED, A.ANNOUNCE),
+        (S.SUBSCRIBED, E.SUBSCRIBED, S.SUBSCRIBED, A.ANNOUNCE),
+        (S.CONNECTING, E.BROKE, S.DISCONNECTED, A.CLOSE, A.BACK_OFF),
+        (S.SUBSCRIBING, (E.BROKE, E.SILENT), S.DISCONNECTED, A.CLOSE, A.BACK_OFF),
+        (S.SUBSCRIBED, (E.BROKE, E.SILENT), S.DISCONNECTED, A.CLOSE, A.LOSE, A.BACK_OFF),
+        (_ATTEMPT, E.REFUSED, S.ENDED, A.CLOSE, A.REPORT_ERROR),
+        (S.SUBSCRIBED, E.REFUSED, S.ENDED, A.CLOSE, A.LOSE, A.REPORT_ERROR),
+        (S.SUBSCRIBED, E.TEARDOWN_ASKED, S.ENDING, A.SEND_TEARDOWN),
+        (S.ENDING, E.BROKE, S.ENDING, A.CLOSE_STREAM),  # a master closes it before it answers, or dies
+        # Subscribe again, and send it again.
+        (S.ENDING, (E.TEARDOWN_FAILED, E.SILENT), S.DISCONNECTED, A.CLOSE, A.BACK_OFF),
+        (S, E.TEARDOWN_ANSWERED, S.ENDED, A.CLOSE, A.REPORT_TEARDOWN),
+        ((*_WITHOUT_SUBSCRIPTION, S.ENDING), E.TEARDOWN_TIMED_OUT, S.ENDED, A.CLOSE, A.REPORT_UNTOLD),
+        # Another scheduler has taken over; or we may not end it.
+        (S.ENDING, E.REFUSED, S.ENDED, A.CLOSE, A.REPORT_UNTOLD),
+        (S.ENDED, E.TEARDOWN_ASKED, S.ENDED, A.CLOSE, A.REPORT_UNTOLD),
+    ],
+    ignored=[
+        ((S.IDLE, S.DETECTING), _SUBSCRIPTION, "there is no attempt that could say anything"),
+        (S.DISCONNECTED, _SUBSCRIPTION, "the attempt is over"),
+        (S.ENDED, _SUBSCRIPTION, "the framework has ended"),
+        (S.CONNECTING, (E.SUBSCRIBED, E.SILENT), "silence before the answer is a failure to open"),
+        ((S.SUBSCRIBING, S.SUBSCRIBED), E.OPENED, "SUBSCRIBE is answered once"),
+        (S.ENDING, (E.OPENED, E.SUBSCRIBED), "once is enough"),
+        ((S.IDLE, S.ENDED), (E.LEADER_FOUND, E.LEADER_LOST), "nobody wants a subscription"),
+        # A leader that steps down closes the stream itself; that ZooKeeper forgot it is no reason to hurry it.
+        ((S.SUBSCRIBED, S.ENDING), E.LEADER_LOST, "the leader closes the stream itself"),
+        ((S.DETECTING, S.DISCONNECTED), E.LEADER_LOST, "none is known"),
+        (set(S) - {S.IDLE, S.ENDED}, E.CONNECT_ASKED, "asked once is enough"),
+        (set(S) - {S.DISCONNECTED}, E.RETRY_DUE, "the next attempt has begun, or none is wanted"),
+        (_WITHOUT_SUBSCRIPTION, E.TEARDOWN_ASKED, "it is remembered, and its timer runs"),
+        (S.ENDING, E.TEARDOWN_ASKED, "once is enough"),
+        (set(S) - {S.ENDING}, E.TEARDOWN_FAILED, "none is on its way"),
+        # A TEARDOWN that is due is sent in the turn in which the subscription begins, so its timer finds ENDING.
+        ((S.SUBSCRIBED, S.ENDED), E.TEARDOWN_TIMED_OUT, "it has been sent, or answered"),
+    ],
+)

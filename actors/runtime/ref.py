@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overloa
 
 from actors.runtime.codec.frozen import MUTABLE, own_copy
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
-from actors.runtime.life.states import State
+from actors.runtime.life.states import TABLE, Event, State
 from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
+from actors.runtime.state_machine import Machine
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         "_dispatcher",
         "_handlers",
         "_inbox",
+        "_life",
         "_name",
         "_parent",
         "_recipe",
-        "_state",
         "_supervision",
         "_table",
         "actor_class",
@@ -82,7 +83,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     _name: str
     _actor: A | None
     _inbox: Mailbox | None
-    _state: State
+    _life: Machine[State, Event, None]
     _handlers: Any
     _table: HandlerTable
     _parent: ActorRef[Any] | None
@@ -111,7 +112,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         self._recipe = recipe
         self._actor = None
         self._belongings = None
-        self._state = State.STARTING
+        self._life = Machine(TABLE)
         self._inbox = []
 
     @property
@@ -127,7 +128,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     @property
     def state(self) -> State:
         """Where the actor is in its life."""
-        return self._state
+        return self._life.state
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The life of an executor's subscription, as a table. Pure: no clock, no socket, no actor.
+"""The life of an executor's subscription, as two tables: with checkpointing and without.
 
 Two rules of Mesos shape it (Executor HTTP API, "Disconnections"):
 
@@ -12,6 +12,8 @@ src/executor/executor.cpp does. Once the end was decided (SHUTDOWN, or by oursel
 from __future__ import annotations
 
 from enum import Enum
+
+from actors.runtime.state_machine import Table
 
 
 class State(Enum):
@@ -53,84 +55,58 @@ class Action(Enum):
     START_RECOVERY = "start recovery"  # start the recovery timeout, unless it runs
     STOP_RECOVERY = "stop recovery"
     END = "end"  # tell the executor that there is no agent any more
-    IGNORE = "ignore"
 
 
-Transition = tuple[State, tuple[Action, ...]]
-Table = dict[tuple[State, Event], Transition]
+S, E, A = State, Event, Action
 
-_COMMON: Table = {
-    (State.DISCONNECTED, Event.DUE): (State.CONNECTING, (Action.CONNECT,)),
-    (State.DISCONNECTED, Event.GAVE_UP): (State.ENDED, (Action.END,)),
-    (State.DISCONNECTED, Event.LEAVE): (State.ENDED, (Action.END,)),
-    (State.CONNECTING, Event.OPENED): (State.SUBSCRIBING, ()),
-    (State.CONNECTING, Event.REFUSED): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.CONNECTING, Event.GAVE_UP): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.CONNECTING, Event.LEAVE): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.SUBSCRIBING, Event.SUBSCRIBED): (State.SUBSCRIBED, (Action.STOP_RECOVERY, Action.ANNOUNCE)),
-    # an agent that does not know the executor (or its framework ends) sends SHUTDOWN in place of SUBSCRIBED
-    (State.SUBSCRIBING, Event.SHUTDOWN): (State.LEAVING, (Action.STOP_RECOVERY, Action.DELIVER)),
-    (State.SUBSCRIBING, Event.GAVE_UP): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.SUBSCRIBING, Event.LEAVE): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.SUBSCRIBED, Event.ARRIVED): (State.SUBSCRIBED, (Action.DELIVER,)),
-    (State.SUBSCRIBED, Event.SHUTDOWN): (State.LEAVING, (Action.DELIVER,)),
-    (State.SUBSCRIBED, Event.LEAVE): (State.LEAVING, ()),
-    (State.LEAVING, Event.ARRIVED): (State.LEAVING, (Action.DELIVER,)),
-    (State.LEAVING, Event.ERROR): (State.ENDED, (Action.CLOSE, Action.END)),
-    (State.LEAVING, Event.LOST): (State.ENDED, (Action.CLOSE, Action.END)),
-}
-
-_AGAIN = (Action.CLOSE, Action.START_RECOVERY, Action.RETRY)
-_LOST_AGAIN = (Action.CLOSE, Action.TELL_LOST, Action.START_RECOVERY, Action.RETRY)
-_OVER = (Action.CLOSE, Action.END)
-
-WITH_CHECKPOINT: Table = _COMMON | {
-    (State.CONNECTING, Event.NOT_READY): (State.DISCONNECTED, _AGAIN),
-    (State.CONNECTING, Event.LOST): (State.DISCONNECTED, _AGAIN),
-    (State.SUBSCRIBING, Event.LOST): (State.DISCONNECTED, _AGAIN),
-    (State.SUBSCRIBING, Event.ERROR): (State.DISCONNECTED, _AGAIN),
-    (State.SUBSCRIBED, Event.LOST): (State.DISCONNECTED, _LOST_AGAIN),
-    (State.SUBSCRIBED, Event.ERROR): (State.DISCONNECTED, _LOST_AGAIN),
-}
-"""The table of an executor whose framework checkpoints."""
-
-WITHOUT_CHECKPOINT: Table = _COMMON | {
-    (State.CONNECTING, Event.NOT_READY): (State.DISCONNECTED, (Action.CLOSE, Action.RETRY)),
-    (State.CONNECTING, Event.LOST): (State.ENDED, _OVER),
-    (State.SUBSCRIBING, Event.LOST): (State.ENDED, _OVER),
-    (State.SUBSCRIBING, Event.ERROR): (State.ENDED, _OVER),
-    (State.SUBSCRIBED, Event.LOST): (State.ENDED, _OVER),
-    (State.SUBSCRIBED, Event.ERROR): (State.ENDED, _OVER),
-}
-"""The table of an executor whose framework does not."""
+_ATTEMPT = (S.CONNECTING, S.SUBSCRIBING)
+_STREAM = (E.SUBSCRIBED, E.ARRIVED, E.SHUTDOWN, E.ERROR)
+_ANSWERS = (E.OPENED, E.NOT_READY, E.REFUSED)
 
 
-_STREAM = frozenset({Event.SUBSCRIBED, Event.ARRIVED, Event.SHUTDOWN, Event.ERROR})
-_ANSWERS = frozenset({Event.OPENED, Event.NOT_READY, Event.REFUSED})
+def _table(*, checkpoint: bool) -> Table[State, Event, Action]:
+    lost: tuple[State, *tuple[Action, ...]] = (S.ENDED, A.CLOSE, A.END)
+    lost_in_use = lost
+    not_ready: tuple[State, *tuple[Action, ...]] = (S.DISCONNECTED, A.CLOSE, A.RETRY)
+    if checkpoint:
+        lost = not_ready = (S.DISCONNECTED, A.CLOSE, A.START_RECOVERY, A.RETRY)
+        lost_in_use = (S.DISCONNECTED, A.CLOSE, A.TELL_LOST, A.START_RECOVERY, A.RETRY)
+    return Table(
+        f"an executor's subscription {'with' if checkpoint else 'without'} checkpointing",
+        S.DISCONNECTED,
+        E,
+        [
+            (S.DISCONNECTED, E.DUE, S.CONNECTING, A.CONNECT),
+            (S.DISCONNECTED, (E.GAVE_UP, E.LEAVE), S.ENDED, A.END),
+            (S.CONNECTING, E.OPENED, S.SUBSCRIBING),
+            (S.CONNECTING, E.REFUSED, S.ENDED, A.CLOSE, A.END),
+            (S.CONNECTING, E.NOT_READY, *not_ready),
+            (_ATTEMPT, E.LOST, *lost),
+            (_ATTEMPT, (E.GAVE_UP, E.LEAVE), S.ENDED, A.CLOSE, A.END),
+            (S.SUBSCRIBING, E.ERROR, *lost),
+            (S.SUBSCRIBING, E.SUBSCRIBED, S.SUBSCRIBED, A.STOP_RECOVERY, A.ANNOUNCE),
+            # an agent that does not know the executor (or its framework ends) sends SHUTDOWN in place of SUBSCRIBED
+            (S.SUBSCRIBING, E.SHUTDOWN, S.LEAVING, A.STOP_RECOVERY, A.DELIVER),
+            ((S.SUBSCRIBED, S.LEAVING), E.ARRIVED, None, A.DELIVER),
+            (S.SUBSCRIBED, E.SHUTDOWN, S.LEAVING, A.DELIVER),
+            (S.SUBSCRIBED, E.LEAVE, S.LEAVING),
+            (S.SUBSCRIBED, (E.LOST, E.ERROR), *lost_in_use),
+            (S.LEAVING, (E.LOST, E.ERROR), S.ENDED, A.CLOSE, A.END),
+        ],
+        ignored=[
+            (S.DISCONNECTED, (*_STREAM, *_ANSWERS, E.LOST), "comes from an attempt that was given up"),
+            (_ATTEMPT, E.DUE, "an attempt is under way"),
+            (S.CONNECTING, _STREAM, "before the answer 200 there is no stream"),
+            ((S.SUBSCRIBING, S.SUBSCRIBED, S.LEAVING), _ANSWERS, "SUBSCRIBE is answered once"),
+            (S.SUBSCRIBING, E.ARRIVED, "an agent says nothing else before SUBSCRIBED"),
+            ((S.SUBSCRIBED, S.LEAVING), E.SUBSCRIBED, "SUBSCRIBED comes once a subscription"),
+            ((S.SUBSCRIBED, S.LEAVING), (E.DUE, E.GAVE_UP), "a timer that should have been cancelled"),
+            (S.LEAVING, (E.SHUTDOWN, E.LEAVE), "the end is decided already"),
+            (S.ENDED, E, "it is over"),
+        ],
+        ends={S.ENDED},
+    )
 
-IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
-    (State.DISCONNECTED, _STREAM | _ANSWERS | {Event.LOST}, "comes from an attempt that was given up"),
-    (State.CONNECTING, frozenset({Event.DUE}), "an attempt is under way"),
-    (State.CONNECTING, _STREAM, "before the answer 200 there is no stream"),
-    (State.SUBSCRIBING, frozenset({Event.DUE}), "an attempt is under way"),
-    (State.SUBSCRIBING, _ANSWERS, "SUBSCRIBE is answered once"),
-    (State.SUBSCRIBING, frozenset({Event.ARRIVED}), "an agent says nothing else before SUBSCRIBED"),
-    (State.SUBSCRIBED, _ANSWERS, "SUBSCRIBE is answered once"),
-    (State.SUBSCRIBED, frozenset({Event.SUBSCRIBED}), "SUBSCRIBED comes once a subscription"),
-    (State.SUBSCRIBED, frozenset({Event.DUE, Event.GAVE_UP}), "a timer that should have been cancelled"),
-    (State.LEAVING, _ANSWERS, "SUBSCRIBE is answered once"),
-    (State.LEAVING, frozenset({Event.SUBSCRIBED}), "SUBSCRIBED comes once a subscription"),
-    (State.LEAVING, frozenset({Event.SHUTDOWN, Event.LEAVE}), "the end is decided already"),
-    (State.LEAVING, frozenset({Event.DUE, Event.GAVE_UP}), "a timer that should have been cancelled"),
-    (State.ENDED, frozenset(Event), "it is over"),
-)
-"""What changes nothing, by state, and why."""
 
-
-def transition(state: State, event: Event, *, checkpoint: bool) -> Transition:
-    """What follows from ``event`` in ``state``.
-
-    What is not in the table changes nothing (see `IGNORED`).
-    """
-    table = WITH_CHECKPOINT if checkpoint else WITHOUT_CHECKPOINT
-    return table.get((state, event), (state, (Action.IGNORE,)))
+WITH_CHECKPOINT = _table(checkpoint=True)
+WITHOUT_CHECKPOINT = _table(checkpoint=False)

@@ -1,4 +1,4 @@
-"""The life of an executor, as a table. Pure: no clock, no actor.
+"""The life of an executor, as a table.
 
 The end has an order: tasks are killed and report, the author's `on_stop` runs, calls on their way are answered and the
 trace is shipped, then the process exits. Each part has its share of the shutdown grace period (`SHARES`), because
@@ -8,6 +8,8 @@ the agent kills what is left when the period is over, and nothing of it is repor
 from __future__ import annotations
 
 from enum import Enum
+
+from actors.runtime.state_machine import Table
 
 
 class State(Enum):
@@ -47,61 +49,46 @@ class Action(Enum):
     STOP_AUTHOR = "stop author"
     LEAVE = "leave"
     EXIT = "exit"
-    IGNORE = "ignore"
 
 
-Transition = tuple[State, tuple[Action, ...]]
+S, E, A = State, Event, Action
 
-SHARES = {State.BROKEN: 1.0, State.KILLING: 0.6, State.STOPPING: 0.2, State.LEAVING: 0.1}
+SHARES = {S.BROKEN: 1.0, S.KILLING: 0.6, S.STOPPING: 0.2, S.LEAVING: 0.1}
 """The part of the grace period that each state may last; a tenth is left for the process to exit."""
 
-TABLE: dict[tuple[State, Event], Transition] = {
-    (State.WAITING, Event.SUBSCRIBED): (State.STARTING, (Action.LOAD,)),
-    (State.WAITING, Event.END): (State.ENDED, (Action.EXIT,)),
-    (State.STARTING, Event.STARTED): (State.READY, (Action.START_TASKS,)),
-    (State.STARTING, Event.START_FAILED): (State.BROKEN, (Action.REFUSE_TASKS,)),
-    (State.STARTING, Event.END): (State.KILLING, (Action.KILL_TASKS,)),
-    (State.READY, Event.END): (State.KILLING, (Action.KILL_TASKS,)),
-    # time for launches that are on their way, so that each is told why
-    (State.BROKEN, Event.PHASE_OVER): (State.LEAVING, (Action.LEAVE,)),
-    (State.BROKEN, Event.END): (State.LEAVING, (Action.LEAVE,)),
-    (State.KILLING, Event.NO_TASKS): (State.STOPPING, (Action.STOP_AUTHOR,)),
-    (State.KILLING, Event.PHASE_OVER): (State.STOPPING, (Action.STOP_AUTHOR,)),
-    (State.STOPPING, Event.AUTHOR_STOPPED): (State.LEAVING, (Action.LEAVE,)),
-    (State.STOPPING, Event.PHASE_OVER): (State.LEAVING, (Action.LEAVE,)),
-    (State.LEAVING, Event.LEFT): (State.ENDED, (Action.EXIT,)),
-    (State.LEAVING, Event.PHASE_OVER): (State.ENDED, (Action.EXIT,)),
-    **{(state, Event.CUT_OFF): (State.ENDED, (Action.EXIT,)) for state in State if state is not State.ENDED},
-}
-"""What is not in the table changes nothing (see `IGNORED`)."""
+_START = (E.SUBSCRIBED, E.STARTED, E.START_FAILED)
 
-_START = frozenset({Event.SUBSCRIBED, Event.STARTED, Event.START_FAILED})
-
-IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
-    (
-        State.WAITING,
-        frozenset(Event) - {Event.SUBSCRIBED, Event.END, Event.CUT_OFF},
-        "nothing has been started",
-    ),
-    (State.STARTING, frozenset({Event.SUBSCRIBED}), "a new subscription starts nothing"),
-    (State.STARTING, frozenset({Event.NO_TASKS}), "tasks come and go"),
-    (State.STARTING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),
-    (State.READY, _START, "it is started once"),
-    (State.READY, frozenset({Event.NO_TASKS}), "tasks come and go"),
-    (State.READY, frozenset({Event.AUTHOR_STOPPED, Event.LEFT, Event.PHASE_OVER}), "no end was asked for"),
-    (State.BROKEN, _START, "it is started once"),
-    (State.BROKEN, frozenset({Event.NO_TASKS}), "more launches may be on their way, to be told why"),
-    (State.BROKEN, frozenset({Event.AUTHOR_STOPPED, Event.LEFT}), "nothing was asked to stop"),
-    (State.KILLING, _START | {Event.END}, "the end has begun"),
-    (State.KILLING, frozenset({Event.AUTHOR_STOPPED, Event.LEFT}), "its turn comes later"),
-    (State.STOPPING, _START | {Event.END, Event.NO_TASKS}, "the end has begun"),
-    (State.STOPPING, frozenset({Event.LEFT}), "its turn comes later"),
-    (State.LEAVING, _START | {Event.END, Event.NO_TASKS, Event.AUTHOR_STOPPED}, "the end has begun"),
-    (State.ENDED, frozenset(Event), "it is over"),
+TABLE = Table[State, Event, Action](
+    "an executor",
+    S.WAITING,
+    E,
+    [
+        (S.WAITING, E.SUBSCRIBED, S.STARTING, A.LOAD),
+        (S.WAITING, E.END, S.ENDED, A.EXIT),
+        (S.STARTING, E.STARTED, S.READY, A.START_TASKS),
+        (S.STARTING, E.START_FAILED, S.BROKEN, A.REFUSE_TASKS),
+        ((S.STARTING, S.READY), E.END, S.KILLING, A.KILL_TASKS),
+        # time for launches that are on their way, so that each is told why
+        (S.BROKEN, (E.PHASE_OVER, E.END), S.LEAVING, A.LEAVE),
+        (S.KILLING, (E.NO_TASKS, E.PHASE_OVER), S.STOPPING, A.STOP_AUTHOR),
+        (S.STOPPING, (E.AUTHOR_STOPPED, E.PHASE_OVER), S.LEAVING, A.LEAVE),
+        (S.LEAVING, (E.LEFT, E.PHASE_OVER), S.ENDED, A.EXIT),
+        (set(S) - {S.ENDED}, E.CUT_OFF, S.ENDED, A.EXIT),
+    ],
+    ignored=[
+        (S.WAITING, set(E) - {E.SUBSCRIBED, E.END, E.CUT_OFF}, "nothing has been started"),
+        (S.STARTING, E.SUBSCRIBED, "a new subscription starts nothing"),
+        ((S.READY, S.BROKEN), _START, "it is started once"),
+        ((S.STARTING, S.READY), E.NO_TASKS, "tasks come and go"),
+        ((S.STARTING, S.READY), (E.AUTHOR_STOPPED, E.LEFT, E.PHASE_OVER), "no end was asked for"),
+        (S.BROKEN, E.NO_TASKS, "more launches may be on their way, to be told why"),
+        (S.BROKEN, (E.AUTHOR_STOPPED, E.LEFT), "nothing was asked to stop"),
+        ((S.KILLING, S.STOPPING, S.LEAVING), (*_START, E.END), "the end has begun"),
+        ((S.STOPPING, S.LEAVING), E.NO_TASKS, "the end has begun"),
+        (S.LEAVING, E.AUTHOR_STOPPED, "the end has begun"),
+        (S.KILLING, (E.AUTHOR_STOPPED, E.LEFT), "its turn comes later"),
+        (S.STOPPING, E.LEFT, "its turn comes later"),
+        (S.ENDED, E, "it is over"),
+    ],
+    ends={S.ENDED},
 )
-"""What changes nothing, by state, and why."""
-
-
-def transition(state: State, event: Event) -> Transition:
-    """What follows from ``event`` in ``state``."""
-    return TABLE.get((state, event), (state, (Action.IGNORE,)))

@@ -1,4 +1,4 @@
-"""The life of one task inside its executor, as a table. Pure: no clock, no actor.
+"""The life of one task inside its executor, as a table.
 
 A task that is being killed is reported as killed, whatever its function still returns: the scheduler has asked for an
 end, and gets one answer for it. A function that does not end within the grace period (a thread cannot be
@@ -8,6 +8,8 @@ interrupted, a coroutine can refuse) is then reported as killed, and what it doe
 from __future__ import annotations
 
 from enum import Enum
+
+from actors.runtime.state_machine import Table
 
 
 class State(Enum):
@@ -41,47 +43,34 @@ class Action(Enum):
     INTERRUPT = "interrupt"  # cancel the coroutine, or tell the thread; start the grace period
     REPORT = "report"  # the terminal update of the new state
     ABANDON = "abandon"  # leave the function to itself
-    IGNORE = "ignore"
 
 
-Transition = tuple[State, tuple[Action, ...]]
+S, E, A = State, Event, Action
 
-TERMINAL = frozenset({State.FINISHED, State.FAILED, State.KILLED})
+TERMINAL = frozenset({S.FINISHED, S.FAILED, S.KILLED})
+_ENDS = (E.RETURNED, E.RAISED, E.CANCELLED)
 
-TABLE: dict[tuple[State, Event], Transition] = {
-    (State.LAUNCHED, Event.START): (State.RUNNING, (Action.REPORT_RUNNING, Action.RUN)),
-    (State.LAUNCHED, Event.REFUSED): (State.FAILED, (Action.REPORT,)),
-    (State.LAUNCHED, Event.KILL): (State.KILLED, (Action.REPORT,)),
-    (State.RUNNING, Event.RETURNED): (State.FINISHED, (Action.REPORT,)),
-    (State.RUNNING, Event.RAISED): (State.FAILED, (Action.REPORT,)),
-    (State.RUNNING, Event.CANCELLED): (State.FAILED, (Action.REPORT,)),  # it cancelled itself
-    (State.RUNNING, Event.KILL): (State.KILLING, (Action.INTERRUPT,)),
-    (State.KILLING, Event.RETURNED): (State.KILLED, (Action.REPORT,)),
-    (State.KILLING, Event.RAISED): (State.KILLED, (Action.REPORT,)),
-    (State.KILLING, Event.CANCELLED): (State.KILLED, (Action.REPORT,)),
-    (State.KILLING, Event.GRACE_OVER): (State.KILLED, (Action.ABANDON, Action.REPORT)),
-}
-"""What is not in the table changes nothing (see `IGNORED`)."""
-
-_ENDS = frozenset({Event.RETURNED, Event.RAISED, Event.CANCELLED})
-
-IGNORED: tuple[tuple[State, frozenset[Event], str], ...] = (
-    (State.LAUNCHED, _ENDS | {Event.GRACE_OVER}, "its function does not run"),
-    (State.RUNNING, frozenset({Event.START, Event.REFUSED}), "it runs already"),
-    (State.RUNNING, frozenset({Event.GRACE_OVER}), "it was not killed"),
-    (State.KILLING, frozenset({Event.START, Event.REFUSED}), "it is about to end"),
-    (State.KILLING, frozenset({Event.KILL}), "a second KILL does not change the first one's grace period"),
-    (State.FINISHED, frozenset(Event), "it has reported its end"),
-    (State.FAILED, frozenset(Event), "it has reported its end"),
-    (
-        State.KILLED,
-        frozenset(Event),
-        "it has reported its end; an abandoned function may still do what it likes",
-    ),
+TABLE = Table[State, Event, Action](
+    "a task in its executor",
+    S.LAUNCHED,
+    E,
+    [
+        (S.LAUNCHED, E.START, S.RUNNING, A.REPORT_RUNNING, A.RUN),
+        (S.LAUNCHED, E.REFUSED, S.FAILED, A.REPORT),
+        (S.LAUNCHED, E.KILL, S.KILLED, A.REPORT),
+        (S.RUNNING, E.RETURNED, S.FINISHED, A.REPORT),
+        (S.RUNNING, (E.RAISED, E.CANCELLED), S.FAILED, A.REPORT),  # it cancelled itself
+        (S.RUNNING, E.KILL, S.KILLING, A.INTERRUPT),
+        (S.KILLING, _ENDS, S.KILLED, A.REPORT),
+        (S.KILLING, E.GRACE_OVER, S.KILLED, A.ABANDON, A.REPORT),
+    ],
+    ignored=[
+        (S.LAUNCHED, (*_ENDS, E.GRACE_OVER), "its function does not run"),
+        (S.RUNNING, (E.START, E.REFUSED), "it runs already"),
+        (S.RUNNING, E.GRACE_OVER, "it was not killed"),
+        (S.KILLING, (E.START, E.REFUSED), "it is about to end"),
+        (S.KILLING, E.KILL, "a second KILL does not change the first one's grace period"),
+        (TERMINAL, E, "it has reported its end"),  # an abandoned function may still do what it likes
+    ],
+    ends=TERMINAL,
 )
-"""What changes nothing, by state, and why."""
-
-
-def transition(state: State, event: Event) -> Transition:
-    """What follows from ``event`` in ``state``."""
-    return TABLE.get((state, event), (state, (Action.IGNORE,)))

@@ -1,6 +1,6 @@
 """What an agent knows: its frameworks, their executors, their tasks. Plain records and questions about them.
 
-The agent actor and its helpers are the only writers; the tables of `executor_states` say which changes there can be.
+The agent actor and its helpers are the only writers; the tables of `executors/states.py` say which changes there can be.
 """
 
 from collections import deque
@@ -10,9 +10,10 @@ from enum import Enum
 from typing import Any
 
 from actors.runtime import ActorRef
+from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
-from playa.agent.executors.states import ExecutorState, TaskPhase
+from playa.agent.executors.states import EXECUTOR, TASK, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.web import RecordStream
 
 MAX_COMPLETED_TASKS = 200
@@ -30,12 +31,11 @@ class Kind(Enum):
 class TaskRecord:
     """One task. `statuses` keeps one status per state, as Mesos does."""
 
-    __slots__ = ("info", "phase", "state", "statuses")
+    __slots__ = ("info", "life", "statuses")
 
-    def __init__(self, info: pb.mesos.TaskInfo) -> None:
+    def __init__(self, info: pb.mesos.TaskInfo, phase: TaskPhase | None = None) -> None:
         self.info = info
-        self.phase = TaskPhase.QUEUED
-        self.state: pb.mesos.TaskState.ValueType = pb.mesos.TASK_STAGING
+        self.life: Machine[TaskPhase, TaskEvent, None] = Machine(TASK, phase)
         self.statuses: list[pb.mesos.TaskStatus] = []
 
     @property
@@ -43,12 +43,19 @@ class TaskRecord:
         """Its id."""
         return self.info.task_id.value
 
+    @property
+    def phase(self) -> TaskPhase:
+        return self.life.state
+
+    @property
+    def state(self) -> "pb.mesos.TaskState.ValueType":
+        return self.statuses[-1].state if self.statuses else pb.mesos.TASK_STAGING
+
     def note(self, status: pb.mesos.TaskStatus) -> None:
         """Remember a status as the newest."""
         if self.statuses and self.statuses[-1].state == status.state:
             self.statuses.pop()
         self.statuses.append(status)
-        self.state = status.state
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ class ExecutorRecord:
         for_command_task: Whether the agent made it up for a command task; the master does not know of such ones.
         sandbox: Path of its sandbox.
         checkpoint: Whether it survives its agent.
-        state: See `executor_states`.
+        life: See `executors/states.py`.
         tasks: By task id, but for the completed ones.
         groups: The task groups that wait for it, as tuples of task ids.
         completed: The last tasks that are over and acknowledged.
@@ -91,7 +98,7 @@ class ExecutorRecord:
     for_command_task: bool = False
     sandbox: str = ""
     checkpoint: bool = False
-    state: ExecutorState = ExecutorState.REGISTERING
+    life: Machine[ExecutorState, ExecutorEvent, None] = field(default_factory=lambda: Machine(EXECUTOR))
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     groups: list[tuple[str, ...]] = field(default_factory=list)
     completed: deque[TaskRecord] = field(default_factory=lambda: deque(maxlen=MAX_COMPLETED_TASKS))
@@ -106,6 +113,10 @@ class ExecutorRecord:
     def executor_id(self) -> str:
         """Its id."""
         return self.info.executor_id.value
+
+    @property
+    def state(self) -> ExecutorState:
+        return self.life.state
 
     def in_phase(self, phase: TaskPhase) -> list[TaskRecord]:
         """Its tasks in one phase, oldest first."""

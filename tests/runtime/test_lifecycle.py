@@ -1,4 +1,4 @@
-"""The life of an actor: the table, pair by pair, and what can be seen of it from outside."""
+"""The life of an actor, as it can be seen from outside."""
 
 # mypy: disable-error-code="var-annotated"
 from __future__ import annotations
@@ -19,8 +19,7 @@ from actors.runtime import (
     message,
     receive,
 )
-from actors.runtime.errors import RuntimeStateError
-from actors.runtime.life.states import TRANSITIONS, Event, State, step
+from actors.runtime.life.states import State
 from actors.runtime.testing import run_virtual
 from tests.support.virtual import virtual
 
@@ -33,24 +32,6 @@ class Wait:
 @message
 class Watch:
     name: str
-
-
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Event)
-def test_each_pair_of_state_and_event_is_in_the_table_or_a_bug(state, event):
-    if (state, event) in TRANSITIONS:
-        assert step(state, event) is TRANSITIONS[state, event]
-    else:
-        with pytest.raises(RuntimeStateError, match=state.value):
-            step(state, event)
-
-
-def test_every_state_can_be_reached_and_only_the_end_is_final():
-    reached = {State.STARTING}
-    for _ in State:
-        reached |= {after for (before, _), after in TRANSITIONS.items() if before in reached}
-    assert reached == set(State)
-    assert {s for s in State if not any(before is s for before, _ in TRANSITIONS)} == {State.STOPPED}
 
 
 class Tree(Actor):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from actors.runtime.control import START, Start
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.life.belongings import Belongings, belongings
-from actors.runtime.life.states import Event, State, step
+from actors.runtime.life.states import Event, State
 from actors.runtime.messages import ChildFailed
 from actors.runtime.ref import ActorRef, Envelope
 
@@ -48,8 +48,8 @@ class Failures:
         self, ref: Ref, error: BaseException, envelope: Envelope | None = None, *, tell_actor: bool = True
     ) -> None:
         """The actor failed: restart it or stop it, as its supervision says."""
-        if ref._state not in {State.STARTING, State.RUNNING}:
-            logger.error("%s failed while it was %s", ref, ref._state.value, exc_info=error)
+        if ref._life.state not in {State.STARTING, State.RUNNING}:
+            logger.error("%s failed while it was %s", ref, ref._life.state.value, exc_info=error)
             return
         logger.error("%s failed", ref, exc_info=error)
         if self._dispatcher.tracing is not None:
@@ -62,11 +62,11 @@ class Failures:
         if delay is None or isinstance(error, KeyboardInterrupt | SystemExit):
             own.failure = error
             own.failure_text = "".join(traceback.format_exception(error))
-            ref._state = step(ref._state, Event.FAILED_FOR_GOOD)
+            ref._life.on(Event.FAILED_FOR_GOOD)
             self._life.wind_down(ref)
             return
         self._system._restarts += 1
-        ref._state = step(ref._state, Event.FAILED_TO_RESTART)
+        ref._life.on(Event.FAILED_TO_RESTART)
         own.backoff_over = False
         stop_was_asked = own.stop_deadline is not None
         self._life.wind_down(ref)
@@ -103,7 +103,7 @@ class Failures:
 
     def restart(self, ref: Ref) -> None:
         """The pause is over and the children are gone: a new instance takes over."""
-        ref._state = step(ref._state, Event.RESTART)
+        ref._life.on(Event.RESTART)
         collected = ref._inbox
         try:
             self._life.begin(ref, self._dispatcher.wrap_from(ref, belongings(ref).cause, START, "message"))

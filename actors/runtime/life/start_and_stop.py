@@ -2,7 +2,7 @@
 
 Rules of this file
 
-* Every change of state goes through `step`. All of it happens on the loop's thread.
+* Every change of state is a step of the table. All of it happens on the loop's thread.
 * While an actor is anything but running-and-free, its mailbox is a list that only collects, and it is not on the run queue.
 * Children stop before their parent, and before a parent is restarted. A chain of any depth unwinds through the
   dispatcher's chores, never by recursion.
@@ -23,7 +23,7 @@ from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError
 from actors.runtime.life.belongings import Belongings, belongings
 from actors.runtime.life.failing import Failures, one_line
-from actors.runtime.life.states import Event, State, step
+from actors.runtime.life.states import Event, State
 from actors.runtime.messages import Terminated
 from actors.runtime.ref import CLOSED, ActorRef, Envelope
 
@@ -70,7 +70,7 @@ class Life:
             ref._inbox = [envelope, *collected]
             self._dispatcher.resume(ref)
         else:
-            ref._state = step(ref._state, Event.STARTED)
+            ref._life.on(Event.STARTED)
             self._dispatcher.resume(ref)
 
     def never_was(self, ref: Ref, siblings: dict[Ref, None]) -> None:
@@ -79,10 +79,11 @@ class Life:
         ref._parent = None
         self._system._forget(ref)
         if ref._belongings is not None or ref._inbox:
-            ref._state = step(ref._state, Event.STOP)
+            ref._life.on(Event.STOP)
             self.wind_down(ref)
         else:
-            ref._inbox, ref._actor, ref._state = CLOSED, None, State.STOPPED
+            ref._life.on(Event.NEVER_WAS)
+            ref._inbox, ref._actor = CLOSED, None
 
     def control(self, ref: Ref, envelope: Envelope, _detail: Any) -> None:
         """Do what a control message says; the dispatcher calls this with the rest of the mailbox in place."""
@@ -95,7 +96,7 @@ class Life:
         if error is not None:
             self.failures.fail(ref, error, tell_actor=False)
             return
-        ref._state = step(ref._state, Event.STARTED)
+        ref._life.on(Event.STARTED)
         self._dispatcher.resume(ref)
 
     # ---------------------------------------------------------------- handlers
@@ -180,7 +181,7 @@ class Life:
     def request_stop(self, ref: Ref, envelope: Envelope) -> None:
         """A stop was asked for: it waits its turn in the mailbox, but bounds how long an async handler may go on."""
         reply = envelope[2]
-        match ref._state:
+        match ref._life.state:
             case State.STOPPED:
                 if reply is not None and not reply.done():
                     reply.set(False)
@@ -212,14 +213,14 @@ class Life:
             ref,
             own.handler[0].get_name(),
         )
-        if ref._state in {State.STARTING, State.RUNNING}:
+        if ref._life.state in {State.STARTING, State.RUNNING}:
             self._stop(ref, (None, None, None, None, None, "message"))
         else:  # on_stop itself takes too long
             self._abandon_handler(ref, own)
             self._closed(ref, None)
 
     def _stop(self, ref: Ref, envelope: Envelope) -> None:
-        ref._state = step(ref._state, Event.STOP)
+        ref._life.on(Event.STOP)
         if envelope[2] is not None:
             belongings(ref).stop_replies.append(envelope[2])
         if self._dispatcher.tracing is not None:
@@ -247,7 +248,7 @@ class Life:
             timer.cancel()
         for task in list(own.tasks):
             task.cancel()
-        if ref._state is State.BACKING_OFF:
+        if ref._life.state is State.BACKING_OFF:
             own.tasks.clear()  # what they still do no longer concerns the next instance
         if own.backoff is not None:
             own.backoff.cancel()
@@ -273,10 +274,10 @@ class Life:
 
     def _children_gone(self, ref: Ref) -> None:
         """The last child has gone, or there was none."""
-        if ref._state is State.BACKING_OFF:
+        if ref._life.state is State.BACKING_OFF:
             if belongings(ref).backoff_over:
                 self.failures.restart(ref)
-        elif ref._state is State.STOPPING:
+        elif ref._life.state is State.STOPPING:
             own = ref._belongings
             if own is not None and own.tasks:
                 own.winding_down = self._dispatcher.loop.create_task(
@@ -296,7 +297,7 @@ class Life:
         self._close(ref)
 
     def _close(self, ref: Ref) -> None:
-        ref._state = step(ref._state, Event.CHILDREN_GONE)
+        ref._life.on(Event.CHILDREN_GONE)
         rest, ref._inbox = ref._inbox, CLOSED
         own = ref._belongings
         if rest:
@@ -310,7 +311,7 @@ class Life:
             self._closed(ref, None)
 
     def _closed(self, ref: Ref, error: BaseException | None) -> None:
-        ref._state = step(ref._state, Event.CLOSED)
+        ref._life.on(Event.CLOSED)
         if error is not None:
             logger.error("%s: on_stop failed", ref, exc_info=error)
         own = ref._belongings
@@ -338,7 +339,7 @@ class Life:
         if parent is not None and parent._belongings is not None:
             children = parent._belongings.children
             children.pop(ref, None)
-            if not children and parent._state in {State.STOPPING, State.BACKING_OFF}:
+            if not children and parent._life.state in {State.STOPPING, State.BACKING_OFF}:
                 self._dispatcher.later(self._children_gone, parent)
         elif parent is None:
             self._system._child_of_root_gone(ref)

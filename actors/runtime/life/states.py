@@ -1,20 +1,18 @@
-"""The life of an actor as a table: (state, event) -> state. Everything that moves an actor goes through `step`.
-
-A pair that is not in the table cannot happen; if it does, that is a bug of the runtime and says so. The table is also
-what the documentation's diagram is made from, and a test walks every pair of it.
-"""
+"""The life of an actor as a table. What it calls impossible is a bug of the runtime when it happens, and says so."""
 
 from __future__ import annotations
 
 import enum
 
-from actors.runtime.errors import RuntimeStateError
+from actors.runtime.state_machine import Table
 
-__all__ = ["TRANSITIONS", "Event", "State", "step"]
+__all__ = ["TABLE", "Event", "State"]
 
 
 class State(enum.Enum):
     """Where an actor is in its life."""
+
+    __hash__ = object.__hash__  # members are one of a kind; Enum's own is written in Python
 
     STARTING = "starting"
     """There is an instance; `on_start` has not returned. The mailbox collects."""
@@ -33,6 +31,9 @@ class State(enum.Enum):
 class Event(enum.Enum):
     """What can happen to it."""
 
+    __hash__ = object.__hash__
+
+    NEVER_WAS = "__init__ raised"
     STARTED = "on_start returned"
     STOP = "asked to stop"
     FAILED_TO_RESTART = "failed, to be started again"
@@ -42,28 +43,29 @@ class Event(enum.Enum):
     CLOSED = "on_stop returned"
 
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.STARTING, Event.STARTED): State.RUNNING,
-    (State.STARTING, Event.STOP): State.STOPPING,
-    (State.STARTING, Event.FAILED_TO_RESTART): State.BACKING_OFF,
-    (State.STARTING, Event.FAILED_FOR_GOOD): State.STOPPING,
-    (State.RUNNING, Event.STOP): State.STOPPING,
-    (State.RUNNING, Event.FAILED_TO_RESTART): State.BACKING_OFF,
-    (State.RUNNING, Event.FAILED_FOR_GOOD): State.STOPPING,
-    (State.BACKING_OFF, Event.STOP): State.STOPPING,
-    (State.BACKING_OFF, Event.RESTART): State.STARTING,
-    (State.STOPPING, Event.CHILDREN_GONE): State.CLOSING,
-    (State.CLOSING, Event.CLOSED): State.STOPPED,
-}
+_FAILURES = (Event.FAILED_TO_RESTART, Event.FAILED_FOR_GOOD)
 
-
-def step(state: State, event: Event) -> State:
-    """The state after `event`.
-
-    Raises:
-        RuntimeStateError: the table has no such pair.
-    """
-    after = TRANSITIONS.get((state, event))
-    if after is None:
-        raise RuntimeStateError(f"an actor that is {state.value} cannot be {event.value}")
-    return after
+TABLE = Table[State, Event, None](
+    "an actor",
+    State.STARTING,
+    Event,
+    [
+        (State.STARTING, Event.NEVER_WAS, State.STOPPED),
+        (State.STARTING, Event.STARTED, State.RUNNING),
+        ((State.STARTING, State.RUNNING, State.BACKING_OFF), Event.STOP, State.STOPPING),
+        ((State.STARTING, State.RUNNING), Event.FAILED_TO_RESTART, State.BACKING_OFF),
+        ((State.STARTING, State.RUNNING), Event.FAILED_FOR_GOOD, State.STOPPING),
+        (State.BACKING_OFF, Event.RESTART, State.STARTING),
+        (State.STOPPING, Event.CHILDREN_GONE, State.CLOSING),
+        (State.CLOSING, Event.CLOSED, State.STOPPED),
+    ],
+    impossible=[
+        (set(State) - {State.STARTING}, (Event.NEVER_WAS, Event.STARTED), "it has started"),
+        ((State.STOPPING, State.CLOSING, State.STOPPED), Event.STOP, "its end has begun"),
+        (set(State) - {State.STARTING, State.RUNNING}, _FAILURES, "none of its code is waited for"),
+        (set(State) - {State.BACKING_OFF}, Event.RESTART, "it does not wait for that"),
+        (set(State) - {State.STOPPING}, Event.CHILDREN_GONE, "it does not wait for them"),
+        (set(State) - {State.CLOSING}, Event.CLOSED, "on_stop does not run"),
+    ],
+    ends={State.STOPPED},
+)

@@ -12,7 +12,7 @@ from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, Tas
 from playa.agent.containers.garbage import Garbage
 from playa.agent.context import AgentContext
 from playa.agent.executors import events
-from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskPhase, after
+from playa.agent.executors.states import EXECUTOR, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import (
     ContainerExited,
     ContainerLaunchFailed,
@@ -82,8 +82,8 @@ class Executors(RemovesExecutors):
             stream: Where its events go; None for a built-in one.
             call: What it has unacknowledged; None for a built-in one.
         """
-        following = after(executor.state, ExecutorEvent.SUBSCRIBED)
-        if following is None or framework.terminating or self._context.terminating:
+        unwanted = EXECUTOR[executor.state, ExecutorEvent.SUBSCRIBED].ignored
+        if unwanted or framework.terminating or self._context.terminating:
             log.info("executor %s subscribes but is to end: shut down", executor.executor_id)
             if stream is not None:
                 stream.send_message(events.SHUTDOWN)
@@ -92,7 +92,7 @@ class Executors(RemovesExecutors):
         if executor.stream is not None and executor.stream is not stream:
             executor.stream.finish()
         executor.stream = stream
-        executor.state = following
+        executor.life.on(ExecutorEvent.SUBSCRIBED)
         if call is not None:
             self._catch_up(framework, executor, call)
         if not executor.ever_sent and not executor.in_phase(TaskPhase.QUEUED):
@@ -139,7 +139,7 @@ class Executors(RemovesExecutors):
     def _send_tasks(self, executor: ExecutorRecord, tasks: list[TaskRecord], *, group: bool) -> None:
         executor.ever_sent = True
         for task in tasks:
-            task.phase = TaskPhase.LAUNCHED
+            task.life.on(TaskEvent.DELIVERED)
         if executor.kind is Kind.SIMULATED:
             self.simulation.launch(executor, tasks)
         elif executor.stream is not None:
@@ -234,10 +234,8 @@ class Executors(RemovesExecutors):
 
     def shut_down(self, framework: FrameworkRecord, executor: ExecutorRecord) -> None:
         """Ask an executor to end, and see to it that it does."""
-        following = after(executor.state, ExecutorEvent.SHUTDOWN)
-        if following is None:
+        if executor.life.on(ExecutorEvent.SHUTDOWN).ignored:
             return
-        executor.state = following
         grace = self._context.settings.executor_shutdown_grace_period
         if executor.info.HasField("shutdown_grace_period"):
             grace = executor.info.shutdown_grace_period.nanoseconds / 1e9
@@ -263,10 +261,7 @@ class Executors(RemovesExecutors):
     def registration_overdue(self, message: RegistrationOverdue) -> None:
         """The time to subscribe is over."""
         executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if executor is None:
-            return
-        following = after(executor.state, ExecutorEvent.REGISTRATION_TIMEOUT)
-        if following is None:
+        if executor is None or executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
             return
         limit = mesos_duration(self._context.settings.executor_registration_timeout)
         executor.ending = Ending(
@@ -274,7 +269,6 @@ class Executors(RemovesExecutors):
             Reason.REASON_EXECUTOR_REGISTRATION_TIMEOUT,
             f"Executor did not register within {limit}",
         )
-        executor.state = following
         self.destroy(executor)
 
     def reregistration_overdue(self) -> None:
@@ -282,15 +276,13 @@ class Executors(RemovesExecutors):
         limit = mesos_duration(self._context.settings.executor_reregistration_timeout)
         for framework in list(self._context.frameworks.values()):
             for executor in list(framework.executors.values()):
-                following = after(executor.state, ExecutorEvent.REGISTRATION_TIMEOUT)
-                if following is None:
+                if executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
                     continue
                 executor.ending = Ending(
                     statuses.gone(framework.info),
                     Reason.REASON_EXECUTOR_REREGISTRATION_TIMEOUT,
                     f"Executor did not reregister within {limit}",
                 )
-                executor.state = following
                 self.destroy(executor)
 
     def destroy(self, executor: ExecutorRecord) -> None:
@@ -325,12 +317,8 @@ class Executors(RemovesExecutors):
         """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
         framework = self._context.frameworks.get(message.framework_id)
         executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if framework is None or executor is None:
+        if framework is None or executor is None or executor.life.on(event).ignored:
             return
-        following = after(executor.state, event)
-        if following is None:
-            return
-        executor.state = following
         executor.runner = None
         if executor.stream is not None:
             executor.stream.finish()

@@ -1,8 +1,6 @@
 """The life of an executor, of a task and of a task's update stream at the agent: three tables.
 
-Rules of this file: a table maps (state, event) to the next state; a pair that is not in its table is an event to be
-ignored in that state (the agent logs it, nothing changes). Everything that *happens* on the way (processes, messages)
-is the agent's business; here is only what may follow what.
+Everything that *happens* on the way (processes, messages) is the agent's business; here is only what may follow what.
 
 Executor: REGISTERING from the start of its container until it subscribes; a shutdown or a missed registration makes it
 TERMINATING; only the end of its container makes it TERMINATED.
@@ -15,7 +13,8 @@ the acknowledgement of a terminal update (Mesos, "Task State Reconciliation" and
 """
 
 from enum import Enum
-from typing import Final
+
+from actors.runtime.state_machine import Table
 
 
 class ExecutorState(Enum):
@@ -37,23 +36,26 @@ class ExecutorEvent(Enum):
     EXITED = "EXITED"
 
 
-EXECUTOR: Final[dict[tuple[ExecutorState, ExecutorEvent], ExecutorState]] = {
-    (ExecutorState.REGISTERING, ExecutorEvent.SUBSCRIBED): ExecutorState.RUNNING,
-    (ExecutorState.REGISTERING, ExecutorEvent.SHUTDOWN): ExecutorState.TERMINATING,
-    (ExecutorState.REGISTERING, ExecutorEvent.REGISTRATION_TIMEOUT): ExecutorState.TERMINATING,
-    (ExecutorState.REGISTERING, ExecutorEvent.LAUNCH_FAILED): ExecutorState.TERMINATED,
-    (ExecutorState.REGISTERING, ExecutorEvent.EXITED): ExecutorState.TERMINATED,
-    (ExecutorState.RUNNING, ExecutorEvent.SUBSCRIBED): ExecutorState.RUNNING,
-    (ExecutorState.RUNNING, ExecutorEvent.SHUTDOWN): ExecutorState.TERMINATING,
-    (ExecutorState.RUNNING, ExecutorEvent.EXITED): ExecutorState.TERMINATED,
-    (ExecutorState.TERMINATING, ExecutorEvent.LAUNCH_FAILED): ExecutorState.TERMINATED,
-    (ExecutorState.TERMINATING, ExecutorEvent.EXITED): ExecutorState.TERMINATED,
-}
+S, E = ExecutorState, ExecutorEvent
 
-
-def after(state: ExecutorState, event: ExecutorEvent) -> ExecutorState | None:
-    """The executor's next state, or None when the event means nothing in this state."""
-    return EXECUTOR.get((state, event))
+EXECUTOR = Table[ExecutorState, ExecutorEvent, None](
+    "an executor",
+    S.REGISTERING,
+    E,
+    [
+        ((S.REGISTERING, S.RUNNING), E.SUBSCRIBED, S.RUNNING),
+        ((S.REGISTERING, S.RUNNING), E.SHUTDOWN, S.TERMINATING),
+        (S.REGISTERING, E.REGISTRATION_TIMEOUT, S.TERMINATING),
+        ((S.REGISTERING, S.TERMINATING), E.LAUNCH_FAILED, S.TERMINATED),
+        ((S.REGISTERING, S.RUNNING, S.TERMINATING), E.EXITED, S.TERMINATED),
+    ],
+    ignored=[
+        (S.RUNNING, (E.REGISTRATION_TIMEOUT, E.LAUNCH_FAILED), "it has subscribed"),
+        (S.TERMINATING, (E.SUBSCRIBED, E.SHUTDOWN, E.REGISTRATION_TIMEOUT), "it is to end"),
+        (S.TERMINATED, E, "it is over"),
+    ],
+    ends={S.TERMINATED},
+)
 
 
 class TaskPhase(Enum):
@@ -74,13 +76,27 @@ class TaskEvent(Enum):
     ACKNOWLEDGED = "ACKNOWLEDGED"
 
 
-TASK: Final[dict[tuple[TaskPhase, TaskEvent], TaskPhase]] = {
-    (TaskPhase.QUEUED, TaskEvent.DELIVERED): TaskPhase.LAUNCHED,
-    (TaskPhase.QUEUED, TaskEvent.TERMINAL): TaskPhase.TERMINATED,
-    (TaskPhase.LAUNCHED, TaskEvent.PROGRESS): TaskPhase.LAUNCHED,
-    (TaskPhase.LAUNCHED, TaskEvent.TERMINAL): TaskPhase.TERMINATED,
-    (TaskPhase.TERMINATED, TaskEvent.ACKNOWLEDGED): TaskPhase.COMPLETED,
-}
+P, T = TaskPhase, TaskEvent
+
+TASK = Table[TaskPhase, TaskEvent, None](
+    "a task at its agent",
+    P.QUEUED,
+    T,
+    [
+        (P.QUEUED, T.DELIVERED, P.LAUNCHED),
+        (P.LAUNCHED, T.PROGRESS, P.LAUNCHED),
+        ((P.QUEUED, P.LAUNCHED), T.TERMINAL, P.TERMINATED),
+        (P.TERMINATED, T.ACKNOWLEDGED, P.COMPLETED),
+    ],
+    ignored=[
+        (P.QUEUED, T.PROGRESS, "its executor does not have it"),
+        ((P.QUEUED, P.LAUNCHED), T.ACKNOWLEDGED, "its end has not been told"),
+        (set(P) - {P.QUEUED}, T.DELIVERED, "it was delivered, or has ended before"),
+        ((P.TERMINATED, P.COMPLETED), (T.PROGRESS, T.TERMINAL), "it has ended"),
+        (P.COMPLETED, T.ACKNOWLEDGED, "once is enough"),
+    ],
+    ends={P.COMPLETED},
+)
 
 
 class StreamState(Enum):
@@ -101,11 +117,23 @@ class StreamEvent(Enum):
     RETRY = "RETRY"
 
 
-STREAM: Final[dict[tuple[StreamState, StreamEvent], StreamState]] = {
-    (StreamState.IDLE, StreamEvent.UPDATE): StreamState.IN_FLIGHT,
-    (StreamState.IN_FLIGHT, StreamEvent.UPDATE): StreamState.IN_FLIGHT,
-    (StreamState.IN_FLIGHT, StreamEvent.RETRY): StreamState.IN_FLIGHT,
-    (StreamState.IN_FLIGHT, StreamEvent.ACKNOWLEDGED_MORE): StreamState.IN_FLIGHT,
-    (StreamState.IN_FLIGHT, StreamEvent.ACKNOWLEDGED_LAST): StreamState.IDLE,
-    (StreamState.IN_FLIGHT, StreamEvent.ACKNOWLEDGED_TERMINAL): StreamState.ENDED,
-}
+F, U = StreamState, StreamEvent
+
+_ACKNOWLEDGED = (U.ACKNOWLEDGED_LAST, U.ACKNOWLEDGED_MORE, U.ACKNOWLEDGED_TERMINAL)
+
+STREAM = Table[StreamState, StreamEvent, None](
+    "a stream of status updates",
+    F.IDLE,
+    U,
+    [
+        (F.IDLE, U.UPDATE, F.IN_FLIGHT),
+        (F.IN_FLIGHT, (U.UPDATE, U.RETRY, U.ACKNOWLEDGED_MORE), F.IN_FLIGHT),
+        (F.IN_FLIGHT, U.ACKNOWLEDGED_LAST, F.IDLE),
+        (F.IN_FLIGHT, U.ACKNOWLEDGED_TERMINAL, F.ENDED),
+    ],
+    impossible=[
+        (F.IDLE, (U.RETRY, *_ACKNOWLEDGED), "nothing is in flight"),
+        (F.ENDED, U, "it has been forgotten"),
+    ],
+    ends={F.ENDED},
+)

@@ -4,12 +4,13 @@ What happens to each executor then: a custom one is followed by its process id a
 built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
 """
 
+from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from playa.agent.books import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.context import AgentContext
 from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
-from playa.agent.executors.states import ExecutorState, TaskPhase
+from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
 from playa.agent.messages import ContainerExited, RecoveredRun
 from playa.agent.operations import Operations
 from playa.agent.recovery.records import Recovered, RecoveredExecutor, RecoveredTask
@@ -59,6 +60,7 @@ class Restoring:
             pid=saved.pid,
             ever_sent=True,
             token=saved.token,
+            life=Machine(EXECUTOR, ExecutorState.TERMINATED if saved.exited else None),
         )
         for task_id, task in saved.tasks.items():
             self._restore_task(framework, executor, task_id, task)
@@ -66,7 +68,6 @@ class Restoring:
             return False
         framework.executors[executor.executor_id] = executor
         if saved.exited:
-            executor.state = ExecutorState.TERMINATED
             return False
         if kind is Kind.CUSTOM:
             if not saved.pid:
@@ -84,8 +85,8 @@ class Restoring:
         over = any(statuses.is_terminal(u.state) for u in updates)
         if over and all(u.uuid in saved.acknowledged for u in updates):
             return
-        task = TaskRecord(pb.mesos.TaskInfo.FromString(saved.info))
-        task.phase = TaskPhase.TERMINATED if over else TaskPhase.LAUNCHED
+        phase = TaskPhase.TERMINATED if over else TaskPhase.LAUNCHED
+        task = TaskRecord(pb.mesos.TaskInfo.FromString(saved.info), phase)
         for status in updates:
             task.note(status)
         executor.tasks[task_id] = task

@@ -11,7 +11,7 @@ from mesos_v1 import pb
 from playa.agent.books import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.context import AgentContext
 from playa.agent.executors.events import acknowledged
-from playa.agent.executors.states import TASK, ExecutorState, TaskEvent, TaskPhase
+from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import ResendDue, UpdateHandled
 from playa.agent.recovery import checkpoint
 from playa.agent.updates.statuses import add_container, agent_status, is_terminal, say_draining
@@ -57,19 +57,14 @@ class Updating:
             return
         task = executor.tasks[status.task_id.value]
         event = TaskEvent.TERMINAL if is_terminal(status.state) else TaskEvent.PROGRESS
-        following = TASK.get((task.phase, event))
-        if following is None:
-            log.warning(
-                "task %s is %s: update %s is dropped",
-                task.task_id,
-                task.phase.value,
-                _STATE_NAME(status.state),
-            )
+        before = task.phase
+        if task.life.on(event).ignored:
+            dropped = _STATE_NAME(status.state)
+            log.warning("task %s is %s: update %s is dropped", task.task_id, before.value, dropped)
         else:
-            if task.phase is TaskPhase.LAUNCHED:
+            if before is TaskPhase.LAUNCHED:
                 container = executor.container_id
                 add_container(status, container_id=container, ip=context.ip, pid=pid)
-            task.phase = following
             task.note(status)
             self._queue(framework, executor, task, status)
         self._handled(executor, status)
@@ -104,9 +99,7 @@ class Updating:
             self._queue(framework, None, None, status)
             return
         task = executor.tasks[task_id]
-        following = TASK.get((task.phase, TaskEvent.TERMINAL))
-        if following is not None:
-            task.phase = following
+        if not task.life.on(TaskEvent.TERMINAL).ignored:
             task.note(status)
             self._queue(framework, executor, task, status)
 
@@ -150,9 +143,7 @@ class Updating:
         if not done.ended or framework is None or executor is None:
             return
         task = executor.tasks[message.task_id]
-        following = TASK.get((task.phase, TaskEvent.ACKNOWLEDGED))
-        if following is not None:
-            task.phase = following
+        if not task.life.on(TaskEvent.ACKNOWLEDGED).ignored:
             del executor.tasks[message.task_id]
             del framework.where[message.task_id]
             executor.completed.append(task)
@@ -229,7 +220,7 @@ class Updating:
         elif executor.runner is not None:
             self._context.tell(executor.runner, UpdateHandled(status.task_id.value, status.uuid))
         elif executor.for_command_task and is_terminal(status.state):
-            executor.state = ExecutorState.TERMINATED  # a simulated one: nothing else will end it
+            executor.life.on(ExecutorEvent.EXITED)  # a simulated one: nothing else will end it
 
 
 class RemovesExecutors(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from actors.runtime.state_machine import Machine
 from playa.agent.executors.states import STREAM, StreamEvent, StreamState
 
 RETRY_FIRST: Final = 10.0
@@ -34,17 +35,14 @@ class PendingUpdate:
 
 
 class _Stream:
-    __slots__ = ("deadline", "interval", "pending", "seen", "state")
+    __slots__ = ("deadline", "interval", "life", "pending", "seen")
 
     def __init__(self, interval: float) -> None:
-        self.state = StreamState.IDLE
+        self.life = Machine(STREAM)
         self.pending: deque[PendingUpdate] = deque()
         self.seen: set[bytes] = set()
         self.interval = interval
         self.deadline = 0.0
-
-    def step(self, event: StreamEvent) -> None:
-        self.state = STREAM[self.state, event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,8 @@ class UpdateStreams:
             return None
         stream.seen.add(update.uuid)
         stream.pending.append(update)
-        was_idle = stream.state is StreamState.IDLE
-        stream.step(StreamEvent.UPDATE)
+        was_idle = stream.life.state is StreamState.IDLE
+        stream.life.on(StreamEvent.UPDATE)
         if not was_idle or self.paused:
             return None
         self._arm(key, stream, now)
@@ -98,13 +96,13 @@ class UpdateStreams:
         done = stream.pending.popleft()
         stream.interval = self._first  # each update is waited for from the shortest pause on
         if done.terminal:
-            stream.step(StreamEvent.ACKNOWLEDGED_TERMINAL)
+            stream.life.on(StreamEvent.ACKNOWLEDGED_TERMINAL)
             del self._streams[key]
             return Acknowledged(done, None, ended=True)
         if not stream.pending:
-            stream.step(StreamEvent.ACKNOWLEDGED_LAST)
+            stream.life.on(StreamEvent.ACKNOWLEDGED_LAST)
             return Acknowledged(done, None, ended=False)
-        stream.step(StreamEvent.ACKNOWLEDGED_MORE)
+        stream.life.on(StreamEvent.ACKNOWLEDGED_MORE)
         if self.paused:
             return Acknowledged(done, None, ended=False)
         self._arm(key, stream, now)
@@ -118,7 +116,7 @@ class UpdateStreams:
             stream = self._live(deadline, key, uuid)
             if stream is None or self.paused:
                 continue
-            stream.step(StreamEvent.RETRY)
+            stream.life.on(StreamEvent.RETRY)
             stream.interval = min(stream.interval * 2, self._longest)
             self._arm(key, stream, now)
             out.append(stream.pending[0])
@@ -159,7 +157,7 @@ class UpdateStreams:
         stream = self._streams[framework_id, task_id] = _Stream(self._first)
         stream.seen.update(acknowledged, (update.uuid for update in waiting))
         stream.pending.extend(waiting)
-        stream.step(StreamEvent.UPDATE)
+        stream.life.on(StreamEvent.UPDATE)
 
     def head(self, framework_id: str, task_id: str) -> PendingUpdate | None:
         """The update in flight of a task, None when there is none."""
