@@ -27,8 +27,8 @@ from actors.records.operations import (
 )
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.author_events import Registered
-from actors.scheduler.base_scheduler import ENDING, BaseScheduler, facts_in
-from actors.scheduler.launch_arguments import check_texts
+from actors.scheduler.base_scheduler import BaseScheduler
+from actors.scheduler.launching import check_texts
 from actors.settings import Composition
 from mesos_v1 import events, pb
 from mesos_v1.offer_operations import launch
@@ -37,7 +37,6 @@ from mesos_v1.states import TaskState
 from mesos_v1.values import (
     AgentId,
     ExecutorId,
-    FrameworkId,
     InverseOffer,
     Offer,
     OfferId,
@@ -65,33 +64,6 @@ class LowLevelScheduler(BaseScheduler):
     Attributes:
         explicit_acknowledgements: set it in a subclass to acknowledge updates yourself, with `acknowledge`.
     """
-
-    explicit_acknowledgements = False
-    _hooks = BaseScheduler._hooks | {
-        "registered",
-        "reregistered",
-        "disconnected",
-        "resource_offers",
-        "offer_rescinded",
-        "inverse_offers",
-        "inverse_offer_rescinded",
-        "status_update",
-        "operation_update",
-        "operation_done",
-        "framework_message",
-        "executor_lost",
-        "agent_lost",
-        "call_failed",
-        "error",
-    }
-
-    def __init__(self, composition: Composition, settings: Any = None) -> None:
-        super().__init__(composition, settings)
-        self._announced = False
-        self._in_handover = False
-        self._active: dict[TaskId, m.TaskPhase] = {}
-        self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept | None]] = {}
-        self._untold_outcomes: dict[OperationId, m.OperationDone] = {}
 
     # --- callbacks for authors --------------------------------------------------------------------------------
 
@@ -145,6 +117,17 @@ class LowLevelScheduler(BaseScheduler):
     def on_error(self, message: str) -> Any:
         """Likewise for what is wrong on our own side; by default the same callback."""
         return self.error(message)
+
+    _hooks = BaseScheduler._hooks | {name for name in locals() if not name.startswith("_")}
+    _offers_to = "scheduler"
+    explicit_acknowledgements = False
+
+    def __init__(self, composition: Composition, settings: Any = None) -> None:
+        super().__init__(composition, settings)
+        self._in_handover = False
+        self._active: dict[TaskId, m.TaskPhase] = {}
+        self._operations: dict[OperationId, tuple[ActorRef[OperationActor], m.Accept | None]] = {}
+        self._untold_outcomes: dict[OperationId, m.OperationDone] = {}
 
     # --- commands for authors: the calls of the API. An id that cannot be sent is a ValueError ------------------
 
@@ -278,46 +261,18 @@ class LowLevelScheduler(BaseScheduler):
 
     # --- what comes in ----------------------------------------------------------------------------------------
 
-    @receive
-    async def handle_begin(self, _asked: m.Begin) -> None:
-        """Load the framework's id and connect."""
-        if self._begun:
-            return
-        self._begun = True
-        try:
-            loaded: m.Loaded = await self._answer("store", m.Load())
-        except Exception as error:
-            self._end(2, str(error))
-            return
-        facts = facts_in(loaded.records)
-        known = facts.get("id")
-        if self._end_early(known=known is not None):
-            return
-        self.framework_id = FrameworkId(known) if known else None
-        self._in_handover = known is not None
-        self._ends_earlier_run = known is not None and ENDING in facts
-        if not self._ends_earlier_run:
-            for operation in operations_in(loaded.records):
-                self._go_on_with(operation)
-        self.spawn_extra_actors()
-        self.spawn_built_in("connection")
-        if self._ending:
-            self._tear_down()
+    async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
+        self._in_handover = "id" in facts
+        for operation in operations_in(records):
+            self._go_on_with(operation)
 
-    @receive
-    def handle_actor_started(self, started: m.ActorStarted) -> None:
-        """The connection is there (again): subscribe."""
-        if started.name == "connection":
-            self._connect("scheduler")
-
-    def _begin_anew(self) -> None:
+    def _subscribe_as_new(self) -> None:
         self._in_handover = False
         self._active.clear()
-        self._connect("scheduler")
+        super()._subscribe_as_new()
 
     @receive
     def handle_subscribed(self, news: m.Subscribed) -> Any:
-        """Remember the id, tell the author."""
         self._subscribed, self._offered = True, False
         if self._only_ends(news):
             return None
@@ -332,7 +287,6 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     def handle_disconnected(self, news: m.Disconnected) -> Any:
-        """Tell the author."""
         self._subscribed = False
         return self._call(self.disconnected, news)
 
@@ -340,33 +294,27 @@ class LowLevelScheduler(BaseScheduler):
     def handle_offers(self, arrived: events.Offers) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
         self._offered = True
-        before = self.hook_failures
-
-        def told() -> None:
-            if self.hook_failures > before:
-                self.decline([offer.id for offer in arrived.offers])
-
-        return self._after(self._call(self.resource_offers, arrived.offers), told)
+        return self._call_then(
+            self.resource_offers,
+            arrived.offers,
+            if_raised=lambda: self.decline([offer.id for offer in arrived.offers]),
+        )
 
     @receive
     def handle_rescind(self, rescinded: events.Rescind) -> Any:
-        """Tell the author."""
         return self._call(self.offer_rescinded, rescinded.offer_id)
 
     @receive
     def handle_inverse_offers(self, arrived: events.InverseOffers) -> Any:
-        """Tell the author."""
         return self._call(self.inverse_offers, arrived.offers)
 
     @receive
     def handle_rescind_inverse_offer(self, rescinded: events.RescindInverseOffer) -> Any:
-        """Tell the author."""
         return self._call(self.inverse_offer_rescinded, rescinded.offer_id)
 
     @receive
     def handle_update(self, update: events.Update) -> Any:
         """Tell the author, then acknowledge."""
-        before = self.hook_failures
         phase = _ACTIVE.get(update.status.state)
         if phase is not None:
             self._active[update.status.task_id] = phase
@@ -374,20 +322,17 @@ class LowLevelScheduler(BaseScheduler):
             self._active.pop(update.status.task_id, None)
 
         def told() -> None:
-            if self.hook_failures == before and not self.explicit_acknowledgements:
+            if not self.explicit_acknowledgements:
                 self.acknowledge(update.status)
 
-        return self._after(self._call(self.status_update, update.status), told)
+        return self._call_then(self.status_update, update.status, then=told)
 
     def _operation_stored(self, status: OperationStatus) -> Any:
-        before = self.hook_failures
         known = self._operations.get(status.operation_id) if status.operation_id else None
         if known is not None:
             self.tell(known[0], events.UpdateOperationStatus(status))
 
         def told() -> None:
-            if self.hook_failures > before:
-                return  # it comes again
             if not self.explicit_acknowledgements:
                 self._acknowledge_operation(status)
             if (
@@ -397,21 +342,18 @@ class LowLevelScheduler(BaseScheduler):
             ):
                 self._forget_operation(status.operation_id)
 
-        return self._after(self._call(self.operation_update, status), told)
+        return self._call_then(self.operation_update, status, then=told)  # else it comes again
 
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
-        """Tell the author."""
         return self._call(self.framework_message, arrived.agent_id, arrived.executor_id, arrived.data)
 
     @receive
     def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
-        """Tell the author."""
         return self._call(self.executor_lost, lost)
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> Any:
-        """Tell the author."""
         return self._call(self.agent_lost, lost)
 
     @receive
@@ -436,18 +378,17 @@ class LowLevelScheduler(BaseScheduler):
     @receive
     def handle_operation_done(self, done: m.OperationDone) -> Any:
         """Tell the author the outcome, and forget the operation; if the callback raises, the next run tells it."""
-        before = self.hook_failures
         known = self._operations.pop(done.operation_id, None)
         if known is not None:
             known[0].stop(block=False)
         elif self._untold_outcomes.pop(done.operation_id, None) is None:
             return None
-
-        def told() -> None:
-            if self.hook_failures == before:
-                self._forget_operation(done.operation_id)
-
-        return self._after(self._call(self.operation_done, done.operation_id, done.phase), told)
+        return self._call_then(
+            self.operation_done,
+            done.operation_id,
+            done.phase,
+            then=lambda: self._forget_operation(done.operation_id),
+        )
 
     @receive
     async def handle_framework_error(self, error: m.FrameworkError) -> None:
@@ -457,7 +398,6 @@ class LowLevelScheduler(BaseScheduler):
             logger.warning(
                 "framework %s of an earlier run is gone; subscribing as a new one", self.framework_id
             )
-            self.framework_id = None
-            self._begin_anew()
-            return
-        self._end(1, f"the master refuses the framework: {error.reason}")
+            self._subscribe_as_new()
+        else:
+            self._end(1, f"the master refuses the framework: {error.reason}")

@@ -1,27 +1,35 @@
-"""The actor that authors subclass: supervises the other built-in actors, creates a task actor a task, and routes.
+"""The actor that authors subclass: supervises the other built-in actors, creates a task actor per task, and routes.
 
-An author overrides hooks (`scheduler_hooks`) and gives commands (`launch`, `kill`, `finish`, …); the rest is here. Life: the
-store is loaded, the server opens, broker, reconciler and connection are spawned, tasks of an earlier run go on, and with
-the first subscription of its life `on_registered` is called. The end is `finish` (TEARDOWN: the framework and its tasks are gone) or
-`leave` (the master keeps them for the failover timeout, and the same store path takes them over again).
+An author overrides hooks and gives commands (`launch`, `kill`, `finish`, …). Life: the store is loaded, the server opens,
+broker, reconciler and connection are spawned, tasks of an earlier run continue, and with the first subscription of its life
+`on_registered` is called. The end is `finish` (TEARDOWN: the framework and its tasks are gone) or `leave` (the master keeps
+them for the failover timeout, and the same store path takes them over again).
 
-Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), how calls travel (`connection_actor`).
+What is launched in a hook is stored in one transaction with the fact that the hook was called: a scheduler that dies in
+between neither loses nor doubles work.
+
+Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), how calls travel (`connection_actor`), and
+what is no business of tasks (`scheduler/base_scheduler`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
+from actors.built_in import task_class
 from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
 from actors.records.operations import operations_in
 from actors.records.tasks import (
+    MAX_TASK_BYTES,
     TaskHistory,
+    TaskSpec,
     all_records_of,
     attempt_id,
     ended_key,
@@ -29,39 +37,76 @@ from actors.records.tasks import (
     ended_tasks,
     histories,
     latest,
+    spec_record,
     split_attempt_id,
 )
 from actors.records.uploads import untold_uploads, upload_key
 from actors.runtime import (
+    STOP,
     ChildFailed,
     DecodeError,
     Immutable,
+    Secret,
+    current_message_id,
     message,
+    pack_message,
     receive,
     unpack_message,
 )
-from actors.scheduler.author_events import MessageSource, Registered, TaskFailure, failed, finished
-from actors.scheduler.base_scheduler import ENDING, FRAMEWORK, BaseScheduler, facts_in, framework_record
-from actors.scheduler.executor_templates import executor_template
-from actors.scheduler.hooks import SchedulerHooks
-from actors.scheduler.maintenance import MaintenanceDuty
-from actors.scheduler.task_book import TaskEntry
-from actors.scheduler.task_commands import ENDS_WHEN_DONE, TASK_PREFIX, SeeIfDone, TaskLost
-from actors.settings import Composition
+from actors.scheduler.author_events import (
+    MessageSource,
+    Registered,
+    TaskFailure,
+    TaskFinished,
+    failed,
+    finished,
+)
+from actors.scheduler.base_scheduler import FRAMEWORK, BaseScheduler, framework_record
+from actors.scheduler.launching import (
+    CHECKS,
+    check_texts,
+    executor_template,
+    packed_payload,
+    task_options,
+)
+from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
+from actors.scheduler.task_book import TaskBook, TaskEntry
+from actors.settings import Composition, RetryPolicy
 from mesos_v1 import events
+from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
-from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OperationStatus, TaskId, TaskStatus
+from mesos_v1.values import (
+    AgentId,
+    ExecutorId,
+    InverseOffer,
+    OperationStatus,
+    TaskId,
+    TaskStatus,
+)
 
 logger = logging.getLogger("actors.scheduler")
 
 ACTOR_FAILURES = 5
-"""So often a task's actor may fail before the task has failed."""
+"""Actor failures tolerated before the task itself fails."""
 EXECUTOR_PATIENCE = 3.0
 """Seconds that executors get to hand in their traces at the end."""
 RELOAD_AFTER = 1.0
 """Seconds before a store that could not be read is asked again."""
-REGISTERED, FORGOTTEN = "registered", "attempts forgotten"
-"""Facts: that `on_registered` has been called; the highest attempt of a task that is no longer remembered."""
+REGISTERED, FORGOTTEN, ENDS_WHEN_DONE = "registered", "attempts forgotten", "ends when done"
+"""Facts: `on_registered` has been called; the highest attempt of a task that is no longer remembered; `finish_when_done`."""
+TASK_PREFIX = "task:"
+"""What the names of tasks' actors begin with."""
+DEFAULT_RETRY = RetryPolicy()
+Texts = Iterable[str]
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+@message
+class TaskLost:
+    """A task's actor failed; it goes on from what is stored of it."""
+
+    task_id: TaskId
+    error: str
 
 
 @message
@@ -74,6 +119,11 @@ class TaskReloaded:
 
 
 @message
+class SeeIfDone:
+    """The framework is to end once no task is active: is that so by now?"""
+
+
+@message
 class ExecutorSaid:
     """A framework message, decoded."""
 
@@ -82,65 +132,273 @@ class ExecutorSaid:
 
 
 @message
+class MaintenanceNear:
+    """The window of an agent begins soon."""
+
+    agent_id: AgentId
+    start: float
+
+
+@message
+class ExecutorsToEnd:
+    """The tasks of an agent that goes down are gone, or have had their time."""
+
+    agent_id: AgentId
+
+
+@message
 class ExecutorsOverdue:
     """Executors were given time to end and have not."""
 
 
-class SchedulerActor(MaintenanceDuty):
-    """Base class of an author's scheduler; see the head of this module."""
+class SchedulerActor(BaseScheduler):
+    """Base class of an author's scheduler; see the head of this module.
 
-    _hooks = BaseScheduler._hooks | {name for name in vars(SchedulerHooks) if not name.startswith("_")}
+    A hook is a plain method or an `async` one, called in the scheduler actor's turn; until it is done, the scheduler
+    handles nothing else. One that raises is logged, counted and traced, and ends nothing: no task, not the framework.
+    """
+
+    # --- hooks for authors, each with a harmless default; `BaseScheduler` has the others ----------------------
+
+    def on_registered(self, event: Registered) -> Any:
+        """The framework is subscribed for the first time in its life: launch the first tasks here.
+
+        Once with one store, however often the scheduler is started: that it was called is stored together with what
+        it launched. Only a process that died before that, or a hook that raised before it launched anything, has it called
+        again.
+        """
+
+    def on_reregistered(self, event: Registered) -> Any:
+        """The framework is subscribed again, after a disconnection or an earlier run of the scheduler.
+
+        After an earlier run `event.resumed` says how many tasks were taken over; they go on by themselves.
+        """
+
+    def on_disconnected(self, event: m.Disconnected) -> Any:
+        """The subscription is gone; it comes back by itself."""
+
+    def on_task_update(self, update: m.TaskChanged) -> Any:
+        """A task has changed, or has reported progress; the outcome comes by the next three hooks."""
+
+    def on_task_finished(self, done: TaskFinished) -> Any:
+        """A task has finished; `done.result` is what its executor returned."""
+
+    def on_task_failed(self, failed: TaskFailure) -> Any:
+        """A task has failed after its last attempt."""
+
+    def on_task_killed(self, killed: TaskFailure) -> Any:
+        """A task was killed because `kill` asked for it."""
+
+    def on_message(self, message: Any, source: MessageSource) -> Any:
+        """An executor has sent a message; messages are best effort, results are not."""
+
+    def on_uploaded(self, upload: m.Uploaded) -> Any:
+        """An executor has uploaded a file to the framework's server; it lies at `upload.path`."""
+
+    def on_executor_lost(self, lost: m.ExecutorLost) -> Any:
+        """An executor has gone; its tasks report for themselves."""
+
+    def on_agent_lost(self, lost: m.AgentLost) -> Any:
+        """An agent has gone; its tasks report for themselves."""
+
+    def on_unknown_task(self, status: TaskStatus) -> Any:
+        """The master knows a task of this framework that this scheduler does not know; its status was acknowledged."""
+
+    def on_operation_update(self, status: OperationStatus) -> Any:
+        """News of an operation that carries an id; stored and acknowledged; told again should the scheduler die in this hook."""
+
+    def on_inverse_offer(self, offer: InverseOffer) -> Any:
+        """The operator wants an agent back: return whether you will be gone in time.
+
+        By default `on_maintenance` of the framework's settings decides: tasks are moved away in time, or stay.
+        """
+
+    _hooks = BaseScheduler._hooks | {name for name in locals() if name.startswith("on_")}
+    _offers_to = "offers"
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
+        self._tasks = TaskBook()
+        self._task_class = task_class(composition)
+        self._maintenance = MaintenancePlan(composition.framework)
+        self._order = 0
+        self._run = 1
+        self._histories: tuple[TaskHistory, ...] = ()
         self._resumed = 0
-        self._untold_operations: list[OperationStatus | None] = []
-        self._announced = False
         self._introduced = False
-        self._subscribed = False
+        self._ends_when_done = False
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
-        self._early: list[m.TaskDone | m.Uploaded] = []
+        self._early: list[m.TaskDone | m.Uploaded | events.UpdateOperationStatus] = []
+        """What an earlier run was not told of; it waits until the author has been told of the registration."""
+        self._outbox: list[m.Record] | None = None
+        """While a hook runs whose call is stored: what it launches, to be stored with that."""
+        self._kills: dict[TaskId, m.KillTask] = {}
         self._actor_failures: dict[TaskId, int] = {}
-        self._awaited: set[tuple[AgentId, ExecutorId]] = set()
         self._outcomes: Counter[TaskPhase] = Counter()
-        self._wants_updates = type(self).on_task_update is not SchedulerHooks.on_task_update
+        self._executors: set[tuple[AgentId, ExecutorId]] = set()
+        self._awaited: set[tuple[AgentId, ExecutorId]] = set()
+
+    # --- commands for authors ---------------------------------------------------------------------------------
+
+    @property
+    def active_tasks(self) -> dict[str, int]:
+        """How many tasks there are in each phase, from "waiting" to "killing"; those that ended do not count."""
+        return self._tasks.counts()
+
+    def launch(
+        self,
+        payload: object | None = None,
+        *,
+        executor: str | None = None,
+        command: str | None = None,
+        task_id: str | None = None,
+        name: str | None = None,
+        cpus: float = 0.1,
+        mem: float = 32.0,
+        disk: float = 0.0,
+        gpus: float = 0.0,
+        ports: int = 0,
+        resources: Resources | None = None,
+        role: str | None = None,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        labels: Pairs = (),
+        timeout: float | None = None,
+        hosts: Texts = (),
+        attributes: Pairs = (),
+        environment: Mapping[str, str | Secret] | Iterable[tuple[str, str | Secret]] = (),
+        uris: Texts = (),
+        kill_grace: float = 3.0,
+        launch_timeout: float = 60.0,
+        unreachable_timeout: float = 600.0,
+    ) -> TaskId:
+        """Start a task: a payload for an executor, or a shell command. It waits for an offer if it must.
+
+        Args:
+            payload: a message; what the executor's `@task` method for its type is called with.
+            executor: name of the executor; may be left out when the framework has just one.
+            command: shell command, for a task without an executor of ours.
+            task_id: an id of one's own, drawn if left out. No other task of the framework may have it; when that one has
+                ended, also in the hook that tells so, the id may be used again.
+            name: what people see; the id if left out.
+            mem: in MB, as disk.
+            gpus: whole devices; the framework needs the capability GPU_RESOURCES for them.
+            ports: how many ports; a command finds them in PORT0, PORT1, … and PORTS, a payload's task in its context.
+            resources: anything beyond cpus, mem, disk and gpus; replaces those.
+            role: whose resources; the framework's first role if left out.
+            timeout: seconds that one attempt may take; no limit if left out.
+            labels: a mapping, or pairs, as attributes and environment.
+            hosts: host names to choose from; attributes: names and values that the agent must have.
+            environment: variables of a command, which stand in no trace; a value may be a `Secret`. uris: what the agent
+                fetches for it. (An executor has its own in the configuration.)
+            kill_grace: seconds between asking a task to end and ending it.
+            launch_timeout: seconds of silence about a launch after which the master is asked what became of it; at
+                least 1.
+            unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
+                task; after them it is tried elsewhere.
+
+        Returns:
+            The task's id, by which hooks and `kill` speak of it.
+
+        Raises:
+            ValueError: A mistake of the caller in one sentence; nothing was launched.
+        """
+        options = task_options(locals(), _DEFAULTS, self.composition)
+        own_id = options.pop("task_id")
+        order = self._order + 1
+        chosen = self._new_id(options["executor"], order) if own_id is None else TaskId(own_id)
+        if chosen in self._tasks:
+            raise ValueError(f"there is a task {chosen} already")
+        spec = TaskSpec(
+            task_id=chosen,
+            name=options.pop("name") or chosen,
+            order=order,
+            payload=packed_payload(payload),
+            first_attempt=1 if own_id is None else self._tasks.first_attempt(chosen),
+            **options,
+        )
+        record = spec_record(spec)
+        if len(record.value) > MAX_TASK_BYTES:
+            raise ValueError(
+                f"the task has {len(record.value):,} bytes, and {MAX_TASK_BYTES:,} is the most: put large data where "
+                "its executor can fetch it, and its address in the payload"
+            )
+        self._order = order
+        self._put(record)
+        self._start_task(TaskHistory(spec))
+        return chosen
+
+    def kill(self, task_id: str, grace: float | None = None) -> bool:
+        """End a task, wherever it is; `on_task_killed` tells when it is done.
+
+        Args:
+            task_id: as `launch` returned it.
+            grace: seconds between asking it to end and ending it; its own if left out.
+
+        Returns:
+            Whether there is such a task.
+
+        Raises:
+            ValueError: `grace` is no time that can be waited.
+        """
+        if grace is not None:
+            grace = CHECKS["grace"]("grace", grace)
+        entry = self._tasks.get(TaskId(task_id))
+        if entry is None:
+            return False
+        # remembered, because the task's actor may fail, and another one take its place
+        asked = self._kills[TaskId(task_id)] = m.KillTask(grace)
+        self._tell_task(entry, asked)
+        return True
+
+    def finish_when_done(self) -> None:
+        """End the framework as soon as no task is active: with exit code 0, or 1 if a task has failed for good.
+
+        Call it once, where the first tasks are launched. Tasks that hooks launch later count too; those that `kill`
+        ended are no failures. Whoever launches tasks from elsewhere (a timer, a message) calls it when nothing more
+        will come.
+        """
+        if not self._ends_when_done:
+            self._ends_when_done = True
+            self._put(
+                framework_record(ENDS_WHEN_DONE, "1")
+            )  # a later run does not call `on_registered` again
+        self.tell(self.actor_ref, SeeIfDone())
+
+    def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
+        """Send a message to an executor; best effort: `on_error` tells when it could not even be sent.
+
+        Raises:
+            ValueError: It is nothing that can be packed, or larger than the executor reads.
+        """
+        data = pack_message(message, id=str(current_message_id() or ""))
+        call = m.SendMessage(agent_id, executor_id, data)
+        check_texts(call)
+        self.tell("connection", call)
 
     # --- the beginning ----------------------------------------------------------------------------------------
 
-    @receive
-    async def handle_begin(self, _asked: m.Begin) -> None:
-        """Load what is stored, open the server, spawn the others, go on with the tasks of an earlier run."""
-        if self._begun:
-            return
-        self._begun = True
-        try:
-            loaded: m.Loaded = await self._answer("store", m.Load())
-            facts, known = facts_in(loaded.records), histories(loaded.records)
-            if self._end_early(known="id" in facts):
-                return
-            self._ends_earlier_run = "id" in facts and ENDING in facts
-            if self._ends_earlier_run:
-                known = ()
-            else:
-                self._untold_operations = [each.status for each in operations_in(loaded.records)]
-                self._tasks.remember_ended(ended_tasks(loaded.records), int(facts.get(FORGOTTEN, "0")))
-                self._introduced = REGISTERED in facts
-            self.spawn_built_in("server")
-            self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
-            if not self._ends_earlier_run:
-                self._early.extend(untold_uploads(loaded.records, self._server))
-        except Exception as error:
-            logger.debug("the framework cannot start", exc_info=True)
-            self._end(2, str(error))
-            return
-        assert self._server is not None
+    async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
+        self._histories = histories(records)
+        self._resumed = len(self._histories)
+        self._tasks.remember_ended(ended_tasks(records), int(facts.get(FORGOTTEN, "0")) if records else 0)
+        self._introduced = bool(records) and REGISTERED in facts
+        self.spawn_built_in("server")
+        self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
+        told = (operation.status for operation in operations_in(records))
+        self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
+        self._early += untold_uploads(records, self._server)
         self._run = int(facts.get("runs", "0")) + 1
-        if "id" in facts:
-            self.framework_id = FrameworkId(facts["id"])
         self._outcomes[TaskPhase.FAILED] = int(facts.get("failed", "0"))
         self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
+        self._remember_run()
+
+    def _remember_run(self) -> None:
+        assert self._server is not None
         self._remember(runs=str(self._run), port=str(self._server.port))
+
+    def _spawn_before_connecting(self) -> None:
+        assert self._server is not None
         self._templates = tuple(
             executor_template(executor, self.composition, self._server)
             for executor in self.composition.executors
@@ -148,21 +406,22 @@ class SchedulerActor(MaintenanceDuty):
         for name in ("offers", "reconciler", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
-        self.spawn_extra_actors()
-        self._resumed = len(known)
+        super()._spawn_before_connecting()
+        known, self._histories = self._histories, ()
         for history in known:
             self._order = max(self._order, history.spec.order)
             self._start_task(history)
-        self.spawn_built_in("connection")
-        if self._ending:
-            self._tear_down()
+
+    def _subscribe_as_new(self) -> None:
+        self._executors.clear()
+        self._remember_run()
+        super()._subscribe_as_new()
 
     @receive
     async def handle_actor_started(self, started: m.ActorStarted) -> None:
         """A built-in actor is there, or there again: tell it what it has to know."""
-        if started.name == "connection":
-            self._connect("offers")
-        elif started.name == "offers" and self._begun:
+        super().handle_actor_started(started)
+        if started.name == "offers" and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
@@ -181,21 +440,15 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_subscribed(self, news: m.Subscribed) -> Any:
-        """Remember the framework's id, reconcile, tell the author."""
         if self._only_ends(news):
             return None
-        first = not self._announced
+        event = Registered(news.framework_id, news.master, 0 if self._announced else self._resumed)
         self._announced = self._subscribed = True
         self.tell("reconciler", m.StartReconciliation())
-        event = Registered(news.framework_id, news.master, self._resumed if first else 0)
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
-        operations, self._untold_operations = self._untold_operations, []
-        for status in operations:
-            if status is not None:
-                self.tell(self.actor_ref, events.UpdateOperationStatus(status))
         early, self._early = self._early, []
-        for done in early:
-            self.tell(self.actor_ref, done)
+        for each in early:
+            self.tell(self.actor_ref, each)
         if self._ends_when_done:
             self.tell(self.actor_ref, SeeIfDone())
         return told
@@ -206,18 +459,25 @@ class SchedulerActor(MaintenanceDuty):
         If it raised before it launched anything, the next run calls it again: nothing has begun.
         """
         self._introduced = True
-        failures = self.hook_failures
         self._outbox = []
-        return self._after(self._call(self.on_registered, event), lambda: self._introduction_over(failures))
 
-    def _introduction_over(self, failures_before: int) -> None:
+        def remember() -> None:
+            self._store_called(m.Record(FRAMEWORK, REGISTERED, b"1"))
+
+        def raised() -> None:
+            if self._outbox:
+                remember()
+            self._outbox = None
+
+        return self._call_then(self.on_registered, event, then=remember, if_raised=raised)
+
+    def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
+        """Store what follows from a hook having been called, in one transaction with what it launched."""
         launched, self._outbox = self._outbox or (), None
-        if launched or self.hook_failures == failures_before:
-            self.tell("store", m.Write((*launched, m.Record(FRAMEWORK, REGISTERED, b"1"))))
+        self.tell("store", m.Write((*launched, *records), gone))
 
     @receive
     def handle_disconnected(self, news: m.Disconnected) -> Any:
-        """There is no master to reconcile with."""
         self._subscribed = False
         self.tell("reconciler", m.StopReconciliation())
         return self._call(self.on_disconnected, news)
@@ -233,13 +493,45 @@ class SchedulerActor(MaintenanceDuty):
                 self.framework_id,
                 self.framework.failover_timeout or 0.0,
             )
-            self.framework_id = None
-            self._executors.clear()
-            self._begin_anew()
-            return
-        self._end(1, f"the master refuses the framework: {error.reason}")
+            self._subscribe_as_new()
+        else:
+            self._end(1, f"the master refuses the framework: {error.reason}")
 
     # --- tasks ------------------------------------------------------------------------------------------------
+
+    def _start_task(self, history: TaskHistory) -> None:
+        task_id = history.spec.task_id
+        name = f"{TASK_PREFIX}{task_id}"
+        try:
+            ref = self.spawn(self._task_class, history, name=name, supervision=STOP)
+        except Exception as error:  # an author's own class of tasks
+            logger.exception("%s could not be created", name)
+            self._tasks.add(task_id, None)
+            self.tell(self.actor_ref, TaskLost(task_id, f"{type(error).__name__}: {error}"))
+            return
+        self._tasks.add(task_id, ref)
+
+    def _tell_task(self, entry: TaskEntry, news: object) -> None:
+        if entry.ref is not None:
+            self.tell(entry.ref, news)
+
+    def _new_id(self, executor: str, order: int) -> TaskId:
+        run = f"r{self._run}-" if self._run > 1 else ""
+        while True:
+            drawn = TaskId(f"{executor or 'task'}-{run}{order}")
+            if drawn not in self._tasks and not self._tasks.has_ended(drawn):
+                return drawn
+            order += 1  # the author has chosen just this one
+
+    def _put(self, record: m.Record) -> None:
+        """Store a record: with the hook that is running, or at once."""
+        if self._outbox is not None:
+            self._outbox.append(record)
+        else:
+            self.tell("store", m.Write((record,)))
+
+    def _phases(self) -> tuple[tuple[str, int], ...]:
+        return tuple(self._tasks.counts().items())
 
     @receive
     def handle_update(self, update: events.Update) -> Any:
@@ -269,7 +561,6 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_task_changed(self, changed: m.TaskChanged) -> Any:
-        """Keep the counts, tell the author if interested."""
         if not self._tasks.change(changed):
             return None
         # Mesos's own executor of a command has the task's id, and nobody tells of its end
@@ -283,14 +574,11 @@ class SchedulerActor(MaintenanceDuty):
                 return None  # its executor was ended by us, and there is no next attempt
             if changed.attempt == 1:
                 self.tell("failures", changed)
-        return self._call(self.on_task_update, changed) if self._wants_updates else None
+        return self._call(self.on_task_update, changed)
 
     @receive
     def handle_task_done(self, done: m.TaskDone) -> Any:
-        """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched.
-
-        What an earlier run left untold waits until the author has been told of the registration.
-        """
+        """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched."""
         if not self._announced:
             self._early.append(done)
             return None
@@ -310,9 +598,11 @@ class SchedulerActor(MaintenanceDuty):
         Until the last of them has ended the agent drops every task, also when it has been reactivated (Mesos:
         `Slave::updateDrainStatus`).
         """
-        if any(entry.agent_id == agent_id and entry.phase in ON_CLUSTER for entry in self._tasks):
-            return
-        for agent, executor_id in self._executors:
+        if not self._tasks.on_agent(agent_id):
+            self._shut_executors_down_on(agent_id)
+
+    def _shut_executors_down_on(self, agent_id: AgentId | None) -> None:
+        for agent, executor_id in sorted(self._executors):
             if agent == agent_id:
                 self.tell("connection", m.ShutdownExecutor(executor_id, agent))
 
@@ -344,18 +634,17 @@ class SchedulerActor(MaintenanceDuty):
             self._put(framework_record("failed", str(self._outcomes[done.phase])))
         if self._ends_when_done and not self._tasks:
             self.tell(self.actor_ref, SeeIfDone())
-        launched, self._outbox = self._outbox or (), None
         gone = all_records_of(done.task_id)
-        if launched and done.task_id in self._tasks:  # launched again: its new specification stays
-            kept = {(record.kind, record.key) for record in launched}
+        if self._outbox and done.task_id in self._tasks:  # launched again: its new specification stays
+            kept = {(record.kind, record.key) for record in self._outbox}
             gone = tuple(key for key in gone if key not in kept)
         if forgotten is not None:
             gone = (*gone, ended_key(forgotten))
-        self.tell("store", m.Write((*launched, ended_record(done.task_id, done.last_attempt)), gone))
+        self._store_called(ended_record(done.task_id, done.last_attempt), gone=gone)
 
     @receive
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:
-        """Nothing is active, and nothing more will come: end, with what became of the tasks."""
+        """End if nothing is active: nothing more will come."""
         if not self._announced or self._early or self._tasks or self._ending:
             return
         failures = self._outcomes[TaskPhase.FAILED]
@@ -367,7 +656,6 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_list_tasks(self, _asked: m.ListTasks) -> None:
-        """Tell the reconciler what may be on the cluster."""
         self.tell("reconciler", m.TasksOnCluster(self._tasks.on_cluster()))
 
     @receive
@@ -375,30 +663,29 @@ class SchedulerActor(MaintenanceDuty):
         """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
         if failure.name.startswith(TASK_PREFIX):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
-            self.tell(self.actor_ref, TaskLost(failure.name, failure.error))
+            self.tell(self.actor_ref, TaskLost(TaskId(failure.name.removeprefix(TASK_PREFIX)), failure.error))
             return None
         return super().handle_child_failed(failure)
 
     @receive
     def handle_task_lost(self, lost: TaskLost) -> Any:
-        """See what is stored of a task whose actor failed."""
-        task_id = TaskId(lost.name.removeprefix(TASK_PREFIX))
-        entry = self._tasks.get(task_id)
+        entry = self._tasks.get(lost.task_id)
         if entry is None or entry.alive:
             return None
-        self.run_in_background(self._reload(task_id, lost.error), name=f"load {lost.name}")
-        return self._call(self.on_error, f"{lost.name}: {lost.error}")
+        name = f"{TASK_PREFIX}{lost.task_id}"
+        self.run_in_background(self._reload(lost), name=f"load {name}")
+        return self._call(self.on_error, f"{name}: {lost.error}")
 
-    async def _reload(self, task_id: TaskId, error: str) -> None:
+    async def _reload(self, lost: TaskLost) -> None:
         """Load a task, beside the mailbox: the store may be slow, and other tasks go on meanwhile."""
         while True:
             try:
-                loaded: m.Loaded = await self._answer("store", m.Load(task_id))
+                loaded: m.Loaded = await self._answer("store", m.Load(lost.task_id))
             except Exception as trouble:
-                logger.error("task %s waits for the store, which cannot be read: %s", task_id, trouble)
+                logger.error("task %s waits for the store, which cannot be read: %s", lost.task_id, trouble)
                 await asyncio.sleep(RELOAD_AFTER)
             else:
-                self.tell(self.actor_ref, TaskReloaded(task_id, error, loaded.records))
+                self.tell(self.actor_ref, TaskReloaded(lost.task_id, lost.error, loaded.records))
                 return
 
     @receive
@@ -448,6 +735,54 @@ class SchedulerActor(MaintenanceDuty):
     def handle_withdrawn(self, _news: m.Withdrawn) -> None:
         """The broker has dropped what a task that was given up had demanded."""
 
+    # --- maintenance ------------------------------------------------------------------------------------------
+
+    @receive
+    async def handle_inverse_offers(self, arrived: events.InverseOffers) -> None:
+        """Let the author decide, else the policy; if the hook raises, the operator is not promised anything."""
+        for offer in arrived.offers:
+            before = self.hook_failures
+            said = await self._called(self.on_inverse_offer, offer)
+            if self.hook_failures > before:
+                declined: str | None = "on_inverse_offer raised"
+            elif said is None:
+                declined = self._answer_by_policy(offer)
+            else:
+                declined = None if said else "on_inverse_offer says so"
+            if declined is None:
+                self.tell("connection", m.AcceptInverseOffers((offer.id,)))
+            else:
+                logger.warning("declined the maintenance of agent %s: %s", offer.agent_id, declined)
+                self.tell("connection", m.DeclineInverseOffers((offer.id,), DECLINED_FOR))
+
+    def _answer_by_policy(self, offer: InverseOffer) -> str | None:
+        tasks_here = len(self._tasks.on_agent(offer.agent_id))
+        answer = self._maintenance.answer(offer, tasks_here, self.clock.time())
+        if answer.move_in is not None and offer.agent_id is not None:
+            self.timers.after(answer.move_in, MaintenanceNear(offer.agent_id, offer.unavailability.start))
+        return answer.declined
+
+    @receive
+    def handle_rescind_inverse_offer(self, _rescinded: events.RescindInverseOffer) -> None:
+        """The master withdraws its question; if it was about a window that is called off, it does not come again."""
+
+    @receive
+    def handle_maintenance_near(self, due: MaintenanceNear) -> None:
+        if not self._maintenance.is_near(due.agent_id, due.start, self.clock.time()):
+            return
+        here = self._tasks.on_agent(due.agent_id)
+        logger.warning(
+            "agent %s goes down for maintenance: %d tasks are moved to other agents", due.agent_id, len(here)
+        )
+        for entry in here:
+            self._tell_task(entry, m.MoveTask(due.agent_id, "its agent goes down for maintenance"))
+        self.timers.after(EXECUTORS_AFTER, ExecutorsToEnd(due.agent_id))
+
+    @receive
+    def handle_executors_to_end(self, due: ExecutorsToEnd) -> None:
+        if not self._maintenance.is_over(due.agent_id, self.clock.time()):
+            self._shut_executors_down_on(due.agent_id)
+
     # --- what else comes from the master and the executors ----------------------------------------------------
 
     @receive
@@ -470,28 +805,20 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_executor_said(self, said: ExecutorSaid) -> Any:
-        """Give the author a framework message; in the trace, its cause stands in the executor's log."""
         return self._call(self.on_message, said.message, said.source)
 
     @receive
     def handle_uploaded(self, upload: m.Uploaded) -> Any:
-        """Tell the author of an upload; then, in one transaction, forget it and store what the hook launched.
-
-        As with outcomes, what an earlier run left untold waits for the registration.
-        """
+        """Tell the author of an upload; then, in one transaction, forget it and store what the hook launched."""
         if not self._announced:
             self._early.append(upload)
             return None
         self._outbox = []
-        return self._after(self._call(self.on_uploaded, upload), lambda: self._upload_told(upload))
-
-    def _upload_told(self, upload: m.Uploaded) -> None:
-        records, self._outbox = tuple(self._outbox or ()), None
-        self.tell("store", m.Write(records, (upload_key(upload),)))
+        told = self._call(self.on_uploaded, upload)
+        return self._after(told, lambda: self._store_called(gone=(upload_key(upload),)))
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
-        """Say whether the framework is subscribed."""
         return m.Health(self._subscribed)
 
     @receive
@@ -506,8 +833,7 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> Any:
-        """Pass it on."""
-        self._windows.pop(lost.agent_id, None)
+        self._maintenance.forget(lost.agent_id)
         self.tell("offers", lost)
         return self._call(self.on_agent_lost, lost)
 
@@ -529,11 +855,6 @@ class SchedulerActor(MaintenanceDuty):
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def _begin_anew(self) -> None:
-        assert self._server is not None
-        self._remember(runs=str(self._run), port=str(self._server.port))
-        self._connect("offers")
-
     def _tear_down(self) -> None:
         """End executors first: in their own time they close what they opened (a browser), and hand their traces in."""
         if not self._executors:
@@ -547,10 +868,13 @@ class SchedulerActor(MaintenanceDuty):
 
     @receive
     def handle_executors_overdue(self, _due: ExecutorsOverdue) -> None:
-        """They have had their time."""
         if self._awaited:
             self._awaited.clear()
             super()._tear_down()
 
 
-__all__ = ["Registered", "SchedulerActor", "TaskFailure"]
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(SchedulerActor.launch).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}

@@ -14,6 +14,8 @@ from actors.temporary import TemporaryFolder
 from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
+GPUS = "GPU_RESOURCES"
+"""The capability without which a framework is offered no agent with GPUs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from actors import messages as m
 from actors.offers.demand_queue import DemandQueue, Look, ShapeQueue
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
+from actors.settings import GPUS
 from mesos_v1.resources import Resources
 
 WORTH_SAYING = 10.0
 """Seconds after which a look is so old that its age is said."""
-GPUS = "GPU_RESOURCES"
-"""The capability without which a framework is offered no agent with GPUs."""
 
 
 def report(

@@ -1,17 +1,16 @@
 """What every scheduler actor is, with the broker or without: it can begin, end, and survive its author's mistakes.
 
-Here belongs what has nothing to do with tasks: containing what callbacks raise, spawning the servants, remembering the
-framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the broker, `LowLevelScheduler` offers in hand.
+Here belongs what has nothing to do with tasks: calling hooks and containing what they raise, spawning the built-in actors,
+remembering the framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the broker, `LowLevelScheduler`
+offers in hand.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -19,14 +18,17 @@ from actors import messages as m
 from actors.built_in import SERVANTS, TASK, spec_of
 from actors.records.operations import PHASE_OF_STATE, OperationRecord, operation_key, operation_record
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
-from actors.scheduler.author_code import author_traceback, check_hook, one_line, warn_of_misspelt_hooks
+from actors.scheduler.author_code import author_traceback, contain_author_code, exit_of, one_line
 from actors.settings import Composition
 from mesos_v1 import events
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 
 logger = logging.getLogger("actors.scheduler")
 
-FRAMEWORK, ENDING = "framework", "ending"
+FRAMEWORK = "framework"
+"""The kind of the records that hold facts of the framework as a whole."""
+ENDING = "ending"
+"""Fact: the framework's end was asked for, and its master could not be told."""
 CLEAR_PATIENCE = 10.0
 """Seconds in which a store has to forget a framework that has ended."""
 SAY_AFTER = 10.0
@@ -45,6 +47,8 @@ class BaseScheduler(Actor):
 
     Settings: ClassVar[type] = NoSettings
     _hooks: ClassVar[frozenset[str]] = frozenset({"on_start", "on_stop", "on_error", "on_shutdown_requested"})
+    _offers_to: ClassVar[str]
+    """Which actor gets the offers."""
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__()
@@ -59,35 +63,17 @@ class BaseScheduler(Actor):
         self._ending = ""
         self._ends_earlier_run = False
         self._tearing_down = False
-        self._reference = 0
+        # Not from 0: what the store still has to say to an instance that failed is not meant for this one.
+        self._reference = int(self.ids.uniform(0, 2.0**52))
         self._storing: dict[int, events.UpdateOperationStatus | m.Accept] = {}
         self._over = False
+        self._announced = False
         self._subscribed = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Contain what an author's own methods raise; refuse what could not work.
-
-        Raises:
-            TypeError: An author's class has a method with the name of one of the inner methods of its base, or a hook
-                that cannot be called.
-        """
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith("actors."):
-            return
-        for name, member in list(vars(cls).items()):
-            if inspect.isfunction(member) and _is_inner(cls, name):
-                raise TypeError(
-                    f"{cls.__name__}.{name} has the name of an inner method of {_home(cls, name)}, "
-                    "which would no longer work: give it another one"
-                )
-            if hasattr(member, "__receives__"):
-                setattr(cls, name, _contained(member))
-            elif inspect.isfunction(member) and name in cls._hooks:
-                check_hook(cls, name, member, _of_base(cls, name))
-        warn_of_misspelt_hooks(cls, cls._hooks)
-        for name, wrap in (("__init__", _making), ("on_start", _starting), ("on_stop", _stopping)):
-            if inspect.isfunction(vars(cls).get(name)):
-                setattr(cls, name, wrap(vars(cls)[name]))
+        if not cls.__module__.startswith("actors."):
+            contain_author_code(cls, cls._hooks)
 
     # --- commands for authors ---------------------------------------------------------------------------------
 
@@ -140,6 +126,49 @@ class BaseScheduler(Actor):
             self._said_started = True
             self.tell("framework", m.ActorStarted("scheduler"))
 
+    @receive
+    async def handle_begin(self, _asked: m.Begin) -> None:
+        """Load what is stored, spawn the others, and connect."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            loaded: m.Loaded = await self._answer("store", m.Load())
+            facts = facts_in(loaded.records)
+            known = facts.get("id")
+            if self._end_early(known=known is not None):
+                return
+            self._ends_earlier_run = known is not None and ENDING in facts
+            await self._take_over(facts, () if self._ends_earlier_run else loaded.records)
+        except Exception as error:
+            logger.debug("the framework cannot start", exc_info=True)
+            self._end(2, str(error))
+            return
+        self.framework_id = FrameworkId(known) if known is not None else None
+        self._spawn_before_connecting()
+        self.spawn_built_in("connection")
+        if self._ending:
+            self._tear_down()
+
+    @abstractmethod
+    async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
+        """Take over what an earlier run has stored; raises what makes it impossible to begin.
+
+        Args:
+            facts: of the framework as a whole.
+            records: all of them; none where the framework of the earlier run is to be ended.
+        """
+
+    def _spawn_before_connecting(self) -> None:
+        """Start everything but the connection."""
+        self.spawn_extra_actors()
+
+    @receive
+    def handle_actor_started(self, started: m.ActorStarted) -> Any:
+        """A built-in actor is there, or there again."""
+        if started.name == "connection":
+            self._connect()
+
     def spawn_built_in(self, name: str) -> None:
         """Start a built-in actor, or what the composition has put in its place."""
         spec = spec_of(self.composition, name)
@@ -185,8 +214,8 @@ class BaseScheduler(Actor):
             logger.warning(
                 "framework %s, which an earlier run could not end, has ended now", self.framework_id
             )
-            self._ends_earlier_run, self.framework_id = False, None
-            self._begin_anew()  # what is stored from now on is stored after the store has been cleared
+            self._ends_earlier_run = False
+            self._subscribe_as_new()  # what is stored from now on is stored after the store has been cleared
         elif cleared:
             self._end(self._exit_code, self._ending)
         else:
@@ -214,7 +243,6 @@ class BaseScheduler(Actor):
 
     @receive
     def handle_update_operation_status(self, update: events.UpdateOperationStatus) -> Any:
-        """News of an operation: stored first."""
         status = update.status
         if status.operation_id is None:
             return self._operation_stored(status)
@@ -223,17 +251,12 @@ class BaseScheduler(Actor):
         return self._store_first(record, then=update)
 
     def _store_first(self, *records: OperationRecord, then: events.UpdateOperationStatus | m.Accept) -> None:
-        if (
-            not self._reference
-        ):  # what the store still has to say to an instance that failed is not meant for this one
-            self._reference = int(self.ids.uniform(0, 2.0**52))
         self._reference += 1
         self._storing[self._reference] = then
         self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
 
     @receive
     def handle_stored(self, stored: m.Stored) -> Any:
-        """Go on with what was to be stored first."""
         then = self._storing.pop(stored.reference, None)
         if isinstance(then, events.UpdateOperationStatus):
             return self._operation_stored(then.status)
@@ -258,7 +281,6 @@ class BaseScheduler(Actor):
 
     @receive
     def handle_ask_progress(self, _asked: m.AskProgress) -> m.Progress:
-        """Say how far the framework is."""
         return m.Progress(self._subscribed, bool(self._ending), self._phases(), self._offered)
 
     _offered: bool | None = None
@@ -285,15 +307,16 @@ class BaseScheduler(Actor):
             f"framework {self.framework_id} and its tasks may still be there; {ends}"
         )
 
-    def _connect(self, offers_to: str) -> None:
+    def _connect(self) -> None:
         """Subscribe; to end the framework only, if that is what is left to do."""
-        self.tell("connection", m.Connect(self.framework_id, offers_to))
+        self.tell("connection", m.Connect(self.framework_id, self._offers_to))
         if self._ends_earlier_run or self._tearing_down:
             self.tell("connection", m.Teardown())
 
-    @abstractmethod
-    def _begin_anew(self) -> None:
+    def _subscribe_as_new(self) -> None:
         """Subscribe as a new framework, after the one of an earlier run has ended."""
+        self.framework_id = None
+        self._connect()
 
     def _only_ends(self, news: m.Subscribed) -> bool:
         """Remember the framework's id; returns whether this subscription is there for TEARDOWN only."""
@@ -349,10 +372,10 @@ class BaseScheduler(Actor):
         try:
             result = hook(*arguments)
         except (Exception, SystemExit) as error:
-            self._hook_raised(_name_of(hook), error)
+            self._hook_raised(hook, error)
             return None
         if type(result) is CoroutineType:
-            return self._contain(_name_of(hook), result)
+            return self._contain(hook, result)
         return result
 
     async def _called(self, hook: Callable[..., Any], *arguments: Any) -> Any:
@@ -367,14 +390,27 @@ class BaseScheduler(Actor):
         go_on()
         return None
 
-    async def _contain(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def _call_then(
+        self,
+        hook: Callable[..., Any],
+        *arguments: Any,
+        then: Callable[[], None] = lambda: None,
+        if_raised: Callable[[], None] = lambda: None,
+    ) -> Coroutine[Any, Any, None] | None:
+        """Call a hook and, when it is done, do the one thing or the other."""
+        before = self.hook_failures
+        called = self._call(hook, *arguments)
+        return self._after(called, lambda: if_raised() if self.hook_failures > before else then())
+
+    async def _contain(self, hook: Callable[..., Any], coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             return await coroutine
         except (Exception, SystemExit) as error:
-            self._hook_raised(name, error)
+            self._hook_raised(hook, error)
             return None
 
-    def _hook_raised(self, hook: str, error: Exception | SystemExit) -> None:
+    def _hook_raised(self, called: Callable[..., Any], error: Exception | SystemExit) -> None:
+        hook = getattr(called, "__name__", type(called).__name__)
         if isinstance(error, SystemExit):
             self._exit_asked(hook, error)
             return
@@ -418,108 +454,11 @@ def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:
     return {record.key: record.value.decode() for record in records if record.kind == FRAMEWORK}
 
 
-def _home(cls: type, name: str) -> str:
-    return next(base.__name__ for base in cls.__mro__[1:] if name in vars(base))
-
-
-def _is_inner(cls: type, name: str) -> bool:
-    if not name.startswith("_") or name.endswith("__"):
-        return False
-    return any(name in vars(base) for base in cls.__mro__[1:] if base.__module__.startswith("actors."))
-
-
 async def _awaited(called: Coroutine[Any, Any, Any], go_on: Callable[[], None]) -> None:
     await called
     go_on()
 
 
-def exit_of(asked: SystemExit) -> tuple[int, str]:
-    """Return the exit code and the text of a `sys.exit`, as Python itself reads them."""
-    if asked.code is None:
-        return 0, ""
-    return (asked.code & 0xFF, "") if isinstance(asked.code, int) else (1, str(asked.code))
-
-
 def _check_exit_code(exit_code: object) -> None:
     if type(exit_code) is not int or not 0 <= exit_code <= 255:
         raise ValueError(f"an exit code is a number from 0 to 255, not {exit_code!r}")
-
-
-def _name_of(hook: Callable[..., Any]) -> str:
-    return getattr(hook, "__name__", type(hook).__name__)
-
-
-def _of_base(cls: type, name: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
-    return found
-
-
-def _contained(handler: Any) -> Any:
-    """Wrap an author's handler so that what it raises is contained."""
-    if inspect.iscoroutinefunction(handler):
-
-        @functools.wraps(handler)
-        async def contained_async(self: BaseScheduler, asked: Any) -> Any:
-            return await self._contain(handler.__name__, handler(self, asked))
-
-        return contained_async
-
-    @functools.wraps(handler)
-    def contained(self: BaseScheduler, asked: Any) -> Any:
-        return self._call(handler.__get__(self), asked)
-
-    return contained
-
-
-def _making(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap an author's `__init__`: without its base's there is no scheduler."""
-
-    @functools.wraps(init)
-    def make(self: BaseScheduler, *arguments: Any, **keywords: Any) -> None:
-        init(self, *arguments, **keywords)
-        if "hook_failures" not in vars(self):
-            raise TypeError(
-                f"{type(self).__name__}.__init__ does not call super().__init__(composition, settings)"
-            )
-
-    return make
-
-
-def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap an author's `on_start`: what it raises ends the framework in a sentence, and it need not call its base's."""
-
-    async def awaited(self: BaseScheduler, running: Coroutine[Any, Any, Any]) -> None:
-        try:
-            await running
-        except (Exception, SystemExit) as error:
-            self._could_not_start("on_start", error)
-        self._say_started()
-
-    @functools.wraps(on_start)
-    def start(self: BaseScheduler) -> Any:
-        try:
-            result = on_start(self)
-        except (Exception, SystemExit) as error:
-            self._could_not_start("on_start", error)
-        else:
-            if type(result) is CoroutineType:
-                return awaited(self, result)
-        self._say_started()
-        return None
-
-    return start
-
-
-def _stopping(on_stop: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap an author's `on_stop`, which is called when all is over: what it raises is logged."""
-
-    @functools.wraps(on_stop)
-    async def stop(self: BaseScheduler) -> None:
-        try:
-            result = on_stop(self)
-            if inspect.isawaitable(result):
-                await result
-        except Exception as error:
-            logger.error("on_stop raised\n%s", author_traceback(error))
-
-    return stop

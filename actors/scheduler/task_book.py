@@ -106,6 +106,10 @@ class TaskBook:
         """Return how many tasks there are in each phase."""
         return {phase.value: count for phase, count in self._counts.items() if count}
 
+    def on_agent(self, agent_id: AgentId | None) -> list[TaskEntry]:
+        """Return the tasks that may be on that agent."""
+        return [e for e in self._entries.values() if e.agent_id == agent_id and e.phase in ON_CLUSTER]
+
     def on_cluster(self) -> tuple[tuple[TaskId, AgentId | None], ...]:
         """Return the attempts that may be on the cluster, with their agents where known."""
         return tuple(

@@ -97,13 +97,11 @@ def _tells_the_connection(node: ast.AST) -> bool:
 CLASSES = {
     "BaseScheduler": SchedulerActor,
     "LowLevelScheduler": LowLevelScheduler,
-    "MaintenanceDuty": SchedulerActor,
     "OfferActor": OfferActor,
     "OperationActor": OperationActor,
     "ReconcilerActor": ReconcilerActor,
     "SchedulerActor": SchedulerActor,
     "TaskActor": TaskActor,
-    "TaskCommands": SchedulerActor,
 }
 SENDERS = set(_sent())
 ANSWERED: set[tuple[str, type]] = set()
@@ -478,10 +476,8 @@ OWN = [
 ]
 
 
-@answers("MaintenanceDuty", *(call for sender, call in SENDERS if sender == "MaintenanceDuty"))
 @answers("SchedulerActor", *(call for sender, call in SENDERS if sender == "SchedulerActor"))
 @answers("BaseScheduler", m.AcknowledgeOperation)
-@answers("TaskCommands", m.SendMessage)
 @answers("LowLevelScheduler", *(call for sender, call in SENDERS if sender == "LowLevelScheduler"))
 @pytest.mark.parametrize("fate", FATES)
 def test_an_author_is_told_of_each_call_that_came_to_nothing(fate):

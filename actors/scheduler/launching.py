@@ -1,21 +1,29 @@
-"""What `launch` takes: each argument has its check in one table, so that a mistake is one sentence that names the argument.
+"""What `launch` takes, checked and made into what is launched: tasks, and the executors that they are for.
 
-A check returns the argument as it is kept: mappings become pairs, lists tuples. It never shows the values of an environment,
-which may be secret. Limits are Mesos's (`master/validation.cpp`, `common/validation.cpp`) unless they say why.
+Each argument has its check in one table, so that a mistake is one sentence that names the argument. A check returns the
+argument as it is kept: mappings become pairs, lists tuples. It never shows the values of an environment, which may be secret.
+Limits are Mesos's (`master/validation.cpp`, `common/validation.cpp`) unless they say why.
 """
 
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
+from actors.messages import ExecutorTemplate, ServerReady
 from actors.records.tasks import check_task_id
-from actors.runtime import Secret
-from actors.settings import RetryPolicy
+from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
+from actors.settings import GPUS, Composition, ExecutorSettings, RetryPolicy
+from mesos_v1 import pb
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources
+from mesos_v1.values import NANOS
+from wire.start_letter import ExecutorBoot
 
 MAX_PORTS = 65_536
 MAX_SECONDS = 100 * 365 * 24 * 3600.0
@@ -26,16 +34,123 @@ LEAST_LAUNCH_TIMEOUT = 1.0
 Check = Callable[[str, Any], Any]
 
 
-def checked(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments as they are kept; what was left out need not be checked.
+def task_options(
+    arguments: Mapping[str, Any], defaults: Mapping[str, Any], composition: Composition
+) -> dict[str, Any]:
+    """Return the keyword arguments of `launch` as fields of a `TaskSpec`; what was left out need not be checked.
+
+    `task_id` and `name` stay None where they were left out.
 
     Raises:
         ValueError: One of them cannot be; says which, and why.
     """
-    return {
-        name: value if value is defaults[name] else CHECKS[name](name, value)
-        for name, value in arguments.items()
+    given = {
+        name: arguments[name] if arguments[name] is default else CHECKS[name](name, arguments[name])
+        for name, default in defaults.items()
     }
+    framework = composition.framework
+    given["executor"] = executor = _executor_for(given["executor"], given["command"], composition)
+    role = given["role"]
+    if role is None:
+        given["role"] = framework.roles[0]
+    elif role not in framework.roles:
+        raise ValueError(f"the framework has no role {role!r} (it has {', '.join(framework.roles)})")
+    cpus, mem, disk, gpus = (given.pop(name) for name in ("cpus", "mem", "disk", "gpus"))
+    wanted = given["resources"]
+    if wanted is None:
+        given["resources"] = wanted = _amounts(cpus, mem, disk, gpus)
+    else:
+        gpus = wanted.gpus
+    if not wanted and not given["ports"]:
+        raise ValueError("a task must ask for some resource: cpus, mem, disk, gpus and ports are all 0")
+    if gpus and GPUS not in framework.capabilities:
+        raise ValueError(
+            f"gpus are offered only to frameworks with the capability {GPUS}: "
+            "add it to capabilities in [framework]"
+        )
+    for name in ("environment", "uris"):
+        if executor and given[name]:
+            raise ValueError(f"{name} is for commands: executor {executor} has its own in its configuration")
+    given["command"] = given["command"] or ""
+    given["timeout"] = given["timeout"] or 0.0
+    return given
+
+
+def _executor_for(executor: str | None, command: str | None, composition: Composition) -> str:
+    if command is not None:
+        if executor is not None:
+            raise ValueError("a task has either a command or an executor, not both")
+        return ""
+    known = [each.name for each in composition.executors]
+    if executor is None:
+        if len(known) != 1:
+            raise ValueError(
+                f"say which executor the task is for (there are: {', '.join(known) or 'none'}), or give a command"
+            )
+        return known[0]
+    if executor not in known:
+        raise ValueError(f"there is no executor {executor!r} (there are: {', '.join(known) or 'none'})")
+    return executor
+
+
+@lru_cache(maxsize=256)
+def _amounts(cpus: float, mem: float, disk: float, gpus: float) -> Resources:
+    """Return the same `Resources` for the same amounts: most tasks ask for what another one asked for."""
+    return Resources.of(cpus=cpus, mem=mem, disk=disk, gpus=gpus)
+
+
+def packed_payload(payload: object) -> bytes:
+    """Return a payload as it travels.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if payload is None:
+        return b""
+    try:
+        packed = pack(payload, id=str(current_message_id() or ""))
+    except EncodeError as error:
+        raise ValueError(f"the payload cannot be sent: {error}") from error
+    check_size("the payload", packed)
+    return packed
+
+
+def executor_template(
+    executor: ExecutorSettings, composition: Composition, server: ServerReady
+) -> ExecutorTemplate:
+    """Describe an executor to the broker; its id and resources come with the agent that it is launched on.
+
+    Its code is an archive that the agent's fetcher unpacks into the sandbox, which is put first on PYTHONPATH.
+    """
+    info = pb.mesos.ExecutorInfo(name=executor.name, type=pb.mesos.ExecutorInfo.CUSTOM)
+    info.executor_id.value = executor.name
+    boot = ExecutorBoot(
+        server_url=server.url,
+        token="",  # see `actors.server.tokens`
+        settings=executor.settings,
+        executor_class=executor.cls,
+        trace=bool(composition.trace_file),
+        modules=(executor.cls.partition(":")[0],),
+        shutdown_grace_period=executor.shutdown_grace_period,
+    )
+    info.data = pack(boot)
+    info.shutdown_grace_period.nanoseconds = int(executor.shutdown_grace_period * NANOS)
+    command = info.command
+    command.shell = True
+    python = shlex.quote(executor.python or sys.executable)
+    command.value = (
+        'PYTHONPATH="$MESOS_SANDBOX${PYTHONPATH:+:$PYTHONPATH}" '
+        f"exec {python} -m executor {shlex.quote(executor.cls)}"
+    )
+    for name, url in server.artifacts:
+        if name == executor.name:
+            command.uris.add(value=url, extract=True, executable=False)
+    for uri in executor.uris:
+        command.uris.add(value=uri)
+    for name, value in executor.environment:
+        command.environment.variables.add(name=name, value=value)
+    own = Resources.of(cpus=executor.cpus, mem=executor.mem, disk=executor.disk)
+    return ExecutorTemplate(executor.name, own, info.SerializeToString())
 
 
 def text(name: str, value: Any) -> str:
