@@ -525,3 +525,14 @@ def test_a_package_that_is_not_there_is_one_sentence(tmp_path):
 def test_where_the_master_is(master, host, local):
     assert master_host(master) == host
     assert master_is_local(master) is local
+
+
+async def test_a_folder_for_uploads_is_made_for_its_user_alone_wherever_it_is_to_be(running, tmp_path):
+    folder = tmp_path / "deep" / "up"
+    composition = Composition(FrameworkSettings(name="t", master="http://127.0.0.1:5050"), token="secret")
+    running.spawn(Subscribed, [], name="scheduler")
+    running.spawn(SlowStore, composition, StoreSettings(), name="store")
+    server = running.spawn(ServerActor, composition, ServerSettings(upload_dir=str(folder)), name="server")
+    ready = await server.ask(m.OpenServer(), block=False)
+    assert ready.upload_dir == str(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -700,3 +700,14 @@ def test_a_run_timeout_goes_on_where_it_was_when_the_scheduler_is_back(away, lef
             assert len(again.of("connection", m.Kill)) == 1
 
     virtually(work())
+
+
+@pytest.mark.parametrize(
+    "least",
+    [{"attempts": 1}, {"losses": 0}, {"backoff": 0.0}, {"cap": 0.0}, {"factor": 1.0}, {"jitter": 0.0}],
+)
+def test_a_retry_policy_takes_the_least_that_makes_sense_and_nothing_below(least):
+    ((name, value),) = least.items()
+    assert getattr(RetryPolicy(**least), name) == value
+    with pytest.raises(ValueError, match=name):
+        RetryPolicy(**{name: value - 1})
