@@ -1,13 +1,13 @@
-"""The one actor that talks to the master: owns the subscription, sends every call, hands events on as messages.
+"""The one actor that talks to the master: owns the subscription, sends every call, hands events on.
 
 Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
-happens to the actor's own mailbox, marked with that number; the actor drops what belongs to an older attempt, so
-nothing that an old stream still says can be taken for news. What follows what is the table in `connection/states.py`;
-which call survives a disconnection is the table in `call_table`; how HTTP works is `mesos_http`'s business.
+happens to the actor's own mailbox, marked with that number (`connection.stream`); the actor drops what belongs to an older
+attempt. What follows what is the table in `connection.states`; how each call is built, and whether it survives a disconnection,
+is the table in `connection.calls`; how HTTP works is `mesos_http`'s business.
 
 Guarantees: a failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and
-a master that refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and what
-came of it is told; every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never
+a master that refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and its
+outcome is told; every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never
 sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
 """
 
@@ -15,26 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from actors import messages as m
-from actors.connection.calls import ConnectionCalls
-from actors.connection.detector import Detector, detector_for
-from actors.connection.event_routes import EventRouter
+from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
+from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
 from actors.connection.framework_info import subscribe_call
-from actors.connection.leader import LeaderFound, LeaderLost
-from actors.connection.parts import (
-    ConnectionSettings,
-    RecordsArrived,
-    RetryDue,
-    StreamEnded,
-    StreamOpened,
-    TeardownEnded,
-    TeardownOverdue,
-    WatchdogDue,
-    endpoint_of,
-)
-from actors.connection.states import Action, ConnectionEvent, ConnectionState
-from actors.runtime import receive
+from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
+from actors.connection.stream import RecordsArrived, StreamEnded, StreamOpened, endpoint_of, read_stream
+from actors.runtime import Actor, message, receive, setting
+from actors.runtime.state_machine import Machine
 from actors.settings import Composition
 from mesos_http import (
     CallPipeline,
@@ -42,47 +33,115 @@ from mesos_http import (
     Endpoint,
     Peer,
     Response,
-    StreamBroken,
     Subscription,
     Timeouts,
     TlsSettings,
-    TransportError,
     who_answers,
 )
 from mesos_v1 import events
 from mesos_v1.content import serialize
-from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
+from mesos_v1.errors import BadEvent, ContentError, classify
+from mesos_v1.values import AgentId, FrameworkId, Offer
 
 logger = logging.getLogger("actors.connection")
 
 S, E = ConnectionState, ConnectionEvent
 
-NOT_HTTP = "not an HTTP response"
 TEARDOWN_PATIENCE = 5.0
 """Seconds that one TEARDOWN, and each step on the way to the next one, may take while the framework ends."""
 TEARDOWN_PAUSE = 2.0
 """Upper bound, in seconds, of the waits between attempts while the framework ends."""
 
+OFFERS, SCHEDULER, FAILURES = "offers", "scheduler", "failures"
+ROUTES: Mapping[type, str] = {
+    events.Offers: OFFERS,
+    events.Rescind: OFFERS,
+    events.InverseOffers: OFFERS,
+    events.RescindInverseOffer: OFFERS,
+    events.Update: SCHEDULER,
+    events.UpdateOperationStatus: SCHEDULER,
+    events.Message: SCHEDULER,
+}
+"""Which actor each event is handed on to, as it is. Only FAILURE is two kinds of news."""
 
-class ConnectionActor(ConnectionCalls):
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """How patient the connection is."""
+
+    missed_heartbeats: float = setting(
+        5.0, help="How many announced heartbeat intervals of silence mean that the master is gone."
+    )
+    subscribe_timeout: float = setting(15.0, help="Longest wait for an answer to SUBSCRIBE.", unit="seconds")
+    connect_timeout: float = setting(5.0, help="Longest wait for a connection.", unit="seconds")
+    backoff: float = setting(0.5, help="Upper bound of the first wait before a new attempt.", unit="seconds")
+    backoff_cap: float = setting(30.0, help="Upper bound of every wait before a new attempt.", unit="seconds")
+    stable_after: float = setting(
+        10.0,
+        help="How long a subscription must have lasted for the waits to start small again.",
+        unit="seconds",
+    )
+    teardown_timeout: float = setting(
+        30.0,
+        help="How long TEARDOWN is repeated until a master answers it; after that the framework ends with a failure.",
+        unit="seconds",
+    )
+    max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
+
+
+@message
+class TeardownEnded:
+    """TEARDOWN was answered, or (status 0) was not."""
+
+    attempt: int
+    status: int
+    reason: str
+
+
+@message
+class RetryDue:
+    """Time for the next attempt."""
+
+    attempt: int
+
+
+@message
+class WatchdogDue:
+    """Time to see whether the stream still lives."""
+
+    attempt: int
+
+
+@message
+class TeardownOverdue:
+    """Nobody will answer TEARDOWN any more."""
+
+    number: int
+
+
+class ConnectionActor(Actor):
     """Keeps the framework subscribed and carries its calls; see the head of this module."""
 
     Settings = ConnectionSettings
 
     def __init__(self, composition: Composition, settings: ConnectionSettings) -> None:
-        super().__init__(composition)
+        super().__init__()
+        self.framework = composition.framework
         self.settings = settings
+        self._life = Machine(TABLE)
         self.stream_id = ""
-        self._router = EventRouter(self)
+        self._calls = Outbox(self, composition)
+        self._offers_to = OFFERS
+        self._agents: dict[AgentId, tuple[str, str]] = {}
         self._detector: Detector | None = None
         self._leader = ""
+        self._reason = "not subscribed yet"
         self._failures = 0
         self._flaps = 0
         self._subscribed_at = 0.0
         self._subscribed_before = False
         self._heartbeat_interval = 0.0
         self._last_heard = 0.0
-        self._stream: Subscription | None = None
         self._reader: asyncio.Task[None] | None = None
         self._teardown_wanted = False
         self._teardowns = 0
@@ -90,10 +149,22 @@ class ConnectionActor(ConnectionCalls):
         self._gone = False
         self._coming_back = False
 
+    @property
+    def state(self) -> ConnectionState:
+        return self._life.state
+
+    @property
+    def framework_id(self) -> FrameworkId | None:
+        return self._calls.framework_id
+
+    @property
+    def _attempt(self) -> int:
+        return self._calls.attempt
+
     # --- what others ask --------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Say that a connection is there (again); the scheduler answers with `Connect`."""
+        """Report that a connection has started; the scheduler answers with `Connect`."""
         self.tell("scheduler", m.ActorStarted("connection"))
 
     def on_stop(self) -> None:
@@ -106,8 +177,8 @@ class ConnectionActor(ConnectionCalls):
     def handle_connect(self, asked: m.Connect) -> None:
         """Begin to subscribe, as a framework that was there before if an id is given."""
         if self.state in {S.IDLE, S.ENDED}:
-            self.framework_id = asked.framework_id
-            self._router.offers_to = asked.offers_to
+            self._calls.framework_id = asked.framework_id
+            self._offers_to = asked.offers_to
             self._subscribed_before = asked.framework_id is not None
             if self.state is S.ENDED:
                 self._teardown_wanted = self._gone = False
@@ -122,8 +193,8 @@ class ConnectionActor(ConnectionCalls):
             self._teardowns += 1
             self._teardown_until = self.clock.now() + self.settings.teardown_timeout
             self.timers.after(self.settings.teardown_timeout, TeardownOverdue(self._teardowns))
-        never_was = self.framework_id is None and self.state in {S.DETECTING, S.DISCONNECTED}
-        if never_was or (self.state is S.ENDED and self._gone):
+        unknown = self.framework_id is None and self.state in {S.DETECTING, S.DISCONNECTED}
+        if unknown or (self.state is S.ENDED and self._gone):
             self._happen(E.TEARDOWN_ANSWERED)
         else:
             self._happen(E.TEARDOWN_ASKED)
@@ -132,14 +203,12 @@ class ConnectionActor(ConnectionCalls):
 
     @receive
     def handle_leader_found(self, found: LeaderFound) -> None:
-        """Somebody leads; when it is somebody else, go there."""
         if found.url != self._leader or self.state not in {S.SUBSCRIBED, S.ENDING}:
             self._leader = found.url
             self._happen(E.LEADER_FOUND)
 
     @receive
     def handle_leader_lost(self, _lost: LeaderLost) -> None:
-        """Nobody leads for now."""
         self._happen(E.LEADER_LOST)
 
     # --- what the present attempt says ------------------------------------------------------------------------
@@ -150,18 +219,18 @@ class ConnectionActor(ConnectionCalls):
         if opened.attempt != self._attempt:
             return
         self.stream_id = opened.stream_id
-        self._pipeline = self.open_pipeline(Endpoint.parse(opened.endpoint), opened.stream_id)
+        self._calls.pipeline = self.open_pipeline(Endpoint.parse(opened.endpoint), opened.stream_id)
         self._happen(E.OPENED)
 
     @receive
     def handle_records_arrived(self, arrived: RecordsArrived) -> None:
         """Decode events and hand them on; a record that cannot be read ends the stream, never the framework."""
-        if arrived.attempt != self._attempt or self._stream is None:
+        if arrived.attempt != self._attempt or self._reader is None:
             return
         self._last_heard = self.clock.now()
         for record in arrived.records:
             try:
-                event = events.parse(record, self._content)
+                event = events.parse(record, self._calls.content)
             except ContentError as error:
                 self._break(f"an event that cannot be read: {error}")
                 return
@@ -171,10 +240,10 @@ class ConnectionActor(ConnectionCalls):
             if isinstance(event, events.Subscribed):
                 self._subscribed(event)
             elif isinstance(event, events.Error):
-                self._refused(event.message)
+                self._refused(event.message, gone=event.framework_gone)
                 return
             else:
-                self._router.route(event)
+                self._hand_on(event)
 
     @receive
     def handle_stream_ended(self, ended: StreamEnded) -> None:
@@ -188,22 +257,19 @@ class ConnectionActor(ConnectionCalls):
 
     @receive
     def handle_retry_due(self, due: RetryDue) -> None:
-        """Next attempt; or, with a negative number, calls that were kept although the subscription lives."""
         if due.attempt == self._attempt:
             self._happen(E.RETRY_DUE)
-        elif due.attempt == -self._attempt and self.state is S.SUBSCRIBED:
-            self._send_kept()
 
     @receive
     def handle_watchdog_due(self, due: WatchdogDue) -> None:
         """Reconnect when nothing was heard for too long, whatever TCP believes."""
-        if due.attempt != self._attempt or self._stream is None:
+        if due.attempt != self._attempt or self._reader is None:
             return
         left = self._last_heard + self._patience() - self.clock.now()
         if left > 0:
             self.timers.after(left, WatchdogDue(self._attempt))
             return
-        self._why = f"nothing was heard from the master for {self._patience():g} s"
+        self._reason = f"nothing was heard from the master for {self._patience():g} s"
         self._happen(E.SILENT)
 
     @receive
@@ -214,20 +280,65 @@ class ConnectionActor(ConnectionCalls):
         if 200 <= ended.status < 300:
             self._happen(E.TEARDOWN_ANSWERED)
             return
-        self._why = f"TEARDOWN was answered {ended.status}: {ended.reason}" if ended.status else ended.reason
+        self._reason = (
+            f"TEARDOWN was answered {ended.status}: {ended.reason}" if ended.status else ended.reason
+        )
         meaning = classify(ended.status, ended.reason)
         if not ended.status or meaning.retryable or meaning.not_leader or meaning.subscription_lost:
             left = self._teardown_until - self.clock.now()
-            logger.warning("TEARDOWN was not taken (%s); it is repeated for %.0f s more", self._why, left)
+            logger.warning("TEARDOWN was not taken (%s); it is repeated for %.0f s more", self._reason, left)
             self._happen(E.TEARDOWN_FAILED)
         else:
             self._happen(E.REFUSED)
 
     @receive
     def handle_teardown_overdue(self, due: TeardownOverdue) -> None:
-        """Give up telling the master."""
         if due.number == self._teardowns and self._teardown_wanted:
             self._happen(E.TEARDOWN_TIMED_OUT)
+
+    # --- calls --------------------------------------------------------------------------------------------------
+
+    @receive
+    def handle_call(self, call: m.Call) -> None:
+        """Send a call, or do with it what its row in the table says."""
+        sender = self.sender.name if self.sender is not None else ""
+        call = self._calls.completed(call)
+        if self.state is S.SUBSCRIBED:
+            self._calls.send(call, sender)
+        elif self.state in {S.ENDED, S.ENDING}:
+            self._report(call, sender, f"the framework has ended: {self._reason}")
+        else:
+            self._put_off(call, sender, uncertain=False)
+
+    @receive
+    def handle_call_ended(self, ended: CallEnded) -> None:
+        """A call was not taken: report it or keep it; the subscription ends only if the answer says that it has."""
+        meaning = classify(ended.status, ended.reason)
+        if not ended.status:
+            self._put_off(ended.call, ended.sender, uncertain=ended.sent)
+            self._send_kept_later(0.1 if ended.sent else 1.0)
+        elif meaning.subscription_lost or meaning.not_leader:
+            self._put_off(ended.call, ended.sender, uncertain=False)
+            if ended.attempt == self._attempt:
+                self._break(f"a call was answered {ended.status}: {ended.reason}")
+        elif meaning.retryable and RULES[type(ended.call)].fate is Fate.KEPT:
+            self._calls.keep(ended.call, ended.sender)
+            self._send_kept_later(1.0)
+        else:
+            self._report(ended.call, ended.sender, ended.reason, ended.status)
+
+    @receive
+    def handle_kept_calls_due(self, due: KeptCallsDue) -> None:
+        if due.attempt == self._attempt and self.state is S.SUBSCRIBED:
+            self._calls.send_kept()
+
+    @receive
+    def handle_update_taken(self, taken: UpdateTaken) -> None:
+        self._calls.taken(taken.call)
+
+    def _send_kept_later(self, after: float) -> None:
+        if self.state is S.SUBSCRIBED:
+            self._calls.send_kept_later(after)
 
     # --- carrying the table out -------------------------------------------------------------------------------
 
@@ -245,66 +356,21 @@ class ConnectionActor(ConnectionCalls):
         self._detector.detect()
 
     def _open(self) -> None:
-        self._attempt += 1
+        self._calls.attempt += 1
         try:
             endpoint = endpoint_of(self._leader)
-            suppressed = tuple(sorted(self._suppressed))
-            call = subscribe_call(self.framework, self.framework_id, suppressed, self._updated)
-            body = serialize(call, self._content)
+            suppressed = tuple(sorted(self._calls.suppressed))
+            call = subscribe_call(self.framework, self.framework_id, suppressed, self._calls.updated)
+            body = serialize(call, self._calls.content)
         except (ValueError, ContentError) as error:
             self.tell(self.actor_ref, StreamEnded(self._attempt, str(error), fatal=True))
             return
         self._reader = self.run_in_background(
-            self._read(self._attempt, endpoint, body), name=f"subscription {self._attempt}"
+            read_stream(
+                self.actor_ref, self._attempt, endpoint, body, transport=self, framework=self.framework
+            ),
+            name=f"subscription {self._attempt}",
         )
-
-    async def _read(self, attempt: int, endpoint: Endpoint, body: bytes) -> None:
-        """Open the stream and post everything it says; runs beside the actor and touches none of its state."""
-        me = self.actor_ref
-        try:
-            stream = await self.open_stream(endpoint, body)
-        except ApiError as error:
-            never = not (error.retryable or error.not_leader or error.status == 404)
-            if error.retryable or error.not_leader or error.unauthorized:
-                me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
-            else:
-                me.tell(await self._explained(attempt, endpoint, str(error), fatal=never))
-            return
-        except TransportError as error:
-            said = f"{endpoint}: {error}"
-            if NOT_HTTP in said:
-                said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
-            me.tell(StreamEnded(attempt, said))
-            return
-        if not stream.stream_id:
-            stream.close()
-            said = "it answered SUBSCRIBE without a Mesos-Stream-Id"
-            me.tell(await self._explained(attempt, stream.endpoint, said, fatal=True))
-            return
-        try:
-            if attempt == self._attempt:
-                self._stream = stream
-                me.tell(StreamOpened(attempt, str(stream.endpoint), stream.stream_id))
-                async for records in stream.batches():
-                    me.tell(RecordsArrived(attempt, records))
-                me.tell(StreamEnded(attempt, "the stream was closed"))
-        except StreamBroken as broken:
-            me.tell(StreamEnded(attempt, broken.reason))
-        finally:
-            stream.close()
-
-    async def _explained(self, attempt: int, endpoint: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
-        """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
-        peer = await self.identify(endpoint)
-        if peer is None or peer is Peer.MASTER:
-            return StreamEnded(attempt, f"{endpoint}: {error}", fatal)
-        only_one = len(self.framework.masters()) == 1 and not self._leader_is_detected()
-        mend = "give the address of the master (its port is 5050, unless set otherwise)"
-        said = f"{endpoint.authority} is {peer.value}: {mend}. It said: {error}"
-        return StreamEnded(attempt, said, fatal=only_one and (fatal or peer is Peer.AGENT))
-
-    def _leader_is_detected(self) -> bool:
-        return any(master.startswith("zk://") for master in self.framework.masters())
 
     async def identify(self, endpoint: Endpoint) -> Peer | None:
         """Find out who answers there; a seam for transports of another kind."""
@@ -312,7 +378,7 @@ class ConnectionActor(ConnectionCalls):
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream; a seam for transports of another kind."""
-        media = self._content.value
+        media = self._calls.content.value
         return await Subscription.open(
             endpoint,
             body,
@@ -347,7 +413,7 @@ class ConnectionActor(ConnectionCalls):
         self.timers.after(self._patience(), WatchdogDue(self._attempt))
 
     def _subscribed(self, event: events.Subscribed) -> None:
-        self.framework_id = event.framework_id
+        self._calls.framework_id = event.framework_id
         self._heartbeat_interval = event.heartbeat_interval
         self._subscribed_at = self.clock.now()
         news = m.Subscribed(
@@ -355,35 +421,66 @@ class ConnectionActor(ConnectionCalls):
             event.heartbeat_interval,
             event.master,
             reregistered=self._subscribed_before,
-            suppressed_roles=tuple(sorted(self._suppressed)),
+            suppressed_roles=tuple(sorted(self._calls.suppressed)),
         )
         self._subscribed_before = True
-        if self._teardown_wanted:  # nobody is to begin anything any more; the id is worth remembering
-            self.tell("scheduler", news)
+        if self._teardown_wanted:  # nothing is to begin any more; the id is worth remembering
+            self.tell(SCHEDULER, news)
         else:
-            self._router.subscribed(news)
+            self._tell_all(news)
         self._happen(E.SUBSCRIBED)
+
+    def _hand_on(self, event: events.SchedulerEvent) -> None:
+        where = ROUTES.get(type(event))
+        if where is not None:
+            if isinstance(event, events.Offers) and self._offers_to == OFFERS:
+                self._see_agents(event.offers)
+            self.tell(self._offers_to if where is OFFERS else where, event)
+        elif isinstance(event, events.Failure):
+            if event.executor_id is not None and event.agent_id is not None:
+                status = -1 if event.status is None else event.status
+                self.tell(SCHEDULER, m.ExecutorLost(event.agent_id, event.executor_id, status))
+            elif event.agent_id is not None:
+                self.tell(SCHEDULER, m.AgentLost(event.agent_id))
+        elif isinstance(event, events.Unknown):
+            logger.warning("ignoring an event of unknown type: %s", event.type_name)
+
+    def _see_agents(self, offers: tuple[Offer, ...]) -> None:
+        """Say where agents answer, once for each: what failed there is read from there."""
+        new = tuple(
+            (offer.agent_id, offer.hostname, offer.url)
+            for offer in offers
+            if self._agents.get(offer.agent_id) != (offer.hostname, offer.url)
+        )
+        if new:
+            self._agents.update((agent_id, (hostname, url)) for agent_id, hostname, url in new)
+            self.tell(FAILURES, m.AgentsSeen(offers[0].framework_id, new))
+
+    def _tell_all(self, news: m.Subscribed | m.Disconnected) -> None:
+        """Tell whoever has offers, then the scheduler, if that is another one."""
+        for name in dict.fromkeys((self._offers_to, SCHEDULER)):
+            self.tell(name, news)
 
     def _announce(self) -> None:
         self.timers.after(self._patience(), WatchdogDue(self._attempt))
-        self._send_kept()
+        self._calls.send_kept()
         if self._teardown_wanted:
             self._happen(E.TEARDOWN_ASKED)
 
     def _close(self) -> None:
         """Drop the stream and the call connection; calls in flight come back as `CallEnded`."""
-        if self._pipeline is not None:
-            self._pipeline.close()
-        if self._stream is not None:
-            self._stream.close()
-        if self._reader is not None:
-            self._reader.cancel()
-        self._pipeline = self._stream = self._reader = None
+        self._calls.close()
+        self._close_stream()
+        self._reader = None
         self.stream_id = ""
 
+    def _close_stream(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+
     def _lose(self) -> None:
-        logger.warning("the subscription is gone: %s", self._why)
-        self._router.disconnected(m.Disconnected(self._why))
+        logger.warning("the subscription is gone: %s", self._reason)
+        self._tell_all(m.Disconnected(self._reason))
 
     def _back_off(self) -> None:
         if self._subscribed_at:  # what failed before that subscription is over; that it did not last counts
@@ -399,20 +496,20 @@ class ConnectionActor(ConnectionCalls):
         bound = min(cap, self.settings.backoff * 2.0 ** min(self._failures, 32))
         self._failures += 1
         wait = self.ids.uniform(0.0, bound)
-        logger.warning("not connected (%s); next attempt in %.1f s", self._why, wait)
+        logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
         if self._detector is not None:
             self._detector.failed(self._leader)
         self.timers.after(wait, RetryDue(self._attempt))
 
     def _send_teardown(self) -> None:
         attempt = self._attempt
-        answer = self._post(m.Teardown())
+        answer = self._calls.post(m.Teardown())
         answer.add_done_callback(lambda done: self._teardown_sent(attempt, done))
         unanswered = TeardownEnded(attempt, 0, f"no answer to TEARDOWN within {TEARDOWN_PATIENCE:g} s")
         self.timers.after(TEARDOWN_PATIENCE, unanswered)
 
     def _teardown_sent(self, attempt: int, done: asyncio.Future[Response]) -> None:
-        """Post what became of it to the actor's own mailbox; runs outside its turn, so it only tells."""
+        """Post the outcome to the actor's own mailbox; runs outside its turn, so it only tells."""
         if done.cancelled() or not self.actor_ref.is_alive():
             return
         error = done.exception()
@@ -422,31 +519,36 @@ class ConnectionActor(ConnectionCalls):
             answer = done.result()
             self.actor_ref.tell(TeardownEnded(attempt, answer.status, answer.text[:500]))
 
-    def _close_stream(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-
     def _report_error(self) -> None:
         if self._teardown_wanted:
             self._report_untold()
             return
-        self.tell("scheduler", m.FrameworkError(self._why, self._gone, self._coming_back))
+        self.tell("scheduler", m.FrameworkError(self._reason, self._gone, self._coming_back))
 
     def _report_teardown(self) -> None:
         self.tell("scheduler", m.TeardownDone())
 
     def _report_untold(self) -> None:
-        self.tell("scheduler", m.TeardownDone(answered=False, reason=self._why))
+        self.tell("scheduler", m.TeardownDone(answered=False, reason=self._reason))
 
     def _break(self, reason: str) -> None:
-        self._why = reason
+        self._reason = reason
         self._happen(E.BROKE)
 
-    def _refused(self, reason: str) -> None:
-        self._why = reason
-        self._gone = "removed" in reason.lower() or "not found" in reason.lower()
+    def _refused(self, reason: str, *, gone: bool = False) -> None:
+        self._reason, self._gone = reason, gone
         self._coming_back = self.state is not S.SUBSCRIBED
-        self._happen(E.TEARDOWN_ANSWERED if self._gone and self._teardown_wanted else E.REFUSED)
+        self._happen(E.TEARDOWN_ANSWERED if gone and self._teardown_wanted else E.REFUSED)
+
+    def _put_off(self, call: m.Call, sender: str, *, uncertain: bool) -> None:
+        self._calls.put_off(call, sender, self._reason, uncertain=uncertain, level=self._level())
+
+    def _report(self, call: m.Call, sender: str, reason: str, status: int = 0) -> None:
+        self._calls.report(call, sender, reason, status, level=self._level())
+
+    def _level(self) -> int:
+        """At the end of the framework, calls that come to nothing are expected."""
+        return logging.DEBUG if self.state in {S.ENDING, S.ENDED} else logging.WARNING
 
     # --- odds and ends ----------------------------------------------------------------------------------------
 

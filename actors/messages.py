@@ -193,7 +193,7 @@ class AcknowledgeOperation:
     operation_id: OperationId
     uuid: bytes
     agent_id: AgentId | None = None
-    resource_provider_id: str = ""
+    resource_provider_id: str | None = None
 
 
 @message

@@ -14,6 +14,12 @@ class Error:
 
     message: str
 
+    @property
+    def framework_gone(self) -> bool:
+        """Whether the master says that it has removed the framework, or knows of none such."""
+        said = self.message.lower()
+        return "removed" in said or "not found" in said
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:

@@ -1,16 +1,39 @@
-"""Who leads? An address, a list of addresses, or ZooKeeper: three ways to answer, one face.
+"""Who leads? An address, a list of addresses, or ZooKeeper: three ways to answer behind one interface.
 
-A detector tells the connection `LeaderFound` (also when it finds the same leader again, if it was asked) and, when it
-can know, `LeaderLost`. Lists are tried in turn; ZooKeeper lives in a module of its own, because its driver is optional.
+A detector tells the connection `LeaderFound` (also when it finds the same leader again, if it was asked) and, when it can
+know, `LeaderLost`. Lists are tried in turn. In ZooKeeper, Mesos masters elect: the lowest `json.info_<number>` under the path
+leads. Its driver (kazoo, the optional extra "zookeeper") has threads of its own; what it finds is posted to the connection's
+mailbox and nothing else is touched from there. Losing ZooKeeper says nothing about the master: the last leader stays until
+ZooKeeper names another. Sources: Mesos documentation, "High Availability"; src/master/detector/zookeeper.cpp.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import json
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from actors.connection.leader import LeaderFound
-from actors.runtime import Actor
+from actors.runtime import Actor, message
 from actors.settings import FrameworkSettings
+
+if TYPE_CHECKING:
+    from kazoo.client import KazooClient
+
+logger = logging.getLogger("actors.connection")
+
+PREFIX = "json.info_"
+
+
+@message
+class LeaderFound:
+    """A master that may be asked: `host:port` or a URL."""
+
+    url: str
+
+
+@message
+class LeaderLost:
+    """There is no leader for the moment."""
 
 
 class Detector(Protocol):
@@ -46,11 +69,156 @@ class ListDetector:
         """Nothing is held."""
 
 
+class ZooKeeperError(Exception):
+    """ZooKeeper cannot be used to find the master; one sentence."""
+
+
+class ZooKeeperAddress(NamedTuple):
+    """`zk://[user:password@]host:port,host:port/path`, taken apart."""
+
+    hosts: str
+    path: str
+    auth: str
+
+    @classmethod
+    def parse(cls, url: str) -> ZooKeeperAddress:
+        """Read an address.
+
+        Raises:
+            ValueError: It names no hosts or no path; the sentence never repeats credentials.
+        """
+        rest = url.removeprefix("zk://")
+        authority, slash, path = rest.partition("/")
+        auth, _, hosts = authority.rpartition("@")
+        if rest == url or not hosts or not slash or not path.strip("/"):
+            raise ValueError("a ZooKeeper address looks like zk://host:port,host:port/path")
+        return cls(hosts, "/" + path.strip("/"), auth)
+
+
+class ZooKeeperDetector:
+    """Watches the election; a detector for `ConnectionActor`."""
+
+    def __init__(self, url: str, owner: Actor) -> None:
+        self._address = ZooKeeperAddress.parse(url)
+        self._owner = owner.actor_ref
+        self._client: KazooClient | None = None
+        self._leader: str | None = None
+        self._watching: Any = None
+
+    def detect(self) -> None:
+        """Begin to watch; or, when watching already, tell who leads as far as is known."""
+        if self._client is None:
+            self._start()
+        elif self._leader is not None:
+            self._owner.tell(LeaderFound(self._leader))
+
+    def failed(self, url: str) -> None:
+        """Nothing to do: ZooKeeper says when another one leads; until then the same one is tried again."""
+
+    def stop(self) -> None:
+        """Let go of ZooKeeper."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.stop()
+            client.close()
+
+    def _start(self) -> None:
+        try:
+            from kazoo.client import KazooClient
+        except ImportError:
+            raise ZooKeeperError(
+                "finding the master with ZooKeeper needs the package kazoo: pip install 'mesostic[zookeeper]'"
+            ) from None
+        auth = [("digest", self._address.auth)] if self._address.auth else None
+        retry = {"max_tries": -1, "delay": 0.5, "max_delay": 10}
+        client = KazooClient(
+            self._address.hosts, auth_data=auth, read_only=True, connection_retry=retry, command_retry=retry
+        )
+        self._client = client
+        client.add_listener(self._state_changed)
+        client.start_async()
+
+    # --- in kazoo's threads -----------------------------------------------------------------------------------
+
+    def _state_changed(self, state: str) -> None:
+        logger.info("ZooKeeper %s: %s", self._address.hosts, state)
+        if state == "CONNECTED" and self._watching is None and self._client is not None:
+            self._watching = True
+            self._client.handler.spawn(self._watch)
+
+    def _watch(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        from kazoo.exceptions import KazooException
+        from kazoo.recipe.watchers import ChildrenWatch
+
+        try:
+            client.ensure_path(self._address.path) if not client.exists(self._address.path) else None
+            self._watching = ChildrenWatch(client, self._address.path, self._children_changed)
+        except KazooException as error:
+            logger.warning("ZooKeeper: %s cannot be watched: %r", self._address.path, error)
+            self._watching = None
+
+    def _children_changed(self, children: list[str]) -> None:
+        from kazoo.exceptions import KazooException
+
+        leader = leader_of(children)
+        client = self._client
+        if client is None:
+            return
+        if leader is None:
+            logger.warning(
+                "ZooKeeper %s knows of no leading master at %s: is that the path of the masters' --zk, and does one run? "
+                "Waiting for one",
+                self._address.hosts,
+                self._address.path,
+            )
+            self._leader = None
+            self._post(LeaderLost())
+            return
+        try:
+            data, _ = client.get(f"{self._address.path}/{leader}")
+            address = address_in(data)
+        except (KazooException, ValueError) as error:
+            logger.warning("ZooKeeper: %s has unusable content: %s", leader, error)
+            return  # gone again already, in which case the watch fires once more; or nothing of ours
+        self._leader = address
+        self._post(LeaderFound(address))
+
+    def _post(self, news: LeaderFound | LeaderLost) -> None:
+        try:
+            self._owner.tell(news)
+        except Exception as error:
+            logger.debug("the leader could not be reported: %s", error)
+
+
+def leader_of(children: list[str]) -> str | None:
+    """Return the node of the leader: the lowest number (Mesos: `LeaderDetectorProcess`)."""
+    candidates = [name for name in children if name.startswith(PREFIX)]
+    return min(candidates, key=lambda name: name.rpartition("_")[2], default=None)
+
+
+def address_in(data: bytes) -> str:
+    """Return `host:port` from a master's `MasterInfo` as JSON.
+
+    Raises:
+        ValueError: It is none.
+    """
+    info = json.loads(data)
+    if not isinstance(info, dict):
+        raise ValueError("not a MasterInfo")  # noqa: TRY004 - it is the data that is wrong
+    address = info.get("address") or {}
+    host = address.get("hostname") or address.get("ip") or info.get("hostname")
+    port = address.get("port") or info.get("port")
+    if not host or not isinstance(port, int):
+        raise ValueError("a MasterInfo without an address")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def detector_for(framework: FrameworkSettings, owner: Actor) -> Detector:
     """Make the detector that the framework's `master` setting asks for; it belongs to `owner`."""
     masters = framework.masters()
     if masters[0].startswith("zk://"):
-        from actors.connection.zookeeper_detector import ZooKeeperDetector
-
         return ZooKeeperDetector(masters[0], owner)
     return ListDetector(masters, owner)

@@ -270,8 +270,9 @@ class BaseScheduler(Actor):
 
     def _acknowledge_operation(self, status: OperationStatus) -> None:
         if status.uuid and status.operation_id is not None:
-            provider = status.resource_provider_id or ""
-            call = m.AcknowledgeOperation(status.operation_id, status.uuid, status.agent_id, provider)
+            call = m.AcknowledgeOperation(
+                status.operation_id, status.uuid, status.agent_id, status.resource_provider_id
+            )
             self.tell("connection", call)
 
     def _forget_operation(self, operation_id: OperationId) -> None:

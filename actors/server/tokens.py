@@ -10,12 +10,7 @@ import logging
 import os
 import secrets
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-
-from actors.runtime import DecodeError, pack, unpack
-from mesos_v1 import pb
-from wire.start_letter import ExecutorBoot
 
 logger = logging.getLogger("actors.server")
 
@@ -71,29 +66,3 @@ def _keep(path: Path, token: str) -> str:
     finally:
         Path(aside).unlink(missing_ok=True)
     return token
-
-
-class TokenWriter:
-    """Writes the token into the start-up letters of an ACCEPT's executors."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-        self._filled: dict[bytes, bytes] = {}
-
-    def fill(self, call: pb.scheduler.Call) -> None:
-        """Fill the letters in; an executor without a letter of ours is left as it is."""
-        for operation in call.accept.operations:
-            for info in operation.launch.task_infos:
-                if info.HasField("executor") and info.executor.data:
-                    info.executor.data = self._letter(info.executor.data)
-
-    def _letter(self, data: bytes) -> bytes:
-        known = self._filled.get(data)
-        if known is None:
-            try:
-                boot = unpack(data).message
-            except DecodeError:
-                boot = None
-            known = pack(replace(boot, token=self._token)) if isinstance(boot, ExecutorBoot) else data
-            self._filled[data] = known
-        return known

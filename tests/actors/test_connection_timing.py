@@ -6,8 +6,7 @@ from itertools import pairwise
 import pytest
 
 from actors import messages as m
-from actors.connection.parts import ConnectionSettings
-from actors.connection_actor import ConnectionActor
+from actors.connection_actor import ConnectionActor, ConnectionSettings
 from actors.settings import Composition, FrameworkSettings
 from mesos_http import ConnectFailed, Response, StreamBroken
 from mesos_v1 import events, pb
@@ -231,7 +230,7 @@ async def test_kept_calls_that_the_master_was_too_busy_for_are_sent_again(bench)
     await bench.connect()
     bench.say("offers", "connection", m.Kill(TaskId("t")))
     await bench.settle()
-    from actors.connection.parts import CallEnded
+    from actors.connection.calls import CallEnded
 
     bench.ref.tell(CallEnded(1, m.Kill(TaskId("t")), "offers", 503, "busy"))
     await bench.settle(0.9)
@@ -260,7 +259,7 @@ async def test_a_call_that_is_repeated_while_there_is_no_subscription_is_kept_on
         bench.say("offers", "connection", m.Kill(TaskId("one")))
         bench.say("offers", "connection", m.Kill(TaskId("two")))
     await bench.settle()
-    assert len(bench.twin._kept) == 2
+    assert len(bench.twin._calls._kept) == 2
     bench.twin.streams[0].queue.put_nowait(subscribed(heartbeat=15.0).SerializeToString())
     await bench.settle()
     assert [call.kill.task_id.value for call in bench.twin.calls] == ["one", "two"]

@@ -9,8 +9,7 @@ import pytest
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
 from actors.connection.framework_info import framework_info
-from actors.connection.parts import ConnectionSettings
-from actors.connection_actor import ConnectionActor
+from actors.connection_actor import ConnectionActor, ConnectionSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import ActorSystem, message, receive
 from actors.server_actor import ServerActor, ServerSettings

@@ -234,7 +234,7 @@ class Stored(ActorBench):
 NEWS = events.UpdateOperationStatus(
     OperationStatus(OP, OperationState.OPERATION_FINISHED, agent_id=AgentId("a"), uuid=b"u" * 16)
 )
-ACKNOWLEDGED = m.AcknowledgeOperation(OP, b"u" * 16, AgentId("a"), "")
+ACKNOWLEDGED = m.AcknowledgeOperation(OP, b"u" * 16, AgentId("a"))
 
 
 @pytest.mark.parametrize("cls", [Books, Hooks])

@@ -13,7 +13,7 @@ import pytest
 
 import actors
 from actors import messages as m
-from actors.connection.call_table import RULES
+from actors.connection.calls import RULES
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.messages import TaskPhase
 from actors.offer_actor import OfferActor, OfferSettings

@@ -7,7 +7,7 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
-from actors.connection.parts import ConnectionSettings
+from actors.connection_actor import ConnectionSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import Actor, ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ListTrace

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from actors.connection.calls import TokenWriter
 from actors.connection.framework_info import framework_info, subscribe_call
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
@@ -21,7 +22,7 @@ from actors.records.tasks import (
 )
 from actors.records.uploads import untold_uploads
 from actors.runtime import DecodeError, pack
-from actors.server.tokens import TokenWriter, token_for
+from actors.server.tokens import token_for
 from actors.settings import Composition, FrameworkSettings, RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resources import Resources

@@ -7,8 +7,7 @@ import pytest
 from actors import messages as m
 from actors import store_actor
 from actors.composition import ActorSpec, Composition, run
-from actors.connection.parts import ConnectionSettings
-from actors.connection_actor import ConnectionActor
+from actors.connection_actor import ConnectionActor, ConnectionSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import ActorSystem
 from actors.scheduler import base_scheduler

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors import messages as m
-from actors.connection.zookeeper_detector import ZooKeeperAddress, address_in, leader_of
+from actors.connection.detector import ZooKeeperAddress, address_in, leader_of
 from actors.runtime import ActorSystem
 from actors.settings import FrameworkSettings
 from tests.actors.test_connection_over_http import QUICK, Bench
