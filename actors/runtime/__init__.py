@@ -19,13 +19,13 @@ from actors.runtime.codec.envelope import (
     pack,
     pack_message,
     pack_value,
+    redacted,
     unpack,
     unpack_message,
     unpack_payload,
     unpack_value,
 )
 from actors.runtime.codec.frozen import FrozenDict, Immutable
-from actors.runtime.codec.redacting import redacted
 from actors.runtime.codec.secrets import (
     HIDDEN,
     Secret,

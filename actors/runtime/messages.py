@@ -1,8 +1,8 @@
-"""`@message`: how a message class is declared, and the list of all that were.
+"""`@message`: how a message class is declared.
 
-A message is a frozen, slotted dataclass. Its `__init__` is generated here because dataclass's own for frozen classes is
-slow (it goes through `object.__setattr__`); the one below sets slots directly. A field whose type could change is
-refused when the class is declared, not when the message first goes wrong.
+A message is a frozen `msgspec.Struct`, which is made, packed and unpacked fast. To `dataclasses` it is a frozen dataclass:
+`replace`, `fields` and `asdict` take it. A field whose type could change is refused when the class is declared, not when the
+message first goes wrong.
 """
 
 from __future__ import annotations
@@ -10,45 +10,29 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
-from actors.runtime.codec.freezing import freezer_of
-from actors.runtime.codec.frozen import MUTABLE, check_immutable, is_frozen_dataclass
-from actors.runtime.codec.shapes import (
-    AnyShape,
-    DataShape,
-    PlainShape,
-    Shape,
-    TupleShape,
-    field_shapes,
-    wire_name,
+import msgspec
+from msgspec.structs import force_setattr
+
+from actors.runtime.codec.frozen import is_frozen_dataclass
+from actors.runtime.codec.packing import (
+    exact_test,
+    freeze_as,
+    freezes,
+    register_type,
+    registered_message,
+    registered_messages,
 )
+from actors.runtime.codec.shapes import AnyShape, DataShape, Shape, field_shapes, reached
 from actors.runtime.settings import carrier, secret, setting
 
 __all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
 
 T = TypeVar("T")
-
-_registry: dict[str, type] = {}
-_enums: dict[str, type[enum.Enum]] = {}
-
-
-def registered_messages() -> tuple[type, ...]:
-    """Every message class declared so far, in order of declaration."""
-    return tuple(_registry.values())
-
-
-def registered_enum(name: str) -> type[enum.Enum] | None:
-    """The enum that was registered under `name`."""
-    return _enums.get(name)
-
-
-def registered_message(name: str) -> type | None:
-    """The message class that travels under `name`."""
-    return _registry.get(name)
 
 
 def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None = None) -> type[T]:
@@ -63,16 +47,15 @@ def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None 
     Raises:
         TypeError: it is not a frozen dataclass, or has a field that could change.
     """
-    if issubclass(cls, enum.Enum):
-        _enums[wire_name(cls)] = cls
-        return cls
-    if not is_frozen_dataclass(cls):
-        raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
-    check_shapes(cls, field_shapes(cls))
-    for known in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if redact is not None and known.name in redact:
-            known.metadata = MappingProxyType({**known.metadata, "redact": redact[known.name]})
-    _add(cls)
+    if not issubclass(cls, enum.Enum):
+        if not is_frozen_dataclass(cls):
+            raise TypeError(f"{cls.__qualname__} is not a frozen dataclass")
+        shapes = field_shapes(cls, maps=False)
+        list(reached(shapes.values(), {cls: shapes}, maps=False))
+        for known in dataclasses.fields(cls):  # type: ignore[arg-type]
+            if redact is not None and known.name in redact:
+                known.metadata = MappingProxyType({**known.metadata, "redact": redact[known.name]})
+    register_type(cls)
     return cls
 
 
@@ -105,116 +88,121 @@ def message(
     namespace = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
 
     def declare(target: type[T]) -> type[T]:
-        declared: type[T] = dataclass(frozen=True, slots=True)(target)
+        declared = _declared(target, namespace)
         if name is not None:
             declared.__wire_name__ = name  # type: ignore[attr-defined]
-        shapes = field_shapes(declared, {**namespace, declared.__name__: declared}, maps=True)
-        check_shapes(declared, shapes)
-        declared.__field_shapes__ = shapes  # type: ignore[attr-defined]
-        setattr(declared, "__init__", _make_init(declared, shapes))  # noqa: B010 - a plain assignment has no type
-        _add(declared)
+        register_type(declared)
         return declared
 
     return declare if cls is None else declare(cls)
 
 
-def shapes_of_class(cls: type, *, maps: bool = False) -> dict[str, Shape]:
-    """The shapes of the fields of a message or frozen dataclass."""
-    shapes: dict[str, Shape] | None = cls.__dict__.get("__field_shapes__")
-    return field_shapes(cls, maps=maps) if shapes is None else shapes
-
-
-def check_shapes(cls: type, shapes: dict[str, Shape], seen: set[type] | None = None) -> None:
-    """Look through nested dataclasses too: raises TypeError if one has a field that could change."""
-    seen = set() if seen is None else seen
-    seen.add(cls)
-    stack: list[Any] = list(shapes.values())
-    while stack:
-        shape = stack.pop()
-        if isinstance(shape, DataShape):
-            if shape.type not in seen:
-                check_shapes(shape.type, shapes_of_class(shape.type), seen)
-        elif dataclasses.is_dataclass(shape):
-            for part in dataclasses.fields(shape):
-                value = getattr(shape, part.name)
-                stack.extend(_flat(value))
-
-
-def _flat(value: object) -> list[Any]:
-    if isinstance(value, tuple):
-        return [item for part in value for item in _flat(part)]
-    return [value] if dataclasses.is_dataclass(value) and not isinstance(value, type) else []
-
-
-def _add(cls: type) -> None:
-    name = wire_name(cls)
-    known = _registry.get(name)
-    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise TypeError(f"two messages are called {name!r}: {known!r} and {cls!r}")
-    _registry[name] = cls
-
-
-def _make_init(cls: type, shapes: dict[str, Shape]) -> Callable[..., None]:
-    """An `__init__` that sets each slot through its descriptor."""
-    names: dict[str, Any] = {
-        "_MUTABLE": MUTABLE,
-        "_check": check_immutable,
-        "_MISSING": dataclasses.MISSING,
+def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
+    """The Struct with the fields and methods of a class."""
+    given = vars(target)
+    own = given.get("__annotations__", {})
+    if issubclass(
+        target, msgspec.Struct
+    ):  # of a message, and turned into a Struct by that: as it was written
+        defaults = zip(reversed(target.__struct_fields__), reversed(target.__struct_defaults__), strict=False)
+        for field_name, default in defaults:
+            if field_name in own:
+                setattr(target, field_name, default)
+    dropped = _MADE | ({"__repr__", "__eq__"} if "__dataclass_fields__" in given else set())
+    declare_fields = dataclass(frozen=True, init=False, repr=False, eq=False, match_args=False)
+    fields = {f.name: f for f in dataclasses.fields(declare_fields(target))}  # type: ignore[arg-type]
+    shapes = field_shapes(target, {**namespace, target.__name__: target})
+    found = [*reached(shapes.values(), {target: shapes}, maps=False)]
+    members: dict[str, Any] = {"__repr__": _repr, "__rich_repr__": _rich_repr}
+    members |= {
+        key: value
+        for key, value in vars(target).items()
+        if key not in fields and key not in dropped and not key.startswith(("__struct", "__dataclass"))
     }
-    positional: list[str] = []
-    keyword: list[str] = []
-    body: list[str] = []
-    for f in dataclasses.fields(cls):
-        setter = f"_set_{f.name}"
-        names[setter] = getattr(cls, f.name).__set__
-        value = f.name
-        if f.default_factory is not dataclasses.MISSING:
-            names[f"_make_{f.name}"] = f.default_factory
-            body += [f"if {f.name} is _MISSING:", f"    {f.name} = _make_{f.name}()"]
-            parameter = f"{f.name}=_MISSING"
-        elif f.default is not dataclasses.MISSING:
-            names[f"_default_{f.name}"] = f.default
-            parameter = f"{f.name}=_default_{f.name}"
-        else:
-            parameter = f.name
-        if not f.init:
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-                continue
-            body.insert(0, f"{f.name} = {parameter.partition('=')[2]}")
-        else:
-            (keyword if f.kw_only else positional).append(parameter)
-        body += _freezing(f.name, shapes[f.name], names, f"{cls.__qualname__}.{f.name}")
-        body.append(f"{setter}(self, {value})")
-    if hasattr(cls, "__post_init__"):
-        body.append("self.__post_init__()")
-    parameters = ["self", *positional, *(["*", *keyword] if keyword else [])]
-    source = f"def __init__({', '.join(parameters)}):\n" + "".join(
-        f"    {line}\n" for line in body or ["pass"]
+    check = _post_init(target, shapes)
+    if check is not None:
+        members["__post_init__"] = check
+    bases: tuple[type, ...] = tuple(base for base in target.__bases__ if base is not object)
+    if not any(issubclass(base, msgspec.Struct) for base in bases):
+        bases = (*bases, msgspec.Struct)
+    keyword = [_parameter(target, fields[each]) for each in own if each in fields and fields[each].kw_only]
+    positional = [
+        _parameter(target, fields[each]) for each in own if each in fields and not fields[each].kw_only
+    ]
+    if keyword and positional:
+        bases = (msgspec.defstruct(target.__name__, positional, bases=bases, frozen=True),)
+    made: Any = msgspec.defstruct(
+        target.__name__,
+        keyword or positional,
+        bases=bases,
+        namespace=members,
+        module=target.__module__,
+        frozen=True,
+        kw_only=bool(keyword),
     )
-    exec(source, names)  # noqa: S102 - as dataclasses itself does
-    made: Callable[..., None] = names["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__module__ = cls.__module__
-    made.__annotations__ = {**getattr(vars(cls)["__init__"], "__annotations__", {})}
+    made.__setattr__ = made.__delattr__ = _refuse
+    made.__dataclass_fields__ = vars(target)["__dataclass_fields__"]
+    made.__dataclass_params__ = vars(target)["__dataclass_params__"]
+    if DataShape(target) in found:
+        shapes = field_shapes(made, {**namespace, target.__name__: made})
+    made.__field_shapes__ = shapes
+    return made  # type: ignore[no-any-return]
+
+
+_MADE = frozenset(
+    {"__annotations__", "__delattr__", "__dict__", "__hash__", "__init__", "__match_args__", "__setattr__"}
+    | {"__slots__", "__weakref__"}
+)
+"""What a class has that is made again for the Struct."""
+
+
+def _parameter(cls: type, field: dataclasses.Field[Any]) -> Any:
+    if not field.init:
+        raise TypeError(f"{cls.__qualname__}.{field.name}: a message is made from all of its fields")
+    if field.default_factory is not MISSING:
+        return field.name, field.type, msgspec.field(default_factory=field.default_factory)
+    return (field.name, field.type) if field.default is MISSING else (field.name, field.type, field.default)
+
+
+def _post_init(cls: type, shapes: dict[str, Shape]) -> Callable[[Any], None] | None:
+    """What copies whatever could change into what cannot, and then lets the author check; None if there is no need."""
+    names: dict[str, Any] = {
+        "_set": force_setattr,
+        "_freeze": freeze_as,
+        "_author": getattr(cls, "__post_init__", None),
+    }
+    body: list[str] = []
+    for name, shape in shapes.items():
+        if freezes(shape):
+            names[f"_{name}"] = shape
+            where = name if isinstance(shape, AnyShape) else f"{cls.__qualname__}.{name}"
+            body += [
+                f"if not ({exact_test(shape, f'self.{name}', names, frozen=True)}):",
+                f"    _set(self, {name!r}, _freeze(_{name}, self.{name}, {where!r}))",
+            ]
+    if not body:
+        return None
+    if names["_author"] is not None:
+        body.append("_author(self)")
+    exec("def __post_init__(self):\n" + "".join(f"    {line}\n" for line in body), names)  # noqa: S102 - fields' names
+    made: Callable[[Any], None] = names["__post_init__"]
     return made
 
 
-def _freezing(name: str, shape: Shape, names: dict[str, Any], where: str) -> list[str]:
-    """What `__init__` does so that a field holds nothing that can change: exact types are all that is looked at."""
-    if isinstance(shape, AnyShape):
-        return [f"_check({name}, {name!r})"]
-    freeze = freezer_of(shape, where)
-    if freeze is None:
-        return []
-    names[f"_freeze_{name}"] = freeze
-    frozen = f"{name} = _freeze_{name}({name})"
-    match shape:
-        case TupleShape(items, rest) if not any(freezer_of(item, where) for item in (*items, rest) if item):
-            return [f"if type({name}) is not tuple:", f"    {frozen}"]
-        case PlainShape():
-            return [f"if type({name}) is not bytes:", f"    {frozen}"]
-        case _:
-            return [f"if {name}:", f"    {frozen}", f"elif type({name}) in _MUTABLE:", f"    {frozen}"]
+def _shown(self: Any) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(self, field.name)) for field in dataclasses.fields(self) if field.repr]
+
+
+def _repr(self: Any) -> str:
+    return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in _shown(self))})"
+
+
+def _rich_repr(self: Any) -> Iterator[tuple[str, Any]]:
+    yield from _shown(self)
+
+
+def _refuse(self: Any, name: str, *_: object) -> NoReturn:
+    raise dataclasses.FrozenInstanceError(f"cannot change field {name!r} of a {type(self).__qualname__}")
 
 
 @message(name="runtime:Terminated")

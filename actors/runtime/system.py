@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
-from actors.runtime.codec.unpacking import set_ref_finder
+from actors.runtime.codec.packing import set_ref_finder
 from actors.runtime.control import START
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.dispatcher import Dispatcher

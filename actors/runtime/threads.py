@@ -1,6 +1,6 @@
 """Threads, where the runtime cannot do without: the only module under `actors/` that imports `threading`.
 
-Four uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; running a whole
+Its uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; running a whole
 actor system on a loop in a thread of its own, for callers that block; and looking at a loop from outside, in case it is blocked.
 """
 
@@ -12,12 +12,16 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
-__all__ = ["LoopThread", "begin", "get_ident", "new_latch", "registration_lock"]
+__all__ = ["LoopThread", "begin", "get_ident", "new_latch", "registration_lock", "schema_lock"]
 
 Latch = threading.Event
 
 registration_lock = threading.Lock()
 """Held for the instant in which a waiter is added to a reply, from whatever thread."""
+
+
+schema_lock = threading.RLock()
+"""Held while it is found out how the instances of a class travel."""
 
 
 def new_latch() -> Latch:

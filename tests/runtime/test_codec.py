@@ -1,12 +1,13 @@
 """The codec: what goes in comes out, and nothing else comes out of anything else."""
 
-# mypy: disable-error-code="arg-type"
+# mypy: disable-error-code="arg-type, dict-item"
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import pkgutil
 import tracemalloc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ from actors.runtime import (
 )
 from actors.runtime.codec.envelope import (
     MAX_DEPTH,
+    _extension,
+    _large_int,
     pack_message,
     payload_of,
     unpack_message,
     unpack_payload,
 )
-from actors.runtime.codec.shapes import Kind
+from actors.runtime.codec.packing import Kind, schema_of
 from tests.runtime.test_messages import Checked, Colour, Everything, Point, Small
 from tests.support.messages import anything, instances
 from tests.support.virtual import virtual
@@ -57,6 +60,14 @@ from tests.support.virtual import virtual
 class Chain:
     n: int
     next: Chain | None = None
+
+
+@message
+class Inner:
+    point: Point
+    colours: tuple[Colour, ...]
+    data: bytes
+    by_name: Mapping[str, int] = FrozenDict({"a": 1})
 
 
 @message
@@ -100,6 +111,38 @@ class TestRoundTrip:
         for field in dataclasses.fields(cls)[:1]:
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(original, field.name, None)
+
+    @pytest.mark.parametrize("cls", EVERY_MESSAGE, ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
+    @settings(PATIENT, max_examples=4)
+    @given(data=st.data())
+    def test_the_fast_way_and_the_careful_way_write_and_read_the_same(self, cls, data):
+        original = data.draw(instances(cls))
+        schema = schema_of(cls)
+        carefully = msgpack.packb(schema.pack(original), unicode_errors="surrogatepass", default=_large_int)
+        assert pack_value(original) == carefully
+        assert unpack_value(cls, carefully) == original
+        assert schema.unpack(msgpack.unpackb(carefully, ext_hook=_extension), MAX_DEPTH) == original
+
+    def test_the_fast_way_is_taken_by_almost_every_message(self):
+        careful = {cls.__qualname__ for cls in EVERY_MESSAGE if not schema_of(cls).native}
+        assert len(careful) <= 10
+
+    def test_any_reader_of_msgpack_reads_what_is_sent_and_stored(self):
+        point = {"x": 1, "y": 0}
+        assert msgpack.unpackb(pack(Small(1), id="5", cause="4")) == [
+            1,
+            "tests.runtime.test_messages:Small",
+            "5",
+            "4",
+            {"a": 1, "b": "b"},
+        ]
+        assert msgpack.unpackb(pack_value(Inner(Point(1), (Colour.RED,), b"x"))) == {
+            "point": point,
+            "colours": ["red"],
+            "data": b"x",
+            "by_name": {"a": 1},
+        }
+        assert msgpack.unpackb(pack((1, "a"))) == [1, "", "", "", [0, 1, "a"]]
 
     @PATIENT
     @given(anything())
@@ -283,6 +326,22 @@ class TestPacking:
         for wrong in (Small("text"), Small(1, None), Chain(1, Small(1)), Addressed(1)):
             with pytest.raises(EncodeError):
                 pack(wrong)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            Inner(Small(1), (), b""),
+            Inner(Point("one"), (), b""),
+            Inner(Point(1), ("red",), b""),
+            Inner(Point(1), (Colour.RED,), "text"),
+            Inner(Point(1), (), b"", {"a": "text"}),
+        ],
+        ids=range(5),
+    )
+    def test_a_part_of_another_type_than_declared_is_refused_on_this_side_however_deep(self, wrong):
+        for pack_it in (pack, pack_value):
+            with pytest.raises(EncodeError):
+                pack_it(wrong)
 
     def test_what_is_nested_without_end_is_refused(self):
         nested: tuple[Any, ...] = ()

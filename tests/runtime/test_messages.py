@@ -13,7 +13,17 @@ from typing import Any, Literal, NewType
 
 import pytest
 
-from actors.runtime import Actor, ActorRef, FrozenDict, Immutable, message, register, registered_messages
+from actors.runtime import (
+    Actor,
+    ActorRef,
+    FrozenDict,
+    Immutable,
+    message,
+    pack,
+    register,
+    registered_messages,
+    unpack,
+)
 from actors.runtime.codec.frozen import check_immutable
 from mesos_v1 import pb
 from tests.support.virtual import virtual
@@ -108,6 +118,24 @@ class TestAMessage:
         match Small(7):
             case Small(a, _):
                 assert a == 7
+
+    def test_is_a_dataclass_to_whoever_looks_for_one(self):
+        assert dataclasses.replace(Small(1), b="c") == Small(1, "c")
+        assert dataclasses.asdict(Small(1)) == {"a": 1, "b": "b"}
+        assert [field.name for field in dataclasses.fields(KeywordOnly)] == ["a", "b", "made", "c"]
+
+    def test_can_be_made_of_another_one(self):
+        @message
+        class More(Small):
+            c: tuple[int, ...] = ()
+
+            def total(self) -> int:
+                return self.a + sum(self.c)
+
+        assert More(1, c=[2, 3]).total() == 6
+        assert repr(More(1)).endswith("More(a=1, b='b', c=())")
+        assert isinstance(More(1), Small)
+        assert unpack(pack(More(1, "x", (2,)))).message == More(1, "x", (2,))
 
     def test_can_check_its_own_values(self):
         assert Checked(50).percent == 50

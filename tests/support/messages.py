@@ -25,8 +25,8 @@ from actors.runtime.codec.shapes import (
     Shape,
     TupleShape,
     UnionShape,
+    field_shapes,
 )
-from actors.runtime.messages import shapes_of_class
 from actors.settings import RetryPolicy
 from mesos_v1.resources import Resources
 
@@ -110,7 +110,7 @@ def instances(cls: type) -> st.SearchStrategy[Any]:
     """Instances of a message or frozen dataclass; those that its own `__post_init__` refuses are left out."""
     if cls in SPECIAL:
         return SPECIAL[cls]
-    shapes = shapes_of_class(cls, maps=True)
+    shapes = field_shapes(cls)
     fields = {f.name: values(shapes[f.name]) for f in dataclasses.fields(cls) if f.init}
     made = st.fixed_dictionaries(fields).map(lambda kwargs: _made(cls, kwargs))
     return made.filter(lambda instance: instance is not None)

@@ -7,17 +7,29 @@ receiver does not know is ignored, one that the sender does not know takes its d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
 from typing import Any, TypeVar
 
 import msgpack
+import msgspec
 
-from actors.runtime.codec.packing import data_packer, packer_of
+from actors.runtime.codec.frozen import is_frozen_dataclass
+from actors.runtime.codec.packing import (
+    ANY,
+    Mismatch,
+    Schema,
+    known_message,
+    mask_as,
+    pack_as,
+    ready,
+    registered_message,
+    schema_of,
+    schema_of_message,
+    unpack_as,
+)
 from actors.runtime.codec.secrets import masked, masked_bytes
-from actors.runtime.codec.shapes import AnyShape, shape_of, wire_name
-from actors.runtime.codec.unpacking import Mismatch, data_unpacker, known_message, unpacker_of
+from actors.runtime.codec.shapes import DataShape, Shape, shape_of, wire_name
 from actors.runtime.errors import DecodeError, EncodeError
-from actors.runtime.messages import registered_message
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
 
 __all__ = [
@@ -27,6 +39,7 @@ __all__ = [
     "pack_message",
     "pack_value",
     "payload_of",
+    "redacted",
     "trace_type",
     "unpack",
     "unpack_message",
@@ -37,13 +50,13 @@ __all__ = [
 T = TypeVar("T")
 
 VERSION = 1
+ENVELOPE = b"\x95\x01"
+"""What `pack` begins with: an array of five, and the version."""
+
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_ELEMENTS = 1024 * 1024
 """Elements of all arrays and maps of one message together: a byte can be an empty array, which takes 56 bytes of memory."""
-
-FEW_BYTES = 64 * 1024
-"""So few bytes cannot hold too many elements: nothing is counted."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_ELEMENTS = 50_000
@@ -56,13 +69,11 @@ MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
 _INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
-_any_packer = packer_of(AnyShape())
-_any_hider = packer_of(AnyShape(), hide=True)
-_any_unpacker = unpacker_of(AnyShape())
+_encode = msgspec.msgpack.Encoder().encode
+_head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """What `unpack` found.
 
     Attributes:
@@ -87,11 +98,16 @@ def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
     Raises:
         EncodeError: it, or something in it, cannot be packed.
     """
-    kind = type(message)
-    name = wire_name(kind)
-    if registered_message(name) is kind:
-        return _to_bytes([VERSION, name, id, cause, _apply(data_packer(kind), message)])
-    return _to_bytes([VERSION, "", id, cause, _apply(_any_packer, message)])
+    schema = ready.get(message.__class__)
+    try:
+        if schema is not None and schema.fits(message):
+            return _encode((VERSION, schema.name, id, cause, message))
+    except Exception:  # noqa: S110 - an integer beyond 64 bits, text that is not Unicode: the careful way takes more
+        pass
+    schema = schema_of_message(type(message))
+    if schema is None:
+        return _to_bytes([VERSION, "", id, cause, _careful(ANY, message)])
+    return _to_bytes([VERSION, schema.name, id, cause, _careful(DataShape(schema.cls), message)])
 
 
 def unpack_message(data: bytes) -> Envelope:
@@ -127,14 +143,9 @@ def check_size(what: str, data: bytes, max_bytes: int = MAX_BYTES, max_elements:
         return
     counted = _Budget(len(data))
     msgpack.unpackb(
-        data,
-        ext_hook=_extension,
-        unicode_errors="surrogatepass",
-        strict_map_key=False,
-        list_hook=counted.array,
-        object_hook=counted.map,
+        data, ext_hook=_extension, unicode_errors="surrogatepass", strict_map_key=False, **counted.hooks
     )
-    elements = counted.most - counted.left
+    elements = len(data) - counted.left
     if elements > max_elements:
         raise ValueError(
             f"{what} has {elements:,} elements in its arrays and maps, and at most {max_elements:,} are taken: "
@@ -160,6 +171,13 @@ def unpack(
     Raises:
         DecodeError: it is not a message of a type known here; says what is wrong, and where.
     """
+    try:
+        if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
+            version, name, id_, cause, fields = _head(data)
+            if version == VERSION and (known := ready.get(name)) is not None:
+                return Envelope(known.decode(fields), id_, cause)
+    except Exception:  # noqa: S110 - the careful way takes it all the same, or says what is wrong where
+        pass
     parts = _from_bytes(data, max_bytes, max_elements)
     if type(parts) is not list or len(parts) != 5 or type(parts[0]) is not int:
         raise DecodeError("not a message: no envelope of five parts")
@@ -169,11 +187,10 @@ def unpack(
     if type(name) is not str or type(id_) is not str or type(cause) is not str:
         raise DecodeError("not a message: type, id and cause must be text")
     try:
-        if name:
-            return Envelope(data_unpacker(known_message(name))(fields, max_depth), id_, cause)
-        return Envelope(_any_unpacker(fields, max_depth), id_, cause)
+        shape = DataShape(known_message(name)) if name else ANY
+        return Envelope(unpack_as(shape, fields, max_depth), id_, cause)
     except Mismatch as error:
-        raise _decode_error(error, name.rpartition(":")[2]) from None
+        raise DecodeError(error.told(name.rpartition(":")[2])) from None
 
 
 def pack_value(value: Any, kind: Any = None) -> bytes:
@@ -187,10 +204,11 @@ def pack_value(value: Any, kind: Any = None) -> bytes:
         EncodeError: it cannot be packed.
     """
     try:
-        shape = shape_of(type(value) if kind is None else kind, "value")
+        shape = _value_shape(type(value) if kind is None else kind)
     except TypeError as error:
         raise EncodeError(str(error)) from None
-    return _to_bytes(_apply(packer_of(shape), value))
+    data = _written(schema_of(shape.type), value) if isinstance(shape, DataShape) else None
+    return _to_bytes(_careful(shape, value)) if data is None else data
 
 
 def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> T:
@@ -199,12 +217,24 @@ def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_
     Raises:
         DecodeError: it is not such a value.
     """
-    parts = _from_bytes(data, max_bytes)
+    shape = _value_shape(kind)
+    made: T
     try:
-        made: T = unpacker_of(shape_of(kind, "value"))(parts, max_depth)
+        fast = len(data) <= MAX_ELEMENTS and len(data) <= max_bytes and max_depth == MAX_DEPTH
+        if fast and isinstance(shape, DataShape) and (schema := schema_of(kind)).native:
+            made = schema.decode(data)
+            return made
+    except Exception:  # noqa: S110 - as in `unpack`
+        pass
+    try:
+        made = unpack_as(shape, _from_bytes(data, max_bytes), max_depth)
     except Mismatch as error:
-        raise _decode_error(error, getattr(kind, "__qualname__", str(kind))) from None
+        raise DecodeError(error.told(getattr(kind, "__qualname__", str(kind)))) from None
     return made
+
+
+def _value_shape(kind: Any) -> Shape:
+    return DataShape(kind) if is_frozen_dataclass(kind) else shape_of(kind, "value")
 
 
 def payload_of(message: Any) -> bytes:
@@ -213,23 +243,41 @@ def payload_of(message: Any) -> bytes:
     What cannot be packed is noted as text.
     """
     kind = type(message)
+    schema = ready.get(kind) or schema_of_message(kind)
     try:
-        if registered_message(wire_name(kind)) is kind:
-            return masked_bytes(_to_bytes(data_packer(kind, hide=True)(message)))
+        data = None if schema is None else _written(schema, message)
+        if schema is not None and data is not None:
+            hides = schema.hides or (schema.has_bytes and ENVELOPE in data)
+            return masked_bytes(_masked(DataShape(kind), _plain(data)) if hides else data)
         if kind is ProxyCall:
             message = (message.args, tuple(message.kwargs.items()))
         elif kind is ProxySetAttr:
             message = (message.value,)
-        return masked_bytes(_to_bytes(_any_hider(message)))
-    except Exception:  # a trace must never harm what it traces
+        shape = ANY if schema is None else DataShape(kind)
+        return masked_bytes(_masked(shape, pack_as(shape, message)))
+    except Exception as error:  # a trace must never harm what it traces
+        if schema is not None and schema.hides:
+            return _to_bytes(f"a {kind.__qualname__} that cannot be packed ({type(error).__name__})")
         return _to_bytes(_shown(message))
 
 
-def _shown(message: Any) -> str:
+def redacted(data: bytes) -> bytes:
+    """For traces: what `pack` made, without what is secret in it; other bytes as they are."""
+    if data[:2] != ENVELOPE:
+        return data
     try:
-        return masked(repr(message))[:1000]
-    except Exception as error:  # a number too long to be printed, an author's own __repr__
-        return f"something of type {type(message).__qualname__} that cannot be shown ({type(error).__name__})"
+        parts = _plain(data)
+        shape: Shape = ANY
+        if parts[1]:
+            cls = registered_message(parts[1])
+            if cls is None or not (schema_of(cls).hides or schema_of(cls).has_bytes):
+                return data
+            shape = DataShape(cls)
+        parts[4] = mask_as(shape, parts[4], redacted)
+        made: bytes = msgpack.packb(parts, unicode_errors="surrogatepass")
+    except Exception:  # whatever is wrong with it: what cannot be read is not shown
+        return b"(%d bytes)" % len(data)
+    return made
 
 
 def unpack_payload(payload: bytes) -> Any:
@@ -253,13 +301,43 @@ def trace_type(message: Any) -> str:
     return wire_name(kind) if hasattr(kind, "__dataclass_fields__") else kind.__qualname__
 
 
-def _apply(packer: Any, value: Any) -> Any:
+def _shown(message: Any) -> str:
     try:
-        return packer(value)
+        return masked(repr(message))[:1000]
+    except Exception as error:  # a number too long to be printed, an author's own __repr__
+        return f"something of type {type(message).__qualname__} that cannot be shown ({type(error).__name__})"
+
+
+def _written(schema: Schema, value: Any) -> bytes | None:
+    """What msgspec writes for an instance; None leaves it to the careful way."""
+    try:
+        return _encode(value) if schema.native and schema.fits(value) else None
+    except Exception:  # an integer beyond 64 bits, text that is not Unicode
+        return None
+
+
+def _careful(shape: Shape, value: Any) -> Any:
+    """A value as a plain structure that can be unpacked again."""
+    title = type(value).__qualname__
+    try:
+        plain = pack_as(shape, value)
+        unpack_as(shape, plain, sys.maxsize)
     except RecursionError:
-        raise EncodeError(f"a {type(value).__qualname__} nested too deeply to be packed") from None
-    except AttributeError as error:
-        raise EncodeError(f"{type(value).__qualname__}: {error}") from None
+        raise EncodeError(f"a {title} nested too deeply to be packed") from None
+    except (AttributeError, TypeError) as error:
+        raise EncodeError(f"{title}: {error}") from None
+    except Mismatch as error:
+        raise EncodeError(error.told(title)) from None
+    return plain
+
+
+def _masked(shape: Shape, plain: Any) -> bytes:
+    return _to_bytes(mask_as(shape, plain, redacted))
+
+
+def _plain(data: bytes) -> Any:
+    """What was packed here, for masking: large integers stay packed."""
+    return msgpack.unpackb(data, unicode_errors="surrogatepass", strict_map_key=False)
 
 
 def _to_bytes(parts: Any) -> bytes:
@@ -282,43 +360,32 @@ def _large_int(value: Any) -> Any:
 class _Budget:
     """Counts the elements of arrays and maps while they are read."""
 
-    __slots__ = ("left", "most")
-
     def __init__(self, most: int) -> None:
-        self.most = self.left = most
+        self._most = self.left = most
+        self.hooks = {"list_hook": self._take, "object_hook": self._take}
 
-    def array(self, made: list[Any]) -> list[Any]:
-        """An array is complete."""
-        self._take(len(made))
-        return made
-
-    def map(self, made: dict[Any, Any]) -> dict[Any, Any]:
-        """A map is complete."""
-        self._take(len(made))
-        return made
-
-    def _take(self, elements: int) -> None:
-        self.left -= elements
+    def _take(self, made: Any) -> Any:
+        self.left -= len(made)
         if self.left < 0:
-            raise DecodeError(f"more than {self.most} elements in arrays and maps")
+            raise DecodeError(f"more than {self._most} elements in arrays and maps")
+        return made
 
 
 def _from_bytes(data: bytes, max_bytes: int, max_elements: int = MAX_ELEMENTS) -> Any:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DecodeError(f"expected bytes, found a {type(data).__qualname__}")
-    if len(data) > max_bytes:
-        raise DecodeError(f"{len(data)} bytes; at most {max_bytes} are taken")
-    hooks: dict[str, Any] = {}
-    if len(data) > min(FEW_BYTES, max_elements):
-        budget = _Budget(max_elements)
-        hooks = {"list_hook": budget.array, "object_hook": budget.map}
+    size = len(data)
+    if size > max_bytes:
+        raise DecodeError(f"{size} bytes; at most {max_bytes} are taken")
+    most = min(size, max_elements)
+    hooks: dict[str, Any] = _Budget(max_elements).hooks if size > max_elements else {}
     try:
         return msgpack.unpackb(
             data,
             ext_hook=_extension,
             unicode_errors="surrogatepass",
-            max_array_len=min(len(data), max_elements),
-            max_map_len=min(len(data), max_elements),
+            max_array_len=most,
+            max_map_len=most,
             **hooks,
         )
     except DecodeError:
@@ -332,8 +399,3 @@ def _extension(code: int, data: bytes) -> int:
     if code != _BIG_INT or len(data) > MAX_INT_BYTES:
         raise DecodeError(f"unknown extension {code} of {len(data)} bytes")
     return int.from_bytes(data, "big", signed=True)
-
-
-def _decode_error(error: Mismatch, root: str) -> DecodeError:
-    where = f"{root}{''.join(error.path)}"
-    return DecodeError(f"{where}: {error}" if where else str(error))

@@ -1,31 +1,36 @@
-"""Values to plain msgpack structures, by the shapes of their types; `unpacking.py` is the way back.
-
-`packer_of` compiles a shape once. How each looks when packed:
+"""How values travel: as plain msgpack structures, by the shapes of their types.
 
 * plain values as they are; integers beyond 64 bits as extension 1 (big-endian, signed);
 * an enum as its value; a path or Secret as text; a ref as `[system, name]`;
 * a tuple or frozenset as an array; a FrozenDict as a map; a dataclass as a map from field to value;
 * a member of a union as `[label, value]`;
 * `Immutable` as itself if plain, else as `[kind, …]`, with a `Kind`.
+
+Where msgspec reads and writes the same bytes, a Schema is `native`, and the envelope leaves the work to msgspec. `pack_as` and
+`unpack_as` are the careful way, for everything else and for whatever msgspec refuses. `unpack_as` trusts nothing, and says what
+is wrong where; `pack_as` checks little, since what it makes is unpacked again before it is sent.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING
+from operator import is_
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
-from actors.runtime.codec.frozen import FrozenDict
-from actors.runtime.codec.redacting import redacted
+import msgspec
+
+from actors.runtime.codec.frozen import MUTABLE, FrozenDict, check_immutable
 from actors.runtime.codec.secrets import HIDDEN, Secret
 from actors.runtime.codec.shapes import (
     PLAIN,
     AnyShape,
     DataShape,
     EnumShape,
-    Kind,
     LiteralShape,
     MapShape,
     OptionalShape,
@@ -37,249 +42,629 @@ from actors.runtime.codec.shapes import (
     Shape,
     TupleShape,
     UnionShape,
+    field_shapes,
+    reached,
     wire_name,
 )
 from actors.runtime.errors import EncodeError
-from actors.runtime.messages import registered_enum, registered_message, shapes_of_class
 from actors.runtime.pykka_seam import PykkaRef
+from actors.runtime.threads import schema_lock
 
-__all__ = ["Kind", "data_packer", "pack_ref", "packer_of"]
+ANY, TEXT, REF = AnyShape(), PlainShape(str), RefShape()
+ANY_MAP, ANY_ROW = MapShape(ANY), TupleShape((), ANY)
 
-Packer = Callable[[Any], Any]
+_messages: dict[str, type] = {}
+_enums: dict[str, type[enum.Enum]] = {}
+_schemas: dict[type, Schema] = {}
+_looking: set[type] = set()
+"""Classes whose schemas are being made."""
+
+ready: dict[type | str, Schema] = {}
+"""By class and by name: the schemas of registered messages that msgspec reads and writes."""
+
+_find_ref: Callable[[str, str], Any] | None = None
 
 
-_packers: dict[tuple[type, bool], Packer] = {}
+def set_ref_finder(find: Callable[[str, str], Any]) -> None:
+    """Say what turns `(system, name)` into a ref; called once by the module that knows the systems."""
+    global _find_ref
+    _find_ref = find
 
 
-def packer_of(shape: Shape, *, hide: bool = False) -> Packer:
-    """The function that packs values of a shape; raises EncodeError for a value of another type.
+class Mismatch(Exception):  # noqa: N818 - becomes a DecodeError at the codec's border
+    """Packed data that does not fit its type; collects the path to where while it passes through."""
 
-    With `hide`, fields that are marked secret are replaced: for the trace, never to be unpacked.
-    """
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.path: list[str] = []
+
+    def within(self, step: str) -> Mismatch:
+        """The same, seen from one level further out."""
+        self.path.insert(0, step)
+        return self
+
+    def told(self, root: str) -> str:
+        """What is wrong, and where."""
+        where = f"{root}{''.join(self.path)}"
+        return f"{where}: {self}" if where else str(self)
+
+
+class Kind(enum.IntEnum):
+    """What an immutable value is that is not plain, where its type does not say it; packed in front of it."""
+
+    TUPLE = 0
+    SET = 1
+    MAP = 2
+    MESSAGE = 3
+    ENUM = 4
+    REF = 5
+    PATH = 6
+    SECRET = 7
+
+
+def pack_as(shape: Shape, value: Any) -> Any:
+    """A value as a plain structure; EncodeError, AttributeError or TypeError if it cannot be one."""
     match shape:
-        case PlainShape(cls):
-            return _plain_packer(cls)
-        case LiteralShape() | AnyShape():
-            if isinstance(shape, LiteralShape):
-                return _same
-            return _hide_any if hide else _pack_any
-        case EnumShape():
-            return lambda value: (
-                value.value if isinstance(value, enum.Enum) else _refuse(value, "a member of an enum")
-            )
-        case TupleShape(items, rest):
-            return _tuple_packer(items, rest, hide)
-        case SetShape(item):
-            pack = packer_of(item, hide=hide)
-            return lambda value: (
-                sorted((pack(v) for v in value), key=repr)
-                if isinstance(value, frozenset)
-                else _refuse(value, "a frozenset")
-            )
-        case MapShape(item):
-            pack = packer_of(item, hide=hide)
-            return lambda value: {_text(k): pack(v) for k, v in value.items()}
+        case PlainShape(kind):
+            return value if type(value) is kind else _pack_plain(kind, value)
         case OptionalShape(item):
-            pack = packer_of(item, hide=hide)
-            return lambda value: None if value is None else pack(value)
-        case UnionShape(options, _):
-            return _union_packer(options, hide)
+            return None if value is None else pack_as(item, value)
+        case TupleShape(items, rest):
+            if not isinstance(value, tuple) or (rest is None and len(value) != len(items)):
+                _refuse(value, "a tuple" if rest else f"a tuple of {len(items)}")
+            return [pack_as(part, item) for part, item in shape.each(value)]
         case DataShape(cls):
-            return lambda value: data_packer(cls, hide=hide)(value)  # noqa: PLW0108 - compiled when first used: types may recur
+            return schema_of(cls).pack(value)
+        case EnumShape():
+            return value.value
+        case AnyShape():
+            return _pack_any(value)
+        case UnionShape(options, _):
+            return None if value is None else _pack_one_of(dict(options), value)
+        case SetShape(item) if isinstance(value, frozenset):
+            return sorted((pack_as(item, member) for member in value), key=repr)
+        case SetShape():
+            _refuse(value, "a frozenset")
+        case MapShape(item):
+            return {pack_as(TEXT, key): pack_as(item, part) for key, part in value.items()}
         case PathShape():
-            return str
+            return str(value)
         case RefShape():
-            return pack_ref
+            return _pack_ref(value)
+        case SecretShape() if not isinstance(value, Secret):
+            raise EncodeError(f"a {type(value).__qualname__} is not a Secret")  # it may be one: not quoted
         case SecretShape():
-            return _hide_secret if hide else _pack_secret
-    raise AssertionError(shape)
+            return value.reveal()
+    return value
 
 
-def data_packer(cls: type, *, hide: bool = False) -> Packer:
-    """The function that packs instances of a dataclass as a map; see `packer_of`."""
-    found = _packers.get((cls, hide))
-    if found is None:
-        found = _packers[cls, hide] = _make_data_packer(cls, hide)
-    return found
-
-
-def _make_data_packer(cls: type, hide: bool) -> Packer:
-    names: dict[str, Any] = {"_cls": cls, "_refuse": _refuse, "_wrong": _wrong_field}
-    parts = []
-    shapes = shapes_of_class(cls, maps=True)
-    for field in dataclasses.fields(cls):
-        if not field.init:
-            continue
-        shape = shapes[field.name]
-        value = f"v.{field.name}"
-        if hide and field.metadata.get("secret"):
-            packed = repr(HIDDEN)
-        elif hide and "redact" in field.metadata:
-            names[f"_r_{field.name}"] = field.metadata["redact"]
-            packed = f"_r_{field.name}({value})"
-        elif hide and shape == PlainShape(bytes):
-            names["_redacted"] = redacted
-            packed = f"_redacted({value})"
-        elif isinstance(shape, PlainShape) and shape.type is not type(None):
-            kind = f"_t_{field.name}"
-            names[kind] = shape.type
-            packed = f"{value} if {value}.__class__ is {kind} else _wrong(v, {field.name!r}, {kind})"
-        else:
-            names[f"_p_{field.name}"] = packer_of(shape, hide=hide)
-            packed = f"_p_{field.name}({value})"
-        parts.append(f"{field.name!r}: {packed}")
-    source = f"lambda v: {{{', '.join(parts)}}} if v.__class__ is _cls else _refuse(v, {cls.__qualname__!r})"
-    made: Packer = eval(source, names)  # noqa: S307 - field names are identifiers
-    return made
-
-
-def _wrong_field(value: Any, name: str, kind: type) -> Any:
-    """The slow path: a subclass, an int for a float, or an error that names the field."""
-    try:
-        return _plain_packer(kind)(getattr(value, name))
-    except EncodeError as error:
-        secret = any(f.name == name and f.metadata.get("secret") for f in dataclasses.fields(value))
-        what = f"a secret that is no {kind.__name__}" if secret else str(error)
-    raise EncodeError(f"{type(value).__qualname__}.{name}: {what}")
-
-
-def _plain_packer(cls: type) -> Packer:
-    if cls is float:
-        return lambda value: (
-            float(value)
-            if isinstance(value, float | int) and not isinstance(value, bool)
-            else _refuse(value, "a float")
-        )
-    if cls is int:
-        return lambda value: int(value) if isinstance(value, int) else _refuse(value, "an int")
-    if cls is str:
-        return lambda value: value if type(value) is str else _text(value)
-    if cls is bytes:
-        return lambda value: bytes(value) if isinstance(value, bytes) else _refuse(value, "bytes")
-    return lambda value: value if type(value) is cls else _refuse(value, PLAIN[cls])
-
-
-def _tuple_packer(items: tuple[Shape, ...], rest: Shape | None, hide: bool) -> Packer:
-    if rest is not None:
-        if isinstance(rest, PlainShape) and rest.type in {int, bytes}:
-            plain = rest.type
-            kept = redacted if hide and plain is bytes else _same
-            return lambda value: (
-                [kept(v) for v in value]
-                if isinstance(value, tuple) and all(type(v) is plain for v in value)
-                else _refuse(value, f"a tuple of {plain.__name__}")
-            )
-        pack = packer_of(rest, hide=hide)
-        return lambda value: (
-            [pack(v) for v in value] if isinstance(value, tuple) else _refuse(value, "a tuple")
-        )
-    packs = [packer_of(item, hide=hide) for item in items]
-    return lambda value: (
-        [pack(v) for pack, v in zip(packs, value, strict=True)]
-        if isinstance(value, tuple) and len(value) == len(packs)
-        else _refuse(value, f"a tuple of {len(packs)}")
-    )
-
-
-def _union_packer(options: tuple[tuple[str, Shape], ...], hide: bool) -> Packer:
-    packers = {label: packer_of(shape, hide=hide) for label, shape in options}
-    fallback = "literal" if "literal" in packers else "any" if "any" in packers else None
-
-    def pack(value: Any) -> Any:
-        if value is None:
-            return None
-        label = _label_of(value)
-        if label not in packers:
-            label = "float" if label == "int" and "float" in packers else fallback or label
-        if label not in packers:
-            _refuse(value, " or ".join(packers))
-        return [label, packers[label](value)]
-
-    return pack
-
-
-def _label_of(value: Any) -> str:
+def _pack_plain(wanted: type, value: Any) -> Any:
+    """A subclass as what it is made of, an int for a float; anything else is refused when it is unpacked again."""
     kind = type(value)
-    if kind in PLAIN:
-        return PLAIN[kind]
-    if kind is tuple:
-        return "tuple"
-    if kind is frozenset:
-        return "set"
-    if kind is FrozenDict:
-        return "map"
-    if kind is Secret:
-        return "secret"
-    if isinstance(value, PykkaRef):
-        return "ref"
-    if isinstance(value, Path):
-        return "path"
-    return wire_name(kind)
+    if wanted is float and kind is int:
+        return float(value)
+    if wanted is str and issubclass(kind, str):
+        return str.__str__(value)
+    return wanted(value) if wanted in {int, float, bytes} and issubclass(kind, wanted) else value
 
 
-def pack_ref(ref: Any) -> Any:
-    """A ref as `[system, name]`."""
+def _pack_one_of(options: dict[str, Shape], value: Any) -> Any:
+    kind = type(value)
+    labels = {**PLAIN, tuple: "tuple", frozenset: "set", FrozenDict: "map", Secret: "secret"}
+    is_ref, is_path = isinstance(value, PykkaRef), isinstance(value, Path)
+    label = labels.get(kind) or ("ref" if is_ref else "path" if is_path else wire_name(kind))
+    for known in (label, "float" if label == "int" else label, "literal", "any"):
+        if known in options:
+            return [known, pack_as(options[known], value)]
+    return _refuse(value, " or ".join(options))
+
+
+def _pack_ref(ref: Any) -> list[str]:
     name = getattr(ref, "name", None)
     if not isinstance(ref, PykkaRef) or name is None:
-        return _refuse(ref, "a ref of this runtime")
+        _refuse(ref, "a ref of this runtime")
     system_name = getattr(ref, "system_name", None)
     return [ref.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
 
 
-def _pack_any(value: Any, hide: bool = False) -> Any:
+def _pack_any(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
-        return redacted(value) if hide and kind is bytes else value
+        return value
     if kind is tuple:
-        return [int(Kind.TUPLE), *(_pack_any(v, hide) for v in value)]
+        return [int(Kind.TUPLE), *map(_pack_any, value)]
     if kind is frozenset:
-        return [int(Kind.SET), *sorted((_pack_any(v, hide) for v in value), key=repr)]
+        return [int(Kind.SET), *sorted(map(_pack_any, value), key=repr)]
     if kind is FrozenDict:
-        return [int(Kind.MAP), {_text(k): _pack_any(v, hide) for k, v in value.items()}]
+        return [int(Kind.MAP), pack_as(ANY_MAP, value)]
     if isinstance(value, PykkaRef):
-        return [int(Kind.REF), pack_ref(value)]
+        return [int(Kind.REF), _pack_ref(value)]
     if isinstance(value, Path):
         return [int(Kind.PATH), str(value)]
     if kind is Secret:
-        return [int(Kind.SECRET), HIDDEN if hide else value.reveal()]
-    name = wire_name(kind)
-    if isinstance(value, enum.Enum):
-        if registered_enum(name) is not kind:
-            raise EncodeError(
-                f"{kind.__qualname__} is not known to the codec; register({kind.__qualname__}) first"
-            )
+        return [int(Kind.SECRET), value.reveal()]
+    name, title = wire_name(kind), kind.__qualname__
+    if _messages.get(name) is kind:
+        return [int(Kind.MESSAGE), name, schema_of(kind).pack(value)]
+    if _enums.get(name) is kind:
         return [int(Kind.ENUM), name, value.value]
-    if registered_message(name) is not kind:
-        raise EncodeError(
-            f"{kind.__qualname__} is neither a message nor another immutable value that can be packed"
-        )
-    return [int(Kind.MESSAGE), name, data_packer(kind, hide=hide)(value)]
+    if isinstance(value, enum.Enum):
+        raise EncodeError(f"{title} is not known to the codec; register({title}) first")
+    raise EncodeError(f"{title} is neither a message nor another immutable value that can be packed")
 
 
-def _hide_any(value: Any) -> Any:
-    return _pack_any(value, hide=True)
+def unpack_as(shape: Shape, plain: Any, depth: int) -> Any:
+    """The value of a plain structure that may have `depth` levels, or Mismatch."""
+    match shape:
+        case PlainShape(kind):
+            return plain if type(plain) is kind else _unpack_plain(kind, plain)
+        case OptionalShape(item):
+            return None if plain is None else unpack_as(item, plain, depth)
+        case TupleShape(items, rest):
+            if type(plain) is list and rest is None and len(plain) != len(items):
+                raise Mismatch(f"expected an array of {len(items)}, found {_named(plain)}")
+            return tuple(_unpack_each(plain, shape.each, depth))
+        case DataShape(cls):
+            return schema_of(cls).unpack(plain, depth)
+        case EnumShape(cls):
+            try:
+                return cls(_tuples(plain))
+            except (ValueError, TypeError, KeyError):
+                raise Mismatch(f"{_named(plain)} is not a member of {cls.__qualname__}") from None
+        case AnyShape():
+            return _unpack_any(plain, depth)
+        case UnionShape(options, with_none):
+            return None if plain is None and with_none else _unpack_one_of(dict(options), plain, depth)
+        case SetShape():
+            return _frozenset(_unpack_each(plain, TupleShape((), shape.item).each, depth))
+        case MapShape(item):
+            return _unpack_map(item, plain, depth)
+        case PathShape():
+            return Path(unpack_as(TEXT, plain, depth))
+        case RefShape():
+            match plain:
+                case [str() as system, str() as name]:
+                    assert _find_ref is not None
+                    return _find_ref(system, name)
+            raise Mismatch(f"expected an actor's system and name, found {_named(plain)}")
+        case SecretShape():
+            if type(plain) is str:
+                return Secret(plain)
+            raise Mismatch(f"expected a secret, found a {type(plain).__name__}")
+        case LiteralShape(values):
+            for known in values:
+                if type(known) is type(plain) and known == plain:
+                    return known
+            raise Mismatch(f"expected one of {values!r}, found {_named(plain)}")
+    raise AssertionError(shape)
 
 
-def _pack_secret(value: Any) -> str:
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise EncodeError(
-        f"a {type(value).__qualname__} is not a Secret"
-    )  # its text may be one: it is not quoted
+def _unpack_plain(kind: type, plain: Any) -> Any:
+    if kind is float and type(plain) is int:
+        try:
+            return float(plain)
+        except OverflowError:
+            raise Mismatch("an integer too large for a float") from None
+    raise Mismatch(f"expected {'a float' if kind is float else PLAIN[kind]}, found {_named(plain)}")
 
 
-def _hide_secret(_value: Any) -> str:
-    return HIDDEN
+def _unpack_each(plain: Any, each: Callable[[Any], Iterable[tuple[Shape, Any]]], depth: int) -> Iterator[Any]:
+    if type(plain) is not list:
+        raise Mismatch(f"expected an array, found {_named(plain)}")
+    _descend(depth)
+    for index, (shape, item) in enumerate(each(plain)):
+        try:
+            yield unpack_as(shape, item, depth - 1)
+        except Mismatch as error:
+            raise error.within(f"[{index}]") from None
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)
-    return _refuse(value, "a str")
+def _unpack_map(item: Shape, plain: Any, depth: int) -> FrozenDict[Any]:
+    if type(plain) is not dict:
+        raise Mismatch(f"expected a map, found {_named(plain)}")
+    _descend(depth)
+    made = {}
+    for key, part in plain.items():
+        if type(key) is not str:
+            raise Mismatch(f"expected text as key, found {_named(key)}")
+        try:
+            made[key] = unpack_as(item, part, depth - 1)
+        except Mismatch as error:
+            raise error.within(f"[{key!r}]") from None
+    return FrozenDict(made)
 
 
-def _same(value: Any) -> Any:
+def _unpack_one_of(options: dict[str, Shape], plain: Any, depth: int) -> Any:
+    if type(plain) is not list or len(plain) != 2 or type(plain[0]) is not str:
+        raise Mismatch(f"expected a labelled value, found {_named(plain)}")
+    label, value = plain
+    if label not in options:
+        raise Mismatch(f"expected {' or '.join(options)}, found a value labelled {label!r:.80}")
+    _descend(depth)
+    return unpack_as(options[label], value, depth - 1)
+
+
+def _unpack_any(plain: Any, depth: int) -> Any:
+    if type(plain) in PLAIN:
+        return plain
+    if type(plain) is not list or not plain or type(plain[0]) is not int:
+        raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
+    _descend(depth)
+    kind, *rest = plain
+    match kind, rest:
+        case Kind.TUPLE, _:
+            return unpack_as(ANY_ROW, rest, depth)
+        case Kind.SET, _:
+            return _frozenset(unpack_as(ANY_ROW, rest, depth))
+        case Kind.MAP, [dict() as items]:
+            return unpack_as(ANY_MAP, items, depth - 1)
+        case Kind.MESSAGE, [str() as name, fields]:
+            return schema_of(known_message(name)).unpack(fields, depth - 1)
+        case Kind.ENUM, [str() as name, member] if name in _enums:
+            return unpack_as(EnumShape(_enums[name]), member, depth)
+        case Kind.ENUM, [str() as name, _]:
+            raise Mismatch(f"unknown enum {name!r:.200}")
+        case Kind.REF, [ref]:
+            return unpack_as(REF, ref, depth)
+        case Kind.PATH, [str() as path]:
+            return Path(path)
+        case Kind.SECRET, [str() as text]:
+            return Secret(text)
+    raise Mismatch(f"unknown kind {kind} of an immutable value")
+
+
+def mask_as(shape: Shape, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
+    """A plain structure for a trace: without secrets, and with `redact` applied to bytes."""
+    match shape:
+        case PlainShape():
+            return redact(plain) if type(plain) is bytes else plain
+        case DataShape(cls):
+            return schema_of(cls).mask(plain, redact)
+        case SecretShape():
+            return HIDDEN
+        case OptionalShape() | UnionShape() if plain is None:
+            return None
+        case OptionalShape(item):
+            return mask_as(item, plain, redact)
+        case UnionShape(options, _):
+            return [plain[0], mask_as(dict(options)[plain[0]], plain[1], redact)]
+        case TupleShape():
+            return [mask_as(part, item, redact) for part, item in shape.each(plain)]
+        case SetShape(part):
+            return [mask_as(part, item, redact) for item in plain]
+        case MapShape(item):
+            return {key: mask_as(item, part, redact) for key, part in plain.items()}
+        case AnyShape():
+            match plain:
+                case bytes():
+                    return redact(plain)
+                case [Kind.TUPLE | Kind.SET as kind, *items]:
+                    return [kind, *(mask_as(ANY, item, redact) for item in items)]
+                case [Kind.MAP as kind, items]:
+                    return [kind, mask_as(ANY_MAP, items, redact)]
+                case [Kind.SECRET as kind, _]:
+                    return [kind, HIDDEN]
+                case [Kind.MESSAGE as kind, str() as name, fields] if name in _messages:
+                    return [kind, name, schema_of(_messages[name]).mask(fields, redact)]
+    return plain
+
+
+def freezes(shape: Shape) -> bool:
+    """Whether a value can be given as something that can change, which is then copied into something that cannot."""
+    match shape:
+        case PlainShape(kind):
+            return kind is bytes
+        case OptionalShape() | UnionShape():
+            return any(map(freezes, shape.parts))
+        case _:
+            return isinstance(shape, TupleShape | SetShape | MapShape | AnyShape)
+
+
+def freeze_as(shape: Shape, value: Any, where: str) -> Any:
+    """A value that cannot change, or TypeError. One of a wrong type that cannot change is noticed when it is packed."""
+    kind = type(value)
+    match shape:
+        case PlainShape(wanted):
+            return bytes(value) if wanted is bytes and kind in {bytearray, memoryview} else value
+        case OptionalShape(item):
+            return None if value is None else freeze_as(item, value, where)
+        case AnyShape():
+            check_immutable(value, where)
+            return value
+        case UnionShape():
+            fitting = (part for part in shape.parts if kind in _FREEZABLE.get(part.label, ()))
+            part = next(fitting, None)
+            if part is not None:
+                return freeze_as(part, value, where)
+        case SetShape() if kind in {set, list}:
+            return frozenset(value)
+        case MapShape(item) if isinstance(value, Mapping | list):
+            made: FrozenDict[Any] = value if type(value) is FrozenDict else FrozenDict(value)
+            if not freezes(item):
+                return made
+            return FrozenDict({key: freeze_as(item, part, where) for key, part in made.items()})
+        case TupleShape(items, rest) if isinstance(value, tuple | list):
+            given = value if isinstance(value, tuple) else tuple(value)
+            if rest is None and len(given) != len(items):
+                return given
+            frozen = [freeze_as(part, item, where) for part, item in shape.each(given)]
+            return given if all(map(is_, frozen, given)) else tuple(frozen)
+    if kind in MUTABLE and freezes(shape):
+        raise TypeError(f"{where} is a {kind.__name__}, which can change, and not what is expected there")
     return value
+
+
+_FREEZABLE: dict[str, tuple[type, ...]] = {
+    "tuple": (tuple, list),
+    "set": (frozenset, set),
+    "map": (FrozenDict, dict),
+    "bytes": (bytes, bytearray),
+    "any": (tuple, list, frozenset, set, FrozenDict, dict, bytearray),
+}
+"""What a member of a union is known by when it is given."""
+
+
+class Schema:
+    """A message class or frozen dataclass, and how its instances travel: as a map from field to value.
+
+    Attributes:
+        native: whether msgspec reads and writes its instances as this does; a class that holds itself is not.
+        hides: whether an instance can hold what a trace must not show, besides what travels in bytes.
+        has_bytes: whether an instance can hold bytes, in which messages may travel.
+        decode: reads an instance, if native.
+        fits: whether an instance surely holds what its annotations say, if native; then msgspec may write it.
+    """
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+        self.name = wire_name(cls)
+        self.native = False
+        self.decode: Callable[[Any], Any]
+        self.fits: Callable[[Any], bool]
+        self.shapes = field_shapes(cls)
+        self.fields = [field for field in dataclasses.fields(cls) if field.init]
+        self.secrets = {field.name for field in self.fields if field.metadata.get("secret")}
+        classes = {cls: self.shapes}
+        shapes = list(reached(self.shapes.values(), classes))
+        self.has_bytes = PlainShape(bytes) in shapes
+        self.hides = any(isinstance(shape, SecretShape | AnyShape) for shape in shapes) or any(
+            field.metadata.keys() & {"secret", "redact"}
+            for one in classes
+            for field in dataclasses.fields(one)
+        )
+        struct = issubclass(cls, msgspec.Struct)
+        natives = {name: native(shape, maps=struct) for name, shape in self.shapes.items()}
+        if None in natives.values() or not (struct or _is_plain(cls)):
+            return
+        if struct:
+            cls.__annotations__ = natives
+        try:
+            self.decode = msgspec.msgpack.Decoder(cls).decode
+        except Exception:  # what it is about a class that msgspec does not like, is not our business
+            return
+        names: dict[str, Any] = {"_cls": cls}
+        tests = (exact_test(shape, f"v.{name}", names) for name, shape in self.shapes.items())
+        self.fits = eval(f"lambda v: {' and '.join(['v.__class__ is _cls', *tests])}", names)  # noqa: S307 - fields' names
+        self.native = True
+
+    def pack(self, value: Any) -> Any:
+        """An instance as a map."""
+        if type(value) is not self.cls:
+            _refuse(value, self.cls.__qualname__)
+        made = {}
+        for field in self.fields:
+            try:
+                made[field.name] = pack_as(self.shapes[field.name], getattr(value, field.name))
+            except (AttributeError, TypeError, EncodeError) as error:
+                what = "a secret of another type" if field.name in self.secrets else error
+                raise EncodeError(f"{self.cls.__qualname__}.{field.name}: {what}") from None
+        return made
+
+    def unpack(self, plain: Any, depth: int) -> Any:
+        """The instance of a map, or Mismatch. A field that only the sender knows is ignored: it may be the newer one."""
+        title = self.cls.__qualname__
+        if type(plain) is not dict:
+            raise Mismatch(f"expected the fields of {title}, found {_named(plain)}")
+        _descend(depth)
+        found = {}
+        for field in self.fields:
+            name = field.name
+            if name in plain:
+                try:
+                    found[name] = unpack_as(self.shapes[name], plain[name], depth - 1)
+                except Mismatch as error:
+                    told = Mismatch("a secret of another type") if name in self.secrets else error
+                    raise told.within(f".{name}") from None
+            elif field.default is MISSING and field.default_factory is MISSING:
+                raise Mismatch(f"field {name!r} of {title} is missing")
+        try:
+            return self.cls(**found)
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise Mismatch(f"{title} refuses these values: {error}") from None
+
+    def mask(self, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
+        """A map for a trace."""
+        made = {}
+        for field in self.fields:
+            name = field.name
+            if name in plain:
+                own = field.metadata.get("redact")
+                shape = self.shapes[name]
+                made[name] = (
+                    HIDDEN
+                    if name in self.secrets
+                    else own(plain[name])
+                    if own
+                    else mask_as(shape, plain[name], redact)
+                )
+        return made
+
+
+def _is_plain(cls: Any) -> bool:
+    """Whether a dataclass is made from all of its fields; msgspec leaves out those with an underscore."""
+    return cls.__dataclass_params__.init and all(
+        field.init and not field.name.startswith("_") for field in dataclasses.fields(cls)
+    )
+
+
+def schema_of(cls: type) -> Schema:
+    """What is known of a message class or frozen dataclass."""
+    schema = _schemas.get(cls)
+    if schema is None:
+        with schema_lock:
+            _looking.add(cls)
+            try:
+                schema = _schemas[cls] = Schema(cls)
+            finally:
+                _looking.discard(cls)
+    return schema
+
+
+def schema_of_message(kind: type) -> Schema | None:
+    """The schema of a message class; None if it is not registered."""
+    if _messages.get(wire_name(kind)) is not kind:
+        return None
+    schema = schema_of(kind)
+    if schema.native:
+        ready[kind] = ready[schema.name] = schema
+    return schema
+
+
+def native(shape: Shape, *, maps: bool) -> Any:
+    """The annotation with which msgspec reads and writes a shape as this module does; None if there is none.
+
+    Args:
+        shape: what it is for.
+        maps: whether the owner makes a FrozenDict of the dict that msgspec reads.
+    """
+    inner = tuple(native(part, maps=maps) for part in shape.parts)
+    if None in inner:
+        return None
+    match shape:
+        case PlainShape(kind):
+            return kind
+        case LiteralShape(values) if all(type(value) in {int, str, type(None)} for value in values):
+            return Literal[values]
+        case EnumShape(kind) if {type(member.value) for member in kind} in ({str}, {int}):
+            return kind
+        case DataShape(cls) if cls not in _looking and schema_of(cls).native:
+            return cls
+        case TupleShape(_, None) if inner:
+            return types.GenericAlias(tuple, inner)
+        case TupleShape(_, rest) if rest:
+            return types.GenericAlias(tuple, (*inner, ...))
+        case MapShape() if maps:
+            return types.GenericAlias(dict, (str, *inner))
+        case OptionalShape():
+            return inner[0] | None
+    return None
+
+
+def exact_test(shape: Shape, value: str, names: dict[str, Any], *, frozen: bool = False) -> str:
+    """The source of an expression that is true if a value surely is of that shape; of a subclass, say, it may be all the same.
+
+    Args:
+        shape: one that msgspec knows, or (with `frozen`) one that freezes.
+        value: the source of an expression for the value.
+        names: takes the names that the expression needs.
+        frozen: whether it is enough that the value cannot change.
+    """
+
+    def named(thing: Any) -> str:
+        name = f"_{len(names)}"
+        names[name] = thing
+        return name
+
+    if frozen and not freezes(shape):
+        return "True"
+    match shape:
+        case PlainShape(kind) | EnumShape(kind):
+            return f"{value}.__class__ is {named(kind)}"
+        case OptionalShape(item):
+            return f"({value} is None or {exact_test(item, value, names, frozen=frozen)})"
+        case TupleShape(_, rest) if rest:
+            each = f"{value.replace('.', '_').replace('[', '_').replace(']', '')}_"
+            inner = exact_test(rest, each, names, frozen=frozen)
+            every = "" if inner == "True" else f" and all([{inner} for {each} in {value}])"
+            return f"({value}.__class__ is tuple{every})"
+        case TupleShape(items):
+            tests = [
+                exact_test(item, f"{value}[{index}]", names, frozen=frozen)
+                for index, item in enumerate(items)
+            ]
+            return (
+                f"({' and '.join([f'{value}.__class__ is tuple and len({value}) == {len(items)}', *tests])})"
+            )
+        case LiteralShape(values):
+            return f"({value}.__class__, {value}) in {named({(type(known), known) for known in values})}"
+        case DataShape(cls):
+            return f"{named(schema_of(cls).fits)}({value})"
+        case MapShape(item) if frozen and not freezes(item):
+            return f"{value}.__class__ is {named(FrozenDict)}"
+    return "False"
+
+
+def register_type(cls: type) -> None:
+    """Let a message class or an enum be known by its name.
+
+    Raises:
+        TypeError: another class has that name.
+    """
+    name = wire_name(cls)
+    if issubclass(cls, enum.Enum):
+        _enums[name] = cls
+        return
+    known = _messages.get(name)
+    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise TypeError(f"two messages are called {name!r}: {known!r} and {cls!r}")
+    for key in (known, name):
+        ready.pop(key, None)  # type: ignore[arg-type]
+    _messages[name] = cls
+
+
+def registered_message(name: str) -> type | None:
+    """The message class that travels under `name`."""
+    return _messages.get(name)
+
+
+def registered_messages() -> tuple[type, ...]:
+    """Every message class declared so far, in order of declaration."""
+    return tuple(_messages.values())
+
+
+def known_message(name: str) -> type:
+    """The message class called `name`, or Mismatch with a hint."""
+    if name not in _messages:
+        module = name.partition(":")[0]
+        raise Mismatch(f"unknown message type {name!r:.200}; is {module!r:.100} imported?")
+    return _messages[name]
+
+
+def _frozenset(values: Iterable[Any]) -> frozenset[Any]:
+    try:
+        return frozenset(values)
+    except TypeError as error:
+        raise Mismatch(f"a member of a set cannot be hashed: {error}") from None
+
+
+def _tuples(plain: Any) -> Any:
+    """The value of an enum's member: a tuple is packed as an array."""
+    return tuple(map(_tuples, plain)) if type(plain) is list else plain
+
+
+def _descend(depth: int) -> None:
+    if depth <= 0:
+        raise Mismatch("nested too deeply")
+
+
+def _named(value: Any) -> str:
+    """A value for an error: its type, and a short look at it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return f"{'a map' if isinstance(value, dict) else 'an array'} of {len(value)}"
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:60] + '…'}"
 
 
 def _refuse(value: Any, wanted: str) -> NoReturn:

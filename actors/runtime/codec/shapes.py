@@ -1,20 +1,22 @@
-"""What a field of a message may be, read from its annotation.
+"""The one schema engine: what a field may be, read from its annotation.
 
-`shape_of` turns a type annotation into a small tree of shapes, and refuses whatever could change (lists, dicts, sets,
-protobuf messages, dataclasses that are not frozen). The codec compiles shapes to packers and unpackers, tests compile them to
-generators of examples; nobody else interprets annotations of messages.
+How to use it: `shape_of(annotation, where)` gives a small tree of shapes, one class per kind of value, to be taken apart with
+`match` (`case TupleShape(items, rest)`, …). It refuses with a TypeError whatever could change: lists, dicts, sets, protobuf
+messages, dataclasses that are not frozen. With `loose=True` nothing is refused, for values that are only read, such as a
+configuration: a list is a TupleShape, a set a SetShape, any mapping a MapShape, Any and object an AnyShape, and a class that is
+not known here an OtherShape. `field_shapes(cls)` reads the fields of a message or dataclass. `packing` says how values travel.
 """
 
 from __future__ import annotations
 
-import collections.abc
 import dataclasses
 import enum
 import types
 import typing
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 from actors.runtime.codec.frozen import _IMMUTABLE, FrozenDict, hint_for, is_frozen_dataclass
 from actors.runtime.codec.secrets import Secret
@@ -24,10 +26,10 @@ __all__ = [
     "AnyShape",
     "DataShape",
     "EnumShape",
-    "Kind",
     "LiteralShape",
     "MapShape",
     "OptionalShape",
+    "OtherShape",
     "PathShape",
     "PlainShape",
     "RefShape",
@@ -37,8 +39,9 @@ __all__ = [
     "TupleShape",
     "UnionShape",
     "field_shapes",
+    "reached",
     "shape_of",
-    "type_name",
+    "wire_name",
 ]
 
 PLAIN: dict[type, str] = {
@@ -52,158 +55,155 @@ PLAIN: dict[type, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PlainShape:
-    """None, bool, int, float, str or bytes."""
+class Shape:
+    """One kind of value."""
 
-    type: type
+    @property
+    def parts(self) -> tuple[Shape, ...]:
+        """The shapes of what is in it."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """What tells values of this shape apart from others in a union."""
+        return type(self).__name__.removesuffix("Shape").lower()
 
 
 @dataclass(frozen=True, slots=True)
-class LiteralShape:
+class _TypeShape(Shape):
+    type: Any
+
+    @property
+    def label(self) -> str:
+        return PLAIN.get(self.type) or wire_name(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemShape(Shape):
+    item: Shape
+
+    @property
+    def parts(self) -> tuple[Shape, ...]:
+        return (self.item,)
+
+
+class PlainShape(_TypeShape):
+    """None, bool, int, float, str or bytes."""
+
+
+class EnumShape(_TypeShape):
+    """A member of an enum."""
+
+
+class DataShape(_TypeShape):
+    """A message or frozen dataclass; its fields are read when first needed, so that types may refer to themselves."""
+
+
+class OtherShape(_TypeShape):
+    """Something that is not known here; only where `shape_of` is asked to be loose."""
+
+
+class SetShape(_ItemShape):
+    """A frozenset."""
+
+
+class MapShape(_ItemShape):
+    """A FrozenDict from text."""
+
+
+class OptionalShape(_ItemShape):
+    """A value or None."""
+
+
+class PathShape(Shape):
+    """A path of the file system."""
+
+
+class RefShape(Shape):
+    """A reference to an actor."""
+
+
+class SecretShape(Shape):
+    """A Secret."""
+
+
+class AnyShape(Shape):
+    """Any immutable value: carries its own type when packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralShape(Shape):
     """One of a few plain values."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class EnumShape:
-    """A member of an enum."""
-
-    type: type[enum.Enum]
-
-
-@dataclass(frozen=True, slots=True)
-class TupleShape:
+class TupleShape(Shape):
     """A tuple: of fixed items, or of any number of `rest`."""
 
     items: tuple[Shape, ...]
     rest: Shape | None
 
+    @property
+    def parts(self) -> tuple[Shape, ...]:
+        return self.items if self.rest is None else (self.rest,)
 
-@dataclass(frozen=True, slots=True)
-class SetShape:
-    """A frozenset."""
-
-    item: Shape
-
-
-@dataclass(frozen=True, slots=True)
-class MapShape:
-    """A FrozenDict from text."""
-
-    value: Shape
+    def each(self, values: Any) -> Iterable[tuple[Shape, Any]]:
+        """Each value with its shape."""
+        rest = self.rest
+        return zip(self.items, values, strict=True) if rest is None else ((rest, value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
-class OptionalShape:
-    """A value or None."""
-
-    item: Shape
-
-
-@dataclass(frozen=True, slots=True)
-class UnionShape:
+class UnionShape(Shape):
     """One of several, told apart by a label; None may be among them."""
 
     options: tuple[tuple[str, Shape], ...]
     with_none: bool
 
-
-@dataclass(frozen=True, slots=True)
-class DataShape:
-    """A frozen dataclass; its fields' shapes are read when first used, so that types may refer to themselves."""
-
-    type: type
+    @property
+    def parts(self) -> tuple[Shape, ...]:
+        return tuple(shape for _, shape in self.options)
 
 
-@dataclass(frozen=True, slots=True)
-class PathShape:
-    """A path of the file system."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefShape:
-    """A reference to an actor."""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretShape:
-    """A Secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnyShape:
-    """Any immutable value: carries its own type when packed."""
-
-
-Shape = (
-    PlainShape
-    | LiteralShape
-    | EnumShape
-    | TupleShape
-    | SetShape
-    | MapShape
-    | OptionalShape
-    | UnionShape
-    | DataShape
-    | PathShape
-    | RefShape
-    | SecretShape
-    | AnyShape
-)
-
-
-class Kind(enum.IntEnum):
-    """What an immutable value is that is not plain, where its type does not say it; packed in front of it."""
-
-    TUPLE = 0
-    SET = 1
-    MAP = 2
-    MESSAGE = 3
-    ENUM = 4
-    REF = 5
-    PATH = 6
-    SECRET = 7
-
-
-def type_name(cls: type) -> str:
-    """The name under which a type travels when it gives itself no other: `module:QualName`."""
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def shape_of(annotation: Any, where: str, *, maps: bool = True) -> Shape:
+def shape_of(annotation: Any, where: str, *, maps: bool = True, loose: bool = False) -> Shape:
     """The shape of a field annotated `annotation`.
 
     Args:
         annotation: a resolved annotation (no strings).
         where: how to call the field in an error.
         maps: whether `Mapping[str, T]` is fine (its owner freezes it), or only `FrozenDict[T]`.
+        loose: whether anything is taken; see the head of this module.
 
     Raises:
         TypeError: values of this type could change, or cannot be packed.
     """
-    origin = typing.get_origin(annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        base, *marks = typing.get_args(annotation)
-        return AnyShape() if _IMMUTABLE in marks else shape_of(base, where, maps=maps)
+        return AnyShape() if _IMMUTABLE in args else shape_of(args[0], where, maps=maps, loose=loose)
     if isinstance(annotation, NewType):
-        return shape_of(annotation.__supertype__, where, maps=maps)
+        return shape_of(annotation.__supertype__, where, maps=maps, loose=loose)
     if annotation is None:
         return PlainShape(type(None))
     if origin in {typing.Union, types.UnionType}:
-        return _union_shape(typing.get_args(annotation), where, maps)
-    if origin is typing.Literal:
-        return LiteralShape(typing.get_args(annotation))
+        return _union_shape(args, where, maps, loose)
+    if origin is Literal:
+        return LiteralShape(args)
     if origin is not None:
-        return _generic_shape(origin, typing.get_args(annotation), where, maps)
+        return _generic_shape(origin, args, where, maps, loose)
+    if loose and (annotation is Any or annotation is object):
+        return AnyShape()
     if isinstance(annotation, type) and annotation is not Any:
-        return _class_shape(annotation, where)
+        return _class_shape(annotation, where, loose)
+    if loose:
+        return OtherShape(annotation)
     raise TypeError(
         f"{where}: {annotation!r} says too little about what it holds; use Immutable for any immutable value"
     )
 
 
-def _class_shape(cls: type, where: str) -> Shape:
+def _class_shape(cls: type, where: str, loose: bool) -> Shape:
     if cls in PLAIN:
         return PlainShape(cls)
     if issubclass(cls, enum.Enum):
@@ -214,95 +214,70 @@ def _class_shape(cls: type, where: str) -> Shape:
         return RefShape()
     if cls is Secret:
         return SecretShape()
-    if is_frozen_dataclass(cls):
+    if is_frozen_dataclass(cls) or (loose and dataclasses.is_dataclass(cls)):
         return DataShape(cls)
-    if cls in {tuple, frozenset, FrozenDict, collections.abc.Mapping, object}:
+    if loose:
+        return OtherShape(cls)
+    if cls in {tuple, frozenset, FrozenDict, Mapping, object}:
         raise TypeError(
             f"{where}: {cls.__name__} does not say what it holds; write for example tuple[str, ...]"
         )
     raise TypeError(f"{where}: a {cls.__qualname__} can change, or cannot be packed; {hint_for(cls)}")
 
 
-def _generic_shape(origin: Any, args: tuple[Any, ...], where: str, maps: bool) -> Shape:
+def _generic_shape(origin: Any, args: tuple[Any, ...], where: str, maps: bool, loose: bool) -> Shape:
+    def inner(argument: Any, step: str = "…") -> Shape:
+        return shape_of(argument, f"{where}[{step}]", maps=False, loose=loose)
+
+    if (origin is tuple and args[1:] == (Ellipsis,)) or (loose and origin is list):
+        return TupleShape((), inner(args[0]))
     if origin is tuple:
-        if len(args) == 2 and args[1] is Ellipsis:
-            return TupleShape((), shape_of(args[0], f"{where}[…]", maps=False))
         items = () if args == ((),) else args
-        return TupleShape(tuple(shape_of(a, f"{where}[{i}]", maps=False) for i, a in enumerate(items)), None)
-    if origin is frozenset:
-        return SetShape(shape_of(args[0], f"{where}[…]", maps=False))
+        return TupleShape(tuple(inner(item, str(index)) for index, item in enumerate(items)), None)
+    if origin is frozenset or (loose and origin is set):
+        return SetShape(inner(args[0]))
     if origin is FrozenDict:
-        return MapShape(shape_of(args[0], f"{where}[…]", maps=False))
-    if origin is collections.abc.Mapping and maps:
+        return MapShape(inner(args[0]))
+    if origin is Mapping and not (maps or loose):
+        raise TypeError(f"{where}: a Mapping within another type can change; write FrozenDict[T]")
+    if origin is Mapping or (loose and issubclass(origin, Mapping)):
         if args[0] is not str:
             raise TypeError(f"{where}: keys of a mapping in a message must be str")
-        return MapShape(shape_of(args[1], f"{where}[…]", maps=False))
-    if origin is collections.abc.Mapping:
-        raise TypeError(f"{where}: a Mapping within another type can change; write FrozenDict[T]")
+        return MapShape(inner(args[1]))
     if isinstance(origin, type):
-        return _class_shape(origin, where)
+        return _class_shape(origin, where, loose)
     raise TypeError(f"{where}: {origin!r} cannot be part of a message")
 
 
-def _union_shape(args: tuple[Any, ...], where: str, maps: bool) -> Shape:
-    kinds = [a for a in args if a is not type(None)]
-    with_none = len(kinds) < len(args)
+def _union_shape(args: tuple[Any, ...], where: str, maps: bool, loose: bool) -> Shape:
+    kinds = [arg for arg in args if arg is not type(None)]
     if len(kinds) == 1:
-        return OptionalShape(shape_of(kinds[0], where, maps=maps))
-    options: dict[str, Shape] = {}
-    for kind in kinds:
-        shape = shape_of(kind, where, maps=False)
-        label = shape_label(shape)
-        if label in options:
-            raise TypeError(f"{where}: two members of the union cannot be told apart ({label})")
-        options[label] = shape
-    return UnionShape(tuple(options.items()), with_none)
-
-
-def shape_label(shape: Shape) -> str:
-    """What tells this shape apart from others in a union."""
-    match shape:
-        case PlainShape(cls):
-            return PLAIN[cls]
-        case EnumShape(cls) | DataShape(cls):
-            return wire_name(cls)
-        case TupleShape():
-            return "tuple"
-        case SetShape():
-            return "set"
-        case MapShape():
-            return "map"
-        case PathShape():
-            return "path"
-        case RefShape():
-            return "ref"
-        case SecretShape():
-            return "secret"
-        case LiteralShape():
-            return "literal"
-        case _:
-            return "any"
-
-
-def wire_name(cls: type) -> str:
-    """The name of a type in packed bytes: what `@message(name=…)` said, or `module:QualName`."""
-    name: str | None = cls.__dict__.get("__wire_name__")
-    return name or type_name(cls)
+        return OptionalShape(shape_of(kinds[0], where, maps=maps, loose=loose))
+    shapes = [shape_of(kind, where, maps=False, loose=loose) for kind in kinds]
+    labels = [shape.label for shape in shapes]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None and not loose:
+        raise TypeError(f"{where}: two members of the union cannot be told apart ({twice})")
+    return UnionShape(tuple(zip(labels, shapes, strict=True)), len(kinds) < len(args))
 
 
 def field_shapes(
-    cls: type, namespace: dict[str, Any] | None = None, *, maps: bool = False
+    cls: type, namespace: dict[str, Any] | None = None, *, maps: bool = True, loose: bool = False
 ) -> dict[str, Shape]:
-    """The shapes of a dataclass's fields by name, in order.
+    """The shapes of a dataclass's fields by name, in order; see `shape_of`.
 
     Args:
-        cls: a dataclass.
+        cls: a dataclass or message.
         namespace: more names for annotations given as text (local classes).
         maps: whether a field may be annotated `Mapping[str, T]`: it is, or will be, a FrozenDict.
+        loose: whether anything is taken.
 
     Raises:
         TypeError: a field could change, or its annotation cannot be read.
     """
+    known: dict[str, Shape] | None = cls.__dict__.get("__field_shapes__")
+    if known is not None:
+        return known
     try:
         hints = typing.get_type_hints(cls, localns=namespace, include_extras=True)
     except NameError as error:
@@ -310,6 +285,25 @@ def field_shapes(
             f"{cls.__qualname__}: {error}; the types of a message must be known when it is declared"
         ) from None
     return {
-        field.name: shape_of(hints[field.name], f"{cls.__qualname__}.{field.name}", maps=maps)
+        field.name: shape_of(hints[field.name], f"{cls.__qualname__}.{field.name}", maps=maps, loose=loose)
         for field in dataclasses.fields(cls)
     }
+
+
+def reached(
+    shapes: Iterable[Shape], seen: dict[type, dict[str, Shape]], *, maps: bool = True
+) -> Iterator[Shape]:
+    """All shapes in these; notes the fields of each class among them in `seen`, and looks there once."""
+    for shape in shapes:
+        yield shape
+        if not isinstance(shape, DataShape):
+            yield from reached(shape.parts, seen, maps=maps)
+        elif shape.type not in seen:
+            seen[shape.type] = field_shapes(shape.type, maps=maps)
+            yield from reached(seen[shape.type].values(), seen, maps=maps)
+
+
+def wire_name(cls: type) -> str:
+    """The name of a type in packed bytes: what `@message(name=…)` said, or `module:QualName`."""
+    name: str | None = cls.__dict__.get("__wire_name__")
+    return name or f"{cls.__module__}:{cls.__qualname__}"
