@@ -33,7 +33,7 @@ _AGENTS_KEPT = 100_000
 _LONGEST_MESSAGE = 600
 _SHORT_MESSAGE = 150
 _PARAGRAPHS = 10
-"""So many kinds are told in full in a minute; more of them are counted."""
+"""Kinds told in full per minute; more of them are counted."""
 _MINUTE = 60.0
 _NUMBERS = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}|0x[0-9a-fA-F]+|\d+")
 # States in which nothing ran that could have written anything.
@@ -56,20 +56,39 @@ class FailureSettings:
     )
 
 
-@message
+@dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure: of a task's first attempt, or of a task for good."""
+    """One failure: of a task's first attempt, or of a task for good.
 
-    task_id: TaskId
-    name: str
-    final: bool
+    Attributes:
+        executor: its name; "" for a command.
+    """
+
+    said: m.TaskChanged | m.TaskDone
     attempts: int
-    state: str
-    reason: str
-    message: str
     executor: str
-    agent_id: AgentId | None
-    executor_id: ExecutorId | None
+    executor_id: ExecutorId
+
+    @property
+    def final(self) -> bool:
+        return isinstance(self.said, m.TaskDone)
+
+    @property
+    def moved(self) -> str:
+        """Why the task cannot stay where it was, or "" if that is not why the attempt ended."""
+        if self.final:
+            return ""
+        if self.said.reason == m.MOVED:
+            return self.said.message.removeprefix("moved: ")
+        return "its agent is being drained" if self.said.reason == m.DRAINING else ""
+
+    def why(self, longest: int = _LONGEST_MESSAGE) -> str:
+        """State, reason and message, on one line."""
+        text = printable(" ".join(self.said.message.split()))
+        if len(text) > longest:
+            text = text[: longest - 1] + "…"
+        what = ", ".join(part for part in (self.said.state, self.said.reason) if part)
+        return ": ".join(part for part in (what, text) if part) or "no reason was given"
 
 
 @message
@@ -121,8 +140,7 @@ class FailureActor(Actor):
 
     async def on_stop(self) -> None:
         """Tell what is still to be told."""
-        numbers = list(self._pending)
-        read = await asyncio.gather(*(self._read(number, self._pending[number]) for number in numbers))
+        read = await asyncio.gather(*(self._read(*pending) for pending in self._pending.items()))
         for tail in read:
             self.handle_tail_read(tail)
         self._sum_up()
@@ -131,7 +149,6 @@ class FailureActor(Actor):
 
     @receive
     def handle_agents_seen(self, seen: m.AgentsSeen) -> None:
-        """Learn where agents answer."""
         self._framework_id = seen.framework_id
         for agent_id, hostname, url in seen.agents:
             self._agents[agent_id] = (hostname, url)
@@ -141,44 +158,21 @@ class FailureActor(Actor):
     @receive
     def handle_task_changed(self, changed: m.TaskChanged) -> None:
         """An attempt has failed, and there will be another."""
-        of_a_command = str(changed.executor_id or changed.attempt_id) == str(changed.attempt_id)
-        name = str(changed.executor_id).rpartition("-")[0] or str(changed.executor_id)
-        self._take(
-            Failure(
-                changed.task_id,
-                "",
-                False,
-                changed.attempt,
-                changed.state,
-                changed.reason,
-                changed.message,
-                "" if of_a_command or name not in self._names else name,
-                changed.agent_id,
-                changed.executor_id or ExecutorId(changed.attempt_id),
-            )
-        )
+        executor_id = changed.executor_id or ExecutorId(
+            changed.attempt_id
+        )  # that of Mesos's own, for a command
+        name = executor_id.rpartition("-")[0] or executor_id
+        of_ours = str(executor_id) != str(changed.attempt_id) and name in self._names
+        self._take(Failure(changed, changed.attempt, name if of_ours else "", executor_id))
 
     @receive
     def handle_task_done(self, done: m.TaskDone) -> None:
         """A task has failed for good."""
-        self._take(
-            Failure(
-                done.task_id,
-                done.name,
-                True,
-                done.attempts,
-                done.state,
-                done.reason,
-                done.message,
-                done.executor,
-                done.agent_id,
-                done.executor_id or ExecutorId(f"{done.task_id}.{done.attempts}"),
-            )
-        )
+        executor_id = done.executor_id or ExecutorId(f"{done.task_id}.{done.attempts}")
+        self._take(Failure(done, done.attempts, done.executor, executor_id))
 
     @receive
     def handle_tail_read(self, tail: TailRead) -> None:
-        """All is known that can be: say it."""
         failure = self._pending.pop(tail.number, None)
         if failure is not None:
             logger.log(
@@ -187,15 +181,15 @@ class FailureActor(Actor):
 
     @receive
     def handle_summary_due(self, _due: SummaryDue) -> None:
-        """Sum up what was only counted."""
         self._summary_due = False
         self._sum_up()
 
     # --- telling ----------------------------------------------------------------------------------------------
 
     def _take(self, failure: Failure) -> None:
-        text = failure.message.replace(failure.task_id, "")
-        alike = (failure.state, failure.reason, _NUMBERS.sub("#", text)[:200], failure.executor)
+        said = failure.said
+        text = said.message.replace(said.task_id, "")
+        alike = (said.state, said.reason, _NUMBERS.sub("#", text)[:200], failure.executor)
         key: tuple[object, ...] = (failure.final, *alike)
         kind = self._kinds.get(key)
         now = self.clock.now()
@@ -211,7 +205,7 @@ class FailureActor(Actor):
             kind = self._kinds.setdefault(key, _Kind(failure))
         self._kinds.move_to_end(key)
         kind.more += 1
-        kind.newest = failure.task_id
+        kind.newest = said.task_id
         if not self._summary_due:
             self._summary_due = True
             self.timers.after(self.settings.summary_interval, SummaryDue())
@@ -220,11 +214,12 @@ class FailureActor(Actor):
         self._number += 1
         number = self._number
         self._pending[number] = failure
-        nothing_to_read = failure.agent_id is None or failure.state in _NOWHERE or _why_moved(failure)
+        said = failure.said
+        nothing_to_read = said.agent_id is None or said.state in _NOWHERE or failure.moved
         if nothing_to_read or not self.settings.read_sandboxes:
             self.handle_tail_read(TailRead(number))
             return
-        self.run_in_background(self._read_beside(number, failure), name=f"sandbox of {failure.task_id}")
+        self.run_in_background(self._read_and_tell(number, failure), name=f"sandbox of {said.task_id}")
 
     def _sum_up(self) -> None:
         for key, kind in self._kinds.items():
@@ -233,10 +228,10 @@ class FailureActor(Actor):
                 continue  # none, or they have failed for good meanwhile
             tasks = "1 more task" if more == 1 else f"{more:,} more tasks"
             end = "failed for good" if kind.example.final else "failed in the first attempt"
-            moved = _why_moved(kind.example) if len(key) > 1 else ""
+            moved = kind.example.moved if len(key) > 1 else ""
             if moved:
                 end = "was moved" if more == 1 else "were moved"
-            alike = f"like {kind.example.task_id} ({moved or _why(kind.example, _SHORT_MESSAGE)})"
+            alike = f"like {kind.example.said.task_id} ({moved or kind.example.why(_SHORT_MESSAGE)})"
             logger.warning(
                 "%s %s %s; the last was %s",
                 tasks,
@@ -246,19 +241,16 @@ class FailureActor(Actor):
             )
 
     def _paragraph(self, failure: Failure, tail: TailRead) -> str:
-        name = f" ({printable(failure.name)})" if failure.name not in {"", failure.task_id} else ""
-        host = self._host(failure)
-        moved = _why_moved(failure)
-        if moved:
-            return f"task {failure.task_id}{host} is moved, to run again where it can: {moved}"
-        if failure.final:
+        said, host = failure.said, self._host(failure)
+        if failure.moved:
+            return f"task {said.task_id}{host} is moved, to run again where it can: {failure.moved}"
+        if isinstance(said, m.TaskDone):
+            name = f" ({printable(said.name)})" if said.name not in {"", said.task_id} else ""
             times = "1 attempt" if failure.attempts == 1 else f"{failure.attempts} attempts"
-            parts = [
-                f"task {failure.task_id}{name} has failed for good, after {times}{host}: {_why(failure)}"
-            ]
+            parts = [f"task {said.task_id}{name} has failed for good, after {times}{host}: {failure.why()}"]
         else:
             parts = [
-                f"task {failure.task_id} failed in attempt {failure.attempts}{host} and will be tried again: {_why(failure)}"
+                f"task {said.task_id} failed in attempt {failure.attempts}{host} and will be tried again: {failure.why()}"
             ]
         if tail.lines:
             whose = f"executor {failure.executor_id}" if failure.executor else "it"
@@ -267,8 +259,8 @@ class FailureActor(Actor):
         elif tail.problem:
             parts.append(f"  its standard error could not be read: {tail.problem}")
         advice = advise(
-            reason=failure.reason,
-            message=failure.message,
+            reason=said.reason,
+            message=said.message,
             tail="\n".join(tail.lines),
             executor=failure.executor,
             user=self.framework.user,
@@ -281,20 +273,19 @@ class FailureActor(Actor):
         return self.settings.lines if failure.final else max(1, self.settings.lines // 3)
 
     def _host(self, failure: Failure) -> str:
-        if failure.agent_id is None:
+        if failure.said.agent_id is None:
             return ""
-        hostname = self._agents.get(failure.agent_id, ("", ""))[0]
-        return f" on {printable(hostname)}" if hostname else f" on agent {failure.agent_id}"
+        hostname = self._agents.get(failure.said.agent_id, ("", ""))[0]
+        return f" on {printable(hostname)}" if hostname else f" on agent {failure.said.agent_id}"
 
     # --- reading ----------------------------------------------------------------------------------------------
 
-    async def _read_beside(self, number: int, failure: Failure) -> None:
-        """Read beside the mailbox."""
+    async def _read_and_tell(self, number: int, failure: Failure) -> None:
         self.actor_ref.tell(await self._read(number, failure))
 
     async def _read(self, number: int, failure: Failure) -> TailRead:
-        assert failure.agent_id is not None
-        _, url = self._agents.get(failure.agent_id, ("", ""))
+        assert failure.said.agent_id is not None
+        _, url = self._agents.get(failure.said.agent_id, ("", ""))
         if not url or self._framework_id is None:
             return TailRead(number, (), "the address of its agent is not known")
         path = f"/frameworks/{self._framework_id}/executors/{failure.executor_id}/runs/latest/stderr"
@@ -318,24 +309,6 @@ class FailureActor(Actor):
         return TailRead(number, last_lines(data, self.settings.lines))
 
 
-def _why_moved(failure: Failure) -> str:
-    """Return why a task cannot stay where it was, or "" if that is not why the attempt ended."""
-    if failure.final:
-        return ""
-    if failure.reason == m.MOVED:
-        return failure.message.removeprefix("moved: ")
-    return "its agent is being drained" if failure.reason == m.DRAINING else ""
-
-
 def heading_of_lines(whose: str) -> str:
     """The line above what was read of standard error, by which a report is known to have told it."""
     return f"  the last lines that {whose} wrote to standard error:"
-
-
-def _why(failure: Failure, longest: int = _LONGEST_MESSAGE) -> str:
-    """State, reason and message, on one line."""
-    text = printable(" ".join(failure.message.split()))
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    what = ", ".join(part for part in (failure.state, failure.reason) if part)
-    return ": ".join(part for part in (what, text) if part) or "no reason was given"

@@ -10,13 +10,12 @@ from __future__ import annotations
 from actors import messages as m
 from actors.operations.states import TABLE, Action, OperationEvent
 from actors.records.operations import PHASE_OF_STATE
-from actors.runtime import Actor, Timer, message, receive
+from actors.runtime import Actor, Backoff, Timer, message, receive
 from actors.runtime.state_machine import Machine
 from mesos_v1 import events
 from mesos_v1.values import AgentId, OperationId
 
-FIRST_WAIT = 10.0
-LONGEST_WAIT = 300.0
+WAITS = Backoff(10.0, 2.0, 300.0)
 
 E = OperationEvent
 
@@ -46,7 +45,6 @@ class OperationActor(Actor):
 
     @receive
     def handle_update_operation_status(self, update: events.UpdateOperationStatus) -> None:
-        """News of it."""
         if update.status.agent_id is not None:
             self.agent_id = update.status.agent_id
         self._enter(OperationEvent[PHASE_OF_STATE[update.status.state].name])
@@ -59,12 +57,10 @@ class OperationActor(Actor):
 
     @receive
     def handle_subscribed(self, _news: m.Subscribed) -> None:
-        """What was said meanwhile may be lost."""
         self._enter(E.RESUBSCRIBED)
 
     @receive
     def handle_operation_overdue(self, due: OperationOverdue) -> None:
-        """Ask."""
         if due.asked == self._asked:
             self._enter(E.OVERDUE)
 
@@ -89,6 +85,5 @@ class OperationActor(Actor):
 
     def _wait(self) -> None:
         self._asked += 1
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(self._waits, 16))
         self._waits += 1
-        self._timer = self.timers.after(wait, OperationOverdue(self._asked))
+        self._timer = self.timers.after(WAITS.delay(self._waits), OperationOverdue(self._asked))

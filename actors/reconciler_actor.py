@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.runtime import Actor, Timer, message, receive, setting
+from actors.runtime import Actor, Backoff, Timer, message, receive, setting
 from actors.settings import Composition
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, TaskId
@@ -174,8 +174,8 @@ class ReconcilerActor(Actor):
         self._wait()
 
     def _wait(self) -> None:
-        wait = min(self.settings.longest_wait, self.settings.first_wait * 2.0 ** min(self._waits - 1, 32))
-        self._timer = self.timers.after(wait, AskAgain(self.round))
+        waits = Backoff(self.settings.first_wait, 2.0, self.settings.longest_wait)
+        self._timer = self.timers.after(waits.delay(self._waits), AskAgain(self.round))
 
     def _end(self) -> None:
         if self._timer is not None:

@@ -9,62 +9,41 @@ Duplicates are harmless: an update with the uuid that was taken in last is ackno
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from actors import messages as m
 from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
 from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, latest, progress_record
-from actors.runtime import Actor, DecodeError, Timer, message, receive, unpack
+from actors.runtime import Actor, Backoff, DecodeError, Timer, message, receive, unpack
 from actors.runtime.state_machine import Machine
 from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
 from mesos_v1 import events
 from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
 
-logger = logging.getLogger("actors.task")
-
 P, E = TaskPhase, TaskEvent
 
-# What an agent says, with TASK_DROPPED, when it cannot make a sandbox at all: most often the task's user is not known there.
 NO_SANDBOX = "Failed to create executor directory"
+"""What an agent says, with TASK_DROPPED, when it cannot make a sandbox: most often the task's user is not known there."""
 NO_RETRY_LABEL = "mesostic.retry"
-KILL_AGAIN = 5.0
-KILL_AGAIN_CAP = 60.0
+KILL_AGAIN = Backoff(5.0, 2.0, 60.0)
+
+
+class Note(NamedTuple):
+    """What was last heard of the task."""
+
+    state: str = ""
+    reason: str = ""
+    message: str = ""
 
 
 @message
-class LaunchOverdue:
-    """Nothing was heard of an attempt for too long."""
+class TaskDue:
+    """The time for something has come, if the attempt is still the present one."""
 
     attempt: int
-
-
-@message
-class RunOverdue:
-    """An attempt has run for longer than it may."""
-
-    attempt: int
-
-
-@message
-class PartitionOverdue:
-    """An attempt has been unreachable for longer than is waited for it."""
-
-    attempt: int
-
-
-@message
-class KillAgain:
-    """A KILL has had no effect yet."""
-
-    attempt: int
-
-
-@message
-class RetryTime:
-    """The next attempt is due."""
-
-    attempt: int
+    event: TaskEvent
 
 
 class TaskActor(Actor):
@@ -99,8 +78,7 @@ class TaskActor(Actor):
         self._kills = 0
         self._grace: float | None = None
         self._timer: Timer | None = None
-        self._last: TaskStatus | None = None
-        self._note = ("", "", "")  # state, reason, message of the latest news
+        self._note = Note()
 
     def on_start(self) -> None:
         """Demand; or, with a history, go on where it ended.
@@ -116,18 +94,10 @@ class TaskActor(Actor):
             self.attempt = max(self.attempt, self._demanded)
             if self.phase is P.WAITING:
                 self._next_attempt()
-        if self.phase is P.WAITING:
-            self._demand()
-        elif self.phase is P.BACKING_OFF:
-            self._back_off()
-        elif self.phase is P.WITHDRAWING:
+        if self.phase is P.WITHDRAWING:
             self._enter(E.WITHDRAWN)
-        elif self.phase is P.KILLING:
-            self._kill()
-        elif self.phase is P.LAUNCHING:
-            self._await_news()
-        elif self.phase is P.RUNNING:
-            self._watch_run()
+        elif self.phase in _RESUME:
+            _RESUME[self.phase](self)
         if self.phase in ON_CLUSTER:
             self._tell_change()
 
@@ -138,46 +108,25 @@ class TaskActor(Actor):
     # --- what others say --------------------------------------------------------------------------------------
 
     @receive
-    def handle_launched(self, news: m.Launched) -> None:
-        """The ACCEPT has left."""
-        if news.attempt_id == self.mesos_id:
+    def handle_news_of_the_broker(
+        self, news: m.Launched | m.NotLaunched | m.LaunchRefused | m.LaunchUncertain | m.Withdrawn
+    ) -> None:
+        if news.attempt_id != self.mesos_id:
+            return
+        if isinstance(news, m.Launched):
             self.agent_id, self.executor_id = news.agent_id, news.executor_id
-            self._enter(E.LAUNCHED)
-
-    @receive
-    def handle_not_launched(self, news: m.NotLaunched) -> None:
-        """The ACCEPT came to nothing."""
-        if news.attempt_id == self.mesos_id:
-            self._note = ("", "", news.reason)
-            self._enter(E.NOT_LAUNCHED)
-
-    @receive
-    def handle_launch_refused(self, news: m.LaunchRefused) -> None:
-        """The master will never take it: another attempt would fare no better."""
-        if news.attempt_id == self.mesos_id:
-            self._note = ("", "", f"the master refuses its launch: {news.reason}")
-            self._enter(E.FAILED_LAST)
-
-    @receive
-    def handle_launch_uncertain(self, news: m.LaunchUncertain) -> None:
-        """Nobody knows whether the ACCEPT arrived; the master does."""
-        if news.attempt_id == self.mesos_id:
-            self._enter(E.LAUNCH_TIMED_OUT)
-
-    @receive
-    def handle_withdrawn(self, news: m.Withdrawn) -> None:
-        """The broker will launch nothing."""
-        if news.attempt_id == self.mesos_id:
-            self._enter(E.WITHDRAWN)
+        elif isinstance(news, m.NotLaunched):
+            self._note = Note(message=news.reason)
+        elif isinstance(news, m.LaunchRefused):
+            self._note = Note(message=f"the master refuses its launch: {news.reason}")
+        self._enter(_NEWS_OF_THE_BROKER[type(news)])
 
     @receive
     def handle_broker_restarted(self, _news: m.BrokerRestarted) -> None:
-        """The broker has forgotten the demand."""
         self._enter(E.BROKER_RESTARTED)
 
     @receive
     def handle_kill_task(self, asked: m.KillTask) -> None:
-        """The author wants the end."""
         self._grace = asked.grace
         self._enter(E.KILL_ASKED)
 
@@ -190,7 +139,6 @@ class TaskActor(Actor):
 
     @receive
     def handle_update(self, update: events.Update) -> None:
-        """News of an attempt."""
         status = update.status
         if status.task_id != self.mesos_id:
             self._old_attempt(status)
@@ -205,8 +153,7 @@ class TaskActor(Actor):
             self.executor_id = status.executor_id
         if _is_hearsay(status):
             return
-        self._last = status
-        self._note = (status.state.value, status.reason, status.message)
+        self._note = Note(status.state.value, status.reason, status.message)
         event, result = self._classify(status)
         self._enter(event, status=status, result=result)
 
@@ -226,7 +173,7 @@ class TaskActor(Actor):
         """The result can never be stored: the task has failed, and that is stored instead."""
         status, done = self._waiting.pop(refused.reference, (None, None))
         if done is not None:
-            self._note = (done.state, "", refused.reason)
+            self._note = Note(done.state, "", refused.reason)
             self._enter(E.RESULT_REFUSED, status=status)
 
     @receive
@@ -241,39 +188,20 @@ class TaskActor(Actor):
     # --- time -------------------------------------------------------------------------------------------------
 
     @receive
-    def handle_launch_overdue(self, due: LaunchOverdue) -> None:
-        """Look into a launch that nothing was heard of."""
-        if due.attempt == self.attempt:
-            self._enter(E.LAUNCH_TIMED_OUT)
-
-    @receive
-    def handle_run_overdue(self, due: RunOverdue) -> None:
-        """End an attempt that takes too long; by its policy the task is tried again."""
-        if due.attempt == self.attempt:
-            self._run_watched = self.phase is P.RUNNING
+    def handle_task_due(self, due: TaskDue) -> None:
+        if due.attempt != self.attempt:
+            return
+        event = due.event
+        if event is E.RUN_TIMED_OUT:
+            self._timed_out = self._run_watched = self.phase is P.RUNNING
             if not self._run_watched:  # it counts from when the attempt runs again
                 self._running_since = None
-            self._timed_out = self.phase is P.RUNNING
-            self._enter(E.RUN_TIMED_OUT)
-
-    @receive
-    def handle_partition_overdue(self, due: PartitionOverdue) -> None:
-        """Give an unreachable attempt up; should it come back, it is killed."""
-        if due.attempt == self.attempt and self.phase is P.UNREACHABLE:
-            self._note = ("TASK_UNREACHABLE", "", f"unreachable for {self.spec.unreachable_timeout:g} s")
-            self._enter(self._lost())
-
-    @receive
-    def handle_kill_again(self, due: KillAgain) -> None:
-        """Kill until it is dead."""
-        if due.attempt == self.attempt:
-            self._enter(E.KILL_DUE)
-
-    @receive
-    def handle_retry_time(self, due: RetryTime) -> None:
-        """Try again."""
-        if due.attempt == self.attempt:
-            self._enter(E.RETRY_DUE)
+        elif event is E.LOST_RETRY:  # unreachable for too long; should it come back, it is killed
+            if self.phase is not P.UNREACHABLE:
+                return
+            self._note = Note("TASK_UNREACHABLE", "", f"unreachable for {self.spec.unreachable_timeout:g} s")
+            event = self._lost()
+        self._enter(event)
 
     # --- classifying ------------------------------------------------------------------------------------------
 
@@ -284,7 +212,7 @@ class TaskActor(Actor):
                 try:
                     self._result_id = unpack(status.data).id
                 except DecodeError as error:
-                    self._note = (status.state.value, "", f"the result cannot be read: {error}")
+                    self._note = Note(status.state.value, "", f"the result cannot be read: {error}")
                     return self._failed(status), b""
             return event, status.data
         if event not in {E.FAILED_RETRY, E.LOST_RETRY}:
@@ -293,16 +221,18 @@ class TaskActor(Actor):
         unasked = self.phase not in {P.KILLING, P.WITHDRAWING}
         if self._moved and (killed or event is E.FAILED_RETRY) and unasked:
             why = DRAINING if status.reason == DRAINING else MOVED
-            self._note = (status.state.value, why, f"moved: {self._moved}")
+            self._note = Note(status.state.value, why, f"moved: {self._moved}")
             return E.LOST_RETRY, b""
         no_sandbox = not killed and NO_SANDBOX in status.message
         if event is E.FAILED_RETRY or no_sandbox or (killed and self._timed_out):
             if self._timed_out:
-                self._note = (status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s")
+                self._note = Note(
+                    status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s"
+                )
             return self._failed(status), status.data
         if killed and unasked:
             said = f": {status.message}" if status.message else ""
-            self._note = (status.state.value, status.reason, f"killed from outside{said}")
+            self._note = Note(status.state.value, status.reason, f"killed from outside{said}")
         return self._lost(), b""
 
     def _failed(self, status: TaskStatus) -> TaskEvent:
@@ -351,7 +281,6 @@ class TaskActor(Actor):
             self._tell_change(status)  # the outcome is reported by `TaskDone`, once it is stored
 
     def _store(self, status: TaskStatus | None, done: m.TaskDone | None, result: bytes) -> None:
-        state, reason, text = self._note
         if status is not None and status.uuid:
             self._last_uuid = status.uuid
         progress = TaskProgress(
@@ -359,9 +288,7 @@ class TaskActor(Actor):
             self.phase,
             self.failures,
             self.losses,
-            state,
-            reason,
-            text,
+            *self._note,
             result,
             self._last_uuid,
             self.agent_id,
@@ -381,7 +308,6 @@ class TaskActor(Actor):
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
 
     def _tell_change(self, status: TaskStatus | None = None) -> None:
-        state, reason, text = self._note
         self.tell(
             "scheduler",
             m.TaskChanged(
@@ -389,9 +315,7 @@ class TaskActor(Actor):
                 self.mesos_id,
                 self._attempts,
                 self.phase,
-                state,
-                reason,
-                text,
+                *self._note,
                 self.agent_id,
                 self.executor_id,
                 status.data if status is not None else b"",
@@ -399,9 +323,9 @@ class TaskActor(Actor):
         )
 
     def _outcome(self, phase: TaskPhase, result: bytes) -> m.TaskDone:
-        state, reason, text = self._note
-        if phase in TERMINAL_PHASES and self._progress.phase is phase:
-            state, reason, text = self._progress.state, self._progress.reason, self._progress.message
+        note, stored = self._note, self._progress
+        if phase in TERMINAL_PHASES and stored.phase is phase:
+            note = Note(stored.state, stored.reason, stored.message)
         spec = self.spec
         return m.TaskDone(
             spec.task_id,
@@ -411,9 +335,7 @@ class TaskActor(Actor):
             spec.payload,
             result,
             spec.executor,
-            state,
-            reason,
-            text,
+            *note,
             self.agent_id,
             self.executor_id,
             self.attempt,
@@ -433,16 +355,15 @@ class TaskActor(Actor):
         grace = self._grace
         self.tell("connection", m.Kill(self.mesos_id, self.agent_id, grace))
         patience = self.spec.kill_grace if grace is None else grace
-        wait = min(KILL_AGAIN_CAP, KILL_AGAIN * 2.0 ** min(self._kills, 8)) + patience
         self._kills += 1
-        self._set_timer(wait, KillAgain(self.attempt))
+        self._set_timer(KILL_AGAIN.delay(self._kills) + patience, E.KILL_DUE)
 
     def _reconcile(self) -> None:
         self.tell("reconciler", m.Suspect(self.mesos_id, self.agent_id))
         self._await_news()
 
     def _await_news(self) -> None:
-        self._set_timer(self.spec.launch_timeout, LaunchOverdue(self.attempt))
+        self._set_timer(self.spec.launch_timeout, E.LAUNCH_TIMED_OUT)
 
     def _watch_run(self) -> None:
         if self.spec.timeout and not self._run_watched:
@@ -451,17 +372,18 @@ class TaskActor(Actor):
             if self._running_since is None:
                 self._running_since = now
             left = self.spec.timeout - (now - self._running_since)
-            self.timers.after(min(max(left, 0.0), self.spec.timeout), RunOverdue(self.attempt))
+            due = TaskDue(self.attempt, E.RUN_TIMED_OUT)
+            self.timers.after(min(max(left, 0.0), self.spec.timeout), due)
         if (self._timed_out or self._moved) and self._timer is None:
             self._kill()  # it has come back from a partition, or has just begun: the KILL may not have reached it
 
     def _watch_partition(self) -> None:
         if self._timer is None:  # reconciliation tells it again and again
-            self._set_timer(self.spec.unreachable_timeout, PartitionOverdue(self.attempt))
+            self._set_timer(self.spec.unreachable_timeout, E.LOST_RETRY)
 
     def _back_off(self) -> None:
         wait = self.spec.retry.delay(max(1, self.failures + self.losses), self.ids.uniform(0.0, 1.0))
-        self._set_timer(wait, RetryTime(self.attempt))
+        self._set_timer(wait, E.RETRY_DUE)
 
     def _next_attempt(self) -> None:
         self.attempt += 1
@@ -473,10 +395,10 @@ class TaskActor(Actor):
         self._kills = 0
         self._last_uuid = b""
 
-    def _set_timer(self, seconds: float, due: object) -> None:
+    def _set_timer(self, seconds: float, event: TaskEvent) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.timers.after(seconds, due)
+        self._timer = self.timers.after(seconds, TaskDue(self.attempt, event))
 
 
 def _is_hearsay(status: TaskStatus) -> bool:
@@ -492,6 +414,20 @@ def _is_hearsay(status: TaskStatus) -> bool:
     return told and not status.uuid and status.reason == "REASON_RECONCILIATION"
 
 
+_NEWS_OF_THE_BROKER: Mapping[type, TaskEvent] = {
+    m.Launched: E.LAUNCHED,
+    m.NotLaunched: E.NOT_LAUNCHED,
+    m.LaunchRefused: E.FAILED_LAST,
+    m.LaunchUncertain: E.LAUNCH_TIMED_OUT,
+    m.Withdrawn: E.WITHDRAWN,
+}
+_RESUME: Mapping[TaskPhase, Callable[[TaskActor], None]] = {
+    P.WAITING: TaskActor._demand,
+    P.BACKING_OFF: TaskActor._back_off,
+    P.KILLING: TaskActor._kill,
+    P.LAUNCHING: TaskActor._await_news,
+    P.RUNNING: TaskActor._watch_run,
+}
 _CARRY_OUT = {
     Action.KILL: TaskActor._kill,
     Action.DEMAND: TaskActor._demand,

@@ -69,7 +69,7 @@ async def test_a_task_whose_actor_fails_each_time_has_failed_and_is_killed_and_t
     class Stumbles(TaskActor):
         @receive
         def on_launched(self, launched: Launched) -> None:
-            self.handle_launched(launched)
+            self.handle_news_of_the_broker(launched)
             if self.spec.task_id == "t1":
                 raise RuntimeError("stumbled")
 
