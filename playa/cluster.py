@@ -19,7 +19,7 @@ from typing import Any, Self
 from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
 from playa import faults
 from playa.agent.agent_actor import AgentActor
-from playa.agent.containers.processes import end_all
+from playa.agent.containers.processes import PROCESSES
 from playa.agent.messages import AgentCannotStart
 from playa.faults.injection import Faults
 from playa.master.master_actor import CountAgents, Listen, MasterActor
@@ -329,7 +329,7 @@ class Cluster:
             await self._system.stop()
             self._system = None
         for directory in {self._directory, *(agent.work_dir for agent in self.settings.agents)} - {""}:
-            await end_all(directory)
+            await PROCESSES.end_all(directory)
         if self._temporary is not None:
             await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
             self._temporary = None

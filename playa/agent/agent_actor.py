@@ -16,6 +16,8 @@ from actors.runtime import Actor, ChildFailed, receive
 from mesos_v1 import pb
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
+from playa import messages as m
+from playa.agent import checkpoint
 from playa.agent import messages as own
 from playa.agent.containers.processes import PROCESSES
 from playa.agent.context import AgentContext
@@ -28,29 +30,8 @@ from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
 from playa.agent.operator_api.site import AgentSite
 from playa.agent.operator_api.views import AgentView
-from playa.agent.recovery import records as recovery
-from playa.agent.recovery.restoring import Restoring
+from playa.agent.recovery import Recovery
 from playa.agent.registration import Registration
-from playa.messages import (
-    AgentRegistered,
-    AgentReregistered,
-    ApplyOperation,
-    DrainAgent,
-    FrameworkMessage,
-    KillTask,
-    OperationAcknowledged,
-    Ping,
-    ReconcileOperations,
-    RunTask,
-    RunTaskGroup,
-    ShutdownAgent,
-    ShutdownExecutor,
-    ShutdownFramework,
-    Silence,
-    UnregisterAgent,
-    UpdateAcknowledged,
-    UpdateFramework,
-)
 from playa.settings import AgentSettings
 
 log = logging.getLogger(__name__)
@@ -83,20 +64,20 @@ class AgentActor(Actor):
 
     async def _start(self) -> None:
         settings = self._settings
-        self._total = Resources.parse(settings.resources, role=settings.default_role)
+        total = Resources.parse(settings.resources, role=settings.default_role)
         info = pb.mesos.AgentInfo(hostname=settings.hostname, port=settings.port or 5051)
-        info.resources.extend(self._total.to_proto())
+        info.resources.extend(total.to_proto())
         info.attributes.extend(parse_attributes(settings.attributes))
         self._context = context = AgentContext(self, settings, self._work_dir, info)
-        self._operations = Operations(context, self._total)
+        self._operations = Operations(context, total)
         self._view = AgentView(context, self._operations)
         self._executors = Executors(context)
-        self._updating = self._executors.updating
+        self._updates = self._executors.updates
         self._launching = Launching(context, self._executors, self._operations)
         self._draining = Draining(context, self._executors, self._operations)
-        self._registration = Registration(context, self._updating, self._operations)
+        self._registration = Registration(context, self._updates, self._operations)
         self._work_dir.mkdir(parents=True, exist_ok=True)
-        recovered = recovery.read(context.ledger.read())
+        recovered = checkpoint.read(context.ledger.read())
         if not settings.simulate:
             PROCESSES.prepare()
             if settings.authenticate_http_executors:
@@ -128,15 +109,13 @@ class AgentActor(Actor):
             self._context.domain_socket = settings.domain_socket_location or f"{folder}/agent.sock"
             await self._site.listen_unix(self._context.domain_socket)
 
-    def _recover(self, recovered: recovery.Recovered) -> None:
+    def _recover(self, recovered: checkpoint.Recovered) -> None:
         context = self._context
-        restoring = Restoring(context, self._launching, self._executors, self._operations)
         if recovered.agent_info is not None:
             context.info.id.CopyFrom(pb.mesos.AgentInfo.FromString(recovered.agent_info).id)
             recovered.agent_info = context.info.SerializeToString()
-            context.ledger.rewrite(recovery.records(recovered))
-        waiting = restoring.restore(recovered)
-        if waiting:
+            context.ledger.rewrite(checkpoint.records(recovered))
+        if Recovery(context, self._launching, self._executors, self._operations).recover(recovered):
             context.recovering = True
             context.after(self._settings.executor_reregistration_timeout, own.RecoveryOver())
         else:
@@ -144,7 +123,7 @@ class AgentActor(Actor):
 
     def _begin(self) -> None:
         """All that can come back is there."""
-        self._draining.go_on()
+        self._draining.resume()
         self._registration.begin()
 
     async def on_stop(self) -> None:
@@ -162,113 +141,95 @@ class AgentActor(Actor):
     # --- The master -------------------------------------------------------------------------------------------
 
     @receive
-    def handle_agent_registered(self, message: AgentRegistered) -> None:
-        """The master gave this agent its id."""
+    def handle_agent_registered(self, message: m.AgentRegistered) -> None:
         self._registration.registered(message)
 
     @receive
-    def handle_agent_reregistered(self, message: AgentReregistered) -> None:
-        """The master knows this agent again."""
+    def handle_agent_reregistered(self, message: m.AgentReregistered) -> None:
         self._registration.reregistered(message)
 
     @receive
-    def handle_ping(self, message: Ping) -> None:
-        """The master asks whether it is there."""
+    def handle_ping(self, message: m.Ping) -> None:
         self._registration.ping(message)
 
     @receive
-    def handle_run_task(self, message: RunTask) -> None:
-        """Launch a task."""
+    def handle_run_task(self, message: m.RunTask) -> None:
         framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
-        self._launching.run(framework, [pb.mesos.TaskInfo.FromString(message.task)], None)
+        self._launching.run(framework, [pb.mesos.TaskInfo.FromString(message.task)])
 
     @receive
-    def handle_run_task_group(self, message: RunTaskGroup) -> None:
-        """Launch a task group."""
+    def handle_run_task_group(self, message: m.RunTaskGroup) -> None:
         framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
         group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
         executor = pb.mesos.ExecutorInfo.FromString(message.executor)
         self._launching.run(framework, list(group.tasks), executor)
 
     @receive
-    def handle_kill_task(self, message: KillTask) -> None:
-        """Kill a task."""
+    def handle_kill_task(self, message: m.KillTask) -> None:
         self._executors.kill(message)
 
     @receive
-    def handle_update_acknowledged(self, message: UpdateAcknowledged) -> None:
-        """The scheduler has seen an update."""
-        self._updating.acknowledged(message)
+    def handle_update_acknowledged(self, message: m.UpdateAcknowledged) -> None:
+        self._updates.acknowledged(message)
 
     @receive
-    def handle_framework_message(self, message: FrameworkMessage) -> None:
-        """The scheduler has something to say to an executor."""
-        self._executors.message_to_executor(message.framework_id, message.executor_id, message.data)
+    def handle_framework_message(self, message: m.FrameworkMessage) -> None:
+        self._executors.message_to_executor(message)
 
     @receive
-    def handle_shutdown_executor(self, message: ShutdownExecutor) -> None:
-        """End an executor."""
+    def handle_shutdown_executor(self, message: m.ShutdownExecutor) -> None:
         framework = self._context.frameworks.get(message.framework_id)
-        executor = self._context.executor(message.framework_id, message.executor_id)
-        if framework is not None and executor is not None and not framework.terminating:
-            self._executors.shut_down(framework, executor)
+        executor = framework.executors.get(message.executor_id) if framework is not None else None
+        if executor is not None and not executor.framework.terminating:
+            self._executors.shut_down(executor)
 
     @receive
-    def handle_shutdown_framework(self, message: ShutdownFramework) -> None:
-        """The framework is over."""
+    def handle_shutdown_framework(self, message: m.ShutdownFramework) -> None:
         framework = self._context.frameworks.get(message.framework_id)
         if framework is not None:
             self._executors.shut_down_framework(framework)
 
     @receive
-    def handle_update_framework(self, message: UpdateFramework) -> None:
-        """The framework changed what it says of itself."""
+    def handle_update_framework(self, message: m.UpdateFramework) -> None:
         self._launching.update_framework(pb.mesos.FrameworkInfo.FromString(message.framework_info))
 
     @receive
-    def handle_apply_operation(self, message: ApplyOperation) -> None:
-        """Change the agent's resources."""
+    def handle_apply_operation(self, message: m.ApplyOperation) -> None:
         self._operations.apply(message)
 
     @receive
-    def handle_operation_acknowledged(self, message: OperationAcknowledged) -> None:
-        """The scheduler has seen how an operation went."""
+    def handle_operation_acknowledged(self, message: m.OperationAcknowledged) -> None:
         self._operations.acknowledged(message)
 
     @receive
-    def handle_reconcile_operations(self, message: ReconcileOperations) -> None:
-        """The master asks after operations."""
+    def handle_reconcile_operations(self, message: m.ReconcileOperations) -> None:
         self._operations.reconcile(message)
 
     @receive
-    def handle_drain_agent(self, message: DrainAgent) -> None:
-        """Kill everything that runs; the agent stays."""
+    def handle_drain_agent(self, message: m.DrainAgent) -> None:
         self._draining.start(pb.mesos.DrainConfig.FromString(message.config))
 
     @receive
-    def handle_shutdown_agent(self, message: ShutdownAgent) -> None:
-        """End in order: executors first, then the agent; it does not come back with this id."""
+    def handle_shutdown_agent(self, message: m.ShutdownAgent) -> None:
         context = self._context
         if context.terminating:
             return
         log.info("shutting down: %s", message.reason)
         context.terminating = True
-        context.to_master(UnregisterAgent(context.agent_id))
+        context.to_master(m.UnregisterAgent(context.agent_id))
         context.ledger.forget()
         for framework in list(context.frameworks.values()):
             self._executors.shut_down_framework(framework)
         self._end_if_idle()
 
     @receive
-    def handle_silence(self, message: Silence) -> None:
-        """A fault on demand."""
+    def handle_silence(self, message: m.Silence) -> None:
         self._registration.silence(message)
 
     # --- Executors --------------------------------------------------------------------------------------------
 
     @receive
     def handle_executor_called(self, message: own.ExecutorCalled) -> own.CallAnswer:
-        """A call came over HTTP."""
         call = Call.FromString(message.call)
         if not self._context.agent_id:
             return own.CallAnswer(503, "Agent has not finished recovery")
@@ -279,17 +240,12 @@ class AgentActor(Actor):
         if executor is None:
             return own.CallAnswer(400, "Executor cannot be found")
         if message.claims is not None:
-            why = tokens.why_not(
-                dict(message.claims),
-                framework_id=framework.framework_id,
-                executor_id=executor.executor_id,
-                container_id=executor.container_id,
-            )
+            why = tokens.why_not(dict(message.claims), executor.run)
             if why is not None:
                 return own.CallAnswer(403, why)
         if call.type == Call.SUBSCRIBE:
             stream = self._site.streams.get(message.stream) if self._site is not None else None
-            self._executors.subscribe(framework, executor, stream, call.subscribe)
+            self._executors.subscribe(executor, stream, call.subscribe)
             self._end_recovery_early()
             return own.CallAnswer(200)
         if self._context.recovering:
@@ -297,105 +253,86 @@ class AgentActor(Actor):
         if executor.state is ExecutorState.REGISTERING:
             return own.CallAnswer(403, "Executor is not subscribed")
         if call.type == Call.UPDATE:
-            status = call.update.status
-            self._updating.from_executor(framework, executor.executor_id, status, executor.pid or None)
+            self._updates.from_executor(framework, call.update.status, executor.pid or None)
         elif call.type == Call.MESSAGE:
-            self._executors.message_to_framework(framework, executor.executor_id, call.message.data)
+            self._executors.message_to_framework(executor, call.message.data)
         return own.CallAnswer(202)
 
     @receive
     def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
-        """A built-in executor is ready."""
-        framework = self._context.frameworks.get(message.framework_id)
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if framework is not None and executor is not None:
-            self._executors.subscribe(framework, executor, None)
+        executor = self._context.executor(message.run)
+        if executor is not None:
+            self._executors.subscribe(executor)
 
     @receive
     def handle_built_in_update(self, message: own.BuiltInUpdate) -> None:
-        """A built-in executor has a status."""
-        framework = self._context.frameworks.get(message.framework_id)
+        framework = self._context.frameworks.get(message.run.framework_id)
         if framework is not None:
             status = pb.mesos.TaskStatus.FromString(message.status)
-            self._updating.from_executor(framework, message.executor_id, status, message.pid)
+            self._updates.from_executor(framework, status, message.pid)
 
     @receive
     def handle_container_started(self, message: own.ContainerStarted) -> None:
-        """An executor's process runs."""
         self._executors.started(message)
 
     @receive
     def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
-        """An executor's process could not be started."""
         self._executors.launch_failed(message)
         self._end_if_idle()
 
     @receive
     def handle_container_exited(self, message: own.ContainerExited) -> None:
-        """An executor's process is over."""
         self._executors.ended(message)
         self._end_if_idle()
 
     @receive
     def handle_child_failed(self, message: ChildFailed) -> None:
-        """A container's actor failed: a bug here must not take the other executors with it."""
         log.error("%s failed: %s", message.name, message.error)
-        for framework in list(self._context.frameworks.values()):
-            for executor in list(framework.executors.values()):
-                if executor.runner is not None and executor.runner.name == message.name:
-                    self._executors.crashed(executor, str(message.error))
+        for executor in self._context.executors():
+            if executor.runner is not None and executor.runner.name == message.name:
+                self._executors.crashed(executor, str(message.error))
 
     # --- Timers -----------------------------------------------------------------------------------------------
 
     @receive
     def handle_registration_due(self, message: own.RegistrationDue) -> None:
-        """Try (again) to be known to the master."""
         self._registration.attempt(message)
 
     @receive
     def handle_ping_overdue(self, message: own.PingOverdue) -> None:
-        """See whether the master still pings."""
         self._registration.ping_overdue()
 
     @receive
     def handle_silence_over(self, message: own.SilenceOver) -> None:
-        """A fault is over."""
         self._registration.silence_over()
 
     @receive
     def handle_resend_due(self, message: own.ResendDue) -> None:
-        """Send again what nobody acknowledged."""
-        self._updating.resend()
-        self._operations.resend()
+        part = self._operations if message.operation else self._updates
+        part.resending.due()
 
     @receive
     def handle_simulated_due(self, message: own.SimulatedDue) -> None:
-        """Simulated tasks end."""
         self._executors.simulation.due()
 
     @receive
     def handle_registration_overdue(self, message: own.RegistrationOverdue) -> None:
-        """An executor took too long to subscribe."""
         self._executors.registration_overdue(message)
 
     @receive
     def handle_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
-        """An executor took too long to end."""
         self._executors.shutdown_overdue(message)
 
     @receive
     def handle_heartbeat_executors(self, message: own.HeartbeatExecutors) -> None:
-        """HEARTBEAT to the executors."""
         self._executors.heartbeat()
 
     @receive
     def handle_collect_garbage(self, message: own.CollectGarbage) -> None:
-        """A sandbox has been kept long enough."""
-        self._executors.garbage.collect()
+        self._executors.collect_garbage()
 
     @receive
     def handle_recovery_over(self, message: own.RecoveryOver) -> None:
-        """Executors from before the restart had their time."""
         if self._context.recovering:
             self._context.recovering = False
             self._executors.reregistration_overdue()
@@ -404,9 +341,7 @@ class AgentActor(Actor):
     def _end_recovery_early(self) -> None:
         """All executors are back: no reason to wait."""
         if self._context.recovering and not any(
-            executor.state is ExecutorState.REGISTERING
-            for framework in self._context.frameworks.values()
-            for executor in framework.executors.values()
+            executor.state is ExecutorState.REGISTERING for executor in self._context.executors()
         ):
             self._context.recovering = False
             self._begin()

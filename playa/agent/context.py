@@ -1,23 +1,20 @@
-"""What the parts of one agent share: its settings, books, streams of updates, checkpoint, and the ways out.
+"""What the parts of one agent share: its settings, records, streams of updates, checkpoint, and the ways out.
 
-The agent actor makes one and gives it to its parts (`registration`, `launching`, `executors`, `updating`, `operations`);
-they run only inside that actor's handlers.
+The agent actor makes one and gives it to its parts; they run only inside that actor's handlers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from actors.runtime import Actor, ActorDeadError, ActorRef
 from mesos_v1 import pb
-from playa.agent.books import ExecutorRecord, FrameworkRecord, TaskRecord, task_proto
-from playa.agent.containers.sandbox import Layout
-from playa.agent.recovery.checkpoint import Ledger
-from playa.agent.updates.streams import UpdateStreams
+from playa.agent.checkpoint import Ledger
+from playa.agent.messages import ExecutorRun
+from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord, task_proto
+from playa.agent.update_streams import UpdateStreams
 from playa.settings import AgentSettings
-
-MASTER = "master"
 
 
 class AgentContext:
@@ -25,16 +22,12 @@ class AgentContext:
 
     Attributes:
         actor: The agent actor: clock, timers, ids, children.
-        settings: Of the agent.
-        work_dir: Where it keeps everything.
         info: `AgentInfo`; has an id once the master gave one.
         port: Of its site; 0 for a simulated agent.
         domain_socket: Where its site can be reached besides; empty if nowhere.
         key: What executors' tokens are signed with; empty if they need none.
-        frameworks: By id.
         completed_frameworks: The last ones that are gone.
-        streams: The status update manager.
-        ledger: The checkpoint.
+        streams: The updates of tasks that are not acknowledged.
         silent: A fault: nothing goes to the master.
         connected: Whether the master knows the agent.
         recovering: Whether executors from before a restart still have time to come back.
@@ -42,10 +35,6 @@ class AgentContext:
         drain: How it drains, None unless it does.
         drain_started: Since when, in seconds since 1970.
         less_is_here: Called when a framework or an operation has gone.
-        now: Monotonic seconds.
-        time: Seconds since 1970.
-        uuid: Sixteen fresh bytes.
-        start_time: When the agent was started, in seconds since 1970.
     """
 
     def __init__(
@@ -54,7 +43,6 @@ class AgentContext:
         self.actor = actor
         self.settings = settings
         self.work_dir = work_dir
-        self.layout = Layout(work_dir)
         self.info = info
         self.port = 0
         self.domain_socket = ""
@@ -75,8 +63,9 @@ class AgentContext:
         self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes
+        self.after: Callable[[float, Any], Any] = actor.timers.after
         self.start_time = actor.clock.time()
-        self._master = actor.ref(MASTER)
+        self._master = actor.ref("master")
 
     @property
     def agent_id(self) -> str:
@@ -84,19 +73,9 @@ class AgentContext:
         return self.info.id.value
 
     @property
-    def owner(self) -> str:
-        """What the agent's processes are listed under."""
-        return str(self.work_dir)
-
-    @property
-    def ip(self) -> str:
-        """The address that executors and tasks are told."""
-        return self.settings.ip
-
-    @property
     def pid(self) -> str:
         """The agent as Mesos writes it."""
-        return f"slave(1)@{self.ip}:{self.port}"
+        return f"slave(1)@{self.settings.ip}:{self.port}"
 
     def to_master(self, message: Any) -> None:
         """Tell the master, unless a fault keeps the agent silent."""
@@ -108,21 +87,20 @@ class AgentContext:
         with suppress(ActorDeadError):
             ref.tell(message)
 
-    def after(self, seconds: float, message: Any) -> None:
-        """Tell the agent itself later."""
-        self.actor.timers.after(seconds, message)
+    def executors(self) -> Iterator[ExecutorRecord]:
+        """Those of all frameworks, as they are now."""
+        for framework in list(self.frameworks.values()):
+            yield from list(framework.executors.values())
+
+    def executor(self, run: ExecutorRun) -> ExecutorRecord | None:
+        """An executor, if it is still in this run."""
+        framework = self.frameworks.get(run.framework_id)
+        found = framework.executors.get(run.executor_id) if framework is not None else None
+        return found if found is not None and found.run == run else None
 
     def task_proto(self, executor: ExecutorRecord, task: TaskRecord) -> pb.mesos.Task:
         """A task as the master and operators are told of it, with the update that is on its way to the scheduler."""
-        head = self.streams.head(executor.framework_id, task.task_id)
+        head = self.streams.head(executor.run.framework_id, task.task_id)
         return task_proto(
             executor, task, None if head is None else pb.mesos.TaskStatus.FromString(head.status)
         )
-
-    def executor(self, framework_id: str, executor_id: str, container_id: str = "") -> ExecutorRecord | None:
-        """An executor of a framework; with a container id, only that run of it."""
-        framework = self.frameworks.get(framework_id)
-        found = framework.executors.get(executor_id) if framework is not None else None
-        if found is not None and container_id and found.container_id != container_id:
-            return None
-        return found

@@ -7,11 +7,11 @@ an agent that starts again continues to drain, until nothing of any framework an
 import logging
 
 from mesos_v1 import pb
+from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import TaskPhase
 from playa.agent.operations import Operations
-from playa.agent.recovery import checkpoint
 from playa.messages import KillTask
 
 log = logging.getLogger(__name__)
@@ -33,19 +33,18 @@ class Draining:
             return
         log.info("draining")
         context.drain, context.drain_started = config, context.time()
-        context.ledger.write(checkpoint.DRAIN, config.SerializeToString())
+        context.ledger.write(Entry.DRAIN, config.SerializeToString())
         running = [
-            (framework, executor, task)
+            (framework.framework_id, task)
             for framework in context.frameworks.values()
             for phase in (TaskPhase.LAUNCHED, TaskPhase.QUEUED)
             for executor in framework.executors.values()
             for task in executor.in_phase(phase)
         ]
-        for framework, _, task in running:
-            policy = _policy(config, task.info.kill_policy)
-            self._executors.kill(KillTask(framework.framework_id, task.task_id, policy))
+        for framework_id, task in running:
+            self._executors.kill(KillTask(framework_id, task.task_id, _policy(config, task.info.kill_policy)))
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """After a restart of the agent: kill what is there still."""
         if self._context.drain is not None:
             self.start(self._context.drain)
@@ -57,7 +56,7 @@ class Draining:
         if context.drain is not None and self._is_empty():
             log.info("drained")
             context.drain = context.drain_started = None
-            context.ledger.write(checkpoint.DRAIN, b"")
+            context.ledger.write(Entry.DRAIN, b"")
 
     def _is_empty(self) -> bool:
         return not self._context.frameworks and not self._operations.operations

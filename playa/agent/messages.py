@@ -7,13 +7,19 @@ from actors.runtime import message
 
 
 @message
+class ExecutorRun:
+    """One run of one executor: it may have had another container before."""
+
+    framework_id: str
+    executor_id: str
+    container_id: str
+
+
+@message
 class ContainerSpec:
     """An executor's process: what a container actor starts.
 
     Attributes:
-        framework_id: Whose it is.
-        executor_id: Which executor.
-        container_id: The run.
         sandbox: Its working directory.
         command: `mesos.v1.CommandInfo` to run; its URIs are fetched first.
         environment: All variables of the process.
@@ -26,9 +32,7 @@ class ContainerSpec:
         started: Its start time (`processes.start_time`), for a pid that is not 0.
     """
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
     sandbox: str
     command: bytes
     environment: tuple[tuple[str, str], ...]
@@ -43,13 +47,10 @@ class ContainerSpec:
 
 @message
 class RecoveredRun:
-    """A task that a built-in executor ran before its agent was started again.
+    """A task (`mesos.v1.TaskInfo`) that a built-in executor ran before its agent was started again.
 
     Attributes:
-        task: `mesos.v1.TaskInfo`.
         container_id: Of its own container, for a task of a group.
-        pid: Its process.
-        started: That process's start time.
         group: The ids of the tasks of its group.
         last_status: `mesos.v1.TaskStatus`, the newest.
     """
@@ -90,9 +91,7 @@ class BuiltInSpec:
 class ContainerStarted:
     """The executor's process runs. `task_id` is empty but for a task of a built-in executor."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
     task_id: str
     pid: int
     started: int
@@ -102,9 +101,7 @@ class ContainerStarted:
 class ContainerLaunchFailed:
     """It could not be started; nothing of it is left. `why` is for people."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
     why: str
 
 
@@ -112,9 +109,7 @@ class ContainerLaunchFailed:
 class ContainerExited:
     """The executor ended. `status` is its wait status, None if nobody could know it."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
     status: int | None
 
 
@@ -122,36 +117,23 @@ class ContainerExited:
 class BuiltInSubscribed:
     """A built-in executor is ready for its tasks."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
 
 
 @message
 class BuiltInUpdate:
-    """A status of a task of a built-in executor.
+    """A status (`mesos.v1.TaskStatus`) of a task of a built-in executor; `pid` is of the task's process while it has one."""
 
-    Attributes:
-        framework_id: Whose task.
-        executor_id: Which executor.
-        container_id: The executor's run.
-        status: `mesos.v1.TaskStatus`.
-        pid: Of the task's process, None when it has none (not yet, or no more).
-    """
-
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
     status: bytes
     pid: int | None
 
 
 @message
 class ExecutorCalled:
-    """A call that came over HTTP, well formed; answered with `CallAnswer`.
+    """A well-formed `mesos.v1.executor.Call` that came over HTTP; answered with `CallAnswer`.
 
     Attributes:
-        call: `mesos.v1.executor.Call`.
         stream: For SUBSCRIBE: under which key the site keeps the stream.
         claims: Those of the bearer token that came with it, where the agent asks for one.
     """
@@ -235,9 +217,10 @@ class ShutDown:
 
 @message
 class RegistrationDue:
-    """Try to (re-)register with the master (again)."""
+    """Try to (re-)register with the master: `tries` times it was tried since the search (`series`) began."""
 
-    attempt: int
+    series: int
+    tries: int
 
 
 @message
@@ -247,25 +230,23 @@ class PingOverdue:
 
 @message
 class ResendDue:
-    """An update may have waited long enough for its acknowledgement."""
+    """An update, of a task or of an operation, may have waited long enough for its acknowledgement."""
+
+    operation: bool
 
 
 @message
 class RegistrationOverdue:
     """An executor may have taken too long to subscribe."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
 
 
 @message
 class ShutdownOverdue:
     """An executor may have taken too long to end."""
 
-    framework_id: str
-    executor_id: str
-    container_id: str
+    run: ExecutorRun
 
 
 @message

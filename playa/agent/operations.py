@@ -5,6 +5,8 @@ scheduler has acknowledged it (Mesos documentation, "Operations"). A destroyed v
 """
 
 import logging
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -12,17 +14,17 @@ from google.protobuf.message import Message
 from mesos_v1 import pb
 from mesos_v1.errors import MesosError
 from mesos_v1.resources import Resources
-from playa.agent.containers.sandbox import link_volume, remove
+from playa.agent.checkpoint import Entry, Recovered
+from playa.agent.containers.sandbox import link_volume, volume_path
 from playa.agent.context import AgentContext
 from playa.agent.messages import ResendDue
-from playa.agent.recovery import checkpoint
-from playa.agent.recovery.records import Recovered
-from playa.agent.updates.streams import PendingUpdate, UpdateStreams
+from playa.agent.update_streams import PendingUpdate, Resending, UpdateStreams
 from playa.messages import ApplyOperation, OperationAcknowledged, OperationUpdate, ReconcileOperations
 
 log = logging.getLogger(__name__)
 
 Operation = pb.mesos.Offer.Operation
+Status = pb.mesos.OperationStatus
 
 
 class Operations:
@@ -32,15 +34,20 @@ class Operations:
         self._context = context
         self.total = total
         self.operations: dict[bytes, pb.mesos.Operation] = {}
-        settings = context.settings
-        self._streams = UpdateStreams(
-            settings.status_update_retry_interval_min, settings.status_update_retry_interval_max
+        s = context.settings
+        streams = UpdateStreams(s.status_update_retry_interval_min, s.status_update_retry_interval_max)
+        self.resending = Resending(
+            streams,
+            context.now,
+            context.after,
+            lambda update: self._send(update.framework_id, bytes.fromhex(update.task_id), update.status),
+            ResendDue(operation=True),
         )
 
     def apply(self, message: ApplyOperation) -> None:
         """Apply an operation and say how that went."""
         info = Operation.FromString(message.operation)
-        status = pb.mesos.OperationStatus(state=pb.mesos.OPERATION_FINISHED)
+        status = Status(state=pb.mesos.OPERATION_FINISHED, agent_id=self._context.info.id)
         plain = Operation()
         plain.CopyFrom(info)
         strip_allocation(plain)
@@ -52,107 +59,76 @@ class Operations:
             status.message = str(error)
         else:
             self._change_volumes(plain)
-            protos = tuple(r.SerializeToString() for r in self.total.to_proto())
-            self._context.ledger.write(checkpoint.RESOURCES, protos)
-        status.agent_id.value = self._context.agent_id
-        if info.HasField("id"):
-            status.operation_id.CopyFrom(info.id)
-            status.uuid.value = self._context.uuid()
-        self._report(message, info, status)
-
-    def _report(self, message: ApplyOperation, info: Operation, status: pb.mesos.OperationStatus) -> None:
-        data = status.SerializeToString()
+            self._context.ledger.write(Entry.RESOURCES, self.total_protos())
         if not info.HasField("id"):
-            self._send(message.framework_id, message.operation_uuid, data)
+            self._send(message.framework_id, message.operation_uuid, status.SerializeToString())
             return
-        operation = pb.mesos.Operation(info=info, latest_status=status)
+        status.operation_id.CopyFrom(info.id)
+        status.uuid.value = self._context.uuid()
+        operation = pb.mesos.Operation(
+            info=info,
+            latest_status=status,
+            statuses=[status],
+            agent_id=status.agent_id,
+            uuid=pb.mesos.UUID(value=message.operation_uuid),
+        )
         if message.framework_id:
             operation.framework_id.value = message.framework_id
-        operation.agent_id.value = self._context.agent_id
-        operation.statuses.append(status)
-        operation.uuid.value = message.operation_uuid
-        self.operations[message.operation_uuid] = operation
-        self._context.ledger.write(
-            checkpoint.OPERATION, message.operation_uuid, operation.SerializeToString()
-        )
-        self._queue(message.framework_id, message.operation_uuid, status)
+        self._context.ledger.write(Entry.OPERATION, message.operation_uuid, operation.SerializeToString())
+        self._queue(message.operation_uuid, operation)
 
-    def _queue(self, framework_id: str, operation_uuid: bytes, status: pb.mesos.OperationStatus) -> None:
-        update = PendingUpdate(
-            framework_id, operation_uuid.hex(), status.uuid.value, status.SerializeToString(), terminal=True
+    def _queue(self, operation_uuid: bytes, operation: pb.mesos.Operation) -> None:
+        self.operations[operation_uuid] = operation
+        status, framework_id = operation.latest_status, operation.framework_id.value
+        data = status.SerializeToString()
+        self.resending.add(
+            PendingUpdate(framework_id, operation_uuid.hex(), status.uuid.value, data, terminal=True)
         )
-        if self._streams.add(update, self._context.now()) is not None:
-            self._send(framework_id, operation_uuid, update.status)
-            self._arm()
 
     def acknowledged(self, message: OperationAcknowledged) -> None:
         """The scheduler has seen an operation's status."""
         key = message.operation_uuid
-        done = self._streams.acknowledge(
-            message.framework_id, key.hex(), message.status_uuid, self._context.now()
-        )
+        done = self.resending.acknowledge(message.framework_id, key.hex(), message.status_uuid)
         if done is not None and self.operations.pop(key, None) is not None:
-            self._context.ledger.write(checkpoint.OPERATION_ACKNOWLEDGED, key)
+            self._context.ledger.write(Entry.OPERATION_ACKNOWLEDGED, key)
             self._context.less_is_here()
 
     def reconcile(self, message: ReconcileOperations) -> None:
         """Operations that never got here are OPERATION_DROPPED."""
         for uuid in message.operation_uuids:
             if uuid not in self.operations:
-                status = pb.mesos.OperationStatus(state=pb.mesos.OPERATION_DROPPED)
-                status.agent_id.value = self._context.agent_id
+                status = Status(state=pb.mesos.OPERATION_DROPPED, agent_id=self._context.info.id)
                 status.uuid.value = self._context.uuid()
                 self._send("", uuid, status.SerializeToString())
-
-    def resend(self) -> None:
-        """Send again what has waited long enough."""
-        for update in self._streams.due(self._context.now()):
-            self._send(update.framework_id, bytes.fromhex(update.task_id), update.status)
-        self._arm()
-
-    def resume(self) -> None:
-        """The master is there (again)."""
-        for update in self._streams.resume(self._context.now()):
-            self._send(update.framework_id, bytes.fromhex(update.task_id), update.status)
-        self._arm()
-
-    def pause(self) -> None:
-        """The master is gone."""
-        self._streams.pause()
 
     def recover(self, recovered: Recovered) -> None:
         """Take up what an agent before this one had."""
         if recovered.resources is not None:
             self.total = Resources.from_proto(pb.mesos.Resource.FromString(r) for r in recovered.resources)
         for uuid, data in recovered.operations.items():
-            operation = pb.mesos.Operation.FromString(data)
-            self.operations[uuid] = operation
-            self._queue(operation.framework_id.value, uuid, operation.latest_status)
+            self._queue(uuid, pb.mesos.Operation.FromString(data))
 
-    def unknown_to_agent(self, resources: "list[pb.mesos.Resource]") -> bool:
+    def total_protos(self) -> tuple[bytes, ...]:
+        """All resources, as the checkpoint and the master get them."""
+        return tuple(r.SerializeToString() for r in self.total.to_proto())
+
+    def unknown_to_agent(self, resources: Iterable[pb.mesos.Resource]) -> bool:
         """Whether dynamically reserved resources or volumes are not what the agent has."""
-        if not any(resource.reservations for resource in resources):
-            return False
-        plain = Resources.from_proto(resources).unallocate()
-        reserved = plain.where(
-            lambda r: any(
-                x.type == pb.mesos.Resource.ReservationInfo.DYNAMIC for x in r.to_proto().reservations
-            )
-        )
-        return bool(reserved) and not self.total.contains(reserved)
+        dynamic = pb.mesos.Resource.ReservationInfo.DYNAMIC
+        reserved = [r for r in resources if any(x.type == dynamic for x in r.reservations)]
+        return bool(reserved) and not self.total.contains(Resources.from_proto(reserved).unallocate())
 
-    def volumes_of(self, resources: "list[pb.mesos.Resource]") -> tuple[tuple[str, str], ...]:
+    def volumes_of(self, resources: Iterable[pb.mesos.Resource]) -> tuple[tuple[str, str], ...]:
         """The persistent volumes among resources: where their data is, and their path in a sandbox."""
-        out = []
-        for resource in resources:
-            disk = resource.disk
-            path = disk.volume.container_path
-            if disk.HasField("persistence") and path and "/" not in path:
-                role = resource.reservations[-1].role if resource.reservations else resource.role
-                out.append((str(self._context.layout.volume(role, disk.persistence.id)), path))
-        return tuple(out)
+        return tuple(
+            (str(volume_path(self._context.work_dir, resource)), path)
+            for resource in resources
+            if resource.disk.HasField("persistence")
+            and (path := resource.disk.volume.container_path)
+            and "/" not in path
+        )
 
-    def link_volumes(self, sandbox: str, resources: "list[pb.mesos.Resource]") -> None:
+    def link_volumes(self, sandbox: str, resources: Iterable[pb.mesos.Resource]) -> None:
         """Make the volumes of a task appear in the sandbox of an executor that is there already."""
         for volume, path in self.volumes_of(resources):
             try:
@@ -163,30 +139,14 @@ class Operations:
     def _change_volumes(self, operation: Operation) -> None:
         if operation.type == Operation.CREATE:
             for resource in operation.create.volumes:
-                self._volume(resource).mkdir(parents=True, exist_ok=True)
+                volume_path(self._context.work_dir, resource).mkdir(parents=True, exist_ok=True)
         elif operation.type == Operation.DESTROY:
             for resource in operation.destroy.volumes:
-                remove(self._volume(resource))
-
-    def _volume(self, resource: pb.mesos.Resource) -> Path:
-        role = resource.reservations[-1].role if resource.reservations else resource.role
-        return self._context.layout.volume(role, resource.disk.persistence.id)
+                shutil.rmtree(volume_path(self._context.work_dir, resource), ignore_errors=True)
 
     def _send(self, framework_id: str, operation_uuid: bytes, status: bytes) -> None:
-        self._context.to_master(
-            OperationUpdate(
-                agent_id=self._context.agent_id,
-                framework_id=framework_id,
-                operation_uuid=operation_uuid,
-                status=status,
-                latest_status=status,
-            )
-        )
-
-    def _arm(self) -> None:
-        deadline = self._streams.next_deadline()
-        if deadline is not None:
-            self._context.after(max(deadline - self._context.now(), 0.0), ResendDue())
+        agent_id = self._context.agent_id
+        self._context.to_master(OperationUpdate(agent_id, framework_id, operation_uuid, status, status))
 
 
 def strip_allocation(message: Message) -> None:
@@ -198,5 +158,4 @@ def strip_allocation(message: Message) -> None:
         if field.type != field.TYPE_MESSAGE:
             continue
         for part in value if field.is_repeated else (value,):
-            if isinstance(part, Message):
-                strip_allocation(part)
+            strip_allocation(part)

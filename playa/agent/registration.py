@@ -7,14 +7,12 @@ pause until it is answered. When the master's pings stop, or say that the master
 
 import logging
 
-from mesos_v1 import pb
+from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
 from playa.agent.operations import Operations
-from playa.agent.recovery import checkpoint
-from playa.agent.updates.delivery import Updating
-from playa.agent.updates.statuses import UNKNOWN_TO_AGENT, partition_aware
+from playa.agent.status_updates import StatusUpdates
 from playa.messages import (
     AgentRegistered,
     AgentReregistered,
@@ -28,16 +26,17 @@ from playa.messages import (
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
+MOST_TRIES = 100  # no longer counted: the pause is the longest long since
 
 
 class Registration:
     """The part of an agent that keeps it known to the master."""
 
-    def __init__(self, context: AgentContext, updating: Updating, operations: Operations) -> None:
+    def __init__(self, context: AgentContext, updates: StatusUpdates, operations: Operations) -> None:
         self._context = context
-        self._updating = updating
+        self._updates = updates
         self._operations = operations
-        self._attempt = 0
+        self._series = 0
         self._ping_timeout = 0.0
         self._last_ping = 0.0
         self._watching = False
@@ -47,28 +46,27 @@ class Registration:
         context = self._context
         if context.connected:
             context.connected = False
-            self._updating.pause()
-            self._operations.pause()
-        self._attempt += 1
-        self.attempt(RegistrationDue(self._attempt << 8))
+            self._updates.resending.pause()
+            self._operations.resending.pause()
+        self._series += 1
+        self.attempt(RegistrationDue(self._series, 0))
 
     def attempt(self, message: RegistrationDue) -> None:
         """Try once, unless it was answered or begun again meanwhile."""
         context = self._context
-        series, tries = message.attempt >> 8, message.attempt & 0xFF
-        if context.connected or context.terminating or series != self._attempt:
+        if context.connected or context.terminating or message.series != self._series:
             return
         context.to_master(self._reregister() if context.agent_id else self._register())
-        longest = min(context.settings.registration_backoff_factor * 2**tries, LONGEST_PAUSE)
+        longest = min(context.settings.registration_backoff_factor * 2**message.tries, LONGEST_PAUSE)
         pause = context.actor.ids.uniform(longest / 2, longest)
-        context.after(pause, RegistrationDue(series << 8 | min(tries + 1, 0xFF)))
+        context.after(pause, RegistrationDue(message.series, min(message.tries + 1, MOST_TRIES)))
 
     def registered(self, message: AgentRegistered) -> None:
         """The master gave an id."""
         context = self._context
         if not context.agent_id:
             context.info.id.value = message.agent_id
-            context.ledger.write(checkpoint.AGENT, context.info.SerializeToString())
+            context.ledger.write(Entry.AGENT, context.info.SerializeToString())
             log.info("registered as agent %s", message.agent_id)
         if context.agent_id == message.agent_id:
             self._connected(message.total_ping_timeout)
@@ -81,16 +79,8 @@ class Registration:
         self._connected(message.total_ping_timeout)
         for wanted in message.reconcile:
             framework = context.frameworks.get(wanted.framework_id)
-            if framework is not None and wanted.task_id in framework.where:
-                continue
-            lost = framework is not None and not partition_aware(framework.info)
-            self._updating.unknown_task(
-                wanted.framework_id,
-                wanted.task_id,
-                pb.mesos.TASK_LOST if lost else pb.mesos.TASK_DROPPED,
-                message=UNKNOWN_TO_AGENT,
-                reason=pb.mesos.TaskStatus.REASON_RECONCILIATION,
-            )
+            if framework is None or wanted.task_id not in framework.executor_of_task:
+                self._updates.unknown_task(wanted.framework_id, wanted.task_id)
 
     def ping(self, message: Ping) -> None:
         """The master asks whether the agent is there."""
@@ -132,8 +122,8 @@ class Registration:
         self._last_ping = context.now()
         if not context.connected:
             context.connected = True
-            self._updating.resume()
-            self._operations.resume()
+            self._updates.resending.resume()
+            self._operations.resending.resume()
         self._watch(ping_timeout)
 
     def _watch(self, seconds: float) -> None:
@@ -146,21 +136,22 @@ class Registration:
         return RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
 
     def _reregister(self) -> ReregisterAgent:
-        context = self._context
-        executors, tasks = [], []
-        for framework in context.frameworks.values():
-            for executor in framework.executors.values():
-                if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED:
-                    executors.append(executor.info.SerializeToString())  # noqa: PERF401 - clearer so
-            for executor, task in framework.tasks():
-                tasks.append(context.task_proto(executor, task).SerializeToString())
+        context, everyone = self._context, list(self._context.executors())
         return ReregisterAgent(
             agent=context.actor.name,
             agent_info=context.info.SerializeToString(),
             pid=context.pid,
-            total_resources=tuple(r.SerializeToString() for r in self._operations.total.to_proto()),
+            total_resources=self._operations.total_protos(),
             frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),
-            executors=tuple(executors),
-            tasks=tuple(tasks),
+            executors=tuple(
+                executor.info.SerializeToString()
+                for executor in everyone
+                if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED
+            ),
+            tasks=tuple(
+                context.task_proto(executor, task).SerializeToString()
+                for executor in everyone
+                for task in executor.tasks.values()
+            ),
             operations=tuple(o.SerializeToString() for o in self._operations.operations.values()),
         )

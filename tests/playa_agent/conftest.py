@@ -13,7 +13,7 @@ from actors.runtime import Actor, ActorRef, ActorSystem
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from playa.agent.agent_actor import AgentActor
-from playa.agent.containers.processes import end_all
+from playa.agent.containers.processes import PROCESSES
 from playa.messages import (
     AgentRegistered,
     AgentReregistered,
@@ -189,4 +189,4 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """An agent to be started, with a master that notes; no process outlives it."""
     async with ActorSystem("bench") as system:
         yield Bench(system, tmp_path)
-    await end_all(str(tmp_path))
+    await PROCESSES.end_all(str(tmp_path))

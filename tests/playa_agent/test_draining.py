@@ -9,7 +9,7 @@ import pytest
 from mesos_v1 import pb
 from playa.agent.draining import _policy
 from playa.agent.messages import OperatorCalled
-from playa.agent.updates.statuses import say_draining
+from playa.agent.statuses import say_draining
 from playa.messages import DrainAgent
 
 STUBBORN = {"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.05; done"}}

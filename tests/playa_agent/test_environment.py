@@ -1,36 +1,42 @@
+from typing import Any
+
 import pytest
 
 from mesos_v1 import pb
+from mesos_v1.content import from_json
 from playa.agent.executors.environment import (
-    ExecutorPlace,
     executor_environment,
     nested_environment,
     task_environment,
 )
+from playa.agent.messages import ExecutorRun
+from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
+from playa.settings import AgentSettings
 
 
-def place(**changes) -> ExecutorPlace:
-    values = {
-        "framework_id": "F",
-        "executor_id": "exec-1",
-        "agent_id": "S0",
-        "agent_pid": "slave(1)@127.0.0.1:5051",
-        "agent_endpoint": "127.0.0.1:5051",
-        "ip": "127.0.0.1",
-        "sandbox": "/sandbox",
-        "checkpoint": False,
-        "recovery_timeout": 900.0,
-        "subscription_backoff_max": 2.0,
-        "shutdown_grace_period": 5.0,
-    }
-    return ExecutorPlace(**{**values, **changes})
+def environment_of(
+    command: dict[str, Any] | None = None,
+    *,
+    framework_id: str = "F",
+    agent_id: str = "S0",
+    sandbox: str = "/sandbox",
+    checkpoint: bool = False,
+    **settings: Any,
+) -> dict[str, str]:
+    """The environment of an executor with such a command, on an agent with such settings."""
+    framework = FrameworkRecord(pb.mesos.FrameworkInfo(), 1)
+    run = ExecutorRun(framework_id, "exec-1", "c")
+    info = from_json(pb.mesos.ExecutorInfo, {"executor_id": {"value": "exec-1"}, "command": command or {}})
+    executor = ExecutorRecord(info, framework, run, Kind.CUSTOM, False, sandbox, checkpoint, "")
+    return executor_environment(executor, AgentSettings(**settings), agent_id=agent_id, port=5051)
 
 
 def test_an_executor_gets_the_recorded_variables_and_a_path(recorded):
     body = next(line["body"] for line in recorded("custom_executor") if line["kind"] == "environment")
-    sandbox = body["MESOS_SANDBOX"]
-    ours = executor_environment(
-        place(framework_id=body["MESOS_FRAMEWORK_ID"], agent_id=body["MESOS_SLAVE_ID"], sandbox=sandbox)
+    ours = environment_of(
+        framework_id=body["MESOS_FRAMEWORK_ID"],
+        agent_id=body["MESOS_SLAVE_ID"],
+        sandbox=body["MESOS_SANDBOX"],
     )
     path = ours.pop("PATH")
     assert ours == body
@@ -38,7 +44,7 @@ def test_an_executor_gets_the_recorded_variables_and_a_path(recorded):
 
 
 def test_an_executor_of_a_checkpointing_framework_is_told_how_long_to_wait_for_its_agent():
-    ours = executor_environment(place(checkpoint=True))
+    ours = environment_of(checkpoint=True)
     assert ours["MESOS_CHECKPOINT"] == "1"
     assert ours["MESOS_RECOVERY_TIMEOUT"] == "15mins"
     assert ours["MESOS_SUBSCRIPTION_BACKOFF_MAX"] == "2secs"
@@ -46,21 +52,19 @@ def test_an_executor_of_a_checkpointing_framework_is_told_how_long_to_wait_for_i
 
 def test_the_cluster_s_own_environment_does_not_leak(monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_CLUSTER", "1")
-    assert "SECRET_OF_THE_CLUSTER" not in executor_environment(place())
+    assert "SECRET_OF_THE_CLUSTER" not in environment_of()
 
 
 def test_variables_of_the_command_win_over_those_for_the_whole_agent():
-    environment = pb.mesos.Environment()
-    environment.variables.add(name="A", value="mine")
-    environment.variables.add(name="PATH", value="/only/here")
-    ours = executor_environment(place(), agent_wide=(("A", "theirs"), ("B", "b")), command=environment)
+    variables = [{"name": "A", "value": "mine"}, {"name": "PATH", "value": "/only/here"}]
+    command = {"environment": {"variables": variables}}
+    ours = environment_of(command, executor_environment=(("A", "theirs"), ("B", "b")))
     assert (ours["A"], ours["B"], ours["PATH"]) == ("mine", "b", "/only/here")
 
 
 def test_a_secret_variable_is_left_out_since_there_is_no_resolver():
-    environment = pb.mesos.Environment()
-    environment.variables.add(name="TOKEN", type=pb.mesos.Environment.Variable.SECRET)
-    assert "TOKEN" not in executor_environment(place(), command=environment)
+    variable = {"name": "TOKEN", "type": "SECRET", "secret": {"type": "VALUE", "value": {"data": "eA=="}}}
+    assert "TOKEN" not in environment_of({"environment": {"variables": [variable]}})
 
 
 @pytest.fixture

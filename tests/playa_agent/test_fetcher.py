@@ -12,9 +12,15 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesos_v1 import pb
 from playa.agent.containers import unpacking
-from playa.agent.containers.fetcher import FetchFailed, Wanted, base_name, fetch, is_archive, local_path
+from playa.agent.containers.fetcher import FetchFailed, base_name, fetch, is_archive, local_path
 from playa.agent.containers.unpacking import Folder, UnpackError, unpack
+
+
+def wanted(uri, executable=False, **more):
+    """A URI of a command."""
+    return pb.mesos.CommandInfo.URI(value=uri, executable=executable, **more)
 
 
 async def inline(function, /, *args):
@@ -84,7 +90,7 @@ def test_relative_paths_are_refused_in_mesos_words():
 async def test_a_local_file_is_copied_and_made_executable_if_asked(tmp_path, sandbox):
     (tmp_path / "tool").write_text("x")
     await fetch(
-        [Wanted(f"file://{tmp_path}/tool", executable=True), Wanted(str(tmp_path / "tool"))], sandbox, inline
+        [wanted(f"file://{tmp_path}/tool", executable=True), wanted(str(tmp_path / "tool"))], sandbox, inline
     )
     assert (sandbox / "tool").read_text() == "x"
 
@@ -92,7 +98,7 @@ async def test_a_local_file_is_copied_and_made_executable_if_asked(tmp_path, san
 async def test_the_executable_bit_is_set_only_if_asked(tmp_path, sandbox):
     (tmp_path / "tool").write_text("x")
     await fetch(
-        [Wanted(str(tmp_path / "tool"), output_file="a"), Wanted(str(tmp_path / "tool"), True)],
+        [wanted(str(tmp_path / "tool"), output_file="a"), wanted(str(tmp_path / "tool"), True)],
         sandbox,
         inline,
     )
@@ -102,32 +108,32 @@ async def test_the_executable_bit_is_set_only_if_asked(tmp_path, sandbox):
 
 async def test_an_output_file_may_lie_in_a_folder_but_not_outside(tmp_path, sandbox):
     (tmp_path / "tool").write_text("x")
-    await fetch([Wanted(str(tmp_path / "tool"), output_file="deep/er/name")], sandbox, inline)
+    await fetch([wanted(str(tmp_path / "tool"), output_file="deep/er/name")], sandbox, inline)
     assert (sandbox / "deep" / "er" / "name").read_text() == "x"
     for name in ("../name", "/name"):
         with pytest.raises(FetchFailed, match="not inside the sandbox"):
-            await fetch([Wanted(str(tmp_path / "tool"), output_file=name)], sandbox, inline)
+            await fetch([wanted(str(tmp_path / "tool"), output_file=name)], sandbox, inline)
 
 
 async def test_http_uris_are_downloaded(site, sandbox):
-    await fetch([Wanted(f"{site}/dir/tool", executable=True)], sandbox, inline)
+    await fetch([wanted(f"{site}/dir/tool", executable=True)], sandbox, inline)
     assert (sandbox / "tool").read_bytes() == b"#!/bin/sh\n"
 
 
 async def test_a_missing_http_file_says_which_and_what_the_server_said(site, sandbox):
     with pytest.raises(FetchFailed, match=r"Failed to fetch 'http://.*/nothing': HTTP status 404"):
-        await fetch([Wanted(f"{site}/nothing")], sandbox, inline)
+        await fetch([wanted(f"{site}/nothing")], sandbox, inline)
 
 
 async def test_a_server_that_is_not_there_says_so(sandbox, unused_tcp_port):
     with pytest.raises(FetchFailed, match="Failed to fetch"):
-        await fetch([Wanted(f"http://127.0.0.1:{unused_tcp_port}/x")], sandbox, inline)
+        await fetch([wanted(f"http://127.0.0.1:{unused_tcp_port}/x")], sandbox, inline)
 
 
 @pytest.mark.parametrize("uri", ["hdfs://host/x", "s3://bucket/x", "ftp://host/x"])
 async def test_schemes_that_need_a_client_of_their_own_are_refused(uri, sandbox):
     with pytest.raises(FetchFailed, match="no client for"):
-        await fetch([Wanted(uri)], sandbox, inline)
+        await fetch([wanted(uri)], sandbox, inline)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ async def test_schemes_that_need_a_client_of_their_own_are_refused(uri, sandbox)
 )
 async def test_tar_archives_are_unpacked_with_their_modes(tmp_path, sandbox, name, mode):
     tar_of(tmp_path / name, mode, inner=b"inside")
-    await fetch([Wanted(str(tmp_path / name))], sandbox, inline)
+    await fetch([wanted(str(tmp_path / name))], sandbox, inline)
     assert (sandbox / "inner").read_bytes() == b"inside"
     assert (sandbox / "inner").stat().st_mode & 0o111
     assert (sandbox / name).exists(), "the archive itself stays"
@@ -157,21 +163,21 @@ async def test_zip_and_gz_are_unpacked(tmp_path, sandbox):
         packed.writestr(info, "x")
     with gzip.open(tmp_path / "b.txt.gz", "wb") as out:
         out.write(b"y")
-    await fetch([Wanted(str(tmp_path / "a.zip")), Wanted(str(tmp_path / "b.txt.gz"))], sandbox, inline)
+    await fetch([wanted(str(tmp_path / "a.zip")), wanted(str(tmp_path / "b.txt.gz"))], sandbox, inline)
     assert (sandbox / "bin" / "tool").stat().st_mode & 0o111
     assert (sandbox / "b.txt").read_bytes() == b"y"
 
 
 async def test_extract_false_leaves_an_archive_alone(tmp_path, sandbox):
     tar_of(tmp_path / "a.tgz", "w:gz", inner=b"x")
-    await fetch([Wanted(str(tmp_path / "a.tgz"), extract=False)], sandbox, inline)
+    await fetch([wanted(str(tmp_path / "a.tgz"), extract=False)], sandbox, inline)
     assert not (sandbox / "inner").exists()
 
 
 async def test_an_archive_that_leads_out_of_the_sandbox_fails(tmp_path, sandbox):
     tar_of(tmp_path / "evil.tar", "w", **{"../outside": b"x"})
     with pytest.raises(FetchFailed):
-        await fetch([Wanted(str(tmp_path / "evil.tar"))], sandbox, inline)
+        await fetch([wanted(str(tmp_path / "evil.tar"))], sandbox, inline)
     assert not (tmp_path / "outside").exists()
 
 
@@ -179,12 +185,12 @@ async def test_an_archive_that_leads_out_of_the_sandbox_fails(tmp_path, sandbox)
 async def test_a_broken_archive_fails_with_its_name(tmp_path, sandbox, name):
     (tmp_path / name).write_bytes(b"not an archive")
     with pytest.raises(FetchFailed, match=name):
-        await fetch([Wanted(str(tmp_path / name))], sandbox, inline)
+        await fetch([wanted(str(tmp_path / name))], sandbox, inline)
 
 
 async def test_a_folder_is_refused(tmp_path, sandbox):
     with pytest.raises(FetchFailed, match="directory"):
-        await fetch([Wanted(str(tmp_path))], sandbox, inline)
+        await fetch([wanted(str(tmp_path))], sandbox, inline)
 
 
 @given(st.text(max_size=40))
@@ -268,7 +274,7 @@ async def test_no_archive_writes_outside_of_the_sandbox(tmp_path, sandbox, attac
             for info, data in entries
         ]
         write_tar(tmp_path / name, *there)
-        uris.append(Wanted(str(tmp_path / name)))
+        uris.append(wanted(str(tmp_path / name)))
     with contextlib.suppress(FetchFailed):
         await fetch(uris, sandbox, inline)
     assert sorted(path.name for path in outside.iterdir()) == ["kept"]
@@ -330,7 +336,7 @@ async def test_no_zip_writes_outside_of_the_sandbox(tmp_path, sandbox, name):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr(zipfile.ZipInfo(name), "evil")
     with contextlib.suppress(FetchFailed):
-        await fetch([Wanted(str(tmp_path / "a.zip"))], sandbox, inline)
+        await fetch([wanted(str(tmp_path / "a.zip"))], sandbox, inline)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "sandbox"]
 
 
@@ -339,7 +345,7 @@ async def test_setuid_bits_are_taken_off_and_hard_links_within_work(tmp_path, sa
     write_tar(
         tmp_path / "a.tar", setuid, hard("same", "tool"), link("soft", "tool"), entry("d/e", b"y", mode=0o666)
     )
-    await fetch([Wanted(str(tmp_path / "a.tar"))], sandbox, inline)
+    await fetch([wanted(str(tmp_path / "a.tar"))], sandbox, inline)
     assert (sandbox / "tool").stat().st_mode & 0o7777 == 0o755
     assert (sandbox / "same").samefile(sandbox / "tool")
     assert (sandbox / "soft").readlink() == Path("tool")
@@ -351,11 +357,11 @@ async def test_what_is_downloaded_or_copied_goes_over_no_link_either(tmp_path, s
     (tmp_path / "tool").write_text("evil")
     (sandbox / "tool").symlink_to(tmp_path / "kept")
     (sandbox / "d").symlink_to(tmp_path)
-    await fetch([Wanted(f"{site}/dir/tool"), Wanted(str(tmp_path / "tool"))], sandbox, inline)
+    await fetch([wanted(f"{site}/dir/tool"), wanted(str(tmp_path / "tool"))], sandbox, inline)
     assert (tmp_path / "kept").read_text() == "kept"
     assert not (sandbox / "tool").is_symlink()
     with pytest.raises(FetchFailed, match="leads through 'd', which is not a folder"):
-        await fetch([Wanted(str(tmp_path / "tool"), output_file="d/new")], sandbox, inline)
+        await fetch([wanted(str(tmp_path / "tool"), output_file="d/new")], sandbox, inline)
 
 
 @pytest.mark.parametrize("kind", ["tgz", "zip", "gz", "header"])
@@ -376,7 +382,7 @@ async def test_a_bomb_is_refused_before_it_has_filled_the_disk(tmp_path, sandbox
         info.type, info.size = tarfile.XHDTYPE, 1 << 30
         file.write_bytes(gzip.compress(info.tobuf() + zeros))
     with pytest.raises(FetchFailed, match=r"bomb.*(more than \d+ bytes|header that is too long)"):
-        await fetch([Wanted(str(file))], sandbox, inline)
+        await fetch([wanted(str(file))], sandbox, inline)
     assert sum(path.stat().st_size for path in sandbox.iterdir()) < 3 << 20
 
 
@@ -384,12 +390,12 @@ async def test_an_archive_with_too_many_entries_is_refused(tmp_path, sandbox, mo
     monkeypatch.setattr(unpacking, "MOST_ENTRIES", 10)
     write_tar(tmp_path / "a.tar", *(entry(str(number)) for number in range(11)))
     with pytest.raises(FetchFailed, match="more than 10 entries"):
-        await fetch([Wanted(str(tmp_path / "a.tar"))], sandbox, inline)
+        await fetch([wanted(str(tmp_path / "a.tar"))], sandbox, inline)
 
 
 async def test_devices_are_not_copied(sandbox):
     with pytest.raises(FetchFailed, match="'/dev/zero': it is a device or a pipe"):
-        await fetch([Wanted("/dev/zero")], sandbox, inline)
+        await fetch([wanted("/dev/zero")], sandbox, inline)
 
 
 async def test_a_zip_with_a_password_is_refused_in_a_sentence(tmp_path, sandbox):
@@ -400,4 +406,4 @@ async def test_a_zip_with_a_password_is_refused_in_a_sentence(tmp_path, sandbox)
     data[data.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(FetchFailed, match=r"a\.zip.*password"):
-        await fetch([Wanted(str(tmp_path / "a.zip"))], sandbox, inline)
+        await fetch([wanted(str(tmp_path / "a.zip"))], sandbox, inline)

@@ -68,7 +68,7 @@ async def test_a_volume_keeps_its_data_from_one_task_to_the_next_until_destroyed
 def test_a_volume_belongs_to_the_user_of_the_task_that_uses_it(tmp_path):
     sandbox, volume = tmp_path / "sandbox", tmp_path / "volume"
     for owner in (65534, 0):
-        make_sandbox(sandbox)
+        make_sandbox(sandbox, "", ())
         os.chown(sandbox, owner, owner)
         link_volume(volume, sandbox, "a/data")
         found = volume.stat()

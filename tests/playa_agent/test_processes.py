@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from playa.agent.containers.proc import start_time, usage
-from playa.agent.containers.processes import PROCESSES, Command, end_all, kept_status, user_to_switch_to
+from playa.agent.containers.processes import PROCESSES, Command, kept_status, start_time, usage
+from playa.agent.containers.sandbox import user_to_switch_to
 from playa.agent.executors.environment import DEFAULT_PATH
 
 
@@ -116,7 +116,7 @@ async def test_a_daemon_that_left_its_session_ends_with_the_child_that_started_i
     elif how == "dies":
         os.kill(child.pid, signal.SIGKILL)
     elif how == "with its directory":
-        await end_all(owner)
+        await PROCESSES.end_all(owner)
     status = await child.wait()
     assert not psutil.pid_exists(other), "gone before the end is told"
     assert status == {"ends": 3 << 8, "is told to end": 15}.get(how, 9)
@@ -209,10 +209,10 @@ async def test_a_program_that_is_not_there_is_an_error_at_once(tmp_path, owner):
 async def test_end_all_kills_what_a_directory_and_those_below_it_own(command, tmp_path):
     inner = PROCESSES.spawn(command("sleep 1000"), owner=str(tmp_path / "agents" / "0"))
     other = PROCESSES.spawn(command("sleep 1000"), owner=f"{tmp_path}-other")
-    await end_all(str(tmp_path))
+    await PROCESSES.end_all(str(tmp_path))
     assert await inner.wait() == 9
     assert not other.ended.done()
-    await end_all(f"{tmp_path}-other")
+    await PROCESSES.end_all(f"{tmp_path}-other")
 
 
 async def test_a_keeper_keeps_the_wait_status_and_passes_it_on(command, owner, tmp_path):

@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesos_v1 import pb
-from playa.agent.recovery import checkpoint as ck
-from playa.agent.recovery.checkpoint import Ledger
-from playa.agent.recovery.records import Recovered, read, records
+from playa.agent.checkpoint import Entry, Ledger, Recovered, read, records
 from playa.messages import ExitedExecutor, KillTask, Ping, ReregisterAgent, UpdateFramework
 
 F = "M-0000"
@@ -125,7 +123,9 @@ async def test_what_had_no_process_yet_when_its_agent_was_killed_has_ended(bench
     await bench.die()
     psutil.Process(pid).kill()
     ledger = Ledger(bench.directory / "agents" / "0" / "meta")
-    early = [each for each in ledger.read() if each[0] not in {ck.STARTED, ck.UPDATE, ck.ACKNOWLEDGED}]
+    early = [
+        each for each in ledger.read() if each[0] not in {Entry.STARTED, Entry.UPDATE, Entry.ACKNOWLEDGED}
+    ]
     ledger.rewrite(early)
     ledger.close()
     await bench.start()
@@ -188,7 +188,7 @@ async def test_the_end_of_a_task_that_nobody_acknowledged_is_told_after_a_restar
 
     def written():
         kept = [record[0] for record in Ledger(bench.directory / "agents" / "0" / "meta").read()]
-        return kept.count(ck.UPDATE) == 3
+        return kept.count(Entry.UPDATE) == 3
 
     await bench.until(written)
     await bench.die()
@@ -222,47 +222,47 @@ async def test_an_agent_that_the_master_takes_for_lost_names_all_it_has(bench):
 
 def test_a_ledger_that_was_cut_off_gives_what_came_before(tmp_path):
     ledger = Ledger(tmp_path)
-    ledger.write(ck.AGENT, b"info")
-    ledger.write(ck.FRAMEWORK, "f", b"framework")
+    ledger.write(Entry.AGENT, b"info")
+    ledger.write(Entry.FRAMEWORK, "f", b"framework")
     ledger.close()
     path = tmp_path / "ledger"
     data = path.read_bytes()
     for cut in range(len(data)):
         path.write_bytes(data[:cut])
-        assert list(Ledger(tmp_path).read()) in ([], [(ck.AGENT, b"info")])
+        assert list(Ledger(tmp_path).read()) in ([], [(Entry.AGENT, b"info")])
 
 
 def test_rewriting_says_the_same_in_fewer_records(tmp_path):
     said = [
-        (ck.AGENT, b"old"),
-        (ck.AGENT, b"new"),
-        (ck.FRAMEWORK, "gone", b"x"),
-        (ck.FRAMEWORK_GONE, "gone"),
-        (ck.FRAMEWORK, "f", b"framework"),
-        (ck.EXECUTOR, "f", "e", b"info", "run", "CUSTOM", "/box", "token"),
-        (ck.STARTED, "f", "e", "run", "", 12, 34),
-        (ck.TASK, "f", "e", "t", b"task", ("t", "u")),
-        (ck.UPDATE, "f", "t", b"status"),
-        (ck.ACKNOWLEDGED, "f", "t", b"uuid"),
-        (ck.OPERATION, b"1", b"operation"),
-        (ck.OPERATION_ACKNOWLEDGED, b"1"),
-        (ck.OPERATION, b"2", b"operation"),
-        (ck.RESOURCES, (b"cpus",)),
-        (ck.DRAIN, b"drain"),
-        (ck.STARTED, "f", "e", "run", "t", 56, 78),
-        (ck.EXECUTOR, "f", "over", b"info", "first", "COMMAND", "/box", "token"),
-        (ck.EXITED, "f", "over", "first"),
-        (ck.EXECUTOR, "f", "again", b"info", "second", "COMMAND", "/box", "token"),
-        (ck.EXITED, "f", "again", "first"),
-        (ck.STARTED, "f", "again", "first", "", 1, 1),
+        (Entry.AGENT, b"old"),
+        (Entry.AGENT, b"new"),
+        (Entry.FRAMEWORK, "gone", b"x"),
+        (Entry.FRAMEWORK_GONE, "gone"),
+        (Entry.FRAMEWORK, "f", b"framework"),
+        (Entry.EXECUTOR, "f", "e", b"info", "run", "CUSTOM", "/box", "token"),
+        (Entry.STARTED, "f", "e", "run", "", 12, 34),
+        (Entry.TASK, "f", "e", "t", b"task", ("t", "u")),
+        (Entry.UPDATE, "f", "t", b"status"),
+        (Entry.ACKNOWLEDGED, "f", "t", b"uuid"),
+        (Entry.OPERATION, b"1", b"operation"),
+        (Entry.OPERATION_ACKNOWLEDGED, b"1"),
+        (Entry.OPERATION, b"2", b"operation"),
+        (Entry.RESOURCES, (b"cpus",)),
+        (Entry.DRAIN, b"drain"),
+        (Entry.STARTED, "f", "e", "run", "t", 56, 78),
+        (Entry.EXECUTOR, "f", "over", b"info", "first", "COMMAND", "/box", "token"),
+        (Entry.EXITED, "f", "over", "first"),
+        (Entry.EXECUTOR, "f", "again", b"info", "second", "COMMAND", "/box", "token"),
+        (Entry.EXITED, "f", "again", "first"),
+        (Entry.STARTED, "f", "again", "first", "", 1, 1),
     ]
     state = read(said)
     again = list(records(state))
     assert set(again) >= {
-        (ck.AGENT, b"new"),
-        (ck.OPERATION, b"2", b"operation"),
-        (ck.RESOURCES, (b"cpus",)),
-        (ck.DRAIN, b"drain"),
+        (Entry.AGENT, b"new"),
+        (Entry.OPERATION, b"2", b"operation"),
+        (Entry.RESOURCES, (b"cpus",)),
+        (Entry.DRAIN, b"drain"),
         *said[4:10],
         *said[15:18],
     }
@@ -283,7 +283,17 @@ junk = st.recursive(
     max_leaves=8,
 )
 kinds = st.sampled_from(
-    [ck.AGENT, ck.FRAMEWORK, ck.EXECUTOR, ck.STARTED, ck.TASK, ck.UPDATE, ck.ACKNOWLEDGED, ck.EXITED, "?"]
+    [
+        Entry.AGENT,
+        Entry.FRAMEWORK,
+        Entry.EXECUTOR,
+        Entry.STARTED,
+        Entry.TASK,
+        Entry.UPDATE,
+        Entry.ACKNOWLEDGED,
+        Entry.EXITED,
+        "?",
+    ]
 )
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playa.agent.updates.streams import PendingUpdate, UpdateStreams
+from playa.agent.update_streams import PendingUpdate, UpdateStreams
 
 
 def update(n: int, *, task: str = "t", terminal: bool = False) -> PendingUpdate:

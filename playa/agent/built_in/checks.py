@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mesos_v1 import pb
-from playa.agent.containers.processes import PROCESSES, command_of
-from playa.agent.updates.statuses import empty_check_status
+from playa.agent.containers.processes import PROCESSES, Command
 
 _CheckInfo = pb.mesos.CheckInfo
 _HealthCheck = pb.mesos.HealthCheck
@@ -45,45 +44,41 @@ class Plan:
     url: str = ""
     host: str = "127.0.0.1"
 
+    @classmethod
+    def of(
+        cls,
+        info: pb.mesos.CheckInfo,
+        times: pb.mesos.CheckInfo | pb.mesos.HealthCheck,
+        url: str = "",
+        host: str = "127.0.0.1",
+    ) -> "Plan":
+        """The plan of a check, with the times of itself or of a health check."""
+        timeout = times.timeout_seconds or None
+        return cls(info, times.delay_seconds, times.interval_seconds, timeout, url, host)
+
 
 def plan_of_check(check: pb.mesos.CheckInfo) -> Plan:
     """The plan of a (non-judging) check."""
-    path = check.http.path
-    return Plan(
-        check,
-        check.delay_seconds,
-        check.interval_seconds,
-        check.timeout_seconds or None,
-        url=f"http://127.0.0.1:{check.http.port}{path}",
-    )
+    return Plan.of(check, check, f"http://127.0.0.1:{check.http.port}{check.http.path}")
 
 
 def plan_of_health_check(health: pb.mesos.HealthCheck) -> Plan:
     """The plan of a health check: the same as the check of its kind."""
     info = _CheckInfo()
-    host = "127.0.0.1"
-    url = ""
     if health.type == _HealthCheck.HTTP:
         info.type = _CheckInfo.HTTP
         info.http.port = health.http.port
         host = _LOOPBACK[health.http.protocol]
         shown = f"[{host}]" if ":" in host else host
         url = f"{health.http.scheme or 'http'}://{shown}:{health.http.port}{health.http.path}"
-    elif health.type == _HealthCheck.TCP:
+        return Plan.of(info, health, url, host)
+    if health.type == _HealthCheck.TCP:
         info.type = _CheckInfo.TCP
         info.tcp.port = health.tcp.port
-        host = _LOOPBACK[health.tcp.protocol]
-    else:
-        info.type = _CheckInfo.COMMAND
-        info.command.command.CopyFrom(health.command)
-    return Plan(
-        info,
-        health.delay_seconds,
-        health.interval_seconds,
-        health.timeout_seconds or None,
-        url=url,
-        host=host,
-    )
+        return Plan.of(info, health, host=_LOOPBACK[health.tcp.protocol])
+    info.type = _CheckInfo.COMMAND
+    info.command.command.CopyFrom(health.command)
+    return Plan.of(info, health)
 
 
 def passed(result: pb.mesos.CheckStatusInfo) -> bool:
@@ -141,6 +136,15 @@ class CheckJudge:
         return pb.mesos.CheckStatusInfo.FromString(data)
 
 
+def empty_check_status(check: pb.mesos.CheckInfo) -> pb.mesos.CheckStatusInfo:
+    """The result of a check that has not run yet: its kind and nothing else."""
+    info = pb.mesos.CheckStatusInfo(type=check.type)
+    kind = {_CheckInfo.COMMAND: info.command, _CheckInfo.HTTP: info.http, _CheckInfo.TCP: info.tcp}
+    if check.type in kind:
+        kind[check.type].SetInParent()
+    return info
+
+
 async def perform(
     plan: Plan, *, environment: Mapping[str, str], directory: Path, owner: str
 ) -> pb.mesos.CheckStatusInfo:
@@ -171,7 +175,7 @@ async def _command(
     info: pb.mesos.CommandInfo, environment: Mapping[str, str], directory: Path, owner: str
 ) -> int:
     own = {v.name: v.value for v in info.environment.variables}
-    child = PROCESSES.spawn(command_of(info, {**environment, **own}, directory), owner=owner)
+    child = PROCESSES.spawn(Command.of(info, {**environment, **own}, directory), owner=owner)
     try:
         status = await child.wait()
     finally:

@@ -1,24 +1,30 @@
-"""One run of a command: what a built-in executor knows of a task's process, and how its end is told. Pure.
+"""One run of a command: a task's process, from its start (or from what an agent before left running) to how its end is told.
 
 States, messages and their precedence are the command executor's and the default executor's (recorded:
 `command_task_lifecycle`, `kill_task`, `health_checks`, `task_group_on_the_default_executor`).
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
+from actors.runtime import Timer
 from mesos_v1 import pb
-from playa.agent.built_in.checks import CheckJudge, HealthJudge, Plan, plan_of_check, plan_of_health_check
-from playa.agent.containers.processes import Child
-from playa.agent.words import wait_status
+from mesos_v1.values import NANOS
+from playa.agent.built_in.checks import CheckJudge, HealthJudge, Plan
+from playa.agent.containers.processes import PROCESSES, Child, Command, wait_status
+from playa.agent.containers.sandbox import open_output
+from playa.agent.executors.environment import nested_environment, task_environment
+from playa.agent.messages import BuiltInSpec
+from playa.agent.statuses import Reason, State, Status
 
 DEFAULT_GRACE_PERIOD: Final = 3.0
 UNKNOWN_STATUS: Final = "Failed to get exit status for Command"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """One task of a built-in executor.
 
@@ -38,7 +44,7 @@ class Run:
         last: Its newest status.
         escalation: The timer for that.
         completion: The timer of its max_completion_time.
-        plans: Its check and its health check.
+        plans: Its check (False) and its health check (True), while they are done.
     """
 
     task: pb.mesos.TaskInfo
@@ -53,44 +59,56 @@ class Run:
     killing_group: bool = False
     kill_started: float = 0.0
     kill_deadline: float = 0.0
-    last: pb.mesos.TaskStatus | None = None
-    escalation: Any = None
-    completion: Any = None
+    last: Status | None = None
+    escalation: Timer | None = None
+    completion: Timer | None = None
     plans: dict[bool, Plan] = field(default_factory=dict)
     health: HealthJudge | None = None
     check: CheckJudge | None = None
 
     @property
     def task_id(self) -> str:
-        """The task's id."""
         return self.task.task_id.value
 
-    @property
-    def pid(self) -> int | None:
-        """Its process, None when there is none."""
-        return None if self.child is None or self.child.ended.done() else self.child.pid
+    def start(self, spec: BuiltInSpec) -> None:
+        """Start the process; a program that is not there "ran" and exited with 1, as from Mesos's launcher."""
+        task, c = self.task, spec.container
+        if self.container_id:
+            environment = nested_environment(
+                task, sandbox=str(self.sandbox), ip=spec.ip, agent_wide=spec.agent_wide
+            )
+        else:
+            environment = task_environment(dict(c.environment), task)
+        command = Command.of(task.command, environment, self.sandbox, task.command.user or c.user)
+        try:
+            self.child = PROCESSES.spawn(
+                command,
+                owner=c.owner,
+                survives=c.outlives,
+                remember=c.checkpoint,
+                status_file=self.status_file(spec),
+            )
+        except OSError as error:
+            self.exec_failed = True
+            with suppress(OSError), open_output(self.sandbox, "stderr") as err:
+                err.write(f"Failed to execute command: {error.strerror or error}\n".encode())
+
+    def status_file(self, spec: BuiltInSpec) -> Path | None:
+        """Where the wait status of a process is kept that may outlive the cluster."""
+        c = spec.container
+        if not c.outlives:
+            return None
+        folder = Path(c.owner) / "meta" / "statuses"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / (self.container_id or c.run.container_id)
 
     def grace_period(self, asked: float | None) -> float:
         """How long it may take to end: as asked for, else its own policy, else 3 s."""
         if asked is not None:
             return asked
         if self.task.kill_policy.HasField("grace_period"):
-            return self.task.kill_policy.grace_period.nanoseconds / 1e9
+            return self.task.kill_policy.grace_period.nanoseconds / NANOS
         return DEFAULT_GRACE_PERIOD
-
-    def plan_checks(self, now: float) -> None:
-        """Set up its check and its health check."""
-        if self.task.HasField("check"):
-            self.plans[False] = plan_of_check(self.task.check)
-            self.check = CheckJudge(self.task.check)
-        if self.task.HasField("health_check"):
-            health = self.task.health_check
-            self.plans[True] = plan_of_health_check(health)
-            self.health = HealthJudge(
-                grace_period=health.grace_period_seconds,
-                consecutive_failures=health.consecutive_failures,
-                started=now,
-            )
 
     def stop_timers(self) -> None:
         """Nothing is due any more."""
@@ -100,28 +118,27 @@ class Run:
         self.escalation = self.completion = None
         self.plans.clear()
 
+    def kill(self) -> None:
+        """Kill its process now."""
+        if self.child is not None:
+            self.child.kill()
 
-@dataclass(frozen=True, slots=True)
-class End:
+    def end(self, status: int | None) -> "End":
+        """How it ended, from its process's wait status (None: nobody could know it)."""
+        if status is None and not self.killing:
+            return End(pb.mesos.TASK_FAILED, UNKNOWN_STATUS)
+        told = f"Command {wait_status(9 if status is None else status)}"
+        if self.overran:
+            return End(pb.mesos.TASK_FAILED, told, Status.REASON_MAX_COMPLETION_TIME_REACHED)
+        if self.killing:
+            return End(pb.mesos.TASK_KILLED, told)
+        succeeded = status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        return End(pb.mesos.TASK_FINISHED if succeeded else pb.mesos.TASK_FAILED, told)
+
+
+class End(NamedTuple):
     """How a task ended, as its last status tells it."""
 
-    state: "pb.mesos.TaskState.ValueType"
-    message: str
-    reason: "pb.mesos.TaskStatus.Reason.ValueType | None" = None
-
-
-def end_of(run: Run, status: int | None) -> End:
-    """How a run ended, from its process's wait status (None: nobody could know it)."""
-    if status is None and not run.killing:
-        return End(pb.mesos.TASK_FAILED, UNKNOWN_STATUS)
-    if run.overran:
-        state, reason = pb.mesos.TASK_FAILED, pb.mesos.TaskStatus.REASON_MAX_COMPLETION_TIME_REACHED
-        return End(state, _told(status), reason)
-    if run.killing:
-        return End(pb.mesos.TASK_KILLED, _told(status))
-    succeeded = status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-    return End(pb.mesos.TASK_FINISHED if succeeded else pb.mesos.TASK_FAILED, _told(status))
-
-
-def _told(status: int | None) -> str:
-    return f"Command {wait_status(9 if status is None else status)}"
+    state: State
+    message: str = ""
+    reason: Reason | None = None

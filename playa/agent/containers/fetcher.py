@@ -17,11 +17,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote
 
+from mesos_v1 import pb
 from playa.agent.containers.sandbox import inside
 from playa.agent.containers.unpacking import MOST_BYTES, TAR_NAMES, Folder, UnpackError, unpack
 
@@ -42,29 +42,9 @@ class FetchFailed(Exception):  # noqa: N818 - the outcome of a fetch, told to a 
     """A URI could not be brought into the sandbox; the text says which and why."""
 
 
-class Blocking(Protocol):
-    """Runs a blocking function elsewhere (an actor's `in_thread`)."""
-
-    def __call__(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]:
-        """Run `function(*args)` without holding up the event loop."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One URI of a CommandInfo."""
-
-    uri: str
-    executable: bool = False
-    extract: bool = True
-    output_file: str = ""
-
-
-def wanted(uris: Iterable[Any]) -> tuple[Wanted, ...]:
-    """The URIs of a CommandInfo (`mesos.v1.CommandInfo.URI`)."""
-    return tuple(
-        Wanted(u.value, executable=u.executable, extract=u.extract, output_file=u.output_file) for u in uris
-    )
+Blocking = Callable[..., Awaitable[Any]]
+"""Runs a blocking function elsewhere (an actor's `in_thread`)."""
+Uri = pb.mesos.CommandInfo.URI
 
 
 def base_name(uri: str) -> str:
@@ -105,7 +85,7 @@ def local_path(uri: str) -> Path | None:
     return Path(uri)
 
 
-async def fetch(uris: Iterable[Wanted], sandbox: Path, blocking: Blocking) -> None:
+async def fetch(uris: Iterable[Uri], sandbox: Path, blocking: Blocking) -> None:
     """Bring every URI into the sandbox, in order.
 
     Raises:
@@ -117,20 +97,20 @@ async def fetch(uris: Iterable[Wanted], sandbox: Path, blocking: Blocking) -> No
         except FetchFailed:
             raise
         except _FAILURES as error:
-            raise FetchFailed(f"Failed to fetch '{item.uri}': {_cause(error)}") from error
+            raise FetchFailed(f"Failed to fetch '{item.value}': {_cause(error)}") from error
 
 
-async def _fetch_one(item: Wanted, sandbox: Path, blocking: Blocking) -> None:
-    name = item.output_file or base_name(item.uri)
+async def _fetch_one(item: Uri, sandbox: Path, blocking: Blocking) -> None:
+    name = item.output_file or base_name(item.value)
     inside(sandbox, name)
-    source = local_path(item.uri)
+    source = local_path(item.value)
     with Folder(sandbox) as folder:
         if source is None:
             await _download(item, name, folder)
         elif source.is_dir():
-            raise FetchFailed(f"Failed to fetch '{item.uri}': it is a directory")
+            raise FetchFailed(f"Failed to fetch '{item.value}': it is a directory")
         elif not stat.S_ISREG(found := source.stat().st_mode):
-            raise FetchFailed(f"Failed to fetch '{item.uri}': it is a device or a pipe")
+            raise FetchFailed(f"Failed to fetch '{item.value}': it is a device or a pipe")
         elif source.stat().st_size > _COPY_INLINE:
             await blocking(_copy, source, folder, name, _mode(found, item))
         else:
@@ -139,7 +119,7 @@ async def _fetch_one(item: Wanted, sandbox: Path, blocking: Blocking) -> None:
             await blocking(unpack, name, folder)
 
 
-def _mode(found: int, item: Wanted) -> int:
+def _mode(found: int, item: Uri) -> int:
     return found | 0o111 if item.executable else found
 
 
@@ -148,8 +128,8 @@ def _copy(source: Path, folder: Folder, name: str, mode: int) -> None:
         shutil.copyfileobj(data, out)
 
 
-async def _download(item: Wanted, name: str, folder: Folder) -> None:
-    uri = item.uri
+async def _download(item: Uri, name: str, folder: Folder) -> None:
+    uri = item.value
     if not uri.startswith(_NET):
         scheme = uri.partition("://")[0]
         raise FetchFailed(f"Failed to fetch '{uri}': no client for '{scheme}' URIs on this agent")

@@ -16,25 +16,22 @@ import atexit
 import errno
 import marshal
 import os
-import pwd
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mesos_v1 import pb
-from playa.agent.containers.proc import start_time
-from playa.agent.containers.sandbox import open_output
+from playa.agent.containers.sandbox import open_output, user_to_switch_to
 
 _LAUNCHER: Final = str(Path(__file__).with_name("launcher.py"))
 _PATIENCE: Final = 30.0
 _SAID: Final = 9
 _POLL: Final = 0.1
 _MOST_REMEMBERED: Final = 10_000
-_Callback = Callable[[], None]
 _End = Callable[[int | None], None]
 
 
@@ -56,15 +53,14 @@ class Command:
     directory: Path
     user: str = ""
 
-
-def command_of(
-    info: pb.mesos.CommandInfo, environment: Mapping[str, str], directory: Path, user: str = ""
-) -> Command:
-    """A CommandInfo as something to start: through the shell, or its own argument vector."""
-    if info.shell:
-        return Command("/bin/sh", ("sh", "-c", info.value), environment, directory, user)
-    argv = tuple(info.arguments) or (info.value,)
-    return Command(info.value, argv, environment, directory, user)
+    @classmethod
+    def of(
+        cls, info: pb.mesos.CommandInfo, environment: Mapping[str, str], directory: Path, user: str = ""
+    ) -> "Command":
+        """A CommandInfo as something to start: through the shell, or its own argument vector."""
+        if info.shell:
+            return cls("/bin/sh", ("sh", "-c", info.value), environment, directory, user)
+        return cls(info.value, tuple(info.arguments) or (info.value,), environment, directory, user)
 
 
 class Child:
@@ -194,11 +190,10 @@ class ProcessTable:
         """The children of one work directory."""
         return [child for child, theirs in self._children.values() if theirs == owner]
 
-    async def end_all(self, owner: str) -> None:
+    async def end_all(self, directory: str) -> None:
         """Kill all children whose owner is this directory or one below it, and wait for their end."""
-        ending = [
-            c for c, theirs in self._children.values() if theirs == owner or theirs.startswith(owner + "/")
-        ]
+        owner = str(Path(directory).absolute())  # noqa: ASYNC240 - no path is looked up
+        ending = [c for c, theirs in self._children.values() if f"{theirs}/".startswith(f"{owner}/")]
         for child in ending:
             child.kill()
         for child in ending:
@@ -220,11 +215,7 @@ class ProcessTable:
         if child.leash is not None:
             _on_leash(loop, child.leash, end)
         else:
-
-            def buried() -> None:
-                end(kept_status(status_file))
-
-            _on_exit(loop, child.pid, lambda: _when_buried(loop, child.pid, started, buried))
+            _poll(loop, child.pid, started, lambda: end(kept_status(status_file)))
 
     def let_go(self) -> None:
         """At the end of the process: the leashes tear."""
@@ -242,15 +233,6 @@ class ProcessTable:
 
 PROCESSES: Final = ProcessTable()
 atexit.register(PROCESSES.let_go)
-
-
-async def end_all(directory: str) -> None:
-    """Kill every process that agents under `directory` have left, as at the end of a cluster."""
-    await PROCESSES.end_all(_absolute(directory))
-
-
-def _absolute(directory: str) -> str:
-    return str(Path(directory).absolute())
 
 
 class _Launcher:
@@ -311,21 +293,6 @@ class _Launcher:
             pass
 
 
-def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
-    """A user to run as, None for the cluster's own: only root can switch, and only to somebody else.
-
-    Raises:
-        OSError: There is no such user.
-    """
-    if not name or os.geteuid() != 0:
-        return None
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        raise OSError(f"Failed to get user information for '{name}'") from None
-    return None if entry.pw_uid == 0 else entry
-
-
 def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) -> None:
     """What the supervisor says last is the wait status; one that was killed says nothing."""
 
@@ -343,51 +310,12 @@ def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) 
     loop.add_reader(leash, readable)
 
 
-def _when_buried(
-    loop: asyncio.AbstractEventLoop,
-    pid: int,
-    started: int,
-    end: Callable[[], None],
-    *,
-    tries: int = 500,
-) -> None:
-    """A process of an earlier cluster has ended: its supervisor keeps how, and then buries it."""
-    if tries and start_time(pid) == started:
-        loop.call_later(0.01, lambda: _when_buried(loop, pid, started, end, tries=tries - 1))
+def _poll(loop: asyncio.AbstractEventLoop, pid: int, started: int, end: Callable[[], None]) -> None:
+    """Wait for the end of a process of an earlier cluster; its supervisor keeps how it ended, and then buries it."""
+    if start_time(pid) == started and _exists(pid):
+        loop.call_later(_POLL, _poll, loop, pid, started, end)
     else:
         end()
-
-
-def _on_exit(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:
-    if hasattr(os, "pidfd_open"):
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            loop.call_soon(end)
-            return
-        except OSError:
-            loop.call_later(_POLL, _poll, loop, pid, end)
-            return
-
-        def readable() -> None:
-            loop.remove_reader(fd)
-            os.close(fd)
-            end()
-
-        loop.add_reader(fd, readable)
-    else:
-        loop.call_later(_POLL, _poll, loop, pid, end)
-
-
-def _poll(loop: asyncio.AbstractEventLoop, pid: int, end: _Callback) -> None:
-    try:
-        over = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        over = not _exists(pid)
-    if over:
-        end()
-    else:
-        loop.call_later(_POLL, _poll, loop, pid, end)
 
 
 def _exists(pid: int) -> bool:
@@ -408,3 +336,51 @@ def kept_status(status_file: Path | None) -> int | None:
         return int(status_file.read_text())
     except (OSError, ValueError):
         return None
+
+
+def wait_status(status: int) -> str:
+    """How a process ended, in the words of a Mesos agent: `exited with status 3`, `terminated with signal Killed`."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.strsignal(number) or f"Unknown signal {number}"
+        return f"terminated with signal {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
+    return f"exited with status {os.waitstatus_to_exitcode(status)}"
+
+
+# --- What the kernel tells of processes, through /proc; where there is none the answers are empty. --------------
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in the kernel's ticks; 0 if it is not there (or this is not Linux)."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What processes have used: CPU seconds, bytes of memory that they hold now."""
+
+    user: float
+    system: float
+    resident: int
+
+
+def usage(session: int) -> Usage:
+    """What a child and the processes of its session have used."""
+    members = [fields for fields in _stats() if int(fields[3]) == session]
+    user, system, pages = (sum(int(fields[column]) for fields in members) for column in (11, 12, 21))
+    ticks = os.sysconf("SC_CLK_TCK")
+    return Usage(user / ticks, system / ticks, pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _stats() -> Iterator[list[bytes]]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        if fields := _stat(int(entry.name)):
+            yield fields
+
+
+def _stat(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []

@@ -1,46 +1,30 @@
-"""Where an agent keeps things: sandboxes under `slaves/…/runs/<container>`, checkpoints under `meta/…`.
+"""Sandboxes: where they are, who may look into them, and the volumes that appear in them.
 
-The layout is the real agent's, so that what looks into a sandbox (people, scripts, `MESOS_SANDBOX`, the files endpoint)
-finds it where it looks. Nothing here reads or writes checkpoints; that is `checkpoint.py`.
+The layout (`slaves/…/runs/<container>`) is the real agent's, so that what looks into a sandbox (people, scripts,
+`MESOS_SANDBOX`, the files endpoint) finds it where it looks.
 """
 
 import os
-import shutil
-from dataclasses import dataclass
+import pwd
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from mesos_v1 import pb
+from playa.agent.messages import ExecutorRun
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Paths under one agent's work directory."""
 
-    work_dir: Path
+def sandbox_path(work_dir: Path, agent_id: str, run: ExecutorRun) -> Path:
+    """The sandbox of one run of an executor."""
+    executors = work_dir / "slaves" / agent_id / "frameworks" / _segment(run.framework_id) / "executors"
+    return executors / _segment(run.executor_id) / "runs" / run.container_id
 
-    @property
-    def meta(self) -> Path:
-        """Where checkpoints are."""
-        return self.work_dir / "meta"
 
-    def executor(self, agent_id: str, framework_id: str, executor_id: str) -> Path:
-        """The folder of an executor, over all its runs."""
-        return (
-            self.work_dir
-            / "slaves"
-            / agent_id
-            / "frameworks"
-            / _segment(framework_id)
-            / "executors"
-            / _segment(executor_id)
-        )
-
-    def sandbox(self, agent_id: str, framework_id: str, executor_id: str, container_id: str) -> Path:
-        """The sandbox of one run of an executor."""
-        return self.executor(agent_id, framework_id, executor_id) / "runs" / container_id
-
-    def volume(self, role: str, persistence_id: str) -> Path:
-        """Where a persistent volume keeps its data, whoever uses it."""
-        return self.work_dir / "volumes" / "roles" / _role(role) / _segment(persistence_id)
+def volume_path(work_dir: Path, resource: pb.mesos.Resource) -> Path:
+    """Where a persistent volume keeps its data. Hierarchical roles are one folder each (as in Mesos: slashes become spaces)."""
+    role = resource.reservations[-1].role if resource.reservations else resource.role
+    name = _segment(resource.disk.persistence.id)
+    return work_dir / "volumes" / "roles" / _segment(role.replace("/", " ")) / name
 
 
 def _segment(name: str) -> str:
@@ -50,23 +34,62 @@ def _segment(name: str) -> str:
     return name
 
 
-def _role(role: str) -> str:
-    """Hierarchical roles are one folder each, not nested (as in Mesos: slashes become spaces)."""
-    return _segment(role.replace("/", " "))
-
-
-def make_sandbox(path: Path) -> None:
-    """Make a run's sandbox, for its user's eyes only, and point the executor's `latest` at it.
+def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
+    """A user to run as, None for the cluster's own: only root can switch, and only to somebody else.
 
     Raises:
-        OSError: The folder cannot be made.
+        OSError: There is no such user.
+    """
+    if not name or os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise OSError(f"Failed to get user information for '{name}'") from None
+    return None if entry.pw_uid == 0 else entry
+
+
+def make_sandbox(path: Path, user: str, volumes: Iterable[tuple[str, str]]) -> None:
+    """Make a run's sandbox, for its user's eyes only, with its volumes, and point the executor's `latest` at it.
+
+    Raises:
+        OSError: It cannot be made, or there is no such user.
+        ValueError: A volume would be outside of it.
     """
     path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o700)
-    latest = path.parent / "latest"
+    _give_to(path, user)
     fresh = path.parent / f".latest-{path.name}"
     fresh.symlink_to(path.name)
-    fresh.replace(latest)
+    fresh.replace(path.parent / "latest")
+    for volume, container_path in volumes:
+        link_volume(Path(volume), path, container_path)
+
+
+def make_nested_sandbox(path: Path, executor_sandbox: Path, task: pb.mesos.TaskInfo, user: str) -> None:
+    """Make the sandbox of a task of a group: inside its executor's, with a link by the task's id, and with its volumes.
+
+    Raises:
+        OSError: It cannot be made, or there is no such user.
+    """
+    path.mkdir(parents=True)
+    if _give_to(path, user) and executor_sandbox.stat().st_uid != path.stat().st_uid:
+        executor_sandbox.chmod(0o711)  # to be passed through, not looked into
+    link = executor_sandbox / "tasks" / task.task_id.value
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+    for resource in task.resources:
+        inner = resource.disk.volume.container_path
+        if resource.disk.HasField("persistence") and "/" not in inner:
+            (path / inner).symlink_to(executor_sandbox / inner)
+
+
+def _give_to(folder: Path, name: str) -> bool:
+    folder.chmod(0o700)
+    user = user_to_switch_to(name)
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    return user is not None
 
 
 def open_output(folder: Path, name: str) -> BinaryIO:
@@ -92,10 +115,9 @@ def link_volume(volume: Path, sandbox: Path, container_path: str) -> None:
         owner = sandbox.stat()
         os.chown(volume, owner.st_uid, owner.st_gid)
     target = inside(sandbox, container_path)
-    if target.is_symlink() or target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(volume, target_is_directory=True)
+    if not target.is_symlink() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(volume, target_is_directory=True)
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -108,8 +130,3 @@ def inside(folder: Path, relative: str) -> Path:
     if Path(relative).is_absolute() or target == folder or folder not in target.parents:
         raise ValueError(f"path '{relative}' is not inside the sandbox")
     return target
-
-
-def remove(path: Path) -> None:
-    """Remove a folder with all that is in it; what is gone already is fine. Links are not followed."""
-    shutil.rmtree(path, ignore_errors=True)

@@ -16,6 +16,8 @@ import os
 import stat
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -53,29 +55,22 @@ class Folder:
 
     def create(self, name: str, mode: int = 0o644) -> IO[bytes]:
         """A new file to write to; what had its name before is gone."""
-        fd, base = self._parent(name)
-        try:
+        with self._parent(name) as (fd, base):
             self._remove(fd, base, name)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             file = os.open(base, flags, 0o600, dir_fd=fd)
-        finally:
-            os.close(fd)
         self._own(file)
         os.fchmod(file, mode & _MODE)
         return os.fdopen(file, "wb")
 
     def open(self, name: str) -> IO[bytes]:
         """A file of the folder, to be read."""
-        fd, base = self._parent(name)
-        try:
+        with self._parent(name) as (fd, base):
             return os.fdopen(os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd), "rb")
-        finally:
-            os.close(fd)
 
     def make(self, name: str, mode: int = 0o755) -> None:
         """A folder, if it is not there."""
-        parts = _parts(name)
-        if parts:
+        if parts := _parts(name):
             fd = self._descend(parts, name)
             try:
                 os.fchmod(fd, (mode & _MODE) | 0o700)
@@ -84,41 +79,37 @@ class Folder:
 
     def symlink(self, name: str, target: str) -> None:
         """A symbolic link. Nothing is ever written through it."""
-        fd, base = self._parent(name)
-        try:
+        with self._parent(name) as (fd, base):
             self._remove(fd, base, name)
             os.symlink(target, base, dir_fd=fd)
             if self._owner is not None:
                 os.chown(base, *self._owner, dir_fd=fd, follow_symlinks=False)
-        finally:
-            os.close(fd)
 
     def link(self, name: str, target: str) -> None:
         """A hard link to a file of the folder."""
-        source, source_base = self._parent(target)
-        try:
+        with self._parent(target) as (source, source_base):
+            what = f"the hard link {_shown(name)} is to {_shown(target)}"
             try:
                 found = os.stat(source_base, dir_fd=source, follow_symlinks=False)
             except FileNotFoundError:
-                raise UnpackError(
-                    f"the hard link {_shown(name)} is to {_shown(target)}, which is not there"
-                ) from None
+                raise UnpackError(f"{what}, which is not there") from None
             if not stat.S_ISREG(found.st_mode):
-                raise UnpackError(f"the hard link {_shown(name)} is to {_shown(target)}, which is not a file")
-            fd, base = self._parent(name)
-            try:
+                raise UnpackError(f"{what}, which is not a file")
+            with self._parent(name) as (fd, base):
                 self._remove(fd, base, name)
                 os.link(source_base, base, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
-            finally:
-                os.close(fd)
-        finally:
-            os.close(source)
 
-    def _parent(self, name: str) -> tuple[int, str]:
+    @contextmanager
+    def _parent(self, name: str) -> Iterator[tuple[int, str]]:
+        """The folder of an entry, open, and the entry's own name."""
         parts = _parts(name)
         if not parts:
             raise UnpackError(f"{_shown(name)} is not the name of a file")
-        return self._descend(parts[:-1], name), parts[-1]
+        fd = self._descend(parts[:-1], name)
+        try:
+            yield fd, parts[-1]
+        finally:
+            os.close(fd)
 
     def _descend(self, parts: list[str], name: str) -> int:
         fd = os.dup(self._fd)
@@ -204,20 +195,20 @@ class _Bounded:
         if not 0 <= count <= _MOST_AT_ONCE:
             raise UnpackError("the archive has a header that is too long")
         data: bytes = self._file.read(count)
-        self._check()
+        self._check(self._file.tell())
         return data
 
     def seek(self, position: int, whence: int = 0) -> int:
-        if whence == 0 and position > self._most:
-            raise UnpackError("the archive has more bytes than may be unpacked")
+        if whence == 0:
+            self._check(position)
         return int(self._file.seek(position, whence))
+
+    def _check(self, position: int) -> None:
+        if position > self._most:
+            raise UnpackError("the archive has more bytes than may be unpacked")
 
     def tell(self) -> int:
         return int(self._file.tell())
-
-    def _check(self) -> None:
-        if self._file.tell() > self._most:
-            raise UnpackError("the archive has more bytes than may be unpacked")
 
 
 def unpack(name: str, folder: Folder) -> None:

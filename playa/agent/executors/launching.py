@@ -4,34 +4,31 @@ What an agent refuses and in which words: resources it does not have, a command 
 executor that is on its way out, a container that needs an isolator which is not here.
 """
 
-import logging
-
 from mesos_v1 import pb
-from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
-from playa.agent.built_in_executor import BuiltInExecutor
-from playa.agent.container_actor import ContainerActor
+from playa.agent import statuses
+from playa.agent.built_in.built_in_executor import BuiltInExecutor
+from playa.agent.checkpoint import Entry
+from playa.agent.containers.container_actor import ContainerActor
+from playa.agent.containers.sandbox import sandbox_path
 from playa.agent.context import AgentContext
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import command_executor, unsupported
-from playa.agent.executors.environment import ExecutorPlace, executor_environment
+from playa.agent.executors.environment import agent_wide, executor_environment
 from playa.agent.executors.life import Executors
-from playa.agent.executors.states import ExecutorEvent, ExecutorState
+from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import (
     BuiltInSpec,
-    ContainerExited,
     ContainerLaunchFailed,
     ContainerSpec,
+    ExecutorRun,
     RecoveredRun,
     RegistrationOverdue,
 )
 from playa.agent.operations import Operations
-from playa.agent.recovery import checkpoint
-from playa.agent.updates import statuses
+from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
+from playa.agent.statuses import Status, Why
 
-log = logging.getLogger(__name__)
-
-Reason = pb.mesos.TaskStatus.Reason
-_UNKNOWN_CONTAINER = "Abnormal executor termination: unknown container"
+Tasks = list[pb.mesos.TaskInfo]
 
 
 class Launching:
@@ -42,213 +39,139 @@ class Launching:
         self._executors = executors
         self._operations = operations
 
-    def framework(self, info: pb.mesos.FrameworkInfo) -> FrameworkRecord:
-        """The record of a framework, made if it has nothing here yet."""
+    def update_framework(self, info: pb.mesos.FrameworkInfo) -> None:
+        """A framework changed what it says of itself."""
+        framework = self._context.frameworks.get(info.id.value)
+        if framework is not None:
+            framework.info = info
+            self._checkpoint_framework(framework)
+
+    def _framework(self, info: pb.mesos.FrameworkInfo) -> FrameworkRecord:
         context = self._context
         framework = context.frameworks.get(info.id.value)
         if framework is None:
             limit = context.settings.max_completed_executors_per_framework
             framework = context.frameworks[info.id.value] = FrameworkRecord(info, limit)
-            if self._checkpoints(info):
-                context.ledger.write(checkpoint.FRAMEWORK, info.id.value, info.SerializeToString())
+            self._checkpoint_framework(framework)
         return framework
 
-    def update_framework(self, info: pb.mesos.FrameworkInfo) -> None:
-        """The framework changed what it says of itself."""
-        framework = self._context.frameworks.get(info.id.value)
-        if framework is not None:
-            framework.info = info
-            if self._checkpoints(info):
-                self._context.ledger.write(
-                    checkpoint.FRAMEWORK, framework.framework_id, info.SerializeToString()
-                )
+    def _checkpoint_framework(self, framework: FrameworkRecord) -> None:
+        if self._checkpoints(framework.info):
+            data = framework.info.SerializeToString()
+            self._context.ledger.write(Entry.FRAMEWORK, framework.framework_id, data)
 
     def run(
         self,
         framework_info: pb.mesos.FrameworkInfo,
-        tasks: list[pb.mesos.TaskInfo],
-        executor_info: pb.mesos.ExecutorInfo | None,
+        tasks: Tasks,
+        group_executor: pb.mesos.ExecutorInfo | None = None,
     ) -> None:
-        """Take one task in, or the tasks of a group.
-
-        Args:
-            framework_info: Whose they are.
-            tasks: One task, or all of a group.
-            executor_info: The group's executor; None for a single task.
-        """
+        """Take one task in, or with an executor of their own all tasks of a group."""
         if self._context.terminating:
             return
-        framework = self.framework(framework_info)
+        framework = self._framework(framework_info)
         if framework.terminating:
             return
-        first = tasks[0]
-        by_command = executor_info is None and not first.HasField("executor")
-        if executor_info is None:
-            made_up = command_executor(framework.framework_id, first) if by_command else first.executor
-            info = made_up
+        by_command = group_executor is None and not tasks[0].HasField("executor")
+        if by_command:
+            info = command_executor(framework.framework_id, tasks[0])
         else:
-            info = executor_info
+            info = group_executor or tasks[0].executor
         if not info.HasField("framework_id"):
             info.framework_id.value = framework.framework_id
         executor = framework.executors.get(info.executor_id.value)
         why = self._why_dropped(tasks, executor, by_command=by_command)
         if why is not None:
-            self._drop(framework, tasks, info.executor_id.value, *why)
-            return
-        if executor is not None and executor.state in {
-            ExecutorState.TERMINATING,
-            ExecutorState.TERMINATED,
-        }:
+            self._drop(framework, tasks, why, info.executor_id.value)
+        elif executor is None:
+            executor = self._add_executor(framework, info, by_command=by_command)
+            self._enqueue(executor, tasks, group=group_executor is not None)
+            self._start(executor, tasks)
+        elif executor.state in {ExecutorState.TERMINATING, ExecutorState.TERMINATED}:
             text = f"Executor {executor.state.value.lower()}"
-            self._drop(framework, tasks, None, Reason.REASON_EXECUTOR_TERMINATED, text)
-            return
-        fresh = executor is None
-        if executor is None:
-            kind = self._kind(info, by_command=by_command)
-            executor = self._add(framework, info, kind, for_command_task=by_command)
-        self._enqueue(framework, executor, tasks, group=executor_info is not None)
-        if fresh:
-            self._start(framework, executor, tasks)
+            self._drop(framework, tasks, Why(Status.REASON_EXECUTOR_TERMINATED, text))
         else:
+            self._enqueue(executor, tasks, group=group_executor is not None)
             for task in tasks:
-                self._operations.link_volumes(executor.sandbox, list(task.resources))
+                self._operations.link_volumes(executor.sandbox, task.resources)
             self._executors.deliver(executor)
 
-    def _why_dropped(
-        self, tasks: list[pb.mesos.TaskInfo], executor: ExecutorRecord | None, *, by_command: bool
-    ) -> "tuple[Reason.ValueType, str] | None":
+    def _why_dropped(self, tasks: Tasks, executor: ExecutorRecord | None, *, by_command: bool) -> Why | None:
         if self._context.drain is not None:
-            return Reason.REASON_AGENT_DRAINING, statuses.DRAINING
-        if any(self._operations.unknown_to_agent(list(task.resources)) for task in tasks):
-            return Reason.REASON_RESOURCES_UNKNOWN, statuses.UNKNOWN_RESOURCES
-        if by_command and executor is not None:
-            return Reason.REASON_TASK_INVALID, statuses.COMMAND_TASK_REUSE
-        return None
+            return statuses.DRAINING
+        if any(self._operations.unknown_to_agent(task.resources) for task in tasks):
+            return statuses.UNKNOWN_RESOURCES
+        return statuses.COMMAND_TASK_REUSE if by_command and executor is not None else None
 
     def _drop(
-        self,
-        framework: FrameworkRecord,
-        tasks: list[pb.mesos.TaskInfo],
-        executor_id: str | None,
-        reason: "Reason.ValueType",
-        text: str,
+        self, framework: FrameworkRecord, tasks: Tasks, why: Why, executor_id: str | None = None
     ) -> None:
+        state = statuses.dropped(framework.info)
         for task in tasks:
-            self._executors.updating.from_agent(
-                framework,
-                task.task_id.value,
-                statuses.dropped(framework.info),
-                message=text,
-                reason=reason,
-                executor_id=executor_id,
-            )
-        if framework.idle:
-            self._executors.remove_framework(framework)
-
-    def _kind(self, info: pb.mesos.ExecutorInfo, *, by_command: bool) -> Kind:
-        if self._context.settings.simulate:
-            return Kind.SIMULATED
-        if by_command:
-            return Kind.COMMAND
-        return Kind.DEFAULT if info.type == pb.mesos.ExecutorInfo.DEFAULT else Kind.CUSTOM
+            self._executors.updates.from_agent(framework, task.task_id.value, state, why, executor_id)
+        self._executors.remove_if_idle(framework)
 
     def _checkpoints(self, info: pb.mesos.FrameworkInfo) -> bool:
         settings = self._context.settings
         return info.checkpoint and settings.checkpoint and not settings.simulate
 
-    def _add(
-        self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, kind: Kind, *, for_command_task: bool
+    def _add_executor(
+        self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, *, by_command: bool
     ) -> ExecutorRecord:
         context = self._context
-        executor = ExecutorRecord(
-            info,
-            framework.framework_id,
-            context.actor.ids.uuid(),
-            kind,
-            for_command_task,
-            checkpoint=self._checkpoints(framework.info),
+        run = ExecutorRun(framework.framework_id, info.executor_id.value, context.actor.ids.uuid())
+        kind, sandbox, token = Kind.SIMULATED, "", ""
+        if not context.settings.simulate:
+            default = Kind.DEFAULT if info.type == pb.mesos.ExecutorInfo.DEFAULT else Kind.CUSTOM
+            kind = Kind.COMMAND if by_command else default
+            sandbox = str(sandbox_path(context.work_dir, context.agent_id, run))
+            token = tokens.token_of(context.key, run) if context.key else ""
+        executor = framework.executors[run.executor_id] = ExecutorRecord(
+            info, framework, run, kind, by_command, sandbox, self._checkpoints(framework.info), token
         )
-        framework.executors[executor.executor_id] = executor
-        if kind is not Kind.SIMULATED:
-            sandbox = context.layout.sandbox(
-                context.agent_id, framework.framework_id, executor.executor_id, executor.container_id
-            )
-            executor.sandbox = str(sandbox)
-            if context.key:
-                claims = {
-                    "fid": executor.framework_id,
-                    "eid": executor.executor_id,
-                    "cid": executor.container_id,
-                }
-                executor.token = tokens.sign(context.key, claims)
         if executor.checkpoint:
             context.ledger.write(
-                checkpoint.EXECUTOR,
-                framework.framework_id,
-                executor.executor_id,
+                Entry.EXECUTOR,
+                run.framework_id,
+                run.executor_id,
                 info.SerializeToString(),
-                executor.container_id,
+                run.container_id,
                 kind.value,
-                executor.sandbox,
-                executor.token,
+                sandbox,
+                token,
             )
         return executor
 
-    def _enqueue(
-        self,
-        framework: FrameworkRecord,
-        executor: ExecutorRecord,
-        tasks: list[pb.mesos.TaskInfo],
-        *,
-        group: bool,
-    ) -> None:
+    def _enqueue(self, executor: ExecutorRecord, tasks: Tasks, *, group: bool) -> None:
         ids = tuple(task.task_id.value for task in tasks) if group else ()
+        run = executor.run
         for task in tasks:
-            record = TaskRecord(task)
-            executor.tasks[record.task_id] = record
-            framework.where[record.task_id] = executor
+            executor.add(TaskRecord(task))
             if executor.checkpoint:
-                self._context.ledger.write(
-                    checkpoint.TASK,
-                    framework.framework_id,
-                    executor.executor_id,
-                    record.task_id,
-                    task.SerializeToString(),
-                    ids,
-                )
+                data, task_id = task.SerializeToString(), task.task_id.value
+                self._context.ledger.write(Entry.TASK, run.framework_id, run.executor_id, task_id, data, ids)
         if group:
             executor.groups.append(ids)
 
-    def _start(
-        self, framework: FrameworkRecord, executor: ExecutorRecord, tasks: list[pb.mesos.TaskInfo]
-    ) -> None:
+    def _start(self, executor: ExecutorRecord, tasks: Tasks) -> None:
         if executor.kind is Kind.SIMULATED:
-            self._executors.subscribe(framework, executor, None)
+            self._executors.subscribe(executor)
             return
-        if executor.info.HasField("container") and self._refuse_container(executor):
+        why = unsupported(executor.info.container) if executor.info.HasField("container") else None
+        if why is not None:
+            if why:
+                self._executors.launch_failed(ContainerLaunchFailed(executor.run, why))
+            else:
+                self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
             return
-        self.start_runner(framework, executor, tasks)
+        self.start_runner(executor, tasks)
         timeout = self._context.settings.executor_registration_timeout
-        overdue = RegistrationOverdue(framework.framework_id, executor.executor_id, executor.container_id)
-        self._context.after(timeout, overdue)
-
-    def _refuse_container(self, executor: ExecutorRecord) -> bool:
-        why = unsupported(executor.info.container)
-        if why is None:
-            return False
-        names = (executor.framework_id, executor.executor_id, executor.container_id)
-        if why:
-            self._executors.launch_failed(ContainerLaunchFailed(*names, why))
-        else:
-            executor.ending = Ending(None, Reason.REASON_EXECUTOR_TERMINATED, _UNKNOWN_CONTAINER)
-            self._executors.ended(ContainerExited(*names, None), ExecutorEvent.LAUNCH_FAILED)
-        return True
+        self._context.after(timeout, RegistrationOverdue(executor.run))
 
     def start_runner(
         self,
-        framework: FrameworkRecord,
         executor: ExecutorRecord,
-        tasks: list[pb.mesos.TaskInfo],
+        tasks: Tasks,
         *,
         recovered: tuple[RecoveredRun, ...] = (),
         started: int = 0,
@@ -256,74 +179,46 @@ class Launching:
         """Start the actor of an executor's container, or of a built-in executor.
 
         Args:
-            framework: Its framework.
             executor: The executor; with a pid it runs already.
             tasks: The tasks it starts with, for their volumes and (a command task) their URIs.
             recovered: For a built-in executor: what it ran before the agent was started again.
             started: The start time of its process, for one that runs already.
         """
         context = self._context
-        spec = self._spec(framework, executor, tasks, started)
+        spec = self._spec(executor, tasks, started)
         agent = context.actor.actor_ref
-        name = f"{context.actor.name}/{executor.executor_id}/{executor.container_id}"
+        name = f"{context.actor.name}/{executor.executor_id}/{executor.run.container_id}"
         if executor.kind is Kind.CUSTOM:
             executor.runner = context.actor.spawn(ContainerActor, spec, agent, name=name)
         else:
             built_in = BuiltInSpec(
                 container=spec,
-                framework_info=framework.info.SerializeToString(),
+                framework_info=executor.framework.info.SerializeToString(),
                 groups=executor.kind is Kind.DEFAULT,
-                ip=context.ip,
-                agent_wide=self._agent_wide(),
+                ip=context.settings.ip,
+                agent_wide=tuple(agent_wide(context.settings).items()),
                 recovered=recovered,
             )
             executor.runner = context.actor.spawn(BuiltInExecutor, built_in, agent, name=name)
 
-    def _agent_wide(self) -> tuple[tuple[str, str], ...]:
-        settings = self._context.settings
-        return (*(settings.executor_environment or ()), *settings.environment)
-
-    def _spec(
-        self,
-        framework: FrameworkRecord,
-        executor: ExecutorRecord,
-        tasks: list[pb.mesos.TaskInfo],
-        started: int,
-    ) -> ContainerSpec:
+    def _spec(self, executor: ExecutorRecord, tasks: Tasks, started: int) -> ContainerSpec:
         context, info = self._context, executor.info
         settings = context.settings
-        grace = settings.executor_shutdown_grace_period
-        if info.HasField("shutdown_grace_period"):
-            grace = info.shutdown_grace_period.nanoseconds / 1e9
-        place = ExecutorPlace(
-            framework_id=framework.framework_id,
-            executor_id=executor.executor_id,
-            agent_id=context.agent_id,
-            agent_pid=context.pid,
-            agent_endpoint=f"{context.ip}:{context.port}",
-            ip=context.ip,
-            sandbox=executor.sandbox,
-            checkpoint=executor.checkpoint,
-            recovery_timeout=settings.recovery_timeout,
-            subscription_backoff_max=settings.executor_reregistration_timeout,
-            shutdown_grace_period=grace,
-            domain_socket=context.domain_socket,
-            token=executor.token,
-        )
         environment = executor_environment(
-            place, agent_wide=self._agent_wide(), command=info.command.environment
+            executor,
+            settings,
+            agent_id=context.agent_id,
+            port=context.port,
+            domain_socket=context.domain_socket,
         )
-        resources = [*info.resources, *(r for task in tasks for r in task.resources)]
         return ContainerSpec(
-            framework_id=framework.framework_id,
-            executor_id=executor.executor_id,
-            container_id=executor.container_id,
+            run=executor.run,
             sandbox=executor.sandbox,
             command=info.command.SerializeToString(),
             environment=tuple(sorted(environment.items())),
-            user=info.command.user or framework.info.user,
-            volumes=self._operations.volumes_of(resources),
-            owner=context.owner,
+            user=info.command.user or executor.framework.info.user,
+            volumes=self._operations.volumes_of([*info.resources, *(r for t in tasks for r in t.resources)]),
+            owner=str(context.work_dir),
             checkpoint=executor.checkpoint,
             outlives=executor.checkpoint and bool(settings.work_dir),
             pid=executor.pid if started else 0,

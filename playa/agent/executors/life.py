@@ -1,19 +1,22 @@
 """The life of executors at an agent: subscribe, deliver, kill, shut down, and what follows from their end.
 
-The state table is in `executor_states`; here is what each step does. An executor over HTTP gets events on its stream, a
-built-in one messages; the agent treats both alike otherwise.
+The state table is in `states`; here is what each step does. An executor over HTTP gets events on its stream, a built-in one
+messages; the agent treats both alike otherwise.
 """
 
 import logging
+import shutil
+from collections import deque
 
 from mesos_v1 import pb
 from mesos_v1.quantities import mesos_duration
-from playa.agent.books import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
-from playa.agent.containers.garbage import Garbage
+from mesos_v1.values import NANOS
+from playa.agent import statuses
+from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
-from playa.agent.executors import events
 from playa.agent.executors.states import EXECUTOR, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import (
+    CollectGarbage,
     ContainerExited,
     ContainerLaunchFailed,
     ContainerStarted,
@@ -24,69 +27,65 @@ from playa.agent.messages import (
     ShutDown,
     ShutdownOverdue,
 )
-from playa.agent.recovery import checkpoint
+from playa.agent.records import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.simulation import SimulatedTasks
-from playa.agent.updates import statuses
-from playa.agent.updates.delivery import RemovesExecutors, Updating
-from playa.messages import ExecutorMessage, ExitedExecutor, KillTask
+from playa.agent.status_updates import StatusUpdates
+from playa.agent.statuses import State, Status, Why
+from playa.messages import ExecutorMessage, ExitedExecutor, FrameworkMessage, KillTask
 from playa.web import RecordStream
 
 log = logging.getLogger(__name__)
 
-Reason = pb.mesos.TaskStatus.Reason
+Event = pb.executor.Event
+MOST_COMPLETED_FRAMEWORKS = 50
 
 
-class Executors(RemovesExecutors):
+class Executors:
     """The part of an agent that looks after executors that are there."""
 
     def __init__(self, context: AgentContext) -> None:
         self._context = context
-        self.updating = Updating(context, self)
-        self.simulation = SimulatedTasks(context, self.updating)
-        self.garbage = Garbage(context)
+        self.updates = StatusUpdates(context, self.remove)
+        self.simulation = SimulatedTasks(context, self.updates)
+        self._garbage: deque[tuple[float, str]] = deque()
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
     def started(self, message: ContainerStarted) -> None:
-        """Its process runs."""
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
+        """Its process runs, or that of a built-in executor's task."""
+        executor = self._context.executor(message.run)
         if executor is None:
             return
         if not message.task_id or executor.kind is Kind.COMMAND:
             executor.pid = message.pid
-        if executor.checkpoint:
-            self._context.ledger.write(
-                checkpoint.STARTED,
-                message.framework_id,
-                message.executor_id,
-                message.container_id,
-                message.task_id,
-                message.pid,
-                message.started,
-            )
+        self._checkpoint(executor, Entry.STARTED, message.task_id, message.pid, message.started)
         if executor.state is ExecutorState.TERMINATING and executor.kind is Kind.CUSTOM:
             self.destroy(executor)
 
+    def _checkpoint(self, executor: ExecutorRecord, entry: Entry, *more: object) -> None:
+        if executor.checkpoint:
+            run = executor.run
+            self._context.ledger.write(entry, run.framework_id, run.executor_id, run.container_id, *more)
+
     def subscribe(
         self,
-        framework: FrameworkRecord,
         executor: ExecutorRecord,
-        stream: RecordStream | None,
+        stream: RecordStream | None = None,
         call: "pb.executor.Call.Subscribe | None" = None,
     ) -> None:
         """An executor subscribes, the first time or again.
 
         Args:
-            framework: Its framework.
             executor: Itself.
             stream: Where its events go; None for a built-in one.
             call: What it has unacknowledged; None for a built-in one.
         """
+        framework = executor.framework
         unwanted = EXECUTOR[executor.state, ExecutorEvent.SUBSCRIBED].ignored
         if unwanted or framework.terminating or self._context.terminating:
-            log.info("executor %s subscribes but is to end: shut down", executor.executor_id)
+            log.info("executor %s subscribed while terminating; shutting it down", executor.executor_id)
             if stream is not None:
-                stream.send_message(events.SHUTDOWN)
+                stream.send_message(Event(type=Event.SHUTDOWN))
                 stream.finish()
             return
         if executor.stream is not None and executor.stream is not stream:
@@ -94,33 +93,37 @@ class Executors(RemovesExecutors):
         executor.stream = stream
         executor.life.on(ExecutorEvent.SUBSCRIBED)
         if call is not None:
-            self._catch_up(framework, executor, call)
+            self._catch_up(executor, call)
         if not executor.ever_sent and not executor.in_phase(TaskPhase.QUEUED):
             log.info("executor %s has nothing left to do: shut down", executor.executor_id)
-            self.shut_down(framework, executor)
+            self.shut_down(executor)
             return
         if stream is not None:
-            info, container_id = self._context.info, executor.container_id
-            stream.send_message(events.subscribed(executor.info, framework.info, info, container_id))
+            subscribed = Event.Subscribed(
+                executor_info=executor.info,
+                framework_info=framework.info,
+                agent_info=self._context.info,
+                container_id=pb.mesos.ContainerID(value=executor.run.container_id),
+            )
+            stream.send_message(Event(type=Event.SUBSCRIBED, subscribed=subscribed))
         self.deliver(executor)
 
-    def _catch_up(
-        self, framework: FrameworkRecord, executor: ExecutorRecord, call: "pb.executor.Call.Subscribe"
-    ) -> None:
+    def _catch_up(self, executor: ExecutorRecord, call: "pb.executor.Call.Subscribe") -> None:
         """Take in what a re-subscribing executor still has, and find what was lost on the way to it."""
         for update in call.unacknowledged_updates:
-            self.updating.from_executor(framework, executor.executor_id, update.status, executor.pid or None)
+            self.updates.from_executor(executor.framework, update.status, executor.pid or None)
         has = {task.task_id.value for task in call.unacknowledged_tasks}
         for task in executor.in_phase(TaskPhase.LAUNCHED):
             if task.state == pb.mesos.TASK_STAGING and task.task_id not in has:
-                self.updating.from_agent(
-                    framework,
-                    task.task_id,
-                    statuses.dropped(framework.info),
-                    message=statuses.LAUNCHED_DURING_RESTART,
-                    reason=Reason.REASON_AGENT_RESTARTED,
-                    executor_id=executor.executor_id,
-                )
+                self.never_ran(executor, task)
+
+    def never_ran(self, executor: ExecutorRecord, task: TaskRecord) -> None:
+        """A task was on its way to its executor when the agent was killed."""
+        state = statuses.dropped(executor.framework.info)
+        self._end_task(executor, task.task_id, state, statuses.LAUNCHED_DURING_RESTART)
+
+    def _end_task(self, executor: ExecutorRecord, task_id: str, state: State, why: Why) -> None:
+        self.updates.from_agent(executor.framework, task_id, state, why, executor.executor_id)
 
     def deliver(self, executor: ExecutorRecord) -> None:
         """Send what is queued to an executor that is there: single tasks first, then groups."""
@@ -143,147 +146,129 @@ class Executors(RemovesExecutors):
         if executor.kind is Kind.SIMULATED:
             self.simulation.launch(executor, tasks)
         elif executor.stream is not None:
-            executor.stream.send_message(events.launch([task.info for task in tasks], group=group))
+            event = Event(type=Event.LAUNCH_GROUP if group else Event.LAUNCH)
+            if group:
+                event.launch_group.task_group.tasks.extend(task.info for task in tasks)
+            else:
+                event.launch.task.CopyFrom(tasks[0].info)
+            executor.stream.send_message(event)
         elif executor.runner is not None:
-            self._context.tell(
-                executor.runner, LaunchTasks(tuple(task.info.SerializeToString() for task in tasks))
-            )
+            infos = tuple(task.info.SerializeToString() for task in tasks)
+            self._context.tell(executor.runner, LaunchTasks(infos))
 
     # --- Running ----------------------------------------------------------------------------------------------
 
-    def message_to_framework(self, framework: FrameworkRecord, executor_id: str, data: bytes) -> None:
+    def message_to_framework(self, executor: ExecutorRecord, data: bytes) -> None:
         """A framework message from an executor."""
-        if self._context.connected and not framework.terminating:
-            self._context.to_master(
-                ExecutorMessage(self._context.agent_id, framework.framework_id, executor_id, data)
-            )
+        context, run = self._context, executor.run
+        if context.connected and not executor.framework.terminating:
+            context.to_master(ExecutorMessage(context.agent_id, run.framework_id, run.executor_id, data))
 
-    def message_to_executor(self, framework_id: str, executor_id: str, data: bytes) -> None:
+    def message_to_executor(self, message: FrameworkMessage) -> None:
         """A framework message to an executor; lost unless it is there (Mesos: best effort)."""
-        framework = self._context.frameworks.get(framework_id)
-        executor = self._context.executor(framework_id, executor_id)
-        if framework is None or executor is None or framework.terminating:
+        executor_id, framework = message.executor_id, self._context.frameworks.get(message.framework_id)
+        executor = framework.executors.get(executor_id) if framework is not None else None
+        if executor is None or executor.framework.terminating:
             log.warning("dropping a message for executor %s: it does not exist", executor_id)
         elif executor.state is not ExecutorState.RUNNING:
             log.warning("dropping a message for executor %s: it is %s", executor_id, executor.state.value)
         elif executor.stream is not None:
-            executor.stream.send_message(events.message(data))
+            executor.stream.send_message(Event(type=Event.MESSAGE, message=Event.Message(data=message.data)))
 
     def kill(self, message: KillTask) -> None:
         """The master wants a task killed.
 
         A command task has its own kill policy: Mesos's command executor is not told of another.
         """
-        framework = self._context.frameworks.get(message.framework_id)
+        task_id, framework = message.task_id, self._context.frameworks.get(message.framework_id)
         if framework is None or framework.terminating:
-            log.warning("cannot kill task %s: its framework is not here", message.task_id)
+            log.warning("cannot kill task %s: its framework is not here", task_id)
             return
-        executor = framework.where.get(message.task_id)
+        executor = framework.executor_of_task.get(task_id)
         if executor is None:
-            self.updating.from_agent(
-                framework,
-                message.task_id,
-                statuses.dropped(framework.info),
-                message=statuses.NO_EXECUTOR,
-                reason=Reason.REASON_EXECUTOR_TERMINATED,
-            )
+            state = statuses.dropped(framework.info)
+            self.updates.from_agent(framework, task_id, state, statuses.NO_EXECUTOR)
             return
-        task = executor.tasks[message.task_id]
         if executor.state in {ExecutorState.TERMINATING, ExecutorState.TERMINATED}:
             return
-        if task.phase is TaskPhase.QUEUED:
-            self._kill_queued(framework, executor, task)
-        elif task.phase is TaskPhase.LAUNCHED:
-            self._kill_launched(executor, task, message.kill_policy)
+        phase = executor.tasks[task_id].phase
+        if phase is TaskPhase.QUEUED:
+            self._kill_queued(executor, task_id)
+        elif phase is TaskPhase.LAUNCHED:
+            self._kill_launched(executor, task_id, message.kill_policy)
 
-    def _kill_queued(self, framework: FrameworkRecord, executor: ExecutorRecord, task: TaskRecord) -> None:
-        group = executor.group_of(task.task_id)
-        text = statuses.KILLED_BEFORE_DELIVERY if group is None else statuses.GROUP_KILLED_BEFORE_DELIVERY
-        if group is not None:
-            executor.groups.remove(group)
-        for task_id in group or (task.task_id,):
-            self.updating.from_agent(
-                framework,
-                task_id,
-                pb.mesos.TASK_KILLED,
-                message=text,
-                reason=Reason.REASON_TASK_KILLED_DURING_LAUNCH,
-                executor_id=executor.executor_id,
-            )
+    def _kill_queued(self, executor: ExecutorRecord, task_id: str) -> None:
+        group = next((group for group in executor.groups if task_id in group), None)
+        if group is None:
+            self._end_task(executor, task_id, pb.mesos.TASK_KILLED, statuses.KILLED_BEFORE_DELIVERY)
+            return
+        executor.groups.remove(group)
+        for member in group:
+            self._end_task(executor, member, pb.mesos.TASK_KILLED, statuses.GROUP_KILLED_BEFORE_DELIVERY)
 
-    def _kill_launched(self, executor: ExecutorRecord, task: TaskRecord, kill_policy: bytes | None) -> None:
+    def _kill_launched(self, executor: ExecutorRecord, task_id: str, kill_policy: bytes | None) -> None:
         policy = None if kill_policy is None else pb.mesos.KillPolicy.FromString(kill_policy)
         if executor.kind is Kind.SIMULATED:
-            self.simulation.kill(executor, task)
+            self.simulation.kill(executor, executor.tasks[task_id])
         elif executor.stream is not None:
-            executor.stream.send_message(events.kill(task.task_id, policy))
+            kill = Event.Kill(task_id=pb.mesos.TaskID(value=task_id), kill_policy=policy)
+            executor.stream.send_message(Event(type=Event.KILL, kill=kill))
         elif executor.runner is not None:
             grace = None
             if executor.kind is Kind.DEFAULT and policy is not None and policy.HasField("grace_period"):
-                grace = policy.grace_period.nanoseconds / 1e9
-            self._context.tell(executor.runner, KillRun(task.task_id, grace))
+                grace = policy.grace_period.nanoseconds / NANOS
+            self._context.tell(executor.runner, KillRun(task_id, grace))
 
     def heartbeat(self) -> None:
         """HEARTBEAT to every executor over HTTP."""
-        for framework in self._context.frameworks.values():
-            for executor in framework.executors.values():
-                if executor.stream is not None and not executor.stream.closing:
-                    executor.stream.send_message(events.HEARTBEAT)
+        for executor in self._context.executors():
+            if executor.stream is not None and not executor.stream.closing:
+                executor.stream.send_message(Event(type=Event.HEARTBEAT))
 
     # --- Going ------------------------------------------------------------------------------------------------
 
-    def shut_down(self, framework: FrameworkRecord, executor: ExecutorRecord) -> None:
+    def shut_down(self, executor: ExecutorRecord) -> None:
         """Ask an executor to end, and see to it that it does."""
         if executor.life.on(ExecutorEvent.SHUTDOWN).ignored:
             return
-        grace = self._context.settings.executor_shutdown_grace_period
-        if executor.info.HasField("shutdown_grace_period"):
-            grace = executor.info.shutdown_grace_period.nanoseconds / 1e9
         if executor.kind is Kind.SIMULATED:
-            self.ended(
-                ContainerExited(framework.framework_id, executor.executor_id, executor.container_id, 0)
-            )
+            self.ended(ContainerExited(executor.run, 0))
             return
+        grace = executor.shutdown_grace_period(self._context.settings.executor_shutdown_grace_period)
         if executor.stream is not None:
-            executor.stream.send_message(events.SHUTDOWN)
+            executor.stream.send_message(Event(type=Event.SHUTDOWN))
         elif executor.kind is not Kind.CUSTOM and executor.runner is not None:
             self._context.tell(executor.runner, ShutDown(grace))
-        overdue = ShutdownOverdue(framework.framework_id, executor.executor_id, executor.container_id)
-        self._context.after(grace, overdue)
+        self._context.after(grace, ShutdownOverdue(executor.run))
 
     def shutdown_overdue(self, message: ShutdownOverdue) -> None:
         """The grace period is over."""
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
+        executor = self._context.executor(message.run)
         if executor is not None and executor.state is ExecutorState.TERMINATING:
             log.info("executor %s did not end in time: killed", executor.executor_id)
             self.destroy(executor)
 
     def registration_overdue(self, message: RegistrationOverdue) -> None:
         """The time to subscribe is over."""
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if executor is None or executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
-            return
-        limit = mesos_duration(self._context.settings.executor_registration_timeout)
-        executor.ending = Ending(
-            pb.mesos.TASK_FAILED,
-            Reason.REASON_EXECUTOR_REGISTRATION_TIMEOUT,
-            f"Executor did not register within {limit}",
-        )
-        self.destroy(executor)
+        executor = self._context.executor(message.run)
+        if executor is not None:
+            limit = mesos_duration(self._context.settings.executor_registration_timeout)
+            text = f"Executor did not register within {limit}"
+            why = Why(Status.REASON_EXECUTOR_REGISTRATION_TIMEOUT, text)
+            self._give_up(executor, pb.mesos.TASK_FAILED, why)
 
     def reregistration_overdue(self) -> None:
         """After a restart of the agent: executors that did not come back in time are not waited for any longer."""
         limit = mesos_duration(self._context.settings.executor_reregistration_timeout)
-        for framework in list(self._context.frameworks.values()):
-            for executor in list(framework.executors.values()):
-                if executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
-                    continue
-                executor.ending = Ending(
-                    statuses.gone(framework.info),
-                    Reason.REASON_EXECUTOR_REREGISTRATION_TIMEOUT,
-                    f"Executor did not reregister within {limit}",
-                )
-                self.destroy(executor)
+        text = f"Executor did not reregister within {limit}"
+        why = Why(Status.REASON_EXECUTOR_REREGISTRATION_TIMEOUT, text)
+        for executor in self._context.executors():
+            self._give_up(executor, statuses.gone(executor.framework.info), why)
+
+    def _give_up(self, executor: ExecutorRecord, state: State, why: Why) -> None:
+        if not executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
+            executor.ending = Ending(state, why)
+            self.destroy(executor)
 
     def destroy(self, executor: ExecutorRecord) -> None:
         """Kill all of an executor now."""
@@ -292,89 +277,80 @@ class Executors(RemovesExecutors):
 
     def launch_failed(self, message: ContainerLaunchFailed) -> None:
         """There will be no executor: its tasks fail, with the reason why."""
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if executor is None:
-            return
-        executor.ending = Ending(
-            pb.mesos.TASK_FAILED,
-            Reason.REASON_CONTAINER_LAUNCH_FAILED,
-            f"Failed to launch container: {message.why}",
-        )
-        self.ended(
-            ContainerExited(message.framework_id, message.executor_id, message.container_id, None),
-            ExecutorEvent.LAUNCH_FAILED,
-        )
+        text = f"Failed to launch container: {message.why}"
+        executor = self._context.executor(message.run)
+        if executor is not None:
+            self.never_started(executor, Why(Status.REASON_CONTAINER_LAUNCH_FAILED, text))
+
+    def never_started(self, executor: ExecutorRecord, why: Why) -> None:
+        """There will be no executor: its tasks fail."""
+        executor.ending = Ending(pb.mesos.TASK_FAILED, why)
+        self.ended(ContainerExited(executor.run, None), ExecutorEvent.LAUNCH_FAILED)
 
     def crashed(self, executor: ExecutorRecord, why: str) -> None:
-        """The actor of an executor's container failed (a bug of this cluster): its tasks fail, the others go on."""
-        names = (executor.framework_id, executor.executor_id, executor.container_id)
+        """The actor of an executor's container failed (a bug of this cluster): its tasks fail, nothing else does."""
         if executor.state is ExecutorState.REGISTERING:
-            self.launch_failed(ContainerLaunchFailed(*names, why))
+            self.launch_failed(ContainerLaunchFailed(executor.run, why))
         else:
-            self.ended(ContainerExited(*names, None))
+            self.ended(ContainerExited(executor.run, None))
 
     def ended(self, message: ContainerExited, event: ExecutorEvent = ExecutorEvent.EXITED) -> None:
         """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
-        framework = self._context.frameworks.get(message.framework_id)
-        executor = self._context.executor(message.framework_id, message.executor_id, message.container_id)
-        if framework is None or executor is None or executor.life.on(event).ignored:
+        executor = self._context.executor(message.run)
+        if executor is None or executor.life.on(event).ignored:
             return
         executor.runner = None
         if executor.stream is not None:
             executor.stream.finish()
             executor.stream = None
-        if executor.checkpoint:
-            self._context.ledger.write(
-                checkpoint.EXITED, message.framework_id, message.executor_id, message.container_id
-            )
+        self._checkpoint(executor, Entry.EXITED)
         if not executor.for_command_task:
             status = -1 if message.status is None else message.status
+            run = message.run
             self._context.to_master(
-                ExitedExecutor(self._context.agent_id, framework.framework_id, executor.executor_id, status)
+                ExitedExecutor(self._context.agent_id, run.framework_id, run.executor_id, status)
             )
-        self._end_tasks(framework, executor)
-        if framework.terminating or self._context.terminating or not executor.tasks:
-            self.remove(framework, executor)
-
-    def _end_tasks(self, framework: FrameworkRecord, executor: ExecutorRecord) -> None:
-        ending = executor.ending or Ending(
-            None, Reason.REASON_EXECUTOR_TERMINATED, statuses.EXECUTOR_TERMINATED
-        )
-        state = ending.state if ending.state is not None else pb.mesos.TASK_FAILED
+        ending = executor.ending or Ending(pb.mesos.TASK_FAILED, statuses.EXECUTOR_TERMINATED)
         for phase in (TaskPhase.LAUNCHED, TaskPhase.QUEUED):
             for task in executor.in_phase(phase):
-                self.updating.from_agent(
-                    framework,
-                    task.task_id,
-                    state,
-                    message=ending.message,
-                    reason=ending.reason,
-                    executor_id=executor.executor_id,
-                )
+                self._end_task(executor, task.task_id, ending.state, ending.why)
+        if executor.framework.terminating or self._context.terminating or not executor.tasks:
+            self.remove(executor)
 
-    def remove(self, framework: FrameworkRecord, executor: ExecutorRecord) -> None:
+    def remove(self, executor: ExecutorRecord) -> None:
         """Forget an executor that is over; its sandbox stays for the time that the settings say."""
+        framework = executor.framework
         if framework.executors.get(executor.executor_id) is executor:
             del framework.executors[executor.executor_id]
         for task_id in executor.tasks:
-            framework.where.pop(task_id, None)
+            framework.executor_of_task.pop(task_id, None)
         framework.completed.append(executor)
         if executor.sandbox:
-            self.garbage.add(executor.sandbox)
-        if framework.idle:
-            self.remove_framework(framework)
+            delay = self._context.settings.gc_delay
+            self._garbage.append((self._context.now() + delay, executor.sandbox))
+            if len(self._garbage) == 1:
+                self._context.after(delay, CollectGarbage())
+        self.remove_if_idle(framework)
 
-    def remove_framework(self, framework: FrameworkRecord) -> None:
+    def collect_garbage(self) -> None:
+        """Remove the sandboxes that were kept long enough."""
+        now = self._context.now()
+        while self._garbage and self._garbage[0][0] <= now:
+            shutil.rmtree(self._garbage.popleft()[1], ignore_errors=True)
+        if self._garbage:
+            self._context.after(self._garbage[0][0] - now, CollectGarbage())
+
+    def remove_if_idle(self, framework: FrameworkRecord) -> None:
         """Forget a framework that has nothing here any more."""
         context = self._context
-        if context.frameworks.pop(framework.framework_id, None) is None:
+        if framework.executors or context.frameworks.pop(framework.framework_id, None) is None:
             return
         context.completed_frameworks.append(framework)
-        del context.completed_frameworks[:-50]
+        del context.completed_frameworks[:-MOST_COMPLETED_FRAMEWORKS]
         if framework.terminating:
             context.streams.drop(framework.framework_id)
         if framework.info.checkpoint:
-            context.ledger.write(checkpoint.FRAMEWORK_GONE, framework.framework_id)
+            context.ledger.write(Entry.FRAMEWORK_GONE, framework.framework_id)
         context.less_is_here()
 
     def shut_down_framework(self, framework: FrameworkRecord) -> None:
@@ -385,8 +361,7 @@ class Executors(RemovesExecutors):
         self._context.streams.drop(framework.framework_id)
         for executor in list(framework.executors.values()):
             if executor.state is ExecutorState.TERMINATED:
-                self.remove(framework, executor)
+                self.remove(executor)
             else:
-                self.shut_down(framework, executor)
-        if framework.idle:
-            self.remove_framework(framework)
+                self.shut_down(executor)
+        self.remove_if_idle(framework)

@@ -15,6 +15,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from playa.agent.messages import ExecutorRun
+
 Claims = dict[str, str]
 _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 
@@ -60,16 +62,20 @@ def claims_of(key: bytes, token: str) -> Claims | None:
     return {str(name): str(value) for name, value in claims.items()} if isinstance(claims, dict) else None
 
 
-def why_not(claims: Claims, *, framework_id: str, executor_id: str, container_id: str) -> str | None:
+def token_of(key: bytes, run: ExecutorRun) -> str:
+    """The token of one run of an executor."""
+    return sign(key, {"fid": run.framework_id, "eid": run.executor_id, "cid": run.container_id})
+
+
+def why_not(claims: Claims, run: ExecutorRun) -> str | None:
     """Why an executor with these claims may not make a call in the name of another; None if it is its own."""
-    who = (
-        f"Authenticated principal '{json.dumps({'claims': claims}, separators=(',', ':'))}' does not contain "
-    )
-    if claims.get("fid") != framework_id:
-        return f"{who}an 'fid' claim with the framework ID {framework_id}, which is set in the call"
-    if claims.get("eid") != executor_id:
-        return f"{who}an 'eid' claim with the executor ID {executor_id}, which is set in the call"
-    if claims.get("cid") != container_id:
+    shown = json.dumps({"claims": claims}, separators=(",", ":"))
+    who = f"Authenticated principal '{shown}' does not contain "
+    if claims.get("fid") != run.framework_id:
+        return f"{who}an 'fid' claim with the framework ID {run.framework_id}, which is set in the call"
+    if claims.get("eid") != run.executor_id:
+        return f"{who}an 'eid' claim with the executor ID {run.executor_id}, which is set in the call"
+    if claims.get("cid") != run.container_id:
         return f"{who}a 'cid' claim with the correct active ContainerID"
     return None
 

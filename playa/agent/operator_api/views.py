@@ -8,11 +8,11 @@ from mesos_v1 import content, pb
 from mesos_v1.resource import Kind
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
-from playa.agent.books import ExecutorRecord, FrameworkRecord, TaskRecord
-from playa.agent.containers.proc import usage
+from playa.agent.containers.processes import usage
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.operations import Operations
+from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord
 
 Call = pb.agent.Call
 Response = pb.agent.Response
@@ -76,7 +76,7 @@ class AgentView:
     def metrics(self) -> dict[str, float]:
         """The numbers of `/metrics/snapshot` that exist here too, under Mesos's names."""
         tasks = [pb.mesos.TaskState.Name(task.state) for _, task in self._tasks()]
-        executors = [executor.state.value for executor in self._executors()]
+        executors = [executor.state.value for executor in self.context.executors()]
         total, used = self.operations.total, self._allocated()
         numbers = {
             "slave/registered": 1.0,
@@ -148,7 +148,7 @@ class AgentView:
             "id": info.executor_id.value,
             "name": info.name,
             "source": info.source,
-            "container": executor.container_id,
+            "container": executor.run.container_id,
             "directory": executor.sandbox,
             "resources": _amounts(executor.allocated()),
             "tasks": [task for phase, task in shown if phase is TaskPhase.LAUNCHED],
@@ -187,22 +187,18 @@ class AgentView:
             out["labels"] = [content.to_json(label) for label in task.labels.labels]
         return out
 
-    def _executors(self) -> Iterator[ExecutorRecord]:
-        for framework in self.context.frameworks.values():
-            yield from framework.executors.values()
-
     def _completed_executors(self) -> Iterator[ExecutorRecord]:
         for framework in (*self.context.frameworks.values(), *self.context.completed_frameworks):
             yield from framework.completed
 
     def _tasks(self) -> Iterator[tuple[ExecutorRecord, TaskRecord]]:
-        for executor in self._executors():
+        for executor in self.context.executors():
             yield from ((executor, task) for task in executor.all_tasks())
         for executor in self._completed_executors():
             yield from ((executor, task) for task in executor.completed)
 
     def _allocated(self) -> Resources:
-        return sum((executor.allocated() for executor in self._executors()), Resources())
+        return sum((executor.allocated() for executor in self.context.executors()), Resources())
 
     # --- The parts of the V1 responses ------------------------------------------------------------------------
 
@@ -233,7 +229,7 @@ class AgentView:
 
     def _fill_executors(self, part: "Response.GetExecutors") -> None:
         part.SetInParent()
-        for executor in self._executors():
+        for executor in self.context.executors():
             part.executors.add().executor_info.CopyFrom(executor.info)
         for executor in self._completed_executors():
             part.completed_executors.add().executor_info.CopyFrom(executor.info)
@@ -251,13 +247,13 @@ class AgentView:
         self._fill_frameworks(part.get_frameworks)
 
     def _fill_containers(self, part: "Response.GetContainers") -> None:
-        for executor in self._executors():
+        for executor in self.context.executors():
             if executor.state is ExecutorState.TERMINATED:
                 continue
             entry = part.containers.add(executor_name=executor.info.name)
-            entry.framework_id.value = executor.framework_id
+            entry.framework_id.CopyFrom(executor.framework.info.id)
             entry.executor_id.CopyFrom(executor.info.executor_id)
-            entry.container_id.value = entry.container_status.container_id.value = executor.container_id
+            entry.container_id.value = entry.container_status.container_id.value = executor.run.container_id
             limits, statistics = executor.allocated(), entry.resource_statistics
             statistics.timestamp = self.context.time()
             statistics.cpus_soft_limit = limits.cpus

@@ -1,6 +1,6 @@
 """What an agent knows: its frameworks, their executors, their tasks. Plain records and questions about them.
 
-The agent actor and its helpers are the only writers; the tables of `executors/states.py` say which changes there can be.
+The agent actor and its parts are the only writers; the tables of `executors/states.py` say which changes there can be.
 """
 
 from collections import deque
@@ -13,7 +13,10 @@ from actors.runtime import ActorRef
 from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
+from mesos_v1.values import NANOS
 from playa.agent.executors.states import EXECUTOR, TASK, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
+from playa.agent.messages import ExecutorRun
+from playa.agent.statuses import State, Why
 from playa.web import RecordStream
 
 MAX_COMPLETED_TASKS = 200
@@ -40,7 +43,6 @@ class TaskRecord:
 
     @property
     def task_id(self) -> str:
-        """Its id."""
         return self.info.task_id.value
 
     @property
@@ -48,7 +50,7 @@ class TaskRecord:
         return self.life.state
 
     @property
-    def state(self) -> "pb.mesos.TaskState.ValueType":
+    def state(self) -> State:
         return self.statuses[-1].state if self.statuses else pb.mesos.TASK_STAGING
 
     def note(self, status: pb.mesos.TaskStatus) -> None:
@@ -62,22 +64,18 @@ class TaskRecord:
 class Ending:
     """What the end of an executor will mean for its tasks, when that is known beforehand."""
 
-    state: "pb.mesos.TaskState.ValueType | None"
-    reason: "pb.mesos.TaskStatus.Reason.ValueType"
-    message: str
+    state: State
+    why: Why
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ExecutorRecord:
     """One executor.
 
     Attributes:
         info: Its ExecutorInfo, with framework id.
-        framework_id: Its framework.
-        container_id: Its run.
-        kind: What runs its tasks.
         for_command_task: Whether the agent made it up for a command task; the master does not know of such ones.
-        sandbox: Path of its sandbox.
+        sandbox: Path of its sandbox; empty for a simulated one.
         checkpoint: Whether it survives its agent.
         life: See `executors/states.py`.
         tasks: By task id, but for the completed ones.
@@ -92,12 +90,13 @@ class ExecutorRecord:
     """
 
     info: pb.mesos.ExecutorInfo
-    framework_id: str
-    container_id: str
+    framework: "FrameworkRecord"
+    run: ExecutorRun
     kind: Kind
-    for_command_task: bool = False
-    sandbox: str = ""
-    checkpoint: bool = False
+    for_command_task: bool
+    sandbox: str
+    checkpoint: bool
+    token: str
     life: Machine[ExecutorState, ExecutorEvent, None] = field(default_factory=lambda: Machine(EXECUTOR))
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     groups: list[tuple[str, ...]] = field(default_factory=list)
@@ -107,16 +106,24 @@ class ExecutorRecord:
     pid: int = 0
     ending: Ending | None = None
     ever_sent: bool = False
-    token: str = ""
 
     @property
     def executor_id(self) -> str:
-        """Its id."""
-        return self.info.executor_id.value
+        return self.run.executor_id
 
     @property
     def state(self) -> ExecutorState:
         return self.life.state
+
+    def shutdown_grace_period(self, default: float) -> float:
+        """How long it may take to end when told to: what its framework says, else the agent's setting."""
+        asked = self.info.shutdown_grace_period.nanoseconds / NANOS
+        return asked if self.info.HasField("shutdown_grace_period") else default
+
+    def add(self, task: TaskRecord) -> None:
+        """Take a task in."""
+        self.tasks[task.task_id] = task
+        self.framework.executor_of_task[task.task_id] = self
 
     def in_phase(self, phase: TaskPhase) -> list[TaskRecord]:
         """Its tasks in one phase, oldest first."""
@@ -135,52 +142,37 @@ class ExecutorRecord:
                 resources += Resources.from_proto(task.info.resources)
         return resources
 
-    def group_of(self, task_id: str) -> tuple[str, ...] | None:
-        """The group that still waits for the executor and holds this task."""
-        return next((group for group in self.groups if task_id in group), None)
-
 
 class FrameworkRecord:
-    """One framework that has something here."""
+    """One framework that has something here. `executor_of_task` is of the tasks that are not completed."""
 
-    __slots__ = ("completed", "executors", "framework_id", "info", "terminating", "where")
+    __slots__ = ("completed", "executor_of_task", "executors", "framework_id", "info", "terminating")
 
     def __init__(self, info: pb.mesos.FrameworkInfo, max_completed: int) -> None:
         self.framework_id = info.id.value
         self.info = info
         self.terminating = False
         self.executors: dict[str, ExecutorRecord] = {}
-        self.where: dict[str, ExecutorRecord] = {}
+        self.executor_of_task: dict[str, ExecutorRecord] = {}
         self.completed: deque[ExecutorRecord] = deque(maxlen=max_completed)
-
-    def tasks(self) -> Iterator[tuple[ExecutorRecord, TaskRecord]]:
-        """All tasks that are not completed."""
-        for executor in self.executors.values():
-            for task in executor.tasks.values():
-                yield executor, task
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing of it is here any more."""
-        return not self.executors
 
 
 def task_proto(
     executor: ExecutorRecord, task: TaskRecord, in_flight: pb.mesos.TaskStatus | None
 ) -> pb.mesos.Task:
-    """A task as `mesos.v1.Task`; `in_flight` is the status that is on its way to the scheduler, if one is."""
+    """A task as the master and operators are told of it; `in_flight` is the status on its way to the scheduler."""
     info = task.info
     out = pb.mesos.Task(
         name=info.name,
         task_id=info.task_id,
         agent_id=info.agent_id,
+        framework_id=executor.framework.info.id,
         state=task.state,
         resources=info.resources,
+        statuses=task.statuses,
     )
-    out.framework_id.value = executor.framework_id
     if not executor.for_command_task:
-        out.executor_id.value = executor.executor_id
-    out.statuses.extend(task.statuses)
+        out.executor_id.CopyFrom(executor.info.executor_id)
     last = in_flight or (task.statuses[-1] if task.statuses else None)
     if last is not None:
         out.status_update_state = last.state

@@ -1,8 +1,8 @@
 """The status update manager: each task's updates in order, one in flight, sent again until acknowledged.
 
-Pure: time comes in as an argument, what is to be sent goes out as a value; the agent actor owns the timer and the
-messages. A first resend comes after 10 s, then the wait doubles up to 10 minutes (Mesos's STATUS_UPDATE_RETRY_INTERVAL
-constants). While the agent has no master the manager is paused; on `resume` each stream's head goes out at once.
+`UpdateStreams` is pure: time comes in as an argument, what is to be sent goes out as a value; `Resending` has the timer. A
+first resend comes after 10 s, then the wait doubles up to 10 minutes (Mesos's STATUS_UPDATE_RETRY_INTERVAL constants). While
+the agent has no master the streams are paused; on `resume` each one's head goes out at once. Operations' updates go the same way.
 
 How it works: a stream is a deque, its head is in flight. Deadlines sit in one heap for all streams and are dropped
 lazily, so that ten thousand streams cost one timer.
@@ -10,12 +10,13 @@ lazily, so that ten thousand streams cost one timer.
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from actors.runtime.state_machine import Machine
 from playa.agent.executors.states import STREAM, StreamEvent, StreamState
+from playa.agent.messages import ResendDue
 
 RETRY_FIRST: Final = 10.0
 RETRY_LONGEST: Final = 600.0
@@ -169,15 +170,6 @@ class UpdateStreams:
         for key in [key for key in self._streams if key[0] == framework_id]:
             del self._streams[key]
 
-    def forget(self, framework_id: str, task_id: str) -> None:
-        """Forget one task's stream."""
-        self._streams.pop((framework_id, task_id), None)
-
-    def unacknowledged(self) -> Iterator[PendingUpdate]:
-        """All updates that wait, in order per task."""
-        for stream in self._streams.values():
-            yield from stream.pending
-
     def _arm(self, key: Key, stream: _Stream, now: float) -> None:
         stream.deadline = now + stream.interval
         heapq.heappush(self._deadlines, (stream.deadline, key, stream.pending[0].uuid))
@@ -187,3 +179,63 @@ class UpdateStreams:
         if stream is None or not stream.pending:
             return None
         return stream if stream.pending[0].uuid == uuid and stream.deadline == deadline else None
+
+
+class Resending:
+    """Sends what streams give out, and again when it is time.
+
+    Args:
+        streams: The streams; nothing else may add to them.
+        now: The clock.
+        after: Tells the agent something later.
+        send: Sends one update to the master.
+        due: The message with which the agent calls `due`.
+    """
+
+    def __init__(
+        self,
+        streams: UpdateStreams,
+        now: Callable[[], float],
+        after: Callable[[float, Any], Any],
+        send: Callable[[PendingUpdate], None],
+        due: ResendDue,
+    ) -> None:
+        self._streams = streams
+        self._now = now
+        self._after = after
+        self._send = send
+        self._due = due
+        self._timer_at: float | None = None
+
+    def add(self, update: PendingUpdate) -> None:
+        """Send an update, as soon as the one before it is acknowledged."""
+        if self._streams.add(update, self._now()) is not None:
+            self._send_all([update])
+
+    def acknowledge(self, framework_id: str, task_id: str, uuid: bytes) -> Acknowledged | None:
+        """Go on to the next update of a task; None when `uuid` is not that of the one in flight."""
+        done = self._streams.acknowledge(framework_id, task_id, uuid, self._now())
+        if done is not None and done.following is not None:
+            self._send_all([done.following])
+        return done
+
+    def due(self) -> None:
+        """The timer rang: send what has waited long enough."""
+        self._timer_at = None
+        self._send_all(self._streams.due(self._now()))
+
+    def resume(self) -> None:
+        """There is a master: send all that waits."""
+        self._send_all(self._streams.resume(self._now()))
+
+    def pause(self) -> None:
+        """There is no master."""
+        self._streams.pause()
+
+    def _send_all(self, updates: Iterable[PendingUpdate]) -> None:
+        for update in updates:
+            self._send(update)
+        deadline = self._streams.next_deadline()
+        if deadline is not None and (self._timer_at is None or deadline < self._timer_at):
+            self._timer_at = deadline
+            self._after(max(deadline - self._now(), 0.0), self._due)

@@ -1,0 +1,175 @@
+"""Status updates on their way: from an executor or the agent itself, into the records, to the master until acknowledged.
+
+An executor's update is acknowledged to the executor as soon as the agent has taken it in; that the scheduler has seen
+it is known only later, and only the agent waits for that (Mesos documentation, "Executor HTTP API", ACKNOWLEDGED).
+"""
+
+import logging
+from collections.abc import Callable
+
+from mesos_v1 import pb
+from playa.agent import statuses
+from playa.agent.checkpoint import Entry
+from playa.agent.context import AgentContext
+from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
+from playa.agent.messages import ResendDue, UpdateHandled
+from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
+from playa.agent.statuses import State, Status, Why, is_terminal
+from playa.agent.update_streams import PendingUpdate, Resending
+from playa.messages import AgentUpdate, UpdateAcknowledged
+
+log = logging.getLogger(__name__)
+
+Event = pb.executor.Event
+
+
+class StatusUpdates:
+    """The part of an agent that handles status updates; `remove` forgets an executor that has nothing left here."""
+
+    def __init__(self, context: AgentContext, remove: Callable[[ExecutorRecord], None]) -> None:
+        self._context = context
+        self._remove = remove
+        self.resending = Resending(
+            context.streams, context.now, context.after, self._send, ResendDue(operation=False)
+        )
+
+    def from_executor(self, framework: FrameworkRecord, status: Status, pid: int | None) -> None:
+        """A well-formed update of an executor, to be completed here; `pid` is of the process that runs the task."""
+        if framework.terminating:
+            return
+        context = self._context
+        status.agent_id.value = context.agent_id
+        status.source = Status.SOURCE_EXECUTOR
+        if not status.HasField("timestamp"):
+            status.timestamp = context.time()
+        statuses.say_draining(status, context.drain, framework.info)
+        executor = framework.executor_of_task.get(status.task_id.value)
+        if executor is None:
+            log.warning("no executor for the update of task %s: forwarded as it is", status.task_id.value)
+            self._queue(framework.framework_id, None, status)
+            return
+        task = executor.tasks[status.task_id.value]
+        before = task.phase
+        if task.life.on(TaskEvent.TERMINAL if is_terminal(status.state) else TaskEvent.PROGRESS).ignored:
+            state = pb.mesos.TaskState.Name(status.state)
+            log.warning("task %s is %s: update %s is dropped", task.task_id, before.value, state)
+        else:
+            if before is TaskPhase.LAUNCHED:
+                self._add_container(status, executor, pid)
+            task.note(status)
+            self._queue(framework.framework_id, executor, status)
+        self._acknowledge_to(executor, status)
+
+    def from_agent(
+        self,
+        framework: FrameworkRecord,
+        task_id: str,
+        state: State,
+        why: Why,
+        executor_id: str | None = None,
+    ) -> None:
+        """An update that the agent is the source of; nothing happens if the task is over already."""
+        if framework.terminating:
+            return
+        status = self._status(task_id, state, why)
+        if executor_id is not None:
+            status.executor_id.value = executor_id
+        statuses.say_draining(status, self._context.drain, framework.info)
+        executor = framework.executor_of_task.get(task_id)
+        if executor is not None:
+            task = executor.tasks[task_id]
+            if task.life.on(TaskEvent.TERMINAL).ignored:
+                return
+            task.note(status)
+        self._queue(framework.framework_id, executor, status)
+
+    def unknown_task(self, framework_id: str, task_id: str) -> None:
+        """Say to the master that a task is not here; its framework may have nothing here at all."""
+        framework = self._context.frameworks.get(framework_id)
+        state = statuses.dropped(None if framework is None else framework.info)
+        self._queue(framework_id, None, self._status(task_id, state, statuses.UNKNOWN_TO_AGENT))
+
+    def acknowledged(self, message: UpdateAcknowledged) -> None:
+        """The scheduler has seen an update: send the next one, or forget the task."""
+        framework_id, task_id = message.framework_id, message.task_id
+        done = self.resending.acknowledge(framework_id, task_id, message.uuid)
+        if done is None:
+            log.debug("task %s: an acknowledgement of another update", task_id)
+            return
+        framework = self._context.frameworks.get(framework_id)
+        executor = framework.executor_of_task.get(task_id) if framework is not None else None
+        if framework is None or executor is None:
+            return
+        if executor.checkpoint:
+            self._context.ledger.write(Entry.ACKNOWLEDGED, framework_id, task_id, message.uuid)
+        if not done.ended:
+            return
+        if not executor.tasks[task_id].life.on(TaskEvent.ACKNOWLEDGED).ignored:
+            del framework.executor_of_task[task_id]
+            executor.completed.append(executor.tasks.pop(task_id))
+        if executor.state is ExecutorState.TERMINATED and not executor.tasks:
+            self._remove(executor)
+
+    def _status(self, task_id: str, state: State, why: Why) -> Status:
+        return Status(
+            task_id=pb.mesos.TaskID(value=task_id),
+            state=state,
+            message=why.message,
+            source=Status.SOURCE_AGENT,
+            reason=why.reason,
+            uuid=self._context.uuid(),
+            timestamp=self._context.time(),
+            agent_id=self._context.info.id,
+        )
+
+    def _add_container(self, status: Status, executor: ExecutorRecord, pid: int | None) -> None:
+        """What the agent knows of the container (MESOS-3545 and later).
+
+        A container id that the executor has set (of a nested container) stays; then only a running one (with a pid) has an
+        address.
+        """
+        container = status.container_status
+        if not container.HasField("container_id"):
+            container.container_id.value = executor.run.container_id
+        elif pid is None:
+            return
+        if not container.network_infos:
+            container.network_infos.add().ip_addresses.add(
+                protocol=pb.mesos.NetworkInfo.IPv4, ip_address=self._context.settings.ip
+            )
+        if pid is not None:
+            container.executor_pid = pid
+
+    def _queue(self, framework_id: str, executor: ExecutorRecord | None, status: Status) -> None:
+        data, task_id = status.SerializeToString(), status.task_id.value
+        if executor is not None and executor.checkpoint:
+            self._context.ledger.write(Entry.UPDATE, framework_id, task_id, data)
+        self.resending.add(PendingUpdate(framework_id, task_id, status.uuid, data, is_terminal(status.state)))
+
+    def _send(self, update: PendingUpdate) -> None:
+        framework = self._context.frameworks.get(update.framework_id)
+        executor = framework.executor_of_task.get(update.task_id) if framework is not None else None
+        if executor is None:
+            executor_id, latest = "", Status.FromString(update.status).state
+        else:
+            executor_id = "" if executor.for_command_task else executor.executor_id
+            latest = executor.tasks[update.task_id].state
+        self._context.to_master(
+            AgentUpdate(
+                agent_id=self._context.agent_id,
+                framework_id=update.framework_id,
+                executor_id=executor_id,
+                status=update.status,
+                latest_state=pb.mesos.TaskState.Name(latest),
+            )
+        )
+
+    def _acknowledge_to(self, executor: ExecutorRecord, status: Status) -> None:
+        if executor.kind is Kind.CUSTOM:
+            if executor.stream is not None:
+                done = Event.Acknowledged(task_id=status.task_id, uuid=status.uuid)
+                executor.stream.send_message(Event(type=Event.ACKNOWLEDGED, acknowledged=done))
+        elif executor.runner is not None:
+            self._context.tell(executor.runner, UpdateHandled(status.task_id.value, status.uuid))
+        elif executor.for_command_task and is_terminal(status.state):
+            executor.life.on(ExecutorEvent.EXITED)  # a simulated one: nothing else will end it

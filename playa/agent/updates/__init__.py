@@ -1,1 +1,0 @@
-"""Status updates: written, kept in order, sent until acknowledged."""
