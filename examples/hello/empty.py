@@ -29,7 +29,6 @@ class EmptyExecutor(Executor):
 
     @task
     async def nothing(self, nothing: Nothing) -> Nothing:
-        """Does nothing."""
         return nothing
 
 
@@ -40,7 +39,6 @@ class EmptyScheduler(SchedulerActor):
     settings: EmptySettings
 
     def on_registered(self, event: object) -> None:
-        """Starts the clock."""
         self._left = self.settings.tasks
         self._failed = 0
         self._started = self.clock.now()
@@ -48,11 +46,9 @@ class EmptyScheduler(SchedulerActor):
             self.launch(Nothing(), executor="empty", cpus=self.settings.cpus, mem=self.settings.mem)
 
     def on_task_finished(self, done: object) -> None:
-        """One less."""
         self._one_less()
 
     def on_task_failed(self, failed: object) -> None:
-        """Counts as done, and is told at the end."""
         self._failed += 1
         self._one_less()
 

@@ -58,7 +58,6 @@ class InvertExecutor(Executor):
 
     @task
     def invert(self, invert: Invert, context: TaskContext) -> Inverted:
-        """One picture."""
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         try:
@@ -79,7 +78,6 @@ class ImagesScheduler(SchedulerActor):
     settings: ImagesSettings
 
     def on_start(self) -> None:
-        """What is counted, in each run."""
         super().on_start()
         self._failed = 0
 
@@ -88,7 +86,6 @@ class ImagesScheduler(SchedulerActor):
         self._end_when_done()
 
     def on_registered(self, event: object) -> None:
-        """Launches everything."""
         folder = Path(self.settings.pictures)
         files = sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
         if not files:
@@ -104,17 +101,14 @@ class ImagesScheduler(SchedulerActor):
         self._end_when_done()
 
     def on_uploaded(self, upload: Uploaded) -> None:
-        """A negative has arrived."""
         shutil.move(upload.path, Path(self.settings.output) / upload.name)
 
     def on_task_finished(self, done: TaskFinished) -> None:
-        """One picture is done."""
         result: Inverted = done.result
         self._tell(f"{result.name}: {result.width} x {result.height}", failed=False)
         self._end_when_done()
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        """One picture is none; the others go on."""
         self._tell(failed.message, failed=True)
         self._end_when_done()
 

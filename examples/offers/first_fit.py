@@ -53,7 +53,6 @@ class FirstFitScheduler(LowLevelScheduler):
     settings: FirstFitSettings
 
     def registered(self, event: Registered) -> None:
-        """The framework is subscribed; offers follow by themselves."""
         self._queue = deque(Job(number, command) for number, command in enumerate(self.settings.commands, 1))
         self._running: dict[TaskId, Job] = {}
         self._failed = 0

@@ -88,7 +88,6 @@ class Chromium:
     def __init__(
         self, program: str, *, width: int, height: int, thumbnail_width: int, user_agent: str
     ) -> None:
-        """Args: the program, the window's and the thumbnail's size in pixels, and who asks."""
         self._program = program
         self._width, self._height = width, height
         self._thumbnail_scale = min(1.0, thumbnail_width / width)
@@ -122,7 +121,6 @@ class Chromium:
             return self._browser
 
     async def close(self) -> None:
-        """Ends the browser; never raises, never takes long."""
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 if self._browser is not None:

@@ -8,18 +8,131 @@ from __future__ import annotations
 
 import asyncio
 import http
+import re
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
 
-from examples.rendler.fetching import Answer, Fetcher, TemporaryError
-from examples.rendler.links import Page, is_html, media_type, read_page
 from examples.rendler.messages import Crawl, Crawled
-from examples.rendler.public_only import PrivateAddressError
-from examples.rendler.robots import BELIEVED_FOR, Rules, robots_url
+from examples.rendler.public_only import PrivateAddressError, public_socket
+from examples.rendler.reading import (
+    BELIEVED_FOR,
+    MAX_ROBOTS_BYTES,
+    Page,
+    Rules,
+    is_html,
+    media_type,
+    read_page,
+    robots_url,
+)
 from examples.rendler.urls import host, normalise
 from mesostic import Executor, TaskFailed, setting, task
+
+TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers that may be different next time (RFC 9110, section 15)."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_MAX_ROBOTS_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
+
+
+class TemporaryError(Exception):
+    """It did not work now, and may later; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: `location` is set for redirects, `too_large` where the body was cut at the limit."""
+
+    status: int
+    content_type: str
+    body: bytes
+    location: str = ""
+    too_large: bool = False
+
+
+class Fetcher:
+    """Kept-alive connections to any number of hosts."""
+
+    def __init__(self, user_agent: str, *, public_only: bool = False) -> None:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=32,
+            ttl_dns_cache=300,
+            family=socket.AF_UNSPEC,
+            socket_factory=public_socket if public_only else None,
+        )
+        headers = {"User-Agent": user_agent, "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
+        # Deadlines are the caller's; cookies would make one page depend on another.
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def get(self, url: str, *, max_bytes: int, wanted: Callable[[str], bool]) -> Answer:
+        """Fetches a page; the body is read only where its content type is wanted.
+
+        Raises:
+            TemporaryError: The server answered that it cannot now.
+            aiohttp.ClientError, OSError: No whole answer came.
+        """
+        async with self._session.get(url, allow_redirects=False) as response:
+            content_type = _text(response.headers.get("Content-Type", ""))
+            if response.status in TEMPORARY_STATUSES:
+                raise TemporaryError(f"HTTP {response.status} {_text(response.reason or '')}".rstrip())
+            if response.status in _REDIRECTS:
+                return Answer(response.status, content_type, b"", location=_location(response))
+            if response.status >= 400 or not wanted(content_type):
+                return Answer(response.status, content_type, b"")
+            if (response.content_length or 0) > max_bytes:
+                response.close()
+                return Answer(response.status, content_type, b"", too_large=True)
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    response.close()
+                    return Answer(response.status, content_type, bytes(body[:max_bytes]), too_large=True)
+            return Answer(response.status, content_type, bytes(body))
+
+    async def robots(self, url: str) -> Rules:
+        """Fetches a robots.txt, following a few redirects."""
+        for _ in range(_MAX_ROBOTS_REDIRECTS + 1):
+            async with self._session.get(url, allow_redirects=False) as response:
+                if response.status in _REDIRECTS:
+                    target = normalise(_location(response), url)
+                    if target is None:
+                        break
+                    url = target
+                    continue
+                body = bytearray()
+                if response.status < 300:
+                    async for chunk in response.content.iter_any():
+                        body += chunk
+                        if len(body) > MAX_ROBOTS_BYTES:
+                            response.close()
+                            break
+                return Rules.from_answer(response.status, bytes(body))
+        return Rules(None)
+
+
+def _text(header: str) -> str:
+    """A header as text: aiohttp hands on bytes that are not UTF-8 as surrogates; HTTP means Latin-1 by them."""
+    return _UNDECODED.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), header)
+
+
+def _location(response: aiohttp.ClientResponse) -> str:
+    """Where a redirect leads; bytes that are not UTF-8 are percent-encoded, as in a link."""
+    location = response.headers.get("Location", "")
+    return _UNDECODED.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location)
+
 
 PARSED_IN_A_THREAD = 256 * 1024
 """Bytes from which on a page is read in a thread, so that the others do not wait for it."""
@@ -44,14 +157,12 @@ class CrawlExecutor(Executor):
     settings: CrawlSettings
 
     async def on_start(self) -> None:
-        """Opens what all tasks share."""
         self._fetchers = {only: Fetcher(self.settings.user_agent, public_only=only) for only in (False, True)}
         self._rules: dict[str, tuple[float, asyncio.Future[Rules]]] = {}
         self._turns: dict[str, float] = {}
         self._robot = self.settings.user_agent.partition("/")[0]
 
     async def on_stop(self) -> None:
-        """Closes the connections."""
         for fetcher in self._fetchers.values():
             await fetcher.close()
 

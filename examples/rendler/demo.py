@@ -55,7 +55,6 @@ def _relative(path: Path) -> Path:
 
 
 def main() -> None:
-    """The command line."""
     parser = argparse.ArgumentParser(description="Crawl and render the demo site.", add_help=True)
     parser.add_argument(
         "--output", type=Path, default=Path("results/demo"), help="folder for the results and the trace"

@@ -55,12 +55,10 @@ class DisplayActor(Actor):
         self._ended = False
 
     def on_stop(self) -> None:
-        """Gives the terminal back as it was, however the crawl ended."""
         self._end_live()
 
     @receive
     def handle_crawl_started(self, started: CrawlStarted) -> None:
-        """Says what is about to happen."""
         with_pictures = "" if started.render else ", without pictures"
         self._say(f"RENDLER crawls {started.seed}{with_pictures}")
         if self._style == "live":
@@ -69,7 +67,6 @@ class DisplayActor(Actor):
 
     @receive
     def handle_note(self, note: Note) -> None:
-        """Says something once."""
         self._say(note.text)
 
     @receive
@@ -85,7 +82,6 @@ class DisplayActor(Actor):
 
     @receive
     def handle_crawl_ended(self, ended: CrawlEnded) -> None:
-        """The last words."""
         self._ended = True
         self._end_live()
         for number, line in enumerate(ended.summary):

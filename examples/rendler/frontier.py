@@ -1,4 +1,4 @@
-"""The crawl itself: which page next, what a result means, and when it is over. Pure: no actors, no I/O, no clock.
+"""The crawl itself: which page next and when, what a result means, and when it is over. Pure: no actors, no I/O, no clock.
 
 The scheduler asks for pages to visit, and tells what became of each. Everything is idempotent: a result that comes twice,
 late, or for a page that nobody asked for changes nothing, so redelivered updates do no harm.
@@ -7,15 +7,122 @@ late, or for a page that nobody asked for changes nothing, so redelivered update
 from __future__ import annotations
 
 import hashlib
+import heapq
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from examples.rendler.messages import Crawled, Rendered
 from examples.rendler.pages import PageRecord, PageState
-from examples.rendler.politeness import Politeness, PoliteQueue
-from examples.rendler.urls import site
+from examples.rendler.urls import host, is_on_this_machine, site
+
+
+class Politeness:
+    """The delay between two requests to one host, shared by everything that visits it.
+
+    Hosts on this machine's loopback are asked without delay unless their robots.txt names one: nobody is protected by
+    waiting for oneself.
+    """
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._asked_for: dict[str, float] = {}
+        self._free_at: dict[str, float] = {}
+
+    def ask_for(self, url: str, delay: float) -> None:
+        """A site's own wish (Crawl-delay in robots.txt); the longer of the two delays is kept to."""
+        self._asked_for[host(url)] = delay
+
+    def delay(self, url: str) -> float:
+        asked_for = self._asked_for.get(host(url), 0.0)
+        return asked_for if is_on_this_machine(url) else max(self._delay, asked_for)
+
+    def free_at(self, name: str) -> float:
+        return self._free_at.get(name, float("-inf"))
+
+    def visit(self, url: str, now: float) -> None:
+        self._free_at[host(url)] = now + self.delay(url)
+
+
+class PoliteQueue:
+    """First come, first served, among the hosts that may be asked now.
+
+    Each host has a FIFO of its own. Hosts whose turn has come are ordered by the age of their oldest URL, the others by
+    when their turn comes; so taking costs O(log hosts), however many URLs wait.
+    """
+
+    def __init__(self, politeness: Politeness) -> None:
+        self._politeness = politeness
+        self._urls: dict[str, deque[tuple[int, str]]] = {}
+        self._ready: list[tuple[int, str]] = []
+        self._waiting: list[tuple[float, str]] = []
+        self._sequence = 0
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def put(self, url: str) -> None:
+        name = host(url)
+        self._sequence += 1
+        self._length += 1
+        urls = self._urls.get(name)
+        if urls is None:
+            self._urls[name] = deque([(self._sequence, url)])
+            heapq.heappush(self._ready, (self._sequence, name))
+        else:
+            urls.append((self._sequence, url))
+
+    def take(self, now: float) -> str | None:
+        """The oldest URL whose host may be asked now, or None; the visit is noted."""
+        while self._waiting and self._waiting[0][0] <= now:
+            _, name = heapq.heappop(self._waiting)
+            heapq.heappush(self._ready, (self._urls[name][0][0], name))
+        while self._ready:
+            _, name = heapq.heappop(self._ready)
+            free_at = self._politeness.free_at(name)
+            if free_at > now:  # another queue visited the host meanwhile
+                heapq.heappush(self._waiting, (free_at, name))
+                continue
+            urls = self._urls[name]
+            _, url = urls.popleft()
+            self._length -= 1
+            self._politeness.visit(url, now)
+            if urls:
+                self._push(name, now)
+            else:
+                del self._urls[name]
+            return url
+        return None
+
+    def next_at(self, now: float) -> float | None:
+        """When `take` will next have something: `now` or later; None where nothing is queued."""
+        times = [max(now, self._politeness.free_at(name)) for _, name in self._ready]
+        if self._waiting:
+            times.append(max(now, self._waiting[0][0]))
+        return min(times, default=None)
+
+    def clear(self) -> int:
+        """Empties the queue; returns how many URLs it held."""
+        dropped = self._length
+        self._urls.clear()
+        self._ready.clear()
+        self._waiting.clear()
+        self._length = 0
+        return dropped
+
+    def _push(self, name: str, now: float) -> None:
+        free_at = self._politeness.free_at(name)
+        if free_at > now:
+            heapq.heappush(self._waiting, (free_at, name))
+        else:
+            heapq.heappush(self._ready, (self._urls[name][0][0], name))
+
+
+_READ = ("status", "content_type", "bytes", "title", "links", "follow", "redirect", "seconds", "error")
+"""What a crawl task tells of a page, by the names of `Crawled` and of `PageRecord`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +152,6 @@ class Frontier:
     """The pages known, the two queues, and what is under way."""
 
     def __init__(self, limits: Limits, *, delay: float = 0.0, render: bool = True) -> None:
-        """Args: limits, delay (seconds between requests to a host), and whether pages get pictures."""
         self.limits = limits
         self.politeness = Politeness(delay)
         self._render = render
@@ -65,17 +171,14 @@ class Frontier:
 
     @property
     def counts(self) -> Counts:
-        """What has been done so far."""
         return Counts(**self._counts)
 
     @property
     def queued(self) -> tuple[int, int]:
-        """Pages that wait to be crawled, and to be rendered."""
         return len(self._crawl_queue), len(self._render_queue)
 
     @property
     def under_way(self) -> tuple[int, int]:
-        """Pages being crawled, and being rendered."""
         return len(self._crawling), len(self._rendering)
 
     @property
@@ -85,11 +188,9 @@ class Frontier:
 
     @property
     def left_out(self) -> int:
-        """Pages that a limit kept from being visited, as far as they were found."""
         return len(self._left_out)
 
     def page(self, url: str) -> PageRecord | None:
-        """What is known about a page."""
         return self._pages.get(url)
 
     def next_at(self, now: float) -> float | None:
@@ -160,30 +261,14 @@ class Frontier:
             return None
         if result.crawl_delay is not None:
             self.politeness.ask_for(result.url, result.crawl_delay)
-        if result.redirect:
-            state = PageState.REDIRECT
-        elif result.skipped:
-            state = PageState.SKIPPED
-        elif result.error:
-            state = PageState.FAILED
-        else:
-            state = PageState.CRAWLED
-        record = self._store(
-            replace(
-                record,
-                state=state,
-                status=result.status,
-                content_type=result.content_type,
-                bytes=result.bytes,
-                title=result.title,
-                links=result.links,
-                follow=result.follow,
-                redirect=result.redirect,
-                attempts=attempts,
-                seconds=result.seconds,
-                error=result.error,
-            )
-        )
+        state = (
+            PageState.REDIRECT if result.redirect
+            else PageState.SKIPPED if result.skipped
+            else PageState.FAILED if result.error
+            else PageState.CRAWLED
+        )  # fmt: skip
+        read = {name: getattr(result, name) for name in _READ}
+        record = self._store(replace(record, state=state, attempts=attempts, **read))
         record = self._follow(record)
         self._count(record.state)
         return record
@@ -236,12 +321,8 @@ class Frontier:
         return record
 
     def _count(self, state: PageState) -> None:
-        if state is PageState.FAILED:
-            self._counts["failed"] += 1
-        elif state is PageState.SKIPPED:
-            self._counts["skipped"] += 1
-        else:
-            self._counts["crawled"] += 1
+        ended = state if state in {PageState.FAILED, PageState.SKIPPED} else PageState.CRAWLED
+        self._counts[ended.value] += 1
 
     def _end_crawl(self, url: str) -> PageRecord | None:
         if url not in self._crawling:

@@ -85,12 +85,10 @@ class Gate:
         self.refused = 0
 
     async def start(self) -> None:
-        """Listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_MAX_HEAD)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Listen no more; connections end with the browser."""
         if self._server is not None:
             self._server.close()
 

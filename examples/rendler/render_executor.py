@@ -36,12 +36,10 @@ class RenderExecutor(Executor):
     settings: RenderSettings
 
     async def on_start(self) -> None:
-        """Looks for a Chromium; it is started by the first task."""
         self._room = asyncio.Semaphore(self.settings.parallel)
         self._chromium: Chromium | None = None
 
     async def on_stop(self) -> None:
-        """Ends the browser."""
         if self._chromium is not None:
             await self._chromium.close()
 

@@ -6,12 +6,14 @@ and can be resumed. The rest is written at the end.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import shutil
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from examples.rendler import dot, report, web_page
+from examples.rendler.drawings import draw, to_dot, to_html
 from examples.rendler.messages import (
     CrawlStarted,
     LoadResults,
@@ -21,7 +23,7 @@ from examples.rendler.messages import (
     ResultsWritten,
     WriteResults,
 )
-from examples.rendler.pages import PageRecord, from_lines, to_line
+from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
 from mesostic import Actor, Composition, NoSettings, message, receive
 
 SAVE_EVERY = 5.0
@@ -48,7 +50,6 @@ class ResultsActor(Actor):
 
     @receive
     async def handle_crawl_started(self, started: CrawlStarted) -> None:
-        """Makes the folder."""
         self._seed = started.seed
         self._folder = Path(started.output)
         await self.in_thread((self._folder / "images").mkdir, 0o777, True, True)
@@ -58,27 +59,23 @@ class ResultsActor(Actor):
 
     @receive
     async def handle_load_results(self, load: LoadResults) -> None:
-        """Reads what an earlier run left."""
         pages = await self.in_thread(_read_pages, Path(load.output))
         self._pages = {page.url: page for page in pages}
         self.tell("scheduler", ResultsLoaded(tuple(pages)))
 
     @receive
     def handle_page_changed(self, changed: PageChanged) -> None:
-        """Keeps what is newest."""
         self._pages[changed.page.url] = changed.page
         self._unsaved = True
 
     @receive
     async def handle_picture_arrived(self, arrived: PictureArrived) -> None:
-        """Takes a picture over from the server's folder of uploads."""
         target = self._folder / "images" / Path(arrived.name).name
         with contextlib.suppress(OSError):
             await self.in_thread(shutil.move, arrived.path, target)
 
     @receive
     async def handle_save(self, save: Save) -> None:
-        """Writes `pages.jsonl` if there is something new."""
         if self._unsaved:
             self._unsaved = False
             with contextlib.suppress(OSError):
@@ -86,7 +83,6 @@ class ResultsActor(Actor):
 
     @receive
     async def handle_write_results(self, write: WriteResults) -> None:
-        """Writes everything, and says so."""
         pages = tuple(self._pages.values())
         try:
             await self.in_thread(_remove_stale, self._folder, self._stale, pages)
@@ -129,16 +125,14 @@ def _write_all(
         (folder / stale).unlink(missing_ok=True)
     _write_pages(folder, pages)
     title = f"RENDLER: {seed}"
-    _write_text(folder / "result.dot", dot.to_dot(pages, title=title))
+    _write_text(folder / "result.dot", to_dot(pages, title=title))
     when = time.strftime("%Y-%m-%d %H:%M")
     images = folder / "images"
-    page = web_page.to_html(
-        pages, seed=seed, ended=write.reason, when=when, seconds=write.seconds, images=images
-    )
+    page = to_html(pages, seed=seed, ended=write.reason, when=when, seconds=write.seconds, images=images)
     _write_text(folder / "index.html", page)
-    drawn, remark = dot.draw(folder, pages, title=title)
+    drawn, remark = draw(folder, pages, title=title)
     files = ["index.html", "result.dot", *drawn, "pages.jsonl"]
-    return report.summary(pages, folder=_shown(folder), files=files, remark=remark, write=write)
+    return end_summary(pages, folder=_shown(folder), files=files, remark=remark, write=write)
 
 
 def _shown(folder: Path) -> Path:
@@ -146,3 +140,65 @@ def _shown(folder: Path) -> Path:
     with contextlib.suppress(ValueError):
         return folder.relative_to(Path.cwd())
     return folder
+
+
+_WHAT = {
+    "index.html": "the crawl, to look at in a browser",
+    "result.dot": "the crawl as a Graphviz graph",
+    "result.svg": "the graph, drawn",
+    "result.pdf": "the graph, drawn",
+    "pages.jsonl": "one line for each page",
+}
+_MOST_ERRORS = 5
+
+
+def end_summary(
+    pages: Sequence[PageRecord], *, folder: Path, files: Iterable[str], remark: str, write: WriteResults
+) -> tuple[str, ...]:
+    count = collections.Counter(page.state for page in pages)
+    pictures = sum(bool(page.picture) for page in pages)
+    what = (
+        f"{count[PageState.CRAWLED]:,} crawled, {_count(count[PageState.REDIRECT], 'redirect')}, "
+        f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed"
+    )
+    new = max(0, len(pages) - write.earlier)
+    rate = new / write.crawl_seconds if write.crawl_seconds > 0 else 0.0
+    lines = [f"{_count(new, 'page')} in {write.crawl_seconds:.1f} s ({rate:.0f} a second): {what}"]
+    if write.earlier:
+        lines = [f"{lines[0]}, with {write.earlier:,} of an earlier run"]
+    if pictures:
+        lines.append(f"{_count(pictures, 'picture')}; {write.seconds:.1f} s in all")
+    if write.reason:
+        lines.append(write.reason)
+    if write.queued:
+        lines.append(f"found and not visited: {_count(write.queued, 'page')}")
+    lines += _errors(pages)
+    lines.append(f"results in {folder}:")
+    lines += [f"  {name:<12} {_WHAT[name]}" for name in files]
+    if pictures:
+        lines.append(f"  {'images/':<12} the pictures")
+    if remark:
+        lines.append(remark)
+    return tuple(lines)
+
+
+def _errors(pages: Sequence[PageRecord]) -> list[str]:
+    failed = [page for page in pages if page.state is PageState.FAILED]
+    lines = []
+    for page in failed[:_MOST_ERRORS]:
+        tries = f" ({page.attempts} attempts)" if page.attempts > 1 else ""
+        lines.append(f"  failed: {page.url}: {page.error}{tries}")
+    if len(failed) > _MOST_ERRORS:
+        lines.append(f"  … and {len(failed) - _MOST_ERRORS:,} more: see pages.jsonl")
+    without: dict[str, list[PageRecord]] = {}
+    for page in pages:
+        if page.picture_error and not page.picture:
+            without.setdefault(page.picture_error, []).append(page)
+    for error, of in list(without.items())[:_MOST_ERRORS]:
+        others = f" (and {len(of) - 1:,} more)" if len(of) > 1 else ""
+        lines.append(f"  no picture: {of[0].url}{others}: {error}")
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -8,6 +8,8 @@ memory stays bounded. Results arrive in acknowledged status updates, so none is 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import Literal
 
 from examples.rendler import urls
 from examples.rendler.chromium import ChromiumMissingError, find_chromium
@@ -31,9 +33,9 @@ from examples.rendler.messages import (
 from examples.rendler.pages import PageRecord
 from examples.rendler.public_only import leads_to_private
 from examples.rendler.render_executor import NO_CHROMIUM
-from examples.rendler.settings import RendlerSettings
 from mesostic import (
     Registered,
+    RetryPolicy,
     SchedulerActor,
     ShutdownRequested,
     TaskFailure,
@@ -41,7 +43,59 @@ from mesostic import (
     Uploaded,
     message,
     receive,
+    setting,
 )
+
+CRAWL_RETRY = RetryPolicy(attempts=5, backoff=1.0)
+RENDER_RETRY = RetryPolicy(attempts=5, backoff=2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RendlerSettings:
+    """What RENDLER can be told."""
+
+    seed: str = setting("", help="The address to start from.")
+    output: str = setting("results/rendler", help="The folder for the results.", unit="path")
+    render: bool | Literal["auto"] = setting(
+        "auto", help='Whether to take pictures; "auto": if there is a Chromium on this machine.'
+    )
+    resume: bool = setting(False, help="Whether to go on from the pages.jsonl that is in the output folder.")
+
+    max_pages: int = setting(2_000, help="Pages to visit at most; 0: no limit.")
+    max_depth: int | None = setting(
+        None, help="Links to follow away from the seed at most; not set: no limit."
+    )
+    max_pictures: int = setting(0, help="Pictures to take at most; 0: no limit.")
+    other_sites: bool = setting(False, help="Whether links to other sites are followed.")
+    sites: tuple[str, ...] = setting((), help="Hosts that belong to the site too, beside the seed's.")
+    private_addresses: bool | Literal["auto"] = setting(
+        "auto",
+        help='Whether pages may lead to addresses of this machine and its network; "auto": if the seed is on one.',
+    )
+    delay: float = setting(
+        0.25, help="Time between two requests to one host; hosts on this machine are exempt.", unit="seconds"
+    )
+
+    crawling: int = setting(64, help="Pages being crawled at the same time, at most.")
+    rendering: int = setting(4, help="Pages being rendered at the same time, at most.")
+    crawl_cpus: float = setting(0.02, help="CPUs of a crawl task.")
+    crawl_mem: float = setting(8.0, help="Memory of a crawl task.", unit="MB")
+    render_cpus: float = setting(0.5, help="CPUs of a render task.")
+    render_mem: float = setting(128.0, help="Memory of a render task.", unit="MB")
+    crawl_retry: RetryPolicy = setting(CRAWL_RETRY, help="When a page is fetched again.")
+    render_retry: RetryPolicy = setting(RENDER_RETRY, help="When a picture is tried again.")
+    ending_timeout: float = setting(
+        3.0, help="How long Ctrl-C waits for the tasks that are under way.", unit="seconds"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot work, in a sentence for the user (ValueError)."""
+        urls.seed(self.seed)
+        if self.crawling < 1 or self.rendering < 1:
+            raise ValueError("crawling and rendering must be at least 1")
+        if min(self.max_pages, self.max_pictures, self.delay, self.max_depth or 0) < 0:
+            raise ValueError("max_pages, max_pictures, max_depth and delay must not be negative")
+
 
 PROGRESS_EVERY = 0.25
 """Seconds between two looks at where the crawl stands."""
@@ -69,7 +123,6 @@ class RendlerScheduler(SchedulerActor):
     settings: RendlerSettings
 
     def on_start(self) -> None:
-        """Sets out the queues; nothing is visited before the master has taken us in."""
         super().on_start()
         settings = self.settings
         self._seed = urls.seed(settings.seed)
@@ -94,7 +147,6 @@ class RendlerScheduler(SchedulerActor):
     # --- the beginning ---
 
     def on_registered(self, event: Registered) -> None:
-        """The crawl begins, or goes on where an earlier one ended."""
         if self._started_at is not None:
             return
         self._started_at = self.clock.now()
@@ -179,14 +231,12 @@ class RendlerScheduler(SchedulerActor):
 
     @receive
     def handle_wake(self, wake: Wake) -> None:
-        """Some host's delay is over."""
         self._wakes_at = float("inf")
         self._pump()
 
     # --- what became of it ---
 
     def on_task_finished(self, done: TaskFinished) -> None:
-        """A page was fetched, or a picture taken."""
         if isinstance(done.result, Crawled):
             self._page_crawled(self._frontier.crawled(done.result, attempts=done.attempts))
         elif isinstance(done.result, Rendered):
@@ -195,12 +245,10 @@ class RendlerScheduler(SchedulerActor):
             self._task_failed(done.payload, "the executor's answer could not be read", done.attempts)
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        """The last attempt failed; the crawl goes on."""
         if isinstance(failed.payload, (Crawl, Render)):
             self._task_failed(failed.payload, failed.message or failed.reason, failed.attempts)
 
     def on_task_killed(self, killed: TaskFailure) -> None:
-        """Somebody killed the task; the page counts as failed."""
         self.on_task_failed(killed)
 
     def _task_failed(self, payload: Crawl | Render, error: str, attempts: int) -> None:
@@ -214,7 +262,6 @@ class RendlerScheduler(SchedulerActor):
         self._page_changed(self._frontier.render_failed(payload.url, error, attempts=attempts))
 
     def on_uploaded(self, upload: Uploaded) -> None:
-        """A picture has arrived at the framework's server."""
         self.tell("results", PictureArrived(upload.name, upload.path))
 
     def _page_crawled(self, page: PageRecord | None) -> None:
@@ -231,7 +278,6 @@ class RendlerScheduler(SchedulerActor):
 
     @receive
     def handle_tick(self, tick: Tick) -> None:
-        """Tells the display where the crawl stands."""
         counts, queued, under_way = self._frontier.counts, self._frontier.queued, self._frontier.under_way
         phase = "writing the results" if self._is_writing else "ending" if self._ended_by else "crawling"
         self.tell(

@@ -29,13 +29,11 @@ _Handler = Callable[["SiteServer", web.Request], Awaitable[web.StreamResponse]]
 
 
 async def _slow(server: SiteServer, request: web.Request) -> web.StreamResponse:
-    """Answers, after a while."""
     await asyncio.sleep(SLOW_SECONDS)
     return server.file_response(request.path)
 
 
 async def _never(server: SiteServer, _request: web.Request) -> web.StreamResponse:
-    """Takes the request and never answers."""
     await server.stopping.wait()
     return web.Response(status=503)
 
@@ -48,12 +46,10 @@ async def _at_the_third_knock(server: SiteServer, request: web.Request) -> web.S
 
 
 async def _moved(_server: SiteServer, _request: web.Request) -> web.StreamResponse:
-    """A redirect that leads somewhere."""
     return web.Response(status=301, headers={"Location": "/routes/index.html"})
 
 
 async def _ring(_server: SiteServer, request: web.Request) -> web.StreamResponse:
-    """Two redirects that lead to each other."""
     other = "/ferry/and-round-again" if request.path.endswith("round-and-round") else "/ferry/round-and-round"
     return web.Response(status=302, headers={"Location": other})
 
@@ -95,7 +91,6 @@ class SiteServer:
     """An asynchronous context manager: `async with SiteServer() as server: server.url`."""
 
     def __init__(self, folder: Path = SITE, *, port: int = 0, misbehave: bool = True) -> None:
-        """Args: the folder to serve, the port on 127.0.0.1 (0: any free one), and whether to misbehave as the demo does."""
         self.folder = folder.resolve()
         self.visits: collections.Counter[str] = collections.Counter()
         self.stopping = asyncio.Event()
@@ -147,7 +142,6 @@ async def _serve(folder: Path, port: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
     parser = argparse.ArgumentParser(description="Serve RENDLER's demo site, or any folder, on loopback.")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--folder", type=Path, default=SITE)

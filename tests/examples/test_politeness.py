@@ -1,6 +1,6 @@
 """Queues that keep to the delay of each host; the time is a number that the test gives."""
 
-from examples.rendler.politeness import Politeness, PoliteQueue
+from examples.rendler.frontier import Politeness, PoliteQueue
 
 
 def drain(queue, now):

@@ -25,8 +25,7 @@ from examples.rendler.messages import (
 from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
 from examples.rendler.render_executor import NO_CHROMIUM
 from examples.rendler.results_actor import ResultsActor
-from examples.rendler.scheduler import RendlerScheduler
-from examples.rendler.settings import RendlerSettings
+from examples.rendler.scheduler import RendlerScheduler, RendlerSettings
 from mesos_v1.values import FrameworkId
 from mesostic import (
     Actor,

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from examples.rendler import display_actor, report
+from examples.rendler import display_actor
 from examples.rendler.messages import Progress, WriteResults
 from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.results_actor import end_summary
 
 FOLDER = Path("results")
 
 
 def summary(pages, *, files=("index.html", "pages.jsonl"), remark="", **write):
-    return report.summary(
+    return end_summary(
         pages,
         folder=FOLDER,
         files=files,

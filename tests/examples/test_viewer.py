@@ -2,8 +2,8 @@
 
 import pytest
 
-from examples.rendler import web_page
 from examples.rendler.chromium import ChromiumMissingError, find_chromium
+from examples.rendler.drawings import to_html
 from examples.rendler.pages import PageRecord, PageState
 
 SEED = "http://s.example/"
@@ -50,7 +50,7 @@ async def open_page(tmp_path):
         errors = []
 
         async def opened(pages):
-            html = web_page.to_html(pages, seed=SEED, ended="", when="today", seconds=1.0, images=tmp_path)
+            html = to_html(pages, seed=SEED, ended="", when="today", seconds=1.0, images=tmp_path)
             (tmp_path / "index.html").write_text(html, encoding="utf-8")
             page = await browser.new_page(offline=True)
             page.on("pageerror", lambda error: errors.append(str(error)))

@@ -3,14 +3,14 @@
 import json
 import re
 
-from examples.rendler import web_page
+from examples.rendler.drawings import to_html
 from examples.rendler.pages import PageRecord, PageState
 
 SEED = "http://s.example/"
 
 
 def html(pages, tmp_path, **options):
-    return web_page.to_html(pages, seed=SEED, ended="", when="today", seconds=1.5, images=tmp_path, **options)
+    return to_html(pages, seed=SEED, ended="", when="today", seconds=1.5, images=tmp_path, **options)
 
 
 def data(text):

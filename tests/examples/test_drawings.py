@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from examples.rendler import dot
+from examples.rendler import drawings
 from examples.rendler.pages import PageRecord, PageState
 
 SEED = "http://s.example/"
@@ -25,7 +25,7 @@ def site(pages, links=1):
 
 
 def test_each_page_is_a_node_and_each_link_an_edge():
-    text = dot.to_dot(site(3, links=3), title="t")
+    text = drawings.to_dot(site(3, links=3), title="t")
     assert text.count("[label=") >= 3
     assert "n0 -> n1;" in text
     assert "n1 -> n2 " in text
@@ -33,18 +33,18 @@ def test_each_page_is_a_node_and_each_link_an_edge():
 
 def test_pictures_are_the_nodes_and_named_relative_to_the_file():
     page = PageRecord(SEED, PageState.CRAWLED, picture="p.png", thumbnail="p.thumb.jpg")
-    assert 'image="images/p.thumb.jpg"' in dot.to_dot([page], title="t")
+    assert 'image="images/p.thumb.jpg"' in drawings.to_dot([page], title="t")
 
 
 def test_the_graph_has_every_link_and_a_drawing_of_very_many_only_the_first_to_each_page():
     pages = site(100, links=90)
-    assert dot.to_dot(pages, title="t").count(" -> ") == 100 * 90 + 10  # ten pages that no link leads to
-    assert dot.to_dot(pages, title="t", every_link=False).count(" -> ") == 99
+    assert drawings.to_dot(pages, title="t").count(" -> ") == 100 * 90 + 10  # ten pages that no link leads to
+    assert drawings.to_dot(pages, title="t", every_link=False).count(" -> ") == 99
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_a_drawing_that_leaves_links_out_says_how_many_there_are(tmp_path):
-    files, remark = dot.draw(tmp_path, site(30, links=30), title="t")
+    files, remark = drawings.draw(tmp_path, site(30, links=30), title="t")
     assert files == ["result.svg", "result.pdf"]
     assert "all 900 are in result.dot" in remark
 
@@ -60,7 +60,7 @@ def test_graphviz_draws_it_whatever_the_titles(tmp_path, pages):
         error='quote " and \\ and\nline',
         redirect="",
     )
-    assert dot.draw(tmp_path, [*site(pages), hostile], title='a "title"') == (
+    assert drawings.draw(tmp_path, [*site(pages), hostile], title='a "title"') == (
         ["result.svg", "result.pdf"],
         "",
     )
@@ -69,10 +69,10 @@ def test_graphviz_draws_it_whatever_the_titles(tmp_path, pages):
 
 
 def test_what_would_take_too_long_is_not_drawn_and_the_summary_says_so(tmp_path):
-    files, remark = dot.draw(tmp_path, site(dot.MAX_DRAWN_NODES + 1), title="t")
+    files, remark = drawings.draw(tmp_path, site(drawings.MAX_DRAWN_NODES + 1), title="t")
     assert files == []
     assert "result.svg" in remark
 
 
 def test_no_pages_are_a_graph_too():
-    assert "digraph" in dot.to_dot([], title="t")
+    assert "digraph" in drawings.to_dot([], title="t")
