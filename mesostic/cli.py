@@ -7,16 +7,23 @@ line that names the file with the traceback (or shows it, with `--debug`).
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
+from types import FrameType
 from typing import NoReturn
 
 import click
 
-from mesostic import __version__, exit_codes
-from mesostic.ending import leave
+from mesostic import __version__, errors
 from mesostic.errors import MesosticError, presentable
+
+PATIENCE = 3.0
+"""Seconds that threads have to end, when everything else has."""
 
 COMMANDS = {
     "check": ("mesostic.commands.check", "Check a configuration and print its composition."),
@@ -71,7 +78,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; its exit code (`mesostic.exit_codes`)."""
+    """Run one command line; its exit code (see `mesostic.errors`)."""
     try:
         result = cli.main(args=arguments, prog_name="mesostic", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -80,7 +87,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return exit_codes.INTERRUPTED
+        return errors.INTERRUPTED
     except MesosticError as error:
         click.echo(presentable(f"mesostic: {error}"), err=True)
         return error.exit_code
@@ -88,14 +95,14 @@ def run(arguments: list[str]) -> int:
         return _quiet_broken_pipe()
     except Exception as error:
         tell_bug(error, debug="--debug" in arguments)
-        return exit_codes.BUG
-    return result if isinstance(result, int) else exit_codes.OK
+        return errors.BUG
+    return result if isinstance(result, int) else errors.OK
 
 
 def _quiet_broken_pipe() -> int:
     """Whoever read our output has seen enough (`mesostic trace show … | head`)."""
     sys.stdout = None  # or the interpreter complains while it flushes
-    return exit_codes.OK
+    return errors.OK
 
 
 def tell_bug(error: Exception, *, debug: bool) -> None:
@@ -114,3 +121,40 @@ def tell_bug(error: Exception, *, debug: bool) -> None:
         f"{presentable(text)}. The traceback is in {file.name} (or run it with mesostic --debug).",
         err=True,
     )
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code, at the latest after `PATIENCE`.
+
+    Python itself waits for every thread, for ever: one function of an author's that never returns (`self.in_thread`,
+    `asyncio.to_thread`, a pool of the author's own) would keep a process whose framework has long ended.
+    """
+    if _left():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting
+        threading.Thread(target=_end_anyway, args=(code,), name="the end", daemon=True).start()
+    sys.exit(code)
+
+
+def _left() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+
+
+def _end_anyway(code: int) -> None:
+    """Runs beside the interpreter's own end, which joins the threads."""
+    time.sleep(PATIENCE)
+    try:
+        frames = sys._current_frames()
+        where = "; ".join(_doing(each, frames.get(each.ident or 0)) for each in _left())
+        told = f"mesostic: ended without waiting for {where or 'what runs at exit'}: it had {PATIENCE:g} s to return\n"
+        os.write(2, told.encode(errors="replace"))
+    finally:
+        os._exit(code)
+
+
+def _doing(thread: threading.Thread, frame: FrameType | None) -> str:
+    from actors.runtime import function_in_thread
+
+    function = function_in_thread(thread.ident or 0) or f"the thread {thread.name!r}"
+    if frame is None:
+        return function
+    return f"{function} (now in {frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno})"

@@ -52,7 +52,6 @@ def main() -> int:
 
 async def _serve(cluster_class: Any, packed: bytes) -> int:
     from actors.runtime import unpack_value
-    from mesostic.errors import reason_of
     from playa import ClusterSettings
 
     ended = asyncio.Event()
@@ -62,19 +61,9 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
     try:
         cluster = cluster_class(unpack_value(ClusterSettings, packed))
         await cluster.__aenter__()
-    except TimeoutError:
-        _log.exception("The cluster could not be started")
-        _answer({"error": "its agents did not register with its master in time"})
-        return 1
-    except OSError as error:
-        _log.exception("The cluster could not be started")
-        where = f"{error.filename}: " if error.filename else ""
-        _answer({"error": f"{where}{reason_of(error)}"})
-        return 1
     except Exception as error:
         _log.exception("The cluster could not be started")
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        _answer({"error": f"{kind}{error}"})
+        _answer({"error": _why_not_started(error)})
         return 1
     from mesostic.collector import spare_the_collector
 
@@ -90,6 +79,19 @@ async def _serve(cluster_class: Any, packed: bytes) -> int:
     return 0
 
 
+def _why_not_started(error: Exception) -> str:
+    from mesostic.errors import reason_of
+
+    match error:
+        case TimeoutError():
+            return "its agents did not register with its master in time"
+        case OSError():
+            return f"{error.filename}: {reason_of(error)}" if error.filename else reason_of(error)
+        case ValueError():
+            return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
 class _ToParent(logging.Handler):
     """Errors are for the user, who does not see this process's log: each is reported to the parent once."""
 
@@ -98,7 +100,6 @@ class _ToParent(logging.Handler):
         self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one."""
         text = record.getMessage()
         if text not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(text)

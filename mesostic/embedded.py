@@ -136,18 +136,14 @@ class EmbeddedCluster:
         """End the cluster with everything it started; returns when it is gone."""
         if at_once:
             self.kill()
-        self.let_go()
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()  # what keeps it alive
         try:
             await asyncio.to_thread(self._process.wait, _STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.kill()
             await asyncio.to_thread(self._process.wait)
-
-    def let_go(self) -> None:
-        """Close the pipe that keeps it alive, without waiting."""
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -168,9 +164,8 @@ class EmbeddedCluster:
         with contextlib.suppress(OSError):
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
             if lines:
-                return " Its log ends with:\n" + "\n".join(
-                    f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:]
-                )
+                shown = "\n".join(f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:])
+                return f" Its log ends with:\n{shown}"
         return ""
 
     def last_words(self, is_told: Callable[[str, str], bool]) -> list[str]:

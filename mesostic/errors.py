@@ -1,4 +1,4 @@
-"""Errors that are the user's business: each is one paragraph, shown without a traceback.
+"""Errors that are the user's business, each one paragraph that is shown without a traceback; and the command's exit codes.
 
 Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short message and where the traceback is.
 """
@@ -6,7 +6,17 @@ Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short messa
 import os
 import sys
 
-from mesostic.exit_codes import CLUSTER_FAILED, USAGE
+# What the `mesostic` command ends with (docs/commands.md).
+OK = 0
+FAILED = (
+    1  # the framework ended with a failure, or with the code that its scheduler chose in `finish(exit_code)`
+)
+USAGE = 2  # a wrong command line, a configuration or a file that cannot be used: nothing was started
+CLUSTER_FAILED = 3  # the cluster could not be started or reached, or it ended before the framework did
+BUG = 70  # an unexpected error (sysexits' EX_SOFTWARE); the message names a file with the traceback
+INTERRUPTED = (
+    130  # ended at once by a second Ctrl-C, or by one before the framework was running (128 + SIGINT)
+)
 
 
 class MesosticError(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from actors.runtime.signals import PATIENCE, Signals
 from actors.temporary import remove_all_in_use
-from mesostic import exit_codes
+from mesostic.errors import INTERRUPTED
 
 
 class Interrupts:
@@ -62,4 +62,4 @@ class Interrupts:
             remove_all_in_use()
             os.write(2, b"mesostic: ended at once, in the middle of a handler that blocked\n")
         finally:
-            os._exit(exit_codes.INTERRUPTED)
+            os._exit(INTERRUPTED)

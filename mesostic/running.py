@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesos_http import TlsSettings
-from mesostic import exit_codes
 from mesostic.collector import spare_the_collector
 from mesostic.commands.options import say
-from mesostic.config.document import Document, load_document
+from mesostic.config.document import load_document
 from mesostic.credential import closed, logged_in
 from mesostic.embedded import EmbeddedCluster
-from mesostic.errors import ClusterError, ConfigError, one_paragraph
+from mesostic.errors import INTERRUPTED, OK, ClusterError, ConfigError, one_paragraph
 from mesostic.interrupts import Interrupts
 from mesostic.reachability import wait_for_master
 from mesostic.waiting import first_of
@@ -37,7 +36,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """An event loop whose end does not wait for the functions in its thread pool."""
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its name in the base
-        """Leave them to `mesostic.ending`; `close` tells the pool that nothing more will come."""
+        """Leave them to `mesostic.cli.leave`; `close` tells the pool that nothing more will come."""
 
 
 def run_file(
@@ -59,7 +58,11 @@ def run_file(
     told = _Told()
     logging.getLogger("actors.failures").addHandler(told)
     try:
-        configuration = _compose(document)
+        from actors.runtime import hide_secrets_in_logs
+        from mesostic.config.compose import compose
+
+        hide_secrets_in_logs()
+        configuration = compose(document)
         with asyncio.Runner(loop_factory=_Loop) as runner:
             outcome = runner.run(_run(configuration, cluster, master_timeout, log_level))
         kept = cluster is not None and _is_kept(configuration, outcome)
@@ -69,7 +72,7 @@ def run_file(
         raise
     except KeyboardInterrupt:
         kept = False
-        return exit_codes.INTERRUPTED
+        return INTERRUPTED
     finally:
         logging.getLogger("actors.failures").removeHandler(told)
         if cluster is not None:
@@ -102,19 +105,9 @@ class _Told(logging.Handler):
         return any(quote in report.splitlines() for report in self._reports for quote in quotes)
 
 
-def _compose(document: Document) -> Configuration:
-    from actors.runtime import hide_secrets_in_logs
-    from mesostic.config.compose import compose
-
-    hide_secrets_in_logs()
-    return compose(document)
-
-
 def _is_kept(configuration: Configuration, exit_code: int) -> bool:
     keep = configuration.embedded.keep_work_dir
-    return keep == "always" or (
-        keep == "on-failure" and exit_code not in {exit_codes.OK, exit_codes.INTERRUPTED}
-    )
+    return keep == "always" or (keep == "on-failure" and exit_code not in {OK, INTERRUPTED})
 
 
 async def _run(
@@ -122,36 +115,21 @@ async def _run(
 ) -> int:
     def clean_up() -> None:
         if cluster is not None:
-            cluster.abandon(keep=_is_kept(configuration, exit_codes.INTERRUPTED))
+            cluster.abandon(keep=_is_kept(configuration, INTERRUPTED))
 
     interrupts = Interrupts(clean_up)
-    try:
-        return await _run_interruptibly(configuration, cluster, interrupts, master_timeout, log_level)
-    finally:
-        interrupts.close()
-
-
-async def _run_interruptibly(
-    configuration: Configuration,
-    cluster: EmbeddedCluster | None,
-    interrupts: Interrupts,
-    master_timeout: float,
-    log_level: str,
-) -> int:
+    at_once = True
     try:
         running = _run_all(configuration, cluster, interrupts, master_timeout, log_level)
         outcome = await first_of(running, interrupts.wait_for_final())
-    except BaseException:
+        if at_once := outcome is None:
+            say("ended at once")
+    finally:
         if cluster is not None:
-            await cluster.stop(at_once=True)
-        raise
+            await cluster.stop(at_once=at_once)
+        interrupts.close()
     if outcome is None:
-        say("ended at once")
-        if cluster is not None:
-            await cluster.stop(at_once=True)
-        return exit_codes.INTERRUPTED
-    if cluster is not None:
-        await cluster.stop()
+        return INTERRUPTED
     if outcome.exit_code != 0 and outcome.reason:
         say(one_paragraph(outcome.reason))
     return outcome.exit_code
@@ -184,15 +162,12 @@ async def _run_all(
     framework = logged_in(replace(composition.framework, master=url), settings)
     composition = replace(composition, framework=framework)
     outcome = await first_of(
-        _run_actors(configuration, composition, interrupts), cluster.wait(_say_of_cluster)
+        _run_actors(configuration, composition, interrupts),
+        cluster.wait(lambda text: say(f"the embedded cluster: {one_paragraph(text)}")),
     )
     if outcome is None:
         raise ClusterError(f"The embedded cluster ended while the framework ran.{cluster.log_tail()}")
     return outcome
-
-
-def _say_of_cluster(text: str) -> None:
-    say(f"the embedded cluster: {one_paragraph(text)}")
 
 
 async def _run_actors(
@@ -212,14 +187,14 @@ async def _run_actors(
         interrupts.on_first = ask_to_end
         spare_the_collector()
         outcome = await first_of(
-            run(composition, system=system), _until_stopped(system), say_why_tasks_wait(system, say)
+            run(composition, system=system), _stop_of(system), say_why_tasks_wait(system, say)
         )
         if outcome is None:
             raise system.failure or RuntimeError("the actor system stopped before the framework ended")
         return outcome
 
 
-async def _until_stopped(system: ActorSystem) -> None:
+async def _stop_of(system: ActorSystem) -> None:
     await system.join()
 
 

@@ -15,7 +15,6 @@ from typing import Any, cast
 _DURATION_NAME = re.compile(
     r"(^|_)(timeout|interval|period|delay|duration|backoff|pause|grace|patience)(_(min|max|factor|cap|base))?$"
 )
-_PATH_NAME = re.compile(r"_dir$")
 _SECRET_NAME = re.compile(
     r"(^|[_-])(secret|secret_key|api_?key|access_?key|password|passwd|credentials?|token)s?$", re.IGNORECASE
 )
@@ -74,30 +73,21 @@ def looks_secret(name: str) -> bool:
 def _info(field: "dataclasses.Field[Any]", hint: Any, documented: str) -> FieldInfo:
     metadata = field.metadata
     unit = metadata.get("unit")
-    if unit is None and _DURATION_NAME.search(field.name) and _is_number(hint):
+    if unit is None and _DURATION_NAME.search(field.name) and float in {hint, *typing.get_args(hint)}:
         unit = "seconds"
-    if unit is None and _PATH_NAME.search(field.name):
+    if unit is None and field.name.endswith("_dir"):
         unit = "path"
-    has_factory = field.default_factory is not dataclasses.MISSING
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    required = default is dataclasses.MISSING
     return FieldInfo(
         name=field.name,
         type=hint,
         unit=unit,
         secret=bool(metadata.get("secret") or looks_secret(field.name)),
         help=str(metadata.get("help") or documented),
-        required=field.default is dataclasses.MISSING and not has_factory,
-        default=_default(field),
+        required=required,
+        default=None if required else default,
     )
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None if field.default is dataclasses.MISSING else field.default
-
-
-def _is_number(hint: Any) -> bool:
-    return float in {hint, *typing.get_args(hint)}
 
 
 def _documented(cls: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ import ast
 import inspect
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -88,18 +88,18 @@ def _is_routes(value: Any, messages: frozenset[type]) -> bool:
 def _references(place: _Place) -> frozenset[tuple[tuple[str, ...], bool]]:
     """The names (`x` or `module.x`) in the source of a definition, and whether they are called."""
     tree = _definitions(place.module).get(place.name)
-    return frozenset() if tree is None else frozenset(_names_in(tree))
-
-
-def _names_in(tree: ast.AST) -> Iterator[tuple[tuple[str, ...], bool]]:
-    called = set()
-    for node in ast.walk(tree):  # breadth first: a call comes before what it calls
-        if isinstance(node, ast.Call):
-            called.add(id(node.func))
-        elif isinstance(node, ast.Name):
-            yield (node.id,), id(node) in called
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield (node.value.id, node.attr), id(node) in called
+    if tree is None:
+        return frozenset()
+    nodes = list(ast.walk(tree))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    found: set[tuple[tuple[str, ...], bool]] = set()
+    for node in nodes:
+        match node:
+            case ast.Name(id=name):
+                found.add(((name,), id(node) in called))
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                found.add(((module, name), id(node) in called))
+    return frozenset(found)
 
 
 @lru_cache(maxsize=256)
