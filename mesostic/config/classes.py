@@ -12,6 +12,7 @@ import traceback
 from functools import reduce
 from pathlib import Path as FilePath
 from types import ModuleType
+from typing import Any, cast
 
 from mesostic.config.document import Document
 from mesostic.config.toml import Path
@@ -42,11 +43,12 @@ def load_class(class_path: object, base: type, what: str, path: Path, document: 
         document.problem(path, f'expected a class path such as "scheduler:MyScheduler", found {class_path!r}')
         return None
     module_name, _, class_name = class_path.partition(":")
-    found = _import(module_name, document.folder)
-    if isinstance(found, ModuleType):
-        found = _shadow(module_name, document.folder) or _class_in(found, class_name, base, what)
+    module = _import(module_name, document.folder)
+    found: type | str = ""
+    if isinstance(module, ModuleType):
+        found = _shadow(module_name, document.folder) or _class_in(module, class_name, base, what)
     if isinstance(found, str):
-        document.problem(path, f"{class_path}{found}")
+        document.problem(path, f"{class_path}{found or module}")
         return None
     return found
 
@@ -54,7 +56,7 @@ def load_class(class_path: object, base: type, what: str, path: Path, document: 
 def class_named(class_path: str) -> type:
     """The class of a path that has been loaded before."""
     module_name, _, class_name = class_path.partition(":")
-    found = reduce(getattr, class_name.split("."), importlib.import_module(module_name))
+    found: Any = reduce(getattr, class_name.split("."), cast("Any", importlib.import_module(module_name)))
     assert isinstance(found, type)
     return found
 
@@ -109,7 +111,7 @@ def _shadow(module_name: str, folder: FilePath) -> str:
 
 def _class_in(module: ModuleType, class_name: str, base: type, what: str) -> type | str:
     try:
-        found: object = reduce(getattr, class_name.split("."), module)
+        found: Any = reduce(getattr, class_name.split("."), cast("Any", module))
     except AttributeError:
         values = vars(module).items()
         names = [
