@@ -31,7 +31,6 @@ class FrameworkActor(Actor):
     """The root: keeps store and scheduler, and waits for the outcome."""
 
     def __init__(self, composition: Composition, outcome: asyncio.Future[Outcome]) -> None:
-        super().__init__()
         self.composition = composition
         self.outcome = outcome
 

@@ -125,7 +125,6 @@ class ConnectionActor(Actor):
     Settings = ConnectionSettings
 
     def __init__(self, composition: Composition, settings: ConnectionSettings) -> None:
-        super().__init__()
         self.framework = composition.framework
         self.settings = settings
         self._life = Machine(TABLE)

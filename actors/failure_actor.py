@@ -126,7 +126,6 @@ class FailureActor(Actor):
     Settings = FailureSettings
 
     def __init__(self, composition: Composition, settings: FailureSettings) -> None:
-        super().__init__()
         self.framework = composition.framework
         self.settings = settings
         self._names = frozenset(executor.name for executor in composition.executors)

@@ -118,7 +118,6 @@ class OfferActor(Actor):
     Settings = OfferSettings
 
     def __init__(self, composition: Composition, settings: OfferSettings) -> None:
-        super().__init__()
         self.settings = settings
         self.framework = composition.framework
         self.queue = DemandQueue()

@@ -31,7 +31,6 @@ class OperationActor(Actor):
     """Brings one operation to its outcome; see the head of this module."""
 
     def __init__(self, operation_id: OperationId, agent_id: AgentId | None) -> None:
-        super().__init__()
         self.operation_id = operation_id
         self.agent_id = agent_id
         self._life = Machine(TABLE)

@@ -62,7 +62,6 @@ class ReconcilerActor(Actor):
     Settings = ReconcilerSettings
 
     def __init__(self, composition: Composition, settings: ReconcilerSettings) -> None:
-        super().__init__()
         self.settings = settings
         self.round = 0
         self.unanswered: dict[TaskId, AgentId | None] = {}

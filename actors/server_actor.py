@@ -99,7 +99,6 @@ class ServerActor(Actor):
     Settings = ServerSettings
 
     def __init__(self, composition: Composition, settings: ServerSettings) -> None:
-        super().__init__()
         self.composition = composition
         self.settings = settings
         self.url = ""

@@ -69,7 +69,6 @@ class StoreActor(Actor):
     Settings = StoreSettings
 
     def __init__(self, composition: Composition, settings: StoreSettings) -> None:
-        super().__init__()
         self.settings = settings
         self.backend: Backend = (
             SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)

@@ -32,7 +32,6 @@ class AuthorActor(Actor):
     stop_grace: ClassVar[float] = 0.2  # what hangs has had its share of the executor's grace period
 
     def __init__(self, author: Executor, executor: str, connection: str, *, raw: bool) -> None:
-        super().__init__()
         self._author = author
         self._executor = executor
         self._connection = connection

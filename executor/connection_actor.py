@@ -66,7 +66,6 @@ class AgentConnectionActor(Actor):
         letter: SealedLetter,
         content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
-        super().__init__()
         self._environment = environment
         self._new_link = new_link
         self._executor = executor

@@ -88,7 +88,6 @@ class ExecutorActor(Actor):
     """The root."""
 
     def __init__(self, plan: ExecutorPlan) -> None:
-        super().__init__()
         self._plan = plan
         self._life = Machine(TABLE)
         self._letter = SealedLetter()

@@ -122,7 +122,6 @@ class RunningTaskActor(Actor):
     stop_grace: ClassVar[float] = 0.2  # for what ignores its cancellation: it has had its own grace period
 
     def __init__(self, assignment: Assignment, around: Surroundings) -> None:
-        super().__init__()
         self._assignment = assignment
         self._around = around
         self._life = Machine(TABLE)

@@ -37,7 +37,6 @@ class TraceActor(Actor):
     def __init__(
         self, path: Path, server_url: str, token: str, system_name: str, flush: Callable[[], None]
     ) -> None:
-        super().__init__()
         self._path = path
         self._target = f"{server_url.rstrip('/')}/traces/{quote(system_name, safe='')}"
         self._token = BearerToken(token) if token else None

@@ -60,7 +60,6 @@ class ClusterActor(Actor):
     """
 
     def __init__(self, settings: ClusterSettings, directory: str) -> None:
-        super().__init__()
         self._settings = settings
         self._directory = directory
         self._port = settings.port

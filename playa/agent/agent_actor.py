@@ -43,7 +43,6 @@ class AgentActor(Actor):
     """One agent of the embedded cluster."""
 
     def __init__(self, settings: AgentSettings, index: int, cluster_dir: str) -> None:
-        super().__init__()
         self._settings = settings
         self._index = index
         self._work_dir = Path(settings.work_dir or f"{cluster_dir}/agents/{index}").absolute()

@@ -74,7 +74,6 @@ class MasterActor(Actor):
     def __init__(
         self, settings: ClusterSettings, directory: str, port: int, plan: faults.FaultPlan | None = None
     ) -> None:
-        super().__init__()
         self._settings = settings
         self._registry_path = Path(directory) / REGISTRY_FILE
         self._port = port

@@ -44,7 +44,6 @@ class BuiltInExecutor(Actor):
     """The command executor, or the default executor, of one framework on one agent."""
 
     def __init__(self, spec: m.BuiltInSpec, agent: ActorRef[Any]) -> None:
-        super().__init__()
         self._spec = spec
         self._container = spec.container
         self._sandbox = Path(spec.container.sandbox)

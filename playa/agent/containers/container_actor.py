@@ -61,7 +61,6 @@ class ContainerActor(Actor):
     """Starts and follows the process of one custom executor."""
 
     def __init__(self, spec: ContainerSpec, agent: ActorRef[Any]) -> None:
-        super().__init__()
         self._spec = spec
         self._agent = agent
         self._child: Child | None = None
