@@ -2,9 +2,9 @@
 
 Theory of operation. Offers are held for milliseconds: at the end of the loop turn in which they came, all that is held
 is matched with all that waits (`matching`), the intents of a whole round are stored in one write, and when that is
-durable one ACCEPT an agent leaves; what was not used is declined in one call. When nothing waits for a role it is
+durable, one ACCEPT per agent leaves; what was not used is declined in one call. When nothing waits for a role it is
 suppressed after a moment, and revived when something does. A look at the offers costs by shapes of demands and by agents,
-not by demands, and a round places a bounded number of tasks a turn, so that 100,000 demands block nothing.
+not by demands, and a round places a bounded number of tasks per turn, so that 100,000 demands block nothing.
 
 Not here: what a task does when its launch fails (the task's own table), and what the author wants (the scheduler).
 Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DECLINE, REVIVE, SUPPRESS).
@@ -20,8 +20,7 @@ from actors import messages as m
 from actors.offers.demand_queue import DemandQueue, ShapeQueue
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
-from actors.offers.launch_operations import launch_operation
-from actors.offers.matching import AgentOffers, Room, match
+from actors.offers.matching import AgentOffers, Room, launch_operation, match
 from actors.offers.why_pending import report
 from actors.records.tasks import MAX_TASK_BYTES, TaskIntent, intent_record
 from actors.runtime import Actor, message, receive, setting
@@ -155,7 +154,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_use_executors(self, told: m.UseExecutors) -> None:
-        """Learn which executors there are."""
         self._book = ExecutorBook(told.executors, self.framework.roles)
 
     @receive
@@ -176,15 +174,8 @@ class OfferActor(Actor):
         attempt_id = withdraw.attempt_id
         gone = self.queue.remove(attempt_id) is not None
         if not gone:
-            for agents in self._storing.values():
-                for agent in agents:
-                    kept = [p for p in agent.placements if p.demand.attempt_id != attempt_id]
-                    gone = gone or len(kept) < len(agent.placements)
-                    agent.placements[:] = kept
-            for agent in self._held.values():
-                kept = [p for p in agent.placements if p.demand.attempt_id != attempt_id]
-                gone = gone or len(kept) < len(agent.placements)
-                agent.placements[:] = kept
+            for agents in (*self._storing.values(), self._held.values()):
+                gone = gone or any(agent.drop(attempt_id) for agent in agents)
         if gone and self.sender is not None:
             self.tell(self.sender, m.Withdrawn(attempt_id))
         self._suppress_later()
@@ -206,7 +197,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_subscribed(self, news: m.Subscribed) -> None:
-        """Start over: old offers are void."""
         self._drop_offers()
         self._subscribed = True
         self._subscription += 1
@@ -234,12 +224,12 @@ class OfferActor(Actor):
         """Hold offers until the end of this turn, all of one agent together."""
         now = self.clock.time()
         for offer in arrived.offers:
-            if self._rescinded_early.pop(offer.id, False) is None:
-                continue  # its rescind was faster
+            if offer.id in self._rescinded_early:  # its rescind was faster
+                del self._rescinded_early[offer.id]
+                continue
             if self._goes_down(offer, now):
                 waits = offer.role in self.queue.roles()  # the window may be called off
-                seconds = self.settings.refuse_seconds if waits else self.settings.idle_refuse_seconds
-                self.tell("connection", m.Decline((offer.id,), self._refusal(seconds)))
+                self.tell("connection", m.Decline((offer.id,), self._refusal(wanted=waits)))
                 continue
             key = (offer.agent_id, offer.role)
             agent = self._held.get(key)
@@ -271,13 +261,11 @@ class OfferActor(Actor):
         self.queue.forget_looks(lost.agent_id)
 
     @receive
-    def handle_inverse_offers(self, arrived: events.InverseOffers) -> None:
-        """Hand inverse offers to the scheduler, whose author may have a say."""
-        self.tell("scheduler", arrived)
+    def handle_inverse_offers(self, asked: events.InverseOffers) -> None:
+        self.tell("scheduler", asked)  # whose author may have a say
 
     @receive
     def handle_rescind_inverse_offer(self, rescinded: events.RescindInverseOffer) -> None:
-        """Likewise when they are taken back."""
         self.tell("scheduler", rescinded)
 
     def _goes_down(self, offer: Offer, now: float) -> bool:
@@ -340,7 +328,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
-        """The intents of a round are durable: launch."""
         for agent in self._storing.pop(stored.reference, ()):
             for offer_id in agent.offers:
                 self._by_offer.pop(offer_id, None)
@@ -359,7 +346,7 @@ class OfferActor(Actor):
                 tuple(agent.offers),
                 (launch_operation(agent, self._book),),
                 # What is left is wanted at once where only this ACCEPT had no room for more.
-                0.0 if agent.turned_away else self._refusal(self.settings.refuse_seconds),
+                0.0 if agent.turned_away else self._refusal(),
                 tuple(placement.demand.attempt_id for placement in agent.placements),
                 tuple(placement.demand.task_id for placement in agent.placements),
             )
@@ -375,14 +362,11 @@ class OfferActor(Actor):
     def _decline(self, agents: list[AgentOffers]) -> None:
         """Give offers back, all in one call for those that are refused for equally long."""
         waiting = self.queue.roles()
-        for wanted, seconds in (
-            (True, self.settings.refuse_seconds),
-            (False, self.settings.idle_refuse_seconds),
-        ):
+        for wanted in (True, False):
             chosen = [agent for agent in agents if (agent.role in waiting) is wanted]
             offer_ids = tuple(offer_id for agent in chosen for offer_id in agent.offers)
             if offer_ids:
-                self.tell("connection", m.Decline(offer_ids, self._refusal(seconds)))
+                self.tell("connection", m.Decline(offer_ids, self._refusal(wanted=wanted)))
             for agent in chosen:
                 self._interest.refused(agent.role)
         for agent in agents:
@@ -429,7 +413,7 @@ class OfferActor(Actor):
         """
         if self._subscribed and failed.fate is not Fate.EXPIRED:
             # If it was taken after all, the master ignores the DECLINE: the offers are no longer there.
-            again = 0.0 if failed.fate is Fate.REFUSED else self._refusal(self.settings.refuse_seconds)
+            again = 0.0 if failed.fate is Fate.REFUSED else self._refusal()
             self.tell("connection", m.Decline(accept.offer_ids, again))
         alone = len(accept.attempts) == 1
         for attempt_id, task_id in zip(accept.attempts, accept.tasks, strict=True):
@@ -456,13 +440,11 @@ class OfferActor(Actor):
 
     @receive
     def handle_decline_again(self, due: DeclineAgain) -> None:
-        """Offers that are still out are given back."""
         if due.subscription == self._subscription and self._subscribed:
             self.tell("connection", due.decline)
 
     @receive
     def handle_interest_due(self, due: InterestDue) -> None:
-        """Say again what is wanted and what is not."""
         if due.subscription == self._subscription and self._subscribed:
             self._suppress_later()
             if any(self._interest.wanted(role, new_shape=False) for role in self.queue.roles()):
@@ -501,20 +483,20 @@ class OfferActor(Actor):
 
     @receive
     def handle_revive_due(self, _due: ReviveDue) -> None:
-        """Ask for offers for the roles that something waits for."""
         self._revive_due = False
         roles = self._interest.revive(self.queue.roles(), self.clock.now()) if self._subscribed else ()
         if roles:
             self.tell("connection", m.Revive(roles))
 
-    def _refusal(self, seconds: float) -> float:
+    def _refusal(self, *, wanted: bool = True) -> float:
+        """For how many seconds resources stay away, of a role that something waits for or of another."""
+        seconds = self.settings.refuse_seconds if wanted else self.settings.idle_refuse_seconds
         return seconds * (1 - self.settings.jitter * self.ids.uniform(0.0, 1.0))
 
     # --- questions --------------------------------------------------------------------------------------------
 
     @receive
     def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:
-        """Say why a task, or everything, waits; numbers for every agent that was looked at."""
         shapes: list[ShapeQueue] = list(self.queue.shapes())
         if asked.task_id is not None:
             attempt_id = self.queue.attempt_of(asked.task_id)

@@ -8,12 +8,16 @@ comes first. Pure data: no actor, no clock.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from actors.messages import Demand, Shortfall
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, TaskId
+
+LOOKS_KEPT = 100
+"""So many vain looks a shape remembers."""
 
 
 class Shape(NamedTuple):
@@ -51,6 +55,16 @@ class ShapeQueue:
         self._heap: list[tuple[int, TaskId]] = []
         self._live = live
 
+    def begin_looking(self) -> None:
+        """Forget earlier looks, as all agents are looked at again."""
+        self.looks, self.looks_total = [], 0
+
+    def note(self, look: Look) -> None:
+        """Remember a look in vain, to say why this shape waits."""
+        self.looks_total += 1
+        if len(self.looks) < LOOKS_KEPT:
+            self.looks.append(look)
+
     def push(self, demand: Demand) -> None:
         """Queue one of this shape, at the place that its order number gives it."""
         heapq.heappush(self._heap, (demand.order, demand.attempt_id))
@@ -72,7 +86,7 @@ class DemandQueue:
     def __init__(self) -> None:
         self._live: dict[TaskId, tuple[Demand, ShapeQueue]] = {}
         self._shapes: dict[Shape, ShapeQueue] = {}
-        self._by_role: dict[str, int] = {}
+        self._by_role: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -93,7 +107,7 @@ class DemandQueue:
             queue = self._shapes[shape] = ShapeQueue(shape, self._live)
         self._live[demand.attempt_id] = (demand, queue)
         queue.push(demand)
-        self._by_role[demand.role] = self._by_role.get(demand.role, 0) + 1
+        self._by_role[demand.role] += 1
         return new
 
     def remove(self, attempt_id: TaskId) -> Demand | None:
@@ -102,18 +116,14 @@ class DemandQueue:
         if entry is None:
             return None
         demand, queue = entry
-        left = self._by_role[demand.role] - 1
-        if left:
-            self._by_role[demand.role] = left
-        else:
-            del self._by_role[demand.role]
+        self._by_role[demand.role] -= 1
         if queue.head() is None:
             self._shapes.pop(queue.shape, None)
         return demand
 
     def roles(self) -> frozenset[str]:
         """Return the roles for which something waits."""
-        return frozenset(self._by_role)
+        return frozenset(+self._by_role)
 
     def shapes(self, role: str | None = None) -> Iterable[ShapeQueue]:
         """Return the shapes that wait (for a role), in no particular order."""

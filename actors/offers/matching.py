@@ -1,10 +1,9 @@
-"""Which demand goes to which agent: first come first served, several tasks an offer, several offers an agent.
+"""Which demand goes to which agent: first come first served, several tasks per offer, several offers per agent.
 
 Pure: demands and offers in, placements out. Rules, in order: a demand takes only offers of its role; the demand that
 came first is tried first; one that fits nowhere lets the next shape try, so a big task does not stop small ones; an
 agent is filled before the next one is opened, so tasks share executors. One ACCEPT has bounds (`Room`): what is beyond
-them waits for the agent's next offer. An executor's own resources are counted once an
-agent, and only where it is not there yet (Mesos: `Offer.executor_ids` says which are).
+them waits for the agent's next offer. An executor's own resources are counted once per agent, and only where it is not there yet (Mesos: `Offer.executor_ids` says which are).
 """
 
 from __future__ import annotations
@@ -15,14 +14,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from actors.messages import Demand, Shortfall
-from actors.offers.demand_queue import DemandQueue, Look, ShapeQueue
-from actors.offers.executor_infos import ExecutorBook
+from actors.offers.demand_queue import DemandQueue, Look
+from actors.offers.executor_infos import NOTHING, ExecutorBook
+from mesos_v1 import pb
 from mesos_v1.resources import Resources
-from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId
-
-# How many vain looks a shape remembers, to say why it waits.
-LOOKS_KEPT = 100
-
+from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
 
 # About what a task adds to its ACCEPT besides its `TaskInfo`: resources, agent, framing.
 TASK_OVERHEAD = 512
@@ -82,41 +78,47 @@ class AgentOffers:
             self.add(offer, book)
 
     def place(self, demand: Demand, book: ExecutorBook) -> Look | None:
-        """Place a demand here, or say what was looked at in vain."""
+        """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
+        executor_id = self.executors.get(demand.executor)
+        own = book.resources_of(demand.executor) if executor_id is None else NOTHING
         size = len(demand.info) + book.size_of(demand.executor) + TASK_OVERHEAD
         constraint = self._forbids(demand) or self._has_no_room(demand, size)
-        needed = demand.resources
-        executor_id: ExecutorId | None = None
-        executor_resources: Resources | None = None
-        left = self.left
-        if demand.executor:
-            executor_id = self.executors.get(demand.executor)
-            if executor_id is None:
-                own = book.resources_of(demand.executor)
-                needed = needed + own
-                executor_resources = left.take(own)
-                if executor_resources is not None:
-                    left = left - executor_resources
-        if constraint is None and not (
-            demand.executor and executor_id is None and executor_resources is None
-        ):
-            taken = left.take(demand.resources)
-            if taken is not None:
-                left = left - taken
-                ports = left.take_ports(demand.ports) if demand.ports else None
-                if not demand.ports or ports is not None:
-                    if ports is not None:
-                        taken, left = taken + ports, left - ports
-                    if executor_resources is not None:
-                        executor_id = book.variant(demand.executor, executor_resources)
-                        self.executors[demand.executor] = executor_id
-                    self.left = left
-                    self.size += size
-                    if demand.most_together:
-                        self.most = min(self.most, demand.most_together)
-                    self.placements.append(Placement(demand, taken, executor_id))
-                    return None
-        return Look(self.agent_id, self.hostname, self.left, needed, demand.ports, constraint)
+        shares = self._shares(own, demand) if constraint is None else None
+        if shares is None:
+            needed = demand.resources + own
+            return Look(self.agent_id, self.hostname, self.left, needed, demand.ports, constraint)
+        executors_share, taken, self.left = shares
+        if demand.executor and executor_id is None:
+            executor_id = self.executors[demand.executor] = book.variant(demand.executor, executors_share)
+        self.size += size
+        if demand.most_together:
+            self.most = min(self.most, demand.most_together)
+        self.placements.append(Placement(demand, taken, executor_id))
+        return None
+
+    def _shares(self, own: Resources, demand: Demand) -> tuple[Resources, Resources, Resources] | None:
+        """What an executor that needs `own`, and the task, would have of what is left; and what would be left then."""
+        executors_share = self.left.take(own) if own else own
+        if executors_share is None:
+            return None
+        left = self.left - executors_share if own else self.left
+        taken = left.take(demand.resources)
+        if taken is None:
+            return None
+        left = left - taken
+        if demand.ports:
+            ports = left.take_ports(demand.ports)
+            if ports is None:
+                return None
+            taken, left = taken + ports, left - ports
+        return executors_share, taken, left
+
+    def drop(self, attempt_id: TaskId) -> bool:
+        """Forget what was placed for an attempt; returns whether anything was."""
+        kept = [placed for placed in self.placements if placed.demand.attempt_id != attempt_id]
+        gone = len(kept) < len(self.placements)
+        self.placements[:] = kept
+        return gone
 
     def _has_no_room(self, demand: Demand, size: int) -> Shortfall | None:
         there = len(self.placements)
@@ -159,39 +161,55 @@ def match(queue: DemandQueue, agents: list[AgentOffers], book: ExecutorBook, bud
 def _match_role(
     queue: DemandQueue, role: str, agents: list[AgentOffers], book: ExecutorBook, budget: int
 ) -> int:
-    heads: list[tuple[int, int, ShapeQueue]] = []
-    for number, shape in enumerate(queue.shapes(role)):
-        head = shape.head()
-        if head is not None:
-            shape.looks, shape.looks_total = [], 0
-            heads.append((head.order, number, shape))
+    """Place demands of one role, always the one that came first; returns how many were placed.
+
+    The heads of all shapes stand in a heap. Offers only get smaller, so what did not fit on an agent for one of a shape does
+    not fit there for the next: each shape goes through the agents once.
+    """
+    shapes = list(queue.shapes(role))
+    heads: list[tuple[int, int]] = []
+    for number, shape in enumerate(shapes):
+        shape.begin_looking()
+        if (head := shape.head()) is not None:
+            heads.append((head.order, number))
     heapq.heapify(heads)
-    cursor: dict[int, int] = {}
+    cursor = [0] * len(shapes)
     placed = 0
     while heads and placed < budget:
-        _, number, shape = heads[0]
+        _, number = heapq.heappop(heads)
+        shape = shapes[number]
         demand = shape.head()
         if demand is None:
-            heapq.heappop(heads)
             continue
-        at = cursor.get(number, 0)
-        while at < len(agents):
-            look = agents[at].place(demand, book)
-            if look is None:
-                break
-            shape.looks_total += 1
-            if len(shape.looks) < LOOKS_KEPT:
-                shape.looks.append(look)
-            at += 1
-        cursor[number] = at
-        if at == len(agents):
-            heapq.heappop(heads)  # nothing of this shape fits anywhere any more
-            continue
+        while (
+            cursor[number] < len(agents) and (look := agents[cursor[number]].place(demand, book)) is not None
+        ):
+            shape.note(look)
+            cursor[number] += 1
+        if cursor[number] == len(agents):
+            continue  # nothing of this shape fits anywhere any more
         queue.remove(demand.attempt_id)
         placed += 1
-        head = shape.head()
-        if head is None:
-            heapq.heappop(heads)
-        else:
-            heapq.heapreplace(heads, (head.order, number, shape))
+        if (head := shape.head()) is not None:
+            heapq.heappush(heads, (head.order, number))
     return placed
+
+
+def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
+    """Return the serialized LAUNCH of everything that was placed on an agent's offers."""
+    operation = pb.mesos.Offer.Operation(type=pb.mesos.Offer.Operation.LAUNCH)
+    infos = operation.launch.task_infos
+    for demand, resources, executor_id in agent.placements:
+        info = infos.add()
+        info.MergeFromString(demand.info)
+        info.agent_id.value = agent.agent_id
+        info.resources.extend(resources.to_proto())
+        if executor_id is not None:
+            info.executor.CopyFrom(book.info(executor_id))
+        elif demand.ports:  # a command is told its ports, as PORT0, PORT1, … and PORTS
+            ports = [str(port) for begin, end in resources.ports for port in range(begin, end + 1)]
+            variables = info.command.environment.variables
+            for number, port in enumerate(ports):
+                variables.add(name=f"PORT{number}", value=port)
+            variables.add(name="PORTS", value=",".join(ports))
+    return operation.SerializeToString()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from actors import messages as m
 from actors.offers.demand_queue import DemandQueue, Look, ShapeQueue
@@ -30,39 +29,28 @@ def report(
     groups = []
     for shape in shapes:
         head = shape.head()
-        if head is not None:
-            group = _group(queue, shape, head, book, subscribed=subscribed, now=now)
-            if head.resources.gpus and GPUS not in capabilities:
-                missing = f"it wants gpus, and [framework] capabilities has no {GPUS}"
-                group = replace(group, remark=f"{missing}; {group.remark}")
-            groups.append(group)
-    return m.PendingReport(len(queue), interest.suppressed, tuple(groups))
-
-
-def _group(
-    queue: DemandQueue,
-    shape: ShapeQueue,
-    head: m.Demand,
-    book: ExecutorBook,
-    *,
-    subscribed: bool,
-    now: float,
-) -> m.PendingGroup:
-    wanted = describe(head.resources, head.ports)
-    if head.executor:
-        wanted += (
-            f", and for its executor where it is not running yet {describe(book.resources_of(head.executor))}"
+        if head is None:
+            continue
+        wanted = describe(head.resources, head.ports)
+        if head.executor:
+            own = describe(book.resources_of(head.executor))
+            wanted += f", and for its executor where it is not running yet {own}"
+        remark = _remark(shape, head, book, subscribed=subscribed, now=now)
+        if head.resources.gpus and GPUS not in capabilities:
+            remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
+        groups.append(
+            m.PendingGroup(
+                tasks=queue.count(shape),
+                first_task=head.task_id,
+                role=head.role,
+                wanted=wanted,
+                executor=head.executor,
+                agents_looked_at=shape.looks_total,
+                verdicts=tuple(map(_verdict, shape.looks)),
+                remark=remark,
+            )
         )
-    return m.PendingGroup(
-        tasks=queue.count(shape),
-        first_task=head.task_id,
-        role=head.role,
-        wanted=wanted,
-        executor=head.executor,
-        agents_looked_at=shape.looks_total,
-        verdicts=tuple(_verdict(look) for look in shape.looks),
-        remark=_remark(shape, head, book, subscribed=subscribed, now=now),
-    )
+    return m.PendingReport(len(queue), interest.suppressed, tuple(groups))
 
 
 def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
