@@ -7,7 +7,7 @@ asyncio protocols and not aiohttp's: an executor must be subscribed quickly, and
 Here does not belong what calls and events mean, when to come back, and any server.
 """
 
-from mesos_http.connecting import Timeouts
+from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings
 from mesos_http.endpoint import Endpoint
 from mesos_http.errors import (
     BadTlsSettings,
@@ -18,11 +18,9 @@ from mesos_http.errors import (
     StreamBroken,
     TransportError,
 )
-from mesos_http.exchange import exchange
-from mesos_http.identity import Peer, who_answers
+from mesos_http.exchange import Peer, exchange, who_answers
+from mesos_http.http1 import Response
 from mesos_http.pipeline import CallPipeline
-from mesos_http.responses import Response
-from mesos_http.security import BearerToken, Credentials, TlsSettings
 from mesos_http.subscription import Subscription
 from mesos_v1.errors import ApiError
 

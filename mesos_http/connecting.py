@@ -1,4 +1,6 @@
-"""Opening a connection to an endpoint: TCP, TLS or domain socket; and the one place that starts tasks.
+"""Opening a connection to an endpoint: TCP, TLS or domain socket, who we are and whom we trust; and the one place that starts tasks.
+
+Nothing here prints a secret.
 
 The connections of this package are asyncio protocols. Where no actor owns a piece of background work (a
 pipeline that reconnects), it is a guarded task: named, kept, and never failing silently.
@@ -7,17 +9,17 @@ pipeline that reconnects), it is a guarded task: named, kept, and never failing 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectFailed, TransportError
-from mesos_http.security import TlsSettings
+from mesos_http.errors import BadTlsSettings, ConnectFailed, TransportError
 
 _MAX_SOCKET_PATH = 107  # bytes of sockaddr_un.sun_path, without its final zero (unix(7))
 
@@ -25,6 +27,66 @@ logger = logging.getLogger("mesos_http")
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 T = TypeVar("T")
 _tasks: set[asyncio.Task[Any]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A principal and its secret, sent as HTTP Basic (Mesos documentation, Authentication)."""
+
+    principal: str
+    secret: str = field(repr=False)
+
+    def header(self) -> str:
+        """The value of the Authorization header (RFC 7617)."""
+        pair = f"{self.principal}:{self.secret}".encode()
+        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A token as an agent gives it to its executors (MESOS_EXECUTOR_AUTHENTICATION_TOKEN)."""
+
+    token: str = field(repr=False)
+
+    def header(self) -> str:
+        """The value of the Authorization header (RFC 6750)."""
+        return f"Bearer {self.token}"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How to speak TLS. Certificates are always verified.
+
+    Attributes:
+        ca: PEM file of the authorities to trust; None for the system's.
+        cert: PEM file of our own certificate (and its chain), if the server asks for one.
+        key: PEM file of the certificate's key; None when it is in ``cert``.
+        verify_hostname: False only where certificates name no hosts; the chain is still verified.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    verify_hostname: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Make the context.
+
+        Raises:
+            BadTlsSettings: A file is missing or is no PEM; the message names it.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise BadTlsSettings(f"the CA file {self.ca} cannot be used: {error}") from error
+        context.check_hostname = self.verify_hostname
+        if self.cert:
+            try:
+                context.load_cert_chain(self.cert, self.key)
+            except (OSError, ssl.SSLError) as error:
+                files = " with ".join(name for name in (self.cert, self.key) if name)
+                raise BadTlsSettings(f"the certificate {files} cannot be used: {error}") from error
+        return context
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,26 @@
 """One request on its own connection, with a body that may be a file: how executors upload results.
 
-For calls, which are small and many, there is `mesos_http.pipeline`.
+Also who answers at an address, asked when a subscription was refused, to say in one sentence what is wrong with the
+address: masters and agents both serve /api/v1 in some form, but each has a health check under its own name (tried on
+Mesos 1.12). For calls, which are small and many, there is `mesos_http.pipeline`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
+import os
+from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
-from mesos_http.connecting import Timeouts, connect, start_task
+from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect, start_task
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectionLost, ProtocolError
-from mesos_http.requests import Headers, RequestWriter
-from mesos_http.responses import Response, ResponseReader
-from mesos_http.security import BearerToken, Credentials, TlsSettings
+from mesos_http.errors import ConnectionLost, ProtocolError, TransportError
+from mesos_http.http1 import Headers, RequestWriter, Response, ResponseReader
 
 _PIECE = 256 * 1024
+_HEALTH = {"/master/health": "MASTER", "/slave(1)/health": "AGENT"}
 
 
 async def exchange(
@@ -41,9 +46,10 @@ async def exchange(
         ConnectionLost: It broke, or fell silent, before there was an answer.
         OSError: The file cannot be read.
     """
-    file = await asyncio.to_thread(body.open, "rb") if isinstance(body, Path) else None
-    try:
-        length = await asyncio.to_thread(lambda: body.stat().st_size) if isinstance(body, Path) else len(body)
+    file: BinaryIO = await asyncio.to_thread(body.open, "rb") if isinstance(body, Path) else io.BytesIO(body)
+    with file:
+        left = file.seek(0, os.SEEK_END)
+        file.seek(0)
         writer = RequestWriter(endpoint, headers=(*headers, ("Connection", "close")), credentials=credentials)
         reader = asyncio.StreamReader()
         transport, protocol = await connect(
@@ -52,16 +58,11 @@ async def exchange(
         stream = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
         answer = start_task(_answer(reader), name=f"answer of {endpoint.authority}")
         try:
-            stream.write(writer.head(method, endpoint.path, length))
-            left = length
+            stream.write(writer.head(method, endpoint.path, left))
             while left and not answer.done():
-                if file is not None:
-                    piece = await asyncio.to_thread(file.read, min(_PIECE, left))
-                    if not piece:
-                        raise ConnectionLost("the file became shorter while it was sent")
-                else:
-                    assert isinstance(body, bytes)
-                    piece = body[length - left : length - left + _PIECE]
+                piece = await asyncio.to_thread(file.read, min(_PIECE, left))
+                if not piece:
+                    raise ConnectionLost("the file became shorter while it was sent")
                 left -= len(piece)
                 stream.write(piece)
                 async with asyncio.timeout(timeouts.response):
@@ -78,9 +79,6 @@ async def exchange(
             if not answer.done():
                 answer.cancel()
             transport.abort()
-    finally:
-        if file is not None:
-            file.close()
 
 
 async def _answer(reader: asyncio.StreamReader) -> Response:
@@ -92,3 +90,27 @@ async def _answer(reader: asyncio.StreamReader) -> Response:
             return done[0]
         if not data:
             raise ConnectionLost("the other side closed the connection without an answer")
+
+
+class Peer(Enum):
+    """What an address turns out to be."""
+
+    MASTER = "a Mesos master"
+    AGENT = "a Mesos agent"
+    OTHER = "neither a Mesos master nor an agent"
+
+
+async def who_answers(
+    endpoint: Endpoint, *, tls: TlsSettings | None = None, seconds: float = 5.0
+) -> Peer | None:
+    """Find out what answers at `endpoint`; None if nothing does."""
+    for path, name in _HEALTH.items():
+        try:
+            answer = await exchange(
+                "GET", endpoint.with_path(path), tls=tls, timeouts=Timeouts(seconds, seconds)
+            )
+        except (TransportError, OSError):
+            return None
+        if answer.status == 200 and not answer.body:
+            return Peer[name]
+    return Peer.OTHER

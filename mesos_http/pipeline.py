@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from mesos_http.connecting import Timeouts, connect, start_task
+from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect, start_task
 from mesos_http.endpoint import Endpoint
 from mesos_http.errors import ConnectFailed, ConnectionLost, ProtocolError, TransportError
-from mesos_http.requests import Headers, RequestWriter
-from mesos_http.responses import MAX_BODY, Response, ResponseReader
-from mesos_http.security import BearerToken, Credentials, TlsSettings
+from mesos_http.http1 import Headers, RequestWriter, Response, ResponseReader
 
 Answer = asyncio.Future[Response]
 
@@ -41,14 +39,12 @@ class CallPipeline:
         tls: TlsSettings | None = None,
         credentials: Credentials | BearerToken | None = None,
         max_in_flight: int = 1024,
-        max_body: int = MAX_BODY,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - immutable
     ) -> None:
         self.endpoint = endpoint
         self._writer = RequestWriter(endpoint, headers=headers, credentials=credentials)
         self._tls = tls
         self._max_in_flight = max_in_flight
-        self._max_body = max_body
         self._timeouts = timeouts
         self._queue: deque[tuple[bytes, Answer]] = deque()
         self._connection: _Connection | None = None
@@ -75,33 +71,7 @@ class CallPipeline:
         Returns:
             The answer: a `Response` of whatever status, or `ConnectionLost`, or `ConnectFailed`.
         """
-        return self._enqueue(self._writer.post(body, content_type))
-
-    def request(self, method: str, path: str, body: bytes = b"", headers: Headers = ()) -> Answer:
-        """Send any other request to the same server (its path is the one given)."""
-        return self._enqueue(self._writer.head(method, path, len(body), headers) + body)
-
-    def close(self, reason: str = "closed by us") -> None:
-        """Close the connection at once; what has no answer fails with `ConnectionLost`."""
-        self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._connection is not None:
-            self._connection.end(ConnectionLost(reason))
-        self._fail_queued(ConnectionLost(reason))
-
-    async def drain(self) -> None:
-        """Wait until every call has its answer, or has failed."""
-        while True:
-            waiting: list[Answer] = [answer for _, answer in self._queue]
-            if self._connection is not None:
-                waiting.extend(self._connection.answers)
-            waiting = [answer for answer in waiting if not answer.done()]
-            if not waiting:
-                return
-            await asyncio.wait(waiting)
-
-    def _enqueue(self, request: bytes) -> Answer:
+        request = self._writer.post(body, content_type)
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
         if self._closed:
@@ -112,6 +82,15 @@ class CallPipeline:
             self._pump_due = True
             loop.call_soon(self.pump)
         return answer
+
+    def close(self, reason: str = "closed by us") -> None:
+        """Close the connection at once; what has no answer fails with `ConnectionLost`."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.end(ConnectionLost(reason))
+        self._fail_queued(ConnectionLost(reason))
 
     def pump(self) -> None:
         """Write what may be written now (called by the connection when there is room again)."""
@@ -162,10 +141,6 @@ class CallPipeline:
             if not answer.done():
                 _fail(answer, type(error)(*error.args))
 
-    def new_reader(self) -> ResponseReader:
-        """Make the reader of a new connection."""
-        return ResponseReader(max_body=self._max_body)
-
     @property
     def silence(self) -> float:
         """Seconds that the other side may be silent while an answer is due."""
@@ -180,7 +155,7 @@ class _Connection(asyncio.Protocol):
         self.full = False
         self.ended = False
         self._pipeline = pipeline
-        self._reader = pipeline.new_reader()
+        self._reader = ResponseReader()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._heard = 0.0

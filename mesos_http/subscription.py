@@ -13,12 +13,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
 
-from mesos_http.connecting import Timeouts, connect
+from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect
 from mesos_http.endpoint import Endpoint
 from mesos_http.errors import ProtocolError, RedirectFailed, StreamBroken
-from mesos_http.requests import Headers, RequestWriter
-from mesos_http.responses import END, Head, ResponseParser
-from mesos_http.security import BearerToken, Credentials, TlsSettings
+from mesos_http.http1 import END, Head, Headers, RequestWriter, ResponseParser
 from mesos_v1.errors import ApiError
 from mesos_v1.recordio import Decoder, RecordIOError
 
@@ -105,24 +103,12 @@ class Subscription:
                 )
             endpoint = target
 
-    async def records(self) -> AsyncIterator[bytes]:
-        """Give the records as they come; ends when `close` is called. For one reader.
+    async def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
+        """Give the records in the groups in which they come; ends when `close` is called. For one reader.
 
         Raises:
             StreamBroken: The stream has ended; all records that arrived before were given.
         """
-        stream = self._stream
-        while True:
-            while stream.records:
-                yield stream.take()
-            if stream.closed:
-                return
-            if stream.broken is not None:
-                raise stream.broken
-            await stream.wait()
-
-    async def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
-        """Give the records in the groups in which they are there; otherwise as `records`."""
         stream = self._stream
         while True:
             if stream.records:

@@ -46,7 +46,7 @@ class Pipeline:
         answer = asyncio.get_running_loop().create_future()
         self.connection.calls.append(pb.scheduler.Call.FromString(body))
         if self.connection.answers_calls:
-            answer.set_result(Response(202, "Accepted", (), b""))
+            answer.set_result(Response(202, "Accepted", ()))
         return answer
 
     def close(self):

@@ -22,6 +22,7 @@ from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, TaskStatus
 from playa import AgentSettings, Cluster, ClusterSettings
 from tests.executor.authors import Add, Block, Sum, Talk, Wait
+from tests.support.raw_server import records_of
 from wire.start_letter import ExecutorBoot
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ class SmallScheduler:
         self._changed = asyncio.Event()
 
     async def listen(self) -> None:
-        async for record in self._subscription.records():
+        async for record in records_of(self._subscription):
             event = events.read(pb.scheduler.Event.FromString(record))
             match event:
                 case events.Subscribed():

@@ -1,7 +1,7 @@
 import pytest
 
 from mesos_http import BearerToken, Credentials, Endpoint, RedirectFailed
-from mesos_http.requests import RequestWriter
+from mesos_http.http1 import RequestWriter
 
 MASTER = Endpoint("http", "10.0.0.1", 5050, "/api/v1/scheduler")
 

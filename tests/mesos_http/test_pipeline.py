@@ -247,26 +247,6 @@ async def test_an_answer_to_no_call_closes_the_connection():
         pipeline.close()
 
 
-async def test_drain_waits_for_the_last_answer():
-    async with raw_server(echo) as server:
-        pipeline = CallPipeline(server.endpoint)
-        answers = [pipeline.send(b"x" * 100_000) for _ in range(50)]
-        await pipeline.drain()
-        assert all(answer.done() for answer in answers)
-        await pipeline.drain()
-        pipeline.close()
-
-
-async def test_other_methods_and_paths_of_the_same_server_can_be_asked():
-    async with raw_server(echo) as server:
-        pipeline = CallPipeline(server.endpoint)
-        answer = await pipeline.request("PUT", "/traces/e?offset=5", b"bytes", (("X-Own", "1"),))
-        assert answer.body == b"bytes"
-        (request,) = server.requests
-        assert (request.method, request.path, request.headers["x-own"]) == ("PUT", "/traces/e?offset=5", "1")
-        pipeline.close()
-
-
 async def test_calls_go_over_a_domain_socket(tmp_path):
     async with raw_server(accept, socket_path=str(tmp_path / "s")) as server:
         pipeline = CallPipeline(server.endpoint)

@@ -16,7 +16,7 @@ from mesos_http import (
 from mesos_http import subscription as subscription_module
 from mesos_http.connecting import Timeouts
 from mesos_v1 import recordio
-from tests.support.raw_server import STREAM_HEAD, chunk, in_pieces, raw_server, response
+from tests.support.raw_server import STREAM_HEAD, chunk, in_pieces, raw_server, records_of, response
 
 RECORDS = [b"first", b"", b"x" * 3000, b'{"type": "HEARTBEAT"}', "€".encode()]
 STREAM = b"".join(map(recordio.encode, RECORDS))
@@ -26,7 +26,7 @@ BODY = STREAM_HEAD + b"".join(chunk(STREAM[i : i + 700]) for i in range(0, len(S
 async def all_records(subscription: Subscription) -> tuple[list[bytes], str]:
     records: list[bytes] = []
     try:
-        async for record in subscription.records():
+        async for record in records_of(subscription):
             records.append(record)  # noqa: PERF401 - what came before an error counts
     except StreamBroken as broken:
         return records, broken.reason
@@ -43,7 +43,7 @@ async def test_records_come_out_as_they_went_in_and_the_stream_id_is_known():
             headers=(("X-Own", "1"),), credentials=Credentials("me", "hush"),
         )  # fmt: skip
         got = []
-        async for record in subscription.records():
+        async for record in records_of(subscription):
             got.append(record)
             if len(got) == len(RECORDS):
                 subscription.close()
@@ -330,7 +330,7 @@ async def test_a_domain_socket_is_an_endpoint_like_any_other(tmp_path):
     async with raw_server(handler, socket_path=str(tmp_path / "agent.sock")) as server:
         endpoint = Endpoint.parse(server.endpoint.url)
         subscription = await Subscription.open(endpoint, b"")
-        assert [await anext(subscription.records())] == RECORDS[:1]
+        assert [await anext(records_of(subscription))] == RECORDS[:1]
         subscription.close()
 
 

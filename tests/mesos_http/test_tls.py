@@ -9,7 +9,7 @@ from mesos_http import (
     TlsSettings,
     TransportError,
 )
-from tests.support.raw_server import STREAM_HEAD, chunk, raw_server, response
+from tests.support.raw_server import STREAM_HEAD, chunk, raw_server, records_of, response
 
 
 async def stream(request, writer):
@@ -24,7 +24,7 @@ async def test_a_server_that_the_authority_vouches_for_is_trusted(certificates):
     tls = TlsSettings(ca=certificates.ca)
     async with raw_server(stream, tls=certificates.server_context(certificates.server)) as server:
         subscription = await Subscription.open(server.endpoint, b"", tls=tls)
-        assert await anext(subscription.records()) == b"hello"
+        assert await anext(records_of(subscription)) == b"hello"
         subscription.close()
     async with raw_server(accept, tls=certificates.server_context(certificates.server)) as server:
         pipeline = CallPipeline(server.endpoint, tls=tls)

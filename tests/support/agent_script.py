@@ -245,7 +245,7 @@ class TwinLink:
             if said is None:
                 answer.set_exception(ConnectionLost("the script dropped the call"))
             else:
-                answer.set_result(Response(said[0], "", (), said[1].encode()))
+                answer.set_result(Response(said[0], "", (), body=said[1].encode()))
 
         loop.call_soon(hear)
         return answer

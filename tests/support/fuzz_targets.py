@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.runtime import DecodeError, message, pack, unpack
 from mesos_http.errors import ProtocolError
-from mesos_http.responses import ResponseParser
+from mesos_http.http1 import ResponseParser
 from mesos_v1 import content, events, executor_events, pb, recordio
 from mesos_v1.content import ContentType
 from mesos_v1.errors import BadEvent, ContentError, OperationError, RecordIOError, ResourceError

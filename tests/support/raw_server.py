@@ -2,11 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from mesos_http import Endpoint
+from mesos_http import Endpoint, Subscription
 
 
 @dataclass(frozen=True)
@@ -118,3 +118,10 @@ async def in_pieces(writer: asyncio.StreamWriter, data: bytes, size: int) -> Non
         writer.write(data[at : at + size])
         await writer.drain()
         await asyncio.sleep(0)
+
+
+async def records_of(subscription: Subscription) -> AsyncIterator[bytes]:
+    """The records of a subscription, one by one."""
+    async for batch in subscription.batches():
+        for record in batch:
+            yield record

@@ -1,4 +1,6 @@
-"""HTTP/1.1 responses, sans-I/O: bytes in, events out, however the bytes are cut.
+"""HTTP/1.1, sans-I/O: requests as bytes, and responses from bytes, however these are cut.
+
+`RequestWriter` writes the requests to one endpoint.
 
 `ResponseParser` reads the responses of one connection, one after another (pipelined), and gives the parts of
 each as they come: `Head`, then pieces of the body as ``bytes``, then `END`. It keeps no body: a subscription's
@@ -13,11 +15,15 @@ never asked for: other transfer codings, answers to HEAD and CONNECT.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, TypeAlias
 
+from mesos_http.connecting import BearerToken, Credentials
+from mesos_http.endpoint import Endpoint
 from mesos_http.errors import ProtocolError, excerpt
+
+Headers = tuple[tuple[str, str], ...]
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 16 * 1024 * 1024
@@ -36,15 +42,12 @@ class Head:
 
     status: int
     reason: str
-    headers: tuple[tuple[str, str], ...]
-    close: bool
+    headers: Headers
+    close: bool = False
 
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name (in lower case), or ``default``."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return default
+        return next((value for key, value in self.headers if key == name), default)
 
 
 class _End(Enum):
@@ -58,21 +61,10 @@ Part: TypeAlias = Head | bytes | _End
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class Response(Head):
     """A whole response."""
 
-    status: int
-    reason: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    close: bool = False
-
-    def header(self, name: str, default: str = "") -> str:
-        """The first header of that name (in lower case), or ``default``."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return default
+    body: bytes = b""
 
     @property
     def text(self) -> str:
@@ -288,11 +280,6 @@ class ResponseReader:
         """Whether what came is known to be no HTTP, or too much: the next call raises."""
         return self._error is not None or self._parser.failed
 
-    @property
-    def in_response(self) -> bool:
-        """True in the middle of a response."""
-        return self._parser.in_response
-
     def feed(self, data: bytes) -> list[Response]:
         """Take bytes; give the responses that they complete, in order.
 
@@ -329,7 +316,7 @@ class ResponseReader:
             elif self._head is not None:
                 head, body = self._head, b"".join(self._body)
                 self._head, self._body, self._size = None, [], 0
-                responses.append(Response(head.status, head.reason, head.headers, body, head.close))
+                responses.append(Response(head.status, head.reason, head.headers, head.close, body))
         return responses
 
 
@@ -374,11 +361,70 @@ def _framing(head: Head) -> _Framing:
         return _Framing(head, _State.CHUNK_SIZE, 0)
     lengths = {value for name, value in head.headers if name == "content-length"}
     if not lengths:
-        if head.close:
-            return _Framing(head, _State.UNTIL_CLOSE, 0)
-        closing = Head(head.status, head.reason, head.headers, close=True)
-        return _Framing(closing, _State.UNTIL_CLOSE, 0)
+        return _Framing(replace(head, close=True), _State.UNTIL_CLOSE, 0)
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()) or len(length) > 18:
         raise ProtocolError(f"not a Content-Length: {excerpt(length.encode('latin-1'))}")
     return _Framing(head, _State.LENGTH, int(length))
+
+
+class RequestWriter:
+    """Writes requests to one endpoint; what all of them share is put together once.
+
+    Args:
+        headers: Sent with every request.
+        credentials: Sent with every request as its Authorization.
+
+    Raises:
+        ValueError: A header cannot be sent (a line break in it); the message names the header, not its value.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        headers: Headers = (),
+        credentials: Credentials | BearerToken | None = None,
+    ) -> None:
+        lines = [f"Host: {endpoint.authority}"]
+        if credentials is not None:
+            _check("Authorization", credentials.header())
+            lines.append(f"Authorization: {credentials.header()}")
+        for name, value in headers:
+            _check(name, value)
+            lines.append(f"{name}: {value}")
+        self._target = endpoint.path
+        self._shared = "".join(f"{line}\r\n" for line in lines)
+        self._posts: dict[str, bytes] = {}
+
+    def post(self, body: bytes, content_type: str) -> bytes:
+        """A POST of ``body``."""
+        start = self._posts.get(content_type)
+        if start is None:
+            headers = (("Content-Type", content_type),)
+            start = self._posts[content_type] = self._start("POST", self._target, headers)
+        return b"%s%d\r\n\r\n%s" % (start, len(body), body)
+
+    def head(self, method: str, target: str, length: int, headers: Headers = ()) -> bytes:
+        """The head of a request for the path ``target``, whose body of ``length`` bytes follows."""
+        return b"%s%d\r\n\r\n" % (self._start(method, target, headers), length)
+
+    def _start(self, method: str, target: str, headers: Headers) -> bytes:
+        if not target.isascii() or any(char <= " " or char == "\x7f" for char in target):
+            raise ValueError(f"not a path that can be asked for: {target!r}")
+        for name, value in headers:
+            _check(name, value)
+        own = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        text = f"{method} {target} HTTP/1.1\r\n{self._shared}{own}Content-Length: "
+        return text.encode("latin-1")
+
+
+def _check(name: str, value: str) -> None:
+    """Refuse what would end the header early (and latin-1 is all that a header can hold)."""
+    try:
+        value.encode("latin-1")
+        name.encode("ascii")
+    except UnicodeEncodeError:
+        raise ValueError(f"the header {name!r} cannot be sent: characters outside of latin-1") from None
+    if not name or any(char in "\r\n\0: " for char in name) or any(char in "\r\n\0" for char in value):
+        raise ValueError(f"the header {name!r} cannot be sent: line breaks or colons in it")
