@@ -18,12 +18,12 @@ from typing import Any
 
 from actors import messages as m
 from actors.operation_actor import OperationActor
-from actors.records.operations import (
+from actors.records import (
     ENDED_PHASES,
+    OPERATION,
     PHASE_OF_STATE,
     OperationPhase,
     OperationRecord,
-    operations_in,
 )
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.author_events import Registered
@@ -48,7 +48,7 @@ from mesos_v1.values import (
 
 logger = logging.getLogger("actors.scheduler")
 
-OPERATION = "operation:"
+OPERATION_PREFIX = "operation:"
 _ACTIVE: Mapping[TaskState, m.TaskPhase] = {
     TaskState.TASK_STAGING: m.TaskPhase.STAGING,
     TaskState.TASK_STARTING: m.TaskPhase.RUNNING,
@@ -245,7 +245,7 @@ class LowLevelScheduler(BaseScheduler):
     ) -> None:
         if operation_id in self._operations:
             raise ValueError(f"there is an operation {operation_id} already")
-        ref = self.spawn(OperationActor, operation_id, agent_id, name=f"{OPERATION}{operation_id}")
+        ref = self.spawn(OperationActor, operation_id, agent_id, name=f"{OPERATION_PREFIX}{operation_id}")
         self._operations[operation_id] = (ref, call)
 
     def _go_on_with(self, operation: OperationRecord) -> None:
@@ -263,7 +263,7 @@ class LowLevelScheduler(BaseScheduler):
 
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         self._in_handover = "id" in facts
-        for operation in operations_in(records):
+        for operation in OPERATION.read(records).values():
             self._go_on_with(operation)
 
     def _subscribe_as_new(self) -> None:
@@ -367,8 +367,8 @@ class LowLevelScheduler(BaseScheduler):
     @receive
     async def handle_child_failed(self, failure: ChildFailed) -> None:
         """The outcome of an operation whose actor failed will never be known: report it as lost."""
-        if failure.name.startswith(OPERATION):
-            operation_id = OperationId(failure.name.removeprefix(OPERATION))
+        if failure.name.startswith(OPERATION_PREFIX):
+            operation_id = OperationId(failure.name.removeprefix(OPERATION_PREFIX))
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             await self._called(self.on_error, f"{failure.name} failed: {failure.error}")
             self.tell(self.actor_ref, m.OperationDone(operation_id, OperationPhase.LOST.value))

@@ -22,7 +22,7 @@ from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
 from actors.offers.why_pending import report
-from actors.records.tasks import MAX_TASK_BYTES, TaskIntent, intent_record
+from actors.records import INTENT, MAX_TASK_BYTES, TaskIntent
 from actors.runtime import Actor, message, receive, setting
 from actors.settings import Composition
 from mesos_v1 import events
@@ -323,7 +323,7 @@ class OfferActor(Actor):
             self._held.pop((agent.agent_id, agent.role), None)
             for demand, _, executor_id in agent.placements:
                 intent = TaskIntent(demand.attempt_id, agent.agent_id, executor_id, agent.hostname)
-                records.append(intent_record(demand.task_id, intent))
+                records.append(INTENT.record(demand.task_id, intent))
         self.tell("store", m.Write(tuple(records), reference=self._reference))
 
     @receive

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from actors import messages as m
 from actors.operations.states import TABLE, Action, OperationEvent
-from actors.records.operations import PHASE_OF_STATE
+from actors.records import PHASE_OF_STATE
 from actors.runtime import Actor, Backoff, Timer, message, receive
 from actors.runtime.state_machine import Machine
 from mesos_v1 import events

@@ -25,22 +25,23 @@ from typing import Any
 from actors import messages as m
 from actors.built_in import task_class
 from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
-from actors.records.operations import operations_in
-from actors.records.tasks import (
+from actors.records import (
+    ENDED,
     MAX_TASK_BYTES,
+    OPERATION,
+    SPEC,
+    UPLOAD,
     TaskHistory,
     TaskSpec,
     all_records_of,
     attempt_id,
-    ended_key,
     ended_record,
     ended_tasks,
     histories,
     latest,
-    spec_record,
     split_attempt_id,
+    untold_uploads,
 )
-from actors.records.uploads import untold_uploads, upload_key
 from actors.runtime import (
     STOP,
     ChildFailed,
@@ -317,7 +318,7 @@ class SchedulerActor(BaseScheduler):
             first_attempt=1 if own_id is None else self._tasks.first_attempt(chosen),
             **options,
         )
-        record = spec_record(spec)
+        record = SPEC.record(chosen, spec)
         if len(record.value) > MAX_TASK_BYTES:
             raise ValueError(
                 f"the task has {len(record.value):,} bytes, and {MAX_TASK_BYTES:,} is the most: put large data where "
@@ -385,7 +386,7 @@ class SchedulerActor(BaseScheduler):
         self._introduced = bool(records) and REGISTERED in facts
         self.spawn_built_in("server")
         self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
-        told = (operation.status for operation in operations_in(records))
+        told = (operation.status for operation in OPERATION.read(records).values())
         self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
         self._early += untold_uploads(records, self._server)
         self._run = int(facts.get("runs", "0")) + 1
@@ -639,7 +640,7 @@ class SchedulerActor(BaseScheduler):
             kept = {(record.kind, record.key) for record in self._outbox}
             gone = tuple(key for key in gone if key not in kept)
         if forgotten is not None:
-            gone = (*gone, ended_key(forgotten))
+            gone = (*gone, (ENDED, forgotten))
         self._store_called(ended_record(done.task_id, done.last_attempt), gone=gone)
 
     @receive
@@ -815,7 +816,7 @@ class SchedulerActor(BaseScheduler):
             return None
         self._outbox = []
         told = self._call(self.on_uploaded, upload)
-        return self._after(told, lambda: self._store_called(gone=(upload_key(upload),)))
+        return self._after(told, lambda: self._store_called(gone=(UPLOAD.key(upload.key),)))
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:

@@ -35,7 +35,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors import messages as m
-from actors.records.uploads import folder_beside, upload_key, upload_record
+from actors.records import UPLOAD, folder_beside
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.server.artifacts import Artifact, ArtifactError, build_artifact
 from actors.settings import Composition
@@ -180,7 +180,9 @@ class ServerActor(Actor):
             self._reference = int(self.ids.uniform(0, 2.0**52))
         self._reference += 1
         self._keeping[self._reference] = asked.upload
-        self.tell("store", m.Write((upload_record(asked.upload),), reference=self._reference))
+        self.tell(
+            "store", m.Write((UPLOAD.record(asked.upload.key, asked.upload),), reference=self._reference)
+        )
 
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
@@ -190,7 +192,7 @@ class ServerActor(Actor):
             return  # asked for by an instance that failed; the next run tells it
         answer = self._waiting.get(upload.key)
         if answer is None or answer.done():
-            self.tell("store", m.Write((), (upload_key(upload),)))
+            self.tell("store", m.Write((), (UPLOAD.key(upload.key),)))
             return
         self.tell("scheduler", upload)
         answer.set_result(None)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from actors import messages as m
 from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
-from actors.records.tasks import TaskHistory, TaskProgress, attempt_id, demand_of, latest, progress_record
+from actors.records import PROGRESS, TaskHistory, TaskProgress, attempt_id, demand_of, latest
 from actors.runtime import Actor, Backoff, DecodeError, Timer, message, receive, unpack
 from actors.runtime.state_machine import Machine
 from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
@@ -300,7 +300,7 @@ class TaskActor(Actor):
         self._reference += 1
         if status is not None or done is not None:
             self._waiting[self._reference] = (status, done)
-        record = progress_record(self.spec.task_id, progress)
+        record = PROGRESS.record(self.spec.task_id, progress)
         self.tell("store", m.Write((record,), reference=self._reference))
 
     def _acknowledge(self, status: TaskStatus) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
-from actors.records.operations import ENDED_PHASES, OperationPhase
+from actors.records import ENDED_PHASES, OperationPhase
 from actors.runtime.state_machine import Table
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from actors import messages as m
 from actors.built_in import SERVANTS, TASK, spec_of
-from actors.records.operations import PHASE_OF_STATE, OperationRecord, operation_key, operation_record
+from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import author_traceback, contain_author_code, exit_of, one_line
 from actors.settings import Composition
@@ -253,7 +253,8 @@ class BaseScheduler(Actor):
     def _store_first(self, *records: OperationRecord, then: events.UpdateOperationStatus | m.Accept) -> None:
         self._reference += 1
         self._storing[self._reference] = then
-        self.tell("store", m.Write(tuple(map(operation_record, records)), reference=self._reference))
+        stored = tuple(OPERATION.record(record.operation_id, record) for record in records)
+        self.tell("store", m.Write(stored, reference=self._reference))
 
     @receive
     def handle_stored(self, stored: m.Stored) -> Any:
@@ -276,7 +277,7 @@ class BaseScheduler(Actor):
             self.tell("connection", call)
 
     def _forget_operation(self, operation_id: OperationId) -> None:
-        self.tell("store", m.Write((), (operation_key(operation_id),)))
+        self.tell("store", m.Write((), (OPERATION.key(operation_id),)))
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from actors.messages import ExecutorTemplate, ServerReady
-from actors.records.tasks import check_task_id
+from actors.records import check_task_id
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
 from actors.settings import GPUS, Composition, ExecutorSettings, RetryPolicy
 from mesos_v1 import pb

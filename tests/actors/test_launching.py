@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.records.tasks import MAX_TASK_BYTES
+from actors.records import MAX_TASK_BYTES
 from actors.runtime import ActorSystem, Secret, receive
 from actors.runtime.testing import ListTrace
 from actors.scheduler import task_book

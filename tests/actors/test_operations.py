@@ -10,12 +10,12 @@ from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
 from actors.operations import states
 from actors.operations.states import Action
-from actors.records.operations import (
+from actors.records import (
     ENDED_PHASES,
+    OPERATION,
     PHASE_OF_STATE,
     OperationPhase,
     OperationRecord,
-    operations_in,
 )
 from actors.scheduler_actor import SchedulerActor
 from actors.settings import FrameworkSettings
@@ -247,7 +247,7 @@ def test_news_of_an_operation_are_stored_before_they_are_acknowledged_and_forgot
             assert bench.of("connection", m.AcknowledgeOperation) == []
             assert bench.heard["author"] == []
             (write,) = bench.of("store", m.Write)
-            assert operations_in(write.records)[0].phase is OperationPhase.FINISHED
+            assert OPERATION.read(write.records)[OP].phase is OperationPhase.FINISHED
             bench.stored()
             await bench.settle()
             assert bench.of("connection", m.AcknowledgeOperation) == [ACKNOWLEDGED]
@@ -284,7 +284,7 @@ def test_an_accept_with_an_operation_leaves_after_the_operation_is_stored():
             bench.scheduler._actor.accept([OfferId("o")], [operation])
             await bench.settle()
             (write,) = bench.of("store", m.Write)
-            assert operations_in(write.records) == (OperationRecord(OP, None, OperationPhase.SENT),)
+            assert OPERATION.read(write.records) == {OP: OperationRecord(OP, None, OperationPhase.SENT)}
             assert bench.of("connection", m.Accept) == []
             bench.stored()
             await bench.settle()

@@ -7,7 +7,7 @@ import pytest
 
 from actors.composition import run
 from actors.messages import TaskPhase
-from actors.records.tasks import TaskHistory, TaskProgress, TaskSpec, progress_record, spec_record
+from actors.records import PROGRESS, SPEC, TaskHistory, TaskProgress, TaskSpec
 from actors.runtime import ActorSystem, pack
 from actors.scheduler_actor import SchedulerActor
 from actors.store.backends import SqliteBackend
@@ -174,9 +174,9 @@ def store_of_an_earlier_run(path, *histories):
     backend.open()
     records = [Record("framework", "id", b"f-1"), Record("framework", "registered", b"1")]
     for each in histories:
-        records.append(spec_record(each.spec))
+        records.append(SPEC.record(each.spec.task_id, each.spec))
         if each.progress is not None:
-            records.append(progress_record(each.spec.task_id, each.progress))
+            records.append(PROGRESS.record(each.spec.task_id, each.progress))
     backend.commit([Write(tuple(records))])
     backend.close()
 

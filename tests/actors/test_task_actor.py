@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages as m
 from actors.messages import TaskPhase
-from actors.records.tasks import TaskHistory, TaskIntent, TaskProgress, TaskSpec
+from actors.records import TaskHistory, TaskIntent, TaskProgress, TaskSpec
 from actors.runtime import pack, unpack_value
 from actors.settings import RetryPolicy
 from actors.task_actor import TaskActor

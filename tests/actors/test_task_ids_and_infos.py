@@ -9,18 +9,18 @@ from actors.connection.calls import TokenWriter
 from actors.connection.framework_info import framework_info, subscribe_call
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
-from actors.records.tasks import (
+from actors.records import (
+    SPEC,
     TaskSpec,
     attempt_id,
     check_task_id,
     ended_record,
     ended_tasks,
     histories,
-    spec_record,
     split_attempt_id,
     task_info,
+    untold_uploads,
 )
-from actors.records.uploads import untold_uploads
 from actors.runtime import DecodeError, pack
 from actors.server.tokens import token_for
 from actors.settings import Composition, FrameworkSettings, RetryPolicy
@@ -89,7 +89,11 @@ def test_a_record_that_cannot_be_read_is_named(kind):
 
 
 def test_records_of_tasks_come_back_as_histories_in_order():
-    records = (spec_record(spec(task_id=TaskId("b"))), ended_record(TaskId("z"), 3), spec_record(spec()))
+    records = (
+        SPEC.record("b", spec(task_id=TaskId("b"))),
+        ended_record(TaskId("z"), 3),
+        SPEC.record("t", spec()),
+    )
     assert [history.spec.task_id for history in histories(records)] == ["b", "t"]
     assert ended_tasks(records) == (("z", 3),)
 

@@ -14,7 +14,7 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
-from actors.records.uploads import UPLOAD, folder_beside
+from actors.records import UPLOAD, folder_beside
 from actors.runtime import ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
@@ -112,7 +112,7 @@ async def test_an_upload_is_told_again_until_its_hook_has_run(master, tmp_path):
     store = tmp_path / "s.db"
     await killed_when(composition(master, Runs, store), lambda: len(Runs.told) == 2)
     assert Runs.told == ["registered", "img/a.png: picture"]
-    assert [record.kind for record in records_of(store)].count(UPLOAD) == 1
+    assert [record.kind for record in records_of(store)].count(UPLOAD.name) == 1
 
     Runs.stuck = False
     Runs.told.clear()
@@ -123,7 +123,7 @@ async def test_an_upload_is_told_again_until_its_hook_has_run(master, tmp_path):
         "task-spec",
         "next",
     ) in kinds  # what the hook launched is stored together with its having been called
-    assert UPLOAD not in {kind for kind, _ in kinds}
+    assert UPLOAD.name not in {kind for kind, _ in kinds}
     assert (folder_beside(str(store)) / "img" / "a.png").read_bytes() == b"picture"
 
 
@@ -227,7 +227,7 @@ async def test_what_was_answered_as_stored_is_there_after_a_kill(tmp_path, answe
         process.kill()
         process.communicate()
     assert answers <= len(answered)
-    stored = {record.value for record in records_of(store) if record.kind == UPLOAD}
+    stored = {record.value for record in records_of(store) if record.kind == UPLOAD.name}
     for name in answered:
         assert (folder_beside(str(store)) / name).read_bytes() == name.encode() * 5000
         assert any(name.encode() in value for value in stored), name

@@ -11,7 +11,7 @@ import pytest
 
 import mesostic
 import mesostic.testing
-from actors.records.tasks import MAX_TASK_BYTES
+from actors.records import MAX_TASK_BYTES
 from actors.runtime.codec.envelope import MAX_ELEMENTS, MAX_MESSAGE_BYTES, MAX_MESSAGE_ELEMENTS
 from actors.scheduler.task_book import ENDED_KEPT
 from executor.tasks.statuses import MAX_RESULT

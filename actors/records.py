@@ -1,0 +1,348 @@
+"""What is stored: the durable values of tasks, operations and uploads, which a restart reads back.
+
+Tasks. Three records per task, each written by the one who knows: the scheduler writes the specification when the author
+launches the task, the broker the intent before an ACCEPT leaves, the task actor its progress before an update is
+acknowledged. A task is tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos forbids using the id of
+a task again that may still be alive, and news of an old attempt must not be taken for news of the present one. The numbers
+continue when a task is launched under the id of one that has ended, so that no attempt's id is ever used twice.
+
+Operations. One with an id is stored before its ACCEPT leaves, and before news of it is acknowledged: a scheduler that starts
+again asks about those that it does not know the end of, and tells of those that it knows the end of but has not told. The
+record goes when the author has been told the outcome.
+
+Uploads. One is answered only when its bytes and its record are durable; the record goes when `on_uploaded` has been called.
+So an executor that has heard "stored" may forget the file, whatever happens to the scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from actors.messages import Demand, Record, ServerReady, TaskPhase, Uploaded
+from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
+from actors.settings import RetryPolicy
+from mesos_v1 import pb
+from mesos_v1.resources import Resources
+from mesos_v1.states import OperationState
+from mesos_v1.values import NANOS, AgentId, ExecutorId, OperationId, OperationStatus, TaskId
+
+T = TypeVar("T")
+
+
+class Kind(Generic[T]):
+    """One kind of record: how its values are stored, named and read back."""
+
+    def __init__(self, name: str, cls: type[T]) -> None:
+        self.name = name
+        self._cls = cls
+
+    def record(self, key: str, value: T) -> Record:
+        """Return the durable form of a value."""
+        return Record(self.name, key, pack_value(value))
+
+    def key(self, key: str) -> tuple[str, str]:
+        """Return what deletes a record."""
+        return (self.name, key)
+
+    def read(self, records: Iterable[Record]) -> dict[str, T]:
+        """Return the values among these records, oldest first.
+
+        Raises:
+            DecodeError: One is not what it should be; the sentence names the record.
+        """
+        return {each.key: self._read(each) for each in records if each.kind == self.name}
+
+    def _read(self, record: Record) -> T:
+        try:
+            return unpack_value(self._cls, record.value)
+        except DecodeError as error:
+            raise DecodeError(
+                f"the {record.kind} of {record.key} in the store cannot be read: {error}. Run the version that wrote "
+                "it, or give this framework another [store] path"
+            ) from None
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+_MAX_ID = 200
+MAX_TASK_BYTES = 16 * 1024 * 1024
+"""Largest task, as the bytes of its `TaskInfo`: what is larger travels as a file (an upload, a URI), not in a call."""
+_FORBIDDEN = frozenset("/\\")
+
+
+@message
+class TaskSpec:
+    """What the author asked for.
+
+    Attributes:
+        order: the place in the queue; first come, first served.
+        payload: the packed payload, or b"".
+        executor: name of the executor, or "" for a command task.
+        command: shell command of a command task.
+        timeout: seconds that one attempt may run; 0 means any time.
+        launch_timeout: seconds after which silence about a launch is looked into.
+        unreachable_timeout: seconds after which an attempt on an unreachable agent is given up.
+        first_attempt: the number of its first attempt: above 1 when a task with this id has ended before.
+    """
+
+    task_id: TaskId
+    name: str
+    order: int
+    payload: bytes
+    executor: str
+    command: str
+    resources: Resources
+    ports: int
+    role: str
+    retry: RetryPolicy
+    labels: tuple[tuple[str, str], ...] = ()
+    timeout: float = 0.0
+    launch_timeout: float = 60.0
+    unreachable_timeout: float = 600.0
+    kill_grace: float = 3.0
+    hosts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = secret(default=())
+    uris: tuple[str, ...] = ()
+    first_attempt: int = 1
+
+
+@message
+class TaskIntent:
+    """An ACCEPT with this attempt is about to leave, or has left."""
+
+    attempt_id: TaskId
+    agent_id: AgentId
+    executor_id: ExecutorId | None
+    hostname: str
+
+
+@message
+class TaskProgress:
+    """How far a task has come: enough to go on after a restart, and to deliver an outcome that was not delivered.
+
+    Attributes:
+        uuid: of the last update that was taken in.
+        killed: whether the author asked for the end.
+        running_since: when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts.
+    """
+
+    attempt: int
+    phase: TaskPhase
+    failures: int = 0
+    losses: int = 0
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    result: bytes = b""
+    uuid: bytes = b""
+    agent_id: AgentId | None = None
+    executor_id: ExecutorId | None = None
+    killed: bool = False
+    running_since: float | None = None
+
+
+@message
+class TaskHistory:
+    """What the store has of one task, to go on from.
+
+    Attributes:
+        demanded: the last attempt for which the broker may still hold a demand, made by an actor of this task that
+            has failed; 0 when there is none.
+    """
+
+    spec: TaskSpec
+    intent: TaskIntent | None = None
+    progress: TaskProgress | None = None
+    demanded: int = 0
+
+
+SPEC = Kind("task-spec", TaskSpec)
+INTENT = Kind("task-intent", TaskIntent)
+PROGRESS = Kind("task-progress", TaskProgress)
+ENDED = "task-ended"
+"""That a task has ended, with its last attempt: updates of it that come again are no news of an unknown task."""
+
+
+def attempt_id(task_id: TaskId, attempt: int) -> TaskId:
+    """Return the Mesos task id of an attempt, counted from 1."""
+    return TaskId(f"{task_id}.{attempt}")
+
+
+def split_attempt_id(mesos_id: TaskId) -> tuple[TaskId, int] | None:
+    """Return task id and attempt of a Mesos task id, or None when it is not one of ours."""
+    task_id, dot, number = mesos_id.rpartition(".")
+    if not dot or not task_id or not number.isascii() or not number.isdigit():
+        return None
+    return TaskId(task_id), int(number)
+
+
+def check_task_id(task_id: str) -> None:
+    """Refuse an id that Mesos would not take.
+
+    Raises:
+        ValueError: One sentence that says why (Mesos: `validateID` in common/validation.cpp).
+    """
+    if not task_id or len(task_id) > _MAX_ID:
+        raise ValueError(f"a task id must have 1 to {_MAX_ID} characters, not {len(task_id)}")
+    if any(char in _FORBIDDEN or char.isspace() or not char.isprintable() for char in task_id):
+        raise ValueError(f"a task id must not hold slashes, spaces or control characters: {task_id!r}")
+
+
+def latest(history: TaskHistory) -> TaskProgress:
+    """Return how far the task has come: what it stored itself, or an intent to launch a later attempt.
+
+    An intent for an attempt that was being withdrawn says that its ACCEPT may have left: it has to be killed.
+    """
+    progress = history.progress or TaskProgress(history.spec.first_attempt, TaskPhase.WAITING)
+    intent = history.intent
+    split = split_attempt_id(intent.attempt_id) if intent is not None else None
+    if intent is None or split is None:
+        return progress
+    attempt = split[1]
+    same = attempt == progress.attempt
+    withdrawing = same and progress.phase is TaskPhase.WITHDRAWING
+    if attempt > progress.attempt or withdrawing or (same and progress.phase is TaskPhase.WAITING):
+        return replace(
+            progress,
+            attempt=attempt,
+            phase=TaskPhase.KILLING if withdrawing else TaskPhase.LAUNCHING,
+            uuid=b"",
+            agent_id=intent.agent_id,
+            executor_id=intent.executor_id,
+        )
+    return progress
+
+
+def task_info(spec: TaskSpec, attempt: int) -> bytes:
+    """Build the serialized `TaskInfo` of an attempt, without what only the broker knows (agent, resources, executor)."""
+    info = pb.mesos.TaskInfo(name=spec.name)
+    info.task_id.value = attempt_id(spec.task_id, attempt)
+    info.agent_id.value = ""
+    if spec.payload:
+        info.data = spec.payload
+    if not spec.executor:
+        info.command.value = spec.command
+        info.command.shell = True
+        for uri in spec.uris:
+            info.command.uris.add(value=uri)
+        for name, value in spec.environment:
+            info.command.environment.variables.add(name=name, value=value)
+    for key, value in spec.labels:
+        info.labels.labels.add(key=key, value=value)
+    info.kill_policy.grace_period.nanoseconds = int(spec.kill_grace * NANOS)
+    return info.SerializeToString()
+
+
+def demand_of(spec: TaskSpec, attempt: int) -> Demand:
+    """Return what an attempt asks of the broker."""
+    return Demand(
+        spec.task_id,
+        attempt_id(spec.task_id, attempt),
+        spec.order,
+        spec.role,
+        spec.resources,
+        spec.ports,
+        spec.executor,
+        task_info(spec, attempt),
+        spec.hosts,
+        spec.attributes,
+    )
+
+
+def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
+    """Return the keys of everything that is stored of a task, to delete it."""
+    return tuple(kind.key(task_id) for kind in (SPEC, INTENT, PROGRESS))
+
+
+def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
+    """Put together what the store has of each task, in the order in which the tasks were launched."""
+    intents, progress = INTENT.read(records), PROGRESS.read(records)
+    return tuple(
+        TaskHistory(spec, intents.get(key), progress.get(key)) for key, spec in SPEC.read(records).items()
+    )
+
+
+def ended_record(task_id: TaskId, last_attempt: int) -> Record:
+    """Return the record that a task has ended."""
+    return Record(ENDED, task_id, str(last_attempt).encode())
+
+
+def ended_tasks(records: tuple[Record, ...]) -> tuple[tuple[TaskId, int], ...]:
+    """Return the tasks that ended, oldest first, each with its last attempt."""
+    return tuple(
+        (TaskId(record.key), int(record.value or b"1")) for record in records if record.kind == ENDED
+    )
+
+
+# --- operations -------------------------------------------------------------------------------------------------------
+
+
+class OperationPhase(StrEnum):
+    """Where an operation is, as the scheduler sees it."""
+
+    SENT = "sent"  # the ACCEPT has left; nothing heard yet
+    PENDING = "pending"  # known to the master or the agent
+    UNREACHABLE = "unreachable"  # its agent is away, or has just come back
+    FINISHED = "finished"
+    FAILED = "failed"  # tried and failed, or refused
+    LOST = "lost"  # never applied, or nobody will ever know
+
+
+ENDED_PHASES = frozenset({OperationPhase.FINISHED, OperationPhase.FAILED, OperationPhase.LOST})
+PHASE_OF_STATE: Mapping[OperationState, OperationPhase] = {
+    OperationState.OPERATION_UNSUPPORTED: OperationPhase.FAILED,
+    OperationState.OPERATION_PENDING: OperationPhase.PENDING,
+    OperationState.OPERATION_FINISHED: OperationPhase.FINISHED,
+    OperationState.OPERATION_FAILED: OperationPhase.FAILED,
+    OperationState.OPERATION_ERROR: OperationPhase.FAILED,
+    OperationState.OPERATION_DROPPED: OperationPhase.LOST,
+    OperationState.OPERATION_UNREACHABLE: OperationPhase.UNREACHABLE,
+    OperationState.OPERATION_GONE_BY_OPERATOR: OperationPhase.LOST,
+    OperationState.OPERATION_RECOVERING: OperationPhase.UNREACHABLE,
+    OperationState.OPERATION_UNKNOWN: OperationPhase.LOST,
+}
+"""Where an operation is of which this is the latest news."""
+
+
+@message
+class OperationRecord:
+    """An operation, where it was asked for, and how far it is known to have come.
+
+    Attributes:
+        status: the latest news of it.
+    """
+
+    operation_id: OperationId
+    agent_id: AgentId | None
+    phase: OperationPhase
+    status: OperationStatus | None = None
+
+
+OPERATION = Kind("operation", OperationRecord)
+
+
+# --- uploads ----------------------------------------------------------------------------------------------------------
+
+UPLOAD = Kind("upload", Uploaded)
+
+
+def folder_beside(store_path: str) -> Path:
+    """Return the folder for uploads of a framework with a durable store."""
+    return Path(f"{store_path}.uploads").absolute()
+
+
+def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uploaded, ...]:
+    """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
+    return tuple(
+        replace(
+            upload,
+            path=str(Path(server.upload_dir) / upload.name),
+            url=f"{server.url}/uploads/{upload.name}",
+        )
+        for upload in UPLOAD.read(records).values()
+    )

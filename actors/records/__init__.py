@@ -1,1 +1,0 @@
-"""What is stored: the durable values of tasks, operations and uploads, which a restart reads back."""
