@@ -13,6 +13,7 @@ makes refs.
 from actors.runtime.actor import Actor
 from actors.runtime.blocking import BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
+from actors.runtime.codec import shapes
 from actors.runtime.codec.envelope import (
     Envelope,
     check_size,
@@ -118,6 +119,7 @@ __all__ = [
     "secret",
     "set_attribute",
     "setting",
+    "shapes",
     "traversable",
     "understood_types",
     "unpack",

@@ -18,14 +18,13 @@ import enum
 import math
 import os
 import re
-import types
-import typing
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import Any, Literal, TypeVar, Union, cast
+from typing import Any, TypeVar, cast
 
 from actors.runtime import FrozenDict, Secret, conceal
+from actors.runtime import shapes as s
 from mesos_v1 import quantities
 from mesostic.config.document import Document, dotted, suggestion
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
@@ -164,33 +163,45 @@ class Reader:
 @lru_cache(maxsize=1024)
 def reader_of(hint: Any, unit: str | None = None) -> Reader:
     """The reader for an annotation; `unit` is that of the field around it."""
-    while isinstance(hint, typing.NewType):
-        hint = hint.__supertype__
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint in _SCALARS:
-        expected, take = _SCALARS[hint]
-        if hint in {int, float} and unit in _UNITS:
+    return _reader(s.shape_of(hint, "", loose=True), unit)
+
+
+def _reader(shape: s.Shape, unit: str | None) -> Reader:
+    match shape:
+        case s.PlainShape(cls) if cls in {int, float} and unit in _UNITS:
             parse, expected = _UNITS[unit]
-            return Reader(expected, _quantity(parse, take), hint)
-        if hint is str and unit == "path":
-            return Reader(_SCALARS[FilePath][0], _path_text, str)
-        return Reader(expected, take, hint)
-    if origin in {Union, types.UnionType}:
-        return _union([reader_of(item, unit) for item in arguments if item is not type(None)])
-    if origin is Literal:
-        allowed = {(type(item), item): item for item in arguments}
-        expected = "one of " + ", ".join(show_literal(item) for item in arguments)
-        return Reader(expected, lambda value, _: value if _key(value) in allowed else _MISFIT)
-    if origin in {tuple, frozenset, list, set}:
-        if origin is tuple and arguments[-1:] != (...,):
-            return _fixed([reader_of(item, unit) for item in arguments])
-        pair = typing.get_args(arguments[0]) if typing.get_origin(arguments[0]) is tuple else ()
-        if origin is tuple and len(pair) == 2 and pair[0] is str and pair[1] is not ...:
-            return _table(pair[1], unit, lambda items: tuple(items.items()), reader_of(arguments[0], unit))
-        return _list(arguments[0], unit, frozenset if origin in {frozenset, set} else tuple)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _table(arguments[1], unit, FrozenDict if origin is FrozenDict else types.MappingProxyType)
-    return _class(hint) if isinstance(hint, type) else Reader(str(hint), lambda *_: _MISFIT)
+            return Reader(expected, _quantity(parse, _SCALARS[cls][1]), cls)
+        case s.PlainShape(cls) if cls is str and unit == "path":
+            return Reader(_PATH_EXPECTED, _path_text, str)
+        case s.PlainShape(cls):
+            return Reader(*_SCALARS[cls], cls)
+        case s.PathShape():
+            return Reader(_PATH_EXPECTED, _path)
+        case s.SecretShape():
+            return Reader("a string", _secret)
+        case s.AnyShape():
+            return Reader("anything", lambda value, _: value)
+        case s.OptionalShape(item):
+            return _reader(item, unit)
+        case s.UnionShape():
+            return _union([_reader(part, unit) for part in shape.parts])
+        case s.LiteralShape(values):
+            allowed = {_key(value) for value in values}
+            expected = "one of " + ", ".join(map(show_literal, values))
+            return Reader(expected, lambda value, _: value if _key(value) in allowed else _MISFIT)
+        case s.TupleShape((), s.TupleShape((s.PlainShape(cls), item), None) as pair) if cls is str:
+            return _table(_reader(item, unit), lambda items: tuple(items.items()), _reader(pair, unit))
+        case s.TupleShape() if shape.rest is None:
+            return _fixed([_reader(item, unit) for item in shape.items])
+        case s.TupleShape((), rest) | s.SetShape(rest) if rest is not None:
+            return _list(_reader(rest, unit), frozenset if isinstance(shape, s.SetShape) else tuple)
+        case s.MapShape(item):
+            return _table(_reader(item, unit), FrozenDict)
+        case s.EnumShape(cls):
+            return _enum(cls)
+        case s.DataShape(cls) | s.OtherShape(cls):
+            return _class(cls)
+    raise TypeError(f"a setting cannot be a {shape.label}")
 
 
 def _key(value: Any) -> Any:
@@ -221,9 +232,7 @@ def _union(members: list[Reader]) -> Reader:
     return Reader(" or ".join(member.expected for member in members), take)
 
 
-def _list(hint: Any, unit: str | None, make: Callable[[Any], Any]) -> Reader:
-    item = reader_of(hint, unit)
-
+def _list(item: Reader, make: Callable[[Any], Any]) -> Reader:
     def take(value: Any, place: _Place) -> Any:
         if place.raw is not None and not isinstance(value, list | dict):
             value = [_part(item, part) for part in place.raw.split(",")] if place.raw else []
@@ -247,9 +256,8 @@ def _fixed(items: list[Reader]) -> Reader:
     return Reader("a list of " + ", ".join(item.expected for item in items), take, list)
 
 
-def _table(hint: Any, unit: str | None, make: Callable[[Any], Any], pair: Reader | None = None) -> Reader:
+def _table(item: Reader, make: Callable[[Any], Any], pair: Reader | None = None) -> Reader:
     """Keys are texts; what is kept as pairs (of the reader `pair`) may be a list of them, too."""
-    item = reader_of(hint, unit)
 
     def take(value: Any, place: _Place) -> Any:
         if place.raw is not None and not isinstance(value, list | dict):
@@ -275,8 +283,6 @@ def _part(item: Reader, text: str) -> Any:
 
 def _class(cls: type) -> Reader:
     parse = getattr(cls, "parse", None)
-    if issubclass(cls, enum.Enum):
-        return _enum(cls)
     if dataclasses.is_dataclass(cls) and parse is None:
         return Reader("a table", lambda value, place: _built(cls, value, place), dict)
     expected = f"a string that says {cls.__name__.lower()}"
@@ -382,6 +388,13 @@ def _text_from_elsewhere(kind: str, name: Any, place: _Place) -> Any:
     return text
 
 
+_PATH_EXPECTED = "the path of a file or folder"
+
+
+def _path(value: Any, place: _Place) -> Any:
+    return place.file(value) if isinstance(value, str) else _MISFIT
+
+
 def _path_text(value: Any, place: _Place) -> Any:
     text = _str(value, place)
     return str(place.file(text)) if isinstance(text, str) and text else text
@@ -398,18 +411,11 @@ def _bytes(value: Any, place: _Place) -> Any:
 
 
 _SCALARS: dict[Any, tuple[str, Callable[[Any, _Place], Any]]] = {
-    Any: ("anything", lambda value, _: value),
-    object: ("anything", lambda value, _: value),
     bool: ("true or false", _bool),
     int: ("a whole number", _int),
     float: ("a number", _float),
     str: ("a string", _str),
     bytes: ("a string", _bytes),
-    FilePath: (
-        "the path of a file or folder",
-        lambda value, place: place.file(value) if isinstance(value, str) else _MISFIT,
-    ),
-    Secret: ("a string", _secret),
 }
 
 
