@@ -15,10 +15,11 @@ from actors import messages as m
 from actors.built_in import SERVANTS, spec_of
 from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
-from actors.scheduler.author_code import author_traceback, exit_of, one_line
+from actors.scheduler.author_code import exit_of
 from actors.scheduler_actor import SchedulerActor
 from actors.server.tokens import token_for
 from actors.settings import WEEK, ActorSpec, Composition, Kept
+from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
 

@@ -43,6 +43,7 @@ from actors.store.backends import sync_folder
 from actors.temporary import TemporaryFolder, remove_leftovers_aside
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
+from wire.framework_server import TASK_HEADER, TRACES, UPLOADS
 
 logger = logging.getLogger("actors.server")
 _protocol_logger = logging.getLogger("actors.server.http")
@@ -226,9 +227,9 @@ class ServerActor(Actor):
         )
         app.router.add_get("/health", self._health)
         app.router.add_get("/artifacts/{name}", self._get_artifact)
-        app.router.add_put("/uploads/{name:.+}", self._put_upload)
-        app.router.add_get("/uploads/{name:.+}", self._get_upload)
-        app.router.add_put("/traces/{executor}", self._put_trace)
+        app.router.add_put(f"{UPLOADS}/{{name:.+}}", self._put_upload)
+        app.router.add_get(f"{UPLOADS}/{{name:.+}}", self._get_upload)
+        app.router.add_put(f"{TRACES}/{{executor}}", self._put_trace)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, logger=_protocol_logger)
         await runner.setup()
         local = master_is_local(self.composition.framework.masters()[0])
@@ -312,13 +313,13 @@ class ServerActor(Actor):
             raise web.HTTPConflict(
                 text=f"{name} cannot be uploaded: a file or a folder of an earlier upload is in its way"
             ) from None
-        task = unquote(request.headers.get("Mesostic-Task", ""))
+        task = unquote(request.headers.get(TASK_HEADER, ""))
         upload = m.Uploaded(
             name,
             str(path),
             size,
             _printable(request.content_type),
-            f"{self.url}/uploads/{name}",
+            f"{self.url}{UPLOADS}/{name}",
             TaskId(_printable(task)) if task else None,
             self.ids.uuid(),
         )

@@ -21,12 +21,12 @@ from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
 from mesos_v1 import events
 from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
+from wire.results import RETRY_LABEL
 
 P, E = TaskPhase, TaskEvent
 
 NO_SANDBOX = "Failed to create executor directory"
 """What an agent says, with TASK_DROPPED, when it cannot make a sandbox: most often the task's user is not known there."""
-NO_RETRY_LABEL = "mesostic.retry"
 KILL_AGAIN = Backoff(5.0, 2.0, 60.0)
 
 
@@ -236,7 +236,7 @@ class TaskActor(Actor):
         return self._lost(), b""
 
     def _failed(self, status: TaskStatus) -> TaskEvent:
-        never = status.label(NO_RETRY_LABEL) == "false"
+        never = status.label(RETRY_LABEL) == "false"
         if self.phase in ON_CLUSTER | {P.WAITING}:
             self.failures += 1
         return E.FAILED_LAST if never or self.failures >= self.spec.retry.attempts else E.FAILED_RETRY

@@ -10,15 +10,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from executor.author import BadExecutor, Executor, TaskFailed, task
-    from executor.context import TaskContext, Upload
+    from executor.author import BadExecutor, Executor, TaskContext, TaskFailed, Upload, task
 
 __all__ = ["BadExecutor", "Executor", "TaskContext", "TaskFailed", "Upload", "task"]
-
-_HOMES = {"TaskContext": "executor.context", "Upload": "executor.context"}
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES.get(name, "executor.author")), name)
+    return getattr(importlib.import_module("executor.author"), name)

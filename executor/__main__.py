@@ -17,7 +17,7 @@ def missing() -> str:
         version = ".".join(map(str, sys.version_info[:2]))
         return f"{sys.executable} is Python {version}, and executors need Python 3.11 or newer: {MEND}"
     try:
-        import executor.process.main  # noqa: F401
+        import executor.main  # noqa: F401
     except ModuleNotFoundError as error:
         return f"{sys.executable} has no module {error.name!r}, which every executor needs: {MEND}"
     except Exception as error:  # such as a version of protobuf that is too old
@@ -33,7 +33,7 @@ def run() -> int:
     if lacks:
         sys.stderr.write(f"executor: {lacks}\n")
         return 1
-    from executor.process.main import main
+    from executor.main import main
 
     return main()
 

@@ -6,20 +6,30 @@ agent, shared by the tasks that it is given, several at a time.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from actors.runtime import NoSettings
-from executor.context import TaskContext
-from executor.failures import one_line
-from mesos_v1.values import AgentId, ExecutorId, FrameworkId
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
+from wire.author_code import mistake_in_hook, one_line
 
-__all__ = ["BadExecutor", "Executor", "TaskContext", "TaskFailed", "TaskMethod", "task", "task_methods"]
+__all__ = [
+    "BadExecutor",
+    "Executor",
+    "TaskBackend",
+    "TaskContext",
+    "TaskFailed",
+    "TaskMethod",
+    "Upload",
+    "task",
+    "task_methods",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__mesostic_task__"
@@ -88,6 +98,130 @@ class Executor:
         self._send(message)
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Where an upload ended up.
+
+    Attributes:
+        name: Its name on the framework's server.
+        url: Where it can be fetched.
+        size: Bytes.
+    """
+
+    name: str
+    url: str
+    size: int
+
+
+class TaskBackend(Protocol):
+    """What a context hands its requests to: the task's actor, or a test. All but `upload` may be called from any thread."""
+
+    @property
+    def killed(self) -> bool: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    def send(self, message: object) -> None: ...  # noqa: D102 - as in `TaskContext`
+    def progress(self, message: object) -> None: ...  # noqa: D102
+    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload: ...  # noqa: D102
+
+
+class TaskContext:
+    """The context of one running task.
+
+    Attributes:
+        task_id: Its id.
+        name: Its name, as the scheduler gave it.
+        labels: Its labels; a label without a value has "".
+        sandbox: The executor's working directory (shared with the executor's other tasks).
+        ports: The ports that it was launched with (`launch(ports=…)`), lowest first; nobody else on the agent has them.
+    """
+
+    __slots__ = ("_backend", "labels", "name", "ports", "sandbox", "task_id")
+
+    def __init__(
+        self,
+        backend: TaskBackend,
+        *,
+        task_id: TaskId,
+        name: str,
+        labels: tuple[tuple[str, str], ...],
+        sandbox: Path,
+        ports: tuple[int, ...] = (),
+    ) -> None:
+        self._backend = backend
+        self.task_id = task_id
+        self.name = name
+        self.labels = labels
+        self.sandbox = sandbox
+        self.ports = ports
+
+    def __repr__(self) -> str:
+        return f"TaskContext({self.task_id!r})"
+
+    @property
+    def killed(self) -> bool:
+        """Whether the task is to end.
+
+        A coroutine is cancelled anyway; a plain function, which cannot be interrupted, looks here from time to time and
+        returns.
+        """
+        return self._backend.killed
+
+    def send(self, message: object) -> None:
+        """Send a message to the framework's scheduler, best effort: Mesos may lose it. From any thread.
+
+        Raises:
+            ValueError: It is nothing that can be packed (a `@message` class), or larger than the scheduler reads.
+        """
+        self._backend.send(message)
+
+    def progress(self, message: object) -> None:
+        """Report how far the task is: a TASK_RUNNING update, acknowledged like any other. From any thread.
+
+        Text becomes the update's message; a `@message` instance its data. At most one update a second is sent, with
+        the newest of what was reported.
+        """
+        self._backend.progress(message)
+
+    async def upload(
+        self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
+    ) -> Upload:
+        """Upload bytes, or a file (streamed), to the framework's server; tried again when the network fails.
+
+        Args:
+            name: What it is called there: letters, digits, ``.``, ``_``, ``-`` and ``/``.
+
+        Raises:
+            TaskFailed: The server refuses it (too large, a bad name), or could not be reached for long.
+            TypeError: The source is neither bytes nor a path.
+        """
+        _check_source(source)
+        return await self._backend.upload(name, source, content_type)
+
+    def upload_blocking(
+        self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
+    ) -> Upload:
+        """`upload` for plain functions, which run in a thread.
+
+        Raises:
+            RuntimeError: It was called from a coroutine, where it would wait for ever.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "upload_blocking waits for the loop that calls it: in a coroutine, use await context.upload(…)"
+            )
+        _check_source(source)
+        request = self._backend.upload(name, source, content_type)
+        return asyncio.run_coroutine_threadsafe(request, self._backend.loop).result()
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, bytes | Path):
+        raise TypeError(
+            f"upload(name, source): the source is bytes, or a pathlib.Path for a file, and not {type(source).__name__}"
+        )
+
+
 def task(method: F) -> F:
     """Mark the method that runs tasks with a certain type of payload.
 
@@ -106,14 +240,14 @@ class TaskMethod:
     """One `@task` method.
 
     Attributes:
-        payload: Name of its payload's parameter, or "".
-        context: Name of its context's parameter, or "".
+        payload: Name of its payload's parameter, if it takes one.
+        context: Name of its context's parameter, if it takes one.
         in_thread: It is a plain function.
     """
 
     name: str
-    payload: str
-    context: str
+    payload: str | None
+    context: str | None
     in_thread: bool
 
     def bind(self, executor: Executor, payload: object, context: TaskContext) -> Callable[[], Any]:
@@ -149,28 +283,10 @@ def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
             f"{cls.__name__} has no @task method: write one for each type of payload, "
             "such as `@task async def crawl(self, page: Crawl) -> Crawled`"
         )
-    _check_hooks(cls)
-    return found
-
-
-def _check_hooks(cls: type[Executor]) -> None:
-    """See whether the hooks can be called as their bases are, plain or `async`.
-
-    Raises:
-        BadExecutor: One could never run as it is written.
-    """
     for name in ("on_start", "on_message", "on_stop"):
-        hook = getattr(cls, name)
-        where = f"{cls.__name__}.{name}"
-        if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
-            raise BadExecutor(
-                f"{where}: is a generator, so it would never run; write a plain method or an async one"
-            )
-        expected = list(inspect.signature(getattr(Executor, name)).parameters)
-        try:
-            inspect.signature(hook).bind(*expected)
-        except TypeError:
-            raise BadExecutor(f"{where}: write def {name}({', '.join(expected)})") from None
+        if mistake := mistake_in_hook(getattr(cls, name), getattr(Executor, name)):
+            raise BadExecutor(f"{cls.__name__}.{name} {mistake}")
+    return found
 
 
 def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMethod]]:
@@ -181,7 +297,8 @@ def _read_method(cls: type, name: str, function: Any) -> list[tuple[type, TaskMe
         raise BadExecutor(f"{where}: {error}; import what the annotations name") from None
     except Exception as error:
         raise BadExecutor(f"{where}: its annotations cannot be read: {one_line(error)}") from None
-    payload = context = ""
+    payload: str | None = None
+    context: str | None = None
     kinds: list[type] = [type(None)]
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         hint = hints.get(parameter.name)

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from actors.runtime import Actor, ActorDeadError, current_message_id, pack_message, receive
 from executor.author import Executor, TaskFailed
-from executor.failures import authors_traceback, call, finish, one_line, text_of
 from executor.messages import (
     AuthorFailed,
     AuthorStarted,
@@ -22,6 +21,7 @@ from executor.messages import (
     StartAuthor,
     StopAuthor,
 )
+from wire.author_code import call, finish, one_line, text_of, traceback_below
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,6 @@ class AuthorActor(Actor):
 
     @receive
     async def handle_start_author(self, start: StartAuthor) -> None:
-        """Run `on_start`."""
         error = await self._run("on_start", self._author.on_start)
         if error is None:
             self.tell(self._executor, AuthorStarted())
@@ -62,12 +61,10 @@ class AuthorActor(Actor):
 
     @receive
     async def handle_for_author(self, arrived: ForAuthor) -> None:
-        """Run `on_message`."""
         await self._run("on_message", self._author.on_message, arrived.message)
 
     @receive
     async def handle_stop_author(self, stop: StopAuthor) -> None:
-        """Run `on_stop`."""
         await self._run("on_stop", self._author.on_stop)
         self.tell(self._executor, AuthorStopped())
 
@@ -85,6 +82,6 @@ class AuthorActor(Actor):
         error = outcomes[0] if outcomes else asyncio.CancelledError("it cancelled itself")
         if error is not None:
             where = f"{type(self._author).__name__}.{name}"
-            shown = "" if isinstance(error, TaskFailed) else authors_traceback(error)
+            shown = "" if isinstance(error, TaskFailed) else traceback_below(error)
             logger.error("%s failed: %s%s", where, one_line(error), shown)
         return error

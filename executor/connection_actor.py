@@ -11,33 +11,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from actors.runtime import Actor, receive
+from actors.runtime import Actor, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
-from executor.connection.agent_link import AgentLink
-from executor.connection.reading import SealedLetter, read_record
+from executor.connection.agent_link import AgentLink, read_record
 from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
-from executor.connection.unacknowledged import Unacknowledged
-from executor.messages import (
-    AgentGone,
-    AgentLost,
-    Arrived,
-    CallEnded,
-    Happened,
-    HeartbeatDue,
-    Leave,
-    Left,
-    RecoveryOver,
-    ResendDue,
-    SendMessage,
-    SendUpdate,
-)
-from executor.process.environment import AgentEnvironment
+from executor.environment import AgentEnvironment
+from executor.messages import AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
 from mesos_http import Response, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.content import ContentError, ContentType, serialize
 from mesos_v1.errors import ApiError, BadEvent, MesosError, classify
+from mesos_v1.values import TaskId
+from wire.start_letter import SealedLetter
 
 HEARTBEAT_INTERVAL = 30 * 60.0
 """Seconds between HEARTBEAT calls (executor.cpp, DEFAULT_HEARTBEAT_CALL_INTERVAL): they keep firewalls awake."""
@@ -48,12 +34,117 @@ MAX_KEPT_MESSAGES = 256
 
 logger = logging.getLogger(__name__)
 
+NewLink = Callable[[], AgentLink]
+
+
+@message
+class Happened:
+    """Something happened to the subscription.
+
+    Attributes:
+        attempt: To which one: what belongs to an old one is ignored.
+    """
+
+    attempt: int
+    event: Event
+    reason: str = ""
+
+
+@message
+class Arrived:
+    """An event came.
+
+    Attributes:
+        event: One of `mesos_v1.executor_events`.
+    """
+
+    attempt: int
+    event: Immutable
+
+
+@message
+class RecoveryOver:
+    """The agent did not come back in time."""
+
+
+@message
+class CallEnded:
+    """A call has its answer, or will never have one.
+
+    Attributes:
+        uuid: Of the update that it carried; None for any other call.
+        status: HTTP status; None when the connection broke.
+        text: The answer's body, or how it broke.
+    """
+
+    attempt: int
+    uuid: bytes | None
+    status: int | None
+    text: str
+
+
+@message
+class ResendDue:
+    """An update that did not get through is to be sent again, if it still has to be."""
+
+    attempt: int
+    uuid: bytes
+
+
+@message
+class HeartbeatDue:
+    """It is time for a HEARTBEAT call."""
+
+
+class Unacknowledged:
+    """What the agent may not know yet: tasks (TaskInfo) and updates (TaskStatus) that no ACKNOWLEDGED has confirmed.
+
+    Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task counts as
+    acknowledged when at least one of its updates is; an update when its own uuid is.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[TaskId, bytes] = {}
+        self._updates: dict[bytes, tuple[TaskId, bytes]] = {}
+
+    @property
+    def tasks(self) -> tuple[bytes, ...]:
+        """The tasks that the agent may not know to have been launched."""
+        return tuple(self._tasks.values())
+
+    @property
+    def updates(self) -> tuple[bytes, ...]:
+        """The updates that the agent may not have."""
+        return tuple(status for _, status in self._updates.values())
+
+    def launched(self, task_id: TaskId, task: bytes) -> None:
+        """The agent has launched a task."""
+        self._tasks.setdefault(task_id, task)
+
+    def updated(self, task_id: TaskId, uuid: bytes, status: bytes) -> None:
+        """An update was made (whether or not it could be sent)."""
+        self._updates[uuid] = (task_id, status)
+
+    def acknowledged(self, task_id: TaskId, uuid: bytes) -> bool:
+        """The agent has confirmed an update; False when it is not one of those waiting."""
+        self._tasks.pop(task_id, None)
+        return self._updates.pop(uuid, None) is not None
+
+    def withdraw(self, uuid: bytes) -> None:
+        """Forget an update that the agent will never take."""
+        self._updates.pop(uuid, None)
+
+    def update(self, uuid: bytes) -> bytes | None:
+        """The update of that uuid, if it still waits."""
+        found = self._updates.get(uuid)
+        return found[1] if found else None
+
 
 class AgentConnectionActor(Actor):
     """Owns the subscription. Its parent, the executor, gets the events.
 
     Args:
-        new_link: Makes the link of an attempt.
+        new_link: Makes the link of an attempt; None for one over HTTP.
         executor: Name of the executor's actor.
         letter: Gets the scheduler's start-up letter.
     """
@@ -61,13 +152,13 @@ class AgentConnectionActor(Actor):
     def __init__(
         self,
         environment: AgentEnvironment,
-        new_link: Callable[[], AgentLink],
+        new_link: NewLink | None,
         executor: str,
         letter: SealedLetter,
         content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
         self._environment = environment
-        self._new_link = new_link
+        self._new_link = new_link or (lambda: AgentLink(environment, content_type))
         self._executor = executor
         self._letter = letter
         self._content_type = content_type
@@ -79,7 +170,7 @@ class AgentConnectionActor(Actor):
         self._failures = 0
         self._calls = 0  # on their way
         self._leaving = False
-        self._recovery: Any = None
+        self._recovery: Timer | None = None
 
     def on_start(self) -> None:
         """Subscribe at once."""
@@ -94,20 +185,17 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_happened(self, happened: Happened) -> None:
-        """Something happened to the subscription."""
         if happened.attempt == self._attempt:
             self._happen(happened.event, happened.reason)
 
     @receive
     def handle_recovery_over(self, over: RecoveryOver) -> None:
-        """The agent did not come back."""
         self._recovery = None
         seconds = self._environment.recovery_timeout
         self._happen(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
 
     @receive
     def handle_arrived(self, arrived: Arrived) -> None:
-        """An event came."""
         if arrived.attempt != self._attempt:
             return
         event = arrived.event
@@ -131,7 +219,6 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_resend_due(self, due: ResendDue) -> None:
-        """Send an update again that got lost on the way."""
         status = self._unacknowledged.update(due.uuid)
         if status is not None and self._subscribed and due.attempt == self._attempt:
             self._send_update(due.uuid, status)
@@ -146,7 +233,6 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_heartbeat_due(self, due: HeartbeatDue) -> None:
-        """Say that we are alive."""
         if self._subscribed:
             self._call(executor_calls.heartbeat())
 
@@ -281,7 +367,7 @@ class AgentConnectionActor(Actor):
         )
         return serialize(complete, self._content_type)
 
-    def _call(self, call: pb.executor.Call, uuid: bytes = b"") -> None:
+    def _call(self, call: pb.executor.Call, uuid: bytes | None = None) -> None:
         link = self._link
         assert link is not None
         attempt, me = self._attempt, self.actor_ref
@@ -296,20 +382,22 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_call_ended(self, ended: CallEnded) -> None:
-        """A call was answered, or got lost."""
         if ended.attempt != self._attempt or self._link is None:
             return  # of an old link: what matters is kept, and went with the next SUBSCRIBE
         self._calls -= 1
-        if not 200 <= ended.status < 300:
+        if ended.status is None or not 200 <= ended.status < 300:
             self._call_failed(ended)
         self._tell_left()
 
     def _call_failed(self, ended: CallEnded) -> None:
-        error = str(ApiError(ended.status, ended.text)) if ended.status else ended.text
-        meaning = classify(ended.status, ended.text)
-        if not ended.uuid:
+        error, again = ended.text, True
+        if ended.status is not None:
+            error = str(ApiError(ended.status, ended.text))
+            meaning = classify(ended.status, ended.text)
+            again = meaning.retryable or meaning.subscription_lost
+        if ended.uuid is None:
             logger.warning("a message to the scheduler did not get through: %s", error)
-        elif not ended.status or meaning.retryable or meaning.subscription_lost:
+        elif again:
             logger.warning("a status update did not get through, and will be sent again: %s", error)
             self.timers.after(RESEND_AFTER, ResendDue(self._attempt, ended.uuid))
         else:
@@ -325,11 +413,11 @@ class AgentConnectionActor(Actor):
             self.tell(self._executor, Left())
 
 
-def _outcome(answer: asyncio.Future[Response]) -> tuple[int, str]:
+def _outcome(answer: asyncio.Future[Response]) -> tuple[int | None, str]:
     if answer.cancelled():
-        return 0, "cancelled"
+        return None, "cancelled"
     error = answer.exception()
     if error is not None:
-        return 0, str(error)
+        return None, str(error)
     response = answer.result()
     return response.status, response.text if response.status >= 300 else ""

@@ -18,7 +18,9 @@ from actors.runtime import (
     ChildFailed,
     DecodeError,
     Supervision,
+    Timer,
     TraceWriter,
+    message,
     receive,
     unpack_message,
 )
@@ -26,24 +28,19 @@ from actors.runtime.state_machine import Machine
 from executor import messages as m
 from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
-from executor.connection.agent_link import AgentLink
-from executor.connection.reading import SealedLetter, read_letter
-from executor.connection_actor import AgentConnectionActor
-from executor.failures import authors_traceback, call, one_line, text_of
-from executor.process.environment import AgentEnvironment
-from executor.process.loading import LoadedExecutor, load
+from executor.connection_actor import AgentConnectionActor, NewLink
+from executor.environment import AgentEnvironment
+from executor.process.loading import LoadedExecutor, assign, load
 from executor.process.states import SHARES, TABLE, Action, Event, State
-from executor.task_actor import RunningTaskActor, Surroundings
-from executor.tasks.assigning import assign
-from executor.tasks.statuses import status
-from executor.tasks.uploads import Uploader
+from executor.task_actor import RunningTaskActor, TaskServices
 from executor.trace_actor import TraceActor
 from mesos_v1 import pb
 from mesos_v1.content import ContentType
 from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
-from wire.start_letter import ExecutorBoot
+from wire.author_code import call, one_line, text_of, traceback_below
+from wire.start_letter import ExecutorBoot, SealedLetter
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
 
@@ -65,20 +62,36 @@ BUG = 70
 logger = logging.getLogger(__name__)
 
 
+@message
+class StillStarting:
+    """It is time to look whether `on_start` is done."""
+
+
+@message
+class PhaseOver:
+    """The time for a part of the ending is over.
+
+    Attributes:
+        phase: Which one.
+    """
+
+    phase: str
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutorPlan:
     """What an executor is made with.
 
     Attributes:
         class_name: ``module:Class``.
-        new_link: Makes the wire to the agent.
+        new_link: Makes the wire to the agent; None for HTTP.
         on_exit: Told the exit code and a reason, once, at the end.
         trace_file: Where the trace goes, if the scheduler wants one.
     """
 
     environment: AgentEnvironment
     class_name: str
-    new_link: Callable[[], AgentLink]
+    new_link: NewLink | None
     on_exit: Callable[[int, str], None]
     trace_file: Path | None = None
     content_type: ContentType = ContentType.PROTOBUF
@@ -94,15 +107,15 @@ class ExecutorActor(Actor):
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
         self._loaded: LoadedExecutor | None = None
-        self._around: Surroundings | None = None
+        self._services: TaskServices | None = None
         self._tasks: dict[
             TaskId, tuple[ActorRef[Any], str]
         ] = {}  # with the id of the message that launched it
         self._seen: dict[TaskId, None] = {}  # the newest, so that a second LAUNCH is known as one
-        self._broken = ""
+        self._broken: str | None = None
         self._reason = ""
         self._exit_code = 0
-        self._phase_timer: Any = None
+        self._phase_timer: Timer | None = None
         self._shipping: ActorRef[Any] | None = None
         self._left = 0  # what is still to be waited for in LEAVING
 
@@ -129,7 +142,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_launch(self, event: Launch) -> None:
-        """A task."""
         self._launch(event.task_id, event.task)
 
     @receive
@@ -143,7 +155,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_kill(self, event: Kill) -> None:
-        """End a task."""
         found = self._tasks.get(event.task_id)
         if found is None:
             known = "has ended already" if event.task_id in self._seen else "is not known here"
@@ -153,7 +164,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_message(self, event: Message) -> None:
-        """A message of the scheduler, for the author."""
         if self._loaded is None or self._life.state not in {State.STARTING, State.READY}:
             logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
             return
@@ -168,7 +178,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_shutdown(self, event: Shutdown) -> None:
-        """The agent wants an end."""
         self._end("the agent said SHUTDOWN")
 
     @receive
@@ -178,7 +187,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
-        """Nobody is there to report to."""
         if self._life.state in ENDING:
             return
         logger.error("the agent is gone: %s", gone.reason)
@@ -212,42 +220,36 @@ class ExecutorActor(Actor):
 
     def _report_failed(self, task_id: TaskId, reason: str) -> None:
         """TASK_FAILED in the name of a task's actor that cannot say so itself."""
-        uuid = self.ids.uuid_bytes()
-        update = status(
+        update = m.SendUpdate.of(
             task_id,
             self._plan.environment.executor_id,
             TaskState.TASK_FAILED,
-            uuid=uuid,
+            uuid=self.ids.uuid_bytes(),
             timestamp=self.clock.time(),
             message=reason,
         )
-        self.tell(CONNECTION, m.SendUpdate(task_id, uuid, update))
+        self.tell(CONNECTION, update)
 
     # -- from ourselves ----------------------------------------------------------------------------------------------
 
     @receive
     def handle_end_requested(self, request: m.EndRequested) -> None:
-        """A signal."""
         self._end(request.reason)
 
     @receive
     def handle_author_started(self, started: m.AuthorStarted) -> None:
-        """Tasks may start."""
         self._happen(Event.STARTED)
 
     @receive
     def handle_author_failed(self, failed: m.AuthorFailed) -> None:
-        """Tasks cannot start."""
         self._fail(failed.reason)
 
     @receive
     def handle_author_stopped(self, stopped: m.AuthorStopped) -> None:
-        """`on_stop` is done."""
         self._happen(Event.AUTHOR_STOPPED)
 
     @receive
     def handle_task_ended(self, ended: m.TaskEnded) -> None:
-        """One task less."""
         self._forget_task(ended.task_id)
 
     def _forget_task(self, task_id: TaskId) -> None:
@@ -258,12 +260,12 @@ class ExecutorActor(Actor):
             self._happen(Event.NO_TASKS)
 
     @receive
-    def handle_still_starting(self, due: m.StillStarting) -> None:
+    def handle_still_starting(self, due: StillStarting) -> None:
         """Tasks wait for `on_start`: nobody else would say so."""
         if self._life.state is State.STARTING and self._loaded is not None:
             name, count = type(self._loaded.instance).__name__, len(self._tasks)
             logger.warning("%s.on_start has not ended; %d tasks wait for it", name, count)
-            self.timers.after(SLOW_START, m.StillStarting())
+            self.timers.after(SLOW_START, StillStarting())
 
     @receive
     def handle_left(self, left: m.Left) -> None:
@@ -273,8 +275,7 @@ class ExecutorActor(Actor):
             self._happen(Event.LEFT)
 
     @receive
-    def handle_phase_over(self, over: m.PhaseOver) -> None:
-        """A part of the end takes too long."""
+    def handle_phase_over(self, over: PhaseOver) -> None:
         if over.phase == self._life.state.value:
             self._happen(Event.PHASE_OVER)
 
@@ -297,7 +298,7 @@ class ExecutorActor(Actor):
                         self._tell_caused(ref, m.StartTask(), cause)
                 case Action.REFUSE_TASKS:
                     for ref, cause in self._tasks.values():
-                        self._tell_caused(ref, m.RefuseTask(self._broken), cause)
+                        self._tell_caused(ref, m.RefuseTask(self._broken or self._reason), cause)
                 case Action.KILL_TASKS:
                     self._kill_all()
                 case Action.STOP_AUTHOR:
@@ -313,7 +314,7 @@ class ExecutorActor(Actor):
         share = SHARES.get(self._life.state)
         if share is not None:
             seconds = share * self._plan.environment.shutdown_grace_period
-            self._phase_timer = self.timers.after(seconds, m.PhaseOver(self._life.state.value))
+            self._phase_timer = self.timers.after(seconds, PhaseOver(self._life.state.value))
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -330,14 +331,15 @@ class ExecutorActor(Actor):
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
         event, plan = self._subscribed, self._plan
         assert event is not None
-        boot = self._boot = read_letter(self._letter.data)
+        boot = self._boot = self._letter.open()
         self._follow_trace(boot)
-        self._around = Surroundings(
+        self._services = TaskServices(
             executor_id=plan.environment.executor_id,
             executor=EXECUTOR,
             connection=CONNECTION,
             sandbox=plan.environment.sandbox,
-            uploader=Uploader(boot.server_url, boot.token) if boot else Uploader("", ""),
+            server=boot.server_url if boot else None,
+            token=boot.token if boot else "",
         )
         try:
             loaded = load(
@@ -346,7 +348,7 @@ class ExecutorActor(Actor):
                 modules=boot.modules if boot else (),
             )
         except BadExecutor as error:
-            if error.__cause__ is not None and (shown := authors_traceback(error.__cause__)):
+            if error.__cause__ is not None and (shown := traceback_below(error.__cause__)):
                 logger.error("%s%s", error, shown)
             self._fail(str(error))
             return
@@ -358,7 +360,7 @@ class ExecutorActor(Actor):
         self._loaded = loaded
         self.spawn(AuthorActor, instance, EXECUTOR, CONNECTION, raw=boot is None, name=AUTHOR)
         self.tell(AUTHOR, m.StartAuthor())
-        self.timers.after(SLOW_START, m.StillStarting())
+        self.timers.after(SLOW_START, StillStarting())
 
     def _follow_trace(self, boot: ExecutorBoot | None) -> None:
         """Trace from here on, if the scheduler wants it, and ship the trace to its server."""
@@ -400,10 +402,10 @@ class ExecutorActor(Actor):
         # else START_TASKS will
 
     def _make_task(self, task_id: TaskId, data: bytes) -> tuple[ActorRef[Any], str, m.RefuseTask | None]:
-        assert self._around is not None
+        assert self._services is not None
         info = pb.mesos.TaskInfo.FromString(data)
         assignment, refusal = assign(info, self._loaded, foreign=self._boot is None)
-        ref = self.spawn(RunningTaskActor, assignment, self._around, name=f"{TASK}{task_id}")
+        ref = self.spawn(RunningTaskActor, assignment, self._services, name=f"{TASK}{task_id}")
         return ref, assignment.cause, refusal
 
     @staticmethod

@@ -7,10 +7,13 @@ values, and are registered here so that they can be traced.
 from __future__ import annotations
 
 from actors.runtime import Immutable, carrier, message, redacted, register
-from executor.connection.states import Event
-from mesos_v1 import executor_events, pb
+from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.hiding import hidden
-from mesos_v1.values import TaskId
+from mesos_v1.states import TaskState
+from mesos_v1.values import ExecutorId, TaskId
+from wire.results import RETRY_LABEL
+
+MAX_MESSAGE = 2000
 
 
 def without_secrets_in_task(info: bytes) -> bytes:
@@ -56,6 +59,39 @@ class SendUpdate:
     uuid: bytes
     status: bytes = carrier(without_secrets_in_status)
 
+    @classmethod
+    def of(
+        cls,
+        task_id: TaskId,
+        executor_id: ExecutorId,
+        state: TaskState,
+        *,
+        uuid: bytes,
+        timestamp: float,
+        message: str = "",
+        data: bytes = b"",
+        retry: bool = True,
+    ) -> SendUpdate:
+        """Make it.
+
+        Args:
+            uuid: 16 random bytes.
+            timestamp: Seconds since 1970.
+            message: For people; cut where it is long.
+            retry: False keeps the scheduler side from another attempt.
+        """
+        status = executor_calls.status(
+            task_id,
+            state.value,
+            uuid,
+            timestamp=timestamp,
+            message=(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…") or None,
+            data=data or None,
+            labels=() if retry else ((RETRY_LABEL, "false"),),
+            executor_id=executor_id,
+        )
+        return cls(task_id, uuid, status.SerializeToString())
+
 
 @message
 class SendMessage:
@@ -96,68 +132,6 @@ class Left:
     """Every call was answered, or will never be."""
 
 
-# -- within the connection -------------------------------------------------------------------------------------------
-
-
-@message
-class Happened:
-    """Something happened to the subscription.
-
-    Attributes:
-        attempt: To which one: what belongs to an old one is ignored.
-    """
-
-    attempt: int
-    event: Event
-    reason: str = ""
-
-
-@message
-class Arrived:
-    """An event came.
-
-    Attributes:
-        event: One of `mesos_v1.executor_events`.
-    """
-
-    attempt: int
-    event: Immutable
-
-
-@message
-class RecoveryOver:
-    """The agent did not come back in time."""
-
-
-@message
-class CallEnded:
-    """A call has its answer, or will never have one.
-
-    Attributes:
-        uuid: Of the update that it carried; empty for any other call.
-        status: HTTP status; 0 when the connection broke.
-        text: The answer's body, or how it broke.
-    """
-
-    attempt: int
-    uuid: bytes
-    status: int
-    text: str
-
-
-@message
-class ResendDue:
-    """An update that did not get through is to be sent again, if it still has to be."""
-
-    attempt: int
-    uuid: bytes
-
-
-@message
-class HeartbeatDue:
-    """It is time for a HEARTBEAT call."""
-
-
 # -- executor and author ---------------------------------------------------------------------------------------------
 
 
@@ -176,11 +150,6 @@ class AuthorFailed:
     """`on_start` raised."""
 
     reason: str
-
-
-@message
-class StillStarting:
-    """It is time to look whether `on_start` is done."""
 
 
 @message
@@ -205,17 +174,6 @@ class EndRequested:
     """End gracefully (a signal)."""
 
     reason: str
-
-
-@message
-class PhaseOver:
-    """The time for a part of the ending is over.
-
-    Attributes:
-        phase: Which one.
-    """
-
-    phase: str
 
 
 # -- executor and tasks ----------------------------------------------------------------------------------------------
@@ -253,59 +211,7 @@ class TaskEnded:
     state: str
 
 
-# -- within a task ---------------------------------------------------------------------------------------------------
-
-
-@message
-class Returned:
-    """Its function returned."""
-
-    result: Immutable
-
-
-@message
-class Raised:
-    """Its function raised."""
-
-    reason: str
-    retry: bool = True
-
-
-@message
-class Cancelled:
-    """Its coroutine ended by cancellation."""
-
-
-@message
-class GraceOver:
-    """It did not end in time."""
-
-
-@message
-class SendToFramework:
-    """Its function sends a message to the scheduler."""
-
-    message: Immutable
-
-
-@message
-class Progress:
-    """Its function reports how far it is."""
-
-    message: Immutable
-
-
-@message
-class ProgressDue:
-    """The newest report may be sent now."""
-
-
 # -- the trace -------------------------------------------------------------------------------------------------------
-
-
-@message
-class ShipDue:
-    """It is time to ship what is new."""
 
 
 @message

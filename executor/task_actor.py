@@ -17,37 +17,23 @@ from typing import Any, ClassVar
 from actors.runtime import (
     Actor,
     ActorDeadError,
+    Immutable,
     check_size,
     current_message_id,
+    message,
     pack,
     pack_message,
     receive,
 )
 from actors.runtime.state_machine import Machine
-from executor.author import TaskFailed
-from executor.context import TaskContext, Upload
-from executor.failures import Outcome, authors_traceback, call, finish, one_line, text_of
-from executor.messages import (
-    Cancelled,
-    GraceOver,
-    KillTask,
-    Progress,
-    ProgressDue,
-    Raised,
-    RefuseTask,
-    Returned,
-    SendMessage,
-    SendToFramework,
-    SendUpdate,
-    StartTask,
-    TaskEnded,
-)
-from executor.tasks.assigning import Assignment
+from executor.author import TaskContext, TaskFailed, Upload
+from executor.messages import KillTask, RefuseTask, SendMessage, SendUpdate, StartTask, TaskEnded
 from executor.tasks.states import TABLE, Action, Event, State
-from executor.tasks.statuses import MAX_RESULT, status
-from executor.tasks.uploads import Uploader
+from executor.tasks.uploads import upload
 from mesos_v1.states import TaskState
 from mesos_v1.values import ExecutorId, TaskId
+from wire.author_code import Outcome, call, finish, one_line, text_of, traceback_below
+from wire.results import MAX_RESULT
 
 MAX_THREADS = 256
 """Plain functions that can run at once; a thread is made when it is needed. Mesos limits tasks by their resources."""
@@ -60,6 +46,74 @@ _REPORTS = {
 }
 
 logger = logging.getLogger(__name__)
+
+
+@message
+class Returned:
+    """Its function returned."""
+
+    result: Immutable
+
+
+@message
+class Raised:
+    """Its function raised."""
+
+    reason: str
+    retry: bool = True
+
+
+@message
+class Cancelled:
+    """Its coroutine ended by cancellation."""
+
+
+@message
+class GraceOver:
+    """It did not end in time."""
+
+
+@message
+class SendToFramework:
+    """Its function sends a message to the scheduler."""
+
+    message: Immutable
+
+
+@message
+class Progress:
+    """Its function reports how far it is."""
+
+    message: Immutable
+
+
+@message
+class ProgressDue:
+    """The newest report may be sent now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a task actor is made for.
+
+    Attributes:
+        function: Makes the call that runs the task, given its context; None if nothing can run it.
+        in_thread: The function is a plain one.
+        raw: The scheduler does not speak our envelope: bytes travel as they are.
+        grace: Seconds that it gets to end when it is killed, unless the KILL says otherwise.
+        cause: Id of the message that launched the task.
+        ports: Those among its resources.
+    """
+
+    task_id: TaskId
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    function: Callable[[TaskContext], Callable[[], Any]] | None
+    in_thread: bool
+    raw: bool
+    grace: float
+    cause: str = ""
+    ports: tuple[int, ...] = ()
 
 
 class Threads:
@@ -105,14 +159,20 @@ class Threads:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all tasks of an executor share: names of the actors around, and services."""
+class TaskServices:
+    """What all tasks of an executor share: names of other actors, and services.
+
+    Attributes:
+        server: Address of the framework's server; None when it serves nothing.
+        token: For that server.
+    """
 
     executor_id: ExecutorId
     executor: str
     connection: str
     sandbox: Path
-    uploader: Uploader
+    server: str | None = None
+    token: str = field(default="", repr=False)
     threads: Threads = field(default_factory=Threads)
 
 
@@ -121,31 +181,28 @@ class RunningTaskActor(Actor):
 
     stop_grace: ClassVar[float] = 0.2  # for what ignores its cancellation: it has had its own grace period
 
-    def __init__(self, assignment: Assignment, around: Surroundings) -> None:
+    def __init__(self, assignment: Assignment, services: TaskServices) -> None:
         self._assignment = assignment
-        self._around = around
+        self._services = services
         self._life = Machine(TABLE)
         self._running: asyncio.Task[None] | None = None
         self._grace = assignment.grace
         self._progress: object = None
         self._progress_waits = False
-        self._office = _Office(self)
+        self._backend = _Backend(self)
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     @receive
     def handle_start_task(self, start: StartTask) -> None:
-        """Run."""
         self._happen(Event.START)
 
     @receive
     def handle_refuse_task(self, refused: RefuseTask) -> None:
-        """It cannot be run."""
         self._happen(Event.REFUSED, refused.reason, retry=refused.retry)
 
     @receive
     def handle_kill_task(self, kill: KillTask) -> None:
-        """End it."""
         self._grace = self._assignment.grace if kill.grace is None else kill.grace
         self._happen(Event.KILL, "killed")
 
@@ -166,23 +223,19 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_raised(self, raised: Raised) -> None:
-        """The function raised."""
         self._happen(Event.RAISED, raised.reason, retry=raised.retry)
 
     @receive
     def handle_cancelled(self, cancelled: Cancelled) -> None:
-        """The coroutine was cancelled."""
         self._happen(Event.CANCELLED, "its coroutine was cancelled")
 
     @receive
     def handle_grace_over(self, over: GraceOver) -> None:
-        """It takes too long to end."""
         self._happen(Event.GRACE_OVER, "killed; it did not end within its grace period")
 
     @receive
     def handle_send_to_framework(self, send: SendToFramework) -> None:
-        """Send a message for the function."""
-        self.tell(self._around.connection, SendMessage(self._pack(send.message)))
+        self.tell(self._services.connection, SendMessage(self._pack(send.message)))
 
     @receive
     def handle_progress(self, progress: Progress) -> None:
@@ -193,7 +246,6 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_progress_due(self, due: ProgressDue) -> None:
-        """Report what was kept back."""
         self._progress_waits = False
         if self._progress is not None:
             self._report_progress()
@@ -214,7 +266,7 @@ class RunningTaskActor(Actor):
                 case Action.INTERRUPT:
                     self._interrupt()
                 case Action.ABANDON:
-                    self._around.threads.abandon(self._assignment.task_id)
+                    self._services.threads.abandon(self._assignment.task_id)
                     logger.warning(
                         "task %s does not end when killed; what it still does is ignored",
                         self._assignment.task_id,
@@ -226,11 +278,11 @@ class RunningTaskActor(Actor):
     def _run(self) -> None:
         assignment = self._assignment
         context = TaskContext(
-            self._office,
+            self._backend,
             task_id=assignment.task_id,
             name=assignment.name,
             labels=assignment.labels,
-            sandbox=self._around.sandbox,
+            sandbox=self._services.sandbox,
             ports=assignment.ports,
         )
         self._running = self.run_in_background(self._work(context), name=f"task {assignment.task_id}")
@@ -252,7 +304,7 @@ class RunningTaskActor(Actor):
 
     async def _call(self, function: Callable[[], Any]) -> Outcome:
         if self._assignment.in_thread:
-            task_id, threads = self._assignment.task_id, self._around.threads
+            task_id, threads = self._assignment.task_id, self._services.threads
             refused = call(threads.check, task_id)
             return await finish(
                 refused if refused.error else await self.in_thread(threads.run, task_id, function)
@@ -276,7 +328,7 @@ class RunningTaskActor(Actor):
             case error:
                 said_by_it = one_line(error)
                 logger.error(
-                    "task %s failed: %s%s", self._assignment.task_id, said_by_it, authors_traceback(error)
+                    "task %s failed: %s%s", self._assignment.task_id, said_by_it, traceback_below(error)
                 )
                 return Raised(said_by_it)
 
@@ -295,18 +347,17 @@ class RunningTaskActor(Actor):
         return pack(message, id=current_message_id(), cause=self._assignment.cause)
 
     def _report(self, state: TaskState, message: str = "", data: bytes = b"", *, retry: bool = True) -> None:
-        uuid = self.ids.uuid_bytes()
-        update = status(
+        update = SendUpdate.of(
             self._assignment.task_id,
-            self._around.executor_id,
+            self._services.executor_id,
             state,
-            uuid=uuid,
+            uuid=self.ids.uuid_bytes(),
             timestamp=self.clock.time(),
             message=message,
             data=data,
             retry=retry,
         )
-        self.tell(self._around.connection, SendUpdate(self._assignment.task_id, uuid, update))
+        self.tell(self._services.connection, update)
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
@@ -321,11 +372,11 @@ class RunningTaskActor(Actor):
 
     def _end(self, message: str, data: bytes, *, retry: bool) -> None:
         self._report(_REPORTS[self._life.state], message, data, retry=retry)
-        self.tell(self._around.executor, TaskEnded(self._assignment.task_id, self._life.state.value))
+        self.tell(self._services.executor, TaskEnded(self._assignment.task_id, self._life.state.value))
         self.stop()
 
 
-class _Office:
+class _Backend:
     """What a task's context talks to; may be called from the task's thread."""
 
     def __init__(self, actor: RunningTaskActor) -> None:
@@ -347,8 +398,10 @@ class _Office:
         self._tell(Progress(message))
 
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
-        task_id = self._actor._assignment.task_id
-        return await self._actor._around.uploader.upload(name, source, content_type, task_id)
+        services, task_id = self._actor._services, self._actor._assignment.task_id
+        return await upload(
+            services.server, services.token, name, source, content_type=content_type, task_id=task_id
+        )
 
     def _tell(self, message: object) -> None:
         try:

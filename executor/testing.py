@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from actors.runtime import check_size, pack, pack_message, unpack
-from executor.author import BadExecutor, Executor, task_methods
-from executor.context import TaskContext, Upload
-from executor.tasks.statuses import MAX_RESULT
+from executor.author import BadExecutor, Executor, TaskContext, Upload, task_methods
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
+from wire.results import MAX_RESULT
 
 __all__ = ["ExecutorUnderTest", "Recorded", "run_task"]
 
@@ -89,7 +88,7 @@ class ExecutorUnderTest:
             raise BadExecutor(f"{name} has no @task method for a payload of type {type(payload).__name__}")
         self._tasks += 1
         context = TaskContext(
-            _TestOffice(self.recorded, asyncio.get_running_loop()),
+            _TestBackend(self.recorded, asyncio.get_running_loop()),
             task_id=TaskId(f"task-{self._tasks}"),
             name=f"task-{self._tasks}",
             labels=(),
@@ -113,7 +112,7 @@ async def _finished(result: Any) -> None:
         await result
 
 
-class _TestOffice:
+class _TestBackend:
     """What the context of a task under test talks to."""
 
     def __init__(self, recorded: Recorded, loop: asyncio.AbstractEventLoop) -> None:

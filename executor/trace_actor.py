@@ -1,8 +1,6 @@
 """Ships the executor's trace to the framework's server: what is new each second and after each task, the rest at the end.
 
-Protocol: ``PUT <server>/traces/<name of the system>?offset=N`` with the bytes from N on; 204, or 409 with
-``{"offset": M}`` when the server has only M bytes, and it goes on from there. A trace is a help, not a duty: what fails is
-logged once, tried again with the next second, and never holds the executor up.
+A trace is a help, not a duty: what fails is logged once, tried again with the next second, and never holds the executor up.
 """
 
 from __future__ import annotations
@@ -12,17 +10,21 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import quote
 
-from actors.runtime import Actor, receive
-from executor.messages import FinishShipping, ShipDue, ShipSoon
+from actors.runtime import Actor, message, receive
+from executor.messages import FinishShipping, ShipSoon
 from mesos_http import BearerToken, Endpoint, Timeouts, TransportError, exchange
+from wire.framework_server import MAX_TRACE_PIECE, trace_url
 
 INTERVAL = 1.0
 SOON = 0.1
-MAX_PIECE = 1024 * 1024
 
 logger = logging.getLogger(__name__)
+
+
+@message
+class ShipDue:
+    """It is time to ship what is new."""
 
 
 class TraceActor(Actor):
@@ -38,7 +40,7 @@ class TraceActor(Actor):
         self, path: Path, server_url: str, token: str, system_name: str, flush: Callable[[], None]
     ) -> None:
         self._path = path
-        self._target = f"{server_url.rstrip('/')}/traces/{quote(system_name, safe='')}"
+        self._server, self._name = server_url, system_name
         self._token = BearerToken(token) if token else None
         self._flush = flush
         self._offset = 0
@@ -51,7 +53,6 @@ class TraceActor(Actor):
 
     @receive
     async def handle_ship_due(self, due: ShipDue) -> None:
-        """Ship what is new."""
         self._soon = False
         await self._ship()
         self._due.cancel()  # one that was set meanwhile: there is one timer, never two
@@ -67,7 +68,6 @@ class TraceActor(Actor):
 
     @receive
     async def handle_finish_shipping(self, finish: FinishShipping) -> None:
-        """Ship the rest."""
         while await self._ship():
             pass
 
@@ -81,7 +81,7 @@ class TraceActor(Actor):
             return False
         if not piece:
             return False
-        endpoint = Endpoint.parse(f"{self._target}?offset={self._offset}")
+        endpoint = Endpoint.parse(trace_url(self._server, self._name, self._offset))
         try:
             response = await exchange(
                 "PUT", endpoint, piece, credentials=self._token, timeouts=Timeouts(connect=2.0, response=5.0)
@@ -96,7 +96,7 @@ class TraceActor(Actor):
             return False
         self._offset += len(piece)
         self._complained = False
-        return len(piece) == MAX_PIECE
+        return len(piece) == MAX_TRACE_PIECE
 
     def _go_back(self, body: bytes) -> bool:
         try:
@@ -120,4 +120,4 @@ class TraceActor(Actor):
 def _read(path: Path, offset: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
-        return file.read(MAX_PIECE)
+        return file.read(MAX_TRACE_PIECE)

@@ -7,7 +7,11 @@ executor (ids, sandbox, agent endpoint: `MESOS_*` variables), and the payloads o
 
 from __future__ import annotations
 
-from actors.runtime import message, secret
+import logging
+
+from actors.runtime import DecodeError, message, secret, unpack
+
+logger = logging.getLogger(__name__)
 
 
 @message
@@ -16,7 +20,7 @@ class ExecutorBoot:
 
     Attributes:
         server_url: base address of the framework's server as agents reach it, without a trailing slash
-            (`http://host:port`); empty when the framework serves nothing.
+            (`http://host:port`); None when the framework serves nothing.
         token: bearer token for uploads and traces; it is a secret of this framework's run.
         settings: the executor's settings, packed by the codec (`pack_value`); empty for defaults.
         executor_class: where the author's class is, as `module:Class`.
@@ -25,10 +29,35 @@ class ExecutorBoot:
         shutdown_grace_period: seconds that running tasks get after SHUTDOWN.
     """
 
-    server_url: str
+    server_url: str | None
     token: str = secret()
     settings: bytes = secret()
     executor_class: str
     trace: bool = False
     modules: tuple[str, ...] = ()
     shutdown_grace_period: float = 5.0
+
+
+class SealedLetter:
+    """The start-up letter on its way past the mailboxes: messages are logged and traced, and it holds a token.
+
+    Attributes:
+        data: As it came in `ExecutorInfo.data`; empty until there was a SUBSCRIBED.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def __repr__(self) -> str:
+        return f"SealedLetter({len(self.data)} bytes)"
+
+    def open(self) -> ExecutorBoot | None:
+        """Read it; None when there is none, so that the scheduler is not one of ours."""
+        if not self.data:
+            return None
+        try:
+            found = unpack(self.data).message
+        except DecodeError as error:
+            logger.warning("ExecutorInfo.data was not written by a Mesostic scheduler: %s", error)
+            return None
+        return found if isinstance(found, ExecutorBoot) else None

@@ -1,8 +1,7 @@
-"""An author's class, looked at before it runs; and what its code raised, shown as the author's own.
+"""An author's class, looked at before it runs, and made to contain what its code raises.
 
 A hook that could never run as it is written (a generator, the wrong arguments) is refused when its class is made, with a
-`TypeError` of one sentence, so that `mesostic check` finds it. A traceback shows the author's lines only: those of
-Mesostic around them are no help.
+`TypeError` of one sentence, so that `mesostic check` finds it.
 """
 
 from __future__ import annotations
@@ -11,18 +10,14 @@ import difflib
 import functools
 import inspect
 import logging
-import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import CoroutineType
 from typing import Any
 
+from wire.author_code import author_traceback, mistake_in_hook
+
 logger = logging.getLogger("actors.scheduler")
 
-_PACKAGES = ("actors", "executor", "mesos_http", "mesos_v1", "mesostic", "playa", "wire")
-_ROOT = Path(__file__).resolve().parents[2]
-_OURS = tuple(f"{_ROOT / package}/" for package in _PACKAGES)
 _LIKE_A_HOOK = 0.8
 
 
@@ -45,7 +40,9 @@ def contain_author_code(cls: type, hooks: frozenset[str]) -> None:
         if hasattr(member, "__receives__"):
             setattr(cls, name, _contained(member))
         elif name in hooks:
-            _check_hook(cls, name, member)
+            base = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
+            if mistake := mistake_in_hook(member, base):
+                raise TypeError(f"{cls.__name__}.{name} {mistake}")
         if name in _WRAPPERS:
             setattr(cls, name, _WRAPPERS[name](member))
     _warn_of_misspelt_hooks(cls, hooks)
@@ -56,28 +53,6 @@ def _home_of_inner(cls: type, name: str) -> str | None:
         return None
     homes = [base for base in cls.__mro__[1:] if name in vars(base)]
     return homes[0].__name__ if any(base.__module__.startswith("actors.") for base in homes) else None
-
-
-def _check_hook(cls: type, name: str, method: Callable[..., Any]) -> None:
-    """See whether a hook can be called as its base is.
-
-    Raises:
-        TypeError: It is a generator, which would never run, or takes other arguments.
-    """
-    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
-        raise TypeError(
-            f"{cls.__name__}.{name} is a generator (it has a yield), so it would never run: "
-            "write a plain method or an async one"
-        )
-    base = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
-    expected = list(inspect.signature(base).parameters)
-    try:
-        inspect.signature(method).bind(*expected)
-    except TypeError:
-        raise TypeError(
-            f"{cls.__name__}.{name} is called with ({', '.join(expected)}): write "
-            f"def {name}({', '.join(expected)})"
-        ) from None
 
 
 def _warn_of_misspelt_hooks(cls: type, known: frozenset[str]) -> None:
@@ -154,33 +129,6 @@ _WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "on_start": _starting,
     "on_stop": _stopping,
 }
-
-
-def author_traceback(error: BaseException) -> str:
-    """Format an exception with the frames of the author's code only; with none left, it is one line."""
-    shown = traceback.TracebackException.from_exception(error)
-    pending: list[traceback.TracebackException | None] = [shown]
-    while pending:
-        part = pending.pop()
-        if part is None:
-            continue
-        frames = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
-        while frames and _is_python(frames[0].filename):  # the event loop, which called us
-            del frames[0]
-        part.stack = traceback.StackSummary.from_list(frames) if frames else None  # type: ignore[assignment]
-        pending += [part.__cause__, part.__context__]
-    return "".join(shown.format()).rstrip()
-
-
-def one_line(error: BaseException) -> str:
-    """Type and text of an exception on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _is_python(filename: str) -> bool:
-    """Whether a file belongs to Python's own library."""
-    return filename.startswith(("<frozen", sys.base_prefix)) and "site-packages" not in filename
 
 
 def exit_of(asked: SystemExit) -> tuple[int, str]:

@@ -18,10 +18,11 @@ from actors import messages as m
 from actors.built_in import SERVANTS, TASK, spec_of
 from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
-from actors.scheduler.author_code import author_traceback, contain_author_code, exit_of, one_line
+from actors.scheduler.author_code import contain_author_code, exit_of
 from actors.settings import Composition
 from mesos_v1 import events
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
+from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
 

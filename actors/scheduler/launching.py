@@ -125,7 +125,7 @@ def executor_template(
     info = pb.mesos.ExecutorInfo(name=executor.name, type=pb.mesos.ExecutorInfo.CUSTOM)
     info.executor_id.value = executor.name
     boot = ExecutorBoot(
-        server_url=server.url,
+        server_url=server.url or None,
         token="",  # see `actors.server.tokens`
         settings=executor.settings,
         executor_class=executor.cls,

@@ -1,7 +1,4 @@
-"""Uploads to the framework's server: bytes or files, with the bearer token of this run, tried again on failure.
-
-Protocol: ``PUT <server>/uploads/<name>``, answered 201 with ``{"url": …, "name": …, "size": …}``.
-"""
+"""Uploads to the framework's server: bytes or files, with the bearer token of this run, tried again on failure."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ import logging
 from pathlib import Path
 from urllib.parse import quote
 
-from executor.author import TaskFailed
-from executor.context import Upload
+from executor.author import TaskFailed, Upload
 from mesos_http import ApiError, BearerToken, Endpoint, Response, Timeouts, TransportError, exchange
 from mesos_v1.values import TaskId
+from wire.framework_server import TASK_HEADER, upload_url
 
 ATTEMPTS = 5
 FIRST_PAUSE = 0.2
@@ -22,55 +19,48 @@ FIRST_PAUSE = 0.2
 logger = logging.getLogger(__name__)
 
 
-class Uploader:
-    """Uploads to one server.
+async def upload(
+    server: str | None, token: str, name: str, source: bytes | Path, *, content_type: str, task_id: TaskId
+) -> Upload:
+    """Upload one thing.
 
     Args:
-        server_url: Its address; "" when the framework serves nothing.
+        server: Its address; None when the framework serves nothing.
+
+    Raises:
+        TaskFailed: The server refuses it (for good), or cannot be reached (worth another attempt of the task).
     """
-
-    def __init__(self, server_url: str, token: str, *, attempts: int = ATTEMPTS) -> None:
-        self._server = server_url.rstrip("/")
-        self._token = BearerToken(token) if token else None
-        self._attempts = attempts
-
-    async def upload(self, name: str, source: bytes | Path, content_type: str, task_id: TaskId) -> Upload:
-        """Upload one thing.
-
-        Raises:
-            TaskFailed: The server refuses it (for good), or cannot be reached (worth another attempt of the task).
-        """
-        if not self._server:
-            raise TaskFailed(f"{name} cannot be uploaded: the framework has no server", retry=False)
-        endpoint = Endpoint.parse(f"{self._server}/uploads/{quote(name)}")
-        headers = (("Content-Type", content_type), ("Mesostic-Task", quote(task_id)))
-        pause = FIRST_PAUSE
-        for attempt in range(1, self._attempts + 1):
-            try:
-                response = await exchange(
-                    "PUT",
-                    endpoint,
-                    source,
-                    headers=headers,
-                    credentials=self._token,
-                    timeouts=Timeouts(5.0, 60.0),
-                )
-            except TransportError as error:
-                reason = str(error)
-            except OSError as error:
-                raise TaskFailed(f"{name} cannot be uploaded: {error}") from error
-            else:
-                if response.status in {200, 201, 204}:
-                    return _uploaded(name, source, endpoint, response)
-                refusal = ApiError(response.status, response.text)
-                reason = str(refusal)
-                if not refusal.retryable:
-                    raise TaskFailed(f"the upload of {name} was refused: {reason}", retry=False)
-            if attempt < self._attempts:
-                logger.warning("the upload of %s failed, and is tried again: %s", name, reason)
-                await asyncio.sleep(pause)
-                pause *= 2
-        raise TaskFailed(f"the upload of {name} failed after {self._attempts} attempts: {reason}")
+    if server is None:
+        raise TaskFailed(f"{name} cannot be uploaded: the framework has no server", retry=False)
+    endpoint = Endpoint.parse(upload_url(server, name))
+    headers = (("Content-Type", content_type), (TASK_HEADER, quote(task_id)))
+    pause = FIRST_PAUSE
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            response = await exchange(
+                "PUT",
+                endpoint,
+                source,
+                headers=headers,
+                credentials=BearerToken(token) if token else None,
+                timeouts=Timeouts(5.0, 60.0),
+            )
+        except TransportError as error:
+            reason = str(error)
+        except OSError as error:
+            raise TaskFailed(f"{name} cannot be uploaded: {error}") from error
+        else:
+            if response.status in {200, 201, 204}:
+                return _uploaded(name, source, endpoint, response)
+            refusal = ApiError(response.status, response.text)
+            reason = str(refusal)
+            if not refusal.retryable:
+                raise TaskFailed(f"the upload of {name} was refused: {reason}", retry=False)
+        if attempt < ATTEMPTS:
+            logger.warning("the upload of %s failed, and is tried again: %s", name, reason)
+            await asyncio.sleep(pause)
+            pause *= 2
+    raise TaskFailed(f"the upload of {name} failed after {ATTEMPTS} attempts: {reason}")
 
 
 def _uploaded(name: str, source: bytes | Path, endpoint: Endpoint, response: Response) -> Upload:

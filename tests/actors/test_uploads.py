@@ -22,7 +22,7 @@ from actors.settings import ExecutorSettings, FrameworkSettings
 from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor, StoreSettings
 from executor.author import TaskFailed
-from executor.tasks.uploads import Uploader
+from executor.tasks.uploads import upload as upload_from_executor
 from mesos_v1.values import TaskId
 from tests.support.simulated_master import simulated_master
 
@@ -256,14 +256,19 @@ async def test_an_upload_by_the_executor_survives_a_disk_that_is_full_for_a_mome
         system.spawn(StoreActor, made, settings, name="store")
         server = system.spawn(ServerActor, made, ServerActor.Settings(), name="server")
         ready = await server.ask(m.OpenServer(), block=False)
-        uploader = Uploader(ready.url, "secret")
-        uploaded = await uploader.upload("a", b"xyz", "text/plain", TaskId("t"))
+        uploaded = await upload_from_executor(
+            ready.url, "secret", "a", b"xyz", content_type="text/plain", task_id=TaskId("t")
+        )
         assert (uploaded.name, uploaded.size) == ("a", 3)
         times = 9
         with pytest.raises(
             TaskFailed, match="the upload of a failed after 5 attempts: .*507.*no room: No space"
         ):
-            await uploader.upload("a", b"xyz", "text/plain", TaskId("t"))
+            await upload_from_executor(
+                ready.url, "secret", "a", b"xyz", content_type="text/plain", task_id=TaskId("t")
+            )
         times = 0
         with pytest.raises(TaskFailed, match="the upload of a/b was refused: .*in its way"):
-            await uploader.upload("a/b", b"xyz", "text/plain", TaskId("t"))
+            await upload_from_executor(
+                ready.url, "secret", "a/b", b"xyz", content_type="text/plain", task_id=TaskId("t")
+            )

@@ -14,8 +14,8 @@ import mesostic.testing
 from actors.records import MAX_TASK_BYTES
 from actors.runtime.codec.envelope import MAX_ELEMENTS, MAX_MESSAGE_BYTES, MAX_MESSAGE_ELEMENTS
 from actors.scheduler.task_book import ENDED_KEPT
-from executor.tasks.statuses import MAX_RESULT
 from tests.docs.test_docs import PAGES, ROOT, blocks_of
+from wire.results import MAX_RESULT
 
 OURS = {"actors", "executor", "mesos_http", "mesos_v1", "mesostic", "playa", "wire"}
 PUBLIC = {"mesostic": mesostic.__all__, "mesostic.testing": mesostic.testing.__all__}

@@ -11,9 +11,9 @@ import pytest
 
 from actors.runtime import ActorSystem, pack, unpack
 from actors.runtime.testing import ManualIds, run_virtual
-from executor.connection.agent_link import AgentLink, HttpAgentLink
+from executor.connection.agent_link import AgentLink
+from executor.environment import AgentEnvironment
 from executor.executor_actor import EXECUTOR, ExecutorActor, ExecutorPlan
-from executor.process.environment import AgentEnvironment
 from mesos_v1.content import ContentType
 from tests.support.agent_script import AgentScript, TwinLink, environment
 from wire.start_letter import ExecutorBoot
@@ -54,7 +54,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         script: AgentScript | None = None,
         boot: bool = True,
         new_link: Callable[[], AgentLink] | None = None,
-        server_url: str = "",
+        server_url: str | None = None,
         settings: bytes = b"",
         around: AgentEnvironment | None = None,
         **kw: Any,
@@ -72,7 +72,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         around = around or environment(tmp_path, **kw)
         link = new_link or (lambda: TwinLink(script))
         if "endpoint" in kw:
-            link = lambda: HttpAgentLink(around, script.content_type)  # noqa: E731
+            link = lambda: AgentLink(around, script.content_type)  # noqa: E731
         plan = ExecutorPlan(around, name, link, on_exit, content_type=script.content_type)
         async with ActorSystem("executor", ids=ManualIds(7)) as system:
             system.spawn(ExecutorActor, plan, name=EXECUTOR)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from executor.connection.agent_link import HttpAgentLink
-from executor.process.environment import AgentEnvironment
+from executor.connection.agent_link import AgentLink
+from executor.environment import AgentEnvironment
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.values import ExecutorId
@@ -107,7 +107,7 @@ async def test_a_recorded_life_comes_to_the_recorded_conclusions(start, recordin
             **{name: getattr(environment, name) for name in AgentEnvironment.__slots__}
             | {"endpoint": endpoint}
         )
-        link = lambda: HttpAgentLink(here, content_type)  # noqa: E731
+        link = lambda: AgentLink(here, content_type)  # noqa: E731
         async with start("Raw", script=script, boot=False, new_link=link, around=environment) as run:
             subscribe = await script.until_subscribed()
             assert subscribe.framework_id.value == recording.variables["MESOS_FRAMEWORK_ID"]

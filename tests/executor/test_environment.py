@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.process.environment import AgentEnvironment, BadEnvironment, take_secrets
+from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
 from mesos_http import Endpoint, TlsSettings
 
 RECORDED = Path(__file__).parent.parent / "recorded" / "custom_executor.jsonl"

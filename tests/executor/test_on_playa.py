@@ -86,7 +86,7 @@ class SmallScheduler:
             EXECUTOR,
             command,
             resources=Resources.of(cpus=0.1, mem=32),
-            data=pack(ExecutorBoot("", "", b"", cls)),
+            data=pack(ExecutorBoot(None, "", b"", cls)),
         )
         tasks = [
             task_infos.task_info(

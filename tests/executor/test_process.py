@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from actors.runtime import pack, read_trace, unpack
-from executor.process.main import main, system_name
+from executor.main import main, system_name
 from mesos_v1.content import ContentType
 from tests.executor.authors import Add, Block, Misbehave, Sum, Wait
 from tests.support.agent_script import EXECUTOR, FRAMEWORK, AgentScript, environment, serve
@@ -64,7 +64,7 @@ async def started(script: AgentScript, sandbox: Path, *arguments: str, **more: s
 
 
 async def test_an_executor_process_runs_tasks_and_ends_on_shutdown(tmp_path):
-    script = AgentScript(boot=pack(ExecutorBoot("", "", b"", f"{AUTHORS}:Everything")))
+    script = AgentScript(boot=pack(ExecutorBoot(None, "", b"", f"{AUTHORS}:Everything")))
     async with started(script, tmp_path, f"{AUTHORS}:Everything") as process:
         await script.until_subscribed()
         script.launch("t1", pack(Add(1, 2)))

@@ -8,8 +8,9 @@ import pytest
 
 from actors.runtime import ActorSystem
 from executor.messages import FinishShipping, ShipSoon
-from executor.trace_actor import MAX_PIECE, TraceActor
+from executor.trace_actor import TraceActor
 from tests.support.raw_server import raw_server, response
+from wire.framework_server import MAX_TRACE_PIECE
 
 
 class Server:
@@ -55,11 +56,11 @@ def complaints(caplog):
 
 async def test_all_of_a_trace_is_shipped_in_pieces_at_the_end(tmp_path):
     path = tmp_path / "t"
-    path.write_bytes(bytes(range(256)) * (2 * MAX_PIECE // 256) + b"the end")
+    path.write_bytes(bytes(range(256)) * (2 * MAX_TRACE_PIECE // 256) + b"the end")
     async with shipping(path) as (server, ref):
         await ref.ask(FinishShipping(), block=False)
         assert server.has == path.read_bytes()
-        assert server.offsets == [0, MAX_PIECE, 2 * MAX_PIECE]
+        assert server.offsets == [0, MAX_TRACE_PIECE, 2 * MAX_TRACE_PIECE]
         await ref.ask(FinishShipping(), block=False)
         assert len(server.offsets) == 3, "there is nothing new"
 

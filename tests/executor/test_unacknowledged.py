@@ -1,4 +1,4 @@
-from executor.connection.unacknowledged import Unacknowledged
+from executor.connection_actor import Unacknowledged
 from mesos_v1.values import TaskId
 
 A, B = TaskId("a"), TaskId("b")

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from executor.process.environment import AgentEnvironment
+from executor.connection.agent_link import AgentLink
+from executor.environment import AgentEnvironment
 from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Endpoint, Response, StreamBroken
 from mesos_v1 import pb, recordio
 from mesos_v1.content import ContentType, parse, serialize
@@ -204,8 +205,8 @@ def environment(
     )
 
 
-class TwinLink:
-    """The executor's wire to a script in the same process: an `executor.connection.agent_link.AgentLink` without a socket."""
+class TwinLink(AgentLink):
+    """The executor's wire to a script in the same process: without a socket."""
 
     def __init__(self, script: AgentScript) -> None:
         self._script = script

@@ -19,13 +19,12 @@ from pathlib import Path
 
 from actors.runtime import ActorSystem, hide_secrets_in_logs
 from actors.runtime.signals import Signals
-from executor.connection.agent_link import HttpAgentLink
+from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
 from executor.executor_actor import BUG, EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
-from executor.failures import authors_traceback, one_line
 from executor.messages import EndRequested
-from executor.process.environment import AgentEnvironment, BadEnvironment, take_secrets
 from executor.task_actor import MAX_THREADS
 from mesos_v1.content import ContentType
+from wire.author_code import one_line, traceback_below
 
 USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -71,9 +70,7 @@ def _run(environment: AgentEnvironment, class_name: str) -> tuple[int, str]:
             loop.run_until_complete(work)
         except (SystemExit, KeyboardInterrupt) as error:
             # of an asyncio task of an author's: it has ended that one, and ends no other
-            logger.error(
-                "something raised %s outside of its task%s", one_line(error), authors_traceback(error)
-            )
+            logger.error("something raised %s outside of its task%s", one_line(error), traceback_below(error))
     return work.result()
 
 
@@ -90,7 +87,7 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
     plan = ExecutorPlan(
         environment=environment,
         class_name=class_name,
-        new_link=lambda: HttpAgentLink(environment, content_type),
+        new_link=None,
         on_exit=on_exit,
         content_type=content_type,
         trace_file=environment.sandbox / TRACE_FILE,
