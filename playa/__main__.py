@@ -23,7 +23,7 @@ from actors.runtime import hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
 from playa import harmless_flags
 from playa.cluster import Cluster
-from playa.master.registration.registry import RegistryError
+from playa.master.agents.registry import RegistryError
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
 
 _UNITS = {

@@ -170,7 +170,7 @@ async def _serve(settings: ClusterSettings) -> int:
     from mesostic.embedded import WORK_DIR
     from mesostic.interrupts import Interrupts
     from playa import Cluster
-    from playa.master.registration.registry import RegistryError
+    from playa.master.agents.registry import RegistryError
 
     interrupts = Interrupts(patience=STOP_TIMEOUT)
     folder = None

@@ -10,13 +10,13 @@ import pytest
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import ClusterSettings, messages
-from playa.master.allocation import amounts, offering
+from playa.master.agents import admission
+from playa.master.agents.registry import Registry
+from playa.master.allocation import amounts, offers
 from playa.master.allocation.allocator import Allocator
-from playa.master.records import Agent, Framework
-from playa.master.registration import registering
-from playa.master.registration.registry import Registry
-from playa.master.scheduler_api import calls, subscribing
-from playa.master.state import MasterState
+from playa.master.requests import SiteAnswer
+from playa.master.scheduler_api import calls, frameworks
+from playa.master.state import Agent, Framework, MasterState
 
 
 @dataclass
@@ -56,8 +56,8 @@ class World:
     def to_operators(self, event: pb.master.Event) -> None:
         self.published.append(event)
 
-    def has_operators(self) -> bool:
-        return True
+    def operator_count(self) -> int:
+        return 1
 
     def save(self) -> None:
         self.saves += 1
@@ -87,15 +87,15 @@ class Bench:
         for capability in capabilities:
             call.framework_info.capabilities.add(type=kinds.Type.Value(capability))
         stream = stream or f"stream-{name}"
-        subscribing.subscribe(self.state, call, stream, None)
+        frameworks.subscribe(self.state, call, stream, None)
         return next(f for f in self.state.frameworks.values() if f.stream_id == stream)
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """What a new master has to know is saved if it changes."""
-        before, saves = registering.current_registry(self.state), self.world.saves
+        before, saves = admission.current_registry(self.state), self.world.saves
         yield
-        assert self.world.saves > saves or registering.current_registry(self.state) == before
+        assert self.world.saves > saves or admission.current_registry(self.state) == before
 
     def add_agent(self, number: int = 1, resources: str = "cpus:4;mem:4096") -> Agent:
         info = pb.mesos.AgentInfo(hostname="127.0.0.1", port=5050 + number)
@@ -103,10 +103,10 @@ class Bench:
         actor = f"agent:{number}"
         pid = f"slave(1)@127.0.0.1:{5050 + number}"
         with self.saving():
-            registering.register(self.state, messages.RegisterAgent(actor, info.SerializeToString(), pid))
+            admission.register(self.state, messages.RegisterAgent(actor, info.SerializeToString(), pid))
         return next(a for a in self.state.agents.values() if a.actor == actor)
 
-    def call(self, framework: Framework, **fields: Any) -> calls.Answer:
+    def call(self, framework: Framework, **fields: Any) -> SiteAnswer:
         """Make a call of plain values."""
         from mesos_v1 import content
 
@@ -127,10 +127,10 @@ class Bench:
         end = self.world.time + seconds
         while self.world.time + 1 <= end:
             self.world.time += 1
-            offering.allocate(self.state)
+            offers.allocate(self.state)
         self.world.time = end
 
-    def launch(self, framework: Framework, task_id: str = "t", **task: Any) -> calls.Answer:
+    def launch(self, framework: Framework, task_id: str = "t", **task: Any) -> SiteAnswer:
         """Launch a task on the newest offer."""
         offer = self.offers(framework)[-1]
         info = {

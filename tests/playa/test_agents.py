@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.registration import liveness, registering, registry, removing
+from playa.master.agents import admission, liveness, registry, unreachable_or_gone
 
 PING = liveness.PingTimedOut
 
@@ -145,7 +145,7 @@ def test_tasks_of_frameworks_that_checkpoint_wait_for_their_agent(bench: Any) ->
     bench.launch(framework)
     liveness.disconnected(bench.state, agent.actor)
     assert bench.events(framework, "UPDATE") == []
-    registering.reregister(bench.state, reregistering(agent))
+    admission.reregister(bench.state, reregistering(agent))
     assert bench.told(messages.AgentReregistered) == [messages.AgentReregistered(agent.id, 75.0, ())]
     assert "t" in framework.tasks
 
@@ -155,7 +155,7 @@ def test_an_agent_is_asked_for_tasks_that_it_did_not_name(bench: Any) -> None:
     framework = bench.subscribe(checkpoint=True)
     bench.launch(framework)
     liveness.disconnected(bench.state, agent.actor)
-    registering.reregister(bench.state, reregistering(agent, tasks=()))
+    admission.reregister(bench.state, reregistering(agent, tasks=()))
     (answer,) = bench.told(messages.AgentReregistered)
     assert answer.reconcile == (messages.TaskToReconcile(framework.id, "t"),)
 
@@ -180,8 +180,8 @@ def test_an_unreachable_agent_comes_back_with_its_tasks(bench: Any) -> None:
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent, "TASK_RUNNING")
-    removing.mark_unreachable(bench.state, agent, "health check timed out")
-    registering.reregister(bench.state, message)
+    unreachable_or_gone.mark_unreachable(bench.state, agent, "health check timed out")
+    admission.reregister(bench.state, message)
     status = last_status(bench, framework)
     assert status.message == "Unreachable agent re-reregistered"
     assert pb.mesos.TaskStatus.Reason.Name(status.reason) == "REASON_AGENT_REREGISTERED"
@@ -195,9 +195,9 @@ def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent, frameworks=(framework.info,))
-    removing.mark_unreachable(bench.state, agent, "x")
+    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
     bench.call(framework, type="TEARDOWN")
-    registering.reregister(bench.state, message)
+    admission.reregister(bench.state, message)
     assert bench.told(messages.ShutdownFramework)[-1] == messages.ShutdownFramework(framework.id)
     assert not bench.state.agents[agent.id].tasks
 
@@ -208,10 +208,10 @@ def test_a_new_master_waits_for_the_agents_of_the_old_and_takes_their_frameworks
     framework = before.subscribe(checkpoint=True)
     before.launch(framework)
     message = reregistering(agent, "TASK_RUNNING", frameworks=(framework.info,))
-    after = new_bench(registry=registering.current_registry(before.state))
-    registering.recover(after.state)
+    after = new_bench(registry=admission.current_registry(before.state))
+    admission.recover(after.state)
     assert list(after.state.recovered_agents) == [agent.id]
-    registering.reregister(after.state, message)
+    admission.reregister(after.state, message)
     recovered = after.state.frameworks[framework.id]
     assert (recovered.recovered, recovered.connected, list(recovered.tasks)) == (True, False, ["t"])
     again = after.subscribe(id=framework.id, stream="again")
@@ -223,11 +223,11 @@ def test_a_new_master_waits_for_the_agents_of_the_old_and_takes_their_frameworks
 def test_agents_that_do_not_come_back_to_a_new_master_are_unreachable(new_bench: Any) -> None:
     before = new_bench()
     agent = before.add_agent()
-    after = new_bench(registry=registering.current_registry(before.state))
-    registering.recover(after.state)
+    after = new_bench(registry=admission.current_registry(before.state))
+    admission.recover(after.state)
     framework = after.subscribe()
-    assert any(isinstance(m, registering.RecoveryTimedOut) for _, m in after.world.timers)
-    registering.recovery_timed_out(after.state)
+    assert any(isinstance(m, admission.RecoveryTimedOut) for _, m in after.world.timers)
+    admission.recovery_timed_out(after.state)
     assert list(after.state.unreachable_agents) == [agent.id]
     assert after.events(framework, "FAILURE")[0].failure.agent_id.value == agent.id
 
@@ -237,11 +237,11 @@ def test_an_agent_that_is_gone_must_not_come_back(bench: Any) -> None:
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent)
-    assert removing.mark_gone(bench.state, agent.id)
+    assert unreachable_or_gone.mark_gone(bench.state, agent.id)
     status = last_status(bench, framework)
     assert pb.mesos.TaskState.Name(status.state) == "TASK_GONE_BY_OPERATOR"
     assert bench.told(messages.ShutdownAgent) == [messages.ShutdownAgent("Agent has been marked gone")]
-    registering.reregister(bench.state, message)
+    admission.reregister(bench.state, message)
     assert len(bench.told(messages.ShutdownAgent)) == 2
     assert not bench.state.agents
 
@@ -250,21 +250,21 @@ def test_unreachable_tasks_are_gone_when_their_agent_is(bench: Any) -> None:
     agent = bench.add_agent()
     framework = bench.subscribe()
     bench.launch(framework)
-    removing.mark_unreachable(bench.state, agent, "x")
-    assert removing.mark_gone(bench.state, agent.id)
+    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
+    assert unreachable_or_gone.mark_gone(bench.state, agent.id)
     assert pb.mesos.TaskState.Name(last_status(bench, framework).state) == "TASK_GONE_BY_OPERATOR"
     assert not framework.unreachable_tasks
 
 
 def test_nobody_can_be_marked_gone_who_was_never_there(bench: Any) -> None:
-    assert not removing.mark_gone(bench.state, "x")
+    assert not unreachable_or_gone.mark_gone(bench.state, "x")
 
 
 def test_an_agent_that_leaves_in_order_is_removed(bench: Any) -> None:
     agent = bench.add_agent()
     framework = bench.subscribe()
     bench.launch(framework)
-    removing.unregister(bench.state, agent.id)
+    unreachable_or_gone.unregister(bench.state, agent.id)
     assert last_status(bench, framework).message == "Agent 127.0.0.1 removed: the agent unregistered"
     assert not bench.state.agents
 
@@ -274,30 +274,30 @@ def test_every_change_of_what_a_new_master_has_to_know_is_saved(new_bench: Any) 
     m, agent, other, third = bench.state, *(bench.add_agent(number) for number in (1, 2, 3))
     back = reregistering(agent)
     steps = [
-        lambda: removing.mark_unreachable(m, agent, "x"),
-        lambda: registering.reregister(m, back),
-        lambda: removing.unregister(m, agent.id),
-        lambda: removing.mark_gone(m, other.id),
-        lambda: removing.mark_unreachable(m, third, "x"),
-        lambda: removing.mark_gone(m, third.id),
+        lambda: unreachable_or_gone.mark_unreachable(m, agent, "x"),
+        lambda: admission.reregister(m, back),
+        lambda: unreachable_or_gone.unregister(m, agent.id),
+        lambda: unreachable_or_gone.mark_gone(m, other.id),
+        lambda: unreachable_or_gone.mark_unreachable(m, third, "x"),
+        lambda: unreachable_or_gone.mark_gone(m, third.id),
     ]
     for step in steps:
-        before = registering.current_registry(m)
+        before = admission.current_registry(m)
         with bench.saving():
             step()
-        assert registering.current_registry(m) != before
+        assert admission.current_registry(m) != before
     bench = new_bench(registry=before)
-    registering.recover(bench.state)
+    admission.recover(bench.state)
     with bench.saving():
-        registering.recovery_timed_out(bench.state)
+        admission.recovery_timed_out(bench.state)
     assert bench.state.unreachable_agents
 
 
 def test_the_registry_says_the_same_after_it_was_written_and_read(bench: Any, tmp_path: Any) -> None:
     agent = bench.add_agent()
     bench.add_agent(2)
-    removing.mark_unreachable(bench.state, agent, "x")
-    known = registering.current_registry(bench.state)
+    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
+    known = admission.current_registry(bench.state)
     registry.save(known, tmp_path / "r.json")
     assert registry.load(tmp_path / "r.json") == known
     assert registry.load(tmp_path / "none.json") == registry.Registry()

@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import content, pb
 from mesos_v1.resource_text import parse_attributes
-from playa.master.allocation import constraints
+from playa.master.allocation import offer_constraints
 
 HOSTNAME = {"pseudoattribute_type": "HOSTNAME"}
 
@@ -64,21 +64,21 @@ R1, R2 = {"value": "r1"}, {"value": "r2"}
 )
 def test_a_constraint_lets_an_agent_through_or_not(constraint: dict[str, Any], let_through: bool) -> None:
     asked = of([constraint])
-    assert constraints.problem(asked, ["*"]) is None
-    assert constraints.allows(asked, "*", agent()) is let_through
+    assert offer_constraints.problem(asked, ["*"]) is None
+    assert offer_constraints.allows(asked, "*", agent()) is let_through
 
 
 def test_groups_are_alternatives_and_all_of_a_group_must_hold() -> None:
     r1, r2 = one("rack", text_equals=R1), one("rack", text_equals=R2)
-    assert constraints.allows(of([r2], [r1]), "*", agent())
-    assert not constraints.allows(of([r1, r2]), "*", agent())
+    assert offer_constraints.allows(of([r2], [r1]), "*", agent())
+    assert not offer_constraints.allows(of([r1, r2]), "*", agent())
 
 
 def test_a_role_without_constraints_gets_every_agent() -> None:
     asked = of([one("rack", text_equals=R2)], role="a")
-    assert not constraints.allows(asked, "a", agent())
-    assert constraints.allows(asked, "b", agent())
-    assert constraints.allows(None, "a", agent())
+    assert not offer_constraints.allows(asked, "a", agent())
+    assert offer_constraints.allows(asked, "b", agent())
+    assert offer_constraints.allows(None, "a", agent())
 
 
 def test_regions_and_zones_are_those_of_the_fault_domain() -> None:
@@ -88,14 +88,14 @@ def test_regions_and_zones_are_those_of_the_fault_domain() -> None:
             one({"pseudoattribute_type": "ZONE"}, text_matches={"regex": "north-."}),
         ]
     )
-    assert constraints.allows(asked, "*", agent(region="north"))
-    assert not constraints.allows(asked, "*", agent(region="south"))
+    assert offer_constraints.allows(asked, "*", agent(region="north"))
+    assert not offer_constraints.allows(asked, "*", agent(region="south"))
 
 
 def test_of_several_attributes_of_one_name_the_first_counts() -> None:
     twice = agent("rack:r1;rack:r2")
-    assert constraints.allows(of([one("rack", text_equals=R1)]), "*", twice)
-    assert not constraints.allows(of([one("rack", text_equals=R2)]), "*", twice)
+    assert offer_constraints.allows(of([one("rack", text_equals=R1)]), "*", twice)
+    assert not offer_constraints.allows(of([one("rack", text_equals=R2)]), "*", twice)
 
 
 INVALID = "Offer constraints are not valid: "
@@ -133,7 +133,7 @@ CONSTRAINT = INVALID + "A role * has an invalid 'AttributeConstraint': "
     ],
 )
 def test_constraints_that_are_not_valid_are_refused(asked: pb.scheduler.OfferConstraints, text: str) -> None:
-    assert constraints.problem(asked, ["*"]) == text
+    assert offer_constraints.problem(asked, ["*"]) == text
 
 
 @pytest.mark.parametrize("kind", ["text_matches", "text_not_matches"])
@@ -157,7 +157,7 @@ def test_constraints_that_are_not_valid_are_refused(asked: pb.scheduler.OfferCon
     ],
 )
 def test_an_expression_that_re2_does_not_know_is_refused(kind: str, pattern: str, why: str) -> None:
-    text = constraints.problem(of([one("rack", **{kind: {"regex": pattern}})]), ["*"])
+    text = offer_constraints.problem(of([one("rack", **{kind: {"regex": pattern}})]), ["*"])
     assert text == f"{CONSTRAINT}Failed to construct regex from pattern '{pattern}': {why}"
 
 
@@ -180,4 +180,4 @@ def test_an_expression_that_re2_does_not_know_is_refused(kind: str, pattern: str
     ],
 )
 def test_an_expression_that_re2_knows_is_taken(pattern: str) -> None:
-    assert constraints.problem(of([one("rack", text_matches={"regex": pattern})]), ["*"]) is None
+    assert offer_constraints.problem(of([one("rack", text_matches={"regex": pattern})]), ["*"]) is None

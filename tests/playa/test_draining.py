@@ -7,12 +7,12 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.operator_api import endpoints, reading
-from playa.master.registration import draining, registering, removing
-from playa.master.registration.registry import load, save
-from playa.master.site import SiteAnswer
+from playa.master.agents import admission, draining, unreachable_or_gone
+from playa.master.agents.registry import load, save
+from playa.master.operator_api import endpoints, views
+from playa.master.requests import SiteAnswer
 
-CALLS = {
+CALLS: dict[str, Any] = {
     "DRAIN_AGENT": draining.drain,
     "DEACTIVATE_AGENT": draining.deactivate,
     "REACTIVATE_AGENT": draining.reactivate,
@@ -22,8 +22,10 @@ OK = SiteAnswer(200)
 
 def ask(bench: Any, kind: str, agent_id: str = "m-S0", **more: Any) -> SiteAnswer:
     body = {"type": kind, kind.lower(): {"agent_id": {"value": agent_id}, **more}}
+    call = content.from_json(pb.master.Call, body)
     with bench.saving():
-        return CALLS[kind](bench.state, content.from_json(pb.master.Call, body))
+        answer: SiteAnswer = CALLS[kind](bench.state, getattr(call, kind.lower()))
+    return answer
 
 
 def state(bench: Any) -> str | None:
@@ -70,7 +72,7 @@ def reregister(bench: Any, *tasks: str) -> None:
         tuple(protos),
         (),
     )
-    registering.reregister(bench.state, message)
+    admission.reregister(bench.state, message)
 
 
 def test_a_draining_agent_is_told_how_and_offers_nothing_any_more(busy: Any) -> None:
@@ -164,7 +166,7 @@ def test_an_agent_that_is_to_be_marked_gone_is_gone_when_it_has_drained(busy: An
     assert "m-S0" in busy.state.gone_agents
     assert len(busy.told(messages.ShutdownAgent)) == 1
     assert ask(busy, "DRAIN_AGENT") == SiteAnswer(400, "Unknown agent")
-    assert registering.current_registry(busy.state).draining == ()
+    assert admission.current_registry(busy.state).draining == {}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_it_is_still_deactivated_when_it_registers_again(busy: Any) -> None:
 
 def test_an_agent_that_is_unreachable_drains_when_it_is_back(busy: Any) -> None:
     ask(busy, "DRAIN_AGENT")
-    removing.mark_unreachable(busy.state, busy.agent, "away")
+    unreachable_or_gone.mark_unreachable(busy.state, busy.agent, "away")
     assert state(busy) == "DRAINING"
     assert ask(busy, "REACTIVATE_AGENT").status == 400
     reregister(busy)
@@ -218,7 +220,7 @@ def test_an_agent_that_is_unreachable_drains_when_it_is_back(busy: Any) -> None:
 
 
 def test_an_agent_that_is_not_here_can_be_drained_and_reactivated(busy: Any) -> None:
-    removing.mark_unreachable(busy.state, busy.agent, "away")
+    unreachable_or_gone.mark_unreachable(busy.state, busy.agent, "away")
     assert ask(busy, "DRAIN_AGENT") == OK
     assert busy.told(messages.DrainAgent) == []
     ask(busy, "DEACTIVATE_AGENT")
@@ -230,9 +232,9 @@ def test_an_agent_that_is_not_here_can_be_drained_and_reactivated(busy: Any) -> 
 def test_a_new_master_knows_which_agents_drain(busy: Any, new_bench: Any, tmp_path: Any) -> None:
     ask(busy, "DRAIN_AGENT", max_grace_period={"seconds": 3})
     path = tmp_path / "registry.json"
-    save(registering.current_registry(busy.state), path)
+    save(admission.current_registry(busy.state), path)
     successor = new_bench(registry=load(path))
-    registering.recover(successor.state)
+    admission.recover(successor.state)
     assert ask(successor, "REACTIVATE_AGENT") == SiteAnswer(400, "Agent is still in the DRAINING state")
     reregister(successor, "t")
     assert not successor.state.agents["m-S0"].active
@@ -245,9 +247,9 @@ def test_a_new_master_knows_which_agents_are_deactivated(bench: Any, new_bench: 
     bench.add_agent()
     ask(bench, "DEACTIVATE_AGENT")
     path = tmp_path / "registry.json"
-    save(registering.current_registry(bench.state), path)
+    save(admission.current_registry(bench.state), path)
     successor = new_bench(registry=load(path))
-    registering.recover(successor.state)
+    admission.recover(successor.state)
     framework = successor.subscribe()
     reregister(successor)
     assert successor.offers(framework) == []
@@ -259,7 +261,7 @@ def test_a_new_master_knows_which_agents_are_deactivated(bench: Any, new_bench: 
 def test_operators_see_how_an_agent_drains(busy: Any) -> None:
     ask(busy, "DRAIN_AGENT")
     started = busy.agent.drain_started
-    shown = reading.agent(busy.state, busy.agent)
+    shown = views.agent(busy.state, busy.agent)
     assert (shown.deactivated, shown.active) == (True, False)
     assert shown.drain_info.state == pb.mesos.DRAINING
     assert shown.estimated_drain_start_time.nanoseconds == int(started) * 10**9

@@ -6,8 +6,8 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.allocation import offering
-from playa.master.scheduler_api import subscribing
+from playa.master.allocation import offers
+from playa.master.scheduler_api import frameworks
 
 
 def kinds(bench: Any, stream: str) -> list[str]:
@@ -43,12 +43,12 @@ def test_ids_are_given_in_order(bench: Any) -> None:
 def test_heartbeats_go_on_as_long_as_the_subscription(bench: Any) -> None:
     framework = bench.subscribe()
     due, message = bench.world.timers[-1]
-    assert (due - bench.world.time, type(message)) == (15.0, subscribing.HeartbeatDue)
-    subscribing.heartbeat(bench.state, framework.id, "stream-f")
+    assert (due - bench.world.time, type(message)) == (15.0, frameworks.HeartbeatDue)
+    frameworks.heartbeat(bench.state, framework.id, "stream-f")
     assert kinds(bench, "stream-f").count("HEARTBEAT") == 2
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     before = len(bench.world.sent)
-    subscribing.heartbeat(bench.state, framework.id, "stream-f")
+    frameworks.heartbeat(bench.state, framework.id, "stream-f")
     assert len(bench.world.sent) == before
 
 
@@ -69,7 +69,7 @@ def test_heartbeats_go_on_as_long_as_the_subscription(bench: Any) -> None:
     ],
 )
 def test_a_bad_framework_is_told_why_and_its_stream_ends(bench: Any, info: dict[str, Any], text: str) -> None:
-    subscribing.subscribe(bench.state, subscribe_call(**info), "s", None)
+    frameworks.subscribe(bench.state, subscribe_call(**info), "s", None)
     assert text in errors(bench, "s")[0]
     assert bench.world.closed == ["s"]
     assert not bench.state.frameworks
@@ -77,14 +77,14 @@ def test_a_bad_framework_is_told_why_and_its_stream_ends(bench: Any, info: dict[
 
 def test_only_listed_roles_are_allowed_where_there_is_a_list(new_bench: Any) -> None:
     bench = new_bench(roles=("ads",))
-    subscribing.subscribe(bench.state, subscribe_call(roles=["ads", "other"]), "s", None)
+    frameworks.subscribe(bench.state, subscribe_call(roles=["ads", "other"]), "s", None)
     assert errors(bench, "s") == ["Roles { other } are not present in the master's --roles"]
 
 
 def test_suppressed_roles_must_be_the_framework_s_own(bench: Any) -> None:
     call = subscribe_call(roles=["a"])
     call.suppressed_roles.append("b")
-    subscribing.subscribe(bench.state, call, "s", None)
+    frameworks.subscribe(bench.state, call, "s", None)
     assert errors(bench, "s") == ["Suppressed roles { b } are not contained in the set of roles"]
 
 
@@ -117,10 +117,10 @@ def test_a_framework_that_does_not_come_back_in_time_is_removed_with_all_it_runs
     agent = bench.add_agent()
     framework = bench.subscribe(failover_timeout=60.0)
     bench.launch(framework)
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     due, message = bench.world.timers[-1]
     assert due - bench.world.time == 60.0
-    subscribing.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
     assert framework.id in bench.state.completed_frameworks
     assert bench.told(messages.ShutdownFramework) == [messages.ShutdownFramework(framework.id)]
     assert framework.completed_tasks[0].proto.state == pb.mesos.TASK_KILLED
@@ -129,12 +129,12 @@ def test_a_framework_that_does_not_come_back_in_time_is_removed_with_all_it_runs
 
 def test_a_framework_that_came_back_is_not_removed_by_the_old_timer(bench: Any) -> None:
     framework = bench.subscribe(failover_timeout=60.0)
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     _, message = bench.world.timers[-1]
     bench.world.time += 1
     bench.subscribe(id=framework.id, stream="new")
-    subscribing.stream_closed(bench.state, "new")
-    subscribing.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.stream_closed(bench.state, "new")
+    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
     assert framework.id in bench.state.frameworks
 
 
@@ -143,7 +143,7 @@ def test_offers_of_a_disconnected_framework_go_to_others(bench: Any) -> None:
     bench.subscribe("f", failover_timeout=60.0)
     other = bench.subscribe("g")
     assert bench.offers(other) == []
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     bench.pass_time(1)
     assert len(bench.offers(other)) == 1
 
@@ -153,10 +153,10 @@ def test_a_removed_framework_cannot_come_back(bench: Any) -> None:
     bench.pass_time(7)
     bench.call(framework, type="TEARDOWN")
     assert bench.state.completed_frameworks[framework.id].unregistered_time == bench.world.time
-    subscribing.subscribe(bench.state, subscribe_call(role="*"), "s", None)
+    frameworks.subscribe(bench.state, subscribe_call(role="*"), "s", None)
     call = subscribe_call(role="*")
     call.framework_info.id.value = framework.id
-    subscribing.subscribe(bench.state, call, "again", None)
+    frameworks.subscribe(bench.state, call, "again", None)
     assert errors(bench, "again") == ["Framework has been removed"]
 
 
@@ -197,12 +197,12 @@ def test_offers_that_are_held_too_long_are_rescinded_and_offered_again(new_bench
     bench = new_bench(offer_timeout=5.0)
     bench.add_agent()
     framework = bench.subscribe()
-    due, message = next((d, t) for d, t in bench.world.timers if isinstance(t, offering.OfferTimedOut))
+    due, message = next((d, t) for d, t in bench.world.timers if isinstance(t, offers.OfferTimedOut))
     assert due - bench.world.time == 5.0
-    offering.offer_timed_out(bench.state, message.offer_id)
+    offers.offer_timed_out(bench.state, message.offer_id)
     bench.pass_time(1)
     assert kinds(bench, "stream-f")[2:] == ["OFFERS", "RESCIND", "OFFERS"]
-    offering.offer_timed_out(bench.state, message.offer_id)  # long gone
+    offers.offer_timed_out(bench.state, message.offer_id)  # long gone
     assert kinds(bench, "stream-f").count("RESCIND") == 1
     assert framework.counts["offers/rescinded"] == 1
 
@@ -258,15 +258,15 @@ def test_calls_of_others_are_refused(bench: Any, fields: dict[str, Any], status:
 
 def test_calls_of_a_disconnected_framework_are_forbidden(bench: Any) -> None:
     framework = bench.subscribe(failover_timeout=60.0)
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     answer = bench.call(framework, type="REVIVE")
     assert (answer.status, answer.text) == (403, "Framework is not subscribed")
 
 
 def test_a_framework_that_is_back_at_the_same_moment_is_not_removed_either(bench: Any) -> None:
     framework = bench.subscribe(failover_timeout=60.0)
-    subscribing.stream_closed(bench.state, "stream-f")
+    frameworks.stream_closed(bench.state, "stream-f")
     _, message = bench.world.timers[-1]
     bench.subscribe(id=framework.id, stream="new")
-    subscribing.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
     assert framework.id in bench.state.frameworks

@@ -6,8 +6,8 @@ import pytest
 
 from mesos_v1 import content, pb
 from playa import messages
-from playa.master.records import Machine
-from playa.master.registration import maintenance, registering
+from playa.master.agents import admission, maintenance
+from playa.master.state import Machine
 
 HERE = {"hostname": "127.0.0.1", "ip": "127.0.0.1"}
 
@@ -116,7 +116,7 @@ def test_a_machine_that_goes_down_takes_its_agent_with_it_and_lets_none_in(drain
     assert not draining.state.agents
     info = pb.mesos.AgentInfo(hostname="127.0.0.1")
     again = messages.RegisterAgent("agent:1", info.SerializeToString(), "slave(1)@127.0.0.1:5051")
-    registering.register(draining.state, again)
+    admission.register(draining.state, again)
     assert not draining.state.agents
     assert [m.hostname for m in maintenance.status(draining.state).down_machines] == ["127.0.0.1"]
 
@@ -124,7 +124,7 @@ def test_a_machine_that_goes_down_takes_its_agent_with_it_and_lets_none_in(drain
 def test_a_machine_comes_back_and_leaves_the_schedule(draining: Any) -> None:
     maintenance.start(draining.state, ids(HERE))
     assert maintenance.stop(draining.state, ids(HERE)) is None
-    assert not draining.state.registry.maintenance_schedule().windows
+    assert not draining.state.registry.schedule.windows
     draining.add_agent(2)
     assert draining.state.agents
 
@@ -143,7 +143,7 @@ def test_a_machine_that_is_down_stays_in_the_schedule(draining: Any) -> None:
 
 def test_a_new_master_knows_what_drains_and_what_is_down(draining: Any, new_bench: Any) -> None:
     maintenance.start(draining.state, ids(HERE))
-    after = new_bench(registry=registering.current_registry(draining.state))
-    registering.recover(after.state)
+    after = new_bench(registry=admission.current_registry(draining.state))
+    admission.recover(after.state)
     assert after.state.down_machines == {Machine("127.0.0.1", "127.0.0.1")}
     assert list(after.state.unavailability) == [Machine("127.0.0.1", "127.0.0.1")]

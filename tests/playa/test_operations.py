@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.operations import operating
+from playa.master.scheduler_api import operations
 
 RESERVED = {"type": "DYNAMIC", "role": "ads", "principal": "p"}
 
@@ -67,7 +67,7 @@ def report(
     status.agent_id.value = bench.agent.id
     data = status.SerializeToString()
     update = messages.OperationUpdate(bench.agent.id, asked.framework_id, asked.operation_uuid, data, data)
-    operating.operation_update(bench.state, update)
+    operations.operation_update(bench.state, update)
     return asked
 
 
@@ -322,7 +322,7 @@ def test_without_names_all_operations_are_reconciled(ads: Any) -> None:
 
 
 def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
-    from playa.master.registration import removing
+    from playa.master.agents import unreachable_or_gone
 
     reserve = {
         "type": "RESERVE",
@@ -330,6 +330,6 @@ def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
         "reserve": {"resources": [cpus(1, reservations=[RESERVED])]},
     }
     apply(ads, reserve)
-    removing.mark_unreachable(ads.state, ads.agent, "health check timed out")
+    unreachable_or_gone.mark_unreachable(ads.state, ads.agent, "health check timed out")
     assert outcomes(ads) == [("op", "OPERATION_UNREACHABLE", "Agent was marked unreachable")]
     assert not ads.framework.operations

@@ -7,10 +7,10 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.operations import operating
-from playa.master.operator_api import operations as operator_operations
-from playa.master.operator_api import validation as operator_validation
-from playa.master.site import SiteAnswer
+from playa.master.operator_api import resource_calls
+from playa.master.requests import SiteAnswer
+from playa.master.scheduler_api import operations
+from playa.master.validation import calls as validation
 
 DB = {"type": "DYNAMIC", "role": "db", "principal": "ops"}
 
@@ -31,8 +31,8 @@ def volume(amount: float = 100, **more: Any) -> dict[str, Any]:
 def ask(bench: Any, kind: str, *, principal: str | None = None, agent: str = "", **body: Any) -> SiteAnswer:
     of_agent = {"agent_id": {"value": agent or next(iter(bench.state.agents))}}
     call = content.from_json(pb.master.Call, {"type": kind, kind.lower(): {**of_agent, **body}})
-    assert operator_validation.problem(call) is None
-    return operator_operations.carry_out(bench.state, call, principal)
+    assert validation.operator_call(call) is None
+    return resource_calls.carry_out(bench.state, call, principal)
 
 
 def statuses(*answers: SiteAnswer) -> list[int]:
@@ -68,7 +68,7 @@ def test_the_agent_is_told_and_its_report_ends_the_operation(db: Any) -> None:
     assert list(db.agent.operations) == [asked.operation_uuid]
     done = pb.mesos.OperationStatus(state=pb.mesos.OPERATION_FINISHED).SerializeToString()
     update = messages.OperationUpdate(db.agent.id, "", asked.operation_uuid, done, done)
-    operating.operation_update(db.state, update)
+    operations.operation_update(db.state, update)
     assert not db.agent.operations
 
 
@@ -253,4 +253,4 @@ def test_an_agent_that_is_not_there_has_no_resources(db: Any) -> None:
 def test_a_call_that_cannot_be_right_is_refused_before_its_agent_is_looked_for(
     body: dict[str, Any], text: str
 ) -> None:
-    assert operator_validation.problem(content.from_json(pb.master.Call, body)) == text
+    assert validation.operator_call(content.from_json(pb.master.Call, body)) == text

@@ -155,7 +155,7 @@ async def test_a_cluster_leaves_nothing_behind() -> None:
 
 async def test_a_cluster_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "registry.json").write_text("nonsense")
-    from playa.master.registration.registry import RegistryError
+    from playa.master.agents.registry import RegistryError
 
     with pytest.raises(RegistryError):
         await Cluster(ClusterSettings(work_dir=str(tmp_path))).__aenter__()

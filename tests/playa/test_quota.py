@@ -8,12 +8,12 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
+from playa.master.agents import admission
+from playa.master.agents.registry import load, save
 from playa.master.allocation.allocator import Allocator
 from playa.master.allocation.quota import Quota
-from playa.master.operator_api import endpoints, metrics, quota_calls, reading
-from playa.master.registration import registering
-from playa.master.registration.registry import load, save
-from playa.master.site import SiteAnswer
+from playa.master.operator_api import endpoints, metrics, quota_calls, views
+from playa.master.requests import SiteAnswer
 
 OK = SiteAnswer(200)
 
@@ -28,7 +28,7 @@ def update(
 ) -> SiteAnswer:
     body = {"quota_configs": [config(role, limits, guarantees or {})], "force": force}
     with bench.saving():
-        return quota_calls.update(bench.state, to_call("UPDATE_QUOTA", body))
+        return quota_calls.update(bench.state, to_call("UPDATE_QUOTA", body).update_quota)
 
 
 def to_call(kind: str, body: dict[str, Any]) -> pb.master.Call:
@@ -39,7 +39,7 @@ def set_quota(bench: Any, role: str, *guarantee: tuple[str, float], **more: Any)
     listed = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in guarantee]
     request = {"role": role, "guarantee": listed, **more}
     with bench.saving():
-        return quota_calls.set_(bench.state, to_call("SET_QUOTA", {"quota_request": request}))
+        return quota_calls.set_quota(bench.state, content.from_json(pb.quota.QuotaRequest, request))
 
 
 def offered(bench: Any, framework: Any) -> str:
@@ -338,7 +338,7 @@ def test_a_quota_that_cannot_be_is_refused_in_the_words_of_mesos(
 def test_a_quota_is_a_number(one: Any, value: float, text: str) -> None:
     call = pb.master.Call(type=pb.master.Call.UPDATE_QUOTA)
     call.update_quota.quota_configs.add(role="a").limits["cpus"].value = value
-    assert text in quota_calls.update(one.state, call).text
+    assert text in quota_calls.update(one.state, call.update_quota).text
 
 
 def test_a_limit_below_what_is_used_needs_force(one: Any) -> None:
@@ -369,7 +369,7 @@ def test_guarantees_beyond_the_cluster_need_force(one: Any) -> None:
 
 def test_all_of_an_update_is_taken_or_nothing(one: Any) -> None:
     body = {"quota_configs": [config("a", {"cpus": 1}, {}), config("b/c", {}, {})]}
-    assert quota_calls.update(one.state, to_call("UPDATE_QUOTA", body)).status == 400
+    assert quota_calls.update(one.state, to_call("UPDATE_QUOTA", body).update_quota).status == 400
     assert one.state.quotas == {}
 
 
@@ -381,9 +381,9 @@ def test_roles_that_the_master_does_not_list_have_no_quota(new_bench: Any) -> No
     text = "Failed to validate set quota request: Unknown role 'x'"
     assert set_quota(bench, "x", ("cpus", 1)) == SiteAnswer(400, text)
     text = "Failed to validate remove quota request for path '/master/quota/x': Unknown role 'x'"
-    assert quota_calls.remove_by_path(bench.state, "x") == SiteAnswer(400, text)
+    assert quota_calls.remove(bench.state, "x", "/master/quota/x") == SiteAnswer(400, text)
     with bench.saving():
-        assert quota_calls.remove_by_path(bench.state, "a") == OK
+        assert quota_calls.remove(bench.state, "a", "/master/quota/a") == OK
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_where_roles_are_listed_only_those_can_have_a_quota(new_bench: Any, role
 def test_set_quota_takes_plain_scalars_only(one: Any, more: dict[str, Any], text: str) -> None:
     resource = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, **more}
     asked = content.from_json(pb.quota.QuotaRequest, {"role": "a", "guarantee": [resource]})
-    answer = quota_calls.set_as_asked(one.state, asked)
+    answer = quota_calls.set_quota(one.state, asked)
     assert answer == SiteAnswer(400, f"Failed to validate set quota request: QuotaInfo {text}")
 
 
@@ -446,13 +446,12 @@ def test_set_quota_is_guarantee_and_limit_and_remove_quota_ends_it(one: Any) -> 
     assert set_quota(one, "a", ("cpus", 2)) == OK
     framework = one.subscribe(roles=("a",))
     assert "cpus:2" in offered(one, framework)
-    remove = to_call("REMOVE_QUOTA", {"role": "a"})
-    assert quota_calls.remove(one.state, remove) == OK
+    assert quota_calls.remove(one.state, "a") == OK
     assert one.state.quotas == {}
     one.pass_time(1)
     assert "cpus:4" in offered(one, framework)
     text = "Failed to remove quota: Role 'a' has no quota set"
-    assert quota_calls.remove(one.state, remove) == SiteAnswer(400, text)
+    assert quota_calls.remove(one.state, "a") == SiteAnswer(400, text)
 
 
 # --- what is told ---------------------------------------------------------------------------------------------
@@ -462,7 +461,7 @@ def test_get_quota_tells_all_in_both_forms_the_newest_first(one: Any) -> None:
     update(one, "a", cpus=3, guarantees={"cpus": 2})
     update(one, "b", mem=5)
     update(one, "b")
-    told = quota_calls.as_json(one.state)
+    told = content.to_json(quota_calls.status(one.state))
     assert told == {
         "infos": [
             {"role": "b"},
@@ -492,7 +491,7 @@ def test_roles_tell_their_quota_and_what_they_have(one: Any) -> None:
     assert shown["a"]["offered"]["ports"] == 9
     assert shown["a"]["frameworks"] == []
     assert shown["a/b"]["frameworks"] == [framework.id]
-    (top, _) = reading.get_roles(one.state).roles
+    (top, _) = pb.master.Response.GetRoles(**views.roles(one.state)).roles
     assert [(r.name, r.scalar.value) for r in top.resources][-1] == ("mem", 4096)
 
 
@@ -523,9 +522,9 @@ def test_a_new_master_knows_the_quotas(one: Any, new_bench: Any, tmp_path: Any) 
     update(one, "b", cpus=1)
     update(one, "b")  # is none
     path = tmp_path / "registry.json"
-    save(registering.current_registry(one.state), path)
+    save(admission.current_registry(one.state), path)
     successor = new_bench(registry=load(path))
-    registering.recover(successor.state)
+    admission.recover(successor.state)
     assert list(successor.state.quotas) == ["a"]
     successor.add_agent()
     assert "cpus:1" in offered(successor, successor.subscribe(roles=("a",)))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mesos_v1 import content, pb
-from playa.master.operations import resource_validation
+from playa.master.validation import resources as resource_validation
 
 DYNAMIC = {"type": "DYNAMIC", "role": "db"}
 STATIC = {"type": "STATIC", "role": "db"}

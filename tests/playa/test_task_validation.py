@@ -7,8 +7,8 @@ import pytest
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.resources import Resources
-from playa.master.records import Agent, Framework
-from playa.master.scheduler_api import check_validation, task_validation
+from playa.master.state import Agent, Framework
+from playa.master.validation import tasks as validation
 
 COMMAND = {"value": "true"}
 SECRET = {"type": "VALUE", "value": {"data": "eA=="}}
@@ -61,11 +61,11 @@ def test_a_variable_has_what_its_type_needs_and_nothing_else(
     variable: dict[str, Any], text: str | None
 ) -> None:
     info = from_json(pb.mesos.CommandInfo, {"environment": {"variables": [variable]}})
-    assert check_validation.command(info) == text
+    assert validation.command(info) == text
     second = from_json(
         pb.mesos.CommandInfo, {"environment": {"variables": [{"name": "B", "value": "b"}, variable]}}
     )
-    assert check_validation.command(second) == text
+    assert validation.command(second) == text
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_variable_has_what_its_type_needs_and_nothing_else(
     ],
 )
 def test_a_health_check_has_what_its_type_needs(check: dict[str, Any], text: str | None) -> None:
-    assert check_validation.health_check(from_json(pb.mesos.HealthCheck, check)) == text
+    assert validation.check(from_json(pb.mesos.HealthCheck, check)) == text
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_health_check_has_what_its_type_needs(check: dict[str, Any], text: str
     ],
 )
 def test_a_check_has_what_its_type_needs(check: dict[str, Any], text: str | None) -> None:
-    assert check_validation.check(from_json(pb.mesos.CheckInfo, check)) == text
+    assert validation.check(from_json(pb.mesos.CheckInfo, check)) == text
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ AVAILABLE = Resources.from_proto(
 
 def wrong_with_task(framework: Framework, agent: Agent, **task: Any) -> str | None:
     info = task_info(agent, **({} if "executor" in task else {"command": COMMAND}) | task)
-    return task_validation.task(info, framework, agent, AVAILABLE)
+    return validation.task(info, framework, agent, AVAILABLE)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_an_executor_of_a_group_is_right_or_wrong_in_the_words_of_mesos(
 ) -> None:
     info = executor_info(framework, **{"type": "CUSTOM", "resources": OWN, **executor})
     group = [task_info(agent, task_id={"value": name}, executor=info) for name in ("t1", "t2")]
-    found = task_validation.group(
+    found = validation.group(
         from_json(pb.mesos.ExecutorInfo, info),
         pb.mesos.TaskGroupInfo(tasks=group),
         framework,
@@ -452,7 +452,7 @@ def test_every_task_of_a_group_is_right_or_wrong_in_the_words_of_mesos(
     info = executor_info(framework, type="CUSTOM", resources=OWN)
     first = task_info(agent, task_id={"value": "t1"}, executor=info)
     other = task_info(agent, **{"task_id": {"value": "t2"}, "executor": info, **second})
-    found = task_validation.group(
+    found = validation.group(
         from_json(pb.mesos.ExecutorInfo, info),
         pb.mesos.TaskGroupInfo(tasks=[first, other]),
         framework,

@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.registration import liveness
+from playa.master.agents import liveness
 from playa.master.scheduler_api import tasks
 
 
@@ -249,7 +249,7 @@ def test_a_kill_while_the_agent_is_away_is_told_when_it_is_back(new_bench: Any) 
     liveness.disconnected(bench.state, agent.actor)
     bench.call(framework, type="KILL", kill={"task_id": {"value": "t"}})
     assert bench.told(messages.KillTask) == []
-    from playa.master.registration import registering
+    from playa.master.agents import admission
 
     message = messages.ReregisterAgent(
         agent.actor,
@@ -261,7 +261,7 @@ def test_a_kill_while_the_agent_is_away_is_told_when_it_is_back(new_bench: Any) 
         (agent.tasks[framework.id, "t"].proto.SerializeToString(),),
         (),
     )
-    registering.reregister(bench.state, message)
+    admission.reregister(bench.state, message)
     assert bench.told(messages.KillTask) == [messages.KillTask(framework.id, "t", None)]
 
 

@@ -14,15 +14,17 @@ without what is held back for guarantees (see `quota`).
 Limits: no random order of agents, no fault domains.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
-from playa.master.allocation import amounts, constraints
-from playa.master.allocation.filters import OfferFilters
+from playa.master.allocation import amounts
+from playa.master.allocation.decline_filters import DeclineFilters
+from playa.master.allocation.fair_shares import Amounts, FairShares
+from playa.master.allocation.offer_constraints import allows
 from playa.master.allocation.quota import Quota, Room, consumption, is_counted
-from playa.master.allocation.sorter import RoleShares, Shares
 
 # framework id -> role -> agent id -> resources, allocated to that role
 Allocation = dict[str, dict[str, dict[str, Resources]]]
@@ -35,7 +37,7 @@ class _Framework:
     capabilities: frozenset[str]
     active: bool
     constraints: pb.scheduler.OfferConstraints | None
-    filters: OfferFilters = field(default_factory=OfferFilters)
+    filters: DeclineFilters = field(default_factory=DeclineFilters)
     inverse_filters: dict[str, float] = field(default_factory=dict)
 
 
@@ -78,9 +80,9 @@ class Allocator:
     ) -> None:
         self._agents: dict[str, _Agent] = {}
         self._frameworks: dict[str, _Framework] = {}
-        self._totals: dict[str, int] = {}
-        self._roles = RoleShares(weights or {})
-        self._members: dict[str, Shares] = {}  # by role
+        self._totals: Amounts = Counter()
+        self._roles = FairShares(weights)
+        self._members: defaultdict[str, FairShares] = defaultdict(FairShares)  # by role
         self._quotas: dict[str, Quota] = {}
         self._min = min_allocatable
         self._interval = interval
@@ -114,13 +116,12 @@ class Allocator:
         keep_filters: bool = True,
     ) -> None:
         """A framework changes; what it has stays its own."""
-        framework = self._frameworks[framework_id]
-        framework.roles = tuple(roles)
-        framework.suppressed = set(suppressed)
-        framework.capabilities = capabilities
-        framework.constraints = offer_constraints
-        if not keep_filters:
-            framework.filters.clear()
+        old = self._frameworks[framework_id]
+        new = _Framework(tuple(roles), set(suppressed), capabilities, old.active, offer_constraints)
+        if keep_filters:
+            new.filters = old.filters
+        new.inverse_filters = old.inverse_filters
+        self._frameworks[framework_id] = new
 
     def remove_framework(self, framework_id: str) -> None:
         """A framework is gone; all that it had is free again."""
@@ -141,7 +142,7 @@ class Allocator:
         """It gets no more offers; its filters are forgotten, as its successor did not make them."""
         framework = self._frameworks[framework_id]
         framework.active = False
-        framework.filters.clear()
+        framework.filters.forget()
         framework.inverse_filters.clear()
 
     def suppress(self, framework_id: str, roles: Iterable[str]) -> None:
@@ -153,12 +154,8 @@ class Allocator:
         framework = self._frameworks[framework_id]
         chosen = set(roles)
         framework.suppressed -= chosen
-        framework.filters.forget_roles(chosen)
+        framework.filters.forget(roles=chosen)
         framework.inverse_filters.clear()
-
-    def is_suppressed(self, framework_id: str, role: str) -> bool:
-        """Whether a framework wants no offers for a role."""
-        return role in self._frameworks[framework_id].suppressed
 
     # --- quota ------------------------------------------------------------------------------------------------
 
@@ -180,9 +177,7 @@ class Allocator:
             return None
         totals = [agent.total for agent in self._agents.values()]
         allocated = [held for agent in self._agents.values() for held in agent.allocated.values()]
-        free: amounts.Amounts = {}
-        for agent in self._agents.values():
-            amounts.add_to(free, amounts.scalars(agent.available.where(is_counted)))
+        free = amounts.sum_of((agent.available for agent in self._agents.values()), is_counted)
         consumed = {role: consumption(role, totals, allocated) for role in self._quotas}
         return Room(self._quotas, consumed, free)
 
@@ -196,9 +191,8 @@ class Allocator:
         used: Mapping[str, Resources] | None = None,
     ) -> None:
         """An agent comes, with what frameworks (by id) use on it already."""
-        agent = _Agent(info, total, total, amounts.has_gpus(total))
-        self._agents[agent_id] = agent
-        amounts.add_to(self._totals, amounts.scalars(total))
+        self._agents[agent_id] = _Agent(info, total, total, has_gpus="gpus" in total.names())
+        self._totals.update(amounts.scalars(total))
         for framework_id, resources in (used or {}).items():
             self.take(framework_id, agent_id, resources)
 
@@ -207,11 +201,11 @@ class Allocator:
         agent = self._agents.pop(agent_id, None)
         if agent is None:
             return
-        amounts.subtract_from(self._totals, amounts.scalars(agent.total))
+        self._totals.subtract(amounts.scalars(agent.total))
         for framework_id, held in agent.allocated.items():
             self._uncount(framework_id, held)
         for framework in self._frameworks.values():
-            framework.filters.forget_agent(agent_id)
+            framework.filters.forget(agent_id=agent_id)
             framework.inverse_filters.pop(agent_id, None)
 
     def set_agent_active(self, agent_id: str, active: bool) -> None:
@@ -224,8 +218,7 @@ class Allocator:
         """Count allocated resources to a framework."""
         agent = self._agents[agent_id]
         agent.available = agent.available - amounts.exclusive(resources).unallocate()
-        held = agent.allocated.get(framework_id)
-        agent.allocated[framework_id] = resources if held is None else held + resources
+        agent.allocated[framework_id] = agent.allocated.get(framework_id, Resources()) + resources
         self._count(framework_id, resources)
 
     def recover(
@@ -241,20 +234,15 @@ class Allocator:
         agent = self._agents.get(agent_id)
         if agent is None or not resources:
             return
-        held = agent.allocated.get(framework_id)
+        held = agent.allocated.pop(framework_id, None)
         if held is not None:
-            left = held - resources
-            if not left:
-                del agent.allocated[framework_id]
-            else:
+            if left := held - resources:
                 agent.allocated[framework_id] = left
             self._uncount(framework_id, resources)
             agent.available = agent.available + amounts.exclusive(resources).unallocate()
         framework = self._frameworks.get(framework_id)
-        if framework is None or refuse_seconds <= 0:
-            return
-        role = amounts.allocated_role(resources)
-        if role is not None:
+        role = next(iter(resources)).facts.allocated_to  # an offer's are all allocated to one
+        if framework is not None and refuse_seconds > 0 and role is not None:
             expires = now + max(refuse_seconds, self._interval)
             framework.filters.refuse(agent_id, role, resources.unallocate(), expires)
 
@@ -279,8 +267,8 @@ class Allocator:
         self._set_total(agent, agent.total.apply(operation))
 
     def _set_total(self, agent: _Agent, total: Resources) -> None:
-        amounts.subtract_from(self._totals, amounts.scalars(agent.total))
-        amounts.add_to(self._totals, amounts.scalars(total))
+        self._totals.subtract(amounts.scalars(agent.total))
+        self._totals.update(amounts.scalars(total))
         agent.total = total
 
     def total(self, agent_id: str) -> Resources:
@@ -346,8 +334,7 @@ class Allocator:
         """Give what is free on an agent; in the first round only what guarantees entitle to."""
         room = run.room
         for role in self._roles.in_order(wanting, self._totals):
-            members = self._members.setdefault(role, Shares())
-            for framework_id in members.in_order(wanting[role], self._totals):
+            for framework_id in self._members[role].in_order(wanting[role], self._totals):
                 if not agent.available:
                     return
                 framework = self._frameworks[framework_id]
@@ -370,9 +357,8 @@ class Allocator:
                 by_agent[agent_id] = by_agent.get(agent_id, Resources()) + allocated
 
     def _usable(self, agent: _Agent, framework: _Framework, role: str) -> Resources:
-        if agent.has_gpus and "GPU_RESOURCES" not in framework.capabilities:
-            return Resources()
-        if not constraints.allows(framework.constraints, role, agent.info):
+        gpus_in_vain = agent.has_gpus and "GPU_RESOURCES" not in framework.capabilities
+        if gpus_in_vain or not allows(framework.constraints, role, agent.info):
             return Resources()
         return amounts.usable(agent.available, role, framework.capabilities)
 
@@ -383,12 +369,12 @@ class Allocator:
     def _count(self, framework_id: str, resources: Resources) -> None:
         for role, scalars in amounts.scalars_by_role(resources).items():
             self._roles.add(role, scalars)
-            self._members.setdefault(role, Shares()).add(framework_id, scalars)
+            self._members[role].add(framework_id, scalars)
 
     def _uncount(self, framework_id: str, resources: Resources) -> None:
         for role, scalars in amounts.scalars_by_role(resources).items():
             self._roles.subtract(role, scalars)
-            self._members.setdefault(role, Shares()).subtract(framework_id, scalars)
+            self._members[role].subtract(framework_id, scalars)
 
     # --- maintenance ------------------------------------------------------------------------------------------
 

@@ -1,56 +1,51 @@
-"""What the allocator reads off resources: scalar amounts (in thousandths), by name and by role, and what may be offered."""
+"""What the allocator reads off resources: amounts (in thousandths), by name and by role, and what may be offered."""
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from mesos_v1.resource import MILLIS, Kind, Resource
 from mesos_v1.resources import Resources
+from playa.master.allocation.fair_shares import Amounts
 
-Amounts = dict[str, int]
 
-
-def scalars(resources: Resources) -> Amounts:
+def scalars(resources: Iterable[Resource]) -> Amounts:
     """Amount of each scalar, however it is reserved."""
-    result: Amounts = {}
+    result: Amounts = Counter()
     for entry in resources:
         if entry.kind is Kind.SCALAR:
-            result[entry.name] = result.get(entry.name, 0) + _millis(entry)
+            copies = 1 if entry.facts.shared else entry.count
+            result[entry.name] += entry.millis * copies
     return result
 
 
 def quantities(resources: Resources) -> Amounts:
     """Amount of everything: of ranges and sets, a thousand for each that is in them."""
-    result: Amounts = {}
+    result = scalars(resources)
     for entry in resources:
-        amount = _millis(entry) if entry.kind is Kind.SCALAR else int(entry.value) * MILLIS
-        result[entry.name] = result.get(entry.name, 0) + amount
+        if entry.kind is not Kind.SCALAR:
+            result[entry.name] += int(entry.value) * MILLIS
     return result
 
 
 def scalars_by_role(resources: Resources) -> dict[str, Amounts]:
     """Amount of each scalar by the role that it is allocated to."""
-    result: dict[str, Amounts] = {}
+    by_role: defaultdict[str, list[Resource]] = defaultdict(list)
     for entry in resources:
-        role = entry.facts.allocated_to
-        if role is not None and entry.kind is Kind.SCALAR:
-            mine = result.setdefault(role, {})
-            mine[entry.name] = mine.get(entry.name, 0) + _millis(entry)
+        if entry.facts.allocated_to is not None:
+            by_role[entry.facts.allocated_to].append(entry)
+    return {role: scalars(entries) for role, entries in by_role.items()}
+
+
+def sum_of(
+    parts: Iterable[Resources],
+    test: Callable[[Resource], bool] = lambda _: True,
+    amounts: Callable[[Resources], Amounts] = scalars,
+) -> Amounts:
+    """Amounts of what passes a test, of several together."""
+    result: Amounts = Counter()
+    for part in parts:
+        result.update(amounts(part.where(test)))
     return result
-
-
-def _millis(entry: Resource) -> int:
-    return entry.millis if entry.count == 1 or entry.facts.shared else entry.millis * entry.count
-
-
-def allocated_role(resources: Resources) -> str | None:
-    """The role that resources are allocated to (an offer's are all allocated to one)."""
-    for entry in resources:
-        return entry.facts.allocated_to
-    return None
-
-
-def has_gpus(resources: Resources) -> bool:
-    """Whether there are any."""
-    return any(entry.name == "gpus" for entry in resources)
 
 
 def exclusive(resources: Resources) -> Resources:
@@ -58,18 +53,6 @@ def exclusive(resources: Resources) -> Resources:
     if any(entry.facts.shared for entry in resources):
         return resources.where(lambda entry: not entry.facts.shared)
     return resources
-
-
-def add_to(total: Amounts, more: Mapping[str, int]) -> None:
-    """Add in place."""
-    for name, amount in more.items():
-        total[name] = total.get(name, 0) + amount
-
-
-def subtract_from(total: Amounts, less: Mapping[str, int]) -> None:
-    """Subtract in place."""
-    for name, amount in less.items():
-        total[name] = total.get(name, 0) - amount
 
 
 def usable(available: Resources, role: str, capabilities: frozenset[str]) -> Resources:
@@ -86,7 +69,7 @@ def _is_usable(entry: Resource, role: str, capabilities: frozenset[str]) -> bool
     if not entry.meta:
         return True
     facts = entry.facts
-    if facts.reservations and not (role == facts.role or role.startswith(facts.role + "/")):
+    if facts.reservations and not is_under(role, facts.role):
         return False
     return not (
         (facts.revocable and "REVOCABLE_RESOURCES" not in capabilities)
@@ -95,14 +78,17 @@ def _is_usable(entry: Resource, role: str, capabilities: frozenset[str]) -> bool
     )
 
 
+def is_under(role: str | None, top: str) -> bool:
+    """Whether a role is another one or below it."""
+    return role is not None and (role == top or role.startswith(f"{top}/"))
+
+
 def is_worth_offering(resources: Resources, least: tuple[Mapping[str, int], ...]) -> bool:
     """Whether resources reach one of several alternatives of least amounts (none: anything does)."""
-    if not resources:
-        return False
-    if not least:
-        return True
+    if not resources or not least:
+        return bool(resources)
     have = scalars(resources)
-    return any(all(have.get(name, 0) >= amount for name, amount in one.items()) for one in least)
+    return any(all(have[name] >= amount for name, amount in one.items()) for one in least)
 
 
 def parse_least(text: str) -> tuple[Mapping[str, int], ...]:

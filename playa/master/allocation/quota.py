@@ -4,13 +4,14 @@ Only roles at the top have quota; what the roles below one have counts as its ow
 it, used or not, and what it has of unreserved resources. Amounts are thousandths (Mesos documentation, "Quota").
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mesos_v1.resource import Kind, Resource
 from mesos_v1.resources import Resources
-from playa.master.allocation import amounts
-from playa.master.allocation.amounts import Amounts
+from playa.master.allocation.amounts import is_under, scalars, sum_of
+from playa.master.allocation.fair_shares import Amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,6 @@ class Quota:
         return bool(self.guarantees or self.limits)
 
 
-def is_under(role: str | None, top: str) -> bool:
-    """Whether a role is another one or below it."""
-    return role is not None and (role == top or role.startswith(f"{top}/"))
-
-
 def contains(limits: Mapping[str, int], quantities: Mapping[str, int]) -> bool:
     """Whether quantities are within limits."""
     return all(quantities.get(name, 0) <= most for name, most in limits.items())
@@ -41,8 +37,7 @@ def contains(limits: Mapping[str, int], quantities: Mapping[str, int]) -> bool:
 
 def missing(wanted: Mapping[str, int], have: Mapping[str, int]) -> Amounts:
     """What is wanted and not there, without what is nothing."""
-    left = {name: amount - have.get(name, 0) for name, amount in wanted.items()}
-    return {name: amount for name, amount in left.items() if amount > 0}
+    return Counter({name: short for name in wanted if (short := wanted[name] - have.get(name, 0)) > 0})
 
 
 class Room:
@@ -54,25 +49,22 @@ class Room:
         free: Unreserved and lasting scalars that nobody has, of all agents.
     """
 
-    def __init__(
-        self, quotas: Mapping[str, Quota], consumed: dict[str, Amounts], free: Mapping[str, int]
-    ) -> None:
+    def __init__(self, quotas: Mapping[str, Quota], consumed: dict[str, Amounts], free: Amounts) -> None:
         self._quotas = quotas
         self._consumed = consumed
-        self._free = dict(free)
-        self._held_back: Amounts = {}  # what guarantees still need
+        self._free = free
+        self._held_back: Amounts = Counter()  # what guarantees still need
         for role in quotas:
-            amounts.add_to(self._held_back, self.unsatisfied(role))
+            self._held_back.update(self._unsatisfied(role))
 
-    def unsatisfied(self, role: str) -> Amounts:
+    def _unsatisfied(self, role: str) -> Amounts:
         """What of a role's guarantees it has not got yet."""
-        quota = self._quotas.get(role)
-        return missing(quota.guarantees, self._consumed[role]) if quota is not None else {}
+        return missing(self._quotas[role].guarantees, self._consumed[role])
 
     def guaranteed(self, role: str, offerable: Resources) -> tuple[Resources, Resources]:
         """Of what is offerable: what its guarantees entitle a role to (perhaps nothing), and all that it gets then."""
         always, divisible = _divide(offerable)
-        due = _shrink(divisible, self.unsatisfied(role), unnamed=False)
+        due = _shrink(divisible, self._unsatisfied(role), unnamed=False)
         always = always.where(lambda entry: not entry.facts.reservations or entry.facts.role == role)
         more = self._beyond(role, divisible - due, due)
         return due, always + due + more
@@ -87,24 +79,22 @@ class Room:
         """What a role may have beside what is due to it."""
         quota = self._quotas.get(role)
         if quota is not None and quota.limits:
-            had = dict(self._consumed[role])
-            amounts.add_to(had, amounts.scalars(due))
-            left = {name: max(most - had.get(name, 0), 0) for name, most in quota.limits.items()}
+            had = self._consumed[role] + scalars(due)
+            left = {name: max(most - had[name], 0) for name, most in quota.limits.items()}
             divisible = _shrink(divisible, left, unnamed=True)
         if self._held_back and divisible:
-            names = divisible.names()
-            spare = {name: self._free.get(name, 0) - self._held_back.get(name, 0) for name in names}
+            spare = {name: self._free[name] - self._held_back[name] for name in divisible.names()}
             divisible = _shrink(divisible, spare, unnamed=True)
         return divisible
 
     def give(self, role: str, given: Resources, due: Resources | None = None) -> None:
         """A role was given something, and of it what was due to it."""
-        scalars = amounts.scalars(_divide(given)[1])
+        amounts = scalars(given.where(is_counted))
         if role in self._consumed:
-            amounts.add_to(self._consumed[role], scalars)
-        amounts.subtract_from(self._free, scalars)
+            self._consumed[role].update(amounts)
+        self._free.subtract(amounts)
         if due is not None:
-            self._held_back = missing(self._held_back, amounts.scalars(due))
+            self._held_back -= scalars(due)
 
 
 def _divide(resources: Resources) -> tuple[Resources, Resources]:
@@ -143,11 +133,5 @@ def _shrink(resources: Resources, most: Mapping[str, int], *, unnamed: bool) -> 
 
 def consumption(top: str, totals: Iterable[Resources], allocated: Iterable[Resources]) -> Amounts:
     """What a role and those below it consume: what is reserved for them, and what they have of the rest."""
-    result: Amounts = {}
-    for total in totals:
-        reserved = total.where(lambda e: bool(e.facts.reservations) and is_under(e.facts.role, top))
-        amounts.add_to(result, amounts.scalars(reserved))
-    for part in allocated:
-        mine = part.where(lambda e: is_counted(e) and is_under(e.facts.allocated_to, top))
-        amounts.add_to(result, amounts.scalars(mine))
-    return result
+    reserved = sum_of(totals, lambda e: bool(e.facts.reservations) and is_under(e.facts.role, top))
+    return reserved + sum_of(allocated, lambda e: is_counted(e) and is_under(e.facts.allocated_to, top))

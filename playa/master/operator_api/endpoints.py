@@ -1,27 +1,31 @@
-"""The endpoints outside the V1 API as JSON: `/state`, `/slaves`, `/frameworks`, `/tasks`, `/roles`.
+"""The endpoints outside the V1 API: `/state`, `/slaves`, `/frameworks`, `/tasks`, `/roles`, `/quota` and others.
 
 Mesos documentation, "HTTP Endpoints". Plain dictionaries, with the names and shapes of a Mesos master.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from google.protobuf.message import Message
 
 from mesos_v1 import content, pb
 from mesos_v1.resource import MILLIS, Kind
 from mesos_v1.resources import Resources
-from playa.master.allocation import amounts, formats
-from playa.master.operator_api import reading
-from playa.master.operator_api.flags import flags
-from playa.master.records import Agent, Framework, TaskRecord
-from playa.master.state import VERSION, MasterState
+from playa.master.agents import maintenance
+from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.resource_forms import both_forms
+from playa.master.operator_api import calls, metrics, quota_calls, status_page, views
+from playa.master.requests import EndpointRequest, SiteAnswer
+from playa.master.state import VERSION, Agent, Framework, MasterState, TaskRecord
+from playa.web import method_not_allowed, parse_message
 
 Json = dict[str, Any]
-BUILD = {"build_date": "2026-11-20 00:00:00 UTC", "build_time": 1795132800.0, "build_user": ""}
+_CAPABILITY = pb.mesos.FrameworkInfo.Capability.Type
 
 
-def version() -> Json:
-    """`/version`."""
-    return {**BUILD, "version": VERSION}
+# --- what they print ------------------------------------------------------------------------------------------
 
 
 def state(m: MasterState) -> Json:
@@ -29,25 +33,28 @@ def state(m: MasterState) -> Json:
     active = sum(agent.active for agent in m.agents.values())
     info = m.info
     return {
-        "version": VERSION,
-        **BUILD,
+        **views.VERSION_INFO,
         "start_time": m.start_time,
         "elected_time": m.start_time,
         "id": m.id,
         "pid": info.pid,
         "hostname": info.hostname,
-        "capabilities": list(reading.MASTER_CAPABILITIES),
+        "capabilities": views.MASTER_CAPABILITIES,
         "activated_slaves": float(active),
         "deactivated_slaves": float(len(m.agents) - active),
         "unreachable_slaves": float(len(m.unreachable_agents)),
         "leader": info.pid,
         "leader_info": {"id": m.id, "pid": info.pid, "port": info.port, "hostname": info.hostname},
-        "flags": flags(m.settings, info.port),
+        "flags": views.flags(m),
         "slaves": [_agent(m, agent) for agent in m.agents.values()],
-        "recovered_slaves": [content.to_json(agent) for agent in m.recovered_agents.values()],
+        "recovered_slaves": _recovered(m),
         **frameworks(m),
         "orphan_tasks": [],
     }
+
+
+def _recovered(m: MasterState) -> list[Json]:
+    return [content.to_json(agent) for agent in m.recovered_agents.values()]
 
 
 def frameworks(m: MasterState) -> Json:
@@ -61,27 +68,25 @@ def frameworks(m: MasterState) -> Json:
 
 def agents(m: MasterState, agent_id: str | None = None) -> Json:
     """`/slaves`, all or one (`?slave_id=`)."""
-    chosen = (a for a in m.agents.values() if agent_id is None or a.id == agent_id)
+    chosen = [a for a in m.agents.values() if agent_id is None or a.id == agent_id]
+    full = [{f"{name}_full": value for name, value in _resources(agent, _full).items()} for agent in chosen]
     return {
-        "slaves": [{**_agent(m, agent), **_full_resources(agent)} for agent in chosen],
-        "recovered_slaves": [content.to_json(agent) for agent in m.recovered_agents.values()],
+        "slaves": [{**_agent(m, agent), **more} for agent, more in zip(chosen, full, strict=True)],
+        "recovered_slaves": _recovered(m),
     }
 
 
-def tasks(
-    m: MasterState,
-    *,
-    limit: int,
-    offset: int,
-    ascending: bool,
-    wanted: Callable[[TaskRecord], bool],
-) -> Json:
+def _tasks(m: MasterState, query: Mapping[str, str]) -> Json:
     """`/tasks`: of all frameworks, the newest first unless ascending order is asked for."""
-    found: list[TaskRecord] = []
-    for record in (*m.frameworks.values(), *m.completed_frameworks.values()):
-        for group in (record.tasks.values(), record.unreachable_tasks.values(), record.completed_tasks):
-            found.extend(task for task in group if wanted(task))
-    found.sort(key=_first_seen, reverse=not ascending)
+    found = [
+        task
+        for record in views.all_frameworks(m)
+        for task in (*record.tasks.values(), *record.unreachable_tasks.values(), *record.completed_tasks)
+        if task.framework_id == query.get("framework_id", task.framework_id)
+        and task.id == query.get("task_id", task.id)
+    ]
+    found.sort(key=_first_seen, reverse=query.get("order") != "asc")
+    limit, offset = _integer(query.get("limit"), 100), _integer(query.get("offset"), 0)
     return {"tasks": [_task(task) for task in found[offset : offset + limit]]}
 
 
@@ -89,15 +94,17 @@ def _first_seen(task: TaskRecord) -> float:
     return task.proto.statuses[0].timestamp if task.proto.statuses else float("inf")
 
 
+def _integer(text: str | None, default: int) -> int:
+    return int(text) if text is not None and text.isdigit() else default
+
+
 def roles(m: MasterState) -> Json:
     """`/roles`."""
-    return {"roles": [_role(m, name) for name in reading.known_roles(m)]}
+    return {"roles": [_role(m, name) for name in views.known_roles(m)]}
 
 
 def _role(m: MasterState, name: str) -> Json:
-    has = reading.breakdown(m, name)
-    both = dict(has.allocated)
-    amounts.add_to(both, has.offered)
+    has = views.breakdown(m, name)
     config = m.quotas.get(name, pb.quota.QuotaConfig())
     return {
         "name": name,
@@ -108,7 +115,7 @@ def _role(m: MasterState, name: str) -> Json:
             "limit": {each: scalar.value for each, scalar in sorted(config.limits.items())},
             "consumed": _quantities(has.consumed),
         },
-        "resources": _quantities(both),
+        "resources": _quantities(has.allocated + has.offered),
         "allocated": _quantities(has.allocated),
         "offered": _quantities(has.offered),
         "reserved": _quantities(has.reserved),
@@ -116,12 +123,13 @@ def _role(m: MasterState, name: str) -> Json:
     }
 
 
-def _quantities(quantities: amounts.Amounts) -> Json:
+def _quantities(quantities: Amounts) -> Json:
     return {name: quantities[name] / MILLIS for name in sorted(quantities) if quantities[name]}
 
 
-def summary(m: MasterState) -> Json:
+def _summary(m: MasterState) -> Json:
     """`/state-summary`: how many tasks of each state, by framework and agent."""
+    shown = ("id", "name", "used_resources", "offered_resources", "active", "connected", "recovered")
     return {
         "hostname": m.info.hostname,
         "cluster": "",
@@ -129,19 +137,13 @@ def summary(m: MasterState) -> Json:
             {
                 **_agent(m, agent),
                 **_counts(agent.tasks.values()),
-                "framework_ids": sorted({k[0] for k in agent.tasks}),
+                "framework_ids": sorted({framework_id for framework_id, _ in agent.tasks}),
             }
             for agent in m.agents.values()
         ],
         "frameworks": [
             {
-                "id": record.id,
-                "name": record.info.name,
-                "used_resources": model(reading.used_by_framework(record)),
-                "offered_resources": model(reading.offered_to(record)),
-                "active": record.active,
-                "connected": record.connected,
-                "recovered": record.recovered,
+                **{name: value for name, value in _framework(record).items() if name in shown},
                 **_counts((*record.tasks.values(), *record.completed_tasks)),
                 "slave_ids": sorted({task.agent_id for task in record.tasks.values()}),
             }
@@ -150,82 +152,77 @@ def summary(m: MasterState) -> Json:
     }
 
 
-def _counts(tasks_: Iterable[TaskRecord]) -> Json:
-    states = [task.proto.state for task in tasks_]
+def _counts(tasks: Iterable[TaskRecord]) -> Json:
+    states = [task.proto.state for task in tasks]
     return {name: states.count(value) for name, value in pb.mesos.TaskState.items()}
 
 
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def model(resources: Resources) -> Json:
+def _model(resources: Resources) -> Json:
     """Resources by name: scalars as numbers (the four usual ones always), ranges and sets as text."""
-    result: Json = {"disk": 0.0, "mem": 0.0, "gpus": 0.0, "cpus": 0.0}
-    result.update(resources.scalars())
+    result: Json = {"disk": 0.0, "mem": 0.0, "gpus": 0.0, "cpus": 0.0, **resources.scalars()}
     for entry in resources:
         if entry.kind is Kind.RANGES:
-            pairs = resources.ranges(entry.name)
-            result[entry.name] = "[" + ", ".join(f"{begin}-{end}" for begin, end in pairs) + "]"
+            result[entry.name] = _ranges(resources.ranges(entry.name))
         elif entry.kind is Kind.SET:
             result[entry.name] = "{" + ", ".join(resources.items(entry.name)) + "}"
     return result
 
 
-def _by_role(resources: Resources) -> dict[str, Resources]:
+def _ranges(pairs: Iterable[tuple[int, int]]) -> str:
+    return "[" + ", ".join(f"{begin}-{end}" for begin, end in pairs) + "]"
+
+
+def _full(resources: Resources) -> list[Json]:
+    return [content.to_json(proto) for proto in both_forms(resources)]
+
+
+def _resources(agent: Agent, form: Callable[[Resources], Any]) -> Json:
+    """What an agent has, by what is done with it."""
+    reserved = sorted({entry.facts.role for entry in agent.total.reserved()})
     return {
-        role: resources.reserved(role)
-        for role in sorted({entry.facts.role for entry in resources.reserved()})
+        "reserved_resources": {role: form(agent.total.reserved(role)) for role in reserved},
+        "unreserved_resources": form(agent.total.unreserved()),
+        "used_resources": form(views.used(agent)),
+        "offered_resources": form(views.offered(agent)),
     }
 
 
 def _agent(m: MasterState, agent: Agent) -> Json:
-    result: Json = {
+    drain_info = m.draining.get(agent.id)
+    return {
         "id": agent.id,
         "hostname": agent.info.hostname,
         "port": agent.port,
         "attributes": {attribute.name: _attribute(attribute) for attribute in agent.info.attributes},
         "pid": agent.pid,
         "registered_time": agent.registered_time,
-    }
-    if agent.reregistered_time is not None:
-        result["reregistered_time"] = agent.reregistered_time
-    drain_info = m.draining.get(agent.id)
-    drain: Json = {} if drain_info is None else {"drain_info": content.to_json(drain_info)}
-    if drain_info is not None and agent.drain_started is not None:
-        drain["estimated_drain_start_time_seconds"] = agent.drain_started
-    return {
-        **result,
-        "resources": model(agent.total),
-        "used_resources": model(reading.used_on(agent)),
-        "offered_resources": model(reading.offered_of(agent)),
-        "reserved_resources": {role: model(part) for role, part in _by_role(agent.total).items()},
-        "unreserved_resources": model(agent.total.unreserved()),
+        **_set(reregistered_time=agent.reregistered_time),
+        "resources": _model(agent.total),
+        **_resources(agent, _model),
         "active": agent.active,
         "deactivated": agent.id in m.deactivated,
         "version": VERSION,
-        "capabilities": list(reading.AGENT_CAPABILITIES),
-        **drain,
+        "capabilities": views.AGENT_CAPABILITIES,
+        **_set(
+            drain_info=None if drain_info is None else content.to_json(drain_info),
+            estimated_drain_start_time_seconds=None if drain_info is None else agent.drain_started,
+        ),
     }
 
 
-def _full_resources(agent: Agent) -> Json:
-    return {
-        "reserved_resources_full": {role: _full(part) for role, part in _by_role(agent.total).items()},
-        "unreserved_resources_full": _full(agent.total.unreserved()),
-        "used_resources_full": _full(reading.used_on(agent)),
-        "offered_resources_full": _full(reading.offered_of(agent)),
-    }
-
-
-def _full(resources: Resources) -> list[Json]:
-    return [content.to_json(proto) for proto in formats.both_forms(resources.to_proto())]
+def _set(**fields: object) -> Json:
+    """Those fields that there are."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _attribute(attribute: pb.mesos.Attribute) -> object:
     if attribute.type == pb.mesos.Value.SCALAR:
         return attribute.scalar.value
     if attribute.type == pb.mesos.Value.RANGES:
-        return "[" + ", ".join(f"{r.begin}-{r.end}" for r in attribute.ranges.range) + "]"
+        return _ranges((r.begin, r.end) for r in attribute.ranges.range)
     if attribute.type == pb.mesos.Value.SET:
         return "{" + ", ".join(attribute.set.item) + "}"
     return attribute.text.value
@@ -233,39 +230,25 @@ def _attribute(attribute: pb.mesos.Attribute) -> object:
 
 def _framework(record: Framework) -> Json:
     info = record.info
-    used, offered = reading.used_by_framework(record), reading.offered_to(record)
-    result: Json = {
+    used, offered = views.used(record), views.offered(record)
+    multi_role = "MULTI_ROLE" in record.capabilities
+    came_back = record.reregistered_time != record.registered_time
+    alike = ("name", "hostname", "webui_url", "user", "failover_timeout", "checkpoint")
+    return {
         "id": record.id,
-        "name": info.name,
-        "used_resources": model(used),
-        "offered_resources": model(offered),
-        "capabilities": [
-            pb.mesos.FrameworkInfo.Capability.Type.Name(capability.type) for capability in info.capabilities
-        ],
-        "hostname": info.hostname,
-        "webui_url": info.webui_url,
+        **{name: getattr(info, name) for name in alike},
+        **_present(info, "principal"),
+        "used_resources": _model(used),
+        "offered_resources": _model(offered),
+        "resources": _model(used + offered),
+        "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
         "active": record.active,
         "connected": record.connected,
         "recovered": record.recovered,
-        "user": info.user,
-        "failover_timeout": info.failover_timeout,
-        "checkpoint": info.checkpoint,
         "registered_time": record.registered_time,
         "unregistered_time": record.unregistered_time,
-    }
-    if info.HasField("principal"):
-        result["principal"] = info.principal
-    if record.reregistered_time != record.registered_time:
-        result["reregistered_time"] = record.reregistered_time
-    if "MULTI_ROLE" in record.capabilities:
-        result_roles: Json = {"roles": list(record.roles)}
-    else:
-        result_roles = {"role": record.roles[0]}
-    constraints = record.offer_constraints
-    return {
-        **result,
-        "resources": model(used + offered),
-        **result_roles,
+        **_set(reregistered_time=record.reregistered_time if came_back else None),
+        **({"roles": list(record.roles)} if multi_role else {"role": record.roles[0]}),
         "tasks": [_task(task) for task in record.tasks.values()],
         "unreachable_tasks": [_task(task) for task in record.unreachable_tasks.values()],
         "completed_tasks": [_task(task) for task in record.completed_tasks],
@@ -275,7 +258,7 @@ def _framework(record: Framework) -> Json:
                 "framework_id": record.id,
                 "allocation_info": {"role": offer.role},
                 "slave_id": offer.agent_id,
-                "resources": model(offer.resources),
+                "resources": _model(offer.resources),
             }
             for offer in record.offers.values()
         ],
@@ -285,50 +268,143 @@ def _framework(record: Framework) -> Json:
                 "name": executor.info.name,
                 "framework_id": record.id,
                 "command": content.to_json(executor.info.command),
-                "resources": model(executor.resources),
+                "resources": _model(executor.resources),
                 "slave_id": executor.agent_id,
             }
             for executor in record.executors.values()
         ],
-        "offer_constraints": content.to_json(constraints) if constraints is not None else {},
+        "offer_constraints": content.to_json(record.offer_constraints or pb.scheduler.OfferConstraints()),
     }
+
+
+def _present(message: Message, *names: str) -> Json:
+    """Fields of a message that it has, as JSON; of labels only the list."""
+    result: Json = {}
+    for name in names:
+        if message.HasField(name):
+            value = getattr(message, name)
+            result[name] = content.to_json(value) if isinstance(value, Message) else value
+    if "labels" in result:
+        result["labels"] = result["labels"].get("labels", [])
+    return result
 
 
 def _task(task: TaskRecord) -> Json:
-    proto = task.proto
-    result: Json = {
+    return {
         "id": task.id,
-        "name": proto.name,
+        "name": task.proto.name,
         "framework_id": task.framework_id,
         "executor_id": task.executor_id or "",
         "slave_id": task.agent_id,
-        "state": pb.mesos.TaskState.Name(proto.state),
-        "resources": model(task.resources),
+        "state": pb.mesos.TaskState.Name(task.proto.state),
+        "resources": _model(task.resources),
         "role": next((entry.facts.allocated_to for entry in task.resources), "*"),
-        "statuses": _statuses(proto.statuses),
+        "statuses": [_status(status) for status in task.proto.statuses],
+        **_present(task.proto, "user", "labels", "discovery", "container", "health_check"),
     }
-    for name in ("user",):
-        if proto.HasField("user"):
-            result[name] = proto.user
-    if proto.HasField("labels"):
-        result["labels"] = content.to_json(proto.labels).get("labels", [])
-    for name in ("discovery", "container", "health_check"):
-        if proto.HasField(name):  # type: ignore[arg-type]
-            result[name] = content.to_json(getattr(proto, name))
-    return result
 
 
-def _statuses(statuses: Iterable[pb.mesos.TaskStatus]) -> list[Json]:
-    result = []
-    for status in statuses:
-        one: Json = {"state": pb.mesos.TaskState.Name(status.state), "timestamp": status.timestamp}
-        if status.HasField("labels"):
-            one["labels"] = content.to_json(status.labels).get("labels", [])
-        if status.HasField("container_status"):
-            container: Json = content.to_json(status.container_status)
-            container.pop("executor_pid", None)
-            one["container_status"] = container
-        if status.HasField("healthy"):
-            one["healthy"] = status.healthy
-        result.append(one)
-    return result
+def _status(status: pb.mesos.TaskStatus) -> Json:
+    more = _present(status, "labels", "container_status", "healthy")
+    more.get("container_status", {}).pop("executor_pid", None)
+    return {"state": pb.mesos.TaskState.Name(status.state), "timestamp": status.timestamp, **more}
+
+
+# --- requests -------------------------------------------------------------------------------------------------
+
+
+def _teardown(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
+    if "frameworkId" not in form:
+        return SiteAnswer(400, "Missing 'frameworkId' query parameter in the request body")
+    return calls.teardown(m, form["frameworkId"])
+
+
+def _set_quota(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    asked = parse_message(request.body, "application/json", pb.quota.QuotaRequest, "QuotaRequest")
+    return quota_calls.set_quota(m, asked)
+
+
+def _remove_quota(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    role = dict(request.query)["role"]
+    return quota_calls.remove(m, role, f"/master/quota/{role}")
+
+
+def _schedule(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    schedule = parse_message(request.body, "application/json", pb.maintenance.Schedule, "Schedule")
+    return calls.done(maintenance.update_schedule(m, schedule))
+
+
+def _machines(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    wrapped = b'{"machines":' + request.body + b"}"
+    listed = parse_message(wrapped, "application/json", pb.master.Call.StartMaintenance, "MachineIDs")
+    change = maintenance.start if request.route == "/machine/down" else maintenance.stop
+    return calls.done(change(m, listed.machines))
+
+
+def _page(m: MasterState, _: object) -> SiteAnswer:
+    page = status_page.render(m).encode()
+    return SiteAnswer(200, body=page, content_type="text/html; charset=utf-8")
+
+
+def _redirect(m: MasterState, _: object) -> SiteAnswer:
+    return SiteAnswer(307, headers=(("Location", f"//{m.info.hostname}:{m.info.port}"),))
+
+
+class Endpoint(NamedTuple):
+    """How requests to a path are answered.
+
+    Attributes:
+        read: What there is to read (as JSON, unless it is an answer already); the query says of what.
+        changes: Methods that change something. Such a path asks for credentials as the operator API does.
+        asks: Whether reading asks for credentials when reading endpoints do.
+    """
+
+    read: Callable[[MasterState, Mapping[str, str]], object] | None = None
+    changes: Mapping[str, Callable[[MasterState, EndpointRequest], SiteAnswer]] = {}
+    asks: bool = True
+
+
+# By path without `/master`.
+ENDPOINTS = {
+    "/health": Endpoint(lambda *_: SiteAnswer(200), asks=False),
+    "/version": Endpoint(lambda *_: views.VERSION_INFO, asks=False),
+    "/redirect": Endpoint(_redirect, asks=False),
+    "/": Endpoint(_page),
+    "/state": Endpoint(lambda m, _: state(m)),
+    "/state.json": Endpoint(lambda m, _: state(m)),
+    "/state-summary": Endpoint(lambda m, _: _summary(m)),
+    "/slaves": Endpoint(lambda m, query: agents(m, query.get("slave_id"))),
+    "/frameworks": Endpoint(lambda m, _: frameworks(m)),
+    "/tasks": Endpoint(_tasks),
+    "/roles": Endpoint(lambda m, _: roles(m)),
+    "/flags": Endpoint(lambda m, _: {"flags": views.flags(m)}),
+    "/weights": Endpoint(lambda m, _: views.weights(m)),
+    "/metrics/snapshot": Endpoint(lambda m, _: metrics.snapshot(m, m.ports.operator_count())),
+    "/maintenance/schedule": Endpoint(lambda m, _: content.to_json(m.registry.schedule), {"POST": _schedule}),
+    "/maintenance/status": Endpoint(lambda m, _: content.to_json(maintenance.status(m))),
+    "/machine/down": Endpoint(changes={"POST": _machines}),
+    "/machine/up": Endpoint(changes={"POST": _machines}),
+    "/quota": Endpoint(lambda m, _: content.to_json(quota_calls.status(m)), {"POST": _set_quota}),
+    "/quota/{role:.+}": Endpoint(changes={"DELETE": _remove_quota}),
+    "/teardown": Endpoint(changes={"POST": _teardown}),
+}
+
+
+def answer(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+    """Answer a request to one of these paths.
+
+    Raises:
+        Refused: It cannot be read, or its method is not for this path.
+    """
+    endpoint = ENDPOINTS[request.route]
+    if request.method in endpoint.changes:
+        return endpoint.changes[request.method](m, request)
+    if endpoint.read is None or (endpoint.changes and request.method != "GET"):
+        allowed = [*(["GET"] if endpoint.read else []), *endpoint.changes]
+        raise method_not_allowed(request.method, allowed)
+    value = endpoint.read(m, dict(request.query))
+    if isinstance(value, SiteAnswer):
+        return value
+    text = json.dumps(value, separators=(",", ":"))
+    return SiteAnswer(200, body=text.encode(), content_type="application/json")

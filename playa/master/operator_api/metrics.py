@@ -4,12 +4,13 @@ Counters are named in the logic as Mesos names them after `master/`; here they g
 state. What the embedded cluster cannot measure (latencies of a registrar that it does not have, say) is left out.
 """
 
+from collections import Counter
+
 from mesos_v1 import pb
 from mesos_v1.resource import MILLIS
-from playa.master.allocation import amounts
-from playa.master.operator_api import reading
-from playa.master.records import Framework
-from playa.master.state import MasterState
+from mesos_v1.resources import Resources
+from playa.master.operator_api import views
+from playa.master.state import Framework, MasterState
 
 _TERMINAL = ("dropped", "error", "failed", "finished", "gone", "gone_by_operator", "killed", "lost")
 _COUNTERS = (
@@ -103,7 +104,7 @@ def _gauges(m: MasterState) -> dict[str, float]:
     states = [task.proto.state for f in frameworks for task in f.tasks.values()]
     for name in ("staging", "starting", "running", "killing"):
         gauges[f"tasks_{name}"] = states.count(pb.mesos.TaskState.Value(f"TASK_{name.upper()}"))
-    used = reading.total(reading.used_on(agent) for agent in agents)
+    used = sum(map(views.used, agents), Resources())
     totals = m.allocator.totals()
     for name in ("cpus", "mem", "disk", "gpus"):
         total = totals.get(name, 0) / 1000
@@ -175,7 +176,8 @@ def _of_allocator(m: MasterState) -> dict[str, float]:
         active = m.allocator.active_filters(role, m.ports.now())
         values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
     values.update(_of_quota(m))
-    held = reading.total(part for agent_id in m.agents for part in m.allocator.allocated(agent_id).values())
+    parts = (part for agent_id in m.agents for part in m.allocator.allocated(agent_id).values())
+    held = sum(parts, Resources())
     for name in ("cpus", "disk", "mem"):
         values[f"{prefix}resources/{name}/total"] = m.allocator.totals().get(name, 0) / 1000
         values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
@@ -186,12 +188,12 @@ def _of_quota(m: MasterState) -> dict[str, float]:
     """What roles consume of their quota, whether they have any or not; the empty role is all of them."""
     prefix = "allocator/mesos/quota/roles/"
     values: dict[str, float] = {}
-    everyone: dict[str, int] = {}
+    everyone: Counter[str] = Counter()
     totals = m.allocator.totals()
-    for role in reading.known_roles(m):
-        consumed = {n: a for n, a in reading.breakdown(m, role).consumed.items() if n in totals and a}
+    for role in views.known_roles(m):
+        consumed = {n: a for n, a in views.breakdown(m, role).consumed.items() if n in totals and a}
         if "/" not in role:
-            amounts.add_to(everyone, consumed)
+            everyone.update(consumed)
         values.update({f"{prefix}{role}/resources/{n}/consumed": a / MILLIS for n, a in consumed.items()})
     values.update({f"{prefix}/resources/{n}/consumed": a / MILLIS for n, a in everyone.items()})
     for role, quota in m.allocator.quotas.items():

@@ -5,9 +5,8 @@ from html import escape
 
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
-from playa.master.operator_api import reading
-from playa.master.records import TaskRecord
-from playa.master.state import VERSION, MasterState
+from playa.master.operator_api import views
+from playa.master.state import VERSION, MasterState, TaskRecord
 
 _SHOWN_TASKS = 200
 _STYLE = """
@@ -29,8 +28,8 @@ def render(m: MasterState) -> str:
             escape(", ".join(f.roles)),
             "connected" if f.connected else "disconnected",
             str(len(f.tasks)),
-            escape(_short(reading.used_by_framework(f))),
-            escape(_short(reading.offered_to(f))),
+            escape(_short(views.used(f))),
+            escape(_short(views.offered(f))),
         )
         for f in m.frameworks.values()
     ]
@@ -41,8 +40,8 @@ def render(m: MasterState) -> str:
             "active" if a.active else ("deactivated" if a.connected else "disconnected"),
             str(len(a.tasks)),
             escape(_short(a.total)),
-            escape(_short(reading.used_on(a))),
-            escape(_short(reading.offered_of(a))),
+            escape(_short(views.used(a))),
+            escape(_short(views.offered(a))),
         )
         for a in m.agents.values()
     ]

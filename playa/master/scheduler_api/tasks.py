@@ -7,17 +7,17 @@ the scheduler has seen that state; the task is forgotten when the scheduler has 
 
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
+from mesos_v1.values import NANOS
 from playa import messages
-from playa.master.operator_api import events as operator_events
-from playa.master.records import (
+from playa.master.state import (
     TERMINAL_TASK_STATES,
     Agent,
     ExecutorRecord,
     Framework,
+    MasterState,
     TaskRecord,
+    new,
 )
-from playa.master.scheduler_api import events
-from playa.master.state import MasterState
 
 _States = pb.mesos.TaskState
 _CHECK_REASONS = (
@@ -26,29 +26,26 @@ _CHECK_REASONS = (
 )
 
 
-# --- bookkeeping ----------------------------------------------------------------------------------------------
+# --- what is known --------------------------------------------------------------------------------------------
 
 
 def add_task(m: MasterState, framework: Framework, agent: Agent, info: pb.mesos.TaskInfo) -> TaskRecord:
     """A task is about to be sent to its agent."""
-    proto = pb.mesos.Task(name=info.name, state=pb.mesos.TASK_STAGING)
-    proto.task_id.CopyFrom(info.task_id)
-    proto.framework_id.value = framework.id
-    proto.agent_id.CopyFrom(info.agent_id)
-    proto.resources.extend(info.resources)
-    if info.HasField("executor"):
-        proto.executor_id.CopyFrom(info.executor.executor_id)
-    for name in ("labels", "discovery", "container", "health_check", "kill_policy"):
-        if info.HasField(name):
-            getattr(proto, name).CopyFrom(getattr(info, name))
+    alike = ("name", "task_id", "agent_id", "labels", "discovery", "container", "health_check", "kill_policy")
+    proto = new(
+        pb.mesos.Task,
+        state="TASK_STAGING",
+        framework_id={"value": framework.id},
+        resources=info.resources,
+        executor_id=info.executor.executor_id if info.HasField("executor") else None,
+        user=info.command.user or info.executor.command.user or None,
+        **{name: getattr(info, name) for name in alike if info.HasField(name)},  # type: ignore[arg-type]
+    )
     for resource, limit in info.limits.items():
         proto.limits[resource].CopyFrom(limit)
-    user = info.command.user or info.executor.command.user
-    if user:
-        proto.user = user
     task = TaskRecord(proto, Resources.from_proto(info.resources))
     index_task(agent, framework, task)
-    m.publish(lambda: operator_events.task_added(proto))
+    m.publish("task_added", lambda: {"task": proto})
     return task
 
 
@@ -71,26 +68,26 @@ def add_executor(framework: Framework | None, agent: Agent, info: pb.mesos.Execu
 def remove_executor(m: MasterState, agent: Agent, framework_id: str, executor_id: str) -> None:
     """An executor is gone: its resources are free."""
     record = agent.executors.pop((framework_id, executor_id))
-    framework = m.framework(framework_id)
-    if framework is not None:
-        framework.executors.pop((agent.id, executor_id), None)
+    if framework_id in m.frameworks:
+        m.frameworks[framework_id].executors.pop((agent.id, executor_id), None)
     m.allocator.recover(framework_id, agent.id, record.resources)
 
 
 def remove_task(m: MasterState, task: TaskRecord, *, unreachable: bool = False) -> None:
     """Forget a task, but for the list of those that ended or are unreachable."""
     agent = m.agents[task.agent_id]
-    if not task.is_terminal and task.proto.state != pb.mesos.TASK_UNREACHABLE:
+    if not _is_over(task.proto.state):
         m.allocator.recover(task.framework_id, agent.id, task.resources)
     if unreachable:
         by_framework = m.unreachable_tasks.setdefault(agent.id, {})
         by_framework.setdefault(task.framework_id, []).append(task.id)
-    framework = m.framework(task.framework_id)
+    framework = m.frameworks.get(task.framework_id)
     if framework is not None:
         framework.tasks.pop(task.id, None)
         if unreachable:
             framework.unreachable_tasks[task.id] = task
-            _shorten(framework.unreachable_tasks, m.settings.max_unreachable_tasks_per_framework)
+            while len(framework.unreachable_tasks) > m.settings.max_unreachable_tasks_per_framework:
+                framework.unreachable_tasks.popitem(last=False)
         else:
             remember_completed(m, framework, task)
     agent.tasks.pop((task.framework_id, task.id), None)
@@ -103,9 +100,9 @@ def remember_completed(m: MasterState, framework: Framework, task: TaskRecord) -
         framework.completed_tasks.popleft()
 
 
-def _shorten(tasks: "dict[str, TaskRecord]", limit: int) -> None:
-    while len(tasks) > limit:
-        del tasks[next(iter(tasks))]
+def _is_over(state: int) -> bool:
+    """Whether a task uses nothing any more, as far as the master knows."""
+    return state in TERMINAL_TASK_STATES or state == pb.mesos.TASK_UNREACHABLE
 
 
 def apply_status(
@@ -114,8 +111,7 @@ def apply_status(
     """Bring a task to a new state; its resources are free when that is terminal or unreachable."""
     proto = task.proto
     new_state = latest_state if latest_state is not None else status.state
-    was_over = task.is_terminal or proto.state == pb.mesos.TASK_UNREACHABLE
-    is_over = new_state in TERMINAL_TASK_STATES or new_state == pb.mesos.TASK_UNREACHABLE
+    was_over = _is_over(proto.state)
     if not task.is_terminal:
         proto.state = new_state  # type: ignore[assignment]
     tell = status.HasField("reason") and status.reason in _CHECK_REASONS
@@ -127,17 +123,85 @@ def apply_status(
     kept.CopyFrom(status)
     kept.ClearField("data")
     if tell:
-        m.publish(lambda: operator_events.task_updated(task, kept))
-    if is_over and not was_over:
+        update = {"framework_id": proto.framework_id, "status": kept, "state": proto.state}
+        m.publish("task_updated", lambda: update)
+    if _is_over(new_state) and not was_over:
         m.allocator.recover(task.framework_id, task.agent_id, task.resources)
         name = _States.Name(status.state).lower()
         m.counts[f"tasks_{name.removeprefix('task_')}"] += 1
-        framework = m.framework(task.framework_id)
-        if framework is not None and status.state in TERMINAL_TASK_STATES:
-            framework.counts[f"tasks/terminal/{name}"] += 1
+        if task.framework_id in m.frameworks and status.state in TERMINAL_TASK_STATES:
+            m.frameworks[task.framework_id].counts[f"tasks/terminal/{name}"] += 1
 
 
-# --- updates --------------------------------------------------------------------------------------------------
+# --- statuses that the master makes ---------------------------------------------------------------------------
+
+
+def task_status(
+    m: MasterState,
+    task_id: str,
+    state: str,
+    text: str,
+    reason: str,
+    *,
+    agent_id: str | None = None,
+    executor_id: str | None = None,
+    unreachable_time: float | None = None,
+) -> pb.mesos.TaskStatus:
+    """A status that the master makes: without a uuid, as it needs no acknowledgement."""
+    since = None if unreachable_time is None else {"nanoseconds": int(unreachable_time * NANOS)}
+    return new(
+        pb.mesos.TaskStatus,
+        task_id={"value": task_id},
+        state=state,
+        message=text,
+        source="SOURCE_MASTER",
+        reason=reason,
+        agent_id=None if agent_id is None else {"value": agent_id},
+        executor_id=None if executor_id is None else {"value": executor_id},
+        timestamp=m.ports.now(),
+        unreachable_time=since,
+    )
+
+
+def status_of(
+    m: MasterState,
+    task: TaskRecord,
+    state: str,
+    text: str,
+    reason: str,
+    *,
+    unreachable_time: float | None = None,
+) -> pb.mesos.TaskStatus:
+    """A status that the master makes of a task that it knows."""
+    return task_status(
+        m,
+        task.id,
+        state,
+        text,
+        reason,
+        agent_id=task.agent_id,
+        executor_id=task.executor_id,
+        unreachable_time=unreachable_time,
+    )
+
+
+def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> pb.mesos.TaskStatus:
+    """A status that repeats how a task is, with its health, check and container, as reconciliation does."""
+    proto = task.proto
+    state = proto.status_update_state if proto.HasField("status_update_state") else proto.state
+    status = status_of(m, task, _States.Name(state), text, reason)
+    if proto.statuses:
+        last = proto.statuses[-1]
+        if last.HasField("healthy"):
+            status.healthy = last.healthy
+        if last.HasField("check_status"):
+            status.check_status.CopyFrom(last.check_status)
+        if last.HasField("container_status"):
+            status.container_status.CopyFrom(last.container_status)
+    return status
+
+
+# --- what agents say ------------------------------------------------------------------------------------------
 
 
 def forward(m: MasterState, framework: Framework, status: pb.mesos.TaskStatus) -> None:
@@ -146,7 +210,7 @@ def forward(m: MasterState, framework: Framework, status: pb.mesos.TaskStatus) -
     if task is not None and status.HasField("uuid"):
         task.proto.status_update_state = status.state
         task.proto.status_update_uuid = status.uuid
-    m.send(framework, events.update(status))
+    m.send(framework, "update", status=status)
 
 
 def status_update(m: MasterState, message: messages.AgentUpdate) -> None:
@@ -154,18 +218,15 @@ def status_update(m: MasterState, message: messages.AgentUpdate) -> None:
     m.counts["messages_status_update"] += 1
     agent = m.agents.get(message.agent_id)
     status = pb.mesos.TaskStatus.FromString(message.status)
-    if agent is None or len(status.uuid) != 16:
-        m.counts["invalid_status_updates"] += 1
-        return
-    framework = m.framework(message.framework_id)
-    valid = framework is not None and framework.connected
-    if framework is not None and valid:
-        forward(m, framework, status)
-    task = agent.tasks.get((message.framework_id, status.task_id.value))
-    if task is None:
-        m.counts["invalid_status_updates"] += 1
-        return
-    apply_status(m, task, status, _States.Value(message.latest_state))
+    valid = False
+    if agent is not None and len(status.uuid) == 16:
+        framework = m.frameworks.get(message.framework_id)
+        if framework is not None and framework.connected:
+            forward(m, framework, status)
+        task = agent.tasks.get((message.framework_id, status.task_id.value))
+        if task is not None:
+            apply_status(m, task, status, _States.Value(message.latest_state))
+            valid = framework is not None and framework.connected
     m.counts["valid_status_updates" if valid else "invalid_status_updates"] += 1
 
 
@@ -173,19 +234,20 @@ def acknowledge(m: MasterState, framework: Framework, call: pb.scheduler.Call.Ac
     """The scheduler has seen an update: its agent need not send it any more."""
     m.counts["messages_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
-    if agent is None or not agent.connected:
+    task = None if agent is None else agent.tasks.get((framework.id, call.task_id.value))
+    never_told = task is not None and not task.proto.HasField("status_update_state")
+    if agent is None or not agent.connected or never_told:
         m.counts["invalid_status_update_acknowledgements"] += 1
         return
-    task = agent.tasks.get((framework.id, call.task_id.value))
-    if task is not None:
-        proto = task.proto
-        if not proto.HasField("status_update_state"):
-            m.counts["invalid_status_update_acknowledgements"] += 1
-            return
-        if proto.status_update_state in TERMINAL_TASK_STATES and proto.status_update_uuid == call.uuid:
-            remove_task(m, task)
+    if task is not None and task.proto.status_update_uuid == call.uuid and _ended(task):
+        remove_task(m, task)
     m.to_agent(agent, messages.UpdateAcknowledged(framework.id, call.task_id.value, call.uuid))
     m.counts["valid_status_update_acknowledgements"] += 1
+
+
+def _ended(task: TaskRecord) -> bool:
+    """Whether the scheduler was told a terminal state last."""
+    return task.proto.status_update_state in TERMINAL_TASK_STATES
 
 
 def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
@@ -195,20 +257,31 @@ def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
     if agent is None or (message.framework_id, message.executor_id) not in agent.executors:
         return
     remove_executor(m, agent, message.framework_id, message.executor_id)
-    framework = m.framework(message.framework_id)
-    if framework is not None:
-        m.send(framework, events.failure(agent.id, message.executor_id, message.status))
+    if message.framework_id in m.frameworks:
+        m.send(
+            m.frameworks[message.framework_id],
+            "failure",
+            agent_id={"value": agent.id},
+            executor_id={"value": message.executor_id},
+            status=message.status,
+        )
 
 
 def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
     """A framework message goes to the scheduler, if it is connected."""
     m.counts["messages_executor_to_framework"] += 1
-    framework = m.framework(message.framework_id)
+    framework = m.frameworks.get(message.framework_id)
     if message.agent_id not in m.agents or framework is None or not framework.connected:
         m.counts["invalid_executor_to_framework_messages"] += 1
         return
     m.counts["valid_executor_to_framework_messages"] += 1
-    m.send(framework, events.message(message.agent_id, message.executor_id, message.data))
+    m.send(
+        framework,
+        "message",
+        agent_id={"value": message.agent_id},
+        executor_id={"value": message.executor_id},
+        data=message.data,
+    )
 
 
 # --- calls ----------------------------------------------------------------------------------------------------
@@ -227,24 +300,21 @@ def send_message(m: MasterState, framework: Framework, call: pb.scheduler.Call.M
 
 def shutdown_executor(m: MasterState, framework: Framework, call: pb.scheduler.Call.Shutdown) -> None:
     """End an executor."""
-    agent = m.agents.get(call.agent_id.value)
-    if agent is not None:
-        m.to_agent(agent, messages.ShutdownExecutor(framework.id, call.executor_id.value))
+    if call.agent_id.value in m.agents:
+        message = messages.ShutdownExecutor(framework.id, call.executor_id.value)
+        m.to_agent(m.agents[call.agent_id.value], message)
 
 
 def kill(m: MasterState, framework: Framework, call: pb.scheduler.Call.Kill) -> None:
     """Kill a task; one that is unknown is reconciled instead."""
     m.counts["messages_kill_task"] += 1
     task = framework.tasks.get(call.task_id.value)
+    agent_id = call.agent_id if call.HasField("agent_id") else None
     if task is None:
-        asked = pb.scheduler.Call.Reconcile()
-        entry = asked.tasks.add()
-        entry.task_id.CopyFrom(call.task_id)
-        if call.HasField("agent_id"):
-            entry.agent_id.CopyFrom(call.agent_id)
+        asked = new(pb.scheduler.Call.Reconcile, tasks=[{"task_id": call.task_id, "agent_id": agent_id}])
         reconcile(m, framework, asked)
         return
-    if call.HasField("agent_id") and call.agent_id.value != task.agent_id:
+    if agent_id is not None and agent_id.value != task.agent_id:
         return
     agent = m.agents[task.agent_id]
     policy = call.kill_policy.SerializeToString() if call.HasField("kill_policy") else None
@@ -257,48 +327,37 @@ def kill(m: MasterState, framework: Framework, call: pb.scheduler.Call.Kill) -> 
 def reconcile(m: MasterState, framework: Framework, call: pb.scheduler.Call.Reconcile) -> None:
     """Tell the scheduler how tasks are: those that it names, or (if it names none) all that the master knows."""
     m.counts["messages_reconcile_tasks"] += 1
-    if not call.tasks:
-        for task in list(framework.tasks.values()):
-            m.send(framework, events.update(_latest(m, task)))
-        return
+    for task in list(framework.tasks.values()) if not call.tasks else ():
+        m.send(framework, "update", status=_reconciled(m, task))
     for entry in call.tasks:
         agent_id = entry.agent_id.value if entry.HasField("agent_id") else None
-        status = _explicit(m, framework, entry.task_id.value, agent_id)
-        if status is not None:
-            m.send(framework, events.update(status))
+        known = framework.tasks.get(entry.task_id.value)
+        if known is not None:
+            m.send(framework, "update", status=_reconciled(m, known))
+        elif not (bool(m.recovered_agents) if agent_id is None else agent_id in m.recovered_agents):
+            m.send(framework, "update", status=_unknown(m, framework, entry.task_id.value, agent_id))
+        # else it may still come back with its agent
 
 
-def _latest(m: MasterState, task: TaskRecord) -> pb.mesos.TaskStatus:
-    return events.latest_status(
-        task, now=m.ports.now(), text="Reconciliation: Latest task state", reason="REASON_RECONCILIATION"
-    )
+def _reconciled(m: MasterState, task: TaskRecord) -> pb.mesos.TaskStatus:
+    return latest_status(m, task, "Reconciliation: Latest task state", "REASON_RECONCILIATION")
 
 
-def _explicit(
-    m: MasterState, framework: Framework, task_id: str, agent_id: str | None
-) -> pb.mesos.TaskStatus | None:
-    task = framework.tasks.get(task_id)
-    if task is not None:
-        return _latest(m, task)
-    waiting = m.recovered_agents
-    if (agent_id in waiting) if agent_id is not None else bool(waiting):
-        return None  # it may still come back with its agent
-    unreachable_time = None
-    if agent_id is not None and agent_id in m.agents:
+def _unknown(m: MasterState, framework: Framework, task_id: str, agent_id: str | None) -> pb.mesos.TaskStatus:
+    if agent_id in m.agents:
         state, text = "TASK_GONE", "Reconciliation: Task is unknown to the agent"
-    elif agent_id is not None and agent_id in m.unreachable_agents:
+    elif agent_id in m.unreachable_agents:
         state, text = "TASK_UNREACHABLE", "Reconciliation: Task is unreachable"
-        unreachable_time = m.unreachable_agents[agent_id]
-    elif agent_id is not None and agent_id in m.gone_agents:
+    elif agent_id in m.gone_agents:
         state, text = "TASK_GONE_BY_OPERATOR", "Reconciliation: Task is gone"
     else:
         state, text = "TASK_UNKNOWN", "Reconciliation: Task is unknown"
-    return events.task_status(
-        task_id=task_id,
-        state=state if framework.partition_aware else "TASK_LOST",
-        now=m.ports.now(),
-        text=text,
-        reason="REASON_RECONCILIATION",
+    return task_status(
+        m,
+        task_id,
+        state if framework.partition_aware else "TASK_LOST",
+        text,
+        "REASON_RECONCILIATION",
         agent_id=agent_id,
-        unreachable_time=unreachable_time,
+        unreachable_time=None if agent_id is None else m.unreachable_agents.get(agent_id),
     )

@@ -1,17 +1,20 @@
 """Operations on resources: applying them, their status, acknowledgement and reconciliation.
 
 Mesos documentation, "Operation Feedback", "Reservation", "Persistent Volumes". All operations that the embedded cluster
-knows are speculative: the master takes for granted that the agent will apply them, and goes on with the result.
+knows are speculative: the master takes for granted that the agent will apply them, and continues with the result.
 An operation with an id is kept until its final status is acknowledged; one without is forgotten when it is final.
 """
 
 from mesos_v1 import pb
-from mesos_v1.operations import consumed_by
-from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.records import TERMINAL_OPERATION_STATES, Agent, Framework, OperationRecord
-from playa.master.scheduler_api import events
-from playa.master.state import MasterState
+from playa.master.state import (
+    TERMINAL_OPERATION_STATES,
+    Agent,
+    Framework,
+    MasterState,
+    OperationRecord,
+    new,
+)
 
 _Operation = pb.mesos.Offer.Operation
 
@@ -20,8 +23,7 @@ def drop(m: MasterState, framework: Framework, operation: pb.mesos.Offer.Operati
     """Refuse an operation; the framework hears of it only if the operation has an id."""
     m.counts[f"operations/{operation_name(operation)}/error"] += 1
     if operation.HasField("id"):
-        status = events.operation_status("OPERATION_ERROR", operation.id.value, why)
-        m.send(framework, events.update_operation_status(status))
+        _tell(m, framework, _status("OPERATION_ERROR", operation.id.value, why))
 
 
 def operation_name(operation: pb.mesos.Offer.Operation) -> str:
@@ -29,73 +31,90 @@ def operation_name(operation: pb.mesos.Offer.Operation) -> str:
     return _Operation.Type.Name(operation.type).lower()
 
 
+def _status(
+    state: str, operation_id: str, text: str, agent_id: str | None = None
+) -> pb.mesos.OperationStatus:
+    """A status of an operation that the master makes, without a uuid."""
+    return new(
+        pb.mesos.OperationStatus,
+        state=state,
+        operation_id={"value": operation_id},
+        message=text,
+        agent_id=None if agent_id is None else {"value": agent_id},
+    )
+
+
+def _tell(m: MasterState, framework: Framework, status: pb.mesos.OperationStatus) -> None:
+    m.send(framework, "update_operation_status", status=status)
+
+
 def start(
     m: MasterState, framework: Framework | None, agent: Agent, operation: pb.mesos.Offer.Operation
-) -> OperationRecord:
+) -> None:
     """Send an operation to its agent; its effect on the allocator is the caller's business."""
     uuid = m.ports.uuid_bytes()
-    proto = pb.mesos.Operation()
-    proto.info.CopyFrom(operation)
-    proto.agent_id.value = agent.id
-    proto.uuid.value = uuid
-    proto.latest_status.state = pb.mesos.OPERATION_PENDING
-    if operation.HasField("id"):
-        proto.latest_status.operation_id.CopyFrom(operation.id)
-    framework_id = ""
+    operation_id = operation.id if operation.HasField("id") else None
+    proto = new(
+        pb.mesos.Operation,
+        framework_id=None if framework is None else {"value": framework.id},
+        agent_id={"value": agent.id},
+        info=operation,
+        latest_status={"state": "OPERATION_PENDING", "operation_id": operation_id},
+        uuid={"value": uuid},
+    )
     if framework is not None:
-        framework_id = proto.framework_id.value = framework.id
-        framework.counts[f"operations/{operation_name(operation)}"] += 1
-        framework.counts["operations"] += 1
-    record = OperationRecord(proto, agent.id, consumed_by(operation), is_speculative=True)
-    agent.operations[uuid] = record
+        count(framework, operation)
+    index(agent, framework, OperationRecord(proto, agent.id))
+    message = messages.ApplyOperation(proto.framework_id.value, operation.SerializeToString(), uuid)
+    m.to_agent(agent, message)
+
+
+def count(framework: Framework, operation: pb.mesos.Offer.Operation) -> None:
+    """An operation of a framework was carried out."""
+    framework.counts[f"operations/{operation_name(operation)}"] += 1
+    framework.counts["operations"] += 1
+
+
+def index(agent: Agent, framework: Framework | None, record: OperationRecord) -> None:
+    """Make an operation findable by its agent and its framework."""
+    agent.operations[record.uuid] = record
     if framework is not None:
-        framework.operations[uuid] = record
-    m.to_agent(agent, messages.ApplyOperation(framework_id, operation.SerializeToString(), uuid))
-    return record
+        framework.operations[record.uuid] = record
 
 
 def remove(m: MasterState, record: OperationRecord) -> None:
     """Forget an operation."""
-    agent = m.agents.get(record.agent_id)
-    if agent is not None:
-        agent.operations.pop(record.uuid, None)
-    framework = m.framework(record.proto.framework_id.value)
-    if framework is not None:
-        framework.operations.pop(record.uuid, None)
+    for holder in (m.agents.get(record.agent_id), m.frameworks.get(record.proto.framework_id.value)):
+        if holder is not None:
+            holder.operations.pop(record.uuid, None)
 
 
 def operation_update(m: MasterState, message: messages.OperationUpdate) -> None:
     """An agent reports on an operation (perhaps again)."""
     m.counts["messages_operation_status_update"] += 1
     agent = m.agents.get(message.agent_id)
+    record = agent.operations.get(message.operation_uuid) if agent is not None else None
+    m.counts[f"{'in' if record is None else ''}valid_operation_status_updates"] += 1
     if agent is None:
-        m.counts["invalid_operation_status_updates"] += 1
         return
     status = pb.mesos.OperationStatus.FromString(message.status)
-    framework = m.framework(message.framework_id)
-    record = agent.operations.get(message.operation_uuid)
+    framework = m.frameworks.get(message.framework_id)
     if record is None:
-        m.counts["invalid_operation_status_updates"] += 1
         if framework is not None:
-            m.send(framework, events.update_operation_status(status))
+            _tell(m, framework, status)
         return
-    m.counts["valid_operation_status_updates"] += 1
-    if record.id is not None:
-        status.operation_id.value = record.id
     _apply_status(m, record, pb.mesos.OperationStatus.FromString(message.latest_status))
-    is_final = record.proto.latest_status.state in TERMINAL_OPERATION_STATES
+    is_acknowledged = not status.HasField("uuid")  # or needs to be
     if record.id is not None and framework is not None and not record.orphan:
-        m.send(framework, events.update_operation_status(status))
-        if is_final and not status.HasField("uuid"):
-            remove(m, record)
-    elif status.HasField("uuid"):  # nobody else will acknowledge it
+        status.operation_id.value = record.id
+        _tell(m, framework, status)
+    elif not is_acknowledged:  # by the master, as there is no scheduler that will
+        is_acknowledged = True
         acknowledged = messages.OperationAcknowledged(
             message.framework_id, message.operation_uuid, status.uuid.value
         )
         m.to_agent(agent, acknowledged)
-        if is_final:
-            remove(m, record)
-    elif is_final:
+    if is_acknowledged and record.proto.latest_status.state in TERMINAL_OPERATION_STATES:
         remove(m, record)
 
 
@@ -119,11 +138,15 @@ def acknowledge(
     m.counts["messages_operation_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
     record = framework.operation_named(call.operation_id.value)
-    if agent is None or not agent.connected or record is None or record.agent_id != agent.id:
-        m.counts["invalid_operation_status_update_acknowledgements"] += 1
-        return
-    matching = next((s for s in record.proto.statuses if s.uuid.value == call.uuid), None)
-    if matching is None:
+    statuses = record.proto.statuses if record is not None else ()
+    matching = next((s for s in statuses if s.uuid.value == call.uuid), None)
+    if (
+        agent is None
+        or not agent.connected
+        or record is None
+        or matching is None
+        or record.agent_id != agent.id
+    ):
         m.counts["invalid_operation_status_update_acknowledgements"] += 1
         return
     m.counts["valid_operation_status_update_acknowledgements"] += 1
@@ -135,19 +158,17 @@ def acknowledge(
 def reconcile(m: MasterState, framework: Framework, call: pb.scheduler.Call.ReconcileOperations) -> None:
     """RECONCILE_OPERATIONS: those that it names, or (if it names none) all that the master knows."""
     m.counts["messages_reconcile_operations"] += 1
-    if not call.operations:
-        for record in list(framework.operations.values()):
-            m.send(framework, events.update_operation_status(_latest(record)))
-        return
+    for record in list(framework.operations.values()) if not call.operations else ():
+        _tell(m, framework, _latest(record))
     for entry in call.operations:
-        record_or_none = framework.operation_named(entry.operation_id.value)
-        if record_or_none is not None:
-            status = _latest(record_or_none)
+        known = framework.operation_named(entry.operation_id.value)
+        if known is not None:
+            _tell(m, framework, _latest(known))
         else:
             agent_id = entry.agent_id.value if entry.HasField("agent_id") else None
             state, text = _unknown(m, agent_id)
-            status = events.operation_status(state, entry.operation_id.value, text, agent_id)
-        m.send(framework, events.update_operation_status(status))
+            status = _status(state, entry.operation_id.value, f"Reconciliation: {text}", agent_id)
+            _tell(m, framework, status)
 
 
 def _latest(record: OperationRecord) -> pb.mesos.OperationStatus:
@@ -160,29 +181,21 @@ def _latest(record: OperationRecord) -> pb.mesos.OperationStatus:
 
 def _unknown(m: MasterState, agent_id: str | None) -> tuple[str, str]:
     if agent_id is None:
-        text = "Reconciliation: Operation is unknown and no 'agent_id' was provided"
-        return "OPERATION_UNKNOWN", text
+        return "OPERATION_UNKNOWN", "Operation is unknown and no 'agent_id' was provided"
     if agent_id in m.recovered_agents:
-        text = "Reconciliation: Agent is recovered but has not re-registered"
-        return "OPERATION_RECOVERING", text
+        return "OPERATION_RECOVERING", "Agent is recovered but has not re-registered"
     if agent_id in m.agents:
-        return "OPERATION_UNKNOWN", "Reconciliation: Operation is unknown"
+        return "OPERATION_UNKNOWN", "Operation is unknown"
     if agent_id in m.unreachable_agents:
-        return "OPERATION_UNREACHABLE", "Reconciliation: Agent is unreachable"
+        return "OPERATION_UNREACHABLE", "Agent is unreachable"
     if agent_id in m.gone_agents:
-        return "OPERATION_GONE_BY_OPERATOR", "Reconciliation: Agent marked gone by operator"
-    return "OPERATION_UNKNOWN", "Reconciliation: Both operation and agent are unknown"
+        return "OPERATION_GONE_BY_OPERATOR", "Agent marked gone by operator"
+    return "OPERATION_UNKNOWN", "Both operation and agent are unknown"
 
 
 def tell_all(m: MasterState, agent: Agent, state: str, why: str) -> None:
-    """Tell frameworks what became of their operations on an agent that is lost."""
+    """Tell frameworks the fate of their operations on an agent that is lost."""
     for record in agent.operations.values():
-        framework = m.framework(record.proto.framework_id.value)
+        framework = m.frameworks.get(record.proto.framework_id.value)
         if framework is not None and record.id is not None:
-            status = events.operation_status(state, record.id, why, agent.id)
-            m.send(framework, events.update_operation_status(status))
-
-
-def volumes_in(operation: pb.mesos.Offer.Operation) -> Resources:
-    """The volumes that a DESTROY names."""
-    return Resources.from_proto(operation.destroy.volumes)
+            _tell(m, framework, _status(state, record.id, why, agent.id))

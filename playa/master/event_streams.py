@@ -7,8 +7,6 @@ from mesos_v1.content import ContentType
 from playa.faults import FaultPlan, Shape
 from playa.web import RecordStream
 
-_Event = pb.scheduler.Event
-
 
 class Streams:
     """All subscriptions by stream id: schedulers' and operators'."""
@@ -47,7 +45,6 @@ class Streams:
         self._operators.pop(stream_id, None)
         return self._schedulers.pop(stream_id, None) is not None
 
-    @property
     def operator_count(self) -> int:
         """How many follow the operator API."""
         return len(self._operators)
@@ -66,16 +63,13 @@ class Streams:
         """End all streams; returns their number."""
         streams = (*self._schedulers.values(), *self._operators.values())
         for stream in streams:
-            if abort:
-                stream.abort()
-            else:
-                stream.finish()
+            (stream.abort if abort else stream.finish)()
         return len(streams)
 
     def send(self, stream_id: str, event: pb.scheduler.Event) -> None:
         """Send an event to a scheduler."""
         stream = self._schedulers.get(stream_id)
-        if stream is not None and not (self.plan.silent and event.type == _Event.HEARTBEAT):
+        if stream is not None and not (self.plan.silent and event.type == pb.scheduler.Event.HEARTBEAT):
             stream.send_message(event)
 
     def send_to_operators(self, event: pb.master.Event) -> None:

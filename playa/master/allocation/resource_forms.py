@@ -19,15 +19,15 @@ _SCALAR_ORDER = {"cpus": 0, "mem": 1, "disk": 2}
 _ReservationInfo = pb.mesos.Resource.ReservationInfo
 
 
-def offered(resources: Resources, *, refined: bool, multi_role: bool) -> list[pb.mesos.Resource]:
+def offered(resources: Resources, capabilities: frozenset[str]) -> list[pb.mesos.Resource]:
     """Resources as they stand in an offer: in Mesos's order, in the form that the framework reads."""
-    protos = [p for entry in in_offer_order(resources) for p in [entry.to_proto()] * entry.count]
+    protos = [entry.to_proto() for entry in in_offer_order(resources) for _ in range(entry.count)]
     for proto in protos:
-        if refined:
+        if "RESERVATION_REFINEMENT" in capabilities:
             _modernise(proto)
         else:
             _downgrade(proto)
-        if not multi_role:
+        if "MULTI_ROLE" not in capabilities:
             proto.ClearField("allocation_info")
     return protos
 
@@ -43,18 +43,15 @@ def _offer_rank(entry: Resource) -> tuple[int, int]:
     return 1 if entry.facts.reservations else 2, _SCALAR_ORDER.get(entry.name, len(_SCALAR_ORDER))
 
 
-def both_forms(resources: Iterable[pb.mesos.Resource]) -> list[pb.mesos.Resource]:
+def both_forms(resources: Resources) -> list[pb.mesos.Resource]:
     """With `reservations`, and with `role` and `reservation` where one reservation can say it."""
-    result = []
-    for resource in resources:
-        copy = pb.mesos.Resource()
-        copy.CopyFrom(resource)
-        _modernise(copy)
-        stack = list(copy.reservations)
-        _downgrade(copy)
-        copy.reservations.extend(stack)
-        result.append(copy)
-    return result
+    protos = resources.to_proto()
+    for proto in protos:
+        _modernise(proto)
+        stack = list(proto.reservations)
+        _downgrade(proto)
+        proto.reservations.extend(stack)
+    return protos
 
 
 def to_new_form(protos: Iterable[pb.mesos.Resource]) -> None:
@@ -65,13 +62,10 @@ def to_new_form(protos: Iterable[pb.mesos.Resource]) -> None:
 
 def _modernise(proto: pb.mesos.Resource) -> None:
     if not proto.reservations and proto.HasField("role") and proto.role != "*":
-        added = proto.reservations.add(role=proto.role)
-        if proto.HasField("reservation"):
-            added.MergeFrom(proto.reservation)
-            added.type = _ReservationInfo.DYNAMIC
-            added.role = proto.role
-        else:
-            added.type = _ReservationInfo.STATIC
+        kind = _ReservationInfo.DYNAMIC if proto.HasField("reservation") else _ReservationInfo.STATIC
+        added = proto.reservations.add()
+        added.MergeFrom(proto.reservation)
+        added.type, added.role = kind, proto.role
     proto.ClearField("role")
     proto.ClearField("reservation")
 

@@ -6,10 +6,10 @@ Mesos documentation, "Agent Recovery", and the flags `agent_ping_timeout`, `max_
 
 from actors.runtime import message
 from playa import messages
-from playa.master.records import Agent
-from playa.master.registration import removing
+from playa.master.agents import unreachable_or_gone
+from playa.master.allocation import offers
 from playa.master.scheduler_api import tasks
-from playa.master.state import MasterState
+from playa.master.state import Agent, MasterState
 
 
 @message
@@ -27,9 +27,6 @@ class AgentReregisterTimedOut:
     disconnected_since: float
 
 
-# --- pings ----------------------------------------------------------------------------------------------------
-
-
 def ping(m: MasterState, agent: Agent) -> None:
     """Ask an agent whether it is there."""
     agent.pinged = True
@@ -39,10 +36,9 @@ def ping(m: MasterState, agent: Agent) -> None:
 
 def pong(m: MasterState, agent_id: str) -> None:
     """An agent answered."""
-    agent = m.agents.get(agent_id)
-    if agent is not None:
-        agent.pinged = False
-        agent.missed_pings = 0
+    if agent_id in m.agents:
+        m.agents[agent_id].pinged = False
+        m.agents[agent_id].missed_pings = 0
 
 
 def ping_timed_out(m: MasterState, agent_id: str) -> None:
@@ -50,17 +46,13 @@ def ping_timed_out(m: MasterState, agent_id: str) -> None:
     agent = m.agents.get(agent_id)
     if agent is None:
         return
-    if agent.pinged:
-        agent.missed_pings += 1
-        if agent.missed_pings >= m.settings.max_agent_ping_timeouts:
-            m.counts["slave_unreachable_scheduled"] += 1
-            m.counts["slave_unreachable_completed"] += 1
-            removing.mark_unreachable(m, agent, "health check timed out")
-            return
-    ping(m, agent)
-
-
-# --- connections ----------------------------------------------------------------------------------------------
+    agent.missed_pings += agent.pinged
+    if agent.missed_pings >= m.settings.max_agent_ping_timeouts:
+        m.counts["slave_unreachable_scheduled"] += 1
+        m.counts["slave_unreachable_completed"] += 1
+        unreachable_or_gone.mark_unreachable(m, agent, "health check timed out")
+    else:
+        ping(m, agent)
 
 
 def disconnected(m: MasterState, actor: str) -> None:
@@ -70,15 +62,12 @@ def disconnected(m: MasterState, actor: str) -> None:
         return
     agent.connected = False
     deactivate(m, agent)
-    for framework_id in {key[0] for key in (*agent.tasks, *agent.executors)}:
-        framework = m.framework(framework_id)
-        if framework is None or framework.info.checkpoint:
-            continue
-        for task in [t for key, t in agent.tasks.items() if key[0] == framework_id]:
-            text = f"Agent {agent.info.hostname} disconnected"
-            removing.lose(m, agent, task, state="TASK_LOST", text=text, reason="REASON_AGENT_DISCONNECTED")
-        for key in [key for key in agent.executors if key[0] == framework_id]:
-            tasks.remove_executor(m, agent, *key)
+    volatile = {f.id for f in m.frameworks.values() if not f.info.checkpoint}
+    text = f"Agent {agent.info.hostname} disconnected"
+    for task in [t for t in agent.tasks.values() if t.framework_id in volatile]:
+        unreachable_or_gone.lose(m, task, "TASK_LOST", text, "REASON_AGENT_DISCONNECTED")
+    for key in [key for key in agent.executors if key[0] in volatile]:
+        tasks.remove_executor(m, agent, *key)
     agent.disconnected_since = m.ports.now()
     m.ports.later(
         m.settings.agent_reregister_timeout, AgentReregisterTimedOut(agent.id, agent.disconnected_since)
@@ -89,18 +78,16 @@ def deactivate(m: MasterState, agent: Agent) -> None:
     """No more offers of an agent; those that are out are rescinded."""
     agent.active = False
     m.allocator.set_agent_active(agent.id, False)
-    removing.take_offers_back(m, agent)
+    offers.end_all(m, agent, tell=True)
 
 
 def reregister_timed_out(m: MasterState, agent_id: str, disconnected_since: float) -> None:
     """A disconnected agent did not come back in time."""
     agent = m.agents.get(agent_id)
     if agent is not None and not agent.connected and agent.disconnected_since == disconnected_since:
-        text = (
-            "agent did not reregister within "
-            f"{duration(m.settings.agent_reregister_timeout)} after disconnecting"
-        )
-        removing.mark_unreachable(m, agent, text)
+        limit = duration(m.settings.agent_reregister_timeout)
+        text = f"agent did not reregister within {limit} after disconnecting"
+        unreachable_or_gone.mark_unreachable(m, agent, text)
 
 
 def duration(seconds: float) -> str:
@@ -108,6 +95,4 @@ def duration(seconds: float) -> str:
     for unit, size in (("weeks", 604800), ("days", 86400), ("hrs", 3600), ("mins", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{unit}"
-    if seconds >= 1:
-        return f"{seconds:g}secs"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds:g}secs" if seconds >= 1 else f"{seconds * 1000:g}ms"

@@ -7,54 +7,51 @@ both, so they outlast the master (Mesos documentation, "Operator HTTP API").
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.records import Agent
-from playa.master.registration import liveness, removing
-from playa.master.site import SiteAnswer
-from playa.master.state import MasterState
+from playa.master.agents import liveness, unreachable_or_gone
+from playa.master.requests import SiteAnswer
+from playa.master.state import Agent, MasterState, new
 
-_Call = pb.master.Call
+_UNKNOWN = SiteAnswer(400, "Unknown agent")
 
 
-def drain(m: MasterState, call: pb.master.Call) -> SiteAnswer:
+def drain(m: MasterState, asked: pb.master.Call.DrainAgent) -> SiteAnswer:
     """DRAIN_AGENT; again while it drains, perhaps in another way."""
-    asked = call.drain_agent
     agent_id = asked.agent_id.value
     agent = m.agents.get(agent_id)
     if agent is not None and agent.machine in m.unavailability:
         where = f"{agent.machine.hostname} ({agent.machine.ip})"
-        text = f"Agent {agent_id} is part of a maintenance schedule under Machine {where}"
-        return SiteAnswer(400, text)
+        return SiteAnswer(400, f"Agent {agent_id} is part of a maintenance schedule under Machine {where}")
     if not _knows(m, agent_id):
-        return SiteAnswer(400, "Unknown agent")
-    info = m.draining[agent_id] = pb.mesos.DrainInfo(state=pb.mesos.DRAINING)
-    info.config.mark_gone = asked.mark_gone
+        return _UNKNOWN
+    config: dict[str, object] = {"mark_gone": asked.mark_gone}
     if asked.HasField("max_grace_period"):
-        info.config.max_grace_period.nanoseconds = asked.max_grace_period.ToNanoseconds()
-    m.deactivated.add(agent_id)
-    m.ports.save()
+        config["max_grace_period"] = {"nanoseconds": asked.max_grace_period.ToNanoseconds()}
+    m.draining[agent_id] = new(pb.mesos.DrainInfo, state="DRAINING", config=config)
+    _deactivate(m, agent_id)
     if agent is not None:
-        liveness.deactivate(m, agent)
         agent.drain_started = m.ports.now()
         _tell(m, agent)
-        check(m, agent)
     return SiteAnswer(200)
 
 
-def deactivate(m: MasterState, call: pb.master.Call) -> SiteAnswer:
+def deactivate(m: MasterState, asked: pb.master.Call.DeactivateAgent) -> SiteAnswer:
     """DEACTIVATE_AGENT."""
-    agent_id = call.deactivate_agent.agent_id.value
-    if not _knows(m, agent_id):
-        return SiteAnswer(400, "Unknown agent")
+    if not _knows(m, asked.agent_id.value):
+        return _UNKNOWN
+    _deactivate(m, asked.agent_id.value)
+    return SiteAnswer(200)
+
+
+def _deactivate(m: MasterState, agent_id: str) -> None:
     m.deactivated.add(agent_id)
     m.ports.save()
     if agent_id in m.agents:
         liveness.deactivate(m, m.agents[agent_id])
-    return SiteAnswer(200)
 
 
-def reactivate(m: MasterState, call: pb.master.Call) -> SiteAnswer:
+def reactivate(m: MasterState, asked: pb.master.Call.ReactivateAgent) -> SiteAnswer:
     """REACTIVATE_AGENT, unless it still drains."""
-    agent_id = call.reactivate_agent.agent_id.value
+    agent_id = asked.agent_id.value
     if agent_id not in m.deactivated:
         return SiteAnswer(400, "Agent is not deactivated")
     if agent_id in m.draining and m.draining[agent_id].state == pb.mesos.DRAINING:
@@ -77,7 +74,6 @@ def came_back(m: MasterState, agent: Agent) -> None:
         liveness.deactivate(m, agent)
     if agent.id in m.draining:
         _tell(m, agent)
-        check(m, agent)
 
 
 def check(m: MasterState, agent: Agent) -> None:
@@ -86,9 +82,9 @@ def check(m: MasterState, agent: Agent) -> None:
     if info is None or info.state != pb.mesos.DRAINING or agent.tasks or agent.operations:
         return
     if info.config.mark_gone:
-        removing.mark_gone(m, agent.id)
+        unreachable_or_gone.mark_gone(m, agent.id)
     else:
-        info.state = pb.mesos.DRAINED
+        m.draining[agent.id] = new(pb.mesos.DrainInfo, state="DRAINED", config=info.config)
         m.ports.save()
 
 
@@ -98,3 +94,4 @@ def _knows(m: MasterState, agent_id: str) -> bool:
 
 def _tell(m: MasterState, agent: Agent) -> None:
     m.to_agent(agent, messages.DrainAgent(m.draining[agent.id].config.SerializeToString()))
+    check(m, agent)

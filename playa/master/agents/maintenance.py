@@ -1,0 +1,153 @@
+"""Maintenance of machines: the schedule, machines that drain, machines that are down.
+
+Mesos documentation, "Maintenance Primitives". A machine in the schedule drains: its offers carry the unavailability, and
+frameworks with something on it get inverse offers. START_MAINTENANCE takes its agents away, STOP_MAINTENANCE ends it.
+Each function that changes something returns what is wrong with the request, or None.
+"""
+
+import ipaddress
+import json
+from collections.abc import Iterable
+
+from mesos_v1 import pb
+from playa import messages
+from playa.master.agents import unreachable_or_gone
+from playa.master.allocation import offers
+from playa.master.state import Machine, MasterState
+from playa.master.validation.rules import Rows, validator
+
+MachineIDs = Iterable[pb.mesos.MachineID]
+
+
+def _machines(machine_ids: MachineIDs) -> list[Machine]:
+    """Ids of machines as values (host names do not tell upper from lower case)."""
+    return [Machine(machine_id.hostname.lower(), machine_id.ip) for machine_id in machine_ids]
+
+
+def recover(m: MasterState) -> None:
+    """Start with what the registry knows."""
+    m.down_machines = {Machine(*machine) for machine in m.registry.down_machines}
+    _schedule(m, m.registry.schedule)
+
+
+def _schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> None:
+    m.registry.schedule = schedule
+    m.unavailability = {
+        machine: window.unavailability
+        for window in schedule.windows
+        for machine in _machines(window.machine_ids)
+    }
+
+
+def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | None:
+    """UPDATE_MAINTENANCE_SCHEDULE: replace the schedule."""
+    wrong = _schedule_problem(m, schedule)
+    if wrong is not None:
+        return wrong
+    before = m.unavailability
+    _schedule(m, schedule)
+    m.ports.save()
+    for agent in m.agents.values():
+        if m.unavailability.get(agent.machine) != before.get(agent.machine):
+            offers.end_all(m, agent, tell=True)
+            m.allocator.set_unavailable(agent.id, agent.machine in m.unavailability)
+    offers.allocate(m)
+    return None
+
+
+def start(m: MasterState, machine_ids: MachineIDs) -> str | None:
+    """START_MAINTENANCE: these machines go down now, with their agents."""
+    wrong = _start_problem(m, list(machine_ids))
+    if wrong is not None:
+        return wrong
+    machines = _machines(machine_ids)
+    m.down_machines.update(machines)
+    m.ports.save()
+    for agent in [a for a in m.agents.values() if a.machine in machines]:
+        m.to_agent(agent, messages.ShutdownAgent("Operator initiated 'Machine DOWN'"))
+        unreachable_or_gone.remove_for_good(m, agent, "operator initiated 'Machine DOWN'")
+    return None
+
+
+def stop(m: MasterState, machine_ids: MachineIDs) -> str | None:
+    """STOP_MAINTENANCE: these machines may come back; they leave the schedule."""
+    wrong = _stop_problem(m, list(machine_ids))
+    if wrong is not None:
+        return wrong
+    machines = set(_machines(machine_ids))
+    m.down_machines -= machines
+    schedule = pb.maintenance.Schedule()
+    for window in m.registry.schedule.windows:
+        left = [i for i in window.machine_ids if machines.isdisjoint(_machines([i]))]
+        if left:
+            schedule.windows.add(machine_ids=left, unavailability=window.unavailability)
+    _schedule(m, schedule)
+    m.ports.save()
+    return None
+
+
+def status(m: MasterState) -> pb.maintenance.ClusterStatus:
+    """GET_MAINTENANCE_STATUS: which machines drain or are down, and what frameworks say to it."""
+    result = pb.maintenance.ClusterStatus()
+    for machine in m.unavailability:
+        if machine not in m.down_machines:
+            here = [agent.id for agent in m.agents.values() if agent.machine == machine]
+            answers = [answer for agent_id in here for answer in m.allocator.inverse_statuses(agent_id)]
+            result.draining_machines.add(id=_id_of(machine), statuses=answers)
+    result.down_machines.extend(_id_of(machine) for machine in sorted(m.down_machines))
+    return result
+
+
+def _id_of(machine: Machine) -> pb.mesos.MachineID:
+    return pb.mesos.MachineID(hostname=machine.hostname or None, ip=machine.ip or None)
+
+
+# --- what is wrong with a request -----------------------------------------------------------------------------
+
+
+@validator
+def _schedule_problem(m: MasterState, schedule: pb.maintenance.Schedule) -> Rows:
+    seen: set[Machine] = set()
+    for window in schedule.windows:
+        yield not window.machine_ids and "List of machines in the maintenance window is empty"
+        yield window.unavailability.duration.nanoseconds < 0 and "Unavailability 'duration' is negative"
+        yield _machines_problem(window.machine_ids, seen)
+    for machine in sorted(m.down_machines - seen):
+        yield f"Machine '{_printed(machine)}' is deactivated and cannot be removed from the schedule"
+
+
+@validator
+def _machines_problem(machine_ids: MachineIDs, seen: set[Machine]) -> Rows:
+    for machine_id in machine_ids:
+        if not machine_id.hostname and not machine_id.ip:
+            yield "Both 'hostname' and 'ip' for a machine are empty"
+        try:
+            ipaddress.ip_address(machine_id.ip or "0.0.0.0")
+        except ValueError:
+            yield f"Failed to parse IP address '{machine_id.ip}'"
+        (machine,) = _machines([machine_id])
+        yield machine in seen and f"Machine '{_printed(machine)}' appears more than once in the schedule"
+        seen.add(machine)
+
+
+@validator
+def _start_problem(m: MasterState, machine_ids: list[pb.mesos.MachineID]) -> Rows:
+    yield not machine_ids and "List of machines is empty"
+    yield _machines_problem(machine_ids, set())
+    for machine in _machines(machine_ids):
+        name = f"Machine '{_printed(machine)}'"
+        yield machine not in m.unavailability and f"{name} is not part of a maintenance schedule"
+        yield machine in m.down_machines and f"{name} is not in DRAINING mode and cannot be brought down"
+
+
+@validator
+def _stop_problem(m: MasterState, machine_ids: list[pb.mesos.MachineID]) -> Rows:
+    yield not machine_ids and "List of machines is empty"
+    yield _machines_problem(machine_ids, set())
+    for machine in _machines(machine_ids):
+        name = f"Machine '{_printed(machine)}'"
+        yield machine not in m.down_machines and f"{name} is not in DOWN mode and cannot be brought up"
+
+
+def _printed(machine: Machine) -> str:
+    return json.dumps(machine._asdict(), separators=(",", ":"))

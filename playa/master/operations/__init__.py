@@ -1,1 +1,0 @@
-"""Operations on resources: whether they can be right, and how they are applied."""

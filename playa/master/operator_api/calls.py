@@ -1,0 +1,178 @@
+"""The operator API (`/api/v1`): a table of calls, and SUBSCRIBE.
+
+Mesos documentation, "Operator HTTP API". What the embedded cluster cannot do (log levels, files of the master) is answered
+501, as an unknown call is.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from actors.runtime import message
+from mesos_v1 import content, pb
+from mesos_v1.content import ContentType
+from playa.master.agents import draining, maintenance, unreachable_or_gone
+from playa.master.allocation import offers
+from playa.master.event_streams import Streams
+from playa.master.operator_api import metrics, quota_calls, resource_calls, views
+from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
+from playa.master.scheduler_api import frameworks
+from playa.master.state import MasterState, new
+from playa.master.validation import calls as validation
+from playa.web import chosen_type, parse_message
+
+# Arrays that Mesos prints although they are empty.
+_ALWAYS = {
+    "get_tasks": ("tasks", "unreachable_tasks", "completed_tasks"),
+    "get_executors": ("executors",),
+    "get_frameworks": ("frameworks", "completed_frameworks"),
+    "get_agents": ("agents", "recovered_agents"),
+}
+
+
+@message
+class OperatorHeartbeatDue:
+    """It is time for a HEARTBEAT on an operator's stream."""
+
+    stream_id: str
+
+
+def handle(
+    m: MasterState, streams: Streams, request: ApiRequest, stream_id: str
+) -> SiteAnswer | StreamOpened:
+    """Answer a call.
+
+    Raises:
+        Refused: It cannot be read.
+    """
+    call = parse_message(request.body, request.content_type, pb.master.Call)
+    wrong = validation.operator_call(call)
+    if wrong is not None:
+        return SiteAnswer(400, f"Failed to validate master::Call: {wrong}")
+    content_type = chosen_type(request.accept)
+    name = pb.master.Call.Type.Name(call.type).lower()
+    if name == "subscribe":
+        _subscribe(m, streams, stream_id, content_type)
+        return StreamOpened(stream_id)
+    if name in resource_calls.KINDS:
+        return resource_calls.carry_out(m, call, request.principal)
+    if name in _CHANGING:
+        return _CHANGING[name](m, getattr(call, name))
+    if name in _READING:
+        response = new(pb.master.Response, type=name.upper(), **{name: _READING[name](m)})
+        return SiteAnswer(200, body=_write(m, response, content_type), content_type=content_type.value)
+    return SiteAnswer(501)
+
+
+def _write(m: MasterState, message: pb.master.Response | pb.master.Event, content_type: ContentType) -> bytes:
+    """A message with what Mesos prints besides the schema: empty arrays, and whether an agent checkpoints."""
+    if content_type is ContentType.PROTOBUF:
+        return content.serialize(message, content_type)
+    value = content.to_json(message)
+    for part in (value, value.get("get_state", {}), value.get("subscribed", {}).get("get_state", {})):
+        for name in _ALWAYS.keys() & part.keys():
+            for array in _ALWAYS[name]:
+                part[name].setdefault(array, [])
+        for agent in part.get("get_agents", {}).get("agents", ()):
+            agent["agent_info"]["checkpoint"] = _checkpoints(m, agent["agent_info"]["id"]["value"])
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _checkpoints(m: MasterState, agent_id: str) -> bool:
+    """Whether an agent lets frameworks checkpoint: Mesos knows it from a field that V1's AgentInfo lacks."""
+    number = m.agents[agent_id].actor.rpartition(":")[2]
+    listed = m.settings.agents
+    return listed[int(number) - 1].checkpoint if number.isdigit() and int(number) <= len(listed) else True
+
+
+def _subscribe(m: MasterState, streams: Streams, stream_id: str, content_type: ContentType) -> None:
+    streams.open_operator(stream_id, content_type)
+    interval = m.settings.heartbeat_interval
+    subscribed = {"get_state": views.state(m), "heartbeat_interval_seconds": interval}
+    event = new(pb.master.Event, type="SUBSCRIBED", subscribed=subscribed)
+    stream = streams.get(stream_id)
+    if stream is not None:
+        stream.send(_write(m, event, content_type))
+        heartbeat(m, streams, stream_id)
+
+
+def heartbeat(m: MasterState, streams: Streams, stream_id: str) -> None:
+    """HEARTBEAT, now and again after the interval, as long as the stream is open."""
+    stream = streams.get(stream_id)
+    if stream is not None and not stream.closing:
+        stream.send_message(new(pb.master.Event, type="HEARTBEAT"))
+        m.ports.later(m.settings.heartbeat_interval, OperatorHeartbeatDue(stream_id))
+
+
+# --- changing -------------------------------------------------------------------------------------------------
+
+
+def done(wrong: str | None) -> SiteAnswer:
+    """The answer to what was done, or was wrong."""
+    return SiteAnswer(200) if wrong is None else SiteAnswer(400, wrong)
+
+
+def _update_weights(m: MasterState, asked: pb.master.Call.UpdateWeights) -> SiteAnswer:
+    wrong = validation.weights(asked)
+    if wrong is None:
+        m.allocator.weights.update((info.role, info.weight) for info in asked.weight_infos)
+        m.registry.weights = dict(sorted(m.allocator.weights.items()))
+        m.ports.save()
+        for offer in list(m.offers.values()):  # so that the new weights can take effect
+            offers.rescind(m, offer)
+    return done(wrong)
+
+
+def teardown(m: MasterState, framework_id: str) -> SiteAnswer:
+    """End a framework for its operator."""
+    if framework_id not in m.frameworks:
+        return SiteAnswer(400, "No framework found with specified ID")
+    frameworks.remove(m, m.frameworks[framework_id])
+    return SiteAnswer(200)
+
+
+def _mark_gone(m: MasterState, asked: pb.master.Call.MarkAgentGone) -> SiteAnswer:
+    known = unreachable_or_gone.mark_gone(m, asked.agent_id.value)
+    return SiteAnswer(200) if known else SiteAnswer(404, "404 Not Found.")
+
+
+# --- the calls, by the names of their fields ------------------------------------------------------------------
+
+_CHANGING: dict[str, Callable[[MasterState, Any], SiteAnswer]] = {
+    "update_weights": _update_weights,
+    "update_quota": quota_calls.update,
+    "set_quota": lambda m, asked: quota_calls.set_quota(m, asked.quota_request),
+    "remove_quota": lambda m, asked: quota_calls.remove(m, asked.role),
+    "teardown": lambda m, asked: teardown(m, asked.framework_id.value),
+    "mark_agent_gone": _mark_gone,
+    "drain_agent": draining.drain,
+    "deactivate_agent": draining.deactivate,
+    "reactivate_agent": draining.reactivate,
+    "update_maintenance_schedule": lambda m, asked: done(maintenance.update_schedule(m, asked.schedule)),
+    "start_maintenance": lambda m, asked: done(maintenance.start(m, asked.machines)),
+    "stop_maintenance": lambda m, asked: done(maintenance.stop(m, asked.machines)),
+}
+
+_READING: dict[str, Callable[[MasterState], Any]] = {
+    "get_health": lambda _: {"healthy": True},
+    "get_flags": lambda m: {"flags": _pairs(views.flags(m))},
+    "get_version": lambda _: {"version_info": views.VERSION_INFO},
+    "get_metrics": lambda m: {"metrics": _pairs(metrics.snapshot(m, m.ports.operator_count()))},
+    "get_logging_level": lambda _: {"level": 0},
+    "get_state": views.state,
+    "get_tasks": views.tasks,
+    "get_agents": views.agents,
+    "get_frameworks": views.frameworks,
+    "get_executors": views.executors,
+    "get_operations": views.operations,
+    "get_roles": views.roles,
+    "get_weights": lambda m: {"weight_infos": views.weights(m)},
+    "get_master": lambda m: {"master_info": m.info, "start_time": m.start_time, "elected_time": m.start_time},
+    "get_quota": lambda m: {"status": quota_calls.status(m)},
+    "get_maintenance_status": lambda m: {"status": maintenance.status(m)},
+    "get_maintenance_schedule": lambda m: {"schedule": m.registry.schedule},
+}
+
+
+def _pairs(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items()]

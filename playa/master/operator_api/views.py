@@ -1,0 +1,278 @@
+"""What there is to see of a master, for the calls of the operator API (`GET_…`) and for all that is derived from them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from mesos_v1 import pb
+from mesos_v1.resource import Resource
+from mesos_v1.resources import Resources
+from mesos_v1.values import NANOS
+from playa.master.agents.liveness import duration
+from playa.master.allocation import amounts
+from playa.master.allocation.amounts import is_under
+from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.quota import missing
+from playa.master.allocation.resource_forms import both_forms
+from playa.master.state import VERSION, Agent, Framework, MasterState, TaskRecord, new
+
+AGENT_CAPABILITIES = (
+    "MULTI_ROLE",
+    "HIERARCHICAL_ROLE",
+    "RESERVATION_REFINEMENT",
+    "RESOURCE_PROVIDER",
+    "RESIZE_VOLUME",
+    "AGENT_OPERATION_FEEDBACK",
+    "AGENT_DRAINING",
+    "TASK_RESOURCE_LIMITS",
+)
+MASTER_CAPABILITIES = ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")
+
+_Response = pb.master.Response
+
+
+# --- frameworks and agents ------------------------------------------------------------------------------------
+
+
+def used(record: Framework | Agent) -> Resources:
+    """What tasks and executors use, of a framework or on an agent."""
+    parts = [task.resources for task in record.tasks.values() if not task.is_terminal]
+    return sum((*parts, *(executor.resources for executor in record.executors.values())), Resources())
+
+
+def offered(record: Framework | Agent) -> Resources:
+    """What a framework is offered, or what of an agent is in offers."""
+    return sum((offer.resources for offer in record.offers.values()), Resources())
+
+
+def _time(seconds: float | None) -> dict[str, int] | None:
+    return None if seconds is None else {"nanoseconds": int(seconds * NANOS)}
+
+
+def framework(m: MasterState, record: Framework) -> pb.master.Response.GetFrameworks.Framework:
+    """A framework, registered or completed."""
+    return new(
+        _Response.GetFrameworks.Framework,
+        framework_info=record.info,
+        active=record.active,
+        connected=record.connected,
+        recovered=record.recovered,
+        registered_time=_time(record.registered_time),
+        reregistered_time=_time(record.reregistered_time),
+        unregistered_time=_time(record.unregistered_time or None),
+        offers=[
+            {
+                "id": {"value": offer.id},
+                "framework_id": record.info.id,
+                "agent_id": {"value": offer.agent_id},
+                "hostname": m.agents[offer.agent_id].info.hostname,
+                "allocation_info": {"role": offer.role},
+                "resources": both_forms(offer.resources),
+            }
+            for offer in record.offers.values()
+        ],
+        inverse_offers=record.inverse_offers.values(),
+        allocated_resources=both_forms(used(record)),
+        offered_resources=both_forms(offered(record)),
+        offer_constraints=record.offer_constraints or {},
+    )
+
+
+def agent(m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
+    """A registered agent."""
+    drain: dict[str, Any] = {}
+    if record.id in m.draining:
+        started = None if record.drain_started is None else float(int(record.drain_started))
+        drain = {"drain_info": m.draining[record.id], "estimated_drain_start_time": _time(started)}
+    return new(
+        _Response.GetAgents.Agent,
+        agent_info=record.info,
+        active=record.active,
+        deactivated=record.id in m.deactivated,
+        version=VERSION,
+        pid=record.pid,
+        registered_time=_time(record.registered_time),
+        reregistered_time=_time(record.reregistered_time),
+        total_resources=both_forms(record.total),
+        allocated_resources=both_forms(used(record)),
+        offered_resources=both_forms(offered(record)),
+        capabilities=[{"type": name} for name in AGENT_CAPABILITIES],
+        **drain,
+    )
+
+
+def all_frameworks(m: MasterState) -> list[Framework]:
+    """Those that are registered, then those that are completed."""
+    return [*m.frameworks.values(), *m.completed_frameworks.values()]
+
+
+def tasks(m: MasterState) -> dict[str, Any]:
+    """GET_TASKS."""
+
+    def of(kind: Callable[[Framework], Iterable[TaskRecord]]) -> list[pb.mesos.Task]:
+        return [task.proto for record in all_frameworks(m) for task in kind(record)]
+
+    return {
+        "tasks": of(lambda record: record.tasks.values()),
+        "unreachable_tasks": of(lambda record: record.unreachable_tasks.values()),
+        "completed_tasks": of(lambda record: record.completed_tasks),
+    }
+
+
+def executors(m: MasterState) -> dict[str, Any]:
+    """GET_EXECUTORS: those that frameworks named; an agent knows those of command tasks too."""
+    records = [executor for record in m.frameworks.values() for executor in record.executors.values()]
+    return {"executors": [{"executor_info": e.info, "agent_id": {"value": e.agent_id}} for e in records]}
+
+
+def frameworks(m: MasterState) -> dict[str, Any]:
+    """GET_FRAMEWORKS."""
+    return {
+        "frameworks": [framework(m, record) for record in m.frameworks.values()],
+        "completed_frameworks": [framework(m, record) for record in m.completed_frameworks.values()],
+    }
+
+
+def agents(m: MasterState) -> dict[str, Any]:
+    """GET_AGENTS."""
+    return {
+        "agents": [agent(m, record) for record in m.agents.values()],
+        "recovered_agents": m.recovered_agents.values(),
+    }
+
+
+def operations(m: MasterState) -> dict[str, Any]:
+    """GET_OPERATIONS."""
+    return {"operations": [each.proto for record in m.agents.values() for each in record.operations.values()]}
+
+
+def state(m: MasterState) -> dict[str, Any]:
+    """GET_STATE."""
+    return {
+        "get_tasks": tasks(m),
+        "get_executors": executors(m),
+        "get_frameworks": frameworks(m),
+        "get_agents": agents(m),
+    }
+
+
+# --- roles ----------------------------------------------------------------------------------------------------
+
+
+class Breakdown(NamedTuple):
+    """What a role and those below it have, in thousandths by name.
+
+    Attributes:
+        allocated: What tasks and executors use.
+        offered: What is in offers.
+        reserved: What is reserved for it.
+        consumed: What counts against its quota: what is used, and what is reserved and not used.
+    """
+
+    allocated: Amounts
+    offered: Amounts
+    reserved: Amounts
+    consumed: Amounts
+
+
+def breakdown(m: MasterState, role: str) -> Breakdown:
+    """What a role has."""
+
+    def of(parts: Iterable[Resources], test: Callable[[Resource], bool]) -> Amounts:
+        return amounts.sum_of(parts, test, amounts.quantities)
+
+    def is_mine(entry: Resource) -> bool:
+        return is_under(entry.facts.allocated_to, role)
+
+    def is_for_me(entry: Resource) -> bool:
+        return bool(entry.facts.reservations) and is_under(entry.facts.role, role)
+
+    in_use = [used(record) for record in m.agents.values()]
+    allocated = of(in_use, is_mine)
+    reserved = of((record.total for record in m.agents.values()), is_for_me)
+    return Breakdown(
+        allocated,
+        of((offer.resources for offer in m.offers.values() if is_under(offer.role, role)), is_mine),
+        reserved,
+        allocated + missing(reserved, of(in_use, is_for_me)),
+    )
+
+
+def known_roles(m: MasterState) -> list[str]:
+    """Roles that somebody is in or has something of, that have a weight, a quota or a reservation; and those above."""
+    names = {role for record in m.frameworks.values() for role in record.roles}
+    names.update(m.allocator.weights, m.quotas)
+    for record in m.agents.values():
+        names.update(entry.facts.role for entry in record.total.reserved())
+        for task in record.tasks.values():
+            names.update(entry.facts.allocated_to or "*" for entry in task.resources)
+    if m.settings.roles:
+        names = set(m.settings.roles)
+    above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "/"}
+    return sorted(names | above)
+
+
+def roles(m: MasterState) -> dict[str, Any]:
+    """GET_ROLES."""
+    return {"roles": [_role(m, name) for name in known_roles(m)]}
+
+
+def _role(m: MasterState, name: str) -> dict[str, Any]:
+    has = breakdown(m, name)
+    both = has.allocated + has.offered
+    scalars = [Resource(each, millis=both[each]) for each in ("cpus", "disk", "gpus", "mem") if both[each]]
+    return {
+        "name": name,
+        "weight": m.allocator.weights.get(name, 1.0),
+        "frameworks": [record.info.id for record in m.frameworks.values() if name in record.roles],
+        "resources": [scalar.to_proto() for scalar in scalars],
+    }
+
+
+# --- the master itself ----------------------------------------------------------------------------------------
+
+VERSION_INFO = {
+    "build_date": "2026-11-20 00:00:00 UTC",
+    "build_time": 1795132800.0,
+    "build_user": "",
+    "version": VERSION,
+}
+_DURATIONS = ("agent_ping_timeout", "agent_reregister_timeout", "allocation_interval", "offer_timeout")
+_SWITCHES = ("authenticate_http_frameworks", "authenticate_http_readonly", "authenticate_http_readwrite")
+_AS_THEY_ARE = (
+    "max_agent_ping_timeouts",
+    "max_completed_frameworks",
+    "max_completed_tasks_per_framework",
+    "max_operator_event_stream_subscribers",
+    "max_unreachable_tasks_per_framework",
+    "min_allocatable_resources",
+    "work_dir",
+)
+_FIXED_FLAGS = {
+    "allocator": "hierarchical",
+    "authenticate_agents": "false",
+    "authenticate_frameworks": "false",
+    "filter_gpu_resources": "true",
+    "framework_sorter": "drf",
+    "http_authenticators": "basic",
+    "role_sorter": "drf",
+}
+
+
+def flags(m: MasterState) -> dict[str, str]:
+    """The flags that the embedded cluster has, with their values as Mesos prints them; credentials are not among them."""
+    settings = m.settings
+    values = dict(_FIXED_FLAGS)
+    values.update((n, duration(getattr(settings, n))) for n in _DURATIONS if getattr(settings, n) is not None)
+    values.update((name, str(settings.asks(getattr(settings, name))).lower()) for name in _SWITCHES)
+    values.update((name, str(getattr(settings, name))) for name in _AS_THEY_ARE)
+    values.update(hostname=settings.hostname or settings.ip, ip=settings.ip, port=str(m.info.port))
+    if settings.roles:
+        values["roles"] = ",".join(settings.roles)
+    if settings.weights:
+        values["weights"] = ",".join(f"{role}={weight:g}" for role, weight in settings.weights)
+    return dict(sorted(values.items()))
+
+
+def weights(m: MasterState) -> list[dict[str, Any]]:
+    """Roles with a weight, by name."""
+    return [{"role": role, "weight": weight} for role, weight in sorted(m.allocator.weights.items())]

@@ -1,1 +1,0 @@
-"""Agents that come, fall silent, drain and go; what of them survives a master."""
