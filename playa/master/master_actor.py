@@ -14,15 +14,15 @@ from actors.runtime import Actor, ActorRef, Terminated, message, receive
 from mesos_v1 import pb
 from playa import faults, messages
 from playa.master.agents import admission, liveness, registry, unreachable_or_gone
-from playa.master.allocation import amounts, offers
-from playa.master.allocation.allocator import Allocator
+from playa.master.allocation import offers
 from playa.master.event_streams import Streams
 from playa.master.http_site import MasterSite
 from playa.master.operator_api import calls as operator_calls
 from playa.master.operator_api import endpoints, views
+from playa.master.records import new
 from playa.master.requests import ApiRequest, EndpointRequest, SiteAnswer, StreamClosed, StreamOpened
 from playa.master.scheduler_api import calls, frameworks, operations, tasks
-from playa.master.state import VERSION, MasterState, new
+from playa.master.state import VERSION, MasterState
 from playa.master.validation.calls import scheduler_call
 from playa.settings import ClusterSettings
 from playa.web import Refused, chosen_type, parse_message
@@ -148,11 +148,6 @@ class MasterActor(Actor):
             info=_master_info(self._settings, master_id, self._port),
             registry=known,
             start_time=self.clock.time(),
-            allocator=Allocator(
-                dict(self._settings.weights) | known.weights,
-                amounts.parse_least(self._settings.min_allocatable_resources),
-                self._settings.allocation_interval,
-            ),
         )
         admission.recover(self._state)
         self.timers.every(self._settings.allocation_interval, AllocationDue())

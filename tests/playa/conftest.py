@@ -12,11 +12,11 @@ from mesos_v1.resources import Resources
 from playa import ClusterSettings, messages
 from playa.master.agents import admission
 from playa.master.agents.registry import Registry
-from playa.master.allocation import amounts, offers
-from playa.master.allocation.allocator import Allocator
+from playa.master.allocation import offers
+from playa.master.records import Agent, Framework
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import calls, frameworks
-from playa.master.state import Agent, Framework, MasterState
+from playa.master.state import MasterState
 
 
 @dataclass
@@ -173,8 +173,7 @@ def new_bench() -> Any:
         registry: Registry | None = None, weights: dict[str, float] | None = None, **settings: Any
     ) -> Bench:
         world = World()
-        chosen = ClusterSettings(agents=(), **settings)
-        allocator = Allocator(weights or {}, amounts.parse_least(chosen.min_allocatable_resources), 1.0)
+        chosen = ClusterSettings(agents=(), weights=tuple((weights or {}).items()), **settings)
         info = pb.mesos.MasterInfo(id="m", ip=0, port=5050)
         state = MasterState(
             settings=chosen,
@@ -183,7 +182,6 @@ def new_bench() -> Any:
             info=info,
             registry=registry or Registry(),
             start_time=world.time,
-            allocator=allocator,
         )
         return Bench(state, world)
 

@@ -187,7 +187,7 @@ def test_an_unreachable_agent_comes_back_with_its_tasks(bench: Any) -> None:
     assert pb.mesos.TaskStatus.Reason.Name(status.reason) == "REASON_AGENT_REREGISTERED"
     assert list(framework.tasks) == ["t"]
     assert not framework.unreachable_tasks
-    assert bench.state.allocator.allocated(agent.id)[framework.id].cpus >= 1
+    assert bench.state.agents[agent.id].allocated[framework.id].cpus >= 1
 
 
 def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench: Any) -> None:

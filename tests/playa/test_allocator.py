@@ -7,8 +7,8 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa.master.allocation import amounts
-from playa.master.allocation.allocator import Allocator
 from playa.master.allocation.decline_filters import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
+from tests.support.allocating import Allocator
 
 HALF = Resources.parse("cpus:2;mem:1024")
 INFO = pb.mesos.AgentInfo(hostname="h")
@@ -17,7 +17,7 @@ INFO = pb.mesos.AgentInfo(hostname="h")
 def allocator(agents: int = 1, resources: str = "cpus:4;mem:2048", **options: Any) -> Allocator:
     result = Allocator(**options)
     for number in range(agents):
-        result.add_agent(f"a{number}", INFO, Resources.parse(resources))
+        result.new_agent(f"a{number}", INFO, Resources.parse(resources))
     return result
 
 
@@ -45,7 +45,7 @@ def test_two_frameworks_get_agents_in_turn() -> None:
 
 def test_the_dominant_share_decides_not_the_number_of_agents() -> None:
     a = Allocator()
-    a.add_agent("big", INFO, Resources.parse("cpus:9;mem:9000"))
+    a.new_agent("big", INFO, Resources.parse("cpus:9;mem:9000"))
     a.add_framework("cpu-hungry", ["*"])
     a.add_framework("mem-hungry", ["*"])
     a.take("cpu-hungry", "big", Resources.parse("cpus:3;mem:100").allocate("*"))  # a third of all cpus
@@ -118,8 +118,8 @@ def test_reviving_ends_refusals_and_suppression() -> None:
     a = allocator()
     a.add_framework("f", ["*"])
     a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_seconds=100.0)
-    a.suppress("f", ["*"])
-    a.revive("f", ["*"])
+    a.frameworks["f"].suppressed.add("*")
+    a.revive(a.frameworks["f"], ["*"])
     assert list(a.allocate(1.0)) == ["f"]
 
 
@@ -133,8 +133,8 @@ def test_an_inactive_framework_or_agent_gets_and_gives_nothing() -> None:
     a = allocator()
     a.add_framework("f", ["*"], active=False)
     assert a.allocate(0.0) == {}
-    a.activate_framework("f")
-    a.set_agent_active("a0", False)
+    a.frameworks["f"].active = True
+    a.agents["a0"].active = False
     assert a.allocate(0.0) == {}
 
 
@@ -186,7 +186,7 @@ def test_resources_that_need_a_capability_go_to_those_who_have_it_alone(
 
 
 def test_scraps_are_not_offered() -> None:
-    a = allocator(resources="cpus:0.001;mem:16", min_allocatable=amounts.parse_least("cpus:0.01|mem:32"))
+    a = allocator(resources="cpus:0.001;mem:16", min_allocatable="cpus:0.01|mem:32")
     a.add_framework("f", ["*"])
     assert a.allocate(0.0) == {}
 
@@ -198,7 +198,7 @@ def test_what_a_framework_had_is_free_when_it_is_removed() -> None:
     a.remove_framework("f")
     a.add_framework("g", ["*"])
     assert given(a.allocate(0.0), "g").cpus == 4
-    assert a.role_amounts("*") == {"cpus": 4000, "mem": 2048000}
+    assert a.roles.amounts("*") == {"cpus": 4000, "mem": 2048000}
 
 
 def test_an_operation_changes_what_a_framework_holds_and_the_agent_has() -> None:
@@ -207,11 +207,11 @@ def test_an_operation_changes_what_a_framework_holds_and_the_agent_has() -> None
     a.allocate(0.0)
     before = Resources.parse("cpus:1").allocate("ads")
     after = Resources.parse("cpus(ads):1").allocate("ads")
-    a.convert("f", "a0", before, after)
-    assert a.total("a0") == Resources.parse("cpus:3;cpus(ads):1;mem:2048")
-    a.recover("f", "a0", a.allocated("a0")["f"])
+    a.convert("f", a.agents["a0"], before, after)
+    assert a.agents["a0"].total == Resources.parse("cpus:3;cpus(ads):1;mem:2048")
+    a.recover("f", "a0", a.agents["a0"].allocated["f"])
     a.add_framework("g", ["*"])
-    a.deactivate_framework("f")
+    a.frameworks["f"].active = False
     assert given(a.allocate(0.0), "g").cpus == 3
 
 
@@ -246,7 +246,7 @@ def test_offer_constraints_choose_agents(predicate: dict[str, Any], expected: li
             info.attributes.add(name="rack", type=pb.mesos.Value.TEXT).text.value = name[-2:]
         elif name == "c-scalar":
             info.attributes.add(name="rack", type=pb.mesos.Value.SCALAR).scalar.value = 7
-        a.add_agent(name, info, HALF)
+        a.new_agent(name, info, HALF)
     a.add_framework("f", ["*"], offer_constraints=constraint("*", **predicate))
     assert sorted(a.allocate(0.0)["f"]["*"]) == expected
 
@@ -280,7 +280,7 @@ def test_a_shared_volume_is_offered_while_it_is_used() -> None:
     volume.shared.SetInParent()
     shared = Resources.from_proto([volume])
     a = Allocator()
-    a.add_agent("a0", INFO, Resources.parse("cpus:4;mem:1024") + shared)
+    a.new_agent("a0", INFO, Resources.parse("cpus:4;mem:1024") + shared)
     for name in ("f", "g"):
         a.add_framework(name, ["r"], capabilities=frozenset({"SHARED_RESOURCES"}))
     first = next(iter(a.allocate(0.0)))
@@ -294,37 +294,37 @@ def test_what_a_framework_had_on_a_lost_agent_counts_no_more() -> None:
     a = Allocator()
     a.add_framework("f", ["*"])
     a.add_framework("g", ["*"])
-    a.add_agent("lost", INFO, Resources.parse("cpus:8;mem:8000"))
-    a.add_agent("small", INFO, Resources.parse("cpus:1;mem:1000"))
+    a.new_agent("lost", INFO, Resources.parse("cpus:8;mem:8000"))
+    a.new_agent("small", INFO, Resources.parse("cpus:1;mem:1000"))
     a.take("f", "lost", Resources.parse("cpus:8;mem:8000").allocate("*"))
     a.take("g", "small", Resources.parse("cpus:1;mem:1000").allocate("*"))
-    a.remove_agent("lost")
-    assert a.role_amounts("*") == amounts.scalars(Resources.parse("cpus:1;mem:1000"))
-    a.add_agent("new", INFO, Resources.parse("cpus:4;mem:2048"))
+    a.lose_agent("lost")
+    assert a.roles.amounts("*") == amounts.scalars(Resources.parse("cpus:1;mem:1000"))
+    a.new_agent("new", INFO, Resources.parse("cpus:4;mem:2048"))
     assert list(a.allocate(0.0)) == ["f"], "it has nothing, and g has something"
 
 
 def test_a_framework_that_changes_keeps_to_the_roles_that_it_does_not_want_now() -> None:
     a = allocator()
     a.add_framework("f", ["a", "b"], suppressed=["a"])
-    a.update_framework("f", ["a", "b"], suppressed=["b"], capabilities=frozenset(), offer_constraints=None)
+    a.frameworks["f"].suppressed = {"b"}
     assert list(a.allocate(0.0)["f"]) == ["a"]
 
 
 def test_an_agent_that_is_gone_counts_no_more_and_neither_does_what_was_on_it() -> None:
     allocator = Allocator()
     allocator.add_framework("f", ["*"])
-    allocator.add_agent("gone", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
+    allocator.new_agent("gone", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
     allocator.allocate(0.0)
-    allocator.remove_agent("gone")
-    assert not any(allocator.totals().values())
-    assert allocator.role_amounts("*") == {}
+    allocator.lose_agent("gone")
+    assert not any(allocator.totals.values())
+    assert allocator.roles.amounts("*") == {}
 
 
 def test_who_has_given_all_back_has_nothing_on_the_agent() -> None:
     allocator = Allocator()
     allocator.add_framework("f", ["*"])
-    allocator.add_agent("a", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
+    allocator.new_agent("a", pb.mesos.AgentInfo(hostname="h"), Resources.parse("cpus:4;mem:64"))
     given = allocator.allocate(0.0)["f"]["*"]["a"]
     allocator.recover("f", "a", given)
-    assert allocator.allocated("a") == {}
+    assert allocator.agents["a"].allocated == {}

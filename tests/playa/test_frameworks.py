@@ -124,7 +124,7 @@ def test_a_framework_that_does_not_come_back_in_time_is_removed_with_all_it_runs
     assert framework.id in bench.state.completed_frameworks
     assert bench.told(messages.ShutdownFramework) == [messages.ShutdownFramework(framework.id)]
     assert framework.completed_tasks[0].proto.state == pb.mesos.TASK_KILLED
-    assert not bench.state.allocator.allocated(agent.id)
+    assert not agent.allocated
 
 
 def test_a_framework_that_came_back_is_not_removed_by_the_old_timer(bench: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import content, pb
 from playa import messages
 from playa.master.agents import admission, maintenance
-from playa.master.state import Machine
+from playa.master.records import Machine
 
 HERE = {"hostname": "127.0.0.1", "ip": "127.0.0.1"}
 

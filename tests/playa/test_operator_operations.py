@@ -56,9 +56,9 @@ def test_what_an_operator_reserves_is_offered_to_that_role_only(db: Any) -> None
 
 
 def test_the_cluster_has_as_much_as_before(db: Any) -> None:
-    before = dict(db.state.allocator.totals())
+    before = dict(db.state.allocator.totals)
     ask(db, "RESERVE_RESOURCES", resources=[cpus(3)])
-    assert dict(db.state.allocator.totals()) == before
+    assert dict(db.state.allocator.totals) == before
 
 
 def test_the_agent_is_told_and_its_report_ends_the_operation(db: Any) -> None:

@@ -10,10 +10,10 @@ from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission
 from playa.master.agents.registry import load, save
-from playa.master.allocation.allocator import Allocator
 from playa.master.allocation.quota import Quota
 from playa.master.operator_api import endpoints, metrics, quota_calls, views
 from playa.master.requests import SiteAnswer
+from tests.support.allocating import Allocator
 
 OK = SiteAnswer(200)
 
@@ -167,7 +167,7 @@ def test_what_a_run_has_given_for_a_guarantee_is_held_back_no_longer() -> None:
         allocator.add_framework(framework_id, [role])
     for agent_id in ("one", "two"):
         info = pb.mesos.AgentInfo(hostname=agent_id)
-        allocator.add_agent(agent_id, info, Resources.parse("cpus:4"))
+        allocator.new_agent(agent_id, info, Resources.parse("cpus:4"))
     given = allocator.allocate(0.0)
     cpus = {framework_id: sum(r.cpus for r in given[framework_id][role].values())
             for framework_id, role in (("owner", "b"), ("other", "a"))}  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.resources import Resources
-from playa.master.state import Agent, Framework
+from playa.master.records import Agent, Framework
 from playa.master.validation import tasks as validation
 
 COMMAND = {"value": "true"}

@@ -103,7 +103,7 @@ def test_a_bad_task_is_an_error_with_a_reason_and_costs_nothing(
     assert message.startswith(text)
     assert not statuses(bench, framework)[-1].HasField("uuid")
     assert not agent.tasks
-    assert not bench.state.allocator.allocated(agent.id)
+    assert not agent.allocated
 
 
 def test_a_task_id_is_used_once_at_a_time(running: Any) -> None:
@@ -156,17 +156,17 @@ def test_an_executor_is_counted_once_for_all_its_tasks(bench: Any) -> None:
     bench.pass_time(5)
     assert [e.value for e in bench.offers(framework)[-1].executor_ids] == ["e"]
     bench.launch(framework, "b", executor=executor)
-    assert bench.state.allocator.allocated(agent.id)[framework.id].cpus == 2.5
+    assert agent.allocated[framework.id].cpus == 2.5
     tasks.exited_executor(bench.state, messages.ExitedExecutor(agent.id, framework.id, "e", 256))
     failure = bench.events(framework, "FAILURE")[-1].failure
     assert (failure.executor_id.value, failure.status) == ("e", 256)
-    assert bench.state.allocator.allocated(agent.id)[framework.id].cpus == 2
+    assert agent.allocated[framework.id].cpus == 2
 
 
 def test_resources_are_free_with_the_newest_state_not_the_acknowledged_one(running: Any) -> None:
     framework, agent = running.framework, running.agent
     running.update(agent, framework, "t", "TASK_RUNNING", latest="TASK_FINISHED")
-    assert not running.state.allocator.allocated(agent.id)
+    assert not agent.allocated
     assert "t" in framework.tasks
 
 
@@ -367,7 +367,7 @@ def test_a_task_group_goes_to_its_agent_as_one(bench: Any) -> None:
     (run,) = bench.told(messages.RunTaskGroup)
     group = pb.mesos.TaskGroupInfo.FromString(run.task_group)
     assert [task.executor.executor_id.value for task in group.tasks] == ["pod", "pod"]
-    assert bench.state.allocator.allocated(agent.id)[framework.id].cpus == 0.5
+    assert agent.allocated[framework.id].cpus == 0.5
 
 
 @pytest.mark.parametrize(

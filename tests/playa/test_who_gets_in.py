@@ -103,6 +103,13 @@ async def test_every_route_refuses_what_a_web_page_may_have_sent(routes, session
         assert status == 403, "a preflight is not answered either"
 
 
+async def test_what_changes_something_asks_even_where_reading_does_not(session) -> None:
+    async with Cluster(replace(CLOSED, authenticate_http_readonly=False)) as cluster:
+        assert (await answer(session, "GET", f"{cluster.url}/state"))[0] == 200
+        for path in ("/maintenance/schedule", "/machine/down", "/machine/up", "/quota", "/teardown"):
+            assert (await answer(session, "POST", cluster.url + path))[0] == 401, path
+
+
 async def test_a_page_of_the_clusters_own_may_use_it(session) -> None:
     async with Cluster(OPEN) as cluster:
         own = {"Origin": cluster.url, "Sec-Fetch-Site": "same-origin"}

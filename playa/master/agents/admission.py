@@ -16,8 +16,9 @@ from playa.master.agents import draining, liveness, maintenance, unreachable_or_
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
 from playa.master.operator_api import quota_calls, views
+from playa.master.records import Agent, Machine, OperationRecord, TaskRecord
 from playa.master.scheduler_api import frameworks, operations, tasks
-from playa.master.state import Agent, Machine, MasterState, OperationRecord, TaskRecord
+from playa.master.state import MasterState
 
 
 @message
@@ -90,9 +91,7 @@ def _new_agent(
 
 def _add(m: MasterState, agent: Agent, used: dict[str, Resources]) -> None:
     m.agents[agent.id] = agent
-    m.allocator.add_agent(agent.id, agent.info, agent.total, used)
-    m.allocator.set_agent_active(agent.id, agent.active)
-    m.allocator.set_unavailable(agent.id, agent.machine in m.unavailability)
+    m.allocator.add_agent(agent, used)
     m.publish("agent_added", lambda: {"agent": views.agent(m, agent)})
     liveness.ping(m, agent)
     offers.allocate(m, [agent.id])
@@ -152,7 +151,6 @@ def _came_back(
     for (framework_id, task_id), policy in agent.pending_kills.items():
         m.to_agent(agent, messages.KillTask(framework_id, task_id, policy))
     agent.pending_kills.clear()
-    m.allocator.set_agent_active(agent.id, agent.active)
     draining.came_back(m, agent)
     if agent.id in m.agents:  # not marked gone because it has drained
         offers.allocate(m, [agent.id])

@@ -8,8 +8,9 @@ both, so they outlast the master (Mesos documentation, "Operator HTTP API").
 from mesos_v1 import pb
 from playa import messages
 from playa.master.agents import liveness, unreachable_or_gone
+from playa.master.records import Agent, new
 from playa.master.requests import SiteAnswer
-from playa.master.state import Agent, MasterState, new
+from playa.master.state import MasterState
 
 _UNKNOWN = SiteAnswer(400, "Unknown agent")
 
@@ -64,7 +65,6 @@ def reactivate(m: MasterState, asked: pb.master.Call.ReactivateAgent) -> SiteAns
         return SiteAnswer(409, "Agent removed while processing the call")
     agent.drain_started = None
     agent.active = agent.connected
-    m.allocator.set_agent_active(agent.id, agent.active)
     return SiteAnswer(200)
 
 

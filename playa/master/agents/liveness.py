@@ -8,8 +8,9 @@ from actors.runtime import message
 from playa import messages
 from playa.master.agents import unreachable_or_gone
 from playa.master.allocation import offers
+from playa.master.records import Agent
 from playa.master.scheduler_api import tasks
-from playa.master.state import Agent, MasterState
+from playa.master.state import MasterState
 
 
 @message
@@ -77,7 +78,6 @@ def disconnected(m: MasterState, actor: str) -> None:
 def deactivate(m: MasterState, agent: Agent) -> None:
     """No more offers of an agent; those that are out are rescinded."""
     agent.active = False
-    m.allocator.set_agent_active(agent.id, False)
     offers.end_all(m, agent, tell=True)
 
 

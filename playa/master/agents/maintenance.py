@@ -13,7 +13,8 @@ from mesos_v1 import pb
 from playa import messages
 from playa.master.agents import unreachable_or_gone
 from playa.master.allocation import offers
-from playa.master.state import Machine, MasterState
+from playa.master.records import Machine
+from playa.master.state import MasterState
 from playa.master.validation.rules import Rows, validator
 
 MachineIDs = Iterable[pb.mesos.MachineID]
@@ -50,7 +51,7 @@ def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | 
     for agent in m.agents.values():
         if m.unavailability.get(agent.machine) != before.get(agent.machine):
             offers.end_all(m, agent, tell=True)
-            m.allocator.set_unavailable(agent.id, agent.machine in m.unavailability)
+            m.allocator.forget_answers(agent)
     offers.allocate(m)
     return None
 
@@ -91,8 +92,8 @@ def status(m: MasterState) -> pb.maintenance.ClusterStatus:
     result = pb.maintenance.ClusterStatus()
     for machine in m.unavailability:
         if machine not in m.down_machines:
-            here = [agent.id for agent in m.agents.values() if agent.machine == machine]
-            answers = [answer for agent_id in here for answer in m.allocator.inverse_statuses(agent_id)]
+            here = [agent for agent in m.agents.values() if agent.machine == machine]
+            answers = [answer for agent in here for answer in agent.inverse_statuses.values()]
             result.draining_machines.add(id=_id_of(machine), statuses=answers)
     result.down_machines.extend(_id_of(machine) for machine in sorted(m.down_machines))
     return result

@@ -6,8 +6,9 @@ documentation, "Designing Highly Available Mesos Frameworks", "Task State Reason
 
 from playa import messages
 from playa.master.allocation import offers
+from playa.master.records import Agent, TaskRecord
 from playa.master.scheduler_api import operations, tasks
-from playa.master.state import Agent, MasterState, TaskRecord
+from playa.master.state import MasterState
 
 _GONE = ("TASK_GONE_BY_OPERATOR", "REASON_AGENT_REMOVED_BY_OPERATOR")
 _LOST = ("TASK_LOST", "REASON_AGENT_REMOVED")
@@ -92,7 +93,7 @@ def _leave(
     offers.end_all(m, agent, tell=True)
     for operation in list(agent.operations.values()):
         operations.remove(m, operation)
-    m.allocator.remove_agent(agent.id)
+    m.allocator.remove_agent(agent)
     del m.agents[agent.id]
     tell_all_of_loss(m, agent.id)
     m.publish("agent_removed", lambda: {"agent_id": {"value": agent.id}})

@@ -11,9 +11,8 @@ from mesos_v1 import pb
 from mesos_v1.values import NANOS
 from playa.master.allocation.decline_filters import refusal
 from playa.master.allocation.resource_forms import offered
-from playa.master.state import Agent, Framework, MasterState, OfferRecord, new
-
-_InverseStatus = pb.allocator.InverseOfferStatus
+from playa.master.records import Agent, Framework, OfferRecord, new
+from playa.master.state import MasterState
 
 
 @message
@@ -107,7 +106,7 @@ def end_all(m: MasterState, holder: Framework | Agent, *, tell: bool) -> None:
     for offer in list(holder.offers.values()):
         (rescind if tell else discard)(m, offer)
     for inverse in list(holder.inverse_offers.values()):
-        _end_inverse_offer(m, inverse)
+        _forget_inverse_offer(m, inverse)
         if tell and inverse.framework_id.value in m.frameworks:
             framework = m.frameworks[inverse.framework_id.value]
             m.send(framework, "rescind_inverse_offer", inverse_offer_id=inverse.id)
@@ -126,39 +125,28 @@ def decline(m: MasterState, framework: Framework, call: pb.scheduler.Call.Declin
 
 
 def _send_inverse_offers(m: MasterState, now: float) -> None:
-    for framework_id, agent_ids in m.allocator.inverse_offers(now).items():
-        framework = m.frameworks[framework_id]
-        protos = []
-        for agent in (m.agents[agent_id] for agent_id in agent_ids):
-            if agent.machine in m.unavailability:
-                inverse = new(
-                    pb.mesos.InverseOffer,
-                    id={"value": m.new_id("O")},
-                    url=_url_of(agent),
-                    framework_id={"value": framework_id},
-                    agent_id={"value": agent.id},
-                    unavailability=m.unavailability[agent.machine],
-                )
-                key = inverse.id.value
-                m.inverse_offers[key] = framework.inverse_offers[key] = agent.inverse_offers[key] = inverse
-                protos.append(inverse)
-        if protos:
-            m.send(framework, "inverse_offers", inverse_offers=protos)
+    asked: dict[str, list[pb.mesos.InverseOffer]] = {}
+    for agent in m.agents.values():
+        draining = agent.active and agent.machine in m.unavailability
+        for framework in m.allocator.to_be_asked(agent, now) if draining else ():
+            inverse = new(
+                pb.mesos.InverseOffer,
+                id={"value": m.new_id("O")},
+                url=_url_of(agent),
+                framework_id={"value": framework.id},
+                agent_id={"value": agent.id},
+                unavailability=m.unavailability[agent.machine],
+            )
+            key = inverse.id.value
+            m.inverse_offers[key] = framework.inverse_offers[key] = agent.inverse_offers[key] = inverse
+            asked.setdefault(framework.id, []).append(inverse)
+    for framework_id, protos in asked.items():
+        m.send(m.frameworks[framework_id], "inverse_offers", inverse_offers=protos)
 
 
-def _end_inverse_offer(
-    m: MasterState,
-    inverse: pb.mesos.InverseOffer,
-    status: pb.allocator.InverseOfferStatus | None = None,
-    refuse_seconds: float = 0.0,
-) -> None:
-    """An inverse offer is over: answered with a status, or (without one) taken back."""
-    framework_id, agent_id = inverse.framework_id.value, inverse.agent_id.value
-    m.allocator.answer_inverse_offer(
-        framework_id, agent_id, status, now=m.ports.now(), refuse_seconds=refuse_seconds
-    )
-    m.inverse_offers.pop(inverse.id.value, None)
-    for holder in (m.frameworks.get(framework_id), m.agents.get(agent_id)):
+def _forget_inverse_offer(m: MasterState, inverse: pb.mesos.InverseOffer) -> None:
+    del m.inverse_offers[inverse.id.value]
+    for holder in (m.frameworks.get(inverse.framework_id.value), m.agents.get(inverse.agent_id.value)):
         if holder is not None:
             holder.inverse_offers.pop(inverse.id.value, None)
 
@@ -170,13 +158,17 @@ def answer_inverse_offers(
 ) -> None:
     """ACCEPT_INVERSE_OFFERS or DECLINE_INVERSE_OFFERS: note the answer, and ask again after the filter."""
     accepted = isinstance(call, pb.scheduler.Call.AcceptInverseOffers)
+    now = m.ports.now()
     for offer_id in call.inverse_offer_ids:
         inverse = m.inverse_offers.get(offer_id.value)
-        if inverse is not None:
-            status = new(
-                _InverseStatus,
-                status="ACCEPT" if accepted else "DECLINE",
-                framework_id=inverse.framework_id,
-                timestamp={"nanoseconds": int(m.ports.now() * NANOS)},
-            )
-            _end_inverse_offer(m, inverse, status, refusal(call.filters))
+        if inverse is None:
+            continue
+        framework, agent = m.frameworks[inverse.framework_id.value], m.agents[inverse.agent_id.value]
+        agent.inverse_statuses[framework.id] = new(
+            pb.allocator.InverseOfferStatus,
+            status="ACCEPT" if accepted else "DECLINE",
+            framework_id=inverse.framework_id,
+            timestamp={"nanoseconds": int(now * NANOS)},
+        )
+        m.allocator.refuse_to_leave(framework, agent.id, now, refusal(call.filters))
+        _forget_inverse_offer(m, inverse)

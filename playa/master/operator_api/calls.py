@@ -15,9 +15,10 @@ from playa.master.agents import draining, maintenance, unreachable_or_gone
 from playa.master.allocation import offers
 from playa.master.event_streams import Streams
 from playa.master.operator_api import metrics, quota_calls, resource_calls, views
+from playa.master.records import new
 from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.scheduler_api import frameworks
-from playa.master.state import MasterState, new
+from playa.master.state import MasterState
 from playa.master.validation import calls as validation
 from playa.web import chosen_type, parse_message
 
@@ -115,8 +116,8 @@ def done(wrong: str | None) -> SiteAnswer:
 def _update_weights(m: MasterState, asked: pb.master.Call.UpdateWeights) -> SiteAnswer:
     wrong = validation.weights(asked)
     if wrong is None:
-        m.allocator.weights.update((info.role, info.weight) for info in asked.weight_infos)
-        m.registry.weights = dict(sorted(m.allocator.weights.items()))
+        m.allocator.roles.weights.update((info.role, info.weight) for info in asked.weight_infos)
+        m.registry.weights = dict(sorted(m.allocator.roles.weights.items()))
         m.ports.save()
         for offer in list(m.offers.values()):  # so that the new weights can take effect
             offers.rescind(m, offer)

@@ -17,8 +17,9 @@ from playa.master.agents import maintenance
 from playa.master.allocation.fair_shares import Amounts
 from playa.master.allocation.resource_forms import both_forms
 from playa.master.operator_api import calls, metrics, quota_calls, status_page, views
+from playa.master.records import Agent, Framework, TaskRecord
 from playa.master.requests import EndpointRequest, SiteAnswer
-from playa.master.state import VERSION, Agent, Framework, MasterState, TaskRecord
+from playa.master.state import VERSION, MasterState
 from playa.web import method_not_allowed, parse_message
 
 Json = dict[str, Any]
@@ -108,7 +109,7 @@ def _role(m: MasterState, name: str) -> Json:
     config = m.quotas.get(name, pb.quota.QuotaConfig())
     return {
         "name": name,
-        "weight": m.allocator.weights.get(name, 1.0),
+        "weight": m.allocator.roles.weights.get(name, 1.0),
         "quota": {
             "role": name,
             "guarantee": {each: scalar.value for each, scalar in sorted(config.guarantees.items())},

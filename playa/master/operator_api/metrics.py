@@ -10,7 +10,8 @@ from mesos_v1 import pb
 from mesos_v1.resource import MILLIS
 from mesos_v1.resources import Resources
 from playa.master.operator_api import views
-from playa.master.state import Framework, MasterState
+from playa.master.records import Framework
+from playa.master.state import MasterState
 
 _TERMINAL = ("dropped", "error", "failed", "finished", "gone", "gone_by_operator", "killed", "lost")
 _COUNTERS = (
@@ -105,7 +106,7 @@ def _gauges(m: MasterState) -> dict[str, float]:
     for name in ("staging", "starting", "running", "killing"):
         gauges[f"tasks_{name}"] = states.count(pb.mesos.TaskState.Value(f"TASK_{name.upper()}"))
     used = sum(map(views.used, agents), Resources())
-    totals = m.allocator.totals()
+    totals = m.allocator.totals
     for name in ("cpus", "mem", "disk", "gpus"):
         total = totals.get(name, 0) / 1000
         gauges[f"{name}_total"] = total
@@ -172,14 +173,14 @@ def _of_allocator(m: MasterState) -> dict[str, float]:
     values = {prefix + "allocation_runs": float(m.allocator.runs)}
     roles = sorted({role for framework in m.frameworks.values() for role in framework.roles})
     for role in roles:
-        values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.role_share(role)
+        values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.roles.share(role, m.allocator.totals)
         active = m.allocator.active_filters(role, m.ports.now())
         values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
     values.update(_of_quota(m))
-    parts = (part for agent_id in m.agents for part in m.allocator.allocated(agent_id).values())
+    parts = (part for agent in m.agents.values() for part in agent.allocated.values())
     held = sum(parts, Resources())
     for name in ("cpus", "disk", "mem"):
-        values[f"{prefix}resources/{name}/total"] = m.allocator.totals().get(name, 0) / 1000
+        values[f"{prefix}resources/{name}/total"] = m.allocator.totals.get(name, 0) / 1000
         values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
     return values
 
@@ -189,7 +190,7 @@ def _of_quota(m: MasterState) -> dict[str, float]:
     prefix = "allocator/mesos/quota/roles/"
     values: dict[str, float] = {}
     everyone: Counter[str] = Counter()
-    totals = m.allocator.totals()
+    totals = m.allocator.totals
     for role in views.known_roles(m):
         consumed = {n: a for n, a in views.breakdown(m, role).consumed.items() if n in totals and a}
         if "/" not in role:
@@ -197,7 +198,7 @@ def _of_quota(m: MasterState) -> dict[str, float]:
         values.update({f"{prefix}{role}/resources/{n}/consumed": a / MILLIS for n, a in consumed.items()})
     values.update({f"{prefix}/resources/{n}/consumed": a / MILLIS for n, a in everyone.items()})
     for role, quota in m.allocator.quotas.items():
-        has = m.allocator.role_amounts(role)
+        has = m.allocator.roles.amounts(role)
         for kind, of_kind in (("guarantee", quota.guarantees), ("limit", quota.limits)):
             for name, millis in of_kind.items():
                 values[f"{prefix}{role}/resources/{name}/{kind}"] = millis / MILLIS

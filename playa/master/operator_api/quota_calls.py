@@ -15,8 +15,9 @@ from playa.master.allocation.amounts import is_under
 from playa.master.allocation.fair_shares import Amounts
 from playa.master.allocation.quota import Quota, contains, missing
 from playa.master.operator_api import views
+from playa.master.records import new
 from playa.master.requests import SiteAnswer
-from playa.master.state import MasterState, new
+from playa.master.state import MasterState
 from playa.master.validation import resources as resource_validation
 from playa.master.validation.rules import Rows, role_name, validator, within
 

@@ -10,9 +10,10 @@ from mesos_v1.errors import MesosError, OperationError
 from mesos_v1.operations import resources_of
 from mesos_v1.resources import Resources, consumed_by
 from playa.master.allocation import offers, resource_forms
+from playa.master.records import Agent, new
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import operations
-from playa.master.state import Agent, MasterState, new
+from playa.master.state import MasterState
 from playa.master.validation import operations as validation
 
 _Operation = pb.mesos.Offer.Operation
@@ -52,10 +53,9 @@ def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> Si
         return SiteAnswer(400, str(error))
     _take_offers_back(m, agent, operation, needed)
     try:
-        m.allocator.apply(agent.id, operation)
+        m.allocator.apply(agent, operation)
     except OperationError as error:
         return SiteAnswer(409, str(error))
-    agent.total = m.allocator.total(agent.id)
     operations.start(m, None, agent, operation)
     return SiteAnswer(202)
 

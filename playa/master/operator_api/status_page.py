@@ -6,7 +6,8 @@ from html import escape
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa.master.operator_api import views
-from playa.master.state import VERSION, MasterState, TaskRecord
+from playa.master.records import TaskRecord
+from playa.master.state import VERSION, MasterState
 
 _SHOWN_TASKS = 200
 _STYLE = """

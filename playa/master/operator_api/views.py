@@ -13,7 +13,8 @@ from playa.master.allocation.amounts import is_under
 from playa.master.allocation.fair_shares import Amounts
 from playa.master.allocation.quota import missing
 from playa.master.allocation.resource_forms import both_forms
-from playa.master.state import VERSION, Agent, Framework, MasterState, TaskRecord, new
+from playa.master.records import Agent, Framework, TaskRecord, new
+from playa.master.state import VERSION, MasterState
 
 AGENT_CAPABILITIES = (
     "MULTI_ROLE",
@@ -200,7 +201,7 @@ def breakdown(m: MasterState, role: str) -> Breakdown:
 def known_roles(m: MasterState) -> list[str]:
     """Roles that somebody is in or has something of, that have a weight, a quota or a reservation; and those above."""
     names = {role for record in m.frameworks.values() for role in record.roles}
-    names.update(m.allocator.weights, m.quotas)
+    names.update(m.allocator.roles.weights, m.quotas)
     for record in m.agents.values():
         names.update(entry.facts.role for entry in record.total.reserved())
         for task in record.tasks.values():
@@ -222,7 +223,7 @@ def _role(m: MasterState, name: str) -> dict[str, Any]:
     scalars = [Resource(each, millis=both[each]) for each in ("cpus", "disk", "gpus", "mem") if both[each]]
     return {
         "name": name,
-        "weight": m.allocator.weights.get(name, 1.0),
+        "weight": m.allocator.roles.weights.get(name, 1.0),
         "frameworks": [record.info.id for record in m.frameworks.values() if name in record.roles],
         "resources": [scalar.to_proto() for scalar in scalars],
     }
@@ -275,4 +276,4 @@ def flags(m: MasterState) -> dict[str, str]:
 
 def weights(m: MasterState) -> list[dict[str, Any]]:
     """Roles with a weight, by name."""
-    return [{"role": role, "weight": weight} for role, weight in sorted(m.allocator.weights.items())]
+    return [{"role": role, "weight": weight} for role, weight in sorted(m.allocator.roles.weights.items())]

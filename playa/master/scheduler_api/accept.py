@@ -14,8 +14,9 @@ from mesos_v1.resources import Resources, consumed_by, tasks_of
 from playa import messages
 from playa.master.allocation import offers, resource_forms
 from playa.master.allocation.decline_filters import refusal
+from playa.master.records import Agent, Framework
 from playa.master.scheduler_api import operations, tasks
-from playa.master.state import Agent, Framework, MasterState
+from playa.master.state import MasterState
 from playa.master.validation import operations as operation_validation
 from playa.master.validation import tasks as task_validation
 from playa.master.validation.rules import Rows, validator
@@ -260,8 +261,7 @@ def _convert(left: _Acceptance, operation: pb.mesos.Offer.Operation) -> None:
     consumed = consumed_by(operation)
     converted = after - (left.remaining - consumed)
     operations.start(m, framework, agent, operation)
-    m.allocator.convert(framework.id, agent.id, consumed, converted)
-    agent.total = m.allocator.total(agent.id)
+    m.allocator.convert(framework.id, agent, consumed, converted)
     if operation.type in operation_validation.RESIZES:  # not for the operations after it (MESOS-4791)
         left.remaining = left.remaining - consumed
         left.resized = left.resized + converted

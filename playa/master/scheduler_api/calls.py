@@ -10,9 +10,10 @@ from typing import Any
 from mesos_v1 import pb
 from playa.master.agents import draining
 from playa.master.allocation import offers
+from playa.master.records import Framework
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import accept, frameworks, operations, tasks
-from playa.master.state import Framework, MasterState
+from playa.master.state import MasterState
 from playa.master.validation.calls import other_principal
 from playa.master.validation.rules import Rows, validator
 

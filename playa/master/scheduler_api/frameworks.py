@@ -12,8 +12,9 @@ from mesos_v1 import pb
 from playa import messages
 from playa.master.allocation import offer_constraints, offers
 from playa.master.operator_api import views
+from playa.master.records import Framework, new
 from playa.master.scheduler_api import tasks
-from playa.master.state import Framework, MasterState, new
+from playa.master.state import MasterState
 from playa.master.validation import calls as validation
 
 _Change = pb.scheduler.Call.Subscribe | pb.scheduler.Call.UpdateFramework
@@ -60,17 +61,15 @@ def subscribe(
     if not info.id.value:
         info.id.value = m.new_id()
     framework = m.frameworks.get(info.id.value)
-    added = framework is None
     if framework is None:
         framework = add_framework(m, info)
     else:
         info.user, info.checkpoint = framework.info.user, framework.info.checkpoint  # these may not change
         _take_over(m, framework)
-    _update(m, framework, call, keep_filters=not added)
+    _update(framework, call)
     framework.counts.update(("calls", "calls/subscribe"))
     framework.stream_id = stream_id
     framework.active = True
-    m.allocator.activate_framework(framework.id)
     m.send(
         framework,
         "subscribed",
@@ -106,9 +105,6 @@ def add_framework(m: MasterState, info: pb.mesos.FrameworkInfo) -> Framework:
         reregistered_time=now,
     )
     m.frameworks[framework.id] = framework
-    m.allocator.add_framework(
-        framework.id, framework.roles, capabilities=framework.capabilities, active=False
-    )
     return framework
 
 
@@ -128,21 +124,13 @@ def _close(m: MasterState, framework: Framework) -> None:
         framework.stream_id = None
 
 
-def _update(m: MasterState, framework: Framework, call: _Change, *, keep_filters: bool) -> None:
+def _update(framework: Framework, call: _Change) -> None:
     framework.info = pb.mesos.FrameworkInfo()
     framework.info.CopyFrom(call.framework_info)
     framework.roles = validation.roles_of(framework.info)
     framework.capabilities = validation.capabilities_of(framework.info)
     framework.suppressed = set(call.suppressed_roles)
     framework.offer_constraints = call.offer_constraints if call.HasField("offer_constraints") else None
-    m.allocator.update_framework(
-        framework.id,
-        framework.roles,
-        suppressed=framework.suppressed,
-        capabilities=framework.capabilities,
-        offer_constraints=framework.offer_constraints,
-        keep_filters=keep_filters,
-    )
 
 
 def heartbeat(m: MasterState, framework_id: str, stream_id: str) -> None:
@@ -168,7 +156,7 @@ def update_framework(
     for offer in list(framework.offers.values()):
         if offer.role not in validation.roles_of(info):
             offers.rescind(m, offer)
-    _update(m, framework, call, keep_filters=True)
+    _update(framework, call)
     if changed:
         _tell_agents(m, framework)
         _publish(m, "framework_updated", framework)
@@ -197,7 +185,8 @@ def stream_closed(m: MasterState, stream_id: str) -> None:
 
 def _deactivate(m: MasterState, framework: Framework) -> None:
     framework.active = False
-    m.allocator.deactivate_framework(framework.id)
+    framework.filters.forget()  # its successor did not make them
+    framework.inverse_filters.clear()
     offers.end_all(m, framework, tell=False)
 
 
@@ -249,9 +238,7 @@ def _chosen_roles(framework: Framework, named: Collection[str]) -> list[str]:
 def suppress(m: MasterState, framework: Framework, call: pb.scheduler.Call.Suppress) -> None:
     """SUPPRESS: no offers for these roles."""
     m.counts["messages_suppress_offers"] += 1
-    roles = _chosen_roles(framework, call.roles)
-    framework.suppressed.update(roles)
-    m.allocator.suppress(framework.id, roles)
+    framework.suppressed.update(_chosen_roles(framework, call.roles))
 
 
 def revive(m: MasterState, framework: Framework, call: pb.scheduler.Call.Revive) -> None:
@@ -259,6 +246,5 @@ def revive(m: MasterState, framework: Framework, call: pb.scheduler.Call.Revive)
     m.counts["messages_revive_offers"] += 1
     roles = _chosen_roles(framework, call.roles)
     if roles:
-        framework.suppressed.difference_update(roles)
-        m.allocator.revive(framework.id, roles)
+        m.allocator.revive(framework, roles)
         offers.allocate(m)

@@ -7,14 +7,8 @@ An operation with an id is kept until its final status is acknowledged; one with
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.state import (
-    TERMINAL_OPERATION_STATES,
-    Agent,
-    Framework,
-    MasterState,
-    OperationRecord,
-    new,
-)
+from playa.master.records import TERMINAL_OPERATION_STATES, Agent, Framework, OperationRecord, new
+from playa.master.state import MasterState
 
 _Operation = pb.mesos.Offer.Operation
 

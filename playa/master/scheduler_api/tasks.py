@@ -9,15 +9,8 @@ from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
 from playa import messages
-from playa.master.state import (
-    TERMINAL_TASK_STATES,
-    Agent,
-    ExecutorRecord,
-    Framework,
-    MasterState,
-    TaskRecord,
-    new,
-)
+from playa.master.records import TERMINAL_TASK_STATES, Agent, ExecutorRecord, Framework, TaskRecord, new
+from playa.master.state import MasterState
 
 _States = pb.mesos.TaskState
 _CHECK_REASONS = (

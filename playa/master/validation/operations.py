@@ -7,7 +7,7 @@ from mesos_v1 import pb
 from mesos_v1.operations import resources_of
 from mesos_v1.resource import MILLIS, Resource
 from mesos_v1.resources import Resources
-from playa.master.state import Agent, Framework
+from playa.master.records import Agent, Framework
 from playa.master.validation import resources as resource_validation
 from playa.master.validation.rules import Rows, as_set, validator, within
 

@@ -3,7 +3,7 @@
 from mesos_v1 import pb
 from mesos_v1.errors import ResourceError
 from mesos_v1.resources import Resources
-from playa.master.state import Agent, Framework
+from playa.master.records import Agent, Framework
 from playa.master.validation.resources import NOT_WHOLE_GPUS
 from playa.master.validation.rules import Rows, identifier, validator, within
 
