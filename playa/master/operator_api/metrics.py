@@ -5,67 +5,42 @@ state. What the embedded cluster cannot measure (latencies of a registrar that i
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from mesos_v1 import pb
 from mesos_v1.resource import MILLIS
 from mesos_v1.resources import Resources
 from playa.master.operator_api import views
-from playa.master.records import Framework
+from playa.master.records import Framework, TaskRecord
 from playa.master.state import MasterState
 
+_SCALARS = ("cpus", "disk", "gpus", "mem")
+_ACTIVE = ("killing", "running", "staging", "starting")
 _TERMINAL = ("dropped", "error", "failed", "finished", "gone", "gone_by_operator", "killed", "lost")
+
+
+def _each(pattern: str, words: str) -> list[str]:
+    return [pattern.format(word) for word in words.split()]
+
+
+_CHECKED = """executor_to_framework_messages framework_to_executor_messages operation_status_update_acknowledgements
+    operation_status_updates status_update_acknowledgements status_updates"""
+_RECEIVED = """decline_offers executor_to_framework exited_executor framework_to_executor kill_task launch_tasks
+    operation_status_update operation_status_update_acknowledgement reconcile_operations reconcile_tasks
+    register_framework register_slave reregister_framework reregister_slave resource_request revive_offers status_update
+    status_update_acknowledgement suppress_offers unregister_framework unregister_slave"""
 _COUNTERS = (
-    "invalid_executor_to_framework_messages",
-    "invalid_framework_to_executor_messages",
-    "invalid_operation_status_update_acknowledgements",
-    "invalid_operation_status_updates",
-    "invalid_status_update_acknowledgements",
-    "invalid_status_updates",
-    "messages_decline_offers",
-    "messages_executor_to_framework",
-    "messages_exited_executor",
-    "messages_framework_to_executor",
-    "messages_kill_task",
-    "messages_launch_tasks",
-    "messages_operation_status_update",
-    "messages_operation_status_update_acknowledgement",
-    "messages_reconcile_operations",
-    "messages_reconcile_tasks",
-    "messages_register_framework",
-    "messages_register_slave",
-    "messages_reregister_framework",
-    "messages_reregister_slave",
-    "messages_resource_request",
-    "messages_revive_offers",
-    "messages_status_update",
-    "messages_status_update_acknowledgement",
-    "messages_suppress_offers",
-    "messages_unregister_framework",
-    "messages_unregister_slave",
-    "recovery_slave_removals",
-    "slave_registrations",
-    "slave_removals",
-    "slave_removals/reason_registered",
-    "slave_removals/reason_unhealthy",
-    "slave_removals/reason_unregistered",
-    "slave_reregistrations",
-    "slave_unreachable_canceled",
-    "slave_unreachable_completed",
-    "slave_unreachable_scheduled",
-    "valid_executor_to_framework_messages",
-    "valid_framework_to_executor_messages",
-    "valid_operation_status_update_acknowledgements",
-    "valid_operation_status_updates",
-    "valid_status_update_acknowledgements",
-    "valid_status_updates",
+    *_each("valid_{}", _CHECKED),
+    *_each("invalid_{}", _CHECKED),
+    *_each("messages_{}", _RECEIVED),
+    *_each("{}", "recovery_slave_removals slave_registrations slave_removals slave_reregistrations"),
+    *_each("slave_removals/reason_{}", "registered unhealthy unregistered"),
+    *_each("slave_unreachable_{}", "canceled completed scheduled"),
     *(f"tasks_{state}" for state in _TERMINAL),
 )
-_CALLS = tuple(name.lower() for name in pb.scheduler.Call.Type.keys() if name != "UNKNOWN")  # noqa: SIM118
-_EVENTS = tuple(name.lower() for name in pb.scheduler.Event.Type.keys() if name != "UNKNOWN")  # noqa: SIM118
-_OPERATIONS = tuple(
-    name.lower()
-    for name in pb.mesos.Offer.Operation.Type.keys()  # noqa: SIM118
-    if name != "UNKNOWN"
+_CALLS, _EVENTS, _OPERATIONS = (
+    [name.lower() for name in kinds.keys() if name != "UNKNOWN"]  # noqa: SIM118 - an enum is not a dictionary
+    for kinds in (pb.scheduler.Call.Type, pb.scheduler.Event.Type, pb.mesos.Offer.Operation.Type)
 )
 _CONVERSIONS = tuple(name for name in _OPERATIONS if not name.startswith("launch"))
 _ENDED = ("dropped", "error", "failed", "finished", "gone_by_operator", "unreachable")
@@ -102,19 +77,23 @@ def _gauges(m: MasterState) -> dict[str, float]:
         "slaves_unreachable": len(m.unreachable_agents),
         "tasks_unreachable": sum(len(f.unreachable_tasks) for f in frameworks),
     }
-    states = [task.proto.state for f in frameworks for task in f.tasks.values()]
-    for name in ("staging", "starting", "running", "killing"):
-        gauges[f"tasks_{name}"] = states.count(pb.mesos.TaskState.Value(f"TASK_{name.upper()}"))
+    gauges.update(_by_state("tasks_", (task for f in frameworks for task in f.tasks.values())))
     used = sum(map(views.used, agents), Resources())
-    totals = m.allocator.totals
-    for name in ("cpus", "mem", "disk", "gpus"):
-        total = totals.get(name, 0) / 1000
+    for name in _SCALARS:
+        total = m.allocator.totals[name] / MILLIS
         gauges[f"{name}_total"] = total
         gauges[f"{name}_used"] = used.scalar(name)
         gauges[f"{name}_percent"] = used.scalar(name) / total if total else 0.0
-        for kind in ("total", "used", "percent"):
-            gauges[f"{name}_revocable_{kind}"] = 0.0
+        gauges.update((f"{name}_revocable_{kind}", 0.0) for kind in ("total", "used", "percent"))
     return gauges | _operations(m)
+
+
+def _by_state(prefix: str, tasks: Iterable[TaskRecord]) -> dict[str, float]:
+    """How many tasks there are of those that are not over, by state."""
+    states = [task.proto.state for task in tasks]
+    return {
+        f"{prefix}{name}": states.count(pb.mesos.TaskState.Value(f"TASK_{name.upper()}")) for name in _ACTIVE
+    }
 
 
 def _operations(m: MasterState) -> dict[str, float]:
@@ -142,26 +121,16 @@ def _operations(m: MasterState) -> dict[str, float]:
 
 
 def _of_framework(framework: Framework) -> dict[str, float]:
-    counts = framework.counts
-    names = (
-        "calls",
-        "events",
-        "operations",
-        "offers/accepted",
-        "offers/declined",
-        "offers/rescinded",
-        "offers/sent",
-    )
-    values: dict[str, float] = {name: counts[name] for name in names}
+    names = [
+        *_each("{}", "calls events operations offers/accepted offers/declined offers/rescinded offers/sent"),
+        *(f"calls/{name}" for name in _CALLS),
+        *(f"events/{name}" for name in _EVENTS),
+        *(f"operations/{name}" for name in _OPERATIONS),
+        *(f"tasks/terminal/task_{state}" for state in _TERMINAL),
+    ]
+    values: dict[str, float] = {name: framework.counts[name] for name in names}
     values["subscribed"] = float(framework.connected)
-    values.update({f"calls/{name}": counts[f"calls/{name}"] for name in _CALLS})
-    values.update({f"events/{name}": counts[f"events/{name}"] for name in _EVENTS})
-    values.update({f"operations/{name}": counts[f"operations/{name}"] for name in _OPERATIONS})
-    values.update({f"tasks/terminal/task_{s}": counts[f"tasks/terminal/task_{s}"] for s in _TERMINAL})
-    states = [task.proto.state for task in framework.tasks.values()]
-    for name in ("killing", "running", "staging", "starting"):
-        state = pb.mesos.TaskState.Value(f"TASK_{name.upper()}")
-        values[f"tasks/active/task_{name}"] = states.count(state)
+    values.update(_by_state("tasks/active/task_", framework.tasks.values()))
     values["tasks/active/task_unreachable"] = len(framework.unreachable_tasks)
     for role in framework.roles:
         values[f"roles/{role}/suppressed"] = float(role in framework.suppressed)
@@ -180,7 +149,7 @@ def _of_allocator(m: MasterState) -> dict[str, float]:
     parts = (part for agent in m.agents.values() for part in agent.allocated.values())
     held = sum(parts, Resources())
     for name in ("cpus", "disk", "mem"):
-        values[f"{prefix}resources/{name}/total"] = m.allocator.totals.get(name, 0) / 1000
+        values[f"{prefix}resources/{name}/total"] = m.allocator.totals[name] / MILLIS
         values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
     return values
 
