@@ -4,14 +4,12 @@ Here belong the actor and its system, supervision, timers, the message codec and
 anything that knows of Mesos, does not. The only room that touches pykka; it imports nothing else of the project. Names
 listed here are public, the modules are not (but for `testing`, `boot` and `settings`).
 
-Modules are imported from leaf to root: messages and codec, replies, refs, dispatcher, life, timers, actor, system. Ten of
-them (context, ref, belongings, dispatcher, life, failing, timers, background, actor, system) are one mechanism in several
-files, and name each other's types upwards too, under TYPE_CHECKING only: a ref says in which system it is, and a system
-makes refs.
+Modules are imported from leaf to root: codec and messages, handlers, replies, refs, trace, dispatcher, timers, life, actor,
+system. From refs upwards they are one mechanism in several files, and name each other's types upwards too, under TYPE_CHECKING
+only: a ref says in which system it is, and a system makes refs.
 """
 
-from actors.runtime.actor import Actor
-from actors.runtime.blocking import BlockingActor
+from actors.runtime.actor import Actor, BlockingActor
 from actors.runtime.clock import Clock, Ids, RandomIds
 from actors.runtime.codec import shapes
 from actors.runtime.codec.envelope import (
@@ -27,6 +25,7 @@ from actors.runtime.codec.envelope import (
     unpack_value,
 )
 from actors.runtime.codec.frozen import FrozenDict, Immutable
+from actors.runtime.codec.packing import registered_messages
 from actors.runtime.codec.secrets import (
     HIDDEN,
     Secret,
@@ -35,7 +34,6 @@ from actors.runtime.codec.secrets import (
     hide_secrets_in_logs,
     masked,
 )
-from actors.runtime.context import current_message_id
 from actors.runtime.errors import (
     ActorDeadError,
     CodecError,
@@ -49,12 +47,12 @@ from actors.runtime.errors import (
     WouldBlockError,
 )
 from actors.runtime.handlers import receive, understood_types
-from actors.runtime.life.background import function_in_thread
+from actors.runtime.life.life import function_in_thread
 from actors.runtime.life.supervision import RESTART, STOP, Backoff, Supervision
-from actors.runtime.messages import ChildFailed, Terminated, message, register, registered_messages
+from actors.runtime.messages import ChildFailed, Terminated, message, register
 from actors.runtime.proxy import set_attribute
 from actors.runtime.pykka_seam import traversable
-from actors.runtime.ref import ActorRef, NamedRef
+from actors.runtime.ref import ActorRef, NamedRef, current_message_id
 from actors.runtime.reply import Reply, get_all
 from actors.runtime.settings import NoSettings, carrier, secret, setting
 from actors.runtime.system import ActorSystem

@@ -8,20 +8,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
 from actors.runtime.clock import Clock, Ids
-from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError, NoSystemError, UnhandledMessageError
 from actors.runtime.handlers import Handler, HandlerTable
-from actors.runtime.life import background
+from actors.runtime.life.life import in_thread
 from actors.runtime.life.supervision import Supervision
-from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor
-from actors.runtime.ref import ActorRef, NamedRef, ref_of
+from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor, ThreadingActor
+from actors.runtime.ref import ActorRef, NamedRef, acting_here, ref_of
+from actors.runtime.reply import Reply
 from actors.runtime.settings import NoSettings
 from actors.runtime.timers import Timers
 
 if TYPE_CHECKING:
     from actors.runtime.system import ActorSystem
-
-__all__ = ["Actor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,8 +75,6 @@ class Actor(SeamActor):
             table = cls._handler_table = HandlerTable(cls, BUILT_IN, cls.on_receive)
         return table
 
-    # ---------------------------------------------------------------- who and where
-
     @property
     def actor_ref(self) -> ActorRef[Self]:
         """The actor's own ref, to pass on."""
@@ -132,8 +128,6 @@ class Actor(SeamActor):
         ref = self.__dict__.get("_actor_ref")
         return f"{type(self).__name__} ({'made by hand' if ref is None else ref.name})"
 
-    # ---------------------------------------------------------------- time and chance
-
     @property
     def clock(self) -> Clock:
         """The time: `clock.now()` in monotonic seconds, `clock.time()` in seconds since 1970."""
@@ -148,8 +142,6 @@ class Actor(SeamActor):
     def timers(self) -> Timers:
         """Messages sent later: `timers.after(seconds, message)`, `timers.every(seconds, message)`."""
         return Timers(ref_of(self))
-
-    # ---------------------------------------------------------------- others
 
     def spawn(
         self,
@@ -180,21 +172,18 @@ class Actor(SeamActor):
         ref = ref_of(self)
         ref._dispatcher.request_stop(ref, None)
 
-    # ---------------------------------------------------------------- work beside the mailbox
-
     def run_in_background(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run a coroutine beside the mailbox. It belongs to the actor: cancelled at stop and restart.
 
         It must not touch the actor's state while a handler may; let it tell results to the actor. An exception in it fails
         the actor. Returns its task, to cancel it or await it.
         """
-        return background.run(ref_of(self), work, name)
+        ref = ref_of(self)
+        return ref._dispatcher.life.run_in_background(ref, work, name)
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that blocks in a pool thread, and wait for it. It must not touch the actor's state."""
-        return await background.in_thread(ref_of(self), function, *args, **kwargs)
-
-    # ---------------------------------------------------------------- hooks
+        return await in_thread(ref_of(self), function, *args, **kwargs)
 
     def on_start(self) -> Any:
         """Run before the first message, in a new instance after a restart too. May be `async`."""
@@ -219,6 +208,21 @@ class Actor(SeamActor):
         self.system.dead_letters.add(ref, acting[1], f"{type(self).__qualname__} has no handler for it")
         if acting[1][2] is not None:
             raise UnhandledMessageError(f"{self} has no handler for {type(message).__qualname__}")
+
+
+class BlockingActor(ThreadingActor):
+    """For what must block (a driver, a database): a pykka `ThreadingActor` whose answers can be awaited on an event loop.
+
+    Start and stop it as pykka's (`BlockingActor.start(…)`, `ref.stop()`); it is in no system, nobody supervises it, and no
+    trace sees it. An actor on the loop tells it, and awaits `ref.ask(message, block=False)`; it tells and asks actors on the
+    loop, and may block while it waits. For a blocking call now and then, `await self.in_thread(…)` is simpler.
+    """
+
+    use_daemon_thread = True
+
+    @staticmethod
+    def _create_future() -> Reply[Any]:
+        return Reply()
 
 
 def _at(root: Any, path: tuple[str, ...]) -> Any:

@@ -13,8 +13,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-__all__ = ["Clock", "Ids", "LoopClock", "RandomIds"]
-
 T = TypeVar("T")
 
 

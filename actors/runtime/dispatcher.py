@@ -26,21 +26,18 @@ from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from actors.runtime.context import acting_here, running_in
-from actors.runtime.control import STOP, Stop
 from actors.runtime.errors import ActorDeadError, Timeout
+from actors.runtime.handlers import STOP, Stop
 from actors.runtime.pykka_seam import PykkaStop
-from actors.runtime.ref import CLOSED, ActorRef, Envelope
+from actors.runtime.ref import CLOSED, ActorRef, Envelope, acting_here, running_in
 from actors.runtime.reply import Reply
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
-    from actors.runtime.life.start_and_stop import Life
+    from actors.runtime.life.life import Life
     from actors.runtime.system import ActorSystem
     from actors.runtime.timers import TimerHeap
-    from actors.runtime.trace.recording import Tracing
-
-__all__ = ["Dispatcher"]
+    from actors.runtime.trace.writer import Tracing
 
 logger = logging.getLogger("actors")
 
@@ -60,28 +57,6 @@ class Dispatcher:
         run_queue: actors with messages to handle.
         chores: small steps that must not recurse (a stopped child tells its parent's life).
     """
-
-    __slots__ = (
-        "_inbound",
-        "_inbound_wake",
-        "_scheduled",
-        "chores",
-        "context",
-        "current",
-        "envelope",
-        "fast_sender",
-        "handled",
-        "life",
-        "loop",
-        "message_ids",
-        "name",
-        "real_time",
-        "run_queue",
-        "system",
-        "thread_id",
-        "timers",
-        "tracing",
-    )
 
     life: Life
     timers: TimerHeap
@@ -104,8 +79,6 @@ class Dispatcher:
         self._scheduled = False
         self._inbound: deque[tuple[ActorRef[Any], Envelope]] = deque()
         self._inbound_wake = False
-
-    # ---------------------------------------------------------------- sending
 
     def send(
         self,
@@ -225,7 +198,7 @@ class Dispatcher:
             if not reply.done():
                 reply.set_exception(ActorDeadError(f"{ref} stopped before handling the message"))
             if self.tracing is not None:
-                self.tracing.dead_letter(ref, envelope, "the actor stopped before handling it")
+                self.tracing.dead_letter(ref, envelope)
         else:
             self.system.dead_letters.add(ref, envelope, "the actor stopped before handling it")
 
@@ -245,8 +218,6 @@ class Dispatcher:
             reply.set_exception(error)
             if self.tracing is not None:
                 self.tracing.reply(ref, envelope, error)
-
-    # ---------------------------------------------------------------- running
 
     def wake(self) -> None:
         """See that a turn is taken soon."""

@@ -11,17 +11,38 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-from actors.runtime.control import Control
-
-__all__ = ["HandlerTable", "receive", "understood_types"]
+from typing import Any, Final, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Any, Any], Any]
 
 _MARK = "__receives__"
 _NAMESPACE = "__receives_namespace__"
+
+
+class Control:
+    """The runtime's own messages, which the dispatcher hands to an actor's life. No actor class ever sees them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+class Start(Control):
+    """First in the mailbox of a new instance: run `on_start`."""
+
+    __slots__ = ()
+
+
+class Stop(Control):
+    """Stop; what is in the mailbox before it is handled first."""
+
+    __slots__ = ()
+
+
+START: Final = Start()
+STOP: Final = Stop()
 
 
 def receive(method: F) -> F:

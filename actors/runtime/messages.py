@@ -24,13 +24,9 @@ from actors.runtime.codec.packing import (
     freeze_as,
     freezes,
     register_type,
-    registered_message,
-    registered_messages,
 )
 from actors.runtime.codec.shapes import AnyShape, DataShape, Shape, field_shapes, reached
 from actors.runtime.settings import carrier, secret, setting
-
-__all__ = ["ChildFailed", "Terminated", "message", "register", "registered_message", "registered_messages"]
 
 T = TypeVar("T")
 

@@ -13,8 +13,6 @@ from actors.runtime.errors import ActorDeadError
 from actors.runtime.pykka_seam import A, ActorProxy, CallableProxy, ProxyGetAttr, ProxySetAttr, PykkaRef
 from actors.runtime.reply import Reply
 
-__all__ = ["Proxy", "set_attribute"]
-
 _ABSENT = object()
 
 

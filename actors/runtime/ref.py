@@ -12,13 +12,17 @@ Everything here but `tell`, `ask` and `stop` from other threads happens on the l
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
 
 from actors.runtime.codec.frozen import MUTABLE, own_copy
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
-from actors.runtime.life.states import TABLE, Event, State
+from actors.runtime.handlers import HandlerTable
+from actors.runtime.life.states import TABLE, State
 from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
@@ -26,21 +30,43 @@ from actors.runtime.state_machine import Machine
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
-    import asyncio
-
     from actors.runtime.dispatcher import Dispatcher
-    from actors.runtime.handlers import HandlerTable
-    from actors.runtime.life.belongings import Belongings
     from actors.runtime.life.supervision import Supervision
     from actors.runtime.system import ActorSystem
-
-__all__ = ["CLOSED", "ActorRef", "Envelope", "NamedRef"]
+    from actors.runtime.timers import Timer
 
 Envelope = tuple[Any, "ActorRef[Any] | None", "Reply[Any] | None", "int | None", "int | str | None", str]
 """A message on its way: (message, sender, reply, id, id of its cause, kind for the trace).
 
 Ids are numbers within this system, and text when they came over a wire; None when no trace is written.
 """
+
+
+NOTHING: Envelope = (None, None, None, None, None, "message")
+"""In place of the message on whose behalf code runs, where there was none."""
+
+
+running_in: dict[int, Dispatcher] = {}
+"""The dispatcher whose turn it is, by thread. Plain handlers run in its turn, so it knows whose."""
+
+handling: ContextVar[tuple[ActorRef[Any], Envelope] | None] = ContextVar("handling", default=None)
+"""Actor and message of a task: async handlers, background tasks, and whatever tasks they start."""
+
+
+def acting_here() -> tuple[ActorRef[Any], Envelope] | None:
+    """The actor and message on whose behalf this thread or task runs at the moment."""
+    running = running_in.get(get_ident())
+    if running is not None and running.current is not None and running.envelope is not None:
+        return running.current, running.envelope
+    return handling.get()
+
+
+def current_message_id() -> str:
+    """The id of the message being handled, unique over processes; empty outside of handlers or without trace."""
+    acting = acting_here()
+    if acting is None or acting[1][3] is None:
+        return ""
+    return f"{acting[0].system.name}#{acting[1][3]}"
 
 
 class _Closed:
@@ -56,6 +82,55 @@ class _Closed:
 CLOSED = _Closed()
 
 Mailbox = list[Envelope] | deque[Envelope] | _Closed
+
+
+@dataclass(eq=False, slots=True)
+class Belongings:
+    """What only some actors have; made when first needed, to keep idle actors small.
+
+    Attributes:
+        cause: the message that made it fail, or stop: what follows from that is caused by it.
+        children: in order of birth.
+        watchers: who gets `Terminated`.
+        timers: those that have not fired.
+        tasks: those of `run_in_background`.
+        handler: the task of the async handler or hook that runs, with the message it handles.
+        restarts: when it was restarted, within the supervision's window.
+        backoff: the handle of the restart that is due.
+        backoff_over: the pause is over, but children are still stopping.
+        stop_replies: who waits for it to have stopped.
+        stop_deadline: when a running handler is cancelled because a stop was asked for.
+        stop_timer: the loop's handle for it.
+        failure: what it failed for good with.
+        failure_text: its traceback.
+        leftovers: what was in its mailbox when it died.
+        winding_down: waits for cancelled background tasks to end.
+    """
+
+    cause: Envelope | None = None
+    children: dict[ActorRef[Any], None] = field(default_factory=dict)
+    watchers: dict[ActorRef[Any], None] = field(default_factory=dict)
+    timers: set[Timer] = field(default_factory=set)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    handler: tuple[asyncio.Task[Any], Envelope | None] | None = None
+    restarts: deque[float] = field(default_factory=deque)
+    backoff: asyncio.TimerHandle | None = None
+    backoff_over: bool = False
+    stop_replies: list[Reply[bool]] = field(default_factory=list)
+    stop_deadline: float | None = None
+    stop_timer: asyncio.TimerHandle | None = None
+    failure: BaseException | None = None
+    failure_text: str = ""
+    leftovers: Any = ()
+    winding_down: asyncio.Task[None] | None = None
+
+
+def belongings(ref: ActorRef[Any]) -> Belongings:
+    """The belongings of an actor, made now if it had none."""
+    found = ref._belongings
+    if found is None:
+        found = ref._belongings = Belongings()
+    return found
 
 
 class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
@@ -79,19 +154,6 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         "actor_class",
     )
 
-    _dispatcher: Dispatcher
-    _name: str
-    _actor: A | None
-    _inbox: Mailbox | None
-    _life: Machine[State, Event, None]
-    _handlers: Any
-    _table: HandlerTable
-    _parent: ActorRef[Any] | None
-    _recipe: tuple[tuple[Any, ...], dict[str, Any]]
-    _supervision: Supervision
-    _belongings: Belongings | None
-    actor_class: type[A]
-
     def __init__(  # noqa: PLR0917 - only the system makes refs, and makes many
         self,
         dispatcher: Dispatcher,
@@ -105,15 +167,15 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         self._dispatcher = dispatcher
         self._name = name
         self._table = table
-        self._handlers = table.by_type
+        self._handlers: Any = table.by_type
         self.actor_class = actor_class
         self._parent = parent
         self._supervision = supervision
         self._recipe = recipe
-        self._actor = None
-        self._belongings = None
+        self._actor: A | None = None
+        self._belongings: Belongings | None = None
         self._life = Machine(TABLE)
-        self._inbox = []
+        self._inbox: Mailbox | None = []
 
     @property
     def name(self) -> str:

@@ -18,8 +18,6 @@ from actors.runtime.errors import AlreadyAnsweredError, Timeout, WouldBlockError
 from actors.runtime.pykka_seam import Future
 from actors.runtime.threads import Latch, new_latch, registration_lock
 
-__all__ = ["Reply", "get_all"]
-
 T = TypeVar("T")
 M = TypeVar("M")
 

@@ -17,8 +17,6 @@ from typing import Any
 
 from actors.runtime.threads import begin
 
-__all__ = ["PATIENCE", "Signals"]
-
 PATIENCE = 3.0
 """Seconds that the loop has, unless said otherwise, to end the process after a second signal that it took."""
 

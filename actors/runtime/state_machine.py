@@ -15,8 +15,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 from actors.runtime.errors import RuntimeStateError
 
-__all__ = ["Machine", "Step", "Table"]
-
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
 A = TypeVar("A")

@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
 from actors.runtime.codec.packing import set_ref_finder
-from actors.runtime.control import START
-from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.codec.secrets import masked
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError, WouldBlockError
+from actors.runtime.handlers import START
 from actors.runtime.life import watchdog
-from actors.runtime.life.belongings import belongings
-from actors.runtime.life.start_and_stop import Life
+from actors.runtime.life.life import Life
 from actors.runtime.life.states import State
 from actors.runtime.life.supervision import STOP, Supervision
 from actors.runtime.messages import Terminated
-from actors.runtime.ref import ActorRef, NamedRef
+from actors.runtime.ref import ActorRef, Envelope, NamedRef, belongings
 from actors.runtime.reply import Reply
-from actors.runtime.system_thread import SystemThread
-from actors.runtime.threads import get_ident
+from actors.runtime.threads import LoopThread, get_ident
 from actors.runtime.timers import TimerHeap
-from actors.runtime.trace.recording import TraceSink, Tracing
-
-__all__ = ["ActorSystem"]
+from actors.runtime.trace.writer import TraceSink, Tracing
 
 A = TypeVar("A", bound=Actor)
+S = TypeVar("S", bound="ActorSystem")
 
 logger = logging.getLogger("actors")
 
 ENDED = frozenset({State.CLOSING, State.STOPPED})
 ENDING = ENDED | {State.STOPPING}
 FLUSH_SECONDS = 0.5
+KEPT = 100
+LOGGED_ONE_BY_ONE = 100
+LOGGED_EVERY = 1000
 
 
 _systems: WeakValueDictionary[str, ActorSystem] = WeakValueDictionary()
@@ -53,6 +55,65 @@ def _find_ref(system_name: str, name: str) -> ActorRef[Any]:
 
 
 set_ref_finder(_find_ref)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message that was not handled.
+
+    Attributes:
+        message: what it was.
+        sender: name of the actor that sent it; empty if none did.
+        receiver: name of the actor it was for.
+        reason: why it was not handled.
+    """
+
+    message: Any
+    sender: str
+    receiver: str
+    reason: str
+
+
+class DeadLetters:
+    """Messages that no actor of a system handled: logged, counted, kept (the last ones) and traced; never silently dropped.
+
+    Attributes:
+        count: how many there were.
+        last: the last hundred.
+        trace: where each is noted too, if a trace is written.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last: deque[DeadLetter] = deque(maxlen=KEPT)
+        self.trace: Callable[[ActorRef[Any] | str, Envelope], None] | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def add(self, receiver: ActorRef[Any] | str, envelope: Envelope, reason: str) -> None:
+        """Note a message that was not handled. A flood is logged in thousands, so that it does not drown the log."""
+        sender = envelope[1]
+        name = receiver if isinstance(receiver, str) else receiver.name
+        letter = DeadLetter(envelope[0], "" if sender is None else sender.name, name, reason)
+        self.count += 1
+        self.last.append(letter)
+        if self.trace is not None:
+            self.trace(receiver, envelope)
+        if self.count <= LOGGED_ONE_BY_ONE or self.count % LOGGED_EVERY == 0:
+            logger.warning(
+                "dead letter %d: %s from %s to %s: %s",
+                self.count,
+                _short(letter.message),
+                letter.sender or "outside",
+                letter.receiver,
+                reason,
+            )
+
+
+def _short(message: Any) -> str:
+    text = masked(repr(message))
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 class ActorSystem:
@@ -158,8 +219,6 @@ class ActorSystem:
         if self._dispatcher is None:
             raise NoSystemError("the system has no event loop yet: use async with ActorSystem() as system")
         return self._dispatcher
-
-    # ---------------------------------------------------------------- actors
 
     def spawn(
         self,
@@ -318,8 +377,6 @@ class ActorSystem:
             "waiting": sum(ref.mailbox_size for ref in self._actors.values()),
         }
 
-    # ---------------------------------------------------------------- the end
-
     @property
     def stopping(self) -> bool:
         """Whether the system is stopping, or has stopped."""
@@ -366,8 +423,6 @@ class ActorSystem:
             logger.critical("system %r stops: %s failed for good with %r", self.name, ref, error)
             self.stop()
 
-    # ---------------------------------------------------------------- for the life of actors
-
     def _forget(self, ref: ActorRef[Any]) -> None:
         if self._actors.get(ref._name) is ref:
             del self._actors[ref._name]
@@ -388,3 +443,47 @@ class ActorSystem:
             watcher.tell(Terminated(watched.name, "stopped"))
         else:
             belongings(watched).watchers[watcher] = None
+
+
+class SystemThread(Generic[S]):
+    """For callers that have no event loop: starts a system on a new thread's loop, and stops both; a context manager that gives the system."""
+
+    def __init__(self, make: Callable[[], S], name: str) -> None:
+        self._make = make
+        self._thread = LoopThread(f"actors-{name}", asyncio.new_event_loop)
+        self._system: S | None = None
+
+    def start(self) -> S:
+        """Start; returns the system once it takes actors."""
+        made: Reply[S] = Reply()
+
+        async def make() -> None:
+            try:
+                made.set(self._make())
+            except Exception as error:
+                made.set_exception(error)
+
+        loop = self._thread.start()
+        asyncio.run_coroutine_threadsafe(make(), loop)
+        try:
+            self._system = made.get()
+        except BaseException:
+            self._thread.stop()
+            raise
+        return self._system
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop the system's actors, then its loop and thread."""
+        if self._system is not None:
+            try:
+                self._system.stop().get(timeout=timeout)
+            finally:
+                self._thread.stop(timeout)
+
+    def __enter__(self) -> S:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

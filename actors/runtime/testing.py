@@ -14,7 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from actors.runtime.clock import RandomIds
 from actors.runtime.trace.reader import TraceRecord
-from actors.runtime.trace.writer import KINDS
+from actors.runtime.trace.writer import KINDS, Note
 
 __all__ = ["ListTrace", "ManualIds", "StuckError", "VirtualTimeLoop", "run_virtual"]
 
@@ -110,33 +110,13 @@ class ListTrace:
         self.payloads = payloads
         self.records: list[TraceRecord] = []
 
-    def write(  # noqa: PLR0917 - called for every message: by position is faster
-        self,
-        time: float,
-        kind: str,
-        sender: str,
-        receiver: str,
-        type_: str,
-        id_: int | str,
-        cause: int | str,
-        payload: bytes | None,
-    ) -> None:
+    def write(self, *note: *Note) -> None:
         """Keep a record."""
+        time, kind, sender, receiver, type_, id_, cause, payload = note
         assert kind in KINDS
-        self.records.append(
-            TraceRecord(
-                seq=len(self.records) + 1,
-                time=time,
-                system=self.system_name,
-                kind=kind,
-                sender=sender,
-                receiver=receiver,
-                type=type_,
-                id=f"{self.system_name}#{id_}" if isinstance(id_, int) else id_,
-                cause=f"{self.system_name}#{cause}" if isinstance(cause, int) else cause,
-                payload=payload,
-            )
-        )
+        known, known_cause = (f"{self.system_name}#{n}" if isinstance(n, int) else n for n in (id_, cause))
+        parts = (self.system_name, kind, sender, receiver, type_, known, known_cause, payload)
+        self.records.append(TraceRecord(len(self.records) + 1, time, *parts))
 
     def flush(self) -> None:
         """Nothing to do."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 
-__all__ = ["LoopThread", "begin", "get_ident", "new_latch", "registration_lock", "schema_lock"]
-
 Latch = threading.Event
+get_ident = threading.get_ident
 
 registration_lock = threading.Lock()
 """Held for the instant in which a waiter is added to a reply, from whatever thread."""

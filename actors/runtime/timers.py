@@ -11,17 +11,11 @@ import asyncio
 import heapq
 import itertools
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from actors.runtime.context import acting_here
 from actors.runtime.errors import ActorDeadError
-from actors.runtime.life.belongings import belongings
 from actors.runtime.life.states import State
-
-if TYPE_CHECKING:
-    from actors.runtime.ref import ActorRef, Envelope
-
-__all__ = ["Timer", "TimerHeap", "Timers"]
+from actors.runtime.ref import ActorRef, Envelope, acting_here, belongings
 
 SWEEP_FROM = 1000
 

@@ -32,21 +32,6 @@ from actors.runtime.codec.shapes import DataShape, Shape, shape_of, wire_name
 from actors.runtime.errors import DecodeError, EncodeError
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
 
-__all__ = [
-    "Envelope",
-    "check_size",
-    "pack",
-    "pack_message",
-    "pack_value",
-    "payload_of",
-    "redacted",
-    "trace_type",
-    "unpack",
-    "unpack_message",
-    "unpack_payload",
-    "unpack_value",
-]
-
 T = TypeVar("T")
 
 VERSION = 1

@@ -11,8 +11,6 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from actors.runtime.codec.secrets import Secret
 from actors.runtime.pykka_seam import PykkaRef
 
-__all__ = ["FrozenDict", "Immutable", "check_immutable", "is_frozen_dataclass"]
-
 T = TypeVar("T")
 
 _IMMUTABLE = "any immutable value"

@@ -15,8 +15,6 @@ from typing import NoReturn
 
 from actors.runtime.terminal import harmless
 
-__all__ = ["HIDDEN", "Secret", "conceal", "conceal_marked", "hide_secrets_in_logs", "masked", "masked_bytes"]
-
 HIDDEN = "***"
 """What is shown in the place of a secret."""
 

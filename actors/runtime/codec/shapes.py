@@ -22,28 +22,6 @@ from actors.runtime.codec.frozen import _IMMUTABLE, FrozenDict, hint_for, is_fro
 from actors.runtime.codec.secrets import Secret
 from actors.runtime.pykka_seam import PykkaRef
 
-__all__ = [
-    "AnyShape",
-    "DataShape",
-    "EnumShape",
-    "LiteralShape",
-    "MapShape",
-    "OptionalShape",
-    "OtherShape",
-    "PathShape",
-    "PlainShape",
-    "RefShape",
-    "SecretShape",
-    "SetShape",
-    "Shape",
-    "TupleShape",
-    "UnionShape",
-    "field_shapes",
-    "reached",
-    "shape_of",
-    "wire_name",
-]
-
 PLAIN: dict[type, str] = {
     type(None): "None",
     bool: "bool",

@@ -6,8 +6,6 @@ import enum
 
 from actors.runtime.state_machine import Table
 
-__all__ = ["TABLE", "Event", "State"]
-
 
 class State(enum.Enum):
     """Where an actor is in its life."""

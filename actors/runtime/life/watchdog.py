@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from actors.runtime.dispatcher import Dispatcher
     from actors.runtime.ref import ActorRef
 
-__all__ = ["forget", "watch"]
-
 logger = logging.getLogger("actors")
 
 LOOK_SECONDS = 0.25

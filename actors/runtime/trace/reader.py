@@ -7,15 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgpack
+import msgspec
 
 from actors.runtime.codec.envelope import unpack_payload
 from actors.runtime.errors import TraceError
 from actors.runtime.trace.writer import KINDS, MAGIC, VERSION
-
-__all__ = ["TraceRecord", "read_trace"]
 
 CHUNK = 256 * 1024
 MAX_RECORD = 128 * 1024 * 1024
@@ -148,27 +147,19 @@ def _system_of(path: Path, parts: Any) -> str:
     return parts[2] or "?"
 
 
+_Kind = Annotated[int, msgspec.Meta(ge=0, lt=len(KINDS))]
+_Parts = tuple[int, float, _Kind, str, str, str, int | str, int | str, bytes | None]
+
+
 def _record(path: Path, start: int, system: str, parts: Any) -> TraceRecord:
-    if type(parts) is not list or len(parts) != 9:
-        raise _damaged(path, start, "no record")
-    seq, at, kind, sender, receiver, type_, id_, cause, payload = parts
-    texts = type(sender) is str and type(receiver) is str and type(type_) is str
-    ids = type(id_) in {int, str} and type(cause) in {int, str}
-    numbers = type(seq) is int and type(at) is float and type(kind) is int and 0 <= kind < len(KINDS)
-    if not (texts and ids and numbers and (payload is None or type(payload) is bytes)):
-        raise _damaged(path, start, "no record")
-    return TraceRecord(
-        seq=seq,
-        time=at,
-        system=system,
-        kind=KINDS[kind],
-        sender=sender,
-        receiver=receiver,
-        type=type_,
-        id=f"{system}#{id_}" if type(id_) is int else id_,
-        cause=f"{system}#{cause}" if type(cause) is int else cause,
-        payload=payload,
-    )
+    try:
+        seq, at, kind, sender, receiver, type_, id_, cause, payload = msgspec.convert(parts, _Parts)
+        if type(parts[1]) is not float:
+            raise TypeError
+    except (TypeError, msgspec.ValidationError):
+        raise _damaged(path, start, "no record") from None
+    id_, cause = (f"{system}#{number}" if isinstance(number, int) else number for number in (id_, cause))
+    return TraceRecord(seq, at, system, KINDS[kind], sender, receiver, type_, id_, cause, payload)
 
 
 def _damaged(path: Path, start: int, what: str) -> TraceError:

@@ -1,7 +1,7 @@
-"""The trace log's writer: every message of a system, in an append-only msgpack file.
+"""What is noted in a trace, and its writer: every message of a system, in an append-only msgpack file.
 
 The file is a header `["mesostic-trace", 1, system, unix time]` and then one array a record, in the order of
-`trace_reader.TraceRecord`. Ids of the system's own messages are numbers, to keep it compact. Records are collected and written
+`reader.TraceRecord`. Ids of the system's own messages are numbers, to keep it compact. Records are collected and written
 at once, by size or when the system says so (twice a second, and at its end): a crash loses what was collected since, and
 leaves at worst a torn last record, which readers take as the end.
 """
@@ -13,15 +13,22 @@ import glob
 import logging
 import os
 import time as wall
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import msgpack
 
-__all__ = ["KINDS", "MAGIC", "VERSION", "TraceWriter", "older_files"]
+from actors.runtime.clock import Clock
+from actors.runtime.codec.envelope import payload_of, trace_type
+from actors.runtime.codec.shapes import wire_name
+from actors.runtime.handlers import Control
+from actors.runtime.ref import ActorRef, Envelope
 
 logger = logging.getLogger("actors")
+
+Ref: TypeAlias = ActorRef[Any]
 
 MAGIC = "mesostic-trace"
 VERSION = 1
@@ -29,6 +36,84 @@ KINDS = ("message", "reply", "dead_letter", "started", "stopped", "failed", "tim
 FLUSH_BYTES = 64 * 1024
 
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
+
+
+Note = tuple[float, str, str, str, str, int | str, int | str, bytes | None]
+"""Time, kind, sender, receiver, type, id, cause and payload of a record."""
+
+
+class TraceSink(Protocol):
+    """Where records go: a `TraceWriter`, or a list's wrapper in a test."""
+
+    payloads: bool
+
+    def write(self, *note: *Note) -> None:
+        """Note one record."""
+
+    def flush(self) -> None:
+        """Bring what was noted to where it is safe."""
+
+    def close(self) -> None:
+        """Flush; nothing more will be noted."""
+
+
+class Tracing:
+    """Makes the records of one system. Control messages are not traced: `started` and `stopped` say it better."""
+
+    def __init__(self, sink: TraceSink, clock: Clock, next_id: Callable[[], int]) -> None:
+        self._write = sink.write
+        self._payload_of = payload_of if sink.payloads else lambda _: None
+        self._time = clock.time
+        self._next_id = next_id
+
+    def delivery(self, ref: Ref | str, envelope: Envelope, kind: str = "") -> None:
+        """A message is about to be handled."""
+        message, sender, _, id_, cause, sent_as = envelope
+        self._write(
+            self._time(),
+            kind or sent_as,
+            "" if sender is None else sender._name,
+            ref if isinstance(ref, str) else ref._name,
+            trace_type(message),
+            id_ or "",
+            cause or "",
+            self._payload_of(message),
+        )
+
+    def dead_letter(self, ref: Ref | str, envelope: Envelope) -> None:
+        """A message was not handled."""
+        if not isinstance(envelope[0], Control):
+            self.delivery(ref, envelope, "dead_letter")
+
+    def reply(self, ref: Ref, envelope: Envelope, value: Any) -> None:
+        """An ask was answered."""
+        asker = "" if envelope[1] is None else envelope[1]._name
+        self._note("reply", ref._name, asker, trace_type(value), envelope, self._payload_of(value))
+
+    def started(self, ref: Ref, envelope: Envelope) -> None:
+        """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
+        id_, cause = envelope[3] or self._next_id(), envelope[4] or ""
+        self._write(
+            self._time(), "started", _parent_of(ref), ref._name, wire_name(ref.actor_class), id_, cause, None
+        )
+
+    def ended(self, ref: Ref, cause: Envelope | None) -> None:
+        """An actor stopped, because of the message `cause` if that is known."""
+        self._note("stopped", _parent_of(ref), ref._name, wire_name(ref.actor_class), cause, None)
+
+    def failed(self, ref: Ref, cause: Envelope | None, error: BaseException) -> None:
+        """An actor failed; the type is the error's, the payload its text."""
+        self._note("failed", "", ref._name, type(error).__qualname__, cause, self._payload_of(error))
+
+    def _note(  # noqa: PLR0917 - as in a record
+        self, kind: str, sender: str, receiver: str, type_: str, cause: Envelope | None, payload: bytes | None
+    ) -> None:
+        cause_id = "" if cause is None else cause[3] or ""
+        self._write(self._time(), kind, sender, receiver, type_, self._next_id(), cause_id, payload)
+
+
+def _parent_of(ref: Ref) -> str:
+    return "" if ref._parent is None else ref._parent._name
 
 
 class TraceWriter:
@@ -93,22 +178,11 @@ class TraceWriter:
             self.path.rename(_numbered(self.path, 1))
         self._begin()
 
-    def write(  # noqa: PLR0917 - called for every message: by position is faster
-        self,
-        time: float,
-        kind: str,
-        sender: str,
-        receiver: str,
-        type_: str,
-        id_: int | str,
-        cause: int | str,
-        payload: bytes | None,
-    ) -> None:
+    def write(self, *note: *Note) -> None:
         """Note one record; see `TraceRecord` for what the parts mean."""
         self.records += 1
-        self._buffer += self._pack(
-            (self.records, time, _NUMBERS[kind], sender, receiver, type_, id_, cause, payload)
-        )
+        time, kind, *rest = note
+        self._buffer += self._pack((self.records, time, _NUMBERS[kind], *rest))
         if len(self._buffer) >= FLUSH_BYTES:
             self.flush()
 
