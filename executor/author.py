@@ -11,7 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -125,6 +125,7 @@ class TaskBackend(Protocol):
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload: ...  # noqa: D102
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class TaskContext:
     """The context of one running task.
 
@@ -136,24 +137,13 @@ class TaskContext:
         ports: The ports that it was launched with (`launch(ports=…)`), lowest first; nobody else on the agent has them.
     """
 
-    __slots__ = ("_backend", "labels", "name", "ports", "sandbox", "task_id")
-
-    def __init__(
-        self,
-        backend: TaskBackend,
-        *,
-        task_id: TaskId,
-        name: str,
-        labels: tuple[tuple[str, str], ...],
-        sandbox: Path,
-        ports: tuple[int, ...] = (),
-    ) -> None:
-        self._backend = backend
-        self.task_id = task_id
-        self.name = name
-        self.labels = labels
-        self.sandbox = sandbox
-        self.ports = ports
+    _backend: TaskBackend
+    _: KW_ONLY
+    task_id: TaskId
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    sandbox: Path
+    ports: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"TaskContext({self.task_id!r})"

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from actors.runtime import Actor, ActorDeadError, current_message_id, pack_message, receive
 from executor.author import Executor, TaskFailed
 from executor.messages import (
+    CONNECTION,
+    EXECUTOR,
     AuthorFailed,
     AuthorStarted,
     AuthorStopped,
@@ -31,10 +33,8 @@ class AuthorActor(Actor):
 
     stop_grace: ClassVar[float] = 0.2  # what hangs has had its share of the executor's grace period
 
-    def __init__(self, author: Executor, executor: str, connection: str, *, raw: bool) -> None:
+    def __init__(self, author: Executor, *, raw: bool) -> None:
         self._author = author
-        self._executor = executor
-        self._connection = connection
         self._raw = raw
         author._send = self._send
 
@@ -45,7 +45,7 @@ class AuthorActor(Actor):
         else:
             data = pack_message(message, id=current_message_id())
         try:
-            self.ref(self._connection).tell(SendMessage(data))
+            self.ref(CONNECTION).tell(SendMessage(data))
         except ActorDeadError:
             pass  # the executor has ended, and messages are best effort
 
@@ -53,11 +53,11 @@ class AuthorActor(Actor):
     async def handle_start_author(self, start: StartAuthor) -> None:
         error = await self._run("on_start", self._author.on_start)
         if error is None:
-            self.tell(self._executor, AuthorStarted())
+            self.tell(EXECUTOR, AuthorStarted())
         else:
             text = text_of(error) if isinstance(error, TaskFailed) else one_line(error)
             name = type(self._author).__name__
-            self.tell(self._executor, AuthorFailed(f"{name} could not be started: {text}"))
+            self.tell(EXECUTOR, AuthorFailed(f"{name} could not be started: {text}"))
 
     @receive
     async def handle_for_author(self, arrived: ForAuthor) -> None:
@@ -66,7 +66,7 @@ class AuthorActor(Actor):
     @receive
     async def handle_stop_author(self, stop: StopAuthor) -> None:
         await self._run("on_stop", self._author.on_stop)
-        self.tell(self._executor, AuthorStopped())
+        self.tell(EXECUTOR, AuthorStopped())
 
     async def _run(self, name: str, hook: Callable[..., Any], *arguments: object) -> BaseException | None:
         """Run a hook, a coroutine or a plain method, and give what it raised, which is logged.

@@ -12,24 +12,24 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from actors.runtime import Actor, Immutable, Timer, message, receive
+from actors.runtime import Actor, Backoff, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
 from executor.connection.agent_link import AgentLink, read_record
 from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
 from executor.environment import AgentEnvironment
-from executor.messages import AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
+from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
 from mesos_http import Response, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.content import ContentError, ContentType, serialize
 from mesos_v1.errors import ApiError, BadEvent, MesosError, classify
 from mesos_v1.values import TaskId
-from wire.start_letter import SealedLetter
+from wire.start_letter import BootSecret
 
 HEARTBEAT_INTERVAL = 30 * 60.0
 """Seconds between HEARTBEAT calls (executor.cpp, DEFAULT_HEARTBEAT_CALL_INTERVAL): they keep firewalls awake."""
 
 RESEND_AFTER = 1.0
-NOT_READY_BACKOFF = 1.0
+FIRST_BACKOFF = 1.0
 MAX_KEPT_MESSAGES = 256
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,6 @@ class AgentConnectionActor(Actor):
 
     Args:
         new_link: Makes the link of an attempt; None for one over HTTP.
-        executor: Name of the executor's actor.
         letter: Gets the scheduler's start-up letter.
     """
 
@@ -153,13 +152,11 @@ class AgentConnectionActor(Actor):
         self,
         environment: AgentEnvironment,
         new_link: NewLink | None,
-        executor: str,
-        letter: SealedLetter,
+        letter: BootSecret,
         content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
         self._environment = environment
         self._new_link = new_link or (lambda: AgentLink(environment, content_type))
-        self._executor = executor
         self._letter = letter
         self._content_type = content_type
         self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
@@ -175,7 +172,7 @@ class AgentConnectionActor(Actor):
     def on_start(self) -> None:
         """Subscribe at once."""
         self.timers.every(HEARTBEAT_INTERVAL, HeartbeatDue())
-        self._happen(Event.DUE)
+        self._apply(Event.DUE)
 
     def on_stop(self) -> None:
         """Leave no connection open."""
@@ -186,13 +183,13 @@ class AgentConnectionActor(Actor):
     @receive
     def handle_happened(self, happened: Happened) -> None:
         if happened.attempt == self._attempt:
-            self._happen(happened.event, happened.reason)
+            self._apply(happened.event, happened.reason)
 
     @receive
     def handle_recovery_over(self, over: RecoveryOver) -> None:
         self._recovery = None
         seconds = self._environment.recovery_timeout
-        self._happen(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
+        self._apply(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
 
     @receive
     def handle_arrived(self, arrived: Arrived) -> None:
@@ -201,14 +198,14 @@ class AgentConnectionActor(Actor):
         event = arrived.event
         match event:
             case executor_events.Subscribed():
-                self._happen(Event.SUBSCRIBED, value=event)
+                self._apply(Event.SUBSCRIBED, value=event)
             case executor_events.Shutdown():
-                self._happen(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
+                self._apply(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
             case executor_events.Error(message):
                 logger.error("the agent said ERROR: %s", message)
-                self._happen(Event.ERROR, f"the agent said: {message}")
+                self._apply(Event.ERROR, f"the agent said: {message}")
             case _:
-                self._happen(Event.ARRIVED, value=event)
+                self._apply(Event.ARRIVED, value=event)
 
     @receive
     def handle_send_update(self, update: SendUpdate) -> None:
@@ -240,7 +237,7 @@ class AgentConnectionActor(Actor):
     def handle_leave(self, leave: Leave) -> None:
         """The executor ends: tell it when all calls are answered."""
         self._leaving = True
-        self._happen(Event.LEAVE, "the executor ends")
+        self._apply(Event.LEAVE, "the executor ends")
         self._tell_left()
 
     # -- the table ---------------------------------------------------------------------------------------------------
@@ -249,7 +246,7 @@ class AgentConnectionActor(Actor):
     def _subscribed(self) -> bool:
         return self._life.state in {State.SUBSCRIBED, State.LEAVING}
 
-    def _happen(self, event: Event, reason: str = "", value: object = None) -> None:
+    def _apply(self, event: Event, reason: str = "", value: object = None) -> None:
         before = self._life.state
         state, actions, ignored = self._life.on(event)
         if ignored:
@@ -258,32 +255,29 @@ class AgentConnectionActor(Actor):
             why = f": {reason}" if reason else ""
             logger.info("agent %s: %s -> %s%s", self._environment.endpoint, before.value, state.value, why)
         for action in actions:
-            self._do(action, event, reason, value)
-
-    def _do(self, action: Action, event: Event, reason: str, value: object) -> None:
-        match action:
-            case Action.CONNECT:
-                self._connect()
-            case Action.CLOSE:
-                self._close()
-            case Action.ANNOUNCE:
-                self._announce(value)
-            case Action.DELIVER:
-                self._deliver(value)
-            case Action.TELL_LOST:
-                self.tell(self._executor, AgentLost(reason))
-            case Action.RETRY:
-                self._retry()
-            case Action.START_RECOVERY:
-                if self._recovery is None:
-                    self._recovery = self.timers.after(self._environment.recovery_timeout, RecoveryOver())
-            case Action.STOP_RECOVERY:
-                if self._recovery is not None:
-                    self._recovery.cancel()
-                    self._recovery = None
-            case Action.END:
-                self._attempt += 1  # nothing that still comes in counts
-                self.tell(self._executor, AgentGone(reason, refused=event is Event.REFUSED))
+            match action:
+                case Action.CONNECT:
+                    self._connect()
+                case Action.CLOSE:
+                    self._close()
+                case Action.ANNOUNCE:
+                    self._announce(value)
+                case Action.DELIVER:
+                    self._deliver(value)
+                case Action.TELL_LOST:
+                    self.tell(EXECUTOR, AgentLost(reason))
+                case Action.RETRY:
+                    self._retry()
+                case Action.START_RECOVERY:
+                    if self._recovery is None:
+                        self._recovery = self.timers.after(self._environment.recovery_timeout, RecoveryOver())
+                case Action.STOP_RECOVERY:
+                    if self._recovery is not None:
+                        self._recovery.cancel()
+                        self._recovery = None
+                case Action.END:
+                    self._attempt += 1  # nothing that still comes in counts
+                    self.tell(EXECUTOR, AgentGone(reason, refused=event is Event.REFUSED))
 
     def _connect(self) -> None:
         self._attempt += 1
@@ -325,15 +319,13 @@ class AgentConnectionActor(Actor):
     def _retry(self) -> None:
         """Wait a random part of the longest backoff (executor.cpp), which doubles from a second up to the maximum."""
         self._failures += 1
-        if self._environment.checkpoint:
-            most = min(self._environment.backoff_max, NOT_READY_BACKOFF * 2.0 ** min(self._failures - 1, 16))
-        else:
-            most = NOT_READY_BACKOFF
+        longest = self._environment.backoff_max if self._environment.checkpoint else FIRST_BACKOFF
+        most = Backoff(FIRST_BACKOFF, 2.0, longest).delay(self._failures)
         self.timers.after(self.ids.uniform(0.0, most), Happened(self._attempt, Event.DUE))
 
     def _announce(self, value: object) -> None:
         self._failures = 0
-        self.tell(self._executor, value)
+        self.tell(EXECUTOR, value)
         while self._kept:
             self._call(executor_calls.message(self._kept.popleft()))
 
@@ -357,7 +349,7 @@ class AgentConnectionActor(Actor):
                     self._unacknowledged.launched(task_id, task)
             case _:
                 pass
-        self.tell(self._executor, event)
+        self.tell(EXECUTOR, event)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -410,7 +402,7 @@ class AgentConnectionActor(Actor):
     def _tell_left(self) -> None:
         if self._leaving and not self._calls:
             self._leaving = False
-            self.tell(self._executor, Left())
+            self.tell(EXECUTOR, Left())
 
 
 def _outcome(answer: asyncio.Future[Response]) -> tuple[int | None, str]:

@@ -30,6 +30,7 @@ from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
 from executor.connection_actor import AgentConnectionActor, NewLink
 from executor.environment import AgentEnvironment
+from executor.messages import AUTHOR, CONNECTION, TASK, TRACE
 from executor.process.loading import LoadedExecutor, assign, load
 from executor.process.states import SHARES, TABLE, Action, Event, State
 from executor.task_actor import RunningTaskActor, TaskServices
@@ -40,17 +41,11 @@ from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, 
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
 from wire.author_code import call, one_line, text_of, traceback_below
-from wire.start_letter import ExecutorBoot, SealedLetter
+from wire.start_letter import BootSecret, ExecutorBoot
 
 ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
 
 MAX_SEEN = 100_000
-
-EXECUTOR = "executor"
-CONNECTION = "agent"
-AUTHOR = "author"
-TRACE = "trace"
-TASK = "task:"
 
 SUPERVISION = Supervision(restart=False, escalate=True)
 """Of the root: without it, nobody would end the process, and so the agent would never report its tasks."""
@@ -103,14 +98,13 @@ class ExecutorActor(Actor):
     def __init__(self, plan: ExecutorPlan) -> None:
         self._plan = plan
         self._life = Machine(TABLE)
-        self._letter = SealedLetter()
+        self._letter = BootSecret()
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
         self._loaded: LoadedExecutor | None = None
         self._services: TaskServices | None = None
-        self._tasks: dict[
-            TaskId, tuple[ActorRef[Any], str]
-        ] = {}  # with the id of the message that launched it
+        # With the id of the message that launched each.
+        self._tasks: dict[TaskId, tuple[ActorRef[Any], str]] = {}
         self._seen: dict[TaskId, None] = {}  # the newest, so that a second LAUNCH is known as one
         self._broken: str | None = None
         self._reason = ""
@@ -122,14 +116,9 @@ class ExecutorActor(Actor):
     def on_start(self) -> None:
         """Reach for the agent."""
         plan = self._plan
+        link = plan.new_link
         self.spawn(
-            AgentConnectionActor,
-            plan.environment,
-            plan.new_link,
-            EXECUTOR,
-            self._letter,
-            plan.content_type,
-            name=CONNECTION,
+            AgentConnectionActor, plan.environment, link, self._letter, plan.content_type, name=CONNECTION
         )
 
     # -- from the agent ----------------------------------------------------------------------------------------------
@@ -138,7 +127,7 @@ class ExecutorActor(Actor):
     def handle_subscribed(self, event: Subscribed) -> None:
         """The subscription stands, for the first time or again."""
         self._subscribed = event
-        self._happen(Event.SUBSCRIBED)
+        self._apply(Event.SUBSCRIBED)
 
     @receive
     def handle_launch(self, event: Launch) -> None:
@@ -210,11 +199,11 @@ class ExecutorActor(Actor):
         elif failed.name == AUTHOR and self._life.state is State.STARTING:
             self._fail(f"the executor could not be started: {failed.error}")
         elif failed.name == AUTHOR:
-            self._happen(Event.AUTHOR_STOPPED)
+            self._apply(Event.AUTHOR_STOPPED)
         elif failed.name == CONNECTION:
             self._exit_code = BUG
             self._reason = f"the connection to the agent failed: {failed.error}"
-            self._happen(Event.CUT_OFF)
+            self._apply(Event.CUT_OFF)
         else:
             self._shipping = None
 
@@ -238,7 +227,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_author_started(self, started: m.AuthorStarted) -> None:
-        self._happen(Event.STARTED)
+        self._apply(Event.STARTED)
 
     @receive
     def handle_author_failed(self, failed: m.AuthorFailed) -> None:
@@ -246,7 +235,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_author_stopped(self, stopped: m.AuthorStopped) -> None:
-        self._happen(Event.AUTHOR_STOPPED)
+        self._apply(Event.AUTHOR_STOPPED)
 
     @receive
     def handle_task_ended(self, ended: m.TaskEnded) -> None:
@@ -257,7 +246,7 @@ class ExecutorActor(Actor):
         if self._shipping is not None:
             self.tell(self._shipping, m.ShipSoon())
         if not self._tasks:
-            self._happen(Event.NO_TASKS)
+            self._apply(Event.NO_TASKS)
 
     @receive
     def handle_still_starting(self, due: StillStarting) -> None:
@@ -272,16 +261,16 @@ class ExecutorActor(Actor):
         """The calls, or the trace, are through."""
         self._left -= 1
         if self._left <= 0:
-            self._happen(Event.LEFT)
+            self._apply(Event.LEFT)
 
     @receive
     def handle_phase_over(self, over: PhaseOver) -> None:
         if over.phase == self._life.state.value:
-            self._happen(Event.PHASE_OVER)
+            self._apply(Event.PHASE_OVER)
 
     # -- the table ---------------------------------------------------------------------------------------------------
 
-    def _happen(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         before = self._life.state
         state, actions, ignored = self._life.on(event)
         if ignored:
@@ -318,12 +307,12 @@ class ExecutorActor(Actor):
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
-        self._happen(Event.END)
+        self._apply(Event.END)
 
     def _fail(self, reason: str) -> None:
         self._broken = self._reason = reason
         self._exit_code = 1
-        self._happen(Event.START_FAILED)
+        self._apply(Event.START_FAILED)
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
@@ -335,8 +324,6 @@ class ExecutorActor(Actor):
         self._follow_trace(boot)
         self._services = TaskServices(
             executor_id=plan.environment.executor_id,
-            executor=EXECUTOR,
-            connection=CONNECTION,
             sandbox=plan.environment.sandbox,
             server=boot.server_url if boot else None,
             token=boot.token if boot else "",
@@ -358,7 +345,7 @@ class ExecutorActor(Actor):
         instance.executor_id = plan.environment.executor_id
         instance.agent_id = event.agent_id
         self._loaded = loaded
-        self.spawn(AuthorActor, instance, EXECUTOR, CONNECTION, raw=boot is None, name=AUTHOR)
+        self.spawn(AuthorActor, instance, raw=boot is None, name=AUTHOR)
         self.tell(AUTHOR, m.StartAuthor())
         self.timers.after(SLOW_START, StillStarting())
 
@@ -418,7 +405,7 @@ class ExecutorActor(Actor):
 
     def _kill_all(self) -> None:
         if not self._tasks:
-            self._happen(Event.NO_TASKS)
+            self._apply(Event.NO_TASKS)
         share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
             self.tell(ref, m.KillTask(share * 0.9))
@@ -427,7 +414,7 @@ class ExecutorActor(Actor):
 
     def _stop_author(self) -> None:
         if self.system.find(AUTHOR) is None:
-            self._happen(Event.AUTHOR_STOPPED)
+            self._apply(Event.AUTHOR_STOPPED)
         else:
             self.tell(AUTHOR, m.StopAuthor())
 

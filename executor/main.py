@@ -20,8 +20,8 @@ from pathlib import Path
 from actors.runtime import ActorSystem, hide_secrets_in_logs
 from actors.runtime.signals import Signals
 from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
-from executor.executor_actor import BUG, EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
-from executor.messages import EndRequested
+from executor.executor_actor import BUG, SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.messages import EXECUTOR, EndRequested
 from executor.task_actor import MAX_THREADS
 from mesos_v1.content import ContentType
 from wire.author_code import one_line, traceback_below

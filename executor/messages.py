@@ -15,6 +15,9 @@ from wire.results import RETRY_LABEL
 
 MAX_MESSAGE = 2000
 
+EXECUTOR, CONNECTION, AUTHOR, TRACE, TASK = "executor", "agent", "author", "trace", "task:"
+"""What the actors are called; a task's, with its id behind."""
+
 
 def without_secrets_in_task(info: bytes) -> bytes:
     """For traces: a serialized `TaskInfo` without environments and secrets."""

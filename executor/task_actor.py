@@ -27,7 +27,16 @@ from actors.runtime import (
 )
 from actors.runtime.state_machine import Machine
 from executor.author import TaskContext, TaskFailed, Upload
-from executor.messages import KillTask, RefuseTask, SendMessage, SendUpdate, StartTask, TaskEnded
+from executor.messages import (
+    CONNECTION,
+    EXECUTOR,
+    KillTask,
+    RefuseTask,
+    SendMessage,
+    SendUpdate,
+    StartTask,
+    TaskEnded,
+)
 from executor.tasks.states import TABLE, Action, Event, State
 from executor.tasks.uploads import upload
 from mesos_v1.states import TaskState
@@ -39,12 +48,6 @@ MAX_THREADS = 256
 """Plain functions that can run at once; a thread is made when it is needed. Mesos limits tasks by their resources."""
 
 PROGRESS_INTERVAL = 1.0
-_REPORTS = {
-    State.FINISHED: TaskState.TASK_FINISHED,
-    State.FAILED: TaskState.TASK_FAILED,
-    State.KILLED: TaskState.TASK_KILLED,
-}
-
 logger = logging.getLogger(__name__)
 
 
@@ -160,7 +163,7 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class TaskServices:
-    """What all tasks of an executor share: names of other actors, and services.
+    """What all tasks of an executor share.
 
     Attributes:
         server: Address of the framework's server; None when it serves nothing.
@@ -168,8 +171,6 @@ class TaskServices:
     """
 
     executor_id: ExecutorId
-    executor: str
-    connection: str
     sandbox: Path
     server: str | None = None
     token: str = field(default="", repr=False)
@@ -195,16 +196,16 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_start_task(self, start: StartTask) -> None:
-        self._happen(Event.START)
+        self._apply(Event.START)
 
     @receive
     def handle_refuse_task(self, refused: RefuseTask) -> None:
-        self._happen(Event.REFUSED, refused.reason, retry=refused.retry)
+        self._apply(Event.REFUSED, refused.reason, retry=refused.retry)
 
     @receive
     def handle_kill_task(self, kill: KillTask) -> None:
         self._grace = self._assignment.grace if kill.grace is None else kill.grace
-        self._happen(Event.KILL, "killed")
+        self._apply(Event.KILL, "killed")
 
     @receive
     def handle_returned(self, returned: Returned) -> None:
@@ -212,30 +213,30 @@ class RunningTaskActor(Actor):
         try:
             data = self._pack(returned.result)
         except Exception as error:
-            self._happen(Event.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
+            self._apply(Event.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
             return
         try:
             check_size("the result", data, MAX_RESULT)
         except ValueError as error:
-            self._happen(Event.RAISED, str(error), retry=False)
+            self._apply(Event.RAISED, str(error), retry=False)
             return
-        self._happen(Event.RETURNED, data=data)
+        self._apply(Event.RETURNED, data=data)
 
     @receive
     def handle_raised(self, raised: Raised) -> None:
-        self._happen(Event.RAISED, raised.reason, retry=raised.retry)
+        self._apply(Event.RAISED, raised.reason, retry=raised.retry)
 
     @receive
     def handle_cancelled(self, cancelled: Cancelled) -> None:
-        self._happen(Event.CANCELLED, "its coroutine was cancelled")
+        self._apply(Event.CANCELLED, "its coroutine was cancelled")
 
     @receive
     def handle_grace_over(self, over: GraceOver) -> None:
-        self._happen(Event.GRACE_OVER, "killed; it did not end within its grace period")
+        self._apply(Event.GRACE_OVER, "killed; it did not end within its grace period")
 
     @receive
     def handle_send_to_framework(self, send: SendToFramework) -> None:
-        self.tell(self._services.connection, SendMessage(self._pack(send.message)))
+        self.tell(CONNECTION, SendMessage(self._pack(send.message)))
 
     @receive
     def handle_progress(self, progress: Progress) -> None:
@@ -252,7 +253,7 @@ class RunningTaskActor(Actor):
 
     # -- the table ---------------------------------------------------------------------------------------------------
 
-    def _happen(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
+    def _apply(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         state, actions, ignored = self._life.on(event)
         if ignored:
             task_id = self._assignment.task_id
@@ -357,7 +358,7 @@ class RunningTaskActor(Actor):
             data=data,
             retry=retry,
         )
-        self.tell(self._services.connection, update)
+        self.tell(CONNECTION, update)
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
@@ -371,8 +372,8 @@ class RunningTaskActor(Actor):
             self._report(TaskState.TASK_RUNNING, data=self._pack(newest))
 
     def _end(self, message: str, data: bytes, *, retry: bool) -> None:
-        self._report(_REPORTS[self._life.state], message, data, retry=retry)
-        self.tell(self._services.executor, TaskEnded(self._assignment.task_id, self._life.state.value))
+        self._report(TaskState[f"TASK_{self._life.state.name}"], message, data, retry=retry)
+        self.tell(EXECUTOR, TaskEnded(self._assignment.task_id, self._life.state.value))
         self.stop()
 
 
@@ -394,7 +395,8 @@ class _Backend:
 
     def progress(self, message: object) -> None:
         if not isinstance(message, str):
-            check_size("the progress", pack_check(message), MAX_RESULT)
+            data = message if isinstance(message, bytes) else pack(message)
+            check_size("the progress", data, MAX_RESULT)
         self._tell(Progress(message))
 
     async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
@@ -408,12 +410,3 @@ class _Backend:
             self._actor.actor_ref.tell(message)
         except ActorDeadError:
             pass  # the task has ended; what an abandoned function says is not heard
-
-
-def pack_check(message: object) -> bytes:
-    """Refuse at once, where the author is at fault, what could not be packed later; gives it packed.
-
-    Raises:
-        TypeError: It is not a message.
-    """
-    return message if isinstance(message, bytes) else pack(message)

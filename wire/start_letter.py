@@ -38,7 +38,7 @@ class ExecutorBoot:
     shutdown_grace_period: float = 5.0
 
 
-class SealedLetter:
+class BootSecret:
     """The start-up letter on its way past the mailboxes: messages are logged and traced, and it holds a token.
 
     Attributes:
@@ -49,7 +49,7 @@ class SealedLetter:
         self.data = b""
 
     def __repr__(self) -> str:
-        return f"SealedLetter({len(self.data)} bytes)"
+        return f"BootSecret({len(self.data)} bytes)"
 
     def open(self) -> ExecutorBoot | None:
         """Read it; None when there is none, so that the scheduler is not one of ours."""

@@ -16,7 +16,7 @@ from executor.environment import AgentEnvironment
 from mesos_http import CallPipeline, Response, Subscription, Timeouts
 from mesos_v1 import executor_events, pb
 from mesos_v1.content import ContentType, parse
-from wire.start_letter import SealedLetter
+from wire.start_letter import BootSecret
 
 MAX_RECORD = 256 * 1024 * 1024  # a task group's tasks come in one record
 
@@ -79,7 +79,7 @@ class AgentLink:
 
 
 def read_record(
-    record: bytes, content_type: ContentType, letter: SealedLetter
+    record: bytes, content_type: ContentType, letter: BootSecret
 ) -> executor_events.ExecutorEvent:
     """Read one record; what is secret goes into ``letter``.
 

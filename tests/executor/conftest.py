@@ -13,7 +13,8 @@ from actors.runtime import ActorSystem, pack, unpack
 from actors.runtime.testing import ManualIds, run_virtual
 from executor.connection.agent_link import AgentLink
 from executor.environment import AgentEnvironment
-from executor.executor_actor import EXECUTOR, ExecutorActor, ExecutorPlan
+from executor.executor_actor import ExecutorActor, ExecutorPlan
+from executor.messages import EXECUTOR
 from mesos_v1.content import ContentType
 from tests.support.agent_script import AgentScript, TwinLink, environment
 from wire.start_letter import ExecutorBoot

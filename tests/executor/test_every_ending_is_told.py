@@ -6,7 +6,8 @@ import pytest
 
 from actors.runtime import ActorSystem, ChildFailed, pack, pack_value, unpack
 from executor import messages as m
-from executor.executor_actor import EXECUTOR, SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.executor_actor import SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.messages import EXECUTOR
 from mesos_v1 import pb
 from tests.executor.authors import (
     ENDINGS,
