@@ -15,6 +15,7 @@ never asked for: other transfer codings, answers to HEAD and CONNECT.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, TypeAlias
@@ -72,77 +73,48 @@ class Response(Head):
         return self.body.decode("utf-8", "replace")
 
 
-class _State(Enum):
-    HEAD = "head"
-    LENGTH = "body of known length"
-    CHUNK_SIZE = "chunk size"
-    CHUNK = "chunk"
-    CHUNK_END = "end of chunk"
-    TRAILERS = "trailers"
-    UNTIL_CLOSE = "body until the connection closes"
-    CLOSED = "closed"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class _Framing:
-    head: Head
-    state: _State
-    length: int
-
-
 class ResponseParser:
-    """The responses of one connection, as parts."""
+    """The responses of one connection, as parts.
+
+    How it works: a generator reads the responses from the buffer as if all were there, and yields where it needs more bytes.
+    """
 
     def __init__(self, *, max_head: int = MAX_HEAD) -> None:
         self._max_head = max_head
         self._buffer = bytearray()
-        self._searched = 0  # bytes of the buffer that hold no end of head, for linear time
-        self._state = _State.HEAD
-        self._left = 0  # bytes still to come of a body or chunk
-        self._closing = False
+        self._parts: list[Part] = []
+        self._where = "head"  # what is read now; "" after the last response
         self._error: ProtocolError | None = None
         self._last: tuple[bytes, _Framing] | None = None  # Mesos answers many calls with the same head
+        self._reading = self._read()
 
     @property
     def failed(self) -> bool:
-        """Whether what came is known to be no HTTP: the next call raises."""
+        """Whether what came is known not to be HTTP: the next call raises."""
         return self._error is not None
 
     @property
     def in_response(self) -> bool:
         """True in the middle of a response, and when a head has begun."""
-        if self._state is _State.HEAD:
-            return bool(self._buffer)
-        return self._state not in {_State.CLOSED, _State.DEAD}
+        return bool(self._buffer if self._where == "head" else self._where)
 
     def feed(self, data: bytes) -> list[Part]:
         """Take bytes as they came from the connection; give what they complete.
 
         Raises:
-            ProtocolError: The bytes are no HTTP response. The parser is dead then.
+            ProtocolError: The bytes are not an HTTP response. The parser is dead then.
         """
         if self._error is not None:
             raise self._error
-        parts: list[Part] = []
-        buffer = self._buffer
-        buffer += data
-        at = 0
+        self._buffer += data
+        parts = self._parts = []
         try:
-            while True:
-                step = self._step(buffer, at, parts)
-                if step < 0:
-                    break
-                at = step
+            next(self._reading)
         except ProtocolError as error:
-            self._error = error
-            self._state = _State.DEAD
-            buffer.clear()
+            self._error, self._where = error, ""
+            self._buffer.clear()
             if not parts:
                 raise
-            return parts
-        del buffer[:at]
-        self._searched = max(0, self._searched - at)
         return parts
 
     def eof(self) -> list[Part]:
@@ -153,111 +125,95 @@ class ResponseParser:
         """
         if self._error is not None:
             raise self._error
-        if self._state is _State.UNTIL_CLOSE:
-            self._state = _State.CLOSED
+        where, cut_off = self._where, self.in_response
+        self._where = ""
+        if where == _UNTIL_CLOSE:
             return [END]
-        if self.in_response:
-            where = self._state.value
-            self._state = _State.DEAD
+        if cut_off:
             raise ProtocolError(f"the connection ended in the middle of a response ({where})")
-        self._state = _State.CLOSED
         return []
 
-    def _step(self, buffer: bytearray, at: int, parts: list[Part]) -> int:
-        """Handle what stands at ``at``; give where to go on, or -1 when more bytes are needed."""
-        state = self._state
-        if state is _State.HEAD:
-            return self._read_head(buffer, at, parts)
-        if state in {_State.LENGTH, _State.CHUNK}:
-            return self._read_body(buffer, at, parts)
-        if state is _State.CHUNK_SIZE:
-            return self._read_chunk_size(buffer, at)
-        if state is _State.CHUNK_END:
-            if len(buffer) - at < 2:
-                return -1
-            if buffer[at : at + 2] != b"\r\n":
-                raise ProtocolError(f"a chunk is longer than it says: {excerpt(bytes(buffer[at : at + 40]))}")
-            self._state = _State.CHUNK_SIZE
-            return at + 2
-        if state is _State.TRAILERS:
-            return self._read_trailer(buffer, at, parts)
-        if state is _State.UNTIL_CLOSE:
-            if at == len(buffer):
-                return -1
-            parts.append(bytes(buffer[at:]))
-            return len(buffer)
-        if at < len(buffer):  # CLOSED
-            raise ProtocolError(f"bytes after the last response: {excerpt(bytes(buffer[at : at + 40]))}")
-        return -1
-
-    def _read_head(self, buffer: bytearray, at: int, parts: list[Part]) -> int:
-        if at == len(buffer):
-            return -1
-        end = buffer.find(b"\r\n\r\n", max(at, self._searched))
-        if end < 0:
-            start = bytes(buffer[at : at + 5])
-            if not b"HTTP/".startswith(start):
-                raise ProtocolError(f"not an HTTP response: {excerpt(bytes(buffer[at : at + 80]))}")
-            if len(buffer) - at > self._max_head:
-                raise ProtocolError(f"the head of a response is longer than {self._max_head} bytes")
-            self._searched = max(at, len(buffer) - 3)
-            return -1
-        if end - at > self._max_head:
-            raise ProtocolError(f"the head of a response is longer than {self._max_head} bytes")
-        raw = bytes(buffer[at:end])
-        if self._last is None or self._last[0] != raw:
-            self._last = (raw, _framing(parse_head(raw)))
-        framing = self._last[1]
-        if 100 <= framing.head.status < 200:
-            return end + 4
-        parts.append(framing.head)
-        self._closing = framing.head.close
-        self._left = framing.length
-        self._state = framing.state
-        if framing.state is _State.LENGTH and not framing.length:
-            self._finish(parts)
-        return end + 4
-
-    def _read_body(self, buffer: bytearray, at: int, parts: list[Part]) -> int:
-        there = len(buffer) - at
-        if not there:
-            return -1
-        taken = min(there, self._left)
-        parts.append(bytes(buffer[at : at + taken]))
-        self._left -= taken
-        if not self._left:
-            if self._state is _State.CHUNK:
-                self._state = _State.CHUNK_END
+    def _read(self) -> Iterator[None]:
+        buffer = self._buffer
+        close = False
+        while not close:
+            raw = yield from self._until(b"\r\n\r\n", "head")
+            if self._last is None or self._last[0] != raw:
+                self._last = (raw, _framing(parse_head(raw)))
+            head, length = self._last[1]
+            if 100 <= head.status < 200:
+                continue
+            self._parts.append(head)
+            close = head.close
+            if length is None:
+                yield from self._chunks()
+            elif isinstance(length, str):
+                self._where = _UNTIL_CLOSE
+                while True:
+                    if buffer:
+                        self._parts.append(self._take(len(buffer)))
+                    yield
             else:
-                self._finish(parts)
-        return at + taken
+                yield from self._body(length, "body of known length")
+            self._parts.append(END)
+        self._where = ""
+        while not buffer:
+            yield
+        raise ProtocolError(f"bytes after the last response: {excerpt(bytes(buffer[:40]))}")
 
-    def _read_chunk_size(self, buffer: bytearray, at: int) -> int:
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
-            if len(buffer) - at > _MAX_LINE:
-                raise ProtocolError(f"not a chunk size: {excerpt(bytes(buffer[at : at + 40]))}")
-            return -1
-        digits = bytes(buffer[at:end]).partition(b";")[0].strip(b" \t")
-        if not 0 < len(digits) <= 16 or digits.translate(None, b"0123456789abcdefABCDEF"):
-            raise ProtocolError(f"not a chunk size: {excerpt(bytes(buffer[at : min(end, at + 40)]))!r}")
-        self._left = int(digits, 16)
-        self._state = _State.CHUNK if self._left else _State.TRAILERS
-        return end + 2
+    def _until(self, end: bytes, where: str) -> Generator[None, None, bytes]:
+        """Take the bytes before `end`, when they are there; no more than a head, or the line of a chunk, may have."""
+        buffer, self._where, searched = self._buffer, where, 0
+        limit = _MAX_LINE if where == "chunk size" else self._max_head
+        while (found := buffer.find(end, searched)) < 0:
+            if where == "head" and not b"HTTP/".startswith(bytes(buffer[:5])):
+                raise ProtocolError(f"not an HTTP response: {excerpt(bytes(buffer[:80]))}")
+            if len(buffer) > limit:
+                break
+            searched = max(0, len(buffer) - len(end) + 1)  # for linear time
+            yield
+        if not 0 <= found <= limit:
+            if where == "chunk size":
+                raise ProtocolError(f"not a chunk size: {excerpt(bytes(buffer[:40]))}")
+            raise ProtocolError(f"the {where} of a response is longer than {limit} bytes")
+        taken = self._take(found)
+        del buffer[: len(end)]
+        return taken
 
-    def _read_trailer(self, buffer: bytearray, at: int, parts: list[Part]) -> int:
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
-            if len(buffer) - at > self._max_head:
-                raise ProtocolError(f"a trailer is longer than {self._max_head} bytes")
-            return -1
-        if end == at:
-            self._finish(parts)
-        return end + 2
+    def _body(self, left: int, where: str) -> Iterator[None]:
+        self._where = where
+        while left:
+            if self._buffer:
+                part = self._take(min(left, len(self._buffer)))
+                self._parts.append(part)
+                left -= len(part)
+            else:
+                yield
 
-    def _finish(self, parts: list[Part]) -> None:
-        parts.append(END)
-        self._state = _State.CLOSED if self._closing else _State.HEAD
+    def _chunks(self) -> Iterator[None]:
+        buffer = self._buffer
+        while True:
+            line = yield from self._until(b"\r\n", "chunk size")
+            digits = line.partition(b";")[0].strip(b" \t")
+            if not 0 < len(digits) <= 16 or digits.translate(None, b"0123456789abcdefABCDEF"):
+                raise ProtocolError(f"not a chunk size: {excerpt(line[:40])!r}")
+            size = int(digits, 16)
+            if not size:
+                break
+            yield from self._body(size, "chunk")
+            self._where = "end of chunk"
+            while len(buffer) < 2:
+                yield
+            if buffer[:2] != b"\r\n":
+                raise ProtocolError(f"a chunk is longer than it says: {excerpt(bytes(buffer[:40]))}")
+            del buffer[:2]
+        while (yield from self._until(b"\r\n", "trailer")):
+            pass
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
 
 
 class ResponseReader:
@@ -350,22 +306,26 @@ def _header(line: bytes) -> tuple[str, str]:
     return name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")
 
 
+_Framing = tuple[Head, int | str | None]
+_UNTIL_CLOSE = "body until the connection closes"
+
+
 def _framing(head: Head) -> _Framing:
-    """How the end of the body is found (RFC 9112, 6.3)."""
+    """How the end of the body is found (RFC 9112, 6.3): a length; `_UNTIL_CLOSE`; None for chunks."""
     if head.status in _NO_BODY or 100 <= head.status < 200:
-        return _Framing(head, _State.LENGTH, 0)
+        return head, 0
     codings = [value.strip().lower() for name, value in head.headers if name == "transfer-encoding"]
     if codings:
         if codings != ["chunked"]:
             raise ProtocolError(f"a transfer coding that was not asked for: {', '.join(codings)}")
-        return _Framing(head, _State.CHUNK_SIZE, 0)
+        return head, None
     lengths = {value for name, value in head.headers if name == "content-length"}
     if not lengths:
-        return _Framing(replace(head, close=True), _State.UNTIL_CLOSE, 0)
+        return replace(head, close=True), _UNTIL_CLOSE
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()) or len(length) > 18:
         raise ProtocolError(f"not a Content-Length: {excerpt(length.encode('latin-1'))}")
-    return _Framing(head, _State.LENGTH, int(length))
+    return head, int(length)
 
 
 class RequestWriter:
