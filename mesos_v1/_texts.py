@@ -5,8 +5,7 @@ their fields are read); bytes that are not UTF-8 become U+FFFD, so that one odd 
 """
 
 import re
-from collections.abc import Iterable
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -15,21 +14,11 @@ from google.protobuf.message import Message
 from mesos_v1 import pb
 from mesos_v1.errors import ContentError
 
-
-class _Walk(Enum):
-    SKIP = auto()
-    TEXT = auto()
-    TEXTS = auto()
-    MESSAGE = auto()
-    MESSAGES = auto()
-    MAP = auto()
-
-
-_SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES, _MAP = _Walk
 Labels = tuple[tuple[str, str | None], ...]
 """Pairs of key and value, in order; Mesos allows a key more than once, and a label without value."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_walks: dict[Any, _Walk] = {}  # never more than there are fields
+_Cleaner = Callable[[Message, str, Any], None]
+_cleaners: dict[Any, _Cleaner | None] = {}  # never more than there are fields
 
 
 def text(value: Any) -> Any:
@@ -64,30 +53,32 @@ def clean(message: Message) -> None:
     Raises:
         ContentError: The key of a map is not UTF-8.
     """
-    walks = _walks
     for field, value in message.ListFields():
-        walk = walks.get(field)
-        if walk is None:
-            walk = walks[field] = _walk_of(field, ())
-        if walk is _SKIP:
-            continue
-        if walk is _MESSAGE:
-            clean(value)
-        elif walk is _TEXT:
-            if type(value) is bytes:
-                setattr(message, field.name, text(value))
-        elif walk is _MESSAGES:
-            for item in value:
-                clean(item)
-        elif walk is _TEXTS:
-            for index, item in enumerate(value):
-                if type(item) is bytes:
-                    value[index] = text(item)
-        else:
-            _clean_map(field.name, value)
+        try:
+            cleaner = _cleaners[field]
+        except KeyError:
+            cleaner = _cleaners[field] = _cleaner_of(field, ())
+        if cleaner is not None:
+            cleaner(message, field.name, value)
 
 
-def _clean_map(name: str, entries: Any) -> None:
+def _clean_text(message: Message, name: str, value: Any) -> None:
+    if type(value) is bytes:
+        setattr(message, name, text(value))
+
+
+def _clean_texts(_message: Message, _name: str, values: Any) -> None:
+    for index, item in enumerate(values):
+        if type(item) is bytes:
+            values[index] = text(item)
+
+
+def _clean_messages(_message: Message, _name: str, values: Any) -> None:
+    for item in values:
+        clean(item)
+
+
+def _clean_map(_message: Message, name: str, entries: Any) -> None:
     for key in keys_of(name, entries):
         value = entries[key]
         if isinstance(value, Message):
@@ -109,15 +100,15 @@ def keys_of(name: str, entries: Any) -> list[Any]:
     return sorted(keys)
 
 
-def _walk_of(field: Any, above: tuple[Any, ...]) -> _Walk:
-    """Return how a field is walked; messages that hold no string anywhere are skipped."""
+def _cleaner_of(field: Any, above: tuple[Any, ...]) -> _Cleaner | None:
+    """Return how a field is cleaned; messages that hold no string anywhere need not be."""
     if field.type == FieldDescriptor.TYPE_STRING:
-        return _TEXTS if field.is_repeated else _TEXT
+        return _clean_texts if field.is_repeated else _clean_text
     inner = field.message_type
     if inner is None:
-        return _SKIP
-    if inner not in above and all(_walk_of(each, (*above, inner)) is _SKIP for each in inner.fields):
-        return _SKIP
+        return None
+    if inner not in above and not any(_cleaner_of(each, (*above, inner)) for each in inner.fields):
+        return None
     if inner.GetOptions().map_entry:
-        return _MAP
-    return _MESSAGES if field.is_repeated else _MESSAGE
+        return _clean_map
+    return _clean_messages if field.is_repeated else lambda _message, _name, value: clean(value)

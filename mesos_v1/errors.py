@@ -122,20 +122,16 @@ MISSING_STREAM_ID = "should include the 'Mesos-Stream-Id' header"
 
 def classify(status: int, body: str = "") -> Meaning:
     """Return what an answer means; a status nobody foresaw is retryable when it is a server's fault (5xx)."""
-    meaning = MEANINGS.get(status)
-    if meaning is None:
-        family = status // 100
-        text = {3: "an unexpected redirect", 4: "the request is refused", 5: "the server failed"}.get(
-            family, "an unexpected status"
-        )
-        meaning = Meaning(text, retryable=family == 5)
     if (
         status in {400, 403}
         and MISSING_STREAM_ID not in body
         and any(words in body for words in LOST_SUBSCRIPTION)
     ):
         return Meaning("the subscription is not the current one", subscription_lost=True)
-    return meaning
+    families = {3: "an unexpected redirect", 4: "the request is refused", 5: "the server failed"}
+    family = status // 100
+    text = families.get(family, "an unexpected status")
+    return MEANINGS.get(status) or Meaning(text, retryable=family == 5)
 
 
 class ApiError(MesosError):
@@ -158,17 +154,14 @@ class ApiError(MesosError):
 
     @property
     def retryable(self) -> bool:
-        """The same request may succeed later, unchanged."""
         return self.meaning.retryable
 
     @property
     def subscription_lost(self) -> bool:
-        """The subscription that the call belongs to is gone."""
         return self.meaning.subscription_lost
 
     @property
     def unauthorized(self) -> bool:
-        """Credentials are missing, wrong or not sufficient."""
         return self.meaning.unauthorized
 
     @property

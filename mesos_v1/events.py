@@ -7,32 +7,12 @@ what its type promises raises `BadEvent`. Source: Mesos: Scheduler HTTP API, "Ev
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mesos_v1 import pb
+from mesos_v1 import _reading, pb
 from mesos_v1 import values as v
-from mesos_v1._reading import Error, Heartbeat, Unknown, optional_id, reader
+from mesos_v1._reading import optional_id, reader
 from mesos_v1._texts import text
 from mesos_v1.content import ContentType
 from mesos_v1.content import parse as _parse
-from mesos_v1.errors import BadEvent
-
-__all__ = [
-    "BadEvent",
-    "Error",
-    "Failure",
-    "Heartbeat",
-    "InverseOffers",
-    "Message",
-    "Offers",
-    "Rescind",
-    "RescindInverseOffer",
-    "SchedulerEvent",
-    "Subscribed",
-    "Unknown",
-    "Update",
-    "UpdateOperationStatus",
-    "parse",
-    "read",
-]
 
 DEFAULT_HEARTBEAT_INTERVAL = 15.0
 """Seconds; assumed of a master that announces none (Mesos's `--heartbeat_interval` is 15 s)."""
@@ -115,6 +95,10 @@ class Failure:
     executor_id: v.ExecutorId | None
     status: int | None
 
+
+Error = _reading.Error
+Heartbeat = _reading.Heartbeat
+Unknown = _reading.Unknown
 
 SchedulerEvent = (
     Subscribed

@@ -7,27 +7,10 @@ What an executor passes on unread (tasks, infos) stays in protobuf bytes. A type
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mesos_v1 import pb
+from mesos_v1 import _reading, pb
 from mesos_v1 import values as v
-from mesos_v1._reading import Error, Heartbeat, Unknown, optional_id, reader
+from mesos_v1._reading import optional_id, reader
 from mesos_v1._texts import text
-from mesos_v1.errors import BadEvent
-
-__all__ = [
-    "Acknowledged",
-    "BadEvent",
-    "Error",
-    "ExecutorEvent",
-    "Heartbeat",
-    "Kill",
-    "Launch",
-    "LaunchGroup",
-    "Message",
-    "Shutdown",
-    "Subscribed",
-    "Unknown",
-    "read",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +86,10 @@ class Message:
 class Shutdown:
     """End all tasks and then the executor, within its shutdown grace period."""
 
+
+Error = _reading.Error
+Heartbeat = _reading.Heartbeat
+Unknown = _reading.Unknown
 
 ExecutorEvent = (
     Subscribed | Launch | LaunchGroup | Kill | Acknowledged | Message | Shutdown | Error | Heartbeat | Unknown

@@ -16,8 +16,7 @@ _NAME = re.compile(r"(?P<name>[^():\s]+)\s*(?:\(\s*(?P<role>[^()\s,]+)\s*\))?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _RANGE = re.compile(r"\s*([0-9]{1,20})\s*-\s*([0-9]{1,20})\s*")
 
-Value = tuple[Kind | None, float, tuple[tuple[int, int], ...], tuple[str, ...], str]
-"""What a value was found to be; no kind means plain text."""
+Value = pb.mesos.Value
 
 
 def parse_resources(text: str, role: str = "*") -> list[Resource]:
@@ -31,14 +30,21 @@ def parse_resources(text: str, role: str = "*") -> list[Resource]:
         match = _NAME.fullmatch(head)
         if match is None:
             raise ResourceError(f"{part!r}: expected name:value or name(role):value")
-        kind, number, ranges, items, words = parse_value(value)
-        if kind is None:
+        amount = parse_value(value)
+        if amount.type == Value.TEXT:
             raise ResourceError(
-                f"{part!r}: {words!r} is not an amount; expected a number, [ranges] or {{set}}"
+                f"{part!r}: {amount.text.value!r} is not an amount; expected a number, [ranges] or {{set}}"
             )
-        meta = reserved_for(match["role"] or role)
-        millis = to_millis(number) if kind is Kind.SCALAR else 0
-        out.append(Resource(match["name"], kind, millis, ranges, items, meta))
+        out.append(
+            Resource(
+                match["name"],
+                Kind(Value.Type.Name(amount.type)),
+                to_millis(amount.scalar.value) if amount.type == Value.SCALAR else 0,
+                tuple((each.begin, each.end) for each in amount.ranges.range),
+                tuple(amount.set.item),
+                reserved_for(match["role"] or role),
+            )
+        )
     return out
 
 
@@ -53,24 +59,10 @@ def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
     """
     out = []
     for part in _parts(text):
-        name, value = _split(part)
-        kind, number, ranges, items, words = parse_value(value)
-        attribute = pb.mesos.Attribute(name=name)
-        if kind is Kind.SCALAR:
-            attribute.type = pb.mesos.Value.SCALAR
-            attribute.scalar.value = number
-        elif kind is Kind.RANGES:
-            attribute.type = pb.mesos.Value.RANGES
-            attribute.ranges.SetInParent()
-            for begin, end in ranges:
-                attribute.ranges.range.add(begin=begin, end=end)
-        elif kind is Kind.SET:
-            attribute.type = pb.mesos.Value.SET
-            attribute.set.item.extend(items)
-        else:
-            attribute.type = pb.mesos.Value.TEXT
-            attribute.text.value = words
-        out.append(attribute)
+        name, written = _split(part)
+        value = parse_value(written)
+        field = Value.Type.Name(value.type).lower()
+        out.append(pb.mesos.Attribute(name=name, type=value.type, **{field: getattr(value, field)}))
     return out
 
 
@@ -84,7 +76,7 @@ def parse_value(text: str) -> Value:
     if text.startswith("["):
         if not text.endswith("]"):
             raise ResourceError(f"{text!r}: ranges end with ]")
-        found = []
+        ranges = Value.Ranges()
         for part in text[1:-1].split(",") if text[1:-1].strip() else ():
             match = _RANGE.fullmatch(part)
             if match is None:
@@ -92,15 +84,16 @@ def parse_value(text: str) -> Value:
             begin, end = int(match[1]), int(match[2])
             if max(begin, end) > _MAX_BOUND:
                 raise ResourceError(f"{text!r}: {part.strip()} is out of bounds; ranges have 64 bits")
-            found.append((begin, end))
-        return Kind.RANGES, 0, tuple(found), (), text
+            ranges.range.add(begin=begin, end=end)
+        return Value(type=Value.RANGES, ranges=ranges)
     if text.startswith("{"):
         if not text.endswith("}"):
             raise ResourceError(f"{text!r}: a set ends with }}")
-        return Kind.SET, 0, (), tuple(item.strip() for item in text[1:-1].split(",") if item.strip()), text
+        items = [item.strip() for item in text[1:-1].split(",") if item.strip()]
+        return Value(type=Value.SET, set=Value.Set(item=items))
     if _NUMBER.fullmatch(text):
-        return Kind.SCALAR, float(text), (), (), text
-    return None, 0, (), (), text
+        return Value(type=Value.SCALAR, scalar=Value.Scalar(value=float(text)))
+    return Value(type=Value.TEXT, text=Value.Text(value=text))
 
 
 def _parts(text: str) -> list[str]:
