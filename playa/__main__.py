@@ -12,7 +12,6 @@ import gc
 import json
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -21,22 +20,11 @@ from pathlib import Path
 
 from actors.runtime import hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
+from mesos_v1.quantities import parse_duration
 from playa import harmless_flags
 from playa.cluster import Cluster
 from playa.master.agents.registry import RegistryError
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
-
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "ms": 1e-3,
-    "secs": 1.0,
-    "mins": 60.0,
-    "hrs": 3600.0,
-    "days": 86400.0,
-    "weeks": 604800.0,
-}
-_UNITS |= {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hours": 3600.0, "d": 86400.0}
 
 
 def duration(text: str) -> float:
@@ -45,10 +33,10 @@ def duration(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: It is neither.
     """
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", text.strip())
-    if match is None or (match[2] and match[2] not in _UNITS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 15secs, 500ms, 2mins")
-    return float(match[1]) * _UNITS.get(match[2], 1.0)
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 15secs, 500ms, 2mins") from None
 
 
 def weights(text: str) -> tuple[tuple[str, float], ...]:

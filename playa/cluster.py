@@ -69,19 +69,17 @@ class ClusterActor(Actor):
 
     @receive
     def handle_agent_cannot_start(self, message: AgentCannotStart) -> None:
-        """Remember why, for who waits for the agents; one that crashed before is tried again."""
+        # whoever waits for the agents asks why; one that crashed before is tried again
         self._problems += (message.why,)
         if message.agent in self._crashes:
             self._start_again(message.agent, message.why)
 
     @receive
     def handle_get_problems(self, _message: GetProblems) -> tuple[str, ...]:
-        """Say which agents could not start."""
         return self._problems
 
     @receive
     async def handle_start_all(self, _message: StartAll) -> int:
-        """Start everything."""
         port = await self._start_master()
         for index in range(1, len(self._settings.agents) + 1):
             self._start_agent(index)
@@ -98,7 +96,7 @@ class ClusterActor(Actor):
 
     @receive
     def handle_child_failed(self, message: ChildFailed) -> None:
-        """Start again what crashed, as a machine's service manager would: such a bug must not end the cluster."""
+        # as a machine's service manager would: such a bug must not end the cluster
         self._start_again(message.name, message.error)
 
     def _start_again(self, name: str, error: str) -> None:
@@ -134,7 +132,6 @@ class ClusterActor(Actor):
 
     @receive
     async def handle_kill_master(self, message: faults.KillMaster) -> bool:
-        """Kill the master."""
         master = self._alive(MASTER)
         if master is None:
             return False
@@ -146,7 +143,6 @@ class ClusterActor(Actor):
 
     @receive
     async def handle_start_master(self, _message: faults.StartMaster) -> bool:
-        """Start a new master."""
         if self._alive(MASTER) is not None:
             return False
         try:
@@ -163,7 +159,6 @@ class ClusterActor(Actor):
 
     @receive
     async def handle_kill_agent(self, message: faults.KillAgent) -> bool:
-        """Kill an agent."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
             return False
@@ -174,7 +169,6 @@ class ClusterActor(Actor):
 
     @receive
     def handle_start_agent(self, message: faults.StartAgent) -> bool:
-        """Start an agent that was killed."""
         exists = 1 <= message.index <= len(self._settings.agents)
         if not exists or self._alive(agent_name(message.index)) is not None:
             return False
@@ -183,7 +177,6 @@ class ClusterActor(Actor):
 
     @receive
     def handle_silence_agent(self, message: faults.SilenceAgent) -> bool:
-        """Cut an agent off."""
         agent = self._alive(agent_name(message.index))
         if agent is None:
             return False
@@ -194,14 +187,12 @@ class ClusterActor(Actor):
 
     @receive
     async def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
-        """Have the master misbehave."""
         self._plan = message.plan
         await self._ask_master(message)
         return self._plan
 
     @receive
     async def handle_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
-        """Ask the master how it misbehaves."""
         plan = await self._ask_master(message)
         return plan if isinstance(plan, faults.FaultPlan) else self._plan
 
@@ -210,7 +201,6 @@ class ClusterActor(Actor):
         self,
         message: faults.RemoveFramework | faults.RescindOffers | faults.CloseStreams | faults.SendRaw,
     ) -> int:
-        """Have the master do something wrong once."""
         done = await self._ask_master(message)
         return done if isinstance(done, int) else 0
 

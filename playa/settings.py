@@ -5,7 +5,7 @@ reader who knows Mesos knows these. Durations are seconds. What has no flag in M
 protect the cluster itself) says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from mesos_v1.errors import ResourceError
@@ -18,12 +18,6 @@ class SettingsError(ValueError):
     """A setting whose value cannot be right; the text names the setting and says what is expected."""
 
 
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise SettingsError(f"{name} must be greater than 0, but is {value!r}")
-
-
 def _readable(name: str, text: str, read: Callable[[str], object]) -> None:
     try:
         read(text)
@@ -31,10 +25,34 @@ def _readable(name: str, text: str, read: Callable[[str], object]) -> None:
         raise SettingsError(f"{name}: {error}") from None
 
 
-def _not_negative(**values: float) -> None:
-    for name, value in values.items():
-        if not value >= 0:
-            raise SettingsError(f"{name} must not be negative, but is {value!r}")
+def _check_numbers(settings: object, positive: Collection[str]) -> None:
+    """No number may be negative, and these must not be 0 either."""
+    for name in type(settings).__slots__:  # type: ignore[attr-defined]
+        value = getattr(settings, name)
+        if isinstance(value, int | float):
+            if name in positive and not value > 0:
+                raise SettingsError(f"{name} must be greater than 0, but is {value!r}")
+            if not value >= 0:
+                raise SettingsError(f"{name} must not be negative, but is {value!r}")
+
+
+_POSITIVE_OF_AGENT = (
+    "executor_registration_timeout",
+    "registration_backoff_factor",
+    "status_update_retry_interval_min",
+    "status_update_retry_interval_max",
+    "executor_heartbeat_interval",
+)
+_POSITIVE_OF_MASTER = (
+    "heartbeat_interval",
+    "allocation_interval",
+    "offer_timeout",
+    "agent_ping_timeout",
+    "max_agent_ping_timeouts",
+    "agent_reregister_timeout",
+    "max_request_body",
+    "max_stream_backlog",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,21 +130,7 @@ class AgentSettings:
         Raises:
             SettingsError: A value that cannot be right.
         """
-        _positive(
-            executor_registration_timeout=self.executor_registration_timeout,
-            registration_backoff_factor=self.registration_backoff_factor,
-            status_update_retry_interval_min=self.status_update_retry_interval_min,
-            status_update_retry_interval_max=self.status_update_retry_interval_max,
-            executor_heartbeat_interval=self.executor_heartbeat_interval,
-        )
-        _not_negative(
-            port=self.port,
-            executor_reregistration_timeout=self.executor_reregistration_timeout,
-            executor_shutdown_grace_period=self.executor_shutdown_grace_period,
-            recovery_timeout=self.recovery_timeout,
-            gc_delay=self.gc_delay,
-            simulated_task_duration=self.simulated_task_duration,
-        )
+        _check_numbers(self, _POSITIVE_OF_AGENT)
         _readable("resources", self.resources, lambda text: Resources.parse(text, role=self.default_role))
         _readable("attributes", self.attributes, parse_attributes)
         if self.cgroups_enable:
@@ -199,25 +203,9 @@ class ClusterSettings:
         Raises:
             SettingsError: A value that cannot be right.
         """
-        _positive(
-            heartbeat_interval=self.heartbeat_interval,
-            allocation_interval=self.allocation_interval,
-            agent_ping_timeout=self.agent_ping_timeout,
-            max_agent_ping_timeouts=self.max_agent_ping_timeouts,
-            agent_reregister_timeout=self.agent_reregister_timeout,
-            max_request_body=self.max_request_body,
-            max_stream_backlog=self.max_stream_backlog,
-        )
-        _not_negative(
-            port=self.port,
-            max_completed_frameworks=self.max_completed_frameworks,
-            max_completed_tasks_per_framework=self.max_completed_tasks_per_framework,
-            max_unreachable_tasks_per_framework=self.max_unreachable_tasks_per_framework,
-        )
+        _check_numbers(self, _POSITIVE_OF_MASTER)
         for least in self.min_allocatable_resources.split("|"):
             _readable("min_allocatable_resources", least, Resources.parse)
-        if self.offer_timeout is not None:
-            _positive(offer_timeout=self.offer_timeout)
         for role, weight in self.weights:
             if not weight > 0:
                 raise SettingsError(f"weights: the weight of role {role!r} must be greater than 0")
