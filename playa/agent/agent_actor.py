@@ -7,10 +7,14 @@ work directory recovers. An orderly end is `ShutdownAgent`.
 """
 
 import errno
+import functools
 import json
 import logging
 import os
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
 
 from actors.runtime import Actor, ChildFailed, receive
 from mesos_v1 import pb
@@ -32,11 +36,25 @@ from playa.agent.operator_api.site import AgentSite
 from playa.agent.operator_api.views import AgentView
 from playa.agent.recovery import Recovery
 from playa.agent.registration import Registration
+from playa.agent.simulation import SimulatedTasks
+from playa.agent.status_updates import StatusUpdates
 from playa.settings import AgentSettings
 
 log = logging.getLogger(__name__)
 
 Call = pb.executor.Call
+M = TypeVar("M")
+
+
+def passed_to(part: str, method: Callable[[Any, M], None]) -> Callable[["AgentActor", M], None]:
+    """A handler of the message that a part of the agent takes, which does nothing but pass it on."""
+    part_of = attrgetter(part)
+
+    @functools.wraps(method)
+    def handle(actor: "AgentActor", message: M) -> None:
+        method(part_of(actor), message)
+
+    return receive(handle)
 
 
 class AgentActor(Actor):
@@ -137,19 +155,29 @@ class AgentActor(Actor):
         if self._site is not None:
             self._site.abandon()
 
+    # --- What a part does alone -------------------------------------------------------------------------------
+
+    handle_kill_task = passed_to("_executors", Executors.kill)
+    handle_framework_message = passed_to("_executors", Executors.message_to_executor)
+    handle_container_started = passed_to("_executors", Executors.started)
+    handle_registration_overdue = passed_to("_executors", Executors.registration_overdue)
+    handle_shutdown_overdue = passed_to("_executors", Executors.shutdown_overdue)
+    handle_heartbeat_executors = passed_to("_executors", Executors.heartbeat)
+    handle_collect_garbage = passed_to("_executors", Executors.collect_garbage)
+    handle_simulated_due = passed_to("_executors.simulation", SimulatedTasks.due)
+    handle_apply_operation = passed_to("_operations", Operations.apply)
+    handle_operation_acknowledged = passed_to("_operations", Operations.acknowledged)
+    handle_reconcile_operations = passed_to("_operations", Operations.reconcile)
+    handle_agent_registered = passed_to("_registration", Registration.registered)
+    handle_agent_reregistered = passed_to("_registration", Registration.reregistered)
+    handle_ping = passed_to("_registration", Registration.ping)
+    handle_silence = passed_to("_registration", Registration.silence)
+    handle_registration_due = passed_to("_registration", Registration.attempt)
+    handle_ping_overdue = passed_to("_registration", Registration.ping_overdue)
+    handle_silence_over = passed_to("_registration", Registration.silence_over)
+    handle_update_acknowledged = passed_to("_updates", StatusUpdates.acknowledged)
+
     # --- The master -------------------------------------------------------------------------------------------
-
-    @receive
-    def handle_agent_registered(self, message: m.AgentRegistered) -> None:
-        self._registration.registered(message)
-
-    @receive
-    def handle_agent_reregistered(self, message: m.AgentReregistered) -> None:
-        self._registration.reregistered(message)
-
-    @receive
-    def handle_ping(self, message: m.Ping) -> None:
-        self._registration.ping(message)
 
     @receive
     def handle_run_task(self, message: m.RunTask) -> None:
@@ -162,18 +190,6 @@ class AgentActor(Actor):
         group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
         executor = pb.mesos.ExecutorInfo.FromString(message.executor)
         self._launching.run(framework, list(group.tasks), executor)
-
-    @receive
-    def handle_kill_task(self, message: m.KillTask) -> None:
-        self._executors.kill(message)
-
-    @receive
-    def handle_update_acknowledged(self, message: m.UpdateAcknowledged) -> None:
-        self._updates.acknowledged(message)
-
-    @receive
-    def handle_framework_message(self, message: m.FrameworkMessage) -> None:
-        self._executors.message_to_executor(message)
 
     @receive
     def handle_shutdown_executor(self, message: m.ShutdownExecutor) -> None:
@@ -193,18 +209,6 @@ class AgentActor(Actor):
         self._launching.update_framework(pb.mesos.FrameworkInfo.FromString(message.framework_info))
 
     @receive
-    def handle_apply_operation(self, message: m.ApplyOperation) -> None:
-        self._operations.apply(message)
-
-    @receive
-    def handle_operation_acknowledged(self, message: m.OperationAcknowledged) -> None:
-        self._operations.acknowledged(message)
-
-    @receive
-    def handle_reconcile_operations(self, message: m.ReconcileOperations) -> None:
-        self._operations.reconcile(message)
-
-    @receive
     def handle_drain_agent(self, message: m.DrainAgent) -> None:
         self._draining.start(pb.mesos.DrainConfig.FromString(message.config))
 
@@ -220,10 +224,6 @@ class AgentActor(Actor):
         for framework in list(context.frameworks.values()):
             self._executors.shut_down_framework(framework)
         self._end_if_idle()
-
-    @receive
-    def handle_silence(self, message: m.Silence) -> None:
-        self._registration.silence(message)
 
     # --- Executors --------------------------------------------------------------------------------------------
 
@@ -271,10 +271,6 @@ class AgentActor(Actor):
             self._updates.from_executor(framework, status, message.pid)
 
     @receive
-    def handle_container_started(self, message: own.ContainerStarted) -> None:
-        self._executors.started(message)
-
-    @receive
     def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
         self._executors.launch_failed(message)
         self._end_if_idle()
@@ -294,41 +290,9 @@ class AgentActor(Actor):
     # --- Timers -----------------------------------------------------------------------------------------------
 
     @receive
-    def handle_registration_due(self, message: own.RegistrationDue) -> None:
-        self._registration.attempt(message)
-
-    @receive
-    def handle_ping_overdue(self, message: own.PingOverdue) -> None:
-        self._registration.ping_overdue()
-
-    @receive
-    def handle_silence_over(self, message: own.SilenceOver) -> None:
-        self._registration.silence_over()
-
-    @receive
     def handle_resend_due(self, message: own.ResendDue) -> None:
         part = self._operations if message.operation else self._updates
         part.resending.due()
-
-    @receive
-    def handle_simulated_due(self, message: own.SimulatedDue) -> None:
-        self._executors.simulation.due()
-
-    @receive
-    def handle_registration_overdue(self, message: own.RegistrationOverdue) -> None:
-        self._executors.registration_overdue(message)
-
-    @receive
-    def handle_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
-        self._executors.shutdown_overdue(message)
-
-    @receive
-    def handle_heartbeat_executors(self, message: own.HeartbeatExecutors) -> None:
-        self._executors.heartbeat()
-
-    @receive
-    def handle_collect_garbage(self, message: own.CollectGarbage) -> None:
-        self._executors.collect_garbage()
 
     @receive
     def handle_recovery_over(self, message: own.RecoveryOver) -> None:

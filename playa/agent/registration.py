@@ -91,7 +91,7 @@ class Registration:
             log.info("the master takes this agent for lost: re-registering")
             self.begin()
 
-    def ping_overdue(self) -> None:
+    def ping_overdue(self, message: PingOverdue) -> None:
         """See whether a ping came in time."""
         context = self._context
         self._watching = False
@@ -110,7 +110,7 @@ class Registration:
         if message.seconds is not None:
             self._context.after(message.seconds, SilenceOver())
 
-    def silence_over(self) -> None:
+    def silence_over(self, message: SilenceOver) -> None:
         """The fault is over; updates that were lost meanwhile are sent again in their own time."""
         self._context.silent = False
         if not self._context.connected:

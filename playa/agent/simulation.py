@@ -45,7 +45,7 @@ class SimulatedTasks:
                 heapq.heappush(self._ends, (context.now() + seconds, next(self._order), executor, task))
         self._arm()
 
-    def due(self) -> None:
+    def due(self, message: SimulatedDue) -> None:
         """The timer rang: end what is over."""
         self._timer_at = None
         now = self._context.now()

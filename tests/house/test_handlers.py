@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from playa.agent.agent_actor import AgentActor
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = [
     path
@@ -45,3 +47,13 @@ def test_a_handler_is_called_handle_and_the_name_of_its_message(path):
 
 def test_handlers_are_found():
     assert sum(1 for path in FILES for _ in handlers(path)) > 200
+
+
+def test_a_handler_that_passes_on_to_a_part_of_the_agent_is_called_so_too():
+    passed_on = {
+        name: member.__receives__
+        for name, member in vars(AgentActor).items()
+        if hasattr(member, "__wrapped__")
+    }
+    assert len(passed_on) > 10
+    assert all(name == named_after(kind.__qualname__) for name, (kind,) in passed_on.items())

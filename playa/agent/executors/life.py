@@ -21,6 +21,7 @@ from playa.agent.messages import (
     ContainerLaunchFailed,
     ContainerStarted,
     DestroyContainer,
+    HeartbeatExecutors,
     KillRun,
     LaunchTasks,
     RegistrationOverdue,
@@ -219,7 +220,7 @@ class Executors:
                 grace = policy.grace_period.nanoseconds / NANOS
             self._context.tell(executor.runner, KillRun(task_id, grace))
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, message: HeartbeatExecutors) -> None:
         """HEARTBEAT to every executor over HTTP."""
         for executor in self._context.executors():
             if executor.stream is not None and not executor.stream.closing:
@@ -332,7 +333,7 @@ class Executors:
                 self._context.after(delay, CollectGarbage())
         self.remove_if_idle(framework)
 
-    def collect_garbage(self) -> None:
+    def collect_garbage(self, message: CollectGarbage) -> None:
         """Remove the sandboxes that were kept long enough."""
         now = self._context.now()
         while self._garbage and self._garbage[0][0] <= now:
