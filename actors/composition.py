@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors import messages as m
+from actors.beside_store import token_for
 from actors.built_in import SERVANTS, spec_of
 from actors.messages import Outcome
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
 from actors.scheduler.author_code import exit_of
 from actors.scheduler_actor import SchedulerActor
-from actors.server.tokens import token_for
 from actors.settings import WEEK, ActorSpec, Composition, Kept
 from wire.author_code import author_traceback, one_line
 

@@ -331,11 +331,6 @@ OPERATION = Kind("operation", OperationRecord)
 UPLOAD = Kind("upload", Uploaded)
 
 
-def folder_beside(store_path: str) -> Path:
-    """Return the folder for uploads of a framework with a durable store."""
-    return Path(f"{store_path}.uploads").absolute()
-
-
 def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uploaded, ...]:
     """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
     return tuple(

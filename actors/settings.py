@@ -14,6 +14,8 @@ from actors.temporary import TemporaryFolder
 from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
+# What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
+OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
 GPUS = "GPU_RESOURCES"
 """The capability without which a framework is offered no agent with GPUs."""
 

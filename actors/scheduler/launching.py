@@ -126,7 +126,7 @@ def executor_template(
     info.executor_id.value = executor.name
     boot = ExecutorBoot(
         server_url=server.url or None,
-        token="",  # see `actors.server.tokens`
+        token="",  # see `actors.beside_store`
         settings=executor.settings,
         executor_class=executor.cls,
         trace=bool(composition.trace_file),

@@ -1,1 +1,1 @@
-"""Parts of the framework's HTTP server (`server_actor`): the artifacts that it serves, the tokens that it asks for."""
+"""Parts of the framework's HTTP server (`server_actor`): the artifacts that it serves."""

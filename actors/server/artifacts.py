@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-# What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
-OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
+from actors.settings import OWN_PACKAGES
+
 _SKIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".proto", ".pyi"})
 
 

@@ -5,23 +5,33 @@ A backend is used by one caller at a time (the store actor sees to it), from wha
 Nothing that is stored changes in silence. Each record has a checksum, and the structure around the records is checked when the
 file is opened; what does not hold is refused, with the file, the record and what to do. Only a file that does not exist is a
 new store: one that is empty, or of which the header is gone, is a damaged one.
+
+One process holds a file beside the store locked, and says in it who it is. The lock is the kernel's (flock): it goes with the
+process however that ends, so a lock that is left behind does not exist. Locks of this kind hold between the processes of one
+machine; over a network file system they may not, which is why a store belongs on a disk of the machine itself.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import logging
 import os
+import socket
 import sqlite3
+import struct
+import sys
 import threading
 import zlib
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from actors.beside_store import sync_folder
 from actors.messages import ClearStore, Record, Write
 from actors.runtime.codec.envelope import MAX_BYTES
-from actors.store.lock import HeldError, StoreLock
-from actors.store.log import damage_in
 
 logger = logging.getLogger("actors.store")
 
@@ -71,7 +81,7 @@ class Backend(Protocol):
     """What the store actor needs of a backend."""
 
     blocking: bool
-    """Whether `commit` waits for a disk, so that it belongs into a thread."""
+    """Whether `commit` waits for a disk, so that it belongs in a thread."""
 
     def open(self) -> None:
         """Get ready; raises StorageError when that cannot be."""
@@ -102,7 +112,7 @@ class MemoryBackend:
         """Nothing to do."""
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """Return all records, or those of one key, in the order in which they were first written."""
+        """As `Backend.load`."""
         return tuple(
             Record(kind, found, value)
             for (kind, found), value in self._records.items()
@@ -110,7 +120,7 @@ class MemoryBackend:
         )
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Apply all changes in order."""
+        """Carry the changes out."""
         applied(self._records, changes)
 
     def close(self, last: Sequence[Change] = ()) -> None:
@@ -207,7 +217,7 @@ class SqliteBackend:
             raise StorageError(f"{self.path} is damaged: {found}; {_HOW_TO_GO_ON}")
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """Return all records, or those of one key, in the order in which they were first written.
+        """As `Backend.load`.
 
         Raises:
             StorageError: The file cannot be read, or a record is damaged and must not be dropped.
@@ -367,10 +377,142 @@ def _upgrade(connection: sqlite3.Connection, name: str) -> None:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Make it durable that files have come into a folder."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+# --- the write-ahead log: whether it is whole, before SQLite reads it ------------------------------------------
+# SQLite takes a log up to the first frame that does not hold, and leaves the rest out: right after a loss of power, when the
+# last transaction was not finished, but a flipped bit would take every later transaction away in silence. Here a log in which
+# whole transactions follow a damaged frame is refused. (The format: "The Write-Ahead Log" in SQLite's "Database File Format".)
+
+_HEADER = struct.Struct(">8I")  # magic, version, page size, checkpoint, salt (2), checksum (2)
+_FRAME = struct.Struct(">6I")  # page, pages after a commit (else 0), salt (2), checksum (2)
+_MAGIC, _BIG_ENDIAN = 0x377F0682, 1
+_WORD = 0xFFFF_FFFF
+
+
+def damage_in(log: Path) -> str:
+    """Return what is wrong with a log; "" if it can be read as it is, or is not there."""
     try:
-        os.fsync(handle)
-    finally:
+        data = log.read_bytes()
+    except FileNotFoundError:
+        return ""
+    if len(data) <= _HEADER.size:
+        return ""  # nothing was ever committed to it
+    magic, _, page_size, _, *rest = _HEADER.unpack_from(data)
+    salt, checksum = rest[:2], rest[2:]
+    order = ">" if magic & _BIG_ENDIAN else "<"
+    sums = _sums_of(data[:24], order, 0, 0)
+    if magic & ~_BIG_ENDIAN != _MAGIC or list(sums) != checksum or page_size not in _PAGE_SIZES:
+        return "the beginning of its log"
+    size = _FRAME.size + page_size
+    frames = range(_HEADER.size, len(data) - size + 1, size)
+    for number, start in enumerate(frames):
+        _, _, *rest = _FRAME.unpack_from(data, start)
+        sums = _sums_of(data[start : start + 8], order, *sums)
+        sums = _sums_of(data[start + _FRAME.size : start + size], order, *sums)
+        if rest[:2] != salt or list(sums) != rest[2:]:
+            return f"frame {number + 1} of its log" if _is_followed(data, frames[number:], salt) else ""
+    return ""
+
+
+_PAGE_SIZES = frozenset(2**power for power in range(9, 17))
+
+
+def _sums_of(data: bytes, order: str, first: int, second: int) -> tuple[int, int]:
+    words = iter(struct.unpack(f"{order}{len(data) // 4}I", data))
+    for one, two in zip(words, words, strict=True):
+        first = (first + one + second) & _WORD
+        second = (second + two + first) & _WORD
+    return first, second
+
+
+def _is_followed(data: bytes, frames: range, salt: list[int]) -> bool:
+    """Whether a later transaction than that of the first of these frames was begun: it had been finished before."""
+    committed = False
+    for start in frames:
+        _, pages, *rest = _FRAME.unpack_from(data, start)
+        if start != frames[0] and rest[:2] != salt:
+            return False  # left from before the log was begun again
+        if committed:
+            return True
+        committed = pages != 0
+    return False
+
+
+# --- whose a store is ------------------------------------------------------------------------------------------
+
+
+class HeldError(Exception):
+    """Somebody else has the store: one sentence that says who, without the store's name."""
+
+
+class StoreLock:
+    """A lock that is held until `release`, or until the process ends.
+
+    Raises:
+        HeldError: Another process, or another framework of this one, holds it.
+        OSError: The file beside the store cannot be made or locked.
+    """
+
+    def __init__(self, store: str) -> None:
+        path = f"{store}.lock"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_who_we_are()).encode(), 0)
+        except OSError as error:
+            holder = os.pread(handle, 4096, 0) if error.errno in {errno.EWOULDBLOCK, errno.EACCES} else None
+            os.close(handle)
+            if holder is None:
+                raise
+            raise HeldError(f"is in use by {_described(holder)}") from None
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+        _held.add(handle)
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._handle in _held:
+            _held.discard(self._handle)
+            os.close(self._handle)
+
+
+_held: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    """A child made by fork alone must not hold on to what its parent has locked."""
+    for handle in _held:
         os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+def _who_we_are() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "command": _command(sys.argv),
+    }
+
+
+def _command(arguments: list[str]) -> str:
+    """Return the command without its options, as these may hold a secret."""
+    words = [Path(arguments[0]).name] if arguments else []
+    for word in arguments[1:]:
+        if word.startswith("-"):
+            break
+        words.append(word)
+    return " ".join(words)
+
+
+def _described(holder: bytes) -> str:
+    try:
+        said = json.loads(holder)
+        return f"process {said['pid']} on {said['host']} since {said['since']} ({said['command']})"
+    except (ValueError, TypeError, KeyError):
+        return "another process"

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from actors.beside_store import token_for
 from actors.connection.calls import TokenWriter
 from actors.connection.framework_info import framework_info, subscribe_call
 from actors.messages import Record, ServerReady
@@ -22,7 +23,6 @@ from actors.records import (
     untold_uploads,
 )
 from actors.runtime import DecodeError, pack
-from actors.server.tokens import token_for
 from actors.settings import Composition, FrameworkSettings, RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resources import Resources

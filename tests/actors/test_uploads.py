@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 
 from actors import messages as m
+from actors.beside_store import folder_beside
 from actors.composition import ActorSpec, Composition, run
-from actors.records import UPLOAD, folder_beside
+from actors.records import UPLOAD
 from actors.runtime import ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor

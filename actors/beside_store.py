@@ -1,7 +1,7 @@
-"""The upload token: made once, kept beside a durable store, and put into executors' letters at the last moment.
+"""Files that lie beside a durable store and belong to the same framework: the upload token, and the folder for uploads.
 
-A trace shows every message, so the token is in none: it reaches server and connection with the composition that they are
-constructed with, and the connection writes it into the `ExecutorInfo`s of an ACCEPT when that is already on its way out.
+A trace shows every message, so the token is in none: it is made once, kept beside the store, and reaches server and connection
+with the composition that they are constructed with.
 """
 
 from __future__ import annotations
@@ -66,3 +66,17 @@ def _keep(path: Path, token: str) -> str:
     finally:
         Path(aside).unlink(missing_ok=True)
     return token
+
+
+def folder_beside(store_path: str) -> Path:
+    """Return the folder for uploads of a framework with a durable store."""
+    return Path(f"{store_path}.uploads").absolute()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make it durable that files have come into a folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
