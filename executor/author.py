@@ -90,7 +90,7 @@ class Executor:
         """
 
     def send(self, message: object) -> None:
-        """Send a message to the framework's scheduler, best effort (results belong into what a task returns).
+        """Send a message to the framework's scheduler, best effort (results belong in what a task returns).
 
         Raises:
             ValueError: It is nothing that can be packed, or larger than the scheduler reads.

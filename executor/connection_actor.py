@@ -1,8 +1,8 @@
 """The executor's subscription with its agent: keeps it, sends calls over it, remembers what is not acknowledged.
 
-The states are a table in `executor.connection.states`; here is what its actions do. What becomes of a call that is made
-while there is no subscription: updates are kept and go with the next SUBSCRIBE (Mesos makes sure of them);
-messages wait, the newest `MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.
+The states are a table in `executor.connection.states`; here is what its actions do. While there is no subscription, updates
+are kept and go with the next SUBSCRIBE (Mesos makes sure of them); messages wait, the newest `MAX_KEPT_MESSAGES` of them,
+since nobody promises that they arrive.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mesos_http import BearerToken, Endpoint, TlsSettings
 from mesos_v1.quantities import parse_mesos_duration
-from mesos_v1.values import AgentId, ExecutorId, FrameworkId
+from mesos_v1.values import ExecutorId, FrameworkId
 
 DEFAULT_GRACE_PERIOD = 5.0
 DEFAULT_RECOVERY_TIMEOUT = 15 * 60.0
@@ -45,7 +45,6 @@ class AgentEnvironment:
 
     framework_id: FrameworkId
     executor_id: ExecutorId
-    agent_id: AgentId
     endpoint: Endpoint
     checkpoint: bool
     recovery_timeout: float
@@ -67,7 +66,6 @@ class AgentEnvironment:
         return cls(
             framework_id=FrameworkId(_required(environ, "MESOS_FRAMEWORK_ID")),
             executor_id=ExecutorId(_required(environ, "MESOS_EXECUTOR_ID")),
-            agent_id=AgentId(environ.get("MESOS_SLAVE_ID", "")),
             endpoint=_endpoint(environ, secure),
             # "0" is what an agent sets where there is no checkpointing: it must not count as true
             checkpoint=environ.get("MESOS_CHECKPOINT", "") in {"1", "true"},

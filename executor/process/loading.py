@@ -64,7 +64,7 @@ def find_class(name: str) -> type[Executor]:
     """Import a class by ``module:Class``.
 
     Raises:
-        BadExecutor: There is no such thing, or it is no `Executor`.
+        BadExecutor: There is no such class, or it is not an `Executor`.
     """
     module_name, colon, class_name = name.partition(":")
     if not colon or not module_name or not class_name:

@@ -21,7 +21,6 @@ def test_the_environment_of_a_real_agent_is_understood():
     environment = AgentEnvironment.read(recorded_environment())
     assert environment.executor_id == "exec-1"
     assert environment.framework_id.endswith("-0000")
-    assert environment.agent_id.endswith("-S0")
     assert environment.endpoint == Endpoint("http", "127.0.0.1", 5051, "/slave(1)/api/v1/executor")
     assert environment.checkpoint is False  # MESOS_CHECKPOINT=0
     assert environment.shutdown_grace_period == 5.0

@@ -193,7 +193,6 @@ def environment(
     return AgentEnvironment(
         framework_id=FRAMEWORK,
         executor_id=EXECUTOR,
-        agent_id=AGENT,
         endpoint=endpoint or Endpoint("http", "127.0.0.1", 5051, "/slave(1)/api/v1/executor"),
         checkpoint=checkpoint,
         recovery_timeout=recovery_timeout,
