@@ -1,6 +1,6 @@
 """The `mesostic` command: which commands there are, and how errors are shown. What they do is in `commands`.
 
-Commands are imported only when they are used. A user's mistake is reported in one paragraph; a bug of ours in one
+Commands are imported only when they are used. A user's mistake is reported in one paragraph; a bug in Mesostic in one
 line that names the file with the traceback (or shows it, with `--debug`).
 """
 
@@ -100,7 +100,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _quiet_broken_pipe() -> int:
-    """Whoever read our output has seen enough (`mesostic trace show … | head`)."""
+    """The reader of our output has seen enough (`mesostic trace show … | head`)."""
     sys.stdout = None  # or the interpreter complains while it flushes
     return errors.OK
 
@@ -126,7 +126,7 @@ def tell_bug(error: Exception, *, debug: bool) -> None:
 def leave(code: int) -> NoReturn:
     """End the process with this exit code, at the latest after `PATIENCE`.
 
-    Python itself waits for every thread, for ever: one function of an author's that never returns (`self.in_thread`,
+    Python itself waits for every thread, forever: one function of an author's that never returns (`self.in_thread`,
     `asyncio.to_thread`, a pool of the author's own) would keep a process whose framework has long ended.
     """
     if _left():

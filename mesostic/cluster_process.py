@@ -2,8 +2,8 @@
 
 It imports the cluster, then waits on its standard input for one line with the settings (so that it can be started while
 the parent still reads the configuration, and credentials stand on no command line), answers with one line of JSON
-(`{"url": …}` or `{"error": …}`), and ends when its standard input does: that is, with its parent, whatever the parent
-dies of. Its standard error is the cluster's log.
+(`{"url": …}` or `{"error": …}`), and ends when its standard input does: that is, with its parent, however
+that ends. Its standard error is the cluster's log.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The credential of a cluster of our own: made for each run, known only to the cluster and its framework.
+"""The credential of the embedded cluster: made for each run, known only to the cluster and its framework.
 
 A port of loopback is open to every user of the machine and, through their browsers, to web pages; the framework that runs
-on an embedded cluster has no use for such visitors. So its master and agents ask for a credential, in the way that a real
+on an embedded cluster wants no such visitors. So its master and agents ask for a credential, in the way that a real
 Mesos with `--credentials` does. The secret stands on no command line, in no log and in no trace; it ends with the cluster.
 """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from playa.settings import ClusterSettings
 
 WORK_DIR = "mesostic-run-"
-"""What the names of folders begin with in which clusters work."""
+"""How the names of the clusters' working folders begin."""
 _STOP_TIMEOUT = 20.0
 _LOG_LINES_SHOWN = 5
 _SANDBOXES_SHOWN = 3
@@ -109,7 +109,7 @@ class EmbeddedCluster:
         return self.url
 
     async def wait(self, hear: Callable[[str], None] = lambda _: None) -> None:
-        """Until the process ends: its standard output is closed then. What goes wrong meanwhile is reported to `hear`, in sentences."""
+        """Until the process ends: its standard output is closed then. Errors meanwhile go to `hear`, in sentences."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         loop = asyncio.get_running_loop()
@@ -179,7 +179,7 @@ class EmbeddedCluster:
             for line in last_lines(_end_of(file), 1):
                 words.setdefault(file.parents[2].name, line)
         untold = [
-            f"executor {name} said at last: {line}" for name, line in words.items() if not is_told(name, line)
+            f"executor {name} said last: {line}" for name, line in words.items() if not is_told(name, line)
         ]
         return untold[:_SANDBOXES_SHOWN]
 
@@ -188,7 +188,7 @@ class EmbeddedCluster:
         self._folder.remove()
 
     def keep(self) -> None:
-        """Let the folder stay."""
+        """Keep the folder."""
         self._folder.keep()
 
     def _exchange(self, order: bytes) -> bytes:

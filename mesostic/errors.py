@@ -1,6 +1,6 @@
-"""Errors that are the user's business, each one paragraph that is shown without a traceback; and the command's exit codes.
+"""Errors that the user can put right, each one paragraph, shown without a traceback; and the command's exit codes.
 
-Whatever else escapes is a bug of ours; `mesostic.cli` then prints a short message and where the traceback is.
+Anything else that escapes is a bug; `mesostic.cli` then prints a short message and where the traceback is.
 """
 
 import os

@@ -42,11 +42,11 @@ class Interrupts:
         )
 
     async def wait_for_final(self) -> None:
-        """Until there is nothing left to be polite about."""
+        """Until everything is to end at once."""
         await self._final.wait()
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         self._signals.close()
 
     def _first(self, number: signal.Signals) -> None:

@@ -1,6 +1,6 @@
-"""Is there a master at all, and is it one? Asked once, before the framework starts: a typing error must not look like patience.
+"""Is there a master at that address? Asked once, before the framework starts: a typo must not look like patience.
 
-Later on the connection actor takes over: a framework that has run keeps trying for ever.
+Later the connection actor takes over: a framework that has run keeps trying forever.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ async def wait_for_master(
 
     Args:
         masters: URLs, or one zk:// address.
-        patience: seconds to go on trying; 0: for ever.
-        tell: takes a message after the first failure, and when it looks like no master.
-        tls: whom to trust, and who we are.
+        patience: seconds to keep trying; 0: forever.
+        tell: takes a message after the first failure, and when it does not look like a master.
+        tls: which authorities to trust, and our own certificate.
 
     Raises:
         ClusterError: no address answered in time (names each address with its reason), or an agent did.
@@ -105,7 +105,7 @@ async def _try(host: str, port: int) -> str | None:
 
 
 async def _ask(master: str, tls: TlsSettings | None, tell: Callable[[str], None]) -> str | None:
-    """None when whoever listens answers over HTTP, or why not.
+    """None when the server there answers over HTTP, or why not.
 
     Raises:
         ClusterError: it is an agent.

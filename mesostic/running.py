@@ -68,7 +68,9 @@ def run_file(
         kept = cluster is not None and _is_kept(configuration, outcome)
         return outcome
     except (ConfigError, ClusterError):
-        kept = cluster is not None and bool(cluster.url)  # of a cluster that never was, the error says all
+        kept = cluster is not None and bool(
+            cluster.url
+        )  # the error says all about a cluster that never started
         raise
     except KeyboardInterrupt:
         kept = False
@@ -87,14 +89,13 @@ def run_file(
 
 
 class _Told(logging.Handler):
-    """What the reports of failures have told lately, so that it is not told twice."""
+    """The latest reports of failures, so that nothing is reported twice."""
 
     def __init__(self) -> None:
         super().__init__()
         self._reports: deque[str] = deque(maxlen=100)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one in."""
         self._reports.append(record.getMessage())
 
     def has(self, executor: str, line: str) -> bool:

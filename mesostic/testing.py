@@ -73,8 +73,8 @@ async def cluster(
         resources: of each agent, as Mesos's `--resources`.
         attributes: of each agent, as Mesos's `--attributes`.
         settings: further fields of `playa.ClusterSettings`. Offers come every 50 ms unless `allocation_interval` is given. It
-            asks everybody for a credential that was drawn for it, which `run` and `running` hand to the framework, unless
-            `credentials` are given: `credentials=()` lets everybody in.
+            asks everyone for a credential that was drawn for it, which `run` and `running` hand to the framework, unless
+            `credentials` are given: `credentials=()` lets everyone in.
 
     Yields:
         The cluster: `.url`, `.headers` for your own requests to it, and `.faults` for misbehaviour on demand.
@@ -231,7 +231,7 @@ class _WatchedTrace(ListTrace):
         self._waiting: list[tuple[Callable[[TraceRecord], bool], asyncio.Future[None]]] = []
 
     def write(self, *parts: Any) -> None:
-        """Keep a record, and wake who waits for it."""
+        """Keep a record, and wake those who wait for it."""
         super().write(*parts)
         record = self.records[-1]
         for wanted, future in self._waiting:
@@ -239,7 +239,7 @@ class _WatchedTrace(ListTrace):
                 future.set_result(None)
 
     async def next_record(self, wanted: Callable[[TraceRecord], bool]) -> None:
-        """Until one is written that is wanted."""
+        """Wait until a wanted one is written."""
         future = asyncio.get_running_loop().create_future()
         entry = (wanted, future)
         self._waiting.append(entry)

@@ -1,7 +1,7 @@
-"""Says what a framework waits for, when it does for long: nothing is as hard to tell from work as waiting in silence.
+"""Says what a framework waits for when it waits for long: silent waiting looks just like work.
 
-Two actors are asked now and then: the broker, why tasks get no offer, and the scheduler, how far it is. What is the same at
-two looks in a row is told, within ten seconds; and told again, as long as it lasts, ever more rarely.
+Two actors are asked now and then: the broker, why tasks get no offer, and the scheduler, how far it is. What has not changed between
+two questions is reported, within ten seconds, and again as long as it lasts, at growing intervals.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _STARTING = ("launching", "staging")
 
 
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:
-    """Ask the broker and the scheduler now and then, and tell of what has not changed between two looks. Never returns."""
+    """Ask the broker and the scheduler now and then, and report what has not changed since the last time. Never returns."""
     waiting: set[str] = set()
     before: tuple[str, Progress | None] = ("", None)
     told: dict[
         object, tuple[float, float]
-    ] = {}  # until when a thing is not told again, and for how long after that
+    ] = {}  # until when a text is not repeated, and the pause after that
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_LOOK_AGAIN)
@@ -55,7 +55,7 @@ async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -
 
 
 async def _ask(system: ActorSystem, name: str, question: object) -> Any:
-    """Ask an actor, if it is there and has time: one that is stuck in a handler is named elsewhere."""
+    """Ask an actor, if it exists and has time: one that is stuck in a handler is reported elsewhere."""
     actor = system.find(name)
     if actor is None:
         return None

@@ -3,7 +3,7 @@
     mesostic run examples/images/images.toml --set scheduler.pictures=FOLDER
 
 A picture travels to its task inside the task's payload, so that no agent needs to share a disk with the scheduler. One that is
-no picture fails its task, and the others go on.
+not a picture fails its task; the others are not affected.
 """
 
 import io
@@ -82,7 +82,7 @@ class ImagesScheduler(SchedulerActor):
         self._failed = 0
 
     def on_reregistered(self, event: object) -> None:
-        """Goes on with the tasks of an earlier run, if any are left."""
+        """Continues with the tasks of an earlier run, if any are left."""
         self._end_when_done()
 
     def on_registered(self, event: object) -> None:

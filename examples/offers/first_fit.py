@@ -2,7 +2,7 @@
 
     mesostic run examples/offers/offers.toml --set 'scheduler.commands=["echo one", "sleep 1", "exit 3"]'
 
-What `SchedulerActor` does for its authors is done by hand here: choosing among offers, declining what is of no use, trying again
+What `SchedulerActor` does for its authors is done by hand here: choosing among offers, declining what it cannot use, trying again
 what failed, asking about tasks after a new subscription, suppressing offers when there is nothing to do. Updates are
 still acknowledged when `status_update` has returned, and sent again if it raised.
 """
@@ -24,7 +24,7 @@ from mesostic import (
 )
 
 LONG = 3_600.0
-"""Seconds for which an offer that is of no use stays away; `revive` takes that back."""
+"""Seconds for which a declined offer stays away; `revive` takes that back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The crawl executor: fetches a page, obeys robots.txt, reads the links. One for each agent, many pages at a time.
+"""The crawl executor: fetches a page, obeys robots.txt, reads the links. One per agent, many pages at a time.
 
-What may pass by itself (no answer, 503, a broken connection) fails the task, and the framework tries it again; what will
+Transient failures (no answer, 503, a broken connection) fail the task, and the framework tries it again; what will
 not (404, robots.txt, a PDF) is the task's result.
 """
 
@@ -244,7 +244,7 @@ class CrawlExecutor(Executor):
             future.set_exception(
                 TemporaryError(f"robots.txt was not read: {str(error) or type(error).__name__}")
             )
-            future.exception()  # nobody may be waiting
+            future.exception()  # perhaps no task waits for it
             raise
         if not rules.reachable:
             del self._rules[where]

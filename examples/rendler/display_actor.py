@@ -1,4 +1,4 @@
-"""The display actor: what the user sees while the crawl goes on. A live panel on a terminal, plain lines otherwise."""
+"""The display actor: what the user sees during the crawl. A live panel on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DisplaySettings:
 
 
 class _Console(Console):
-    """A console that falls silent when nobody reads any more (`| head`), instead of ending the program."""
+    """A console that falls silent when its output is no longer read (`| head`), instead of ending the program."""
 
     def on_broken_pipe(self) -> None:
         """What rich calls then; by default it exits."""

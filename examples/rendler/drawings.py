@@ -146,7 +146,7 @@ def _shortened(text: str, length: int = 34) -> str:
 def _quote(text: str, escaped: str = "") -> str:
     """A Graphviz string; `escaped` is appended with its escapes (a line break) left alone.
 
-    Graphviz takes `&` for the beginning of an entity, and writes broken SVG where it is none.
+    Graphviz takes `&` for the beginning of an entity, and writes broken SVG where it is not one.
     """
     clean = _printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{clean}{_printable(escaped).replace("&", "&amp;").replace(chr(34), chr(39))}"'

@@ -1,7 +1,7 @@
 """The crawl itself: which page next and when, what a result means, and when it is over. Pure: no actors, no I/O, no clock.
 
-The scheduler asks for pages to visit, and tells what became of each. Everything is idempotent: a result that comes twice,
-late, or for a page that nobody asked for changes nothing, so redelivered updates do no harm.
+The scheduler asks for pages to visit, and reports the outcome of each. Everything is idempotent: a result that comes twice,
+late, or for a page that was not asked for changes nothing, so redelivered updates do no harm.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from examples.rendler.urls import host, is_on_this_machine, site
 class Politeness:
     """The delay between two requests to one host, shared by everything that visits it.
 
-    Hosts on this machine's loopback are asked without delay unless their robots.txt names one: nobody is protected by
-    waiting for oneself.
+    Hosts on this machine's loopback are asked without delay unless their robots.txt names one: there is no one to
+    protect.
     """
 
     def __init__(self, delay: float) -> None:
@@ -252,7 +252,7 @@ class Frontier:
         self._render = False
         self._render_queue.clear()
 
-    # --- what became of it ---
+    # --- outcomes ---
 
     def crawled(self, result: Crawled, *, attempts: int = 1) -> PageRecord | None:
         """A crawl task finished. Returns the page's record, or None where that was known already."""
@@ -274,7 +274,7 @@ class Frontier:
         return record
 
     def crawl_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        """The last attempt to crawl a page failed; the crawl goes on."""
+        """The last attempt to crawl a page failed; the crawl continues."""
         record = self._end_crawl(url)
         if record is None:
             return None
@@ -307,7 +307,7 @@ class Frontier:
         )
 
     def render_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        """The last attempt to take a picture failed; the crawl goes on."""
+        """The last attempt to take a picture failed; the crawl continues."""
         if url not in self._rendering:
             return None
         self._rendering.discard(url)

@@ -23,7 +23,7 @@ class Crawl:
 
 @message
 class Crawled:
-    """What the fetch came to. An answer like 404 is a result too; only what may pass by itself is a failed task.
+    """What came of the fetch. An answer like 404 is a result too; only a transient failure fails the task.
 
     `error` says why there is nothing to follow (404, robots.txt, a PDF); `crawl_delay` is what robots.txt asks for.
     """
@@ -153,6 +153,6 @@ class LoadResults:
 
 @message
 class ResultsLoaded:
-    """The pages of an earlier run; none where there is none."""
+    """The pages of an earlier run; empty if there was none."""
 
     pages: tuple[PageRecord, ...]

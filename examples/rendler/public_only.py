@@ -23,11 +23,11 @@ _OF_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
 
 
 class PrivateAddressError(OSError):
-    """An address that is not of the open web: of this machine, its network, or nobody."""
+    """An address outside the open web: of this machine, its network, or unassigned."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open web, also as an IPv4 address in the clothes of IPv6."""
+    """Whether an IP address is one of the open web, also where it is an IPv4 address wrapped in IPv6."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip in _NAT64:

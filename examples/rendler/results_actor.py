@@ -27,7 +27,7 @@ from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
 from mesostic import Actor, Composition, NoSettings, message, receive
 
 SAVE_EVERY = 5.0
-"""Seconds between two writings of `pages.jsonl` while the crawl goes on."""
+"""Seconds between two writings of `pages.jsonl` during the crawl."""
 
 
 @message
@@ -101,7 +101,7 @@ def _read_pages(folder: Path) -> list[PageRecord]:
 
 
 def _remove_stale(folder: Path, stale: frozenset[str], pages: tuple[PageRecord, ...]) -> None:
-    """Removes the pictures of an earlier crawl that are none of this one's."""
+    """Removes the pictures of an earlier crawl that this one has not taken."""
     for name in stale - {name for page in pages for name in (page.picture, page.thumbnail)}:
         if name == Path(name).name:
             (folder / "images" / name).unlink(missing_ok=True)

@@ -59,7 +59,7 @@ class RendlerSettings:
     render: bool | Literal["auto"] = setting(
         "auto", help='Whether to take pictures; "auto": if there is a Chromium on this machine.'
     )
-    resume: bool = setting(False, help="Whether to go on from the pages.jsonl that is in the output folder.")
+    resume: bool = setting(False, help="Whether to continue from the pages.jsonl in the output folder.")
 
     max_pages: int = setting(2_000, help="Pages to visit at most; 0: no limit.")
     max_depth: int | None = setting(
@@ -170,7 +170,7 @@ class RendlerScheduler(SchedulerActor):
         """An earlier run's pages need not be visited again."""
         known = self._earlier = self._frontier.restore(loaded.pages)
         if known:
-            self.tell("display", Note(f"going on after {known:,} pages of an earlier run"))
+            self.tell("display", Note(f"continuing after {known:,} pages of an earlier run"))
         self._begin()
 
     def _begin(self) -> None:
@@ -234,7 +234,7 @@ class RendlerScheduler(SchedulerActor):
         self._wakes_at = float("inf")
         self._pump()
 
-    # --- what became of it ---
+    # --- outcomes ---
 
     def on_task_finished(self, done: TaskFinished) -> None:
         if isinstance(done.result, Crawled):
@@ -258,7 +258,7 @@ class RendlerScheduler(SchedulerActor):
         if error.startswith(NO_CHROMIUM) and self._renders:
             self._renders = False
             self._frontier.stop_rendering()
-            self.tell("display", Note(f"going on without pictures: {error.removeprefix(NO_CHROMIUM)}"))
+            self.tell("display", Note(f"continuing without pictures: {error.removeprefix(NO_CHROMIUM)}"))
         self._page_changed(self._frontier.render_failed(payload.url, error, attempts=attempts))
 
     def on_uploaded(self, upload: Uploaded) -> None:

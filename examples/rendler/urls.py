@@ -95,7 +95,7 @@ def site(url: str) -> str:
 
 
 def is_on_this_machine(url: str) -> bool:
-    """Whether the host is this machine's loopback, where nobody needs protection from being asked too often."""
+    """Whether the host is this machine's loopback, which needs no protection from being asked too often."""
     name = urlsplit(url).hostname or ""
     if name == "localhost" or name.endswith(".localhost"):
         return True

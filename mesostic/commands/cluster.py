@@ -1,6 +1,6 @@
 """`mesostic cluster`: the embedded cluster alone. Its flags are made from its settings, named as Mesos names them.
 
-A flag's value goes the way a configuration's value goes, so that it is checked and explained the same; `--offer-timeout` and
+A flag's value is read as a configuration's value is, so it is checked and explained in the same way; `--offer-timeout` and
 `--offer_timeout` (as Mesos spells it) are the same flag.
 """
 
@@ -37,7 +37,7 @@ _TEXT_FORMS = {
     "environment": "NAME=VALUE,…",
     "executor_environment": "NAME=VALUE,…",
 }
-"""Flags whose text is no TOML value, with what stands for it in the help."""
+"""Flags whose text is not a TOML value, with its placeholder in the help."""
 
 
 def _options() -> list[click.Option]:
@@ -219,13 +219,13 @@ def _who_gets_in(settings: ClusterSettings) -> str:
         settings.authenticate_http_readwrite,
     )
     if settings.credentials and all(settings.asks(flag) for flag in flags):
-        return "everybody with one of its credentials"
-    everybody = (
-        "every user of this machine" if is_loopback(settings.ip) else f"everybody who can reach {settings.ip}"
+        return "everyone with one of its credentials"
+    everyone = (
+        "every user of this machine" if is_loopback(settings.ip) else f"everyone who can reach {settings.ip}"
     )
     if settings.credentials:
-        return f"{everybody}, for what the --authenticate-http flags leave open; the rest with one of its credentials"
-    return f"{everybody}, to run any command as {_user()} (--credentials FILE requires credentials)"
+        return f"{everyone}, for what the --authenticate-http flags leave open; the rest with one of its credentials"
+    return f"{everyone}, to run any command as {_user()} (--credentials FILE requires credentials)"
 
 
 def _user() -> str:

@@ -18,12 +18,12 @@ HELLO = Path(__file__).resolve().parents[2] / "examples" / "hello"
 def command(directory: str) -> None:
     """Write a first framework, hello.py and its configuration hello.toml, into DIRECTORY.
 
-    Nothing that is there already is overwritten.
+    Existing files are not overwritten.
     """
     folder = Path(directory)
     present = [name for name in FILES if (folder / name).exists()]
     if present:
-        raise MesosticError(f"{folder / present[0]} is there already; nothing was written.")
+        raise MesosticError(f"{folder / present[0]} already exists; nothing was written.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:

@@ -38,7 +38,7 @@ def log_level_option(function: F) -> F:
 
 
 def set_up_logging(level: str) -> None:
-    """Log to standard error, one line a record; asyncio and aiohttp only when it matters."""
+    """Log to standard error, one line per record; asyncio and aiohttp only when it matters."""
     import logging
 
     logging.basicConfig(

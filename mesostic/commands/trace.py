@@ -41,7 +41,7 @@ def command() -> None:
 def show(
     files: tuple[Path, ...], contains: str | None, follow: bool, everything: bool, **options: Any
 ) -> None:
-    """Print the messages of traces, one a line, in order of time.
+    """Print the messages of traces, one per line, in order of time.
 
     With --contains: everything that has to do with a text, each message below the one that caused it. The other
     filters then choose from the story.

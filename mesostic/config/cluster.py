@@ -1,6 +1,6 @@
 """The `[cluster]` table: settings of the embedded cluster and of its agents.
 
-`agents = 3` makes three equal agents, whose settings may stand in `[cluster]` itself; `[[cluster.agents]]` makes
+`agents = 3` makes three equal agents, whose settings may be in `[cluster]` itself; `[[cluster.agents]]` makes
 one for each table, with the settings in `[cluster]` as defaults for all of them.
 """
 

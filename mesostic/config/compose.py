@@ -1,7 +1,7 @@
-"""A document becomes a configuration: the composition of actors, the trace, the cluster. Nothing is started here.
+"""A document becomes a configuration: the composition of actors, the trace, the cluster. Starts nothing.
 
 `TABLES` is the list of what a file may hold. Each part is built by a function that notes its problems in the document and
-goes on, so that one run of `mesostic check` finds all of them; only then the user's mistakes are raised together.
+continues, so that one run of `mesostic check` finds all of them; only then the user's mistakes are raised together.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _class(table: dict[str, Any], kind: _Kind, path: Path, document: Document) -
 
 
 def _can_be_made(cls: type, path: Path, document: Document) -> bool:
-    """Whether a class takes what actors are made with."""
+    """Whether a class takes the arguments that actors are made with."""
     try:
         inspect.signature(cls).bind("composition", "settings")
     except TypeError:

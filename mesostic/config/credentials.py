@@ -1,4 +1,4 @@
-"""Credential files as Mesos reads them: JSON, or one "principal secret" pair a line.
+"""Credential files as Mesos reads them: JSON, or one "principal secret" pair per line.
 
 See "--credentials" in Mesos's configuration page. No error ever quotes a file's content.
 """
@@ -15,7 +15,7 @@ def read_credentials(file: FilePath) -> dict[str, str]:
     """Secrets by principal.
 
     Raises:
-        ConfigError: the file cannot be read, or is of neither form.
+        ConfigError: the file cannot be read, or has neither form.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def read_credentials(file: FilePath) -> dict[str, str]:
         raise ConfigError(f"The credentials {file} are not text.") from None
     found = _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
     if not found:
-        raise ConfigError(f"The file {file} holds no credentials, so nobody would have access.")
+        raise ConfigError(f"The file {file} holds no credentials, so no one would have access.")
     return found
 
 

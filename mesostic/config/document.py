@@ -125,7 +125,7 @@ def load_document(path: str | FilePath, sets: Sequence[str] = ()) -> Document:
 
 
 def parse_document(text: str, *, file: str, folder: FilePath, sets: Sequence[str] = ()) -> Document:
-    """As `load_document`, for a text that is there already."""
+    """As `load_document`, for a text that has been read."""
     text = text.replace("\r\n", "\n")
     try:
         table = loads(text)

@@ -66,7 +66,7 @@ def _read_fields(cls: Any) -> dict[str, FieldInfo]:
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a key or an environment variable of this name had better not be shown."""
+    """Whether a key or an environment variable of this name should not be shown."""
     return _SECRET_NAME.search(name) is not None
 
 

@@ -1,6 +1,6 @@
 """Settings of the command itself: the trace, and when the embedded cluster's folder is kept.
 
-Settings of actors, executors and of the cluster stand beside the classes that use them.
+Settings of actors, executors and the cluster are beside the classes that use them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TraceSettings:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
-    """What only `master = "embedded"` has: these keys stand in `[cluster]` beside those of the cluster."""
+    """What only `master = "embedded"` has: these keys are in `[cluster]` with those of the cluster."""
 
     keep_work_dir: Literal["on-failure", "always", "never"] = setting(
         "on-failure",

@@ -30,7 +30,7 @@ def loads(text: str) -> dict[str, Any]:
     """Read a TOML text.
 
     Raises:
-        TOMLDecodeError: it is none (a ValueError).
+        TOMLDecodeError: it is not TOML (a ValueError).
         RecursionError: it is nested too deeply.
         ValueError: an integer in it is too large; says which key.
     """
@@ -59,7 +59,7 @@ def value_or_text(raw: str) -> Any:
     """The TOML value that the text is, or the text.
 
     Raises:
-        ValueError: it starts like a list, a table or a quoted string, and is none; or a number in it is too large.
+        ValueError: it starts like a list, a table or a quoted string, but is not one; or a number in it is too large.
     """
     try:
         parsed = loads(f"value = {raw}")

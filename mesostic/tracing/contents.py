@@ -1,6 +1,6 @@
 """What is inside of a payload: looked through without the classes that it was made from.
 
-A payload is msgpack with field names. Bytes in it may be an envelope of ours or a serialized protobuf message (a TaskInfo in a
+A payload is msgpack with field names. Bytes in it may be one of our envelopes or a serialized protobuf message (a TaskInfo in a
 demand, say); both are looked into, so that a URL is found wherever it travels.
 """
 
@@ -100,7 +100,7 @@ def _as_text(data: bytes) -> str | None:
 
 
 def protobuf_fields(data: bytes) -> list[bytes] | None:
-    """The length-delimited fields of a serialized message of any type, or None when the bytes are none."""
+    """The length-delimited fields of a serialized message of any type, or None when the bytes are not one."""
     try:
         fields = UnknownFieldSet(empty_pb2.Empty.FromString(data))
         return [fields[at].data for at in range(len(fields)) if fields[at].wire_type == _LENGTH_DELIMITED]

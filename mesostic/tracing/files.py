@@ -46,7 +46,7 @@ def read_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
 
 
 def follow(files: Iterable[Path]) -> Iterator[TraceRecord]:
-    """As `read_all`, and then for ever what is added, from executors that come later, too; in order of arrival."""
+    """As `read_all`, and then, forever, what is added, also by executors that come later; in order of arrival."""
     files = list(files)
     with_executors(files)  # complains early
     records: queue.SimpleQueue[TraceRecord | MesosticError] = queue.SimpleQueue()

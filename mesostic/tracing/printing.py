@@ -179,7 +179,7 @@ def _resources(entries: Any) -> str:
 
 
 def _status(value: Any) -> str | None:
-    """A task's status: as a table of ours, or as Mesos's message."""
+    """A task's status: as our table, or as Mesos's message."""
     if isinstance(value, dict) and "state" in value:
         head = f"{value.get('task_id', '')} {value['state']}"
         return f"{head} {_fields({name: value.get(name) for name in ('reason', 'message', 'data')})}".strip()

@@ -1,4 +1,4 @@
-"""What a trace amounts to, in numbers."""
+"""A trace in numbers."""
 
 from __future__ import annotations
 

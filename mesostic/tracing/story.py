@@ -1,4 +1,4 @@
-"""The whole story of one thing, in order of cause, also where the cause went through Mesos, which carries no ids of ours.
+"""The whole story of one thing, in order of cause, also where the cause went through Mesos, which does not carry our ids.
 
 Given a text (a URL, say): the tasks that were launched for it, everything from, to or about these tasks, and what else was said
 of the text by other actors. Each record stands below the nearest one that led to it. What led to the first of them is shown,

@@ -220,7 +220,7 @@ async def test_where_there_is_no_chromium_the_crawl_goes_on_without_pictures(ren
     assert run.exit_code == 0, run.text
     assert len(run.pages) == 5
     assert (
-        len(re.findall("going on without pictures.*apt install chromium.*scheduler.render=false", run.text))
+        len(re.findall("continuing without pictures.*apt install chromium.*scheduler.render=false", run.text))
         == 1
     )
 
@@ -257,7 +257,7 @@ async def test_ctrl_c_ends_the_crawl_in_order_and_keeps_what_is_there(rendler, s
     assert known > 30
     before = run.pages
     run = await rendler("--set", "scheduler.resume=true", interrupt_when=" s: ", **settings)
-    assert f"going on after {known}" in run.text, run.text
+    assert f"continuing after {known}" in run.text, run.text
     assert {page["url"] for page in run.pages} >= {page["url"] for page in before}
 
 

@@ -142,7 +142,7 @@ def test_init_does_not_overwrite(project, mesostic):
     done = no_traceback(mesostic("init", "."))
     assert (done.returncode, done.stderr) == (
         2,
-        "mesostic: hello.py is there already; nothing was written.\n",
+        "mesostic: hello.py already exists; nothing was written.\n",
     )
 
 
@@ -163,7 +163,7 @@ def test_an_executor_that_crashes_at_its_start_is_told_with_its_last_words(proje
     assert "no licence for this machine" in done.stderr
     assert "is kept:" in done.stderr
     assert "wrote to standard error:" in done.stderr
-    assert "said at last" not in done.stderr  # the report has quoted it
+    assert "said last" not in done.stderr  # the report has quoted it
     assert not [line for line in done.stderr.splitlines() if line.startswith("Traceback")]
     (kept,) = left_behind(project)
     assert list((project / "tmp" / kept).glob("agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"))
@@ -173,7 +173,7 @@ def test_an_executors_last_words_that_no_report_has_quoted_are_told(project, mes
     done = mesostic("run", "crashes.toml", "--set", "failures.read_sandboxes=false")
     assert done.returncode == 4
     assert "wrote to standard error:" not in done.stderr
-    assert "said at last" in done.stderr
+    assert "said last" in done.stderr
 
 
 def test_the_clusters_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(project, mesostic):
