@@ -26,13 +26,21 @@ from mesostic.errors import ClusterError
 if TYPE_CHECKING:
     from playa.settings import ClusterSettings
 
-WORK_DIR = "mesostic-run-"
-"""How the names of the clusters' working folders begin."""
+_WORK_DIR = "mesostic-run-"
 _STOP_TIMEOUT = 20.0
 _LOG_LINES_SHOWN = 5
 _SANDBOXES_SHOWN = 3
 _LAST_WORDS_BYTES = 16 * 1024
 _STDERR = "agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"
+
+
+def working_folder() -> TemporaryFolder:
+    """A folder for a cluster; what clusters that were killed have left is removed meanwhile."""
+    folder = TemporaryFolder(_WORK_DIR)
+    if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
+        folder.path.chmod(0o711)
+    remove_leftovers_aside(_WORK_DIR)
+    return folder
 
 
 class EmbeddedCluster:
@@ -55,10 +63,8 @@ class EmbeddedCluster:
     @classmethod
     def launch(cls) -> EmbeddedCluster:
         """Start the process; it imports, and waits for its settings."""
-        folder = TemporaryFolder(WORK_DIR)
+        folder = working_folder()
         work_dir = folder.path
-        if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
-            work_dir.chmod(0o711)
         log_file = os.open(work_dir / "cluster.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_file, "ab") as log:
             process = subprocess.Popen(
@@ -75,7 +81,6 @@ class EmbeddedCluster:
                 cwd=work_dir,
                 start_new_session=True,
             )
-        remove_leftovers_aside(WORK_DIR)
         return cls(process, folder)
 
     async def start(

@@ -19,6 +19,11 @@ _MOST_RARELY = 3600.0
 _PATIENCE = 4.0
 _AGENTS_SHOWN = 3
 _STARTING = ("launching", "staging")
+_ALL_OF_THEM = {
+    "backing off": "waiting for the next attempt, after failing",
+    "unreachable": "on agents that the master has lost",
+    "killing": "asked to end, and not gone yet",
+}
 
 
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:
@@ -103,13 +108,9 @@ def stands_still(progress: Progress) -> str:
             f"{_tasks(total)} being started: the agent fetches files, or starts the executor"
             " (its log and the sandbox say more)"
         )
-    if phases.get("backing off") == total:
-        return f"{_tasks(total)} waiting for the next attempt, after failing"
-    if phases.get("unreachable") == total:
-        return f"{_tasks(total)} on agents that the master has lost"
-    if phases.get("killing") == total:
-        return f"{_tasks(total)} asked to end, and not gone yet"
-    return ""
+    return next(
+        (f"{_tasks(total)} {text}" for phase, text in _ALL_OF_THEM.items() if phases.get(phase) == total), ""
+    )
 
 
 def _tasks(count: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from collections import Counter
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -41,17 +42,14 @@ _TEXT_FORMS = {
 
 
 def _options() -> list[click.Option]:
-    options = []
-    agent_fields = settings_fields(AgentSettings)
-    cluster_fields = settings_fields(ClusterSettings)
-    for info in [*cluster_fields.values(), *agent_fields.values()]:
-        if info.name in cluster_fields and info.name in agent_fields and info in agent_fields.values():
-            continue  # the master's own; agents take theirs from --config
-        options.append(_option(info, of_agents=info.name not in cluster_fields))
-    return options
+    of_master, of_agents = settings_fields(ClusterSettings), settings_fields(AgentSettings)
+    return [_option(info) for info in of_master.values()] + [
+        # what both have is the master's here; agents take theirs from --config
+        _option(info, "Each agent: ") for name, info in of_agents.items() if name not in of_master
+    ]  # fmt: skip
 
 
-def _option(info: FieldInfo, *, of_agents: bool) -> click.Option:
+def _option(info: FieldInfo, whose: str = "") -> click.Option:
     flag = bool in {info.type, *get_args(info.type)}
     metavar = (
         "BOOL" if flag else _TEXT_FORMS.get(info.name, {int: "N", float: "NUMBER"}.get(info.type, "TEXT"))
@@ -64,7 +62,7 @@ def _option(info: FieldInfo, *, of_agents: bool) -> click.Option:
         [f"--{info.name.replace('_', '-')}", info.name],
         metavar=metavar,
         **bare,
-        help=("Each agent: " if of_agents else "") + info.help + default,
+        help=whose + info.help + default,
     )
 
 
@@ -165,9 +163,8 @@ def _value(name: str, text: str) -> Any:
 
 
 async def _serve(settings: ClusterSettings) -> int:
-    from actors.temporary import TemporaryFolder, remove_leftovers_aside
     from mesostic.cluster_process import STOP_TIMEOUT
-    from mesostic.embedded import WORK_DIR
+    from mesostic.embedded import working_folder
     from mesostic.interrupts import Interrupts
     from playa import Cluster
     from playa.master.agents.registry import RegistryError
@@ -175,10 +172,7 @@ async def _serve(settings: ClusterSettings) -> int:
     interrupts = Interrupts(patience=STOP_TIMEOUT)
     folder = None
     if not settings.work_dir:
-        folder = TemporaryFolder(WORK_DIR)
-        remove_leftovers_aside(WORK_DIR)
-        if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
-            folder.path.chmod(0o711)
+        folder = working_folder()
         settings = replace(settings, work_dir=str(folder.path))
     try:
         async with Cluster(settings) as cluster:
@@ -199,10 +193,9 @@ async def _serve(settings: ClusterSettings) -> int:
 
 
 def _announce(settings: ClusterSettings, cluster: Cluster) -> None:
-    kinds: dict[str, int] = {}
-    for agent in settings.agents:
-        text = agent.resources + (f" [{agent.attributes}]" if agent.attributes else "")
-        kinds[text] = kinds.get(text, 0) + 1
+    kinds = Counter(
+        agent.resources + (f" [{agent.attributes}]" if agent.attributes else "") for agent in settings.agents
+    )
     click.echo(f"master: {cluster.url}")
     for text, count in kinds.items():
         click.echo(f"agents: {count} x {text}")

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import click
 
 from mesostic.errors import presentable
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
-
-
-def sets_option(function: F) -> F:
-    """`--set key=value`, any number of times."""
-    return click.option(
-        "--set",
-        "sets",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Set one key of the configuration, e.g. scheduler.limit=10 (TOML; a bare string needs no quotes).",
-    )(function)
-
-
-def log_level_option(function: F) -> F:
-    """`--log-level`."""
-    return click.option(
-        "--log-level",
-        type=click.Choice(LOG_LEVELS),
-        default="warning",
-        show_default=True,
-        help="What is logged to standard error.",
-    )(function)
+sets_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one key of the configuration, e.g. scheduler.limit=10 (TOML; a bare string needs no quotes).",
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    default="warning",
+    show_default=True,
+    help="What is logged to standard error.",
+)
 
 
 def set_up_logging(level: str) -> None:

@@ -24,19 +24,9 @@ _COLOURS = {"dead_letter": "yellow", "failed": "red", "started": "green", "stopp
 _WIDTH_WITHOUT_TERMINAL = 240
 
 _LONG_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-(?=[SO]?\d)")
-_SKIPPED = frozenset(
-    {
-        "uuid",
-        "raw",
-        "reference",
-        "timestamp",
-        "framework_id",
-        "meta",
-        "container_ids",
-        "ip_addresses",
-        "order",
-    }
-)
+_SKIPPED = {
+    "uuid", "raw", "reference", "timestamp", "framework_id", "meta", "container_ids", "ip_addresses", "order",
+}  # fmt: skip
 _LONGEST_TEXT = 160
 
 
@@ -49,11 +39,8 @@ class Printer:
     def __init__(self, *, full: bool, ids: bool, as_json: bool, first: TraceRecord | None = None) -> None:
         self.full, self.ids, self.as_json, self.first = full, ids, as_json, first
         self._aliases: dict[str, str] = {}
-        terminal = sys.stdout.isatty()
-        fallback = (_WIDTH_WITHOUT_TERMINAL, 24)
-        self.width = (
-            shutil.get_terminal_size().columns if terminal else shutil.get_terminal_size(fallback).columns
-        )
+        narrowest = 80 if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+        self.width = shutil.get_terminal_size((narrowest, 24)).columns
 
     def watch(self, records: Iterable[TraceRecord]) -> Iterator[TraceRecord]:
         """Pass records on, with an eye on the first."""
