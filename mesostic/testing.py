@@ -183,7 +183,7 @@ class RunningFramework:
 
         Args:
             type: the class's name; "*" stands for anything.
-            actor: who sent or received it; "*" stands for anything.
+            actor: its sender or receiver; "*" stands for anything.
             contains: a text in it.
         """
         wanted = _wanted(type, actor, contains)
@@ -198,29 +198,25 @@ class RunningFramework:
         count: int = 1,
         timeout: float = _PATIENCE,  # noqa: ASYNC109
     ) -> TraceRecord:
-        """The `count`th such message, as soon as it is handled (it may have been already).
-
-        Args:
-            type: the class's name; "*" stands for anything.
-            actor: who sent or received it.
-            contains: a text in it.
-            count: which one.
-            timeout: seconds to wait.
+        """The `count`th of `records(type, actor=actor, contains=contains)`, as soon as it is handled.
 
         Raises:
-            TimeoutError: there were fewer in that time; says how many.
+            TimeoutError: there were fewer within `timeout` seconds; says how many.
         """
         wanted = _wanted(type, actor, contains)
+        seen = found = 0
         try:
             async with asyncio.timeout(timeout):
-                while len(found := [record for record in self._trace.records if wanted(record)]) < count:
-                    await self._trace.next_record(wanted)
+                while True:
+                    for record in self._trace.records[seen:]:
+                        found += wanted(record)
+                        if found == count:
+                            return record
+                    seen = len(self._trace.records)
+                    await self._trace.next_record()
         except TimeoutError:
-            what = (
-                f"{type}{f' of {actor}' if actor != '*' else ''}{f' with {contains!r}' if contains else ''}"
-            )
-            raise TimeoutError(f"{len(found)} of {count} messages {what} in {timeout:g} s") from None
-        return found[count - 1]
+            of, with_ = f" of {actor}" if actor != "*" else "", f" with {contains!r}" if contains else ""
+            raise TimeoutError(f"{found} of {count} messages {type}{of}{with_} in {timeout:g} s") from None
 
 
 class _WatchedTrace(ListTrace):
@@ -228,25 +224,15 @@ class _WatchedTrace(ListTrace):
 
     def __init__(self, system_name: str) -> None:
         super().__init__(system_name)
-        self._waiting: list[tuple[Callable[[TraceRecord], bool], asyncio.Future[None]]] = []
+        self._written = asyncio.Event()
 
     def write(self, *parts: Any) -> None:
-        """Keep a record, and wake those who wait for it."""
         super().write(*parts)
-        record = self.records[-1]
-        for wanted, future in self._waiting:
-            if not future.done() and wanted(record):
-                future.set_result(None)
+        self._written.set()
 
-    async def next_record(self, wanted: Callable[[TraceRecord], bool]) -> None:
-        """Wait until a wanted one is written."""
-        future = asyncio.get_running_loop().create_future()
-        entry = (wanted, future)
-        self._waiting.append(entry)
-        try:
-            await future
-        finally:
-            self._waiting.remove(entry)
+    async def next_record(self) -> None:
+        self._written.clear()
+        await self._written.wait()
 
 
 def _wanted(type_: str, actor: str, contains: str) -> Callable[[TraceRecord], bool]:
