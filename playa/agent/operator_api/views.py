@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mesos_v1 import content, pb
-from mesos_v1.resource import Kind
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
 from playa.agent.containers.processes import usage
@@ -13,6 +12,7 @@ from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord
+from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 
 Call = pb.agent.Call
 Response = pb.agent.Response
@@ -24,16 +24,6 @@ BUILD: Final[Json] = {
     "build_user": "",
     "version": "1.12.0",
 }
-CAPABILITIES: Final = (
-    "MULTI_ROLE",
-    "HIERARCHICAL_ROLE",
-    "RESERVATION_REFINEMENT",
-    "RESOURCE_PROVIDER",
-    "RESIZE_VOLUME",
-    "AGENT_OPERATION_FEEDBACK",
-    "AGENT_DRAINING",
-    "TASK_RESOURCE_LIMITS",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +97,17 @@ class AgentView:
             "id": context.agent_id,
             "pid": context.pid,
             "hostname": context.info.hostname,
-            "capabilities": list(CAPABILITIES),
+            "capabilities": list(AGENT_CAPABILITIES),
             **drain,
-            "resources": _amounts(total),
-            "reserved_resources": _by_role(total, _amounts),
-            "unreserved_resources": _amounts(total.unreserved()),
+            "resources": amounts(total),
+            "reserved_resources": _by_role(total, amounts),
+            "unreserved_resources": amounts(total.unreserved()),
             "reserved_resources_full": _by_role(total, _full),
             "unreserved_resources_full": _full(total.unreserved()),
-            "reserved_resources_allocated": _by_role(used, _amounts),
-            "unreserved_resources_allocated": _amounts(used.unreserved()),
+            "reserved_resources_allocated": _by_role(used, amounts),
+            "unreserved_resources_allocated": amounts(used.unreserved()),
             "resource_providers": [],
-            "attributes": {a.name: _attribute(a) for a in context.info.attributes},
+            "attributes": {a.name: attribute(a) for a in context.info.attributes},
             "master_hostname": "localhost",
             "flags": self.flags(),
             "frameworks": [self._framework(f) for f in context.frameworks.values()],
@@ -150,7 +140,7 @@ class AgentView:
             "source": info.source,
             "container": executor.run.container_id,
             "directory": executor.sandbox,
-            "resources": _amounts(executor.allocated()),
+            "resources": amounts(executor.allocated()),
             "tasks": [task for phase, task in shown if phase is TaskPhase.LAUNCHED],
             "queued_tasks": [task for phase, task in shown if phase is TaskPhase.QUEUED],
             "completed_tasks": [
@@ -172,7 +162,7 @@ class AgentView:
             "executor_id": task.executor_id.value,
             "slave_id": task.agent_id.value,
             "state": pb.mesos.TaskState.Name(task.state),
-            "resources": _amounts(Resources.from_proto(task.resources)),
+            "resources": amounts(Resources.from_proto(task.resources)),
             "role": task.resources[0].allocation_info.role if task.resources else "*",
             "statuses": [
                 {
@@ -282,15 +272,6 @@ _PARTS: Final[dict[int, Callable[[AgentView, Any], None]]] = {
 }
 
 
-def _amounts(resources: Resources) -> Json:
-    """Resources as the JSON of `/state` sums them up."""
-    out: Json = {name: resources.scalar(name) for name in ("disk", "mem", "gpus", "cpus")}
-    for entry in resources:
-        if entry.kind is not Kind.SCALAR and entry.name not in out:
-            out[entry.name] = f"[{', '.join(f'{a}-{b}' for a, b in resources.ranges(entry.name))}]"
-    return out
-
-
 def _full(resources: Resources) -> list[Json]:
     out = []
     for proto in resources.to_proto():
@@ -303,14 +284,6 @@ def _full(resources: Resources) -> list[Json]:
 def _by_role(resources: Resources, form: Callable[[Resources], Any]) -> Json:
     roles = sorted({r.facts.reservations[-1].role for r in resources if r.facts.reservations})
     return {role: form(resources.reserved(role)) for role in roles}
-
-
-def _attribute(attribute: pb.mesos.Attribute) -> Any:
-    if attribute.type == pb.mesos.Value.TEXT:
-        return attribute.text.value
-    if attribute.type == pb.mesos.Value.SCALAR:
-        return attribute.scalar.value
-    return f"[{', '.join(f'{r.begin}-{r.end}' for r in attribute.ranges.range)}]"
 
 
 def _container_status(status: pb.mesos.ContainerStatus) -> Json:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl
 from google.protobuf.message import Message
 
 from mesos_v1 import content, pb
-from mesos_v1.resource import MILLIS, Kind
+from mesos_v1.resource import MILLIS
 from mesos_v1.resources import Resources
+from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 from playa.master.agents import maintenance
 from playa.master.allocation.fair_shares import Amounts
 from playa.master.allocation.resource_forms import both_forms
@@ -161,21 +162,6 @@ def _counts(tasks: Iterable[TaskRecord]) -> Json:
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def _model(resources: Resources) -> Json:
-    """Resources by name: scalars as numbers (the four usual ones always), ranges and sets as text."""
-    result: Json = {"disk": 0.0, "mem": 0.0, "gpus": 0.0, "cpus": 0.0, **resources.scalars()}
-    for entry in resources:
-        if entry.kind is Kind.RANGES:
-            result[entry.name] = _ranges(resources.ranges(entry.name))
-        elif entry.kind is Kind.SET:
-            result[entry.name] = "{" + ", ".join(resources.items(entry.name)) + "}"
-    return result
-
-
-def _ranges(pairs: Iterable[tuple[int, int]]) -> str:
-    return "[" + ", ".join(f"{begin}-{end}" for begin, end in pairs) + "]"
-
-
 def _full(resources: Resources) -> list[Json]:
     return [content.to_json(proto) for proto in both_forms(resources)]
 
@@ -197,16 +183,16 @@ def _agent(m: MasterState, agent: Agent) -> Json:
         "id": agent.id,
         "hostname": agent.info.hostname,
         "port": agent.port,
-        "attributes": {attribute.name: _attribute(attribute) for attribute in agent.info.attributes},
+        "attributes": {each.name: attribute(each) for each in agent.info.attributes},
         "pid": agent.pid,
         "registered_time": agent.registered_time,
         **_set(reregistered_time=agent.reregistered_time),
-        "resources": _model(agent.total),
-        **_resources(agent, _model),
+        "resources": amounts(agent.total),
+        **_resources(agent, amounts),
         "active": agent.active,
         "deactivated": agent.id in m.deactivated,
         "version": VERSION,
-        "capabilities": views.AGENT_CAPABILITIES,
+        "capabilities": AGENT_CAPABILITIES,
         **_set(
             drain_info=None if drain_info is None else content.to_json(drain_info),
             estimated_drain_start_time_seconds=None if drain_info is None else agent.drain_started,
@@ -219,16 +205,6 @@ def _set(**fields: object) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _attribute(attribute: pb.mesos.Attribute) -> object:
-    if attribute.type == pb.mesos.Value.SCALAR:
-        return attribute.scalar.value
-    if attribute.type == pb.mesos.Value.RANGES:
-        return _ranges((r.begin, r.end) for r in attribute.ranges.range)
-    if attribute.type == pb.mesos.Value.SET:
-        return "{" + ", ".join(attribute.set.item) + "}"
-    return attribute.text.value
-
-
 def _framework(record: Framework) -> Json:
     info = record.info
     used, offered = views.used(record), views.offered(record)
@@ -239,9 +215,9 @@ def _framework(record: Framework) -> Json:
         "id": record.id,
         **{name: getattr(info, name) for name in alike},
         **_present(info, "principal"),
-        "used_resources": _model(used),
-        "offered_resources": _model(offered),
-        "resources": _model(used + offered),
+        "used_resources": amounts(used),
+        "offered_resources": amounts(offered),
+        "resources": amounts(used + offered),
         "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
         "active": record.active,
         "connected": record.connected,
@@ -259,7 +235,7 @@ def _framework(record: Framework) -> Json:
                 "framework_id": record.id,
                 "allocation_info": {"role": offer.role},
                 "slave_id": offer.agent_id,
-                "resources": _model(offer.resources),
+                "resources": amounts(offer.resources),
             }
             for offer in record.offers.values()
         ],
@@ -269,7 +245,7 @@ def _framework(record: Framework) -> Json:
                 "name": executor.info.name,
                 "framework_id": record.id,
                 "command": content.to_json(executor.info.command),
-                "resources": _model(executor.resources),
+                "resources": amounts(executor.resources),
                 "slave_id": executor.agent_id,
             }
             for executor in record.executors.values()
@@ -298,7 +274,7 @@ def _task(task: TaskRecord) -> Json:
         "executor_id": task.executor_id or "",
         "slave_id": task.agent_id,
         "state": pb.mesos.TaskState.Name(task.proto.state),
-        "resources": _model(task.resources),
+        "resources": amounts(task.resources),
         "role": next((entry.facts.allocated_to for entry in task.resources), "*"),
         "statuses": [_status(status) for status in task.proto.statuses],
         **_present(task.proto, "user", "labels", "discovery", "container", "health_check"),

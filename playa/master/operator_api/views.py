@@ -7,6 +7,7 @@ from mesos_v1 import pb
 from mesos_v1.resource import Resource
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
+from playa.json_forms import AGENT_CAPABILITIES
 from playa.master.agents.liveness import duration
 from playa.master.allocation import amounts
 from playa.master.allocation.amounts import is_under
@@ -16,16 +17,6 @@ from playa.master.allocation.resource_forms import both_forms
 from playa.master.records import Agent, Framework, TaskRecord, new
 from playa.master.state import VERSION, MasterState
 
-AGENT_CAPABILITIES = (
-    "MULTI_ROLE",
-    "HIERARCHICAL_ROLE",
-    "RESERVATION_REFINEMENT",
-    "RESOURCE_PROVIDER",
-    "RESIZE_VOLUME",
-    "AGENT_OPERATION_FEEDBACK",
-    "AGENT_DRAINING",
-    "TASK_RESOURCE_LIMITS",
-)
 MASTER_CAPABILITIES = ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")
 
 _Response = pb.master.Response
