@@ -13,19 +13,32 @@ from dataclasses import replace
 
 from actors import messages as m
 from actors.beside_store import token_for
-from actors.built_in import SERVANTS, spec_of
+from actors.connection_actor import ConnectionActor
+from actors.failure_actor import FailureActor
 from actors.messages import Outcome
+from actors.offer_actor import OfferActor
+from actors.reconciler_actor import ReconcilerActor
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
 from actors.scheduler.author_code import exit_of
 from actors.scheduler_actor import SchedulerActor
+from actors.server_actor import ServerActor
 from actors.settings import WEEK, ActorSpec, Composition, Kept
+from actors.store_actor import StoreActor
 from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
 
 __all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
 
-BUILT_IN: Mapping[str, type[Actor]] = {"scheduler": SchedulerActor, **SERVANTS}
+BUILT_IN: Mapping[str, type[Actor]] = {
+    "scheduler": SchedulerActor,
+    "connection": ConnectionActor,
+    "offers": OfferActor,
+    "reconciler": ReconcilerActor,
+    "failures": FailureActor,
+    "store": StoreActor,
+    "server": ServerActor,
+}
 
 
 class FrameworkActor(Actor):
@@ -37,32 +50,28 @@ class FrameworkActor(Actor):
 
     def on_start(self) -> None:
         """Spawn the store, then the scheduler."""
-        store = spec_of(self.composition, "store")
-        self.spawn(store.cls, self.composition, store.settings, name="store", supervision=RESTART)
-        spec = self.composition.spec("scheduler") or ActorSpec("scheduler", SchedulerActor, NoSettings())
-        try:
-            self.spawn(spec.cls, self.composition, spec.settings, name="scheduler", supervision=RESTART)
-        except SystemExit as asked:
-            code, reason = exit_of(asked)
-            self.handle_outcome(Outcome(code, reason))
-        except Exception as error:  # an author's __init__; nobody else would end the framework
-            logger.error("the scheduler could not be created\n%s", author_traceback(error))
-            self.handle_outcome(Outcome(1, f"the scheduler could not be created: {one_line(error)}"))
+        for name in ("store", "scheduler"):
+            spec = self.composition.spec(name)
+            assert spec is not None  # `run` completes the composition
+            try:
+                self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
+            except SystemExit as asked:
+                self.handle_outcome(Outcome(*exit_of(asked)))
+            except Exception as error:  # an author's __init__; nobody else would end the framework
+                logger.error("the %s could not be created\n%s", name, author_traceback(error))
+                self.handle_outcome(Outcome(1, f"the {name} could not be created: {one_line(error)}"))
 
     @receive
     def handle_actor_started(self, started: m.ActorStarted) -> None:
-        """The scheduler is there (again): let it begin."""
         self.tell(started.name, m.Begin())
 
     @receive
     def handle_outcome(self, outcome: Outcome) -> None:
-        """The framework has ended."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> None:
-        """Store or scheduler failed for good."""
         self.handle_outcome(Outcome(1, f"{failure.name} failed: {failure.error}"))
 
 
@@ -84,7 +93,8 @@ async def run(
     if system is None:
         async with ActorSystem(composition.framework.name, trace=trace) as own:
             return await run(composition, system=own)
-    store_path = getattr(spec_of(composition, "store").settings, "path", "")
+    composition = _completed(composition)
+    store_path = composition.store_path
     if composition.framework.failover_timeout is None:
         timeout = WEEK if store_path else 0.0
         composition = replace(composition, framework=replace(composition.framework, failover_timeout=timeout))
@@ -101,3 +111,13 @@ async def run(
     finally:
         await root.stop(block=False)
         composition.kept.remove()
+
+
+def _completed(composition: Composition) -> Composition:
+    """Add the built-in actors that the composition does not speak of, with their default settings."""
+    missing = (
+        ActorSpec(name, cls, getattr(cls, "Settings", NoSettings)())
+        for name, cls in BUILT_IN.items()
+        if composition.spec(name) is None
+    )
+    return replace(composition, actors=(*composition.actors, *missing))

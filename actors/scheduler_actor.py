@@ -23,7 +23,6 @@ from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
-from actors.built_in import task_class
 from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
 from actors.records import (
     ENDED,
@@ -72,7 +71,8 @@ from actors.scheduler.launching import (
 )
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
 from actors.scheduler.task_book import TaskBook, TaskEntry
-from actors.settings import Composition, RetryPolicy
+from actors.settings import TASK, Composition, RetryPolicy
+from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
@@ -220,7 +220,8 @@ class SchedulerActor(BaseScheduler):
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
         self._tasks = TaskBook()
-        self._task_class = task_class(composition)
+        task = composition.spec(TASK)
+        self._task_class: Any = task.cls if task is not None else TaskActor
         self._maintenance = MaintenancePlan(composition.framework)
         self._order = 0
         self._run = 1

@@ -109,8 +109,7 @@ class ServerActor(Actor):
         self._listener: asyncio.Server | None = None
         self._artifacts: dict[str, Artifact] = {}
         self._upload_dir = Path()
-        store = composition.spec("store")
-        self._store_path: str = getattr(store.settings, "path", "") if store is not None else ""
+        self._store_path = composition.store_path
         self._reference = 0
         self._keeping: dict[int, m.Uploaded] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered

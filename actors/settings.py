@@ -16,6 +16,9 @@ from mesos_v1.resource import to_millis
 WEEK = 7 * 24 * 3600.0
 # What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
+BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
+TASK = "task"
+"""The name, in a composition, of what is not one actor but the class of every task's."""
 GPUS = "GPU_RESOURCES"
 """The capability without which a framework is offered no agent with GPUs."""
 
@@ -202,6 +205,12 @@ class Composition:
     def spec(self, name: str) -> ActorSpec | None:
         """Return the actor of that name, if the composition says anything of it."""
         return next((spec for spec in self.actors if spec.name == name), None)
+
+    @property
+    def store_path(self) -> str:
+        """Where the store keeps its records; "" where they do not outlive the process."""
+        store = self.spec("store")
+        return getattr(store.settings, "path", "") if store is not None else ""
 
     def executor(self, name: str) -> ExecutorSettings | None:
         """Return the executor of that name."""

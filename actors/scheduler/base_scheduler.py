@@ -15,11 +15,10 @@ from types import CoroutineType
 from typing import Any, ClassVar
 
 from actors import messages as m
-from actors.built_in import SERVANTS, TASK, spec_of
 from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import contain_author_code, exit_of
-from actors.settings import Composition
+from actors.settings import BUILT_IN_NAMES, TASK, Composition
 from mesos_v1 import events
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 from wire.author_code import author_traceback, one_line
@@ -172,20 +171,21 @@ class BaseScheduler(Actor):
 
     def spawn_built_in(self, name: str) -> None:
         """Start a built-in actor, or what the composition has put in its place."""
-        spec = spec_of(self.composition, name)
+        spec = self.composition.spec(name)
+        assert spec is not None  # `run` completes the composition
         self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
 
     def spawn_extra_actors(self) -> None:
         """Start the author's further actors; those that are there already stay."""
         for spec in self.composition.actors:
-            if spec.name not in SERVANTS and spec.name != TASK and self.system.find(spec.name) is None:
+            if spec.name not in {*BUILT_IN_NAMES, TASK} and self.system.find(spec.name) is None:
                 self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> Any:
         """Without a built-in actor there is no framework; anything else is the author's to miss."""
         logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
-        if failure.name in SERVANTS:
+        if failure.name in BUILT_IN_NAMES:
             self._end(1, f"{failure.name} failed repeatedly: {failure.error}")
             return None
         return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
@@ -444,7 +444,7 @@ class BaseScheduler(Actor):
         self.tell("store", m.Write(records))
 
     def _is_durable(self) -> bool:
-        return bool(getattr(spec_of(self.composition, "store").settings, "path", ""))
+        return bool(self.composition.store_path)
 
 
 def framework_record(key: str, value: str) -> m.Record:

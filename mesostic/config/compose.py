@@ -16,11 +16,10 @@ from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from actors.built_in import TASK
 from actors.composition import BUILT_IN, ActorSpec, Composition
 from actors.runtime import Actor, NoSettings, pack_value
 from actors.scheduler.base_scheduler import BaseScheduler
-from actors.settings import OWN_PACKAGES, ExecutorSettings, FrameworkSettings
+from actors.settings import OWN_PACKAGES, TASK, ExecutorSettings, FrameworkSettings
 from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable

@@ -7,10 +7,10 @@ import enum
 from collections.abc import Iterator
 from typing import Any
 
-from actors.built_in import TASK, task_class
 from actors.composition import BUILT_IN
 from actors.runtime import HIDDEN, NoSettings, unpack_value
-from actors.settings import ExecutorSettings, FrameworkSettings
+from actors.settings import TASK, ExecutorSettings, FrameworkSettings
+from actors.task_actor import TaskActor
 from mesos_v1.quantities import format_duration
 from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration, without_credentials
@@ -42,7 +42,9 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
         replaced = "" if actor.cls is BUILT_IN.get(actor.name) else ", yours"
         yield f"  {actor.name}: {_path(actor.cls)}{' (built in)' if not replaced else ''}"
         yield from _settings(actor.settings, everything or bool(replaced), indent="    ")
-    yield f"  {TASK_ACTORS}: {_path(task_class(composition))} (one per task in flight)"
+    own = composition.spec(TASK)
+    of_tasks = TaskActor if own is None else own.cls
+    yield f"  {TASK_ACTORS}: {_path(of_tasks)} (one per task in flight)"
     if composition.executors:
         yield ""
         yield "executors"
@@ -51,7 +53,7 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
     yield ""
     yield "messages between actors (read from the code)"
     classes = {actor.name: actor.cls for actor in composition.actors if actor.name != TASK}
-    classes[TASK_ACTORS] = task_class(composition)
+    classes[TASK_ACTORS] = of_tasks
     for relation in relations(classes):
         yield f"  {relation.sender} -> {relation.receiver}: {', '.join(relation.messages)}"
     if configuration.trace != TraceSettings():
