@@ -1,4 +1,4 @@
-"""Offers in hand: the classical callbacks of a Mesos scheduler, for an author who wants no broker.
+"""Offers in hand: the classical callbacks of a Mesos scheduler, for an author who does without the broker.
 
 Nothing is decided here: offers are the author's until accepted, declined or rescinded; nothing is matched, retried or
 reconciled. What is kept is what a scheduler cannot do wrong: the connection with all its guarantees, the framework's id in
@@ -314,7 +314,6 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     def handle_update(self, update: events.Update) -> Any:
-        """Tell the author, then acknowledge."""
         phase = _ACTIVE.get(update.status.state)
         if phase is not None:
             self._active[update.status.task_id] = phase
@@ -358,7 +357,6 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> Any:
-        """Tell the author, and the operations that went with the call."""
         for ref, call in self._operations.values():
             if call == failed.call:
                 self.tell(ref, failed)
@@ -392,7 +390,7 @@ class LowLevelScheduler(BaseScheduler):
 
     @receive
     async def handle_framework_error(self, error: m.FrameworkError) -> None:
-        """Tell the author; there is no way on, but for a framework of an earlier run that is no more."""
+        """Tell the author and end; only after a framework of an earlier run is gone, begin as a new one."""
         await self._called(self.error, error.reason)
         if error.framework_gone and self._in_handover and not self._announced and not self._over:
             logger.warning(

@@ -39,7 +39,7 @@ class OperationActor(Actor):
         self._timer: Timer | None = None
 
     def on_start(self) -> None:
-        """Expect news."""
+        """Wait for news."""
         self._wait()
 
     @receive
@@ -50,7 +50,7 @@ class OperationActor(Actor):
 
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> None:
-        """Its ACCEPT came to nothing, or perhaps did."""
+        """Its ACCEPT came to nothing, or may have."""
         if isinstance(failed.call, m.Accept):
             self._enter(E.UNCERTAIN if failed.uncertain else E.NOT_SENT)
 

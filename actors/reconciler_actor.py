@@ -1,4 +1,4 @@
-"""Finds out what became of tasks: Mesos's documented algorithm, one round at a time.
+"""Finds out what happened to tasks: Mesos's documented algorithm, one round at a time.
 
 A round is explicit: all attempts that may be on the cluster are asked about; those that the master has not answered for are
 asked about again, with truncated exponential waits, until each has answered or is no longer in question. Rounds begin
@@ -37,7 +37,7 @@ class ReconcilerSettings:
     unknown_tasks: str = setting("report", help='What to do with unknown tasks: "report" or "kill".')
 
     def __post_init__(self) -> None:
-        """Refuse a policy that there is not (ValueError)."""
+        """Refuse an unknown policy (ValueError)."""
         if self.unknown_tasks not in {"report", "kill"}:
             raise ValueError(f'unknown_tasks must be "report" or "kill", not "{self.unknown_tasks}"')
 
@@ -72,7 +72,7 @@ class ReconcilerActor(Actor):
         self._timer: Timer | None = None
 
     def on_start(self) -> None:
-        """Say that a reconciler is there (again)."""
+        """Announce itself, also after a restart."""
         self.tell("scheduler", m.ActorStarted("reconciler"))
 
     @receive
@@ -85,7 +85,6 @@ class ReconcilerActor(Actor):
 
     @receive
     def handle_stop_reconciliation(self, _asked: m.StopReconciliation) -> None:
-        """There is no master to ask."""
         self._active = False
         self._series += 1
         self._end()
@@ -124,7 +123,6 @@ class ReconcilerActor(Actor):
 
     @receive
     def handle_task_answered(self, answer: m.TaskAnswered) -> None:
-        """One less."""
         self.unanswered.pop(answer.task_id, None)
         if not self.unanswered and self._timer is not None:
             self._end()
@@ -138,7 +136,6 @@ class ReconcilerActor(Actor):
 
     @receive
     def handle_unknown_task(self, unknown: m.UnknownTask) -> None:
-        """An unknown task: kill it only if that is the policy."""
         status = unknown.status
         if self.settings.unknown_tasks == "kill" and not is_terminal(status.state):
             logger.warning("killing the unknown task %s (%s)", status.task_id, status.state.value)

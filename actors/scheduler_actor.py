@@ -294,7 +294,7 @@ class SchedulerActor(BaseScheduler):
             environment: variables of a command, which stand in no trace; a value may be a `Secret`. uris: what the agent
                 fetches for it. (An executor has its own in the configuration.)
             kill_grace: seconds between asking a task to end and ending it.
-            launch_timeout: seconds of silence about a launch after which the master is asked what became of it; at
+            launch_timeout: seconds of silence about a launch after which the master is asked what happened to it; at
                 least 1.
             unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
                 task; after them it is tried elsewhere.
@@ -341,7 +341,7 @@ class SchedulerActor(BaseScheduler):
             Whether there is such a task.
 
         Raises:
-            ValueError: `grace` is no time that can be waited.
+            ValueError: `grace` is not a time that can be waited.
         """
         if grace is not None:
             grace = CHECKS["grace"]("grace", grace)
@@ -357,14 +357,12 @@ class SchedulerActor(BaseScheduler):
         """End the framework as soon as no task is active: with exit code 0, or 1 if a task has failed for good.
 
         Call it once, where the first tasks are launched. Tasks that hooks launch later count too; those that `kill`
-        ended are no failures. Whoever launches tasks from elsewhere (a timer, a message) calls it when nothing more
+        ended are not failures. Whoever launches tasks from elsewhere (a timer, a message) calls it when nothing more
         will come.
         """
         if not self._ends_when_done:
-            self._ends_when_done = True
-            self._put(
-                framework_record(ENDS_WHEN_DONE, "1")
-            )  # a later run does not call `on_registered` again
+            self._ends_when_done = True  # also in a later run, which does not call `on_registered` again
+            self._put(framework_record(ENDS_WHEN_DONE, "1"))
         self.tell(self.actor_ref, SeeIfDone())
 
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
@@ -486,7 +484,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     async def handle_framework_error(self, error: m.FrameworkError) -> None:
-        """The master will not have us: go on as a new framework where ours was away for too long, else end."""
+        """Continue as a new framework where ours was away for too long, else end."""
         await self._called(self.on_error, error.reason)
         if error.framework_gone and error.coming_back and not self._over:
             logger.warning(
@@ -646,7 +644,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:
-        """End if nothing is active: nothing more will come."""
         if not self._announced or self._early or self._tasks or self._ending:
             return
         failures = self._outcomes[TaskPhase.FAILED]
@@ -825,7 +822,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
-        """Pass it on; at the end, go on when it was the last."""
+        """Pass it on; at the end, TEARDOWN follows the last of them."""
         self._executors.discard((lost.agent_id, lost.executor_id))
         if self._awaited:
             self._awaited.discard((lost.agent_id, lost.executor_id))

@@ -81,7 +81,7 @@ class TaskActor(Actor):
         self._note = Note()
 
     def on_start(self) -> None:
-        """Demand; or, with a history, go on where it ended.
+        """Demand; or, with a history, continue where it ended.
 
         After a failure the broker may hold a demand for an attempt, or may just have launched it without this actor
         having heard of it: that attempt's number is not used again.

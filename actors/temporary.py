@@ -42,7 +42,7 @@ class TemporaryFolder:
         return self._handle
 
     def keep(self) -> None:
-        """Let it stay for good."""
+        """Keep it for good."""
         _in_use.discard(self)
         with contextlib.suppress(OSError):
             (self.path / _LOCK).unlink()
@@ -72,7 +72,7 @@ def remove_leftovers(prefix: str) -> None:
 
 
 def remove_leftovers_aside(prefix: str) -> None:
-    """Do that in a thread of its own, which nothing waits for."""
+    """Do that in a thread that nothing waits for."""
     threading.Thread(target=remove_leftovers, args=(prefix,), name="leftovers", daemon=True).start()
 
 

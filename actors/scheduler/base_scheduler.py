@@ -32,7 +32,7 @@ ENDING = "ending"
 CLEAR_PATIENCE = 10.0
 """Seconds in which a store has to forget a framework that has ended."""
 SAY_AFTER = 10.0
-"""Seconds without an answer after which it is said who is waited for."""
+"""Seconds without an answer after which a log line says what is being waited for."""
 
 
 class BaseScheduler(Actor):

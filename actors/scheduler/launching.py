@@ -153,8 +153,7 @@ def executor_template(
     return ExecutorTemplate(executor.name, own, info.SerializeToString())
 
 
-def text(name: str, value: Any) -> str:
-    """Check a text that goes into protobuf."""
+def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise _wrong_kind(name, "a text", value)
     try:
@@ -177,17 +176,15 @@ def check_texts(call: Any) -> None:
             if isinstance(value, tuple):
                 rest.extend(value)
             elif isinstance(value, str):
-                text(field.name, value)
+                _text(field.name, value)
 
 
-def task_id(name: str, value: Any) -> str:
-    """Check an id of the author's own."""
-    check_task_id(text(name, value))
+def _task_id(name: str, value: Any) -> str:
+    check_task_id(_text(name, value))
     return str(value)
 
 
-def amount(name: str, value: Any) -> float:
-    """Check how much of a resource is asked for."""
+def _amount(name: str, value: Any) -> float:
     number = _number(name, value)
     if number < 0:
         raise ValueError(f"{name} must not be negative: {value}")
@@ -202,16 +199,14 @@ def amount(name: str, value: Any) -> float:
     return number
 
 
-def whole_amount(name: str, value: Any) -> float:
-    """Check how much of a resource that cannot be divided is asked for."""
-    number = amount(name, value)
+def _whole_amount(name: str, value: Any) -> float:
+    number = _amount(name, value)
     if number != int(number):
         raise ValueError(f"{name} must be a whole number: {value}")
     return number
 
 
-def ports(name: str, value: Any) -> int:
-    """Check how many ports are asked for."""
+def _ports(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_kind(name, "how many ports are wanted, a whole number", value)
     if not 0 <= value <= MAX_PORTS:
@@ -219,22 +214,20 @@ def ports(name: str, value: Any) -> int:
     return value
 
 
-def resources(name: str, value: Any) -> Resources:
-    """Check resources that are asked for as a whole."""
+def _resources(name: str, value: Any) -> Resources:
     if not isinstance(value, Resources):
         raise _wrong_kind(name, "a `Resources` (`Resources.parse` reads a text)", value)
-    whole_amount("gpus", value.gpus)
+    _whole_amount("gpus", value.gpus)
     return value
 
 
-def retry_policy(name: str, value: Any) -> RetryPolicy:
-    """Check a policy, which has checked itself."""
+def _retry_policy(name: str, value: Any) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
         raise _wrong_kind(name, "a `RetryPolicy`", value)
     return value
 
 
-def seconds(least: float, *, above: bool = False) -> Check:
+def _seconds(least: float, *, above: bool = False) -> Check:
     """Return the check of a duration that must be at least, or above, so long."""
 
     def check(name: str, value: Any) -> float:
@@ -247,15 +240,13 @@ def seconds(least: float, *, above: bool = False) -> Check:
     return check
 
 
-def texts(name: str, value: Any) -> tuple[str, ...]:
-    """Check several texts."""
+def _texts(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise _wrong_kind(name, "a list of texts", value)
-    return tuple(text(f"{name}[{at}]", each) for at, each in enumerate(value))
+    return tuple(_text(f"{name}[{at}]", each) for at, each in enumerate(value))
 
 
-def pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
-    """Check names with their values: a mapping, or pairs."""
+def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     items = value.items() if isinstance(value, Mapping) else value
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise _wrong_kind(name, "a mapping of texts, or a list of pairs of them", value)
@@ -263,19 +254,19 @@ def pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     for at, item in enumerate(items):
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise _wrong_kind(f"{name}[{at}]", "a pair of a name and its value", item)
-        key = text(f"the name of {name}[{at}]", item[0])
+        key = _text(f"the name of {name}[{at}]", item[0])
         if not key:
             raise ValueError(f"the name of {name}[{at}] is empty")
-        found.append((key, text(f"{name}[{key!r}]", item[1])))
+        found.append((key, _text(f"{name}[{key!r}]", item[1])))
     return tuple(found)
 
 
-def environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     """Check variables, as an operating system takes them; values may be `Secret`s."""
     items = value.items() if isinstance(value, Mapping) else value
     if isinstance(items, Iterable) and not isinstance(items, str | bytes):
         items = [_revealed(item) for item in items]
-    found = pairs(name, items)
+    found = _pairs(name, items)
     for key, held in found:
         if "=" in key or "\0" in key or "\0" in held:
             raise ValueError(
@@ -285,28 +276,28 @@ def environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
 
 
 CHECKS: Mapping[str, Check] = {
-    "command": text,
-    "task_id": task_id,
-    "name": text,
-    "role": text,
-    "executor": text,
-    "cpus": amount,
-    "mem": amount,
-    "disk": amount,
-    "gpus": whole_amount,
-    "ports": ports,
-    "resources": resources,
-    "retry": retry_policy,
-    "labels": pairs,
-    "timeout": seconds(0.0, above=True),
-    "hosts": texts,
-    "attributes": pairs,
-    "environment": environment,
-    "uris": texts,
-    "kill_grace": seconds(0.0),
-    "launch_timeout": seconds(LEAST_LAUNCH_TIMEOUT),
-    "unreachable_timeout": seconds(0.0),
-    "grace": seconds(0.0),  # of `kill`
+    "command": _text,
+    "task_id": _task_id,
+    "name": _text,
+    "role": _text,
+    "executor": _text,
+    "cpus": _amount,
+    "mem": _amount,
+    "disk": _amount,
+    "gpus": _whole_amount,
+    "ports": _ports,
+    "resources": _resources,
+    "retry": _retry_policy,
+    "labels": _pairs,
+    "timeout": _seconds(0.0, above=True),
+    "hosts": _texts,
+    "attributes": _pairs,
+    "environment": _environment,
+    "uris": _texts,
+    "kill_grace": _seconds(0.0),
+    "launch_timeout": _seconds(LEAST_LAUNCH_TIMEOUT),
+    "unreachable_timeout": _seconds(0.0),
+    "grace": _seconds(0.0),  # of `kill`
 }
 
 
