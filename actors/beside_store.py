@@ -75,7 +75,7 @@ def folder_beside(store_path: str) -> Path:
 
 def sync_folder(folder: Path) -> None:
     """Make it durable that files have come into a folder."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

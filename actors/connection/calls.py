@@ -181,13 +181,14 @@ class Outbox:
 
     def _answered(self, attempt: int, call: m.Call, sender: str, done: asyncio.Future[Response]) -> None:
         """Tell the connection what happened to a call; runs outside its turn, so it only tells."""
-        error = None if done.cancelled() else done.exception()  # which also marks it as seen
+        error = done.exception()  # which also marks it as seen
         me, taken = self._owner.actor_ref, RULES[type(call)].taken
         if not me.is_alive():
             return  # stopped while the call was on its way: nobody asks any more
-        if error is not None or done.cancelled():
-            reason = str(error) if error else "given up"
-            me.tell(CallEnded(attempt, call, sender, 0, reason, sent=not isinstance(error, ConnectFailed)))
+        if error is not None:
+            me.tell(
+                CallEnded(attempt, call, sender, 0, str(error), sent=not isinstance(error, ConnectFailed))
+            )
         elif (response := done.result()).status >= 300:
             me.tell(CallEnded(attempt, call, sender, response.status, response.text[:500]))
         elif taken is not None:

@@ -58,7 +58,7 @@ def _home_of_inner(cls: type, name: str) -> str | None:
 def _warn_of_misspelt_hooks(cls: type, known: frozenset[str]) -> None:
     """Say which methods look like hooks and are not."""
     for name, member in vars(cls).items():
-        if name in known or not inspect.isfunction(member) or hasattr(member, "__receives__"):
+        if not inspect.isfunction(member) or hasattr(member, "__receives__"):
             continue
         if name.startswith("_") or any(hasattr(base, name) for base in cls.__mro__[1:]):
             continue

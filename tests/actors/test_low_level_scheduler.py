@@ -465,3 +465,24 @@ async def test_a_refused_call_is_told():
         framework.master.answer_call = lambda call: (400, "no such offer")
         framework.do(lambda s: s.decline(OFFERS))
         await framework.heard("call_failed", "Decline")
+
+
+async def test_of_the_operations_that_are_under_way_only_those_of_a_refused_call_have_ended():
+    reserved = Resources.of(disk=1).push_reservation(Reservation("ads", principal=None, dynamic=True))
+
+    def both(scheduler: LowLevelScheduler) -> None:
+        for offer_id, name in zip(OFFERS, ("refused", "taken"), strict=True):
+            operation = offer_operations.reserve(reserved, operation_id=OperationId(name))
+            scheduler.accept([offer_id], [operation])
+
+    async with running() as framework:
+        framework.master.answer_call = lambda call: (
+            (400, "no such offer") if call.accept.offer_ids[0].value == OFFERS[0] else (202, "")
+        )
+        framework.do(both)
+        await framework.heard("call_failed", "Accept")
+        await framework.heard("operation_done", "refused", "lost")
+        await framework.say(operation_update("taken"))
+        await framework.heard("operation_done", "taken", "finished")
+        ended = [what for what in Telling.heard if what[0] == "operation_done"]
+        assert ended == [("operation_done", "refused", "lost"), ("operation_done", "taken", "finished")]

@@ -3,7 +3,8 @@
 import pytest
 
 from actors import messages as m
-from actors.offer_actor import OfferActor, OfferSettings
+from actors.offer_actor import MatchDue, OfferActor, OfferSettings
+from actors.runtime import receive
 from actors.settings import Composition, FrameworkSettings
 from mesos_v1 import events, pb
 from mesos_v1.resources import Resources
@@ -15,14 +16,12 @@ ONE = Resources.of(cpus=1, mem=100)
 
 
 class Broker(ActorBench):
-    def __init__(self, running, *, store_answers=True, roles=("*",), **settings) -> None:
+    def __init__(self, running, *, store_answers=True, roles=("*",), cls=OfferActor, **settings) -> None:
         super().__init__(running, "scheduler", "connection", "store")
         if store_answers:
             self.answers["store"][m.Write] = lambda write: m.Stored(write.reference)
         composition = Composition(FrameworkSettings(name="t", roles=roles))
-        self.broker = running.spawn(
-            OfferActor, composition, OfferSettings(jitter=0.0, **settings), name="offers"
-        )
+        self.broker = running.spawn(cls, composition, OfferSettings(jitter=0.0, **settings), name="offers")
         self.broker.tell(m.UseExecutors((EXECUTOR,)))
         self.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, False))
         self.task_names: set[str] = set()
@@ -535,3 +534,47 @@ async def test_why_a_task_waits_says_how_old_the_look_is_and_nothing_of_agents_t
     broker.broker.tell(m.Disconnected("x"))
     broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
     assert await _remark(broker) == ("no offer for role * has come since it waits", [])
+
+
+class Counted(OfferActor):
+    rounds = 0
+
+    @receive
+    def handle_match_due(self, due: MatchDue) -> None:
+        type(self).rounds += 1
+        super().handle_match_due(due)
+
+
+@scenario
+async def test_offers_that_come_together_are_looked_at_once(running):
+    Counted.rounds = 0
+    broker = Broker(running, cls=Counted)
+    for together in ((1,), (2, 3, 4)):
+        for number in together:
+            broker.offer(offer(number, agent=f"a{number}"))
+        await broker.settle()
+    assert Counted.rounds == 2
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        (events.Rescind(OfferId("o1")),),
+        (m.Disconnected("gone"), m.Subscribed(FrameworkId("f"), 15.0, None, True)),
+    ],
+    ids=["rescinded", "disconnected"],
+)
+def test_what_has_been_launched_does_not_wait_again_whatever_happens_to_its_offer(news):
+    @scenario
+    async def test_it(running):
+        broker = Broker(running)
+        broker.demand("t")
+        broker.offer(offer(1))
+        await broker.settle()
+        for one in news:
+            broker.broker.tell(one)
+        broker.offer(offer(2))
+        await broker.settle()
+        assert [offers for offers, _ in broker.launches()] == [("o1",)]
+
+    test_it()

@@ -728,3 +728,22 @@ async def test_tasks_of_a_drained_agent_run_again_and_their_executor_is_ended_wi
         await master.until(lambda: len(master.launched) == 2 + number)  # noqa: B023 - awaited at once
     assert (await running).exit_code == 7
     assert master.types.count("SHUTDOWN") >= 1
+
+
+async def test_what_waits_is_launched_as_soon_as_a_task_that_ended_has_made_room(master):
+    """Without a REVIVE the master would offer what is free again only when the refusal of the rest is over."""
+
+    class Large(Crawl):
+        def on_registered(self, event):
+            self.results = []
+            for number in range(self.count):
+                self.launch(Page(number), cpus=3.0)
+
+    def plan(info):
+        master.suppressed = True  # a filter: nothing is offered until it is asked for
+        return seen(info)
+
+    master.plan = plan
+    Large.count = 3
+    assert (await play(composition(master, Large))).exit_code == 7
+    assert master.types.count("REVIVE") >= 2

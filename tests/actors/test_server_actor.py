@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from actors import server_actor
 from actors.runtime import RESTART, Actor, ActorSystem, receive
 from actors.server.artifacts import ArtifactError, build_artifact
 from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, master_is_local
-from actors.settings import Composition, ExecutorSettings, FrameworkSettings
+from actors.settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -527,12 +528,23 @@ def test_where_the_master_is(master, host, local):
     assert master_is_local(master) is local
 
 
-async def test_a_folder_for_uploads_is_made_for_its_user_alone_wherever_it_is_to_be(running, tmp_path):
+@pytest.mark.parametrize("where", ["as_set", "beside_the_store", "temporary"])
+async def test_a_folder_for_uploads_is_made_for_its_user_alone_wherever_it_is_to_be(
+    running, tmp_path, monkeypatch, where
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "deep" / "up"
-    composition = Composition(FrameworkSettings(name="t", master="http://127.0.0.1:5050"), token="secret")
+    store = StoreSettings(str(folder / "s.db") if where == "beside_the_store" else "")
+    actors = (ActorSpec("store", SlowStore, store),)
+    composition = Composition(
+        FrameworkSettings(name="t", master="http://127.0.0.1:5050"), actors, token="secret"
+    )
     running.spawn(Subscribed, [], name="scheduler")
     running.spawn(SlowStore, composition, StoreSettings(), name="store")
-    server = running.spawn(ServerActor, composition, ServerSettings(upload_dir=str(folder)), name="server")
+    settings = ServerSettings(upload_dir=str(folder) if where == "as_set" else "")
+    server = running.spawn(ServerActor, composition, settings, name="server")
     ready = await server.ask(m.OpenServer(), block=False)
-    assert ready.upload_dir == str(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
+    if where == "as_set":
+        assert ready.upload_dir == str(folder)
+    made = await asyncio.to_thread(os.stat, ready.upload_dir)
+    assert made.st_mode & 0o777 == 0o700

@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import pb
 from tests.executor.authors import Add, Wait
 from tests.executor.conftest import on_virtual_time
-from tests.support.agent_script import AgentScript
+from tests.support.agent_script import AgentScript, TwinLink
 
 Call = pb.executor.Call
 
@@ -288,3 +288,28 @@ async def test_garbage_in_the_stream_itself_is_a_lost_agent(start):
         assert script.stream
         script.stream(b"what is this\n")
         await script.until_subscribed(2)
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_each_connection_is_closed_once_it_is_of_no_more_use(start, checkpoint):
+    @on_virtual_time
+    async def test():
+        script = AgentScript()
+        links: list[TwinLink] = []
+
+        def connect() -> TwinLink:
+            links.append(TwinLink(script))
+            return links[-1]
+
+        async with start(script=script, checkpoint=checkpoint, new_link=connect) as run:
+            await script.until_subscribed()
+            script.drop()
+            if checkpoint:
+                await script.until_subscribed(2)
+                assert [link.closed for link in links] == [True, False]
+                script.shutdown()
+            await run.exit()
+            await asyncio.sleep(1)
+        assert all(link.closed for link in links)
+
+    test()

@@ -333,3 +333,31 @@ def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
     unreachable_or_gone.mark_unreachable(ads.state, ads.agent, "health check timed out")
     assert outcomes(ads) == [("op", "OPERATION_UNREACHABLE", "Agent was marked unreachable")]
     assert not ads.framework.operations
+
+
+def test_a_volume_whose_tasks_have_all_ended_is_destroyed_although_nobody_has_acknowledged_their_ends(
+    ads: Any,
+) -> None:
+    make_volume(ads)
+    ads.launch(ads.framework, resources=[cpus(1), volume()])
+    ads.update(ads.agent, ads.framework, "t", "TASK_RUNNING", latest="TASK_FINISHED")
+    ads.pass_time(6)
+    assert ads.agent.tasks
+    apply(ads, {"type": "DESTROY", "destroy": {"volumes": [volume()]}})
+    assert not ads.agent.total.persistent_volumes()
+
+
+def test_the_master_acknowledges_what_a_framework_that_was_removed_had_asked_for(new_bench: Any) -> None:
+    bench = new_bench(max_completed_frameworks=0)  # so that it may come back under its old id
+    bench.agent = bench.add_agent()
+    info = {"roles": ("ads",), "principal": "p", "capabilities": ("MULTI_ROLE", "RESERVATION_REFINEMENT")}
+    bench.framework = bench.subscribe(**info)
+    reserve = {"resources": [cpus(1, reservations=[RESERVED])]}
+    apply(bench, {"type": "RESERVE", "id": {"value": "op"}, "reserve": reserve})
+    bench.call(bench.framework, type="TEARDOWN")
+    bench.framework = bench.subscribe(id=bench.framework.id, stream="again", **info)
+    asked = report(bench)
+    assert outcomes(bench) == []
+    acknowledged = messages.OperationAcknowledged(asked.framework_id, asked.operation_uuid, b"s" * 16)
+    assert bench.told(messages.OperationAcknowledged) == [acknowledged]
+    assert not bench.agent.operations

@@ -535,3 +535,10 @@ def test_quota_says_nothing_to_agents(one: Any) -> None:
     update(one, "a", cpus=1)
     assert [type(m) for _, m in one.world.told[before:]] == []
     assert one.told(messages.ApplyOperation) == []
+
+
+def test_guarantees_beyond_what_is_there_leave_others_nothing_rather_than_less(one: Any) -> None:
+    for role in ("a", "b"):
+        update(one, role, guarantees={"cpus": 4}, force=True, cpus=4)
+    other = one.subscribe("other", roles=("c",))
+    assert offered(one, other) == "disk:1000; mem:4096; ports:[1-9]"

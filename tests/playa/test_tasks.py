@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from mesos_v1 import pb
+from mesos_v1 import content, pb
 from playa import messages
 from playa.master.agents import liveness
 from playa.master.scheduler_api import tasks
+
+UUID = "dXV1dXV1dXV1dXV1dXV1dQ=="
 
 
 def statuses(bench: Any, framework: Any) -> list[pb.mesos.TaskStatus]:
@@ -272,6 +274,35 @@ def test_reconciliation_tells_the_state_that_the_scheduler_was_told_not_the_newe
     running.update(running.agent, framework, "t", "TASK_RUNNING", latest="TASK_FINISHED")
     running.call(framework, type="RECONCILE", reconcile={"tasks": [{"task_id": {"value": "t"}}]})
     assert last(running, framework)[:2] == ("TASK_RUNNING", "REASON_RECONCILIATION")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"healthy": True},
+        {"healthy": False},
+        {"check_status": {"type": "COMMAND", "command": {"exit_code": 0}}},
+        {"container_status": {"executor_pid": 7}},
+    ],
+    ids=str,
+)
+def test_reconciliation_repeats_what_was_said_last_of_health_check_and_container(
+    running: Any, said: dict[str, Any]
+) -> None:
+    framework = running.framework
+    status = content.from_json(
+        pb.mesos.TaskStatus, {"task_id": {"value": "t"}, "state": "TASK_RUNNING", "uuid": UUID, **said}
+    )
+    update = messages.AgentUpdate(
+        running.agent.id, framework.id, "", status.SerializeToString(), "TASK_RUNNING"
+    )
+    tasks.status_update(running.state, update)
+    running.call(framework, type="RECONCILE", reconcile={"tasks": [{"task_id": {"value": "t"}}]})
+    told = content.to_json(statuses(running, framework)[-1])
+    assert told["reason"] == "REASON_RECONCILIATION"
+    names = ("healthy", "check_status", "container_status")
+    assert {name: told[name] for name in names if name in told} == said
 
 
 @pytest.mark.parametrize(

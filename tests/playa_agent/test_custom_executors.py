@@ -1,8 +1,10 @@
 """Custom executors: real processes that speak the V1 executor API over HTTP to a real agent."""
 
+import asyncio
 import base64
 import json
 import re
+import time
 
 import psutil
 
@@ -14,8 +16,10 @@ from playa.messages import (
     ExitedExecutor,
     FrameworkMessage,
     KillTask,
+    ShutdownAgent,
     ShutdownExecutor,
     ShutdownFramework,
+    UnregisterAgent,
 )
 
 F = "M-0000"
@@ -246,3 +250,40 @@ async def test_data_of_a_task_comes_to_the_executor_unchanged(bench):
     assert base64.b64decode(task["data"]) == b"finish"
     bench.run(task)
     assert (await bench.ended()).data == b"result"
+
+
+async def test_an_executor_that_has_not_subscribed_has_its_grace_period_too(bench, caplog):
+    await bench.start(executor_shutdown_grace_period=0.5)
+    task = bench.custom("run")
+    task["executor"]["command"] = {"value": "sleep 1000"}
+    bench.run(task)
+    await bench.until(lambda: [c for c in psutil.Process().children(True) if "1000" in c.cmdline()])
+    began = time.monotonic()
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="e"))
+    (exited,) = await bench.until(lambda: bench.of(ExitedExecutor))
+    assert exited.status == 9
+    assert time.monotonic() - began >= 0.5
+    assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+
+
+async def test_an_agent_that_shuts_down_ends_when_what_it_was_about_to_launch_cannot_be(bench):
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def serve(_reader, writer):
+        asked.set()
+        await over.wait()
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        await bench.start(executor_shutdown_grace_period=1000.0)
+        task = bench.custom("run")
+        port = server.sockets[0].getsockname()[1]
+        task["executor"]["command"]["uris"] = [{"value": f"http://127.0.0.1:{port}/x"}]
+        bench.run(task)
+        await asyncio.wait_for(asked.wait(), 10)
+        bench.agent.tell(ShutdownAgent(reason="test"))
+        await bench.until(lambda: bench.of(UnregisterAgent))
+        assert bench.agent.is_alive()
+        over.set()
+        await bench.until(lambda: not bench.agent.is_alive())

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from mesos_v1 import pb
+from playa.agent.messages import QueryState
 from playa.agent.operator_api.files import Files
 from playa.messages import ExecutorMessage, RegisterAgent
 from playa.web import Refused
@@ -248,3 +249,12 @@ async def test_a_file_that_there_is_not_or_cannot_be_is_not_found(bench, site, n
     sandbox = next(bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest")).resolve()
     for endpoint in ("/files/browse", "/files/read", "/files/download"):
         assert (await get(site, endpoint, path=f"{sandbox}/{name}", offset=0))[0] == 404
+
+
+@pytest.mark.parametrize("principal", [None, "ann"])
+async def test_state_names_the_principal_of_a_framework_that_has_one(bench, principal):
+    await bench.start(simulate=True)
+    bench.run({}, **({} if principal is None else {"principal": principal}))
+    await bench.until(lambda: bench.statuses("t"))
+    (framework,) = json.loads(await bench.agent.ask(QueryState(), block=False))["frameworks"]
+    assert framework.get("principal") == principal

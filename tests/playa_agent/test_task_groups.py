@@ -9,6 +9,7 @@ from mesos_v1 import pb
 from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
 
 F = "M-0000"
+STUBBORN = {"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.1; done"}}
 
 
 def command(task_id: str, value: str, **more) -> dict[str, Any]:
@@ -87,7 +88,7 @@ async def test_a_group_with_a_uri_that_cannot_be_fetched_fails(bench):
 @pytest.mark.parametrize("graces", [(1000, 0.2), (1000, 0), (0.3, 1000), (1000, 0.3, 500)])
 async def test_of_several_kills_the_one_with_the_earliest_end_counts(bench, graces):
     await bench.start()
-    bench.run_group({"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.1; done"}})
+    bench.run_group(STUBBORN)
     await bench.running()
     await bench.until(
         lambda: any(out.read_text() == "up\n" for out in bench.directory.glob("agents/0/slaves/**/stdout"))
@@ -99,3 +100,22 @@ async def test_of_several_kills_the_one_with_the_earliest_end_counts(bench, grac
     status = await bench.ended(seconds=20.0)
     assert bench.states()[-1] == "TASK_KILLED"
     assert status.message == "Command terminated with signal Killed"
+
+
+@pytest.mark.parametrize("group", [True, False])
+async def test_what_is_shut_down_has_its_own_grace_period_in_a_group_and_else_what_its_agent_can_wait_for(
+    bench, group
+):
+    """Two seconds before the agent's patience is over, so that the end can still be told."""
+    await bench.start(executor_shutdown_grace_period=1000.0 if group else 2.3)
+    if group:
+        bench.run_group({**STUBBORN, "kill_policy": {"grace_period": {"nanoseconds": 200_000_000}}})
+    else:
+        bench.run(STUBBORN)
+    await bench.running()
+    await bench.until(
+        lambda: any(out.read_text() == "up\n" for out in bench.directory.glob("agents/0/slaves/**/stdout"))
+    )
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="pod" if group else "t"))
+    status = await bench.ended(seconds=20.0)
+    assert (bench.states()[-1], status.message) == ("TASK_KILLED", "Command terminated with signal Killed")

@@ -177,6 +177,8 @@ def test_what_is_not_secret_is_traced_as_it_is():
         assert redacted(data) in {data, b"(%d bytes)" % len(data)}
     assert unpack_payload(payload_of(Carrier(b"four"))) == {"data": 4}
     assert "four" not in repr(Carrier(b"four"))
+    unknown = pack(Marked("ann", WORD)).replace(b"Marked", b"Warped")
+    assert redacted(unknown) == unknown  # no class says what of it is secret
 
 
 def test_known_secrets_are_overwritten_in_whatever_is_traced_or_logged():

@@ -211,7 +211,7 @@ class TwinLink(AgentLink):
         self._script = script
         self._decoder = recordio.Decoder()
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._closed = False
+        self.closed = False
         self._mine = False
 
     async def subscribe(self, call: bytes) -> None:
@@ -225,13 +225,13 @@ class TwinLink(AgentLink):
         self._script.begin(call, self._queue.put_nowait, lambda: self._queue.put_nowait(None))
 
     async def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
-        while not self._closed:
+        while not self.closed:
             data = await self._queue.get()
             if data is None:
                 self._script.gone()
                 raise StreamBroken("the script dropped the connection")
             records = self._decoder.feed(data)
-            if records and not self._closed:
+            if records and not self.closed:
                 yield tuple(records)
 
     def send(self, call: bytes) -> asyncio.Future[Response]:
@@ -251,8 +251,8 @@ class TwinLink(AgentLink):
         return answer
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             if self._mine:
                 self._script.gone()
 
