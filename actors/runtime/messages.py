@@ -97,9 +97,7 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
     """The Struct with the fields and methods of a class."""
     given = vars(target)
     own = given.get("__annotations__", {})
-    if issubclass(
-        target, msgspec.Struct
-    ):  # of a message, and turned into a Struct by that: as it was written
+    if issubclass(target, msgspec.Struct):  # made one by its base, a message: back to what was written
         defaults = zip(reversed(target.__struct_fields__), reversed(target.__struct_defaults__), strict=False)
         for field_name, default in defaults:
             if field_name in own:
@@ -170,11 +168,11 @@ def _post_init(cls: type, shapes: dict[str, Shape]) -> Callable[[Any], None] | N
     body: list[str] = []
     for name, shape in shapes.items():
         if freezes(shape):
-            names[f"_{name}"] = shape
+            names[f"_shape_{name}"] = shape
             where = name if isinstance(shape, AnyShape) else f"{cls.__qualname__}.{name}"
             body += [
                 f"if not ({exact_test(shape, f'self.{name}', names, frozen=True)}):",
-                f"    _set(self, {name!r}, _freeze(_{name}, self.{name}, {where!r}))",
+                f"    _set(self, {name!r}, _freeze(_shape_{name}, self.{name}, {where!r}))",
             ]
     if not body:
         return None

@@ -124,6 +124,19 @@ class TestAMessage:
         assert dataclasses.asdict(Small(1)) == {"a": 1, "b": "b"}
         assert [field.name for field in dataclasses.fields(KeywordOnly)] == ["a", "b", "made", "c"]
 
+    def test_can_have_fields_of_any_name(self):
+        @message
+        class Named:
+            set: tuple[int, ...]
+            freeze: tuple[tuple[int, ...], ...] = ()
+            author: bytes = b""
+            self_: Immutable = None
+            cls: Mapping[str, int] = FrozenDict()
+
+        named = Named([1], [[2]], bytearray(b"x"), (1,), {"a": 1})
+        assert (named.set, named.freeze, named.author, named.cls) == ((1,), ((2,),), b"x", {"a": 1})
+        assert unpack(pack(named)).message == named
+
     def test_can_be_made_of_another_one(self):
         @message
         class More(Small):

@@ -50,9 +50,6 @@ from actors.runtime.errors import EncodeError
 from actors.runtime.pykka_seam import PykkaRef
 from actors.runtime.threads import schema_lock
 
-ANY, TEXT, REF = AnyShape(), PlainShape(str), RefShape()
-ANY_MAP, ANY_ROW = MapShape(ANY), TupleShape((), ANY)
-
 _messages: dict[str, type] = {}
 _enums: dict[str, type[enum.Enum]] = {}
 _schemas: dict[type, Schema] = {}
@@ -102,6 +99,28 @@ class Kind(enum.IntEnum):
     SECRET = 7
 
 
+ANY, TEXT = AnyShape(), PlainShape(str)
+
+KINDS: dict[Kind, Shape] = {
+    Kind.TUPLE: TupleShape((), ANY),
+    Kind.SET: SetShape(ANY),
+    Kind.MAP: MapShape(ANY),
+    Kind.REF: RefShape(),
+    Kind.PATH: PathShape(),
+    Kind.SECRET: SecretShape(),
+}
+SPREAD = (Kind.TUPLE, Kind.SET)
+"""Kinds whose items follow at once."""
+
+_EXACT = {tuple: Kind.TUPLE, frozenset: Kind.SET, FrozenDict: Kind.MAP, Secret: Kind.SECRET}
+
+
+def _kind_of(value: Any) -> Kind | None:
+    if isinstance(value, PykkaRef):
+        return Kind.REF
+    return Kind.PATH if isinstance(value, Path) else _EXACT.get(type(value))
+
+
 def pack_as(shape: Shape, value: Any) -> Any:
     """A value as a plain structure; EncodeError, AttributeError or TypeError if it cannot be one."""
     match shape:
@@ -149,10 +168,8 @@ def _pack_plain(wanted: type, value: Any) -> Any:
 
 
 def _pack_one_of(options: dict[str, Shape], value: Any) -> Any:
-    kind = type(value)
-    labels = {**PLAIN, tuple: "tuple", frozenset: "set", FrozenDict: "map", Secret: "secret"}
-    is_ref, is_path = isinstance(value, PykkaRef), isinstance(value, Path)
-    label = labels.get(kind) or ("ref" if is_ref else "path" if is_path else wire_name(kind))
+    kind = _kind_of(value)
+    label = PLAIN.get(type(value)) or (KINDS[kind].label if kind is not None else wire_name(type(value)))
     for known in (label, "float" if label == "int" else label, "literal", "any"):
         if known in options:
             return [known, pack_as(options[known], value)]
@@ -168,29 +185,39 @@ def _pack_ref(ref: Any) -> list[str]:
 
 
 def _pack_any(value: Any) -> Any:
-    kind = type(value)
-    if kind in PLAIN:
+    cls = type(value)
+    if cls in PLAIN:
         return value
-    if kind is tuple:
-        return [int(Kind.TUPLE), *map(_pack_any, value)]
-    if kind is frozenset:
-        return [int(Kind.SET), *sorted(map(_pack_any, value), key=repr)]
-    if kind is FrozenDict:
-        return [int(Kind.MAP), pack_as(ANY_MAP, value)]
-    if isinstance(value, PykkaRef):
-        return [int(Kind.REF), _pack_ref(value)]
-    if isinstance(value, Path):
-        return [int(Kind.PATH), str(value)]
-    if kind is Secret:
-        return [int(Kind.SECRET), value.reveal()]
-    name, title = wire_name(kind), kind.__qualname__
-    if _messages.get(name) is kind:
-        return [int(Kind.MESSAGE), name, schema_of(kind).pack(value)]
-    if _enums.get(name) is kind:
+    kind = _kind_of(value)
+    if kind is not None:
+        packed = pack_as(KINDS[kind], value)
+        return [int(kind), *packed] if kind in SPREAD else [int(kind), packed]
+    name, title = wire_name(cls), cls.__qualname__
+    if _messages.get(name) is cls:
+        return [int(Kind.MESSAGE), name, schema_of(cls).pack(value)]
+    if _enums.get(name) is cls:
         return [int(Kind.ENUM), name, value.value]
     if isinstance(value, enum.Enum):
         raise EncodeError(f"{title} is not known to the codec; register({title}) first")
     raise EncodeError(f"{title} is neither a message nor another immutable value that can be packed")
+
+
+def _opened(plain: Any) -> tuple[list[Any], Shape, Any]:
+    """A packed immutable value that is not plain, as what says its kind, its shape, and what is packed by that."""
+    if type(plain) is not list or not plain or type(plain[0]) is not int:
+        raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
+    match plain:
+        case [Kind.TUPLE | Kind.SET as kind, *items]:
+            return [kind], KINDS[Kind(kind)], items
+        case [Kind.MAP | Kind.REF | Kind.PATH | Kind.SECRET as kind, inner]:
+            return [kind], KINDS[Kind(kind)], inner
+        case [Kind.MESSAGE as kind, str() as name, inner]:
+            return [kind, name], DataShape(known_message(name)), inner
+        case [Kind.ENUM as kind, str() as name, inner]:
+            if name not in _enums:
+                raise Mismatch(f"unknown enum {name!r:.200}")
+            return [kind, name], EnumShape(_enums[name]), inner
+    raise Mismatch(f"unknown kind {plain[0]} of an immutable value")
 
 
 def unpack_as(shape: Shape, plain: Any, depth: int) -> Any:
@@ -287,30 +314,9 @@ def _unpack_one_of(options: dict[str, Shape], plain: Any, depth: int) -> Any:
 def _unpack_any(plain: Any, depth: int) -> Any:
     if type(plain) in PLAIN:
         return plain
-    if type(plain) is not list or not plain or type(plain[0]) is not int:
-        raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
+    _, shape, inner = _opened(plain)
     _descend(depth)
-    kind, *rest = plain
-    match kind, rest:
-        case Kind.TUPLE, _:
-            return unpack_as(ANY_ROW, rest, depth)
-        case Kind.SET, _:
-            return _frozenset(unpack_as(ANY_ROW, rest, depth))
-        case Kind.MAP, [dict() as items]:
-            return unpack_as(ANY_MAP, items, depth - 1)
-        case Kind.MESSAGE, [str() as name, fields]:
-            return schema_of(known_message(name)).unpack(fields, depth - 1)
-        case Kind.ENUM, [str() as name, member] if name in _enums:
-            return unpack_as(EnumShape(_enums[name]), member, depth)
-        case Kind.ENUM, [str() as name, _]:
-            raise Mismatch(f"unknown enum {name!r:.200}")
-        case Kind.REF, [ref]:
-            return unpack_as(REF, ref, depth)
-        case Kind.PATH, [str() as path]:
-            return Path(path)
-        case Kind.SECRET, [str() as text]:
-            return Secret(text)
-    raise Mismatch(f"unknown kind {kind} of an immutable value")
+    return unpack_as(shape, inner, depth if plain[0] in SPREAD else depth - 1)
 
 
 def mask_as(shape: Shape, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
@@ -334,18 +340,15 @@ def mask_as(shape: Shape, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
             return [mask_as(part, item, redact) for item in plain]
         case MapShape(item):
             return {key: mask_as(item, part, redact) for key, part in plain.items()}
-        case AnyShape():
-            match plain:
-                case bytes():
-                    return redact(plain)
-                case [Kind.TUPLE | Kind.SET as kind, *items]:
-                    return [kind, *(mask_as(ANY, item, redact) for item in items)]
-                case [Kind.MAP as kind, items]:
-                    return [kind, mask_as(ANY_MAP, items, redact)]
-                case [Kind.SECRET as kind, _]:
-                    return [kind, HIDDEN]
-                case [Kind.MESSAGE as kind, str() as name, fields] if name in _messages:
-                    return [kind, name, schema_of(_messages[name]).mask(fields, redact)]
+        case AnyShape() if type(plain) is bytes:
+            return redact(plain)
+        case AnyShape() if type(plain) is list:
+            try:
+                kind, inner_shape, inner = _opened(plain)
+            except Mismatch:  # of a type that is not known here
+                return plain
+            masked = mask_as(inner_shape, inner, redact)
+            return [*kind, *masked] if kind[0] in SPREAD else [*kind, masked]
     return plain
 
 
