@@ -86,43 +86,24 @@ Mailbox = list[Envelope] | deque[Envelope] | _Closed
 
 @dataclass(eq=False, slots=True)
 class Belongings:
-    """What only some actors have; made when first needed, to keep idle actors small.
+    """What only some actors have; made when first needed, to keep idle actors small."""
 
-    Attributes:
-        cause: the message that made it fail, or stop: what follows from that is caused by it.
-        children: in order of birth.
-        watchers: who gets `Terminated`.
-        timers: those that have not fired.
-        tasks: those of `run_in_background`.
-        handler: the task of the async handler or hook that runs, with the message it handles.
-        restarts: when it was restarted, within the supervision's window.
-        backoff: the handle of the restart that is due.
-        backoff_over: the pause is over, but children are still stopping.
-        stop_replies: who waits for it to have stopped.
-        stop_deadline: when a running handler is cancelled because a stop was asked for.
-        stop_timer: the loop's handle for it.
-        failure: what it failed for good with.
-        failure_text: its traceback.
-        leftovers: what was in its mailbox when it died.
-        winding_down: waits for cancelled background tasks to end.
-    """
-
-    cause: Envelope | None = None
-    children: dict[ActorRef[Any], None] = field(default_factory=dict)
-    watchers: dict[ActorRef[Any], None] = field(default_factory=dict)
-    timers: set[Timer] = field(default_factory=set)
-    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    handler: tuple[asyncio.Task[Any], Envelope | None] | None = None
-    restarts: deque[float] = field(default_factory=deque)
-    backoff: asyncio.TimerHandle | None = None
-    backoff_over: bool = False
-    stop_replies: list[Reply[bool]] = field(default_factory=list)
-    stop_deadline: float | None = None
-    stop_timer: asyncio.TimerHandle | None = None
-    failure: BaseException | None = None
-    failure_text: str = ""
-    leftovers: Any = ()
-    winding_down: asyncio.Task[None] | None = None
+    cause: Envelope | None = None  # the message that made it fail or stop: the cause of what follows
+    children: dict[ActorRef[Any], None] = field(default_factory=dict)  # in order of birth
+    watchers: dict[ActorRef[Any], None] = field(default_factory=dict)  # who gets `Terminated`
+    timers: set[Timer] = field(default_factory=set)  # those that have not fired
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)  # those of `run_in_background`
+    handler: tuple[asyncio.Task[Any], Envelope | None] | None = None  # the async one that runs, or hook
+    restarts: deque[float] = field(default_factory=deque)  # when, within the supervision's window
+    backoff: asyncio.TimerHandle | None = None  # the handle of the restart that is due
+    backoff_over: bool = False  # the pause is over, but children are still stopping
+    stop_replies: list[Reply[bool]] = field(default_factory=list)  # who waits for it to have stopped
+    stop_deadline: float | None = None  # when a running handler is cancelled because a stop was asked for
+    stop_timer: asyncio.TimerHandle | None = None  # the loop's handle for it
+    failure: BaseException | None = None  # what it failed for good with
+    failure_text: str = ""  # its traceback
+    leftovers: Any = ()  # what was in its mailbox when it died
+    winding_down: asyncio.Task[None] | None = None  # waits for cancelled background tasks to end
 
 
 def belongings(ref: ActorRef[Any]) -> Belongings:
