@@ -19,7 +19,7 @@ _SHORTEST = 32
 
 
 def token_for(store_path: str) -> str:
-    """Return the token: that of an earlier run with the same store, so that its executors go on, or a new one.
+    """Return the token: that of an earlier run with the same store, so that its executors can still upload, or a new one.
 
     Args:
         store_path: of a durable store, or "".

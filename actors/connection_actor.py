@@ -24,7 +24,7 @@ from actors.connection.detector import Detector, LeaderFound, LeaderLost, detect
 from actors.connection.framework_info import subscribe_call
 from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
 from actors.connection.stream import RecordsArrived, StreamEnded, StreamOpened, endpoint_of, read_stream
-from actors.runtime import Actor, message, receive, setting
+from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.runtime.state_machine import Machine
 from actors.settings import Composition
 from mesos_http import (
@@ -174,7 +174,6 @@ class ConnectionActor(Actor):
 
     @receive
     def handle_connect(self, asked: m.Connect) -> None:
-        """Begin to subscribe, as a framework that was there before if an id is given."""
         if self.state in {S.IDLE, S.ENDED}:
             self._calls.framework_id = asked.framework_id
             self._offers_to = asked.offers_to
@@ -186,7 +185,7 @@ class ConnectionActor(Actor):
 
     @receive
     def handle_teardown(self, _asked: m.Teardown) -> None:
-        """End the framework: as soon as a master answers TEARDOWN, or says that there is no such framework."""
+        """End the framework: as soon as a master answers TEARDOWN, or says that it does not know the framework."""
         if not self._teardown_wanted:
             self._teardown_wanted = True
             self._teardowns += 1
@@ -246,7 +245,6 @@ class ConnectionActor(Actor):
 
     @receive
     def handle_stream_ended(self, ended: StreamEnded) -> None:
-        """The stream broke, or the master would not have us."""
         if ended.attempt != self._attempt:
             return
         if ended.fatal:
@@ -299,7 +297,6 @@ class ConnectionActor(Actor):
 
     @receive
     def handle_call(self, call: m.Call) -> None:
-        """Send a call, or do with it what its row in the table says."""
         sender = self.sender.name if self.sender is not None else ""
         call = self._calls.completed(call)
         if self.state is S.SUBSCRIBED:
@@ -445,7 +442,7 @@ class ConnectionActor(Actor):
             logger.warning("ignoring an event of unknown type: %s", event.type_name)
 
     def _see_agents(self, offers: tuple[Offer, ...]) -> None:
-        """Say where agents answer, once for each: what failed there is read from there."""
+        """Tell where agents answer, once per agent: what failed there is read from there."""
         new = tuple(
             (offer.agent_id, offer.hostname, offer.url)
             for offer in offers
@@ -456,7 +453,7 @@ class ConnectionActor(Actor):
             self.tell(FAILURES, m.AgentsSeen(offers[0].framework_id, new))
 
     def _tell_all(self, news: m.Subscribed | m.Disconnected) -> None:
-        """Tell whoever has offers, then the scheduler, if that is another one."""
+        """Tell the actor that gets the offers, then the scheduler, if that is another one."""
         for name in dict.fromkeys((self._offers_to, SCHEDULER)):
             self.tell(name, news)
 
@@ -487,14 +484,10 @@ class ConnectionActor(Actor):
                 self._flaps = 0
             self._failures, self._flaps = self._flaps, self._flaps + 1
         self._subscribed_at = 0.0
-        cap = (
-            min(TEARDOWN_PAUSE, self.settings.backoff_cap)
-            if self._teardown_wanted
-            else self.settings.backoff_cap
-        )
-        bound = min(cap, self.settings.backoff * 2.0 ** min(self._failures, 32))
+        cap = self.settings.backoff_cap
+        cap = min(TEARDOWN_PAUSE, cap) if self._teardown_wanted else cap
         self._failures += 1
-        wait = self.ids.uniform(0.0, bound)
+        wait = self.ids.uniform(0.0, Backoff(self.settings.backoff, 2.0, cap).delay(self._failures))
         logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
         if self._detector is not None:
             self._detector.failed(self._leader)

@@ -85,7 +85,7 @@ class Disconnected:
 
 @message
 class AgentsSeen:
-    """Agents of which an offer says for the first time, or something new, where they answer: (id, host name, URL)."""
+    """Agents that offers told of for the first time, or at a new address: (id, host name, URL)."""
 
     framework_id: FrameworkId
     agents: tuple[tuple[AgentId, str, str], ...]
@@ -270,7 +270,7 @@ class CallFate(StrEnum):
     REFUSED = "the master will not take it, now or later"
     BUSY = "the master did not take it now, and may later"
     UNCERTAIN = "the connection broke in between: the master may have acted on it"
-    EXPIRED = "it never left: there is no subscription that it could go with"
+    EXPIRED = "it never left: there was no subscription to send it with"
 
 
 NOT_BUILT = 400
@@ -301,7 +301,7 @@ class CallFailed:
         if not self.status:
             return CallFate.EXPIRED
         meaning = classify(self.status, self.reason)
-        # Credentials are no fault of the call: an operator may mend them.
+        # Wrong credentials are not the call's fault: an operator may mend them.
         return CallFate.BUSY if meaning.retryable or meaning.unauthorized else CallFate.REFUSED
 
 
@@ -561,12 +561,12 @@ class TaskDone:
 
 @message
 class BrokerRestarted:
-    """The broker has started anew and knows no demand: whoever waits demands again."""
+    """The broker has been restarted and knows no demand: each waiting task demands again."""
 
 
 @message
 class StartReconciliation:
-    """Begin a round now: the subscription is new, or somebody asks for it."""
+    """Begin a round now: the subscription is new, or an actor asks for it."""
 
 
 @message
@@ -603,7 +603,7 @@ class TaskAnswered:
 
 @message
 class UnknownTask:
-    """The master knows a task of this framework that nobody here knows."""
+    """The master knows a task of this framework that is unknown here."""
 
     status: TaskStatus
 
@@ -748,7 +748,7 @@ class AskHealth:
 
 @message
 class Health:
-    """Whether that actor does what it is there for: the scheduler is subscribed, the store can write."""
+    """Whether that actor does its job: the scheduler is subscribed, the store can write."""
 
     well: bool
 
@@ -762,7 +762,7 @@ class ShutdownRequested:
 
 @message
 class FrameworkError:
-    """The master ended the framework's subscription for good, or will never take it: there is no way on.
+    """The master ended the framework's subscription for good, or will never take it.
 
     Attributes:
         framework_gone: the master says that it has removed the framework.
@@ -798,12 +798,12 @@ class AskProgress:
 
 @message
 class Progress:
-    """How far the framework is, for whoever tells its user.
+    """How far the framework is, as its user is told.
 
     Attributes:
         subscribed: there is a subscription now.
         ending: its end has been asked for.
-        phases: how many tasks there are in each phase; None where nobody counts them.
+        phases: how many tasks there are in each phase; None where they are not counted.
         offered: whether offers have come since the framework was subscribed, where they are the author's to accept; else None.
     """
 

@@ -23,7 +23,7 @@ from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
 from actors.offers.why_pending import report
 from actors.records import INTENT, MAX_TASK_BYTES, TaskIntent
-from actors.runtime import Actor, message, receive, setting
+from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.settings import Composition
 from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
@@ -32,8 +32,8 @@ logger = logging.getLogger("actors.offers")
 
 Fate = m.CallFate
 
-AGAIN_CAP = 60.0
-"""Longest wait, in seconds, before something that the master did not take is said again."""
+AGAIN = Backoff(1.0, 2.0, 60.0)
+"""The waits, in seconds, before what the master did not take is sent again."""
 REMEMBERED = 10_000
 """So many early rescinds and refused attempts are remembered."""
 
@@ -408,7 +408,7 @@ class OfferActor(Actor):
     def _accept_failed(self, accept: m.Accept, failed: m.CallFailed) -> None:
         """Give the offers back, and tell the tasks what it means for them.
 
-        The master refuses an ACCEPT as a whole, whichever task it is for: so its tasks go on in smaller groups, until the
+        The master refuses an ACCEPT as a whole, whichever task it is for: so its tasks are tried in smaller groups, until the
         one that it will not take is alone, and fails with the master's words.
         """
         if self._subscribed and failed.fate is not Fate.EXPIRED:
@@ -452,10 +452,10 @@ class OfferActor(Actor):
 
     def _wait_after_failure(self) -> float:
         now = self.clock.now()
-        if now - self._not_taken_at > 2 * AGAIN_CAP:
+        if now - self._not_taken_at > 2 * AGAIN.cap:
             self._not_taken = 0
         self._not_taken, self._not_taken_at = self._not_taken + 1, now
-        return min(AGAIN_CAP, 2.0 ** min(self._not_taken - 1, 8))
+        return AGAIN.delay(self._not_taken)
 
     # --- suppress and revive ----------------------------------------------------------------------------------
 

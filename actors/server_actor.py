@@ -47,7 +47,7 @@ from wire.framework_server import TASK_HEADER, TRACES, UPLOADS
 
 logger = logging.getLogger("actors.server")
 _protocol_logger = logging.getLogger("actors.server.http")
-"""What aiohttp says of requests that are none: tracebacks, which anybody on the network could fill a log with."""
+"""What aiohttp says of malformed requests: tracebacks, with which anyone on the network could fill a log."""
 _protocol_logger.addFilter(lambda _record: logger.isEnabledFor(logging.DEBUG))
 
 STORE_PATIENCE = 20.0
@@ -115,7 +115,7 @@ class ServerActor(Actor):
         self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered
 
     def on_start(self) -> None:
-        """Say that a server is there (again); the scheduler answers with `OpenServer`."""
+        """Report that a server has started; the scheduler answers with `OpenServer`."""
         self.tell("scheduler", m.ActorStarted("server"))
 
     async def on_stop(self) -> None:
@@ -132,7 +132,7 @@ class ServerActor(Actor):
                 self._upload_dir.rmdir()  # if it is empty
 
     def on_failure(self, *_failure: object) -> None:
-        """Free the port for the next instance, and hang up: whoever waits for an answer comes again, to that one."""
+        """Free the port for the next instance, and hang up: clients that wait for an answer ask again, and reach that one."""
         if self._listener is not None:
             self._listener.close()
         if self._runner is not None and self._runner.server is not None:
@@ -173,7 +173,6 @@ class ServerActor(Actor):
 
     @receive
     def handle_keep(self, asked: Keep) -> None:
-        """Let the store know of an upload."""
         if (
             not self._reference
         ):  # what the store still has to say to an instance that failed is not meant for this one
@@ -400,12 +399,12 @@ class ServerActor(Actor):
 
 @web.middleware
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give whatever a request can lead to the answer that says whose fault it is; none ends in a traceback."""
+    """Answer whatever a request leads to, and say whose fault it is; no traceback for a client's mistake."""
     try:
         return await handler(request)
     except OSError as error:
         if isinstance(error, ConnectionError):
-            raise web.HTTPBadRequest(text="the request was cut off") from None  # nobody hears it
+            raise web.HTTPBadRequest(text="the request was cut off") from None
         reason = error.strerror or str(error)
         logger.error("%s %s failed: %s", request.method, request.rel_url.raw_path, error)
         if error.errno in _NO_ROOM:

@@ -1,11 +1,11 @@
 """Durable records for everybody, written together: many actors' writes of a moment are one transaction.
 
-How it works: what is accepted stands in one queue, in order, until it is durable. When the backend is not at work, the
-whole queue goes to it, in a thread; what is accepted meanwhile stands behind. Whoever asked hears `Stored` only after the
-transaction. When one fails nobody hears anything, the queue stays as it is and is tried again with growing waits, and the
+How it works: what is accepted waits in one queue, in order, until it is durable. When the backend is idle, the
+whole queue goes to it, in a thread; what is accepted meanwhile waits behind. The sender hears `Stored` only after the
+transaction. When one fails no sender hears anything, the queue stays as it is and is tried again with growing waits, and the
 scheduler is told. So an update that is acknowledged has been stored, always, and nothing overtakes anything.
 
-`Load` answers with what has been accepted, durable or not yet: an actor that goes on from its records sees what it wrote.
+`Load` answers with what has been accepted, durable or not yet: an actor that continues from its records sees what it wrote.
 
 Records know nothing of tasks: (kind, key) → bytes. What they mean is their writers' business.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from actors import messages as m
-from actors.runtime import Actor, message, receive, setting
+from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.settings import Composition
 from actors.store.backends import (
     LARGEST,
@@ -57,7 +57,7 @@ class Commit:
 
 
 class Accepted(NamedTuple):
-    """A change that is not durable yet, and who waits for it ("": nobody)."""
+    """A change that is not durable yet, and the actor that waits for it ("": none)."""
 
     change: Change
     sender: str
@@ -83,7 +83,7 @@ class StoreActor(Actor):
         self._unusable: StorageError | None = None
 
     async def on_start(self) -> None:
-        """Open the database; where it cannot be used, whoever loads from it is told in one sentence."""
+        """Open the database; where it cannot be used, the first `Load` is answered with why."""
         try:
             await self.in_thread(self.backend.open)
         except StorageError as error:
@@ -92,7 +92,7 @@ class StoreActor(Actor):
             self._ask_for_commit()
 
     async def on_stop(self) -> None:
-        """Write what is still in the queue, then close; nobody is left to be told."""
+        """Write what is still in the queue, then close; no actor is left to be told."""
         if self._attempt is not None:
             await asyncio.wait((self._attempt,))
             if self._attempt.exception() is None:
@@ -137,7 +137,6 @@ class StoreActor(Actor):
 
     @receive
     def handle_write(self, write: m.Write) -> None:
-        """Accept a write, unless it could never be read again."""
         sender = self.sender.name if self.sender is not None and write.reference else ""
         reason = _refusal(write)
         if reason:
@@ -156,12 +155,11 @@ class StoreActor(Actor):
         self._queue.append(Accepted(asked, ""))
         await self._write_queue()
         if self._queue:
-            logger.error("the store could not be cleared yet; it is tried again")
+            logger.error("could not clear the store yet; retrying")
         return not self._queue
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
-        """Say whether what is written becomes durable."""
         return m.Health(self._unusable is None and not self._failures)
 
     @receive
@@ -196,9 +194,9 @@ class StoreActor(Actor):
         return False
 
     async def _settled(self) -> None:
-        """Wait until the backend is not at work, and take in what came of it: whoever waits first does that.
+        """Wait until the backend is not at work, and take in its result: the first that waits does that.
 
-        The transaction itself is never cancelled, as nobody would know how it ended.
+        The transaction itself is never cancelled, as its end would be unknown.
         """
         attempt = self._attempt
         if attempt is None:
@@ -224,11 +222,9 @@ class StoreActor(Actor):
                 self.tell(sender, m.Stored(change.reference))
 
     def _not_written(self, error: BaseException) -> None:
-        wait = min(LONGEST_WAIT, self.settings.retry_after * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        logger.error(
-            "%d changes could not be stored (%s); next attempt in %.1f s", len(self._queue), error, wait
-        )
+        wait = Backoff(self.settings.retry_after, 2.0, LONGEST_WAIT).delay(self._failures)
+        logger.error("could not store %d changes (%s); retrying in %.1f s", len(self._queue), error, wait)
         self.tell("scheduler", m.StorageTrouble(str(error)))
         if not self._commit_due:
             self._commit_due = True

@@ -73,7 +73,7 @@ class TlsSettings:
         """Make the context.
 
         Raises:
-            BadTlsSettings: A file is missing or is no PEM; the message names it.
+            BadTlsSettings: A file is missing or is not PEM; the message names it.
         """
         try:
             context = ssl.create_default_context(cafile=self.ca)
@@ -170,7 +170,7 @@ def _where(endpoint: Endpoint) -> str:
 
 
 def start_task(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-    """Start a task that is kept alive until it ends, and whose failure is logged if nobody expects it."""
+    """Start a task that is kept alive until it ends, and whose failure is logged if it is unexpected."""
     task = asyncio.get_running_loop().create_task(coro, name=name)
     _tasks.add(task)
     task.add_done_callback(_ended)
@@ -182,5 +182,7 @@ def _ended(task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     error = task.exception()
-    if error is not None and not isinstance(error, TransportError | OSError):  # those are for who awaits it
+    if error is not None and not isinstance(
+        error, TransportError | OSError
+    ):  # the awaiting code handles those
         logger.error("the task %s failed: %s", task.get_name(), error, exc_info=error)

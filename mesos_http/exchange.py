@@ -1,6 +1,6 @@
 """One request on its own connection, with a body that may be a file: how executors upload results.
 
-Also who answers at an address, asked when a subscription was refused, to say in one sentence what is wrong with the
+It also identifies the peer at an address, when a subscription was refused, to say in one sentence what is wrong with the
 address: masters and agents both serve /api/v1 in some form, but each has a health check under its own name (tried on
 Mesos 1.12). For calls, which are small and many, there is `mesos_http.pipeline`.
 """

@@ -240,7 +240,7 @@ class ResponseReader:
         """Take bytes; give the responses that they complete, in order.
 
         Raises:
-            ProtocolError: The bytes are no HTTP response, or a body is too long.
+            ProtocolError: The bytes are not an HTTP response, or a body is too long.
         """
         return self._collect(self._parser.feed(data))
 

@@ -226,7 +226,7 @@ class _Stream(asyncio.Protocol):
             self._waiter = None
 
     def take(self) -> bytes:
-        """Take the next record; goes on reading when few are left."""
+        """Take the next record; resume reading when few are left."""
         record = self.records.popleft()
         self._waiting -= len(record)
         if self._paused and self._waiting < LOW_WATER and self._transport is not None:

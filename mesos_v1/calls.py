@@ -100,7 +100,7 @@ def subscribe(
     suppressed_roles: Iterable[str] = (),
     offer_constraints: pb.scheduler.OfferConstraints | None = None,
 ) -> pb.scheduler.Call:
-    """Open the stream of events; the only call whose answer is one.
+    """Open the stream of events; only this call is answered by a stream.
 
     Args:
         framework_info: With its id when this is not the first subscription; the id of the call is set with it.

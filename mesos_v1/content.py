@@ -57,7 +57,7 @@ def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: b
     """Read a body or record as a message of type `cls`; text in it that is not UTF-8 is replaced.
 
     Args:
-        clean_text: False leaves such text to whoever reads the fields, which is faster (`events.parse` does so).
+        clean_text: False leaves such text to the code that reads the fields, which is faster (`events.parse` does so).
 
     Raises:
         ContentError: The data is not such a message; says what is wrong, and where.

@@ -36,7 +36,7 @@ class ContentError(MesosError):
     """A body or record cannot be read as the message that was expected.
 
     Attributes:
-        reason: What is wrong, in a form that can be shown to whoever sent it.
+        reason: What is wrong, in a form that can be shown to its sender.
         where: The path of the field (`offers.offers[0].hostname`), or an empty string for the whole.
     """
 
@@ -121,7 +121,7 @@ MISSING_STREAM_ID = "should include the 'Mesos-Stream-Id' header"
 
 
 def classify(status: int, body: str = "") -> Meaning:
-    """Return what an answer means; a status nobody foresaw is retryable when it is a server's fault (5xx)."""
+    """Return what an answer means; an unforeseen status is retryable when it is a server's fault (5xx)."""
     if (
         status in {400, 403}
         and MISSING_STREAM_ID not in body

@@ -31,7 +31,7 @@ def refusal(
         hosts: the values of its `Host` headers.
         origins: of its `Origin` headers.
         fetch_sites: of its `Sec-Fetch-Site` headers.
-        names: the server's own names besides those of loopback, in small letters.
+        names: the server's own names besides those of loopback, in lower case.
         address: the address at which the request arrived.
     """
     name = host_name(hosts[0]) if len(hosts) == 1 else None
@@ -51,7 +51,7 @@ def refusal(
 
 
 def host_name(host: str) -> str | None:
-    """The name or address in a `Host` header, without the port and in small letters; None if there is none."""
+    """The name or address in a `Host` header, without the port and in lower case; None if it has none."""
     host = host.strip().lower()
     if host.startswith("["):
         name, bracket, rest = host[1:].partition("]")

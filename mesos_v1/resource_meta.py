@@ -2,7 +2,7 @@
 
 All of it travels as `meta`, the protobuf bytes of a `Resource` with only those fields set, so that nothing is lost,
 not even fields of a newer Mesos. `facts_of(meta)` says what arithmetic and printing need to know; there are few different
-metas in a cluster, so facts are computed once for each and kept.
+metas in a cluster, so facts are computed once per meta and kept.
 
 The rules of sameness are Mesos's (src/common/resources.cpp): the volume of a disk and the principal of its persistence say
 how a disk is used, not which it is, so they do not count; a reservation in the old form (`role` with `reservation`) is the

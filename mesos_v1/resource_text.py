@@ -70,7 +70,7 @@ def parse_value(text: str) -> Value:
     """Read one value: a number, `[1-2, 5-6]`, `{a, b}`, or else text.
 
     Raises:
-        ResourceError: It begins like ranges or a set, and is none.
+        ResourceError: It begins like ranges or a set, and is not one.
     """
     text = text.strip()
     if text.startswith("["):

@@ -3,7 +3,7 @@
 A `Resources` is immutable. Entries that are the same but for their amount (name, reservations, allocation, disk, …) are
 one entry; others of the same name stand side by side, and `scalar("cpus")` sums them. `a + b`, `a - b` (never below
 zero; ask `b in a` first), `wanted in a`; `take` picks what a task wants out of differently reserved entries: the deepest
-reservations first, as nobody else can use them, then what is reserved for nobody (Mesos: `Resources::find`).
+reservations first, as nobody else can use them, then what is not reserved (Mesos: `Resources::find`).
 
 Operations on offers are applied as the master and the agent do it, by one rule each: what it consumes, which must be there,
 and what that becomes. Launches consume what their tasks (and executors that are not running yet) take.
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """One resource of which there is not enough.
+    """A resource that does not suffice.
 
     Attributes:
         wanted: How much is wanted; for ports and sets, how many.
@@ -289,7 +289,7 @@ class Resources(_Indexed):
         return self.where(lambda e: bool(e.facts.reservations) and role in (None, e.facts.role))
 
     def unreserved(self) -> "Resources":
-        """Return what is reserved for nobody."""
+        """Return what is not reserved."""
         return self.where(lambda e: not e.facts.reservations)
 
     def revocable(self) -> "Resources":

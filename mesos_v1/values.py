@@ -2,7 +2,7 @@
 
 Each is a frozen dataclass of plain immutable fields, made by `from_proto`, and packable by a codec that knows such
 classes. An absent optional field is `None` (or empty, for text, bytes and tuples). The larger ones keep the protobuf bytes
-that they were read from (`raw`), so that whoever needs a field that is not here can get at it.
+that they were read from (`raw`), so that a field that is not here can still be read.
 """
 
 from dataclasses import dataclass, field

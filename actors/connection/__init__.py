@@ -1,1 +1,1 @@
-"""Parts of the master connection (`connection_actor`): state table, calls, routing of events, who leads."""
+"""Parts of the master connection (`connection_actor`): state table, calls, the stream, who leads."""

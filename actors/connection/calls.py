@@ -70,7 +70,7 @@ class CallRule(NamedTuple):
         name: the call's name in Mesos.
         build: makes the call of the fields of its message, in order.
         fate: what happens to it without a subscription.
-        taken: makes what the connection is told when the master has taken it; None where that is no news.
+        taken: makes what the connection is told when the master has taken it; None where nothing follows from it.
     """
 
     name: str
@@ -117,7 +117,7 @@ RULES: Mapping[type, CallRule] = {
     ),
     m.UpdateFramework: CallRule("UPDATE_FRAMEWORK", _update_framework, KEPT, UpdateTaken),
     m.Teardown: CallRule("TEARDOWN", calls.teardown, KEPT),
-    # Best effort by its nature: who sends it must know that it did not go.
+    # Best effort by its nature: its sender must know that it did not leave.
     m.SendMessage: CallRule("MESSAGE", calls.message, REFUSED),
 }
 
@@ -184,7 +184,7 @@ class Outbox:
         error = done.exception()  # which also marks it as seen
         me, taken = self._owner.actor_ref, RULES[type(call)].taken
         if not me.is_alive():
-            return  # stopped while the call was on its way: nobody asks any more
+            return  # stopped while the call was on its way
         if error is not None:
             me.tell(
                 CallEnded(attempt, call, sender, 0, str(error), sent=not isinstance(error, ConnectFailed))
@@ -195,7 +195,7 @@ class Outbox:
             me.tell(taken(call))
 
     def keep(self, call: m.Call, sender: str) -> None:
-        """Keep a call, once: a KILL that is repeated while there is no master is one KILL, and the last word counts."""
+        """Keep a call, once: repeating a KILL without a master makes one KILL, and its last place in the order counts."""
         self._kept.pop((call, sender), None)
         self._kept[call, sender] = None
 

@@ -203,7 +203,7 @@ def address_in(data: bytes) -> str:
     """Return `host:port` from a master's `MasterInfo` as JSON.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not one.
     """
     info = json.loads(data)
     if not isinstance(info, dict):

@@ -16,7 +16,7 @@ from actors.runtime.state_machine import Table
 class ConnectionState(StrEnum):
     """Where the subscription is."""
 
-    IDLE = "idle"  # nobody has asked for a subscription yet
+    IDLE = "idle"  # no subscription has been asked for yet
     DETECTING = "detecting"  # who leads is not known
     CONNECTING = "connecting"  # SUBSCRIBE is on its way; redirects are followed here
     SUBSCRIBING = "subscribing"  # the master answered 200; SUBSCRIBED has not come yet
@@ -39,9 +39,7 @@ class ConnectionEvent(StrEnum):
     RETRY_DUE = "retry due"
     REFUSED = "refused"  # the master will never take us: wrong credentials, bad request, ERROR
     TEARDOWN_ASKED = "teardown asked"
-    TEARDOWN_ANSWERED = (
-        "teardown answered"  # taken; or the master says that there is no such framework any more
-    )
+    TEARDOWN_ANSWERED = "teardown answered"  # taken; or the master says that the framework is gone
     TEARDOWN_FAILED = "teardown failed"  # no answer in time, or one that means: not now, not here
     TEARDOWN_TIMED_OUT = "teardown timed out"  # for good
 
@@ -58,7 +56,7 @@ class Action(Enum):
     BACK_OFF = "set the timer of the next attempt"
     CLOSE_STREAM = "close the stream; the answer to TEARDOWN may still come"
     SEND_TEARDOWN = "send TEARDOWN and set its timer"
-    REPORT_ERROR = "tell the scheduler that there is no way on"
+    REPORT_ERROR = "tell the scheduler that it cannot continue"
     REPORT_TEARDOWN = "tell the scheduler that the framework is gone"
     REPORT_UNTOLD = "tell the scheduler that the master could not be told of the framework's end"
 
@@ -105,8 +103,8 @@ TABLE = Table[ConnectionState, ConnectionEvent, Action](
         (S.CONNECTING, (E.SUBSCRIBED, E.SILENT), "silence before the answer is a failure to open"),
         ((S.SUBSCRIBING, S.SUBSCRIBED), E.OPENED, "SUBSCRIBE is answered once"),
         (S.ENDING, (E.OPENED, E.SUBSCRIBED), "once is enough"),
-        ((S.IDLE, S.ENDED), (E.LEADER_FOUND, E.LEADER_LOST), "nobody wants a subscription"),
-        # A leader that steps down closes the stream itself; that ZooKeeper forgot it is no reason to hurry it.
+        ((S.IDLE, S.ENDED), (E.LEADER_FOUND, E.LEADER_LOST), "no subscription is wanted"),
+        # A leader that steps down closes the stream itself; that ZooKeeper has lost it is not a reason to act earlier.
         ((S.SUBSCRIBED, S.ENDING), E.LEADER_LOST, "the leader closes the stream itself"),
         ((S.DETECTING, S.DISCONNECTED), E.LEADER_LOST, "none is known"),
         (set(S) - {S.IDLE, S.ENDED}, E.CONNECT_ASKED, "asked once is enough"),

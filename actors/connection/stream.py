@@ -1,7 +1,7 @@
 """One attempt to subscribe, beside the actor: the stream is opened and read, and what happens is posted to the actor.
 
 Everything is marked with the attempt's number, so that nothing that an old stream still says can be taken for news. Nothing
-of the actor is touched from here but its mailbox; whoever cancels the reading closes the stream.
+of the actor is touched from here but its mailbox; cancelling the reading closes the stream.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class StreamEnded:
 
 
 class Transport(Protocol):
-    """How a stream is opened, and who it is found out to be that answers."""
+    """How a stream is opened, and how the peer is identified."""
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream."""

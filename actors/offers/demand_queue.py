@@ -95,7 +95,7 @@ class DemandQueue:
         return attempt_id in self._live
 
     def add(self, demand: Demand) -> bool:
-        """Queue a demand; returns whether nothing of its shape waited before. The same attempt twice is one."""
+        """Queue a demand; returns whether nothing of its shape waited before. An attempt is queued once."""
         if demand.attempt_id in self._live:
             return False
         shape = Shape(

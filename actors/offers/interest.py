@@ -3,7 +3,7 @@
 REVIVE does two things in Mesos: it undoes SUPPRESS, and it clears the refusals of earlier declines and accepts. So it is
 needed when a role that was suppressed is wanted again, and when a demand of a new shape comes while resources that
 others refused are still staying away. A SUPPRESS or REVIVE that came to nothing leaves its roles in doubt: for them both
-are said again, whichever is due.
+are sent again, whichever is due.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Parts of the store (`store_actor`): where records can be kept, and whose they are."""
+"""Parts of the store (`store_actor`): where records are kept."""

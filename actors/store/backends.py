@@ -65,7 +65,7 @@ class StorageError(Exception):
 
 
 def applied(records: Records, changes: Iterable[Change]) -> Records:
-    """Carry changes out on records in a dictionary, which stands in the order of their first writing; returns it."""
+    """Carry changes out on records in a dictionary, which keeps the order of their first writing; returns it."""
     for change in changes:
         if isinstance(change, ClearStore):
             records.clear()
@@ -124,7 +124,7 @@ class MemoryBackend:
         applied(self._records, changes)
 
     def close(self, last: Sequence[Change] = ()) -> None:
-        """Apply these; the records stay for whoever opens it again."""
+        """Apply these; the records stay for the next instance."""
         self.commit(last)
 
 
@@ -149,7 +149,7 @@ class SqliteBackend:
         """Open or create the file, and keep every other process out.
 
         Raises:
-            StorageError: It cannot be opened, is another process's, is no store, is damaged, or has a newer layout.
+            StorageError: It cannot be opened, is another process's, is not a store, is damaged, or has a newer layout.
         """
         try:
             path = Path(os.path.realpath(self.path))
@@ -437,7 +437,7 @@ def _is_followed(data: bytes, frames: range, salt: list[int]) -> bool:
     return False
 
 
-# --- whose a store is ------------------------------------------------------------------------------------------
+# --- who owns a store ------------------------------------------------------------------------------------------
 
 
 class HeldError(Exception):
