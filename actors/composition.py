@@ -57,7 +57,7 @@ class FrameworkActor(Actor):
                 self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
             except SystemExit as asked:
                 self.handle_outcome(Outcome(*exit_of(asked)))
-            except Exception as error:  # an author's __init__; nobody else would end the framework
+            except Exception as error:  # an author's __init__; nothing else would end the framework
                 logger.error("the %s could not be created\n%s", name, author_traceback(error))
                 self.handle_outcome(Outcome(1, f"the {name} could not be created: {one_line(error)}"))
 

@@ -5,7 +5,7 @@ alike (state, reason, text without its numbers, executor) are one kind: the firs
 last lines of the executor's standard error, read from the agent's sandbox, and what to try; the others are counted and
 summed up, now and then and at the end. So a thousand tasks that fail alike are a paragraph and a line.
 
-A task whose agent is drained or goes down for maintenance is moved, which is no failure: that is said in a line of its own kind.
+A task whose agent is drained or goes down for maintenance is moved, which is not a failure: that has a line of its own kind.
 
 Nothing waits for this actor: reading has a time limit, and a sandbox that cannot be read is said in a few words.
 """

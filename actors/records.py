@@ -123,7 +123,7 @@ class TaskIntent:
 
 @message
 class TaskProgress:
-    """How far a task has come: enough to go on after a restart, and to deliver an outcome that was not delivered.
+    """How far a task has come: enough to continue after a restart, and to deliver an outcome that was not delivered.
 
     Attributes:
         uuid: of the last update that was taken in.
@@ -148,7 +148,7 @@ class TaskProgress:
 
 @message
 class TaskHistory:
-    """What the store has of one task, to go on from.
+    """What the store has of one task, to continue from.
 
     Attributes:
         demanded: the last attempt for which the broker may still hold a demand, made by an actor of this task that
@@ -165,7 +165,7 @@ SPEC = Kind("task-spec", TaskSpec)
 INTENT = Kind("task-intent", TaskIntent)
 PROGRESS = Kind("task-progress", TaskProgress)
 ENDED = "task-ended"
-"""That a task has ended, with its last attempt: updates of it that come again are no news of an unknown task."""
+"""That a task has ended, with its last attempt: updates of it that come again are not news of an unknown task."""
 
 
 def attempt_id(task_id: TaskId, attempt: int) -> TaskId:
@@ -290,7 +290,7 @@ class OperationPhase(StrEnum):
     UNREACHABLE = "unreachable"  # its agent is away, or has just come back
     FINISHED = "finished"
     FAILED = "failed"  # tried and failed, or refused
-    LOST = "lost"  # never applied, or nobody will ever know
+    LOST = "lost"  # never applied, or it will never be known
 
 
 ENDED_PHASES = frozenset({OperationPhase.FINISHED, OperationPhase.FAILED, OperationPhase.LOST})

@@ -9,7 +9,7 @@ What is launched in a hook is stored in one transaction with the fact that the h
 between neither loses nor doubles work.
 
 Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), how calls travel (`connection_actor`), and
-what is no business of tasks (`scheduler/base_scheduler`).
+what has nothing to do with tasks (`scheduler/base_scheduler`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
 @message
 class TaskLost:
-    """A task's actor failed; it goes on from what is stored of it."""
+    """A task's actor failed; it continues from what is stored of it."""
 
     task_id: TaskId
     error: str
@@ -172,7 +172,7 @@ class SchedulerActor(BaseScheduler):
     def on_reregistered(self, event: Registered) -> Any:
         """The framework is subscribed again, after a disconnection or an earlier run of the scheduler.
 
-        After an earlier run `event.resumed` says how many tasks were taken over; they go on by themselves.
+        After an earlier run `event.resumed` says how many tasks were taken over; they continue by themselves.
         """
 
     def on_disconnected(self, event: m.Disconnected) -> Any:
@@ -357,7 +357,7 @@ class SchedulerActor(BaseScheduler):
         """End the framework as soon as no task is active: with exit code 0, or 1 if a task has failed for good.
 
         Call it once, where the first tasks are launched. Tasks that hooks launch later count too; those that `kill`
-        ended are not failures. Whoever launches tasks from elsewhere (a timer, a message) calls it when nothing more
+        ended are not failures. To launch tasks from elsewhere (a timer, a message), call it when nothing more
         will come.
         """
         if not self._ends_when_done:
@@ -563,7 +563,7 @@ class SchedulerActor(BaseScheduler):
     def handle_task_changed(self, changed: m.TaskChanged) -> Any:
         if not self._tasks.change(changed):
             return None
-        # Mesos's own executor of a command has the task's id, and nobody tells of its end
+        # Mesos's own executor of a command has the task's id, and its end is not told
         of_a_command = str(changed.executor_id) == str(changed.attempt_id)
         if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
@@ -659,7 +659,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> Any:
-        """A task's actor goes on from what is stored of it; without a built-in actor there is no framework."""
+        """A task's actor continues from what is stored of it; without a built-in actor there is no framework."""
         if failure.name.startswith(TASK_PREFIX):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(TaskId(failure.name.removeprefix(TASK_PREFIX)), failure.error))
@@ -676,7 +676,7 @@ class SchedulerActor(BaseScheduler):
         return self._call(self.on_error, f"{name}: {lost.error}")
 
     async def _reload(self, lost: TaskLost) -> None:
-        """Load a task, beside the mailbox: the store may be slow, and other tasks go on meanwhile."""
+        """Load a task, beside the mailbox: the store may be slow, and other tasks continue meanwhile."""
         while True:
             try:
                 loaded: m.Loaded = await self._answer("store", m.Load(lost.task_id))
@@ -689,7 +689,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_task_reloaded(self, loaded: TaskReloaded) -> Any:
-        """Start a task's actor again from what is stored; one that fails again and again has failed."""
+        """Start a task's actor again from what is stored; one that keeps failing has failed."""
         task_id = loaded.task_id
         entry = self._tasks.get(task_id)
         if entry is None or entry.alive:

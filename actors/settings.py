@@ -1,4 +1,4 @@
-"""What the scheduler side can be told: plain frozen values, one class a concern.
+"""What the scheduler side can be told: plain frozen values, one class per concern.
 
 The configuration file maps to these one to one. What belongs here: settings of the framework, of its executors and of
 retries. Settings of one built-in actor stand beside that actor; reading TOML is the product's business, not ours.

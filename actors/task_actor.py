@@ -378,7 +378,7 @@ class TaskActor(Actor):
             self._kill()  # it has come back from a partition, or has just begun: the KILL may not have reached it
 
     def _watch_partition(self) -> None:
-        if self._timer is None:  # reconciliation tells it again and again
+        if self._timer is None:  # reconciliation tells it repeatedly
             self._set_timer(self.spec.unreachable_timeout, E.LOST_RETRY)
 
     def _back_off(self) -> None:

@@ -1,7 +1,7 @@
 """Temporary folders that do not pile up: what a run that was killed left behind, the next run removes.
 
 A folder that is in use has a file in it that is locked (flock). The lock is the kernel's and goes with the last process that
-has it, however that ends: so a folder whose file nobody holds belongs to nobody. A folder without such a file is left alone:
+has it, however that ends: so a folder whose file is not locked is not in use. A folder without such a file is left alone:
 it was kept on purpose, or is somebody else's.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from actors.messages import TaskDone
@@ -90,32 +91,20 @@ class TaskFailure:
         return unpack(self.payload_data).message if self.payload_data else None
 
 
+_OF_FINISHED = attrgetter(
+    "task_id", "name", "attempts", "payload", "result", "executor", "agent_id", "executor_id"
+)
+_OF_FAILED = attrgetter(
+    *("task_id", "name", "attempts", "payload", "executor"),
+    *("state", "reason", "message", "agent_id", "executor_id"),
+)
+
+
 def finished(done: TaskDone) -> TaskFinished:
     """Return the author's view of a finished task."""
-    return TaskFinished(
-        done.task_id,
-        done.name,
-        done.attempts,
-        done.payload,
-        done.result,
-        done.executor,
-        done.agent_id,
-        done.executor_id,
-    )
+    return TaskFinished(*_OF_FINISHED(done))
 
 
 def failed(done: TaskDone, *, killed: bool) -> TaskFailure:
     """Return the author's view of a task that failed or was killed."""
-    return TaskFailure(
-        done.task_id,
-        done.name,
-        done.attempts,
-        done.payload,
-        done.executor,
-        done.state,
-        done.reason,
-        done.message,
-        done.agent_id,
-        done.executor_id,
-        killed,
-    )
+    return TaskFailure(*_OF_FAILED(done), killed)

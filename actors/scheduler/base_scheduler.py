@@ -95,7 +95,7 @@ class BaseScheduler(Actor):
                 self._tear_down()
 
     def leave(self, exit_code: int = 0, reason: str = "left") -> None:
-        """Stop scheduling without ending the framework: with a store path, the next run goes on from here.
+        """Stop scheduling without ending the framework: with a store path, the next run continues from here.
 
         Raises:
             ValueError: The exit code is not a number from 0 to 255.
@@ -156,7 +156,7 @@ class BaseScheduler(Actor):
 
         Args:
             facts: of the framework as a whole.
-            records: all of them; none where the framework of the earlier run is to be ended.
+            records: all of them; none where the framework of the earlier run has to be ended.
         """
 
     def _spawn_before_connecting(self) -> None:
@@ -347,7 +347,7 @@ class BaseScheduler(Actor):
     # --- odds and ends ----------------------------------------------------------------------------------------
 
     async def _answer(self, name: str, question: object) -> Any:
-        """Ask a built-in actor, and say what is waited for as long as there is no answer.
+        """Ask a built-in actor; a log line says what is being waited for as long as there is no answer.
 
         Raises:
             Exception: What the actor raised.

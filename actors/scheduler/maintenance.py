@@ -2,8 +2,8 @@
 
 An accepted inverse offer is a promise to be gone when the window begins (Mesos: "Maintenance Primitives"), so it is accepted
 only where nothing of ours runs, or where it will be moved in time: `maintenance_lead` before the window begins, the tasks
-that are still on that agent are ended and run elsewhere, which costs them no attempt, and then their executors. Whoever
-knows better overrides `on_inverse_offer`.
+that are still on that agent are ended and run elsewhere, which costs them no attempt, and then their executors. An author
+who knows better overrides `on_inverse_offer`.
 
 The master asks again every few seconds while a window is scheduled; a window that it has not asked for lately was called off.
 It also asks when the window is over, as long as the operator has not taken it out of the schedule: then nothing is moved.

@@ -10,8 +10,8 @@ from actors.messages import ON_CLUSTER, TaskChanged, TaskPhase
 from actors.runtime import ActorRef
 from mesos_v1.values import AgentId, TaskId
 
-# So many ended tasks are remembered: their last updates may come again until the acknowledgement has arrived.
 ENDED_KEPT = 10_000
+"""Ended tasks that are remembered: their last updates may come again until the acknowledgement has arrived."""
 
 
 class TaskEntry(NamedTuple):
