@@ -770,8 +770,8 @@ class FrameworkError:
     """
 
     reason: str
-    framework_gone: bool = False
-    coming_back: bool = False
+    framework_gone: bool
+    coming_back: bool
 
 
 @message

@@ -115,8 +115,8 @@ class Assignment:
     in_thread: bool
     raw: bool
     grace: float
-    cause: str = ""
-    ports: tuple[int, ...] = ()
+    cause: str
+    ports: tuple[int, ...]
 
 
 class Threads:
@@ -172,7 +172,7 @@ class TaskServices:
 
     executor_id: ExecutorId
     sandbox: Path
-    server: str | None = None
+    server: str | None
     token: str = field(default="", repr=False)
     threads: Threads = field(default_factory=Threads)
 

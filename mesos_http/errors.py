@@ -9,10 +9,10 @@ from __future__ import annotations
 EXCERPT = 120
 
 
-def excerpt(data: bytes, limit: int = EXCERPT) -> str:
+def excerpt(data: bytes) -> str:
     """Give the beginning of ``data`` as printable text, for an error message."""
-    text = data[:limit].decode("latin-1").encode("unicode_escape").decode("ascii")
-    return f"{text}…" if len(data) > limit else text
+    text = data[:EXCERPT].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return f"{text}…" if len(data) > EXCERPT else text
 
 
 class TransportError(Exception):

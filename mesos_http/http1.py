@@ -223,8 +223,8 @@ class ResponseReader:
         max_body: Bytes that a body may have; more is a `ProtocolError`.
     """
 
-    def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
-        self._parser = ResponseParser(max_head=max_head)
+    def __init__(self, *, max_body: int = MAX_BODY) -> None:
+        self._parser = ResponseParser()
         self._max_body = max_body
         self._head: Head | None = None
         self._body: list[bytes] = []

@@ -54,10 +54,13 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
-def one_paragraph(text: str, longest: int = 500) -> str:
+_LONGEST = 500
+
+
+def one_paragraph(text: str) -> str:
     """A text from elsewhere (a server's answer, say) as one paragraph of bearable length."""
     text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def presentable(text: str) -> str:

@@ -39,9 +39,7 @@ class _Loop(asyncio.SelectorEventLoop):
         """Leave them to `mesostic.cli.leave`; `close` tells the pool that nothing more will come."""
 
 
-def run_file(
-    path: str, sets: Sequence[str], *, master_timeout: float = 30.0, log_level: str = "warning"
-) -> int:
+def run_file(path: str, sets: Sequence[str], *, master_timeout: float, log_level: str) -> int:
     """Run the framework of a file to its end; the exit code.
 
     Raises:

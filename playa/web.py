@@ -91,9 +91,9 @@ def json_answer(value: object) -> web.Response:
     return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
 
 
-async def read_message(request: web.Request, cls: type[M], name: str = "Call") -> M:
+async def read_message(request: web.Request, cls: type[M]) -> M:
     """The body of a request as a protobuf message; see `parse_message`."""
-    return parse_message(await request.read(), request.headers.get("Content-Type"), cls, name)
+    return parse_message(await request.read(), request.headers.get("Content-Type"), cls)
 
 
 def parse_message(body: bytes, content_type: str | None, cls: type[M], name: str = "Call") -> M:
@@ -182,9 +182,9 @@ class Access:
         readwrite: Whether what changes something does.
     """
 
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    readonly: bool = False
-    readwrite: bool = False
+    credentials: Mapping[str, str] = field(repr=False)
+    readonly: bool
+    readwrite: bool
 
 
 def principal_of(
@@ -370,7 +370,7 @@ async def _as_mesos_signs(_request: web.Request, response: web.StreamResponse) -
     response.headers.popall("Server", None)
 
 
-def new_application(*, max_body: int, names: Iterable[str] = ()) -> web.Application:
+def new_application(*, max_body: int, names: Iterable[str]) -> web.Application:
     """An application with the middleware and limits that master and agents share.
 
     Args:

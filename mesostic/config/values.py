@@ -161,7 +161,7 @@ class Reader:
 
 
 @lru_cache(maxsize=1024)
-def reader_of(hint: Any, unit: str | None = None) -> Reader:
+def reader_of(hint: Any, unit: str | None) -> Reader:
     """The reader for an annotation; `unit` is that of the field around it."""
     return _reader(s.shape_of(hint, "", loose=True), unit)
 

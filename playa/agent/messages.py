@@ -41,8 +41,8 @@ class ContainerSpec:
     owner: str
     checkpoint: bool
     outlives: bool
-    pid: int = 0
-    started: int = 0
+    pid: int
+    started: int
 
 
 @message
@@ -81,7 +81,7 @@ class BuiltInSpec:
     groups: bool
     ip: str
     agent_wide: tuple[tuple[str, str], ...]
-    recovered: tuple[RecoveredRun, ...] = ()
+    recovered: tuple[RecoveredRun, ...]
 
 
 # --- To the agent ---------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class AgentSite:
     """The site of one agent."""
 
     def __init__(
-        self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int, key: bytes = b""
+        self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int, key: bytes
     ) -> None:
         self._agent = agent
         self._key = key

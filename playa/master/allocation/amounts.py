@@ -38,7 +38,7 @@ def scalars_by_role(resources: Resources) -> dict[str, Amounts]:
 
 def sum_of(
     parts: Iterable[Resources],
-    test: Callable[[Resource], bool] = lambda _: True,
+    test: Callable[[Resource], bool],
     amounts: Callable[[Resources], Amounts] = scalars,
 ) -> Amounts:
     """Amounts of what passes a test, of several together."""

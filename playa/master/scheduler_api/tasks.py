@@ -136,7 +136,7 @@ def task_status(
     text: str,
     reason: str,
     *,
-    agent_id: str | None = None,
+    agent_id: str | None,
     executor_id: str | None = None,
     unreachable_time: float | None = None,
 ) -> pb.mesos.TaskStatus:
