@@ -107,4 +107,4 @@ def finished(done: TaskDone) -> TaskFinished:
 
 def failed(done: TaskDone, *, killed: bool) -> TaskFailure:
     """Return the author's view of a task that failed or was killed."""
-    return TaskFailure(*_OF_FAILED(done), killed=killed)
+    return TaskFailure(*(*_OF_FAILED(done), killed))
