@@ -30,13 +30,13 @@ from playa.agent.executors import tokens
 from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import ExecutorState
+from playa.agent.http_site import AgentSite
 from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
-from playa.agent.operator_api.site import AgentSite
 from playa.agent.operator_api.views import AgentView
 from playa.agent.recovery import Recovery
 from playa.agent.registration import Registration
-from playa.agent.simulation import SimulatedTasks
+from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.settings import AgentSettings
 

@@ -7,21 +7,13 @@ pause until it is answered. When the master's pings stop, or say that the master
 
 import logging
 
+from playa import messages as m
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
 from playa.agent.operations import Operations
 from playa.agent.status_updates import StatusUpdates
-from playa.messages import (
-    AgentRegistered,
-    AgentReregistered,
-    Ping,
-    Pong,
-    RegisterAgent,
-    ReregisterAgent,
-    Silence,
-)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +53,7 @@ class Registration:
         pause = context.actor.ids.uniform(longest / 2, longest)
         context.after(pause, RegistrationDue(message.series, min(message.tries + 1, MOST_TRIES)))
 
-    def registered(self, message: AgentRegistered) -> None:
+    def registered(self, message: m.AgentRegistered) -> None:
         """The master gave an id."""
         context = self._context
         if not context.agent_id:
@@ -71,7 +63,7 @@ class Registration:
         if context.agent_id == message.agent_id:
             self._connected(message.total_ping_timeout)
 
-    def reregistered(self, message: AgentReregistered) -> None:
+    def reregistered(self, message: m.AgentReregistered) -> None:
         """The master knows the agent again, and asks after tasks that the agent did not name."""
         context = self._context
         if context.agent_id != message.agent_id or context.terminating:
@@ -82,11 +74,11 @@ class Registration:
             if framework is None or wanted.task_id not in framework.executor_of_task:
                 self._updates.unknown_task(wanted.framework_id, wanted.task_id)
 
-    def ping(self, message: Ping) -> None:
+    def ping(self, message: m.Ping) -> None:
         """The master asks whether the agent is there."""
         context = self._context
         self._last_ping = context.now()
-        context.to_master(Pong(context.agent_id))
+        context.to_master(m.Pong(context.agent_id))
         if not message.connected and context.connected:
             log.info("the master takes this agent for lost: re-registering")
             self.begin()
@@ -104,7 +96,7 @@ class Registration:
         else:
             self._watch(self._ping_timeout - silent_for)
 
-    def silence(self, message: Silence) -> None:
+    def silence(self, message: m.Silence) -> None:
         """Fault: say nothing for a while."""
         self._context.silent = True
         if message.seconds is not None:
@@ -131,13 +123,13 @@ class Registration:
             self._watching = True
             self._context.after(seconds, PingOverdue())
 
-    def _register(self) -> RegisterAgent:
+    def _register(self) -> m.RegisterAgent:
         context = self._context
-        return RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
+        return m.RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
 
-    def _reregister(self) -> ReregisterAgent:
+    def _reregister(self) -> m.ReregisterAgent:
         context, everyone = self._context, list(self._context.executors())
-        return ReregisterAgent(
+        return m.ReregisterAgent(
             agent=context.actor.name,
             agent_info=context.info.SerializeToString(),
             pid=context.pid,

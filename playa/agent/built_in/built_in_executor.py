@@ -18,17 +18,7 @@ from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
 from mesos_v1.values import NANOS
 from playa.agent import messages as m
-from playa.agent.built_in.checks import (
-    CheckFailed,
-    CheckJudge,
-    HealthJudge,
-    Plan,
-    empty_check_status,
-    passed,
-    perform,
-    plan_of_check,
-    plan_of_health_check,
-)
+from playa.agent.built_in import checks
 from playa.agent.built_in.runs import End, Run
 from playa.agent.containers.container_actor import PrepareFailed, fetch_uris, prepare
 from playa.agent.containers.processes import PROCESSES, kept_status, start_time
@@ -170,11 +160,11 @@ class BuiltInExecutor(Actor):
         """Wait for its end, and begin its checks."""
         self.run_in_background(self._wait(run), name=f"wait {run.task_id}")
         if run.task.HasField("check"):
-            run.plans[False] = plan_of_check(run.task.check)
-            run.check = CheckJudge(run.task.check)
+            run.plans[False] = checks.plan_of_check(run.task.check)
+            run.check = checks.CheckJudge(run.task.check)
         if run.task.HasField("health_check"):
-            run.plans[True] = plan_of_health_check(run.task.health_check)
-            run.health = HealthJudge(
+            run.plans[True] = checks.plan_of_health_check(run.task.health_check)
+            run.health = checks.HealthJudge(
                 grace_period=run.task.health_check.grace_period_seconds,
                 consecutive_failures=run.task.health_check.consecutive_failures,
                 started=self.clock.now(),
@@ -195,13 +185,13 @@ class BuiltInExecutor(Actor):
             plan = run.plans[message.health]
             self.run_in_background(self._check(run, message.health, plan), name="check")
 
-    async def _check(self, run: Run, health: bool, plan: Plan) -> None:
+    async def _check(self, run: Run, health: bool, plan: checks.Plan) -> None:
         c = self._container
         try:
-            result = await perform(
+            result = await checks.perform(
                 plan, environment=dict(c.environment), directory=run.sandbox, owner=c.owner
             )
-        except CheckFailed as error:
+        except checks.CheckFailed as error:
             self.actor_ref.tell(m.CheckDone(run.task_id, health, None, str(error)))
         else:
             self.actor_ref.tell(m.CheckDone(run.task_id, health, result.SerializeToString()))
@@ -215,7 +205,7 @@ class BuiltInExecutor(Actor):
         if message.result is not None:
             result = pb.mesos.CheckStatusInfo.FromString(message.result)
         if message.health:
-            self._judge_health(run, ok=result is not None and passed(result))
+            self._judge_health(run, ok=result is not None and checks.passed(result))
         elif run.check is not None and (news := run.check.result(result)) is not None:
             status = self._again(run, Status.REASON_TASK_CHECK_STATUS_UPDATED)
             status.check_status.CopyFrom(news)
@@ -341,7 +331,7 @@ class BuiltInExecutor(Actor):
             executor_id=pb.mesos.ExecutorID(value=self._container.run.executor_id),
             message=text or None,
             reason=reason,
-            check_status=empty_check_status(task.check) if task.HasField("check") else None,
+            check_status=checks.empty_check_status(task.check) if task.HasField("check") else None,
         )
         if run.killed_unhealthy and is_terminal(state):
             status.healthy = False

@@ -10,23 +10,17 @@ from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
+from playa.agent import messages as m
 from playa.agent.containers.fetcher import Blocking, FetchFailed, fetch
 from playa.agent.containers.processes import PROCESSES, Child, Command, start_time
 from playa.agent.containers.sandbox import make_sandbox, open_output
-from playa.agent.messages import (
-    ContainerExited,
-    ContainerLaunchFailed,
-    ContainerSpec,
-    ContainerStarted,
-    DestroyContainer,
-)
 
 
 class PrepareFailed(Exception):  # noqa: N818 - an outcome, told to a framework
     """A sandbox could not be made ready; the text says why."""
 
 
-async def prepare(spec: ContainerSpec, in_thread: Blocking) -> None:
+async def prepare(spec: m.ContainerSpec, in_thread: Blocking) -> None:
     """Make an executor's sandbox with its volumes, and fetch what its command needs.
 
     Raises:
@@ -60,7 +54,7 @@ async def fetch_uris(
 class ContainerActor(Actor):
     """Starts and follows the process of one custom executor."""
 
-    def __init__(self, spec: ContainerSpec, agent: ActorRef[Any]) -> None:
+    def __init__(self, spec: m.ContainerSpec, agent: ActorRef[Any]) -> None:
         self._spec = spec
         self._agent = agent
         self._child: Child | None = None
@@ -84,11 +78,11 @@ class ContainerActor(Actor):
             self._child.kill()
 
     @receive
-    def handle_destroy_container(self, message: DestroyContainer) -> None:
+    def handle_destroy_container(self, message: m.DestroyContainer) -> None:
         self._kill()  # the agent is told of its end when it is there
         if self._child is None and not self._over:
             self._work.cancel()
-            self._end(ContainerExited(self._spec.run, None))
+            self._end(m.ContainerExited(self._spec.run, None))
 
     async def _run(self) -> None:
         spec = self._spec
@@ -98,11 +92,11 @@ class ContainerActor(Actor):
             else:
                 self._child = await self._start()
         except (PrepareFailed, OSError) as error:
-            self._end(ContainerLaunchFailed(spec.run, str(error)))
+            self._end(m.ContainerLaunchFailed(spec.run, str(error)))
             return
         if self._child is not None and not spec.pid:
-            self._agent.tell(ContainerStarted(spec.run, "", self._child.pid, start_time(self._child.pid)))
-        self._end(ContainerExited(spec.run, await self._child.wait() if self._child is not None else None))
+            self._agent.tell(m.ContainerStarted(spec.run, "", self._child.pid, start_time(self._child.pid)))
+        self._end(m.ContainerExited(spec.run, await self._child.wait() if self._child is not None else None))
 
     async def _start(self) -> Child:
         spec = self._spec
@@ -111,7 +105,7 @@ class ContainerActor(Actor):
         command = Command.of(info, dict(spec.environment), Path(spec.sandbox), spec.user)
         return PROCESSES.spawn(command, owner=spec.owner, survives=spec.outlives, remember=spec.checkpoint)
 
-    def _end(self, how: ContainerExited | ContainerLaunchFailed) -> None:
+    def _end(self, how: m.ContainerExited | m.ContainerLaunchFailed) -> None:
         self._over = True
         self._agent.tell(how)
         self.actor_ref.stop(block=False)

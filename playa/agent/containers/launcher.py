@@ -26,6 +26,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
@@ -54,7 +55,7 @@ def children() -> list[int]:
             return [int(pid) for pid in listed.read().split()]
     except OSError:
         pass
-    found = []
+    found: list[int] = []
     try:
         pids = [entry for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
     except OSError:
@@ -70,10 +71,10 @@ def children() -> list[int]:
     return found
 
 
-def kill(pid: int) -> None:
-    """Kill a process that may be gone, or not ours to kill."""
+def kill(pid: int, how: Callable[[int, int], None] = os.kill) -> None:
+    """Kill a process, or with `os.killpg` a group, that may be gone, or not ours to kill."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        how(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
 
@@ -184,10 +185,7 @@ class Supervisor:
         if not said:
             self.let_go()
         if said or not self.request["survives"]:
-            try:
-                os.killpg(self.main, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+            kill(self.main, os.killpg)
             kill(self.main)
 
     def reap(self) -> int | None:
@@ -207,10 +205,7 @@ class Supervisor:
 
     def clear_away(self) -> None:
         """Kill all that the command has started and left."""
-        try:
-            os.killpg(self.main, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+        kill(self.main, os.killpg)
         deadline, pause = time.monotonic() + KILLING, 0.0005
         while left := [pid for pid in children() if pid != self.main]:
             for pid in left:  # what they have started comes to us as they end

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -77,21 +78,16 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group; what has ended already is fine."""
-        if self.ended.done():
-            return
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
+        if not self.ended.done():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
     def kill(self) -> None:
         """Kill it; its supervisor then kills all that it started, wherever that is."""
         self.signal(signal.SIGKILL)
         if not self.ended.done() and self.leash is not None:
-            try:
+            with suppress(OSError):  # it is ending
                 self.leash.send(b"k")
-            except OSError:
-                pass  # it is ending
 
 
 class ProcessTable:
@@ -129,10 +125,11 @@ class ProcessTable:
         self._follow(child, owner, remember=remember)
         return child
 
-    def prepare(self) -> None:
+    def prepare(self) -> "_Launcher":
         """Have a launcher ready; the first child would have to wait for it."""
         if self._launcher is None or not self._launcher.alive():
             self._launcher = _Launcher()
+        return self._launcher
 
     def _start(self, command: Command, *, survives: bool, status_file: Path | None) -> Child:
         user = user_to_switch_to(command.user)
@@ -147,17 +144,15 @@ class ProcessTable:
             "status_file": "" if status_file is None else str(status_file),
         }
         with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
-            for last in (False, True):
-                self.prepare()
-                assert self._launcher is not None
-                answer = self._launcher.start(request, out.fileno(), err.fileno())
+            for _ in range(2):
+                launcher = self.prepare()
+                answer = launcher.start(request, out.fileno(), err.fileno())
                 if answer is not None:
                     break
-                self._launcher.end()  # it has been killed; its children live on under their supervisors
-                if last:
-                    raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
-        assert answer is not None
-        (kind, value), leash = answer
+                launcher.end()  # it has been killed; its children live on under their supervisors
+        if answer is None:
+            raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
+        kind, value, leash = answer
         if kind == b"e":
             leash.close()
             raise OSError(value, os.strerror(value), command.program)
@@ -258,9 +253,7 @@ class _Launcher:
             self._link.close()
         return pid == 0
 
-    def start(
-        self, request: dict[str, Any], out: int, err: int
-    ) -> tuple[tuple[bytes, int], socket.socket] | None:
+    def start(self, request: dict[str, Any], out: int, err: int) -> tuple[bytes, int, socket.socket] | None:
         """Start a command: what its supervisor says first, and the leash; None if the launcher is gone."""
         leash, theirs = socket.socketpair()
         try:
@@ -271,13 +264,13 @@ class _Launcher:
                 self._link.sendall(data[sent:])
             leash.settimeout(_PATIENCE)
             said = leash.recv(_SAID, socket.MSG_WAITALL)
-            if len(said) < _SAID:
-                raise ConnectionResetError
             leash.setblocking(False)
-            return (said[:1], int.from_bytes(said[1:], "little")), leash
         except OSError:
-            leash.close()
-            return None
+            said = b""
+        if len(said) == _SAID:
+            return said[:1], int.from_bytes(said[1:], "little"), leash
+        leash.close()
+        return None
 
     def let_go(self) -> None:
         """It ends when it notices."""
@@ -286,11 +279,9 @@ class _Launcher:
     def end(self) -> None:
         """End it at once."""
         self.let_go()
-        try:
+        with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
 
 
 def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) -> None:

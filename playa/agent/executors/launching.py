@@ -5,6 +5,7 @@ executor that is on its way out, a container that needs an isolator which is not
 """
 
 from mesos_v1 import pb
+from playa.agent import messages as own
 from playa.agent import statuses
 from playa.agent.built_in.built_in_executor import BuiltInExecutor
 from playa.agent.checkpoint import Entry
@@ -16,14 +17,6 @@ from playa.agent.executors.calls import command_executor, unsupported
 from playa.agent.executors.environment import agent_wide, executor_environment
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import ExecutorState
-from playa.agent.messages import (
-    BuiltInSpec,
-    ContainerLaunchFailed,
-    ContainerSpec,
-    ExecutorRun,
-    RecoveredRun,
-    RegistrationOverdue,
-)
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.statuses import Status, Why
@@ -119,7 +112,7 @@ class Launching:
         self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, *, by_command: bool
     ) -> ExecutorRecord:
         context = self._context
-        run = ExecutorRun(framework.framework_id, info.executor_id.value, context.actor.ids.uuid())
+        run = own.ExecutorRun(framework.framework_id, info.executor_id.value, context.actor.ids.uuid())
         kind, sandbox, token = Kind.SIMULATED, "", ""
         if not context.settings.simulate:
             default = Kind.DEFAULT if info.type == pb.mesos.ExecutorInfo.DEFAULT else Kind.CUSTOM
@@ -160,20 +153,20 @@ class Launching:
         why = unsupported(executor.info.container) if executor.info.HasField("container") else None
         if why is not None:
             if why:
-                self._executors.launch_failed(ContainerLaunchFailed(executor.run, why))
+                self._executors.launch_failed(own.ContainerLaunchFailed(executor.run, why))
             else:
                 self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
             return
         self.start_runner(executor, tasks)
         timeout = self._context.settings.executor_registration_timeout
-        self._context.after(timeout, RegistrationOverdue(executor.run))
+        self._context.after(timeout, own.RegistrationOverdue(executor.run))
 
     def start_runner(
         self,
         executor: ExecutorRecord,
         tasks: Tasks,
         *,
-        recovered: tuple[RecoveredRun, ...] = (),
+        recovered: tuple[own.RecoveredRun, ...] = (),
         started: int = 0,
     ) -> None:
         """Start the actor of an executor's container, or of a built-in executor.
@@ -191,7 +184,7 @@ class Launching:
         if executor.kind is Kind.CUSTOM:
             executor.runner = context.actor.spawn(ContainerActor, spec, agent, name=name)
         else:
-            built_in = BuiltInSpec(
+            built_in = own.BuiltInSpec(
                 container=spec,
                 framework_info=executor.framework.info.SerializeToString(),
                 groups=executor.kind is Kind.DEFAULT,
@@ -201,7 +194,7 @@ class Launching:
             )
             executor.runner = context.actor.spawn(BuiltInExecutor, built_in, agent, name=name)
 
-    def _spec(self, executor: ExecutorRecord, tasks: Tasks, started: int) -> ContainerSpec:
+    def _spec(self, executor: ExecutorRecord, tasks: Tasks, started: int) -> own.ContainerSpec:
         context, info = self._context, executor.info
         settings = context.settings
         environment = executor_environment(
@@ -211,7 +204,7 @@ class Launching:
             port=context.port,
             domain_socket=context.domain_socket,
         )
-        return ContainerSpec(
+        return own.ContainerSpec(
             run=executor.run,
             sandbox=executor.sandbox,
             command=info.command.SerializeToString(),

@@ -11,25 +11,13 @@ from collections import deque
 from mesos_v1 import pb
 from mesos_v1.quantities import mesos_duration
 from mesos_v1.values import NANOS
+from playa.agent import messages as own
 from playa.agent import statuses
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import EXECUTOR, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
-from playa.agent.messages import (
-    CollectGarbage,
-    ContainerExited,
-    ContainerLaunchFailed,
-    ContainerStarted,
-    DestroyContainer,
-    HeartbeatExecutors,
-    KillRun,
-    LaunchTasks,
-    RegistrationOverdue,
-    ShutDown,
-    ShutdownOverdue,
-)
 from playa.agent.records import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
-from playa.agent.simulation import SimulatedTasks
+from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status, Why
 from playa.messages import ExecutorMessage, ExitedExecutor, FrameworkMessage, KillTask
@@ -52,7 +40,7 @@ class Executors:
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
-    def started(self, message: ContainerStarted) -> None:
+    def started(self, message: own.ContainerStarted) -> None:
         """Its process runs, or that of a built-in executor's task."""
         executor = self._context.executor(message.run)
         if executor is None:
@@ -155,7 +143,7 @@ class Executors:
             executor.stream.send_message(event)
         elif executor.runner is not None:
             infos = tuple(task.info.SerializeToString() for task in tasks)
-            self._context.tell(executor.runner, LaunchTasks(infos))
+            self._context.tell(executor.runner, own.LaunchTasks(infos))
 
     # --- Running ----------------------------------------------------------------------------------------------
 
@@ -218,9 +206,9 @@ class Executors:
             grace = None
             if executor.kind is Kind.DEFAULT and policy is not None and policy.HasField("grace_period"):
                 grace = policy.grace_period.nanoseconds / NANOS
-            self._context.tell(executor.runner, KillRun(task_id, grace))
+            self._context.tell(executor.runner, own.KillRun(task_id, grace))
 
-    def heartbeat(self, message: HeartbeatExecutors) -> None:
+    def heartbeat(self, message: own.HeartbeatExecutors) -> None:
         """HEARTBEAT to every executor over HTTP."""
         for executor in self._context.executors():
             if executor.stream is not None and not executor.stream.closing:
@@ -233,23 +221,23 @@ class Executors:
         if executor.life.on(ExecutorEvent.SHUTDOWN).ignored:
             return
         if executor.kind is Kind.SIMULATED:
-            self.ended(ContainerExited(executor.run, 0))
+            self.ended(own.ContainerExited(executor.run, 0))
             return
         grace = executor.shutdown_grace_period(self._context.settings.executor_shutdown_grace_period)
         if executor.stream is not None:
             executor.stream.send_message(Event(type=Event.SHUTDOWN))
         elif executor.kind is not Kind.CUSTOM and executor.runner is not None:
-            self._context.tell(executor.runner, ShutDown(grace))
-        self._context.after(grace, ShutdownOverdue(executor.run))
+            self._context.tell(executor.runner, own.ShutDown(grace))
+        self._context.after(grace, own.ShutdownOverdue(executor.run))
 
-    def shutdown_overdue(self, message: ShutdownOverdue) -> None:
+    def shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
         """The grace period is over."""
         executor = self._context.executor(message.run)
         if executor is not None and executor.state is ExecutorState.TERMINATING:
             log.info("executor %s did not end in time: killed", executor.executor_id)
             self.destroy(executor)
 
-    def registration_overdue(self, message: RegistrationOverdue) -> None:
+    def registration_overdue(self, message: own.RegistrationOverdue) -> None:
         """The time to subscribe is over."""
         executor = self._context.executor(message.run)
         if executor is not None:
@@ -274,9 +262,9 @@ class Executors:
     def destroy(self, executor: ExecutorRecord) -> None:
         """Kill all of an executor now."""
         if executor.runner is not None:
-            self._context.tell(executor.runner, DestroyContainer())
+            self._context.tell(executor.runner, own.DestroyContainer())
 
-    def launch_failed(self, message: ContainerLaunchFailed) -> None:
+    def launch_failed(self, message: own.ContainerLaunchFailed) -> None:
         """There will be no executor: its tasks fail, with the reason why."""
         text = f"Failed to launch container: {message.why}"
         executor = self._context.executor(message.run)
@@ -286,16 +274,16 @@ class Executors:
     def never_started(self, executor: ExecutorRecord, why: Why) -> None:
         """There will be no executor: its tasks fail."""
         executor.ending = Ending(pb.mesos.TASK_FAILED, why)
-        self.ended(ContainerExited(executor.run, None), ExecutorEvent.LAUNCH_FAILED)
+        self.ended(own.ContainerExited(executor.run, None), ExecutorEvent.LAUNCH_FAILED)
 
     def crashed(self, executor: ExecutorRecord, why: str) -> None:
         """The actor of an executor's container failed (a bug of this cluster): its tasks fail, nothing else does."""
         if executor.state is ExecutorState.REGISTERING:
-            self.launch_failed(ContainerLaunchFailed(executor.run, why))
+            self.launch_failed(own.ContainerLaunchFailed(executor.run, why))
         else:
-            self.ended(ContainerExited(executor.run, None))
+            self.ended(own.ContainerExited(executor.run, None))
 
-    def ended(self, message: ContainerExited, event: ExecutorEvent = ExecutorEvent.EXITED) -> None:
+    def ended(self, message: own.ContainerExited, event: ExecutorEvent = ExecutorEvent.EXITED) -> None:
         """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
         executor = self._context.executor(message.run)
         if executor is None or executor.life.on(event).ignored:
@@ -330,16 +318,16 @@ class Executors:
             delay = self._context.settings.gc_delay
             self._garbage.append((self._context.now() + delay, executor.sandbox))
             if len(self._garbage) == 1:
-                self._context.after(delay, CollectGarbage())
+                self._context.after(delay, own.CollectGarbage())
         self.remove_if_idle(framework)
 
-    def collect_garbage(self, message: CollectGarbage) -> None:
+    def collect_garbage(self, message: own.CollectGarbage) -> None:
         """Remove the sandboxes that were kept long enough."""
         now = self._context.now()
         while self._garbage and self._garbage[0][0] <= now:
             shutil.rmtree(self._garbage.popleft()[1], ignore_errors=True)
         if self._garbage:
-            self._context.after(self._garbage[0][0] - now, CollectGarbage())
+            self._context.after(self._garbage[0][0] - now, own.CollectGarbage())
 
     def remove_if_idle(self, framework: FrameworkRecord) -> None:
         """Forget a framework that has nothing here any more."""

@@ -14,28 +14,13 @@ from aiohttp.helpers import content_disposition_header
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
 from mesos_v1.content import ContentType, to_json
+from playa import web as http
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import refusal
 from playa.agent.messages import CallAnswer, ExecutorCalled, OperatorCalled, QueryState
 from playa.agent.operator_api.files import PAGE, Files
 from playa.agent.operator_api.views import BUILD
 from playa.settings import AgentSettings
-from playa.web import (
-    Access,
-    Handler,
-    RecordStream,
-    Refused,
-    Site,
-    accepted,
-    accepted_type,
-    json_answer,
-    message_answer,
-    method_not_allowed,
-    new_application,
-    plain,
-    principal_of,
-    read_message,
-)
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_BACKLOG = 256 * 1024 * 1024
@@ -58,18 +43,17 @@ class AgentSite:
     ) -> None:
         self._agent = agent
         self._key = key
-        self._settings = settings
         self.files = files
-        self.streams: dict[int, RecordStream] = {}
+        self.streams: dict[int, http.RecordStream] = {}
         self._keys = itertools.count(1)
-        self._access = Access(
+        self._access = http.Access(
             dict(settings.http_credentials),
             readonly=bool(settings.authenticate_http_readonly),
             readwrite=bool(settings.authenticate_http_readwrite),
         )
-        app = new_application(max_body=MAX_BODY, names=(settings.hostname, settings.ip))
+        app = http.new_application(max_body=MAX_BODY, names=(settings.hostname, settings.ip))
         self._route(app)
-        self._site = Site(app, settings.ip, port)
+        self._site = http.Site(app, settings.ip, port)
         self.port = 0
 
     async def start(self) -> None:
@@ -126,11 +110,13 @@ class AgentSite:
                 for name, handler in readers.items():
                     app.router.add_route("*", f"{prefix}/{name}{end}", self._reader(handler))
 
-    def _reader(self, handler: Handler) -> Handler:
+    def _reader(self, handler: http.Handler) -> http.Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            principal_of(request, self._access.credentials, READONLY_REALM, required=self._access.readonly)
+            http.principal_of(
+                request, self._access.credentials, READONLY_REALM, required=self._access.readonly
+            )
             if request.method not in {"GET", "HEAD"}:
-                raise method_not_allowed(request.method, ["GET"])
+                raise http.method_not_allowed(request.method, ["GET"])
             return await handler(request)
 
         return handle
@@ -140,17 +126,17 @@ class AgentSite:
     async def _executor(self, request: web.Request) -> web.StreamResponse:
         claims = self._claims(request)
         if request.method != "POST":
-            raise method_not_allowed(request.method, ["POST"])
-        call = await read_message(request, Call)
+            raise http.method_not_allowed(request.method, ["POST"])
+        call = await http.read_message(request, Call)
         why = refusal(call)
         if why is not None:
-            raise Refused(400, why)
+            raise http.Refused(400, why)
         if call.type == Call.HEARTBEAT:
-            return accepted()
+            return http.accepted()
         if call.type == Call.SUBSCRIBE:
-            return await self._subscribe(request, call, accepted_type(request), claims)
+            return await self._subscribe(request, call, http.accepted_type(request), claims)
         answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
-        return plain(answer.status, answer.text)
+        return http.plain(answer.status, answer.text)
 
     def _claims(self, request: web.Request) -> Claims | None:
         """Who calls, by the bearer token; None where nobody is asked.
@@ -168,17 +154,17 @@ class AgentSite:
             if claims is not None:
                 return tuple(claims.items())
             challenge += ', error="invalid_token", error_description="No token that this agent has signed"'
-        raise Refused(401, "401 Unauthorized.", {"WWW-Authenticate": challenge})
+        raise http.Refused(401, "401 Unauthorized.", {"WWW-Authenticate": challenge})
 
     async def _subscribe(
         self, request: web.Request, call: Call, content_type: ContentType, claims: Claims | None
     ) -> web.StreamResponse:
         key = next(self._keys)
-        stream = self.streams[key] = RecordStream(content_type, max_backlog=MAX_BACKLOG)
+        stream = self.streams[key] = http.RecordStream(content_type, max_backlog=MAX_BACKLOG)
         try:
             answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
             if answer.status != 200:
-                return plain(answer.status, answer.text)
+                return http.plain(answer.status, answer.text)
             return await stream.run(request, {})
         finally:
             del self.streams[key]
@@ -187,21 +173,21 @@ class AgentSite:
         try:
             return await self._agent.ask(question, block=False)
         except ActorDeadError:
-            raise Refused(503, "Agent is terminating") from None
+            raise http.Refused(503, "Agent is terminating") from None
 
     # --- Operators --------------------------------------------------------------------------------------------
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
-        principal_of(request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite)
+        http.principal_of(request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite)
         if request.method != "POST":
-            raise method_not_allowed(request.method, ["POST"])
-        call = await read_message(request, AgentCall)
+            raise http.method_not_allowed(request.method, ["POST"])
+        call = await http.read_message(request, AgentCall)
         if not call.HasField("type") or call.type == AgentCall.UNKNOWN:
-            raise Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
-        content_type = accepted_type(request)
+            raise http.Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
+        content_type = http.accepted_type(request)
         if call.type in {AgentCall.LIST_FILES, AgentCall.READ_FILE}:
-            return message_answer(self._files_call(call), content_type)
-        return message_answer(await self._view(call.type), content_type)
+            return http.message_answer(self._files_call(call), content_type)
+        return http.message_answer(await self._view(call.type), content_type)
 
     def _files_call(self, call: AgentCall) -> Response:
         if call.type == AgentCall.LIST_FILES:
@@ -215,7 +201,7 @@ class AgentSite:
         response: bytes | None = await self._ask(OperatorCalled(kind))
         if response is None:
             name = AgentCall.Type.Name(kind)
-            raise Refused(501, f"{name} is not implemented by the embedded cluster's agents")
+            raise http.Refused(501, f"{name} is not implemented by the embedded cluster's agents")
         return Response.FromString(response)
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
@@ -223,27 +209,27 @@ class AgentSite:
         return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
-        return plain(200)
+        return http.plain(200)
 
     async def _version(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(BUILD)
+        return http.json_answer(BUILD)
 
     async def _flags(self, request: web.Request) -> web.StreamResponse:
         flags = (await self._view(AgentCall.GET_FLAGS)).get_flags.flags
-        return json_answer({"flags": {flag.name: flag.value for flag in flags}})
+        return http.json_answer({"flags": {flag.name: flag.value for flag in flags}})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         metrics = (await self._view(AgentCall.GET_METRICS)).get_metrics.metrics
-        return json_answer({metric.name: metric.value for metric in metrics})
+        return http.json_answer({metric.name: metric.value for metric in metrics})
 
     async def _containers(self, request: web.Request) -> web.StreamResponse:
         containers = (await self._view(AgentCall.GET_CONTAINERS)).get_containers
-        return json_answer(to_json(containers).get("containers", []))
+        return http.json_answer(to_json(containers).get("containers", []))
 
     # --- Files ------------------------------------------------------------------------------------------------
 
     async def _browse(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(self.files.browse(request.query.get("path", "")))
+        return http.json_answer(self.files.browse(request.query.get("path", "")))
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         offset = _number(request, "offset", -1)
@@ -251,14 +237,14 @@ class AgentSite:
         path = request.query.get("path", "")
         data, size = self.files.read(path, offset, length if length >= 0 else None)
         shown = size if offset < 0 else offset
-        return json_answer({"data": data.decode("utf-8", "replace"), "offset": shown})
+        return http.json_answer({"data": data.decode("utf-8", "replace"), "offset": shown})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         file = self.files.resolve(request.query.get("path", ""))
         if file.is_dir():
-            raise Refused(400, "Cannot download a directory.\n")
+            raise http.Refused(400, "Cannot download a directory.\n")
         if not file.is_file():
-            raise Refused(404)  # a pipe would keep everybody waiting
+            raise http.Refused(404)  # a pipe would keep everybody waiting
         name = file.name.encode("utf-8", "replace").decode()
         headers = {"Content-Disposition": content_disposition_header("attachment", filename=name)}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
@@ -277,4 +263,4 @@ def _number(request: web.Request, name: str, default: int) -> int:
     try:
         return int(text)
     except ValueError:
-        raise Refused(400, f"Failed to parse {name}: '{text}' is not a number.\n") from None
+        raise http.Refused(400, f"Failed to parse {name}: '{text}' is not a number.\n") from None
