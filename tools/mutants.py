@@ -13,7 +13,11 @@ environment and end by themselves.
 
 What nobody should test is left alone: texts, logging, annotations, assertions, `__repr__`, tuning constants. Left out is what
 cannot make a difference: a mutant that compiles to the same bytecode, `assert_never`, the number of splits when only
-the first part is taken.
+the first part is taken, whether `zip` is strict.
+
+Most survivors are of a few kinds: a default that every caller overrides, an argument that repeats the default, a condition
+that only saves work or that another one implies, what follows an `or` and is never reached. Code that nothing needs is better
+removed than tested.
 """
 
 import argparse
@@ -351,10 +355,12 @@ class Finder(ast.NodeVisitor):
         if isinstance(node.func, ast.Name) and node.func.id in TWINS:
             twin = ast.Name(TWINS[node.func.id])
             self._express(node, ast.Call(twin, node.args, node.keywords))
+        self._visit_all([node.func, *node.args])
         for keyword in node.keywords:
-            if keyword.arg is not None and keyword.arg not in NOT_DROPPED:
-                self._forget(keyword, keyword)
-        self.generic_visit(node)
+            if keyword.arg not in NOT_DROPPED:
+                if keyword.arg is not None:
+                    self._forget(keyword, keyword)
+                self.visit(keyword.value)
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -155,6 +155,7 @@ def test_an_entry_of_a_table_and_a_member_of_a_set_are_forgotten() -> None:
         "def f(a):\n    assert_never(a)",
         "b = c.split('=', 1)[0]",
         "b = c.rsplit('=', maxsplit=1)[-1]",
+        "b = zip(c, d, strict=True)",
     ],
 )
 def test_what_nobody_should_test_is_left_alone(source: str) -> None:
