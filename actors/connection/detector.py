@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.runtime import Actor, message
 from actors.settings import FrameworkSettings
@@ -36,21 +36,8 @@ class LeaderLost:
     """There is no leader for the moment."""
 
 
-class Detector(Protocol):
-    """What the connection needs of a detector."""
-
-    def detect(self) -> None:
-        """Find out who leads; the answer comes as `LeaderFound`, now or later."""
-
-    def failed(self, url: str) -> None:
-        """Hear that the master at this address did not take the subscription, or lost it."""
-
-    def stop(self) -> None:
-        """Let go of whatever it holds."""
-
-
 class ListDetector:
-    """Offers the addresses of a list in turn, going on when one fails. A list of one is the usual case."""
+    """Offers the addresses of a list in turn, the next one when one fails. A list of one is the usual case."""
 
     def __init__(self, masters: tuple[str, ...], owner: Actor) -> None:
         self._masters = masters
@@ -58,15 +45,15 @@ class ListDetector:
         self._next = 0
 
     def detect(self) -> None:
-        """Offer the present address."""
+        """Find out who leads; the answer comes as `LeaderFound`, now or later."""
         self._owner.tell(self._owner.actor_ref, LeaderFound(self._masters[self._next]))
 
     def failed(self, url: str) -> None:
-        """Go on to the next address."""
+        """Hear that the master at this address did not take the subscription, or lost it: try the next one."""
         self._next = (self._next + 1) % len(self._masters)
 
     def stop(self) -> None:
-        """Nothing is held."""
+        """Let go of whatever it holds, which is nothing."""
 
 
 class ZooKeeperError(Exception):
@@ -214,6 +201,9 @@ def address_in(data: bytes) -> str:
     if not host or not isinstance(port, int):
         raise ValueError("a MasterInfo without an address")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+Detector = ListDetector | ZooKeeperDetector
 
 
 def detector_for(framework: FrameworkSettings, owner: Actor) -> Detector:

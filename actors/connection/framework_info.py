@@ -20,27 +20,23 @@ def framework_info(
     Raises:
         ValueError: A capability that this version of the API does not know.
     """
+    capability = pb.mesos.FrameworkInfo.Capability
+    known = capability.Type.keys()
+    unknown = [name for name in settings.capabilities if name not in known]
+    if unknown:
+        raise ValueError(f"no such capability of a framework: {unknown[0]} (known: {', '.join(known)})")
     info = pb.mesos.FrameworkInfo(
+        id=pb.mesos.FrameworkID(value=framework_id) if framework_id else None,
         name=settings.name,
         user=settings.user or getpass.getuser(),
         roles=settings.roles,
         failover_timeout=settings.failover_timeout or 0.0,
         checkpoint=settings.checkpoint,
         hostname=settings.hostname or socket.gethostname(),
+        principal=settings.principal or None,
+        webui_url=settings.webui_url or None,
+        capabilities=[capability(type=capability.Type.Value(name)) for name in settings.capabilities],
     )
-    if framework_id:
-        info.id.value = framework_id
-    if settings.principal:
-        info.principal = settings.principal
-    if settings.webui_url:
-        info.webui_url = settings.webui_url
-    for name in settings.capabilities:
-        try:
-            kind = pb.mesos.FrameworkInfo.Capability.Type.Value(name)
-        except ValueError:
-            known = ", ".join(pb.mesos.FrameworkInfo.Capability.Type.keys())
-            raise ValueError(f"no such capability of a framework: {name} (known: {known})") from None
-        info.capabilities.add(type=kind)
     for key, value in settings.labels:
         info.labels.labels.add(key=key, value=value)
     return info

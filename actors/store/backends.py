@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from actors.beside_store import sync_folder
 from actors.messages import ClearStore, Record, Write
@@ -77,25 +77,6 @@ def applied(records: Records, changes: Iterable[Change]) -> Records:
     return records
 
 
-class Backend(Protocol):
-    """What the store actor needs of a backend."""
-
-    blocking: bool
-    """Whether `commit` waits for a disk, so that it belongs in a thread."""
-
-    def open(self) -> None:
-        """Get ready; raises StorageError when that cannot be."""
-
-    def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """Return all records, or those of one key, in the order in which they were first written."""
-
-    def commit(self, changes: Sequence[Change]) -> None:
-        """Apply all changes in order, or none of them (StorageError)."""
-
-    def close(self, last: Sequence[Change] = ()) -> None:
-        """Apply these, if that can be (StorageError), and let go of the file in any case; nothing comes between."""
-
-
 class MemoryBackend:
     """Records in a dictionary: lost with the process, which some frameworks are content with.
 
@@ -103,16 +84,16 @@ class MemoryBackend:
         records: the dictionary; a new one if left out.
     """
 
-    blocking = False
+    blocking = False  # whether `commit` waits for a disk, so that it belongs in a thread
 
     def __init__(self, records: Records | None = None) -> None:
         self._records: Records = {} if records is None else records
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Get ready; raises StorageError when that cannot be."""
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """As `Backend.load`."""
+        """Return all records, or those of one key, in the order in which they were first written."""
         return tuple(
             Record(kind, found, value)
             for (kind, found), value in self._records.items()
@@ -120,11 +101,11 @@ class MemoryBackend:
         )
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Carry the changes out."""
+        """Apply all changes in order, or none of them (StorageError)."""
         applied(self._records, changes)
 
     def close(self, last: Sequence[Change] = ()) -> None:
-        """Apply these; the records stay for the next instance."""
+        """Apply these, if that can be (StorageError), and let go of the records in any case; nothing comes between."""
         self.commit(last)
 
 
@@ -217,7 +198,7 @@ class SqliteBackend:
             raise StorageError(f"{self.path} is damaged: {found}; {_HOW_TO_GO_ON}")
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """As `Backend.load`.
+        """As `MemoryBackend.load`.
 
         Raises:
             StorageError: The file cannot be read, or a record is damaged and must not be dropped.
@@ -295,6 +276,9 @@ class SqliteBackend:
                 self._open.execute("ROLLBACK")
         except (sqlite3.Error, StorageError):
             pass
+
+
+Backend = MemoryBackend | SqliteBackend
 
 
 def _row(record: Record) -> tuple[str, str, bytes, int]:
