@@ -2,7 +2,7 @@
 
 Here belong the actor and its system, supervision, timers, the message codec and the trace. What actors say to each other, and
 anything that knows of Mesos, does not. The only room that touches pykka; it imports nothing else of the project. Names
-listed here are public, the modules are not (but for `testing`, `boot` and `settings`).
+listed here are public, the modules are not (but for `testing` and `settings`).
 
 Modules are imported from leaf to root: codec and messages, handlers, replies, refs, trace, dispatcher, timers, life, actor,
 system. From refs upwards they are one mechanism in several files, and name each other's types upwards too, under TYPE_CHECKING

@@ -13,7 +13,7 @@ from actors.runtime.handlers import Handler, HandlerTable
 from actors.runtime.life.life import in_thread
 from actors.runtime.life.supervision import Supervision
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor, ThreadingActor
-from actors.runtime.ref import ActorRef, NamedRef, acting_here, ref_of
+from actors.runtime.ref import REPLY, SENDER, ActorRef, NamedRef, acting_here, ref_of
 from actors.runtime.reply import Reply
 from actors.runtime.settings import NoSettings
 from actors.runtime.timers import Timers
@@ -114,9 +114,9 @@ class Actor(SeamActor):
             if (
                 dispatcher.current is ref and dispatcher.envelope is not None
             ):  # the fast path: in a plain handler
-                return dispatcher.envelope[1]
+                return dispatcher.envelope[SENDER]
         acting = acting_here()
-        return None if acting is None or acting[0] is not ref else acting[1][1]
+        return None if acting is None or acting[0] is not ref else acting[1][SENDER]
 
     @property
     def children(self) -> tuple[ActorRef[Any], ...]:
@@ -135,7 +135,7 @@ class Actor(SeamActor):
 
     @property
     def ids(self) -> Ids:
-        """Ids and dice."""
+        """Source of ids and random numbers."""
         return ref_of(self)._dispatcher.system.ids
 
     @property
@@ -206,7 +206,7 @@ class Actor(SeamActor):
         if acting is None or acting[0] is not ref:
             raise ActorDeadError(f"{self} was handed a message outside of its mailbox")
         self.system.dead_letters.add(ref, acting[1], f"{type(self).__qualname__} has no handler for it")
-        if acting[1][2] is not None:
+        if acting[1][REPLY] is not None:
             raise UnhandledMessageError(f"{self} has no handler for {type(message).__qualname__}")
 
 

@@ -38,7 +38,7 @@ class LoopClock:
 
 
 class Ids(Protocol):
-    """Where an actor's ids and dice come from."""
+    """Where an actor's ids and random numbers come from."""
 
     def uuid(self) -> str:
         """A random UUID (version 4) as text."""
@@ -54,7 +54,7 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Ids and dice from a random generator; the operating system seeds it unless `seed` is given."""
+    """Ids and random numbers from a generator; the operating system seeds it unless `seed` is given."""
 
     def __init__(self, seed: int | str | None = None) -> None:
         self._random = random.Random(seed)

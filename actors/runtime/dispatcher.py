@@ -8,7 +8,7 @@ Rules of this file
 * One turn takes actors in the order in which their first message came, handles up to `BATCH` messages of each, and gives
   the loop back after `TURN` messages or `TURN_SECONDS`: I/O and timers wait no longer than that (and one handler).
 * The hot loop only calls plain handlers. Whatever is rarer (start, stop, a failure, an async handler) leaves it with the
-  actor's mailbox in order, and goes to `life.py`.
+  actor's mailbox in order, and goes to `life/life.py`.
 
 Known limits: a plain handler that computes for long holds up everyone, as it would hold up any event loop.
 """
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from actors.runtime.errors import ActorDeadError, Timeout
 from actors.runtime.handlers import STOP, Stop
 from actors.runtime.pykka_seam import PykkaStop
-from actors.runtime.ref import CLOSED, ActorRef, Envelope, acting_here, running_in
+from actors.runtime.ref import CLOSED, ID, MESSAGE, REPLY, ActorRef, Envelope, acting_here, running_in
 from actors.runtime.reply import Reply
 from actors.runtime.threads import get_ident
 
@@ -111,7 +111,7 @@ class Dispatcher:
         if self.tracing is None:
             return (message, sender, reply, None, None, kind)
         if cause is None and acting is not None:
-            cause = acting[1][3]
+            cause = acting[1][ID]
             if cause is not None and acting[0]._dispatcher is not self:
                 cause = f"{acting[0]._dispatcher.name}#{cause}"
         return (message, sender, reply, next(self.message_ids), cause, kind)
@@ -120,7 +120,7 @@ class Dispatcher:
         """A message that `sender` meant to send when it handled `cause`. On the loop's thread."""
         if self.tracing is None:
             return (message, sender, None, None, None, kind)
-        return (message, sender, None, next(self.message_ids), None if cause is None else cause[3], kind)
+        return (message, sender, None, next(self.message_ids), None if cause is None else cause[ID], kind)
 
     def put(self, ref: ActorRef[Any], envelope: Envelope) -> None:
         """Put an envelope into a mailbox; an idle actor goes on the run queue. On the loop's thread.
@@ -141,7 +141,7 @@ class Dispatcher:
 
     def _send_from_thread(self, ref: ActorRef[Any], envelope: Envelope) -> None:
         # On a foreign thread. The deque is the only thing both sides touch; its operations are atomic.
-        if ref._inbox is CLOSED and not isinstance(envelope[0], Stop):
+        if ref._inbox is CLOSED and not isinstance(envelope[MESSAGE], Stop):
             raise ActorDeadError(f"{ref} not found")
         self._inbound.append((ref, envelope))
         if not self._inbound_wake:
@@ -156,7 +156,7 @@ class Dispatcher:
         inbound = self._inbound
         for _ in range(len(inbound)):
             ref, envelope = inbound.popleft()
-            if isinstance(envelope[0], Stop):
+            if isinstance(envelope[MESSAGE], Stop):
                 self.life.request_stop(ref, envelope)
                 continue
             try:
@@ -204,7 +204,7 @@ class Dispatcher:
 
     def answer(self, ref: ActorRef[Any], envelope: Envelope, value: Any) -> None:
         """Answer an ask, unless its asker has given up."""
-        reply = envelope[2]
+        reply = envelope[REPLY]
         if reply is not None and not reply._done:
             reply.set(value)
             if self.tracing is not None:
@@ -212,7 +212,7 @@ class Dispatcher:
 
     def answer_error(self, ref: ActorRef[Any], envelope: Envelope, error: BaseException) -> None:
         """Return an exception to the asker. As in pykka, the actor lives on."""
-        reply = envelope[2]
+        reply = envelope[REPLY]
         logger.info("%s returned an exception to its asker: %r", ref, error)
         if reply is not None and not reply._done:
             reply.set_exception(error)

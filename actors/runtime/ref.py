@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, cast, overload
 
 from actors.runtime.codec.frozen import MUTABLE, own_copy
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
@@ -42,6 +42,12 @@ Ids are numbers within this system, and text when they came over a wire; None wh
 """
 
 
+MESSAGE: Final = 0
+SENDER: Final = 1
+REPLY: Final = 2
+ID: Final = 3
+CAUSE: Final = 4
+
 NOTHING: Envelope = (None, None, None, None, None, "message")
 """In place of the message on whose behalf code runs, where there was none."""
 
@@ -64,9 +70,10 @@ def acting_here() -> tuple[ActorRef[Any], Envelope] | None:
 def current_message_id() -> str:
     """The id of the message being handled, unique over processes; empty outside of handlers or without trace."""
     acting = acting_here()
-    if acting is None or acting[1][3] is None:
+    if acting is None or acting[1][ID] is None:
         return ""
-    return f"{acting[0].system.name}#{acting[1][3]}"
+    ref, envelope = acting
+    return f"{ref.system.name}#{envelope[ID]}"
 
 
 class _Closed:

@@ -23,7 +23,7 @@ from actors.runtime.life.life import Life
 from actors.runtime.life.states import State
 from actors.runtime.life.supervision import STOP, Supervision
 from actors.runtime.messages import Terminated
-from actors.runtime.ref import ActorRef, Envelope, NamedRef, belongings
+from actors.runtime.ref import MESSAGE, SENDER, ActorRef, Envelope, NamedRef, belongings
 from actors.runtime.reply import Reply
 from actors.runtime.threads import LoopThread, get_ident
 from actors.runtime.timers import TimerHeap
@@ -93,9 +93,9 @@ class DeadLetters:
 
     def add(self, receiver: ActorRef[Any] | str, envelope: Envelope, reason: str) -> None:
         """Note a message that was not handled. A flood is logged in thousands, so that it does not drown the log."""
-        sender = envelope[1]
+        sender = envelope[SENDER]
         name = receiver if isinstance(receiver, str) else receiver.name
-        letter = DeadLetter(envelope[0], "" if sender is None else sender.name, name, reason)
+        letter = DeadLetter(envelope[MESSAGE], "" if sender is None else sender.name, name, reason)
         self.count += 1
         self.last.append(letter)
         if self.trace is not None:
@@ -274,7 +274,7 @@ class ActorSystem:
         try:
             dispatcher.life.begin(ref, dispatcher.wrap(START, None))
         except BaseException:
-            dispatcher.life.never_was(ref, siblings)
+            dispatcher.life.discard_unstarted(ref, siblings)
             raise
         return ref
 

@@ -96,7 +96,7 @@ def run_virtual(work: Coroutine[Any, Any, T]) -> T:
 
 
 class ManualIds(RandomIds):
-    """Ids and dice that come out the same in each run with the same seed."""
+    """Ids and random numbers that come out the same in each run with the same seed."""
 
     def __init__(self, seed: int | str = 0) -> None:
         super().__init__(seed)

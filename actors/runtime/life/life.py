@@ -26,8 +26,11 @@ from actors.runtime.handlers import START, Start
 from actors.runtime.life.states import Event, State
 from actors.runtime.messages import ChildFailed, Terminated
 from actors.runtime.ref import (
+    CAUSE,
     CLOSED,
+    MESSAGE,
     NOTHING,
+    REPLY,
     ActorRef,
     Belongings,
     Envelope,
@@ -84,8 +87,8 @@ class Life:
             ref._life.on(Event.STARTED)
             self._dispatcher.resume(ref)
 
-    def never_was(self, ref: Ref, siblings: dict[Ref, None]) -> None:
-        """The first instance's `__init__` raised: unregister the actor, and end what it had started."""
+    def discard_unstarted(self, ref: Ref, siblings: dict[Ref, None]) -> None:
+        """The first instance's `__init__` raised: unregister the actor, and clean up whatever it had started."""
         siblings.pop(ref, None)
         ref._parent = None
         self._system._forget(ref)
@@ -98,7 +101,7 @@ class Life:
 
     def control(self, ref: Ref, envelope: Envelope, _detail: Any) -> None:
         """Do what a control message says; the dispatcher calls this with the rest of the mailbox in place."""
-        if isinstance(envelope[0], Start):
+        if isinstance(envelope[MESSAGE], Start):
             self._run_hook(ref, envelope, ref._actor.on_start, self._started)  # type: ignore[union-attr]
         else:
             self._stop(ref, envelope)
@@ -112,7 +115,7 @@ class Life:
 
     def handler_failed(self, ref: Ref, envelope: Envelope, error: BaseException) -> None:
         """A plain handler raised, and nobody asked (or it is no Exception)."""
-        if envelope[2] is not None:
+        if envelope[REPLY] is not None:
             self._dispatcher.answer_error(ref, envelope, error)
         self.fail(ref, error, envelope)
 
@@ -128,7 +131,7 @@ class Life:
         if error is None:
             self._dispatcher.answer(ref, envelope, task.result())
             self._dispatcher.resume(ref)
-        elif envelope[2] is not None and isinstance(error, Exception | asyncio.CancelledError):
+        elif envelope[REPLY] is not None and isinstance(error, Exception | asyncio.CancelledError):
             self._dispatcher.answer_error(ref, envelope, error)
             self._dispatcher.resume(ref)
         else:
@@ -141,7 +144,7 @@ class Life:
         coroutine: Coroutine[Any, Any, Any],
         then: Callable[[Ref, Envelope, asyncio.Task[Any]], None],
     ) -> None:
-        task = self._make_task(ref, envelope, coroutine, f"{envelope[0]!r:.60}")
+        task = self._make_task(ref, envelope, coroutine, f"{envelope[MESSAGE]!r:.60}")
         own = belongings(ref)
         own.handler = (task, envelope)
         if own.stop_deadline is not None:
@@ -313,7 +316,7 @@ class Life:
 
     def request_stop(self, ref: Ref, envelope: Envelope) -> None:
         """A stop was asked for: it waits its turn in the mailbox, but bounds how long an async handler may go on."""
-        reply = envelope[2]
+        reply = envelope[REPLY]
         match ref._life.state:
             case State.STOPPED:
                 if reply is not None and not reply.done():
@@ -341,11 +344,7 @@ class Life:
         own.stop_timer = None
         if own.handler is None:
             return
-        logger.warning(
-            "%s is cancelled in the middle of %r: its stop grace period is over",
-            ref,
-            own.handler[0].get_name(),
-        )
+        logger.warning("%s: cancelling %r: the stop grace period has expired", ref, own.handler[0].get_name())
         if ref._life.state in {State.STARTING, State.RUNNING}:
             self._stop(ref, NOTHING)
         else:  # on_stop itself takes too long
@@ -354,18 +353,12 @@ class Life:
 
     def _stop(self, ref: Ref, envelope: Envelope) -> None:
         ref._life.on(Event.STOP)
-        if envelope[2] is not None:
-            belongings(ref).stop_replies.append(envelope[2])
+        if envelope[REPLY] is not None:
+            belongings(ref).stop_replies.append(envelope[REPLY])
         if self._dispatcher.tracing is not None:
-            asked_in = envelope[4]  # a stop is not in the trace: its cause stands for it
-            belongings(ref).cause = (
-                None,
-                None,
-                None,
-                asked_in if isinstance(asked_in, int) else None,
-                asked_in,
-                "message",
-            )
+            asked_in = envelope[CAUSE]  # a stop is not in the trace: its cause stands for it
+            id_ = asked_in if isinstance(asked_in, int) else None
+            belongings(ref).cause = (None, None, None, id_, asked_in, "message")
         self.wind_down(ref)
 
     def wind_down(self, ref: Ref) -> None:
@@ -402,8 +395,8 @@ class Life:
         task, envelope = own.handler
         own.handler = None
         task.cancel()
-        if envelope is not None and envelope[2] is not None and not envelope[2].done():
-            envelope[2].set_exception(ActorDeadError(f"{ref} stopped while handling the message"))
+        if envelope is not None and envelope[REPLY] is not None and not envelope[REPLY].done():
+            envelope[REPLY].set_exception(ActorDeadError(f"{ref} stopped while handling the message"))
 
     def _children_gone(self, ref: Ref) -> None:
         """The last child has gone, or there was none."""

@@ -1,4 +1,4 @@
-"""Supervision policies: what happens to an actor whose handler failed. Values only; `life.py` carries them out."""
+"""Supervision policies: what happens to an actor whose handler failed. Values only; `life.life` carries them out."""
 
 from __future__ import annotations
 

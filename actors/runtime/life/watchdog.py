@@ -15,6 +15,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from actors.runtime.ref import MESSAGE
 from actors.runtime.threads import begin
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ class _Watch:
 
 
 def _named(ref: ActorRef[Any] | None, envelope: Any, task: asyncio.Task[Any] | None) -> str:
-    if ref is not None and envelope is not None and envelope[0] is not None:
-        return f"the handler of {ref} for {type(envelope[0]).__qualname__}"
+    if ref is not None and envelope is not None and envelope[MESSAGE] is not None:
+        return f"the handler of {ref} for {type(envelope[MESSAGE]).__qualname__}"
     if ref is not None:
         return f"a hook of {ref}"
     return "something on the event loop" if task is None else f"task {task.get_name()!r}"

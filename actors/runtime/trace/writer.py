@@ -24,7 +24,7 @@ from actors.runtime.clock import Clock
 from actors.runtime.codec.envelope import payload_of, trace_type
 from actors.runtime.codec.shapes import wire_name
 from actors.runtime.handlers import Control
-from actors.runtime.ref import ActorRef, Envelope
+from actors.runtime.ref import CAUSE, ID, MESSAGE, SENDER, ActorRef, Envelope
 
 logger = logging.getLogger("actors")
 
@@ -82,17 +82,17 @@ class Tracing:
 
     def dead_letter(self, ref: Ref | str, envelope: Envelope) -> None:
         """A message was not handled."""
-        if not isinstance(envelope[0], Control):
+        if not isinstance(envelope[MESSAGE], Control):
             self.delivery(ref, envelope, "dead_letter")
 
     def reply(self, ref: Ref, envelope: Envelope, value: Any) -> None:
         """An ask was answered."""
-        asker = "" if envelope[1] is None else envelope[1]._name
+        asker = "" if envelope[SENDER] is None else envelope[SENDER]._name
         self._note("reply", ref._name, asker, trace_type(value), envelope, self._payload_of(value))
 
     def started(self, ref: Ref, envelope: Envelope) -> None:
         """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
-        id_, cause = envelope[3] or self._next_id(), envelope[4] or ""
+        id_, cause = envelope[ID] or self._next_id(), envelope[CAUSE] or ""
         self._write(
             self._time(), "started", _parent_of(ref), ref._name, wire_name(ref.actor_class), id_, cause, None
         )
@@ -108,7 +108,7 @@ class Tracing:
     def _note(  # noqa: PLR0917 - as in a record
         self, kind: str, sender: str, receiver: str, type_: str, cause: Envelope | None, payload: bytes | None
     ) -> None:
-        cause_id = "" if cause is None else cause[3] or ""
+        cause_id = "" if cause is None else cause[ID] or ""
         self._write(self._time(), kind, sender, receiver, type_, self._next_id(), cause_id, payload)
 
 
