@@ -181,7 +181,7 @@ class ConnectionActor(Actor):
             if self.state is S.ENDED:
                 self._teardown_wanted = self._gone = False
             nothing_to_end = self._teardown_wanted and asked.framework_id is None
-            self._happen(E.TEARDOWN_ANSWERED if nothing_to_end else E.CONNECT_ASKED)
+            self._apply(E.TEARDOWN_ANSWERED if nothing_to_end else E.CONNECT_ASKED)
 
     @receive
     def handle_teardown(self, _asked: m.Teardown) -> None:
@@ -193,9 +193,9 @@ class ConnectionActor(Actor):
             self.timers.after(self.settings.teardown_timeout, TeardownOverdue(self._teardowns))
         unknown = self.framework_id is None and self.state in {S.DETECTING, S.DISCONNECTED}
         if unknown or (self.state is S.ENDED and self._gone):
-            self._happen(E.TEARDOWN_ANSWERED)
+            self._apply(E.TEARDOWN_ANSWERED)
         else:
-            self._happen(E.TEARDOWN_ASKED)
+            self._apply(E.TEARDOWN_ASKED)
 
     # --- leader detection -------------------------------------------------------------------------------------
 
@@ -203,11 +203,11 @@ class ConnectionActor(Actor):
     def handle_leader_found(self, found: LeaderFound) -> None:
         if found.url != self._leader or self.state not in {S.SUBSCRIBED, S.ENDING}:
             self._leader = found.url
-            self._happen(E.LEADER_FOUND)
+            self._apply(E.LEADER_FOUND)
 
     @receive
     def handle_leader_lost(self, _lost: LeaderLost) -> None:
-        self._happen(E.LEADER_LOST)
+        self._apply(E.LEADER_LOST)
 
     # --- what the present attempt says ------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class ConnectionActor(Actor):
             return
         self.stream_id = opened.stream_id
         self._calls.pipeline = self.open_pipeline(Endpoint.parse(opened.endpoint), opened.stream_id)
-        self._happen(E.OPENED)
+        self._apply(E.OPENED)
 
     @receive
     def handle_records_arrived(self, arrived: RecordsArrived) -> None:
@@ -255,7 +255,7 @@ class ConnectionActor(Actor):
     @receive
     def handle_retry_due(self, due: RetryDue) -> None:
         if due.attempt == self._attempt:
-            self._happen(E.RETRY_DUE)
+            self._apply(E.RETRY_DUE)
 
     @receive
     def handle_watchdog_due(self, due: WatchdogDue) -> None:
@@ -267,7 +267,7 @@ class ConnectionActor(Actor):
             self.timers.after(left, WatchdogDue(self._attempt))
             return
         self._reason = f"nothing was heard from the master for {self._patience():g} s"
-        self._happen(E.SILENT)
+        self._apply(E.SILENT)
 
     @receive
     def handle_teardown_ended(self, ended: TeardownEnded) -> None:
@@ -275,7 +275,7 @@ class ConnectionActor(Actor):
         if ended.attempt != self._attempt or self.state is not S.ENDING:
             return
         if 200 <= ended.status < 300:
-            self._happen(E.TEARDOWN_ANSWERED)
+            self._apply(E.TEARDOWN_ANSWERED)
             return
         self._reason = (
             f"TEARDOWN was answered {ended.status}: {ended.reason}" if ended.status else ended.reason
@@ -284,14 +284,14 @@ class ConnectionActor(Actor):
         if not ended.status or meaning.retryable or meaning.not_leader or meaning.subscription_lost:
             left = self._teardown_until - self.clock.now()
             logger.warning("TEARDOWN was not taken (%s); it is repeated for %.0f s more", self._reason, left)
-            self._happen(E.TEARDOWN_FAILED)
+            self._apply(E.TEARDOWN_FAILED)
         else:
-            self._happen(E.REFUSED)
+            self._apply(E.REFUSED)
 
     @receive
     def handle_teardown_overdue(self, due: TeardownOverdue) -> None:
         if due.number == self._teardowns and self._teardown_wanted:
-            self._happen(E.TEARDOWN_TIMED_OUT)
+            self._apply(E.TEARDOWN_TIMED_OUT)
 
     # --- calls --------------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class ConnectionActor(Actor):
 
     # --- carrying the table out -------------------------------------------------------------------------------
 
-    def _happen(self, event: ConnectionEvent) -> None:
+    def _apply(self, event: ConnectionEvent) -> None:
         before = self.state
         state, actions, ignored = self._life.on(event)
         if not ignored:
@@ -424,7 +424,7 @@ class ConnectionActor(Actor):
             self.tell(SCHEDULER, news)
         else:
             self._tell_all(news)
-        self._happen(E.SUBSCRIBED)
+        self._apply(E.SUBSCRIBED)
 
     def _hand_on(self, event: events.SchedulerEvent) -> None:
         where = ROUTES.get(type(event))
@@ -461,7 +461,7 @@ class ConnectionActor(Actor):
         self.timers.after(self._patience(), WatchdogDue(self._attempt))
         self._calls.send_kept()
         if self._teardown_wanted:
-            self._happen(E.TEARDOWN_ASKED)
+            self._apply(E.TEARDOWN_ASKED)
 
     def _close(self) -> None:
         """Drop the stream and the call connection; calls in flight come back as `CallEnded`."""
@@ -525,12 +525,12 @@ class ConnectionActor(Actor):
 
     def _break(self, reason: str) -> None:
         self._reason = reason
-        self._happen(E.BROKE)
+        self._apply(E.BROKE)
 
     def _refused(self, reason: str, *, gone: bool = False) -> None:
         self._reason, self._gone = reason, gone
         self._coming_back = self.state is not S.SUBSCRIBED
-        self._happen(E.TEARDOWN_ANSWERED if gone and self._teardown_wanted else E.REFUSED)
+        self._apply(E.TEARDOWN_ANSWERED if gone and self._teardown_wanted else E.REFUSED)
 
     def _put_off(self, call: m.Call, sender: str, *, uncertain: bool) -> None:
         self._calls.put_off(call, sender, self._reason, uncertain=uncertain, level=self._level())

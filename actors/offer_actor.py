@@ -17,11 +17,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from actors import messages as m
-from actors.offers.demand_queue import DemandQueue, ShapeQueue
+from actors.offers.demand_queue import DemandQueue, ShapeQueue, report
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
-from actors.offers.why_pending import report
 from actors.records import INTENT, MAX_TASK_BYTES, TaskIntent
 from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.settings import Composition

@@ -2,7 +2,7 @@
 
 Demands that ask for the same are one *shape*: what does not fit for one of them does not fit for the others, so a look
 at the offers costs by shapes, not by demands. Within a shape, and between the heads of shapes, the lowest order number
-comes first. Pure data: no actor, no clock.
+comes first. Why something waits is told to people with numbers for every agent that was looked at. Pure data: no actor, no clock.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from actors.messages import Demand, Shortfall
+from actors.messages import Demand, OfferVerdict, PendingGroup, PendingReport, Shortfall
+from actors.offers.executor_infos import ExecutorBook
+from actors.offers.interest import Interest
+from actors.settings import GPUS
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, TaskId
 
 LOOKS_KEPT = 100
 """So many vain looks a shape remembers."""
+
+WORTH_SAYING = 10.0
+"""Seconds after which a look is so old that its age is said."""
 
 
 class Shape(NamedTuple):
@@ -154,3 +160,74 @@ class DemandQueue:
     def count(self, queue: ShapeQueue) -> int:
         """Return how many demands of a shape wait; looks at all of them, so it is for people's questions."""
         return sum(1 for _, other in self._live.values() if other is queue)
+
+
+def report(
+    queue: DemandQueue,
+    shapes: Iterable[ShapeQueue],
+    book: ExecutorBook,
+    interest: Interest,
+    *,
+    subscribed: bool,
+    capabilities: tuple[str, ...],
+    now: float,
+) -> PendingReport:
+    """Explain the given shapes of demands."""
+    groups = []
+    for shape in shapes:
+        head = shape.head()
+        if head is None:
+            continue
+        wanted = describe(head.resources, head.ports)
+        if head.executor:
+            own = describe(book.resources_of(head.executor))
+            wanted += f", and for its executor where it is not running yet {own}"
+        remark = _remark(shape, head, book, subscribed=subscribed, now=now)
+        if head.resources.gpus and GPUS not in capabilities:
+            remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
+        groups.append(
+            PendingGroup(
+                tasks=queue.count(shape),
+                first_task=head.task_id,
+                role=head.role,
+                wanted=wanted,
+                executor=head.executor,
+                agents_looked_at=shape.looks_total,
+                verdicts=tuple(map(_verdict, shape.looks)),
+                remark=remark,
+            )
+        )
+    return PendingReport(len(queue), interest.suppressed, tuple(groups))
+
+
+def _remark(shape: ShapeQueue, head: Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
+    if not subscribed:
+        return "there is no subscription to a master"
+    if head.executor and head.executor not in book:
+        return f"there is no executor called {head.executor}"
+    if not shape.looks_total:
+        return f"no offer for role {head.role} has come since it waits"
+    ago = now - shape.looked_at
+    when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
+    if shape.looks_total == 1:
+        return f"the only agent did not offer enough at the last look{when}"
+    return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
+
+
+def _verdict(look: Look) -> OfferVerdict:
+    short = [
+        Shortfall(s.resource, f"{s.wanted:g}", f"{s.available:g}")
+        for s in look.left.explain_shortfall(look.needed)
+    ]
+    there = sum(end - begin + 1 for begin, end in look.left.ports)
+    if look.ports > there:
+        short.append(Shortfall("ports", str(look.ports), str(there)))
+    if look.constraint is not None:
+        short.append(look.constraint)
+    return OfferVerdict(look.agent_id, look.hostname, describe(look.left), tuple(short))
+
+
+def describe(resources: Resources, ports: int = 0) -> str:
+    """Return resources in a few words."""
+    text = str(resources) or "nothing"
+    return f"{text}; {ports} ports" if ports else text
