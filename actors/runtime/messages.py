@@ -119,10 +119,9 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
     bases: tuple[type, ...] = tuple(base for base in target.__bases__ if base is not object)
     if not any(issubclass(base, msgspec.Struct) for base in bases):
         bases = (*bases, msgspec.Struct)
-    keyword = [_parameter(target, fields[each]) for each in own if each in fields and fields[each].kw_only]
-    positional = [
-        _parameter(target, fields[each]) for each in own if each in fields and not fields[each].kw_only
-    ]
+    mine = [fields[each] for each in own if each in fields]
+    keyword = [_parameter(target, each) for each in mine if each.kw_only]
+    positional = [_parameter(target, each) for each in mine if not each.kw_only]
     if keyword and positional:
         bases = (msgspec.defstruct(target.__name__, positional, bases=bases, frozen=True),)
     made: Any = msgspec.defstruct(
@@ -143,10 +142,9 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
     return made  # type: ignore[no-any-return]
 
 
-_MADE = frozenset(
-    {"__annotations__", "__delattr__", "__dict__", "__hash__", "__init__", "__match_args__", "__setattr__"}
-    | {"__slots__", "__weakref__"}
-)
+_MADE = {
+    f"__{name}__" for name in ["annotations", "delattr", "dict", "hash", "init", "match_args", "setattr", "slots", "weakref"]
+}
 """What a class has that is made again for the Struct."""
 
 

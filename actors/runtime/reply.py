@@ -57,18 +57,16 @@ class Reply(Future[T]):
 
     def set(self, value: T | None = None) -> None:
         """Give the answer. From any thread, once."""
-        if self._done or self._get_hook is not None:
-            raise AlreadyAnsweredError("a reply is answered once")
-        self._value = value
-        self._done = True
-        if self._waiters is not None or self._latch is not None:
-            self._wake()
+        self._finish(value, None)
 
     def set_exception(self, exc_info: Any = None) -> None:
         """Answer with an error: an exception, pykka's three-tuple, or the one being handled."""
+        self._finish(None, _error_of(sys.exc_info() if exc_info is None else exc_info))
+
+    def _finish(self, value: T | None, error: BaseException | None) -> None:
         if self._done or self._get_hook is not None:
             raise AlreadyAnsweredError("a reply is answered once")
-        self._error = _error_of(sys.exc_info() if exc_info is None else exc_info)
+        self._value, self._error = value, error
         self._done = True
         if self._waiters is not None or self._latch is not None:
             self._wake()

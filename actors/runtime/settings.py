@@ -25,8 +25,6 @@ def carrier(redact: Callable[[Any], Any], default: Any = MISSING) -> Any:
         redact: makes the value that stands in traces: the same without the secrets. The field is left out of the `repr`.
         default: the value unless given.
     """
-    if default is MISSING:
-        return field(metadata={"redact": redact}, repr=False)
     return field(default=default, metadata={"redact": redact}, repr=False)
 
 
@@ -54,8 +52,6 @@ def setting(
         metadata["secret"] = True
     if default_factory is not None:
         return field(default_factory=default_factory, metadata=metadata, repr=not secret)
-    if default is MISSING:
-        return field(metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
 
 

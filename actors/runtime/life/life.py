@@ -80,12 +80,10 @@ class Life:
         if self._dispatcher.tracing is not None:
             self._dispatcher.tracing.started(ref, envelope)
         if cls._has_on_start:
-            collected = ref._inbox
-            ref._inbox = [envelope, *collected]
+            ref._inbox = [envelope, *ref._inbox]
             self._dispatcher.resume(ref)
         else:
-            ref._life.on(Event.STARTED)
-            self._dispatcher.resume(ref)
+            self._started(ref, None)
 
     def discard_unstarted(self, ref: Ref, siblings: dict[Ref, None]) -> None:
         """The first instance's `__init__` raised: unregister the actor, and clean up whatever it had started."""
@@ -107,11 +105,11 @@ class Life:
             self._stop(ref, envelope)
 
     def _started(self, ref: Ref, error: BaseException | None) -> None:
-        if error is not None:
+        if error is None:
+            ref._life.on(Event.STARTED)
+            self._dispatcher.resume(ref)
+        else:
             self.fail(ref, error, tell_actor=False)
-            return
-        ref._life.on(Event.STARTED)
-        self._dispatcher.resume(ref)
 
     def handler_failed(self, ref: Ref, envelope: Envelope, error: BaseException) -> None:
         """A plain handler raised, and nobody asked (or it is no Exception)."""
@@ -474,10 +472,8 @@ class Life:
         """Tell an actor of another's end; a receiver that no longer lives does not want to know."""
         cause = None if sender._belongings is None else sender._belongings.cause
         envelope = self._dispatcher.wrap_from(sender, cause, message, "message")
-        try:
+        with contextlib.suppress(ActorDeadError):
             self._dispatcher.put(receiver, envelope)
-        except ActorDeadError:
-            pass
 
 
 NO_RECIPE: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
