@@ -7,6 +7,7 @@ A flag's value is read as a configuration's value is, so it is checked and expla
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pwd
 from collections import Counter
@@ -156,10 +157,49 @@ def _value(name: str, text: str) -> Any:
             raise ConfigError(f"--{name.replace('_', '-')}: expected {_TEXT_FORMS[name]}, found {text!r}.")
         return {key: value_or_text(value) if name == "weights" else value for key, _, value in pairs}
     if name in {"credentials", "http_credentials"}:
-        from mesostic.config.credentials import read_credentials
-
         return read_credentials(Path(text))
     return value_or_text(text)
+
+
+def read_credentials(file: Path) -> dict[str, str]:
+    """Secrets by principal, from a file as Mesos reads it: JSON, or one "principal secret" pair per line.
+
+    No error ever quotes what the file holds.
+
+    Raises:
+        ConfigError: the file cannot be read, or has neither form.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The credentials {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The credentials {file} are not text.") from None
+    found = _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
+    if not found:
+        raise ConfigError(f"The file {file} holds no credentials, so no one would have access.")
+    return found
+
+
+def _from_json(text: str, file: Path) -> dict[str, str]:
+    try:
+        entries = json.loads(text)["credentials"]
+        return {str(entry["principal"]): str(entry["secret"]) for entry in entries}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigError(
+            f'The credentials {file} are not of the form {{"credentials": [{{"principal": …, "secret": …}}]}}.'
+        ) from None
+
+
+def _from_lines(text: str, file: Path) -> dict[str, str]:
+    credentials = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if len(words) == 2:
+            credentials[words[0]] = words[1]
+        elif words:
+            raise ConfigError(f'{file}:{number}: expected "principal secret", found {len(words)} words.')
+    return credentials
 
 
 async def _serve(settings: ClusterSettings) -> int:

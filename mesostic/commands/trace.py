@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mesostic.errors import MesosticError
+
+if TYPE_CHECKING:
+    from actors.runtime import TraceRecord
 
 KINDS = ("message", "reply", "dead_letter", "started", "stopped", "failed", "timer")
 
@@ -78,7 +84,6 @@ def stats(files: tuple[Path, ...], top: int) -> None:
     """Print what the traces amount to."""
     from actors.runtime.terminal import harmless_line
     from mesostic.tracing.files import read_all
-    from mesostic.tracing.stats import statistics
 
     counted = statistics(read_all(files))
     rate = f", {counted.kinds['message'] / counted.seconds:,.0f} messages a second" if counted.seconds else ""
@@ -99,3 +104,49 @@ def stats(files: tuple[Path, ...], top: int) -> None:
             click.echo(
                 f"  {sum(counter.values()) - sum(c for _, c in counter.most_common(top)):>10,}  others"
             )
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts over records.
+
+    Attributes:
+        seconds: from the first record to the last.
+        kinds: records by kind.
+        systems: records by system: the scheduler's, each executor's.
+        types: messages by type.
+        receivers: messages by receiving actor; the actors of tasks count as one.
+        bytes: of all payloads.
+        most_actors: how many actors lived at a time, at most.
+    """
+
+    records: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    most_actors: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    systems: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    receivers: Counter[str] = field(default_factory=Counter)
+
+
+def statistics(records: Iterable[TraceRecord]) -> Statistics:
+    """Count what the records of a trace amount to."""
+    from mesostic.tracing.filters import short_type
+
+    stats = Statistics()
+    first: float | None = None
+    alive = 0
+    for record in records:
+        first = record.time if first is None else first
+        stats.seconds = max(stats.seconds, record.time - first)
+        stats.records += 1
+        stats.bytes += len(record.payload or b"")
+        stats.kinds[record.kind] += 1
+        stats.systems[record.system] += 1
+        if record.kind in {"message", "timer"}:
+            stats.types[short_type(record)] += 1
+            stats.receivers["task:*" if record.receiver.startswith("task:") else record.receiver] += 1
+        alive += (record.kind == "started") - (record.kind == "stopped")
+        stats.most_actors = max(stats.most_actors, alive)
+    return stats
