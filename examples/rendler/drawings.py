@@ -28,20 +28,17 @@ _LARGE_FROM_NODES = 120
 """From here on the layout for large graphs."""
 DRAW_TIMEOUT = 40.0
 
-_COLOURS = {
+COLOURS = {
     PageState.CRAWLED: "#37587f",
     PageState.REDIRECT: "#8a6d3b",
     PageState.SKIPPED: "#8a8f90",
     PageState.FAILED: "#b03a2e",
 }
+"""Of the graph's nodes, and of its edges: links as what was crawled, redirects dashed."""
 
 
 def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) -> str:
-    """The graph as text; pictures are named relative to the folder of the file.
-
-    Args:
-        every_link: otherwise only those by which each page was found first.
-    """
+    """The graph as text, with every link or only those by which each page was found first."""
     known = {page.url: number for number, page in enumerate(pages)}
     links = [(page, link) for page in pages for link in _targets(page) if link in known]
     lines = [
@@ -49,7 +46,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) 
         "digraph rendler {",
         f"  graph [label={_quote(title)}, labelloc=t, fontname=Helvetica, fontsize=24, bgcolor=white, {_layout(pages)}];",
         '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=9, penwidth=1.4];',
-        '  edge [color="#37587faa", penwidth=1.3, arrowsize=0.5];',
+        f'  edge [color="{COLOURS[PageState.CRAWLED]}aa", penwidth=1.3, arrowsize=0.5];',
     ]
     lines += [f"  n{number} [{_node(page)}];" for number, page in enumerate(pages)]
     for page in pages:
@@ -60,11 +57,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) 
         first = {(page.parent, page.url) for page in pages}
         for page, link in links:
             if (page.url, link) not in first:
-                style = (
-                    ' [style=dashed, color="#8a6d3b"]'
-                    if page.redirect
-                    else ' [color="#37587f2e", penwidth=0.7]'
-                )
+                style = _edge(page) or f' [color="{COLOURS[PageState.CRAWLED]}2e", penwidth=0.7]'
                 lines.append(f"  n{known[page.url]} -> n{known[link]}{style};")
     lines.append("}\n")
     return "\n".join(lines)
@@ -77,16 +70,13 @@ def draw(folder: Path, pages: Sequence[PageRecord], *, title: str) -> tuple[list
         The names of the files written, and a sentence on what was not drawn and why (empty where all was).
     """
     program = shutil.which("dot")
+    why_not = ""
     if program is None:
-        return (
-            [],
-            "no result.svg and result.pdf: Graphviz is not installed (Debian, Ubuntu: apt install graphviz)",
-        )
-    if len(pages) > MAX_DRAWN_NODES:
-        return (
-            [],
-            f"no result.svg and result.pdf: {len(pages):,} pages are more than Graphviz can draw in reasonable time",
-        )
+        why_not = "Graphviz is not installed (Debian, Ubuntu: apt install graphviz)"
+    elif len(pages) > MAX_DRAWN_NODES:
+        why_not = f"{len(pages):,} pages are more than Graphviz can draw in reasonable time"
+    if program is None or why_not:
+        return [], f"no result.svg and result.pdf: {why_not}"
     known = {page.url for page in pages}
     links = sum(1 for page in pages for link in _targets(page) if link in known)
     every_link = links <= MAX_EDGES
@@ -121,7 +111,7 @@ def _targets(page: PageRecord) -> Iterable[str]:
 
 
 def _node(page: PageRecord) -> str:
-    colour = _quote(_COLOURS.get(page.state, "#8a8f90"))
+    colour = _quote(COLOURS.get(page.state, COLOURS[PageState.SKIPPED]))
     address = f"URL={_quote(page.url)}, tooltip={_quote(page.title or page.url)}, color={colour}"
     label = _shortened(page.title or urlsplit(page.url).path or page.url)
     if page.thumbnail:
@@ -136,7 +126,7 @@ def _node(page: PageRecord) -> str:
 
 
 def _edge(parent: PageRecord) -> str:
-    return ' [style=dashed, color="#8a6d3b"]' if parent.redirect else ""
+    return f' [style=dashed, color="{COLOURS[PageState.REDIRECT]}"]' if parent.redirect else ""
 
 
 def _shortened(text: str, length: int = 34) -> str:
@@ -171,15 +161,7 @@ def to_html(
     images: Path,
     max_inline_bytes: int = MAX_INLINE_BYTES,
 ) -> str:
-    """The page as text.
-
-    Args:
-        ended: Why the crawl was cut short; empty where it came to its own end.
-        when: Date and time to show.
-        seconds: How long the crawl took.
-        images: The folder of the pictures.
-        max_inline_bytes: Thumbnails inside the page, in all; the others are linked.
-    """
+    """The page as text; `ended` says why the crawl was cut short, `images` is the folder of the pictures."""
     known = {page.url: number for number, page in enumerate(pages)}
     room = max_inline_bytes
     nodes = []

@@ -82,9 +82,8 @@ class PoliteQueue:
             heapq.heappush(self._ready, (self._urls[name][0][0], name))
         while self._ready:
             _, name = heapq.heappop(self._ready)
-            free_at = self._politeness.free_at(name)
-            if free_at > now:  # another queue visited the host meanwhile
-                heapq.heappush(self._waiting, (free_at, name))
+            if self._politeness.free_at(name) > now:  # another queue visited the host meanwhile
+                self._push(name, now)
                 continue
             urls = self._urls[name]
             _, url = urls.popleft()
@@ -203,7 +202,6 @@ class Frontier:
     # --- what to do ---
 
     def start(self, url: str) -> None:
-        """Queues the seed, and makes its site the one to stay on."""
         self._sites.add(site(url))
         self._discover(url, depth=0, parent="")
 
@@ -248,7 +246,6 @@ class Frontier:
         return self._crawl_queue.clear()
 
     def stop_rendering(self) -> None:
-        """Takes no more pictures; those under way are still waited for."""
         self._render = False
         self._render_queue.clear()
 
@@ -274,7 +271,6 @@ class Frontier:
         return record
 
     def crawl_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        """The last attempt to crawl a page failed; the crawl continues."""
         record = self._end_crawl(url)
         if record is None:
             return None
@@ -307,7 +303,6 @@ class Frontier:
         )
 
     def render_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        """The last attempt to take a picture failed; the crawl continues."""
         if url not in self._rendering:
             return None
         self._rendering.discard(url)

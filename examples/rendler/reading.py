@@ -42,10 +42,7 @@ def is_html(content_type: str) -> bool:
 def read_page(body: bytes, content_type: str, url: str) -> Page:
     """Reads any bytes as HTML, as a browser would: no input is an error.
 
-    Args:
-        body: The page as it came.
-        content_type: The header's value; its charset wins over the page's own.
-        url: Where the page was found; `<base href>` on the page wins over it for relative links.
+    The charset of the header wins over the page's own, `<base href>` over the page's URL.
     """
     _, text = html_to_unicode(content_type or None, body)
     tree = LexborHTMLParser(text)

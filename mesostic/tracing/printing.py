@@ -247,24 +247,18 @@ def summary(record: TraceRecord) -> str:
     value = contents(record)
     if value is None:
         return ""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_short(item)}" for key, item in value.items())
-    return _short(value)
+    return _in_full(value)[1:-1] if isinstance(value, dict) else _in_full(value)
 
 
-def _short(value: Any) -> str:
+def _in_full(value: Any) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\n", "\\n") + '"'
     if isinstance(value, bytes):
-        return _short_bytes(value)
+        texts = [_in_full(text) for text in dict.fromkeys(texts_in(value))]
+        inside = f": {', '.join(texts[:6])}{', …' if len(texts) > 6 else ''}" if texts else ""
+        return f"<{len(value)} bytes{inside}>"
     if isinstance(value, dict):
-        return "{" + " ".join(f"{key}={_short(item)}" for key, item in value.items()) + "}"
+        return "{" + " ".join(f"{key}={_in_full(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
+        return "[" + ", ".join(map(_in_full, value)) + "]"
     return _plain(value)
-
-
-def _short_bytes(value: bytes) -> str:
-    texts = list(dict.fromkeys(texts_in(value)))
-    inside = ": " + ", ".join(_short(text) for text in texts[:6]) + (", …" if len(texts) > 6 else "")
-    return f"<{len(value)} bytes{inside if texts else ''}>"
