@@ -143,7 +143,18 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
 
 
 _MADE = {
-    f"__{name}__" for name in ["annotations", "delattr", "dict", "hash", "init", "match_args", "setattr", "slots", "weakref"]
+    f"__{name}__"
+    for name in [
+        "annotations",
+        "delattr",
+        "dict",
+        "hash",
+        "init",
+        "match_args",
+        "setattr",
+        "slots",
+        "weakref",
+    ]
 }
 """What a class has that is made again for the Struct."""
 
