@@ -41,6 +41,7 @@ from actors.runtime import (
     unpack,
     unpack_value,
 )
+from actors.runtime.codec import packing
 from actors.runtime.codec.envelope import (
     MAX_DEPTH,
     _extension,
@@ -126,6 +127,14 @@ class TestRoundTrip:
     def test_the_fast_way_is_taken_by_almost_every_message(self):
         careful = {cls.__qualname__ for cls in EVERY_MESSAGE if not schema_of(cls).native}
         assert len(careful) <= 10
+
+    def test_what_is_only_received_is_read_the_fast_way_too(self):
+        @message(name="test:received")
+        class Received:
+            a: int
+
+        assert unpack(msgpack.packb([1, "test:received", "", "", {"a": 1}])).message == Received(1)
+        assert packing.ready["test:received"].cls is Received
 
     def test_any_reader_of_msgpack_reads_what_is_sent_and_stored(self):
         point = {"x": 1, "y": 0}

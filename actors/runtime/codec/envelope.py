@@ -25,6 +25,7 @@ from actors.runtime.codec.packing import (
     registered_message,
     schema_of,
     schema_of_message,
+    schemas,
     unpack_as,
 )
 from actors.runtime.codec.secrets import masked, masked_bytes
@@ -159,7 +160,10 @@ def unpack(
     try:
         if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
             version, name, id_, cause, fields = _head(data)
-            if version == VERSION and (known := ready.get(name)) is not None:
+            known = ready.get(name)
+            if known is None and (cls := registered_message(name)) is not None:
+                known = schema_of_message(cls)
+            if version == VERSION and known is not None and known.native:
                 return Envelope(known.decode(fields), id_, cause)
     except Exception:  # noqa: S110 - the careful way takes it all the same, or says what is wrong where
         pass
@@ -219,7 +223,10 @@ def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_
 
 
 def _value_shape(kind: Any) -> Shape:
-    return DataShape(kind) if is_frozen_dataclass(kind) else shape_of(kind, "value")
+    known = schemas.get(kind)
+    if known is None and is_frozen_dataclass(kind):
+        known = schema_of(kind)
+    return shape_of(kind, "value") if known is None else known.shape
 
 
 def payload_of(message: Any) -> bytes:

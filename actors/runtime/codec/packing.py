@@ -52,7 +52,7 @@ from actors.runtime.threads import schema_lock
 
 _messages: dict[str, type] = {}
 _enums: dict[str, type[enum.Enum]] = {}
-_schemas: dict[type, Schema] = {}
+schemas: dict[type, Schema] = {}
 _looking: set[type] = set()
 """Classes whose schemas are being made."""
 
@@ -420,6 +420,7 @@ class Schema:
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
+        self.shape = DataShape(cls)
         self.name = wire_name(cls)
         self.native = False
         self.decode: Callable[[Any], Any]
@@ -512,12 +513,12 @@ def _is_plain(cls: Any) -> bool:
 
 def schema_of(cls: type) -> Schema:
     """What is known of a message class or frozen dataclass."""
-    schema = _schemas.get(cls)
+    schema = schemas.get(cls)
     if schema is None:
         with schema_lock:
             _looking.add(cls)
             try:
-                schema = _schemas[cls] = Schema(cls)
+                schema = schemas[cls] = Schema(cls)
             finally:
                 _looking.discard(cls)
     return schema
