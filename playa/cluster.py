@@ -21,7 +21,7 @@ from playa import faults
 from playa.agent.agent_actor import AgentActor
 from playa.agent.containers.processes import PROCESSES
 from playa.agent.messages import AgentCannotStart
-from playa.faults.injection import Faults
+from playa.faults import Faults
 from playa.master.master_actor import CountAgents, Listen, MasterActor
 from playa.messages import Silence
 from playa.settings import ClusterSettings

@@ -1,14 +1,15 @@
-"""Misbehaviour on demand: what the embedded cluster can be told to do wrong, as values and messages.
+"""Misbehaviour on demand: what the embedded cluster can be told to do wrong, as values and messages, and from Python.
 
 Two kinds. A `FaultPlan` is how the master treats its clients from now on, until it is replaced; counters in it run out by
 themselves. The other messages do something once. Both reach the actor named "cluster", by Python (`Cluster.faults`) or by HTTP
 (`/playa/faults`, see `playa.faults.api`). All of it can happen on a real cluster; that is the point.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
-from actors.runtime import message
+from actors.runtime import ActorRef, message
 
 
 class Shape(Enum):
@@ -51,32 +52,18 @@ class FaultPlan:
     lose_accepts: int = 0
     rescind_accepts: int = 0
 
-
-def checked(plan: FaultPlan) -> FaultPlan:
-    """The same plan, if it can be.
-
-    Raises:
-        ValueError: A value that cannot be right.
-    """
-    if plan.answer_status and not 100 <= plan.answer_status <= 599:
-        raise ValueError(f"answer_status must be an HTTP status, but is {plan.answer_status!r}")
-    for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
-        if getattr(plan, name) < 0:
-            raise ValueError(f"{name} must not be negative")
-    return plan
-
-
-def shape_of(name: "str | Shape") -> Shape:
-    """A shape by its name.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    try:
-        return Shape(name)
-    except ValueError:
-        known = ", ".join(shape.value for shape in Shape)
-        raise ValueError(f"shape must be one of {known}, but is {name!r}") from None
+    def __post_init__(self) -> None:
+        """Refuse a value that cannot be right, and take a shape by its name."""
+        if self.answer_status and not 100 <= self.answer_status <= 599:
+            raise ValueError(f"answer_status must be an HTTP status, but is {self.answer_status!r}")
+        for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        try:
+            object.__setattr__(self, "shape", Shape(self.shape))
+        except ValueError:
+            known = ", ".join(shape.value for shape in Shape)
+            raise ValueError(f"shape must be one of {known}, but is {self.shape!r}") from None
 
 
 @message
@@ -159,3 +146,76 @@ class SilenceAgent:
 
     index: int
     seconds: float | None
+
+
+class Faults:
+    """Misbehaviour for tests in Python: `await cluster.faults.kill_agent(1, restart_after=2.0)`.
+
+    Each method returns when the fault is in force.
+    """
+
+    def __init__(self, cluster: "ActorRef[Any]") -> None:
+        self._cluster = cluster
+
+    async def _ask(self, message: object) -> Any:
+        return await self._cluster.ask(message, block=False)
+
+    async def plan(self) -> FaultPlan:
+        """What is in force, with counters run down."""
+        plan: FaultPlan = await self._ask(GetFaults())
+        return plan
+
+    async def set(self, **changes: Any) -> FaultPlan:
+        """Misbehave from now on, besides what is in force; the arguments are the fields of `FaultPlan`.
+
+        Raises:
+            TypeError: No such field.
+            ValueError: A value that cannot be right.
+        """
+        plan: FaultPlan = await self._ask(SetFaults(replace(await self.plan(), **changes)))
+        return plan
+
+    async def heal(self) -> None:
+        """End all that lasts."""
+        await self._ask(SetFaults(FaultPlan()))
+
+    async def kill_agent(self, index: int = 1, *, restart_after: float | None = None) -> bool:
+        """`kill -9` of an agent; its executors stay if their framework checkpoints."""
+        return bool(await self._ask(KillAgent(index, restart_after)))
+
+    async def start_agent(self, index: int = 1) -> bool:
+        """Start an agent that was killed."""
+        return bool(await self._ask(StartAgent(index)))
+
+    async def silence_agent(self, index: int = 1, *, seconds: float | None = None) -> bool:
+        """Cut an agent off from the master."""
+        return bool(await self._ask(SilenceAgent(index, seconds)))
+
+    async def kill_master(self, *, restart_after: float | None = None) -> bool:
+        """Kill the master: its connections break, its port is closed."""
+        return bool(await self._ask(KillMaster(restart_after)))
+
+    async def start_master(self) -> bool:
+        """Start a new master on the same port, with the old one's registry."""
+        return bool(await self._ask(StartMaster()))
+
+    async def restart_master(self) -> None:
+        """A failover: the master is gone for a moment."""
+        await self.kill_master()
+        await self.start_master()
+
+    async def remove_framework(self, framework_id: str = "") -> int:
+        """ERROR "Framework has been removed", and it is; without an id: to all frameworks."""
+        return int(await self._ask(RemoveFramework(framework_id)))
+
+    async def rescind_offers(self) -> int:
+        """Take all outstanding offers back."""
+        return int(await self._ask(RescindOffers()))
+
+    async def close_streams(self, *, abort: bool = False) -> int:
+        """Close all subscriptions; with `abort` in the middle of a record, if one is being written."""
+        return int(await self._ask(CloseStreams(abort)))
+
+    async def send_raw(self, data: bytes) -> int:
+        """Send bytes that are not a record on all subscriptions of schedulers."""
+        return int(await self._ask(SendRaw(data)))

@@ -22,16 +22,16 @@ Json = dict[str, Any]
 _MOST_SECONDS = 1e9
 
 
-def _number(body: Json, name: str, default: float | None = None) -> float | None:
-    value = body.get(name, default)
-    if value is not None and (isinstance(value, bool) or not _is_amount(value)):
+def _is_amount(value: object) -> bool:
+    """A number that is not endless, not below 0, and that a clock can count to."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST_SECONDS
+
+
+def _seconds(body: Json, name: str, default: float | None = None) -> float | None:
+    value: float | None = body.get(name, default)
+    if value is not None and not _is_amount(value):
         raise Refused(400, f"{name!r} must be a number of seconds, or null")
     return value
-
-
-def _is_amount(value: object) -> bool:
-    """Not a text, not endless, not below 0, and nothing that a clock cannot count to."""
-    return isinstance(value, (int, float)) and 0 <= value <= _MOST_SECONDS
 
 
 def _index(body: Json) -> int:
@@ -50,10 +50,10 @@ def _bytes(body: Json) -> bytes:
 
 # What happens once: name -> the message for the cluster, from the request's fields.
 _ONCE: dict[str, Callable[[Json], object]] = {
-    "kill_agent": lambda b: faults.KillAgent(_index(b), _number(b, "restart_after")),
+    "kill_agent": lambda b: faults.KillAgent(_index(b), _seconds(b, "restart_after")),
     "start_agent": lambda b: faults.StartAgent(_index(b)),
-    "silence_agent": lambda b: faults.SilenceAgent(_index(b), _number(b, "seconds")),
-    "restart_master": lambda b: faults.KillMaster(_number(b, "after", 1.0)),
+    "silence_agent": lambda b: faults.SilenceAgent(_index(b), _seconds(b, "seconds")),
+    "restart_master": lambda b: faults.KillMaster(_seconds(b, "after", 1.0)),
     "remove_framework": lambda b: faults.RemoveFramework(str(b.get("framework_id", ""))),
     "rescind_offers": lambda _: faults.RescindOffers(),
     "close_streams": lambda b: faults.CloseStreams(bool(b.get("abort", False))),
@@ -67,71 +67,59 @@ def add_routes(
     """Serve the API; `check` asks for credentials where the operator API does."""
     cluster = master.system.ref("cluster")
 
-    async def get(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         check(request)
-        plan = await cluster.ask(faults.GetFaults(), block=False)
-        return json_answer({"plan": _as_json(plan), "once": sorted(_ONCE)})
+        if request.method == "POST":
+            return json_answer(await _order(cluster, await _json_object(request)))
+        change = faults.GetFaults() if request.method == "GET" else faults.SetFaults(faults.FaultPlan())
+        answer = _as_json(await cluster.ask(change, block=False))
+        return json_answer({**answer, "once": sorted(_ONCE)} if request.method == "GET" else answer)
 
-    async def post(request: web.Request) -> web.StreamResponse:
-        check(request)
-        body = _json_object(request.content_type, await request.read())
-        name = body.get("fault")
-        if name == "plan":
-            current = await cluster.ask(faults.GetFaults(), block=False)
-            plan = await cluster.ask(faults.SetFaults(_changed(current, body)), block=False)
-            return json_answer({"plan": _as_json(plan)})
-        if not isinstance(name, str) or name not in _ONCE:
-            known = ", ".join(["plan", *sorted(_ONCE)])
-            raise Refused(400, f"'fault' must be one of {known}")
-        wanted = _ONCE[name](body)
-        if isinstance(wanted, faults.KillMaster):  # this very server dies with it
-            cluster.tell(wanted)
-            return json_answer({"result": True})
-        return json_answer({"result": await cluster.ask(wanted, block=False)})
-
-    async def delete(request: web.Request) -> web.StreamResponse:
-        check(request)
-        plan = await cluster.ask(faults.SetFaults(faults.FaultPlan()), block=False)
-        return json_answer({"plan": _as_json(plan)})
-
-    app.router.add_get(PATH, get)
-    app.router.add_post(PATH, post)
-    app.router.add_delete(PATH, delete)
+    for method in ("GET", "POST", "DELETE"):
+        app.router.add_route(method, PATH, handle)
 
 
-def _json_object(content_type: str, body: bytes) -> Json:
-    if content_type != "application/json":  # which no form and no page from elsewhere can send
+async def _order(cluster: "ActorRef[Any]", body: Json) -> Json:
+    name = body.pop("fault", None)
+    if name == "plan":
+        plan = _changed(await cluster.ask(faults.GetFaults(), block=False), body)
+        return _as_json(await cluster.ask(faults.SetFaults(plan), block=False))
+    if not isinstance(name, str) or name not in _ONCE:
+        raise Refused(400, f"'fault' must be one of {', '.join(['plan', *sorted(_ONCE)])}")
+    wanted = _ONCE[name](body)
+    if isinstance(wanted, faults.KillMaster):  # this very server dies with it
+        cluster.tell(wanted)
+        return {"result": True}
+    return {"result": await cluster.ask(wanted, block=False)}
+
+
+async def _json_object(request: web.Request) -> Json:
+    if request.content_type != "application/json":  # which no form and no page from elsewhere can send
         raise Refused(415, "Expecting 'Content-Type' of application/json")
     try:
-        value = json.loads(body or b"{}")
+        value = json.loads(await request.read() or b"{}")
         json.dumps(value, ensure_ascii=False).encode()  # half a character has no bytes
     except (ValueError, RecursionError):
-        raise Refused(400, "the body must be a JSON object") from None
+        value = None
     if not isinstance(value, dict):
         raise Refused(400, "the body must be a JSON object")
     return value
 
 
 def _as_json(plan: faults.FaultPlan) -> Json:
-    return {**asdict(plan), "shape": plan.shape.value}
+    return {"plan": {**asdict(plan), "shape": plan.shape.value}}
 
 
-def _changed(plan: faults.FaultPlan, body: Json) -> faults.FaultPlan:
+def _changed(plan: faults.FaultPlan, changes: Json) -> faults.FaultPlan:
     types = {f.name: type(getattr(plan, f.name)) for f in fields(plan)} | {"shape": str}
-    changes: Json = {}
-    for name, value in body.items():
-        if name == "fault":
-            continue
+    for name, value in changes.items():
         if name not in types:
             raise Refused(400, f"{name!r} is not one of {', '.join(types)}")
         wanted = types[name]
-        fits = _is_amount(value) if wanted is float else isinstance(value, wanted)
-        if not fits or (isinstance(value, bool) and wanted is not bool):
+        fits = _is_amount(value) if wanted is float else type(value) is wanted
+        if not fits:
             raise Refused(400, f"{name!r} must be {wanted.__name__}, but is {value!r}")
-        changes[name] = wanted(value)
     try:
-        if "shape" in changes:
-            changes["shape"] = faults.shape_of(changes["shape"])
-        return faults.checked(replace(plan, **changes))
+        return replace(plan, **{name: types[name](value) for name, value in changes.items()})
     except ValueError as error:
         raise Refused(400, str(error)) from None

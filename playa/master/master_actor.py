@@ -10,6 +10,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import astuple
+
 from actors.runtime import Actor, ActorRef, Terminated, message, receive
 from mesos_v1 import pb
 from playa import faults, messages
@@ -184,19 +186,6 @@ class MasterActor(Actor):
     # --- what is handed on ------------------------------------------------------------------------------------
 
     @receive
-    def handle_time_passed(
-        self,
-        message: AllocationDue
-        | frameworks.HeartbeatDue
-        | frameworks.FailoverTimedOut
-        | offers.OfferTimedOut
-        | liveness.PingTimedOut
-        | liveness.AgentReregisterTimedOut
-        | admission.RecoveryTimedOut,
-    ) -> None:
-        _LOGIC[type(message)](self._state, message)
-
-    @receive
     def handle_operator_heartbeat_due(self, message: operator_calls.OperatorHeartbeatDue) -> None:
         operator_calls.heartbeat(self._state, self._streams, message.stream_id)
 
@@ -205,12 +194,26 @@ class MasterActor(Actor):
         self._streams.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
 
     @receive
-    def handle_agent_speaks(
+    def handle_what_is_for_the_logic(
+        self,
+        message: AllocationDue
+        | frameworks.HeartbeatDue
+        | frameworks.FailoverTimedOut
+        | offers.OfferTimedOut
+        | liveness.PingTimedOut
+        | liveness.AgentReregisterTimedOut
+        | admission.RecoveryTimedOut
+        | messages.UnregisterAgent
+        | messages.Pong,
+    ) -> None:
+        """Hand on what the message says, in its order."""
+        _BY_FIELDS[type(message)](self._state, *astuple(message))
+
+    @receive
+    def handle_what_an_agent_says(
         self,
         message: messages.RegisterAgent
         | messages.ReregisterAgent
-        | messages.UnregisterAgent
-        | messages.Pong
         | messages.AgentUpdate
         | messages.ExitedExecutor
         | messages.ExecutorMessage
@@ -218,7 +221,7 @@ class MasterActor(Actor):
     ) -> None:
         if isinstance(message, messages.RegisterAgent | messages.ReregisterAgent):
             self._watch_agent(message.agent)
-        _LOGIC[type(message)](self._state, message)
+        _BY_MESSAGE[type(message)](self._state, message)
 
     def _watch_agent(self, actor: str) -> None:
         """Hear of it when the agent's process dies, as a broken connection would tell."""
@@ -335,23 +338,21 @@ class MasterActor(Actor):
         return len(streams)
 
 
-# What each message means to the logic.
-_LOGIC: dict[type, Callable[[MasterState, Any], None]] = {
-    AllocationDue: lambda m, _: offers.allocate(m),
-    frameworks.HeartbeatDue: lambda m, due: frameworks.heartbeat(m, due.framework_id, due.stream_id),
-    frameworks.FailoverTimedOut: lambda m, due: frameworks.failover_timed_out(
-        m, due.framework_id, due.reregistered_time
-    ),
-    offers.OfferTimedOut: lambda m, due: offers.offer_timed_out(m, due.offer_id),
-    liveness.PingTimedOut: lambda m, due: liveness.ping_timed_out(m, due.agent_id),
-    liveness.AgentReregisterTimedOut: lambda m, due: liveness.reregister_timed_out(
-        m, due.agent_id, due.disconnected_since
-    ),
-    admission.RecoveryTimedOut: lambda m, _: admission.recovery_timed_out(m),
+# What messages mean to the logic.
+_BY_FIELDS: dict[type, Callable[..., None]] = {
+    AllocationDue: offers.allocate,
+    frameworks.HeartbeatDue: frameworks.heartbeat,
+    frameworks.FailoverTimedOut: frameworks.failover_timed_out,
+    offers.OfferTimedOut: offers.offer_timed_out,
+    liveness.PingTimedOut: liveness.ping_timed_out,
+    liveness.AgentReregisterTimedOut: liveness.reregister_timed_out,
+    admission.RecoveryTimedOut: admission.recovery_timed_out,
+    messages.UnregisterAgent: unreachable_or_gone.unregister,
+    messages.Pong: liveness.pong,
+}
+_BY_MESSAGE: dict[type, Callable[[MasterState, Any], None]] = {
     messages.RegisterAgent: admission.register,
     messages.ReregisterAgent: admission.reregister,
-    messages.UnregisterAgent: lambda m, said: unreachable_or_gone.unregister(m, said.agent_id),
-    messages.Pong: lambda m, said: liveness.pong(m, said.agent_id),
     messages.AgentUpdate: tasks.status_update,
     messages.ExitedExecutor: tasks.exited_executor,
     messages.ExecutorMessage: tasks.executor_message,

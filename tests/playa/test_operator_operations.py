@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.operator_api import resource_calls
+from playa.master.operator_api import calls
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import operations
 from playa.master.validation import calls as validation
@@ -32,7 +32,7 @@ def ask(bench: Any, kind: str, *, principal: str | None = None, agent: str = "",
     of_agent = {"agent_id": {"value": agent or next(iter(bench.state.agents))}}
     call = content.from_json(pb.master.Call, {"type": kind, kind.lower(): {**of_agent, **body}})
     assert validation.operator_call(call) is None
-    return resource_calls.carry_out(bench.state, call, principal)
+    return calls.carry_out(bench.state, call, principal)
 
 
 def statuses(*answers: SiteAnswer) -> list[int]:

@@ -26,9 +26,6 @@ class RecoveryTimedOut:
     """The time that the old master's agents had to come back to this one is over."""
 
 
-# --- registering ----------------------------------------------------------------------------------------------
-
-
 def register(m: MasterState, message: messages.RegisterAgent) -> None:
     """An agent without an id."""
     m.counts["messages_register_slave"] += 1
@@ -95,9 +92,6 @@ def _add(m: MasterState, agent: Agent, used: dict[str, Resources]) -> None:
     m.publish("agent_added", lambda: {"agent": views.agent(m, agent)})
     liveness.ping(m, agent)
     offers.allocate(m, [agent.id])
-
-
-# --- coming back ----------------------------------------------------------------------------------------------
 
 
 def reregister(m: MasterState, message: messages.ReregisterAgent) -> None:
@@ -192,9 +186,6 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
     _add(m, agent, used)
     draining.came_back(m, agent)
     m.ports.save()
-
-
-# --- from master to master ------------------------------------------------------------------------------------
 
 
 def current_registry(m: MasterState) -> Registry:

@@ -103,9 +103,6 @@ def _id_of(machine: Machine) -> pb.mesos.MachineID:
     return pb.mesos.MachineID(hostname=machine.hostname or None, ip=machine.ip or None)
 
 
-# --- what is wrong with a request -----------------------------------------------------------------------------
-
-
 @validator
 def _schedule_problem(m: MasterState, schedule: pb.maintenance.Schedule) -> Rows:
     seen: set[Machine] = set()

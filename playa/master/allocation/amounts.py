@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mesos_v1.resource import MILLIS, Kind, Resource
 from mesos_v1.resources import Resources
-from playa.master.allocation.fair_shares import Amounts
+
+Amounts = Counter[str]
+"""Thousandths by name, as everywhere in resource arithmetic."""
 
 
 def scalars(resources: Iterable[Resource]) -> Amounts:

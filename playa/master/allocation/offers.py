@@ -14,6 +14,8 @@ from playa.master.allocation.resource_forms import offered
 from playa.master.records import Agent, Framework, OfferRecord, new
 from playa.master.state import MasterState
 
+Call = pb.scheduler.Call
+
 
 @message
 class OfferTimedOut:
@@ -67,9 +69,6 @@ def _url_of(agent: Agent) -> pb.mesos.URL:
     return new(pb.mesos.URL, scheme="http", path=f"/{agent.pid.partition('@')[0]}", address=address)
 
 
-# --- how offers end -------------------------------------------------------------------------------------------
-
-
 def forget_offer(m: MasterState, offer: OfferRecord) -> None:
     """An offer is over; its resources are the caller's business."""
     del m.offers[offer.id]
@@ -112,16 +111,13 @@ def end_all(m: MasterState, holder: Framework | Agent, *, tell: bool) -> None:
             m.send(framework, "rescind_inverse_offer", inverse_offer_id=inverse.id)
 
 
-def decline(m: MasterState, framework: Framework, call: pb.scheduler.Call.Decline) -> None:
+def decline(m: MasterState, framework: Framework, call: Call.Decline) -> None:
     """DECLINE: the resources go to others, and not to this framework for a while."""
     m.counts["messages_decline_offers"] += 1
     for offer_id in call.offer_ids:
         if offer_id.value in m.offers:
             discard(m, m.offers[offer_id.value], call.filters)  # without any, the default of 5 seconds
             framework.counts["offers/declined"] += 1
-
-
-# --- inverse offers -------------------------------------------------------------------------------------------
 
 
 def _send_inverse_offers(m: MasterState, now: float) -> None:
@@ -154,10 +150,10 @@ def _forget_inverse_offer(m: MasterState, inverse: pb.mesos.InverseOffer) -> Non
 def answer_inverse_offers(
     m: MasterState,
     _framework: Framework,
-    call: pb.scheduler.Call.AcceptInverseOffers | pb.scheduler.Call.DeclineInverseOffers,
+    call: Call.AcceptInverseOffers | Call.DeclineInverseOffers,
 ) -> None:
     """ACCEPT_INVERSE_OFFERS or DECLINE_INVERSE_OFFERS: note the answer, and ask again after the filter."""
-    accepted = isinstance(call, pb.scheduler.Call.AcceptInverseOffers)
+    accepted = isinstance(call, Call.AcceptInverseOffers)
     now = m.ports.now()
     for offer_id in call.inverse_offer_ids:
         inverse = m.inverse_offers.get(offer_id.value)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from mesos_v1.resource import Kind, Resource
 from mesos_v1.resources import Resources
-from playa.master.allocation.amounts import is_under, scalars, sum_of
-from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.amounts import Amounts, is_under, scalars, sum_of
 
 
 @dataclass(frozen=True, slots=True)

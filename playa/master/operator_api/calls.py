@@ -1,6 +1,7 @@
-"""The operator API (`/api/v1`): a table of calls, and SUBSCRIBE.
+"""The operator API (`/api/v1`): a table of calls, SUBSCRIBE, and operations on resources.
 
-Mesos documentation, "Operator HTTP API". What the embedded cluster cannot do (log levels, files of the master) is answered
+RESERVE_RESOURCES … SHRINK_VOLUME are the same operations as those of a framework's ACCEPT, checked by the same rules and carried
+out by the same code; but on what no framework holds (Mesos documentation, "Operator HTTP API"). What the embedded cluster cannot do (log levels, files of the master) is answered
 501, as an unknown call is.
 """
 
@@ -11,16 +12,22 @@ from typing import Any
 from actors.runtime import message
 from mesos_v1 import content, pb
 from mesos_v1.content import ContentType
+from mesos_v1.errors import MesosError, OperationError
+from mesos_v1.operations import resources_of
+from mesos_v1.resources import Resources, consumed_by
 from playa.master.agents import draining, maintenance, unreachable_or_gone
-from playa.master.allocation import offers
+from playa.master.allocation import offers, resource_forms
 from playa.master.event_streams import Streams
-from playa.master.operator_api import metrics, quota_calls, resource_calls, views
-from playa.master.records import new
+from playa.master.operator_api import metrics, quota_calls, views
+from playa.master.records import Agent, new
 from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
-from playa.master.scheduler_api import frameworks
+from playa.master.scheduler_api import frameworks, operations
 from playa.master.state import MasterState
 from playa.master.validation import calls as validation
+from playa.master.validation import operations as operation_validation
 from playa.web import chosen_type, parse_message
+
+Operation = pb.mesos.Offer.Operation
 
 # Arrays that Mesos prints although they are empty.
 _ALWAYS = {
@@ -55,8 +62,8 @@ def handle(
     if name == "subscribe":
         _subscribe(m, streams, stream_id, content_type)
         return StreamOpened(stream_id)
-    if name in resource_calls.KINDS:
-        return resource_calls.carry_out(m, call, request.principal)
+    if name in _OPERATIONS:
+        return carry_out(m, call, request.principal)
     if name in _CHANGING:
         return _CHANGING[name](m, getattr(call, name))
     if name in _READING:
@@ -105,9 +112,6 @@ def heartbeat(m: MasterState, streams: Streams, stream_id: str) -> None:
         m.ports.later(m.settings.heartbeat_interval, OperatorHeartbeatDue(stream_id))
 
 
-# --- changing -------------------------------------------------------------------------------------------------
-
-
 def done(wrong: str | None) -> SiteAnswer:
     """The answer to what was done, or was wrong."""
     return SiteAnswer(200) if wrong is None else SiteAnswer(400, wrong)
@@ -137,7 +141,64 @@ def _mark_gone(m: MasterState, asked: pb.master.Call.MarkAgentGone) -> SiteAnswe
     return SiteAnswer(200) if known else SiteAnswer(404, "404 Not Found.")
 
 
-# --- the calls, by the names of their fields ------------------------------------------------------------------
+# Which operation a call asks for; the fields of their messages have the same names.
+_OPERATIONS = {
+    "reserve_resources": "RESERVE",
+    "unreserve_resources": "UNRESERVE",
+    "create_volumes": "CREATE",
+    "destroy_volumes": "DESTROY",
+    "grow_volume": "GROW_VOLUME",
+    "shrink_volume": "SHRINK_VOLUME",
+}
+_NAMES_NO_AGENT = ("UNRESERVE", "DESTROY")  # in what is wrong with it
+
+
+def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> SiteAnswer:
+    """Carry an operation out, or say why not."""
+    name = pb.master.Call.Type.Name(call.type).lower()
+    kind, asked = _OPERATIONS[name], getattr(call, name)
+    body = {field.name: value for field, value in asked.ListFields() if field.name != "agent_id"}
+    operation = new(Operation, type=kind, **{kind.lower(): body})
+    agent = m.agents.get(asked.agent_id.value)
+    if agent is None:
+        return SiteAnswer(400, "No agent found with specified ID")
+    wrong = operation_validation.unreadable(operation)
+    if wrong is not None:
+        return SiteAnswer(400, wrong)
+    resource_forms.to_new_form(resources_of(operation))
+    wrong = operation_validation.problem(operation, None, agent, principal)
+    if wrong is not None:
+        where = "" if kind in _NAMES_NO_AGENT else f" on agent {agent.printed}"
+        return SiteAnswer(400, f"Invalid {kind} operation{where}: {wrong}")
+    try:
+        needed = consumed_by(operation)
+    except MesosError as error:
+        return SiteAnswer(400, str(error))
+    _take_offers_back(m, agent, operation, needed)
+    try:
+        m.allocator.apply(agent, operation)
+    except OperationError as error:
+        return SiteAnswer(409, str(error))
+    operations.start(m, None, agent, operation)
+    return SiteAnswer(202)
+
+
+def _take_offers_back(m: MasterState, agent: Agent, operation: Operation, missing: Resources) -> None:
+    """Rescind offers of what the operation needs, until they would suffice."""
+    recovered = Resources()
+    for offer in list(agent.offers.values()):
+        offered = offer.resources.unallocate()
+        left = missing - offered
+        if left == missing:
+            continue
+        missing, recovered = left, recovered + offered
+        offers.rescind(m, offer, pb.mesos.Filters())  # its framework does not get them right back
+        try:
+            recovered.apply(operation)
+        except OperationError:
+            continue
+        return
+
 
 _CHANGING: dict[str, Callable[[MasterState, Any], SiteAnswer]] = {
     "update_weights": _update_weights,

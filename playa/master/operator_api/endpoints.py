@@ -5,7 +5,7 @@ Mesos documentation, "HTTP Endpoints". Plain dictionaries, with the names and sh
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from google.protobuf.message import Message
@@ -15,7 +15,7 @@ from mesos_v1.resource import MILLIS
 from mesos_v1.resources import Resources
 from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 from playa.master.agents import maintenance
-from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.amounts import Amounts
 from playa.master.allocation.resource_forms import both_forms
 from playa.master.operator_api import calls, metrics, quota_calls, status_page, views
 from playa.master.records import Agent, Framework, TaskRecord
@@ -24,6 +24,7 @@ from playa.master.state import VERSION, MasterState
 from playa.web import method_not_allowed, parse_message
 
 Json = dict[str, Any]
+M = TypeVar("M", bound=Message)
 _CAPABILITY = pb.mesos.FrameworkInfo.Capability.Type
 
 
@@ -297,19 +298,13 @@ def _teardown(m: MasterState, request: EndpointRequest) -> SiteAnswer:
     return calls.teardown(m, form["frameworkId"])
 
 
-def _set_quota(m: MasterState, request: EndpointRequest) -> SiteAnswer:
-    asked = parse_message(request.body, "application/json", pb.quota.QuotaRequest, "QuotaRequest")
-    return quota_calls.set_quota(m, asked)
-
-
 def _remove_quota(m: MasterState, request: EndpointRequest) -> SiteAnswer:
     role = dict(request.query)["role"]
     return quota_calls.remove(m, role, f"/master/quota/{role}")
 
 
-def _schedule(m: MasterState, request: EndpointRequest) -> SiteAnswer:
-    schedule = parse_message(request.body, "application/json", pb.maintenance.Schedule, "Schedule")
-    return calls.done(maintenance.update_schedule(m, schedule))
+def _asked(request: EndpointRequest, cls: type[M]) -> M:
+    return parse_message(request.body, "application/json", cls, cls.__name__)
 
 
 def _machines(m: MasterState, request: EndpointRequest) -> SiteAnswer:
@@ -322,10 +317,6 @@ def _machines(m: MasterState, request: EndpointRequest) -> SiteAnswer:
 def _page(m: MasterState, _: object) -> SiteAnswer:
     page = status_page.render(m).encode()
     return SiteAnswer(200, body=page, content_type="text/html; charset=utf-8")
-
-
-def _redirect(m: MasterState, _: object) -> SiteAnswer:
-    return SiteAnswer(307, headers=(("Location", f"//{m.info.hostname}:{m.info.port}"),))
 
 
 class Endpoint(NamedTuple):
@@ -346,7 +337,10 @@ class Endpoint(NamedTuple):
 ENDPOINTS = {
     "/health": Endpoint(lambda *_: SiteAnswer(200), asks=False),
     "/version": Endpoint(lambda *_: views.VERSION_INFO, asks=False),
-    "/redirect": Endpoint(_redirect, asks=False),
+    "/redirect": Endpoint(
+        lambda m, _: SiteAnswer(307, headers=(("Location", f"//{m.info.hostname}:{m.info.port}"),)),
+        asks=False,
+    ),
     "/": Endpoint(_page),
     "/state": Endpoint(lambda m, _: state(m)),
     "/state.json": Endpoint(lambda m, _: state(m)),
@@ -358,11 +352,21 @@ ENDPOINTS = {
     "/flags": Endpoint(lambda m, _: {"flags": views.flags(m)}),
     "/weights": Endpoint(lambda m, _: views.weights(m)),
     "/metrics/snapshot": Endpoint(lambda m, _: metrics.snapshot(m, m.ports.operator_count())),
-    "/maintenance/schedule": Endpoint(lambda m, _: content.to_json(m.registry.schedule), {"POST": _schedule}),
+    "/maintenance/schedule": Endpoint(
+        lambda m, _: content.to_json(m.registry.schedule),
+        {
+            "POST": lambda m, asked: calls.done(
+                maintenance.update_schedule(m, _asked(asked, pb.maintenance.Schedule))
+            )
+        },
+    ),
     "/maintenance/status": Endpoint(lambda m, _: content.to_json(maintenance.status(m))),
     "/machine/down": Endpoint(changes={"POST": _machines}),
     "/machine/up": Endpoint(changes={"POST": _machines}),
-    "/quota": Endpoint(lambda m, _: content.to_json(quota_calls.status(m)), {"POST": _set_quota}),
+    "/quota": Endpoint(
+        lambda m, _: content.to_json(quota_calls.status(m)),
+        {"POST": lambda m, asked: quota_calls.set_quota(m, _asked(asked, pb.quota.QuotaRequest))},
+    ),
     "/quota/{role:.+}": Endpoint(changes={"DELETE": _remove_quota}),
     "/teardown": Endpoint(changes={"POST": _teardown}),
 }

@@ -11,8 +11,7 @@ from mesos_v1 import pb
 from mesos_v1.resource import MILLIS, print_millis
 from mesos_v1.resources import Resources
 from playa.master.allocation import amounts, offers, resource_forms
-from playa.master.allocation.amounts import is_under
-from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.amounts import Amounts, is_under
 from playa.master.allocation.quota import Quota, contains, missing
 from playa.master.operator_api import views
 from playa.master.records import new

@@ -10,8 +10,7 @@ from mesos_v1.values import NANOS
 from playa.json_forms import AGENT_CAPABILITIES
 from playa.master.agents.liveness import duration
 from playa.master.allocation import amounts
-from playa.master.allocation.amounts import is_under
-from playa.master.allocation.fair_shares import Amounts
+from playa.master.allocation.amounts import Amounts, is_under
 from playa.master.allocation.quota import missing
 from playa.master.allocation.resource_forms import both_forms
 from playa.master.records import Agent, Framework, TaskRecord, new

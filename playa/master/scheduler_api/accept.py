@@ -21,9 +21,9 @@ from playa.master.validation import operations as operation_validation
 from playa.master.validation import tasks as task_validation
 from playa.master.validation.rules import Rows, validator
 
-_Operation = pb.mesos.Offer.Operation
-_LAUNCHES = (_Operation.LAUNCH, _Operation.LAUNCH_GROUP)
-_INVALID = {_Operation.LAUNCH: "REASON_TASK_INVALID", _Operation.LAUNCH_GROUP: "REASON_TASK_GROUP_INVALID"}
+Operation = pb.mesos.Offer.Operation
+_LAUNCHES = (Operation.LAUNCH, Operation.LAUNCH_GROUP)
+_INVALID = {Operation.LAUNCH: "REASON_TASK_INVALID", Operation.LAUNCH_GROUP: "REASON_TASK_GROUP_INVALID"}
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class _Acceptance:
 def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept) -> None:
     """Carry an ACCEPT out."""
     for operation in call.operations:
-        if operation.type == _Operation.LAUNCH:
+        if operation.type == Operation.LAUNCH:
             has_tasks = bool(operation.launch.task_infos)
             m.counts["messages_launch_tasks" if has_tasks else "messages_decline_offers"] += 1
     wrong = _wrong_offers(m, framework, [o.value for o in call.offer_ids])
@@ -82,9 +82,6 @@ def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept)
     )
 
 
-# --- offers that are not valid --------------------------------------------------------------------------------
-
-
 @validator
 def _wrong_offers(m: MasterState, framework: Framework, offer_ids: list[str]) -> Rows:
     yield not offer_ids and "No offers specified"
@@ -118,9 +115,7 @@ def _discard(m: MasterState, call: pb.scheduler.Call.Accept) -> None:
             offers.discard(m, m.offers[offer_id.value])
 
 
-def _lose(
-    m: MasterState, framework: Framework, operation: pb.mesos.Offer.Operation, text: str, reason: str
-) -> None:
+def _lose(m: MasterState, framework: Framework, operation: Operation, text: str, reason: str) -> None:
     state = "TASK_DROPPED" if framework.partition_aware else "TASK_LOST"
     _tell(m, framework, tasks_of(operation), state, text=text, reason=reason)
 
@@ -140,12 +135,7 @@ def _tell(
         tasks.forward(m, framework, tasks.task_status(m, task_id, state, text, reason, agent_id=agent_id))
 
 
-# --- operations -----------------------------------------------------------------------------------------------
-
-
-def _readable(
-    m: MasterState, framework: Framework, asked: Iterable[pb.mesos.Offer.Operation], role: str
-) -> list[pb.mesos.Offer.Operation]:
+def _readable(m: MasterState, framework: Framework, asked: Iterable[Operation], role: str) -> list[Operation]:
     """The operations that can be read, completed with what the framework may leave out."""
     result = []
     for operation in asked:
@@ -158,23 +148,23 @@ def _readable(
             _tell(
                 m, framework, tasks_of(operation), "TASK_ERROR", text=wrong, reason=_INVALID[operation.type]
             )
-        elif operation.type != _Operation.UNKNOWN:
+        elif operation.type != Operation.UNKNOWN:
             text = f"Operation attempted with invalid resources: {wrong}"
             operations.drop(m, framework, operation, text)
     return result
 
 
 @validator
-def _unreadable(operation: pb.mesos.Offer.Operation) -> Rows:
+def _unreadable(operation: Operation) -> Rows:
     yield operation_validation.unreadable(operation)
     if operation.type in _LAUNCHES:
-        name = _Operation.Type.Name(operation.type)
+        name = Operation.Type.Name(operation.type)
         yield operation.HasField("id") and f"The `id` field cannot be set on {name} operations"
     elif operation.reserve.source:
         yield "Reservation updates are not yet implemented for the scheduler API."
 
 
-def _complete(operation: pb.mesos.Offer.Operation, framework: Framework) -> None:
+def _complete(operation: Operation, framework: Framework) -> None:
     """Fill in what frameworks may leave out, in place."""
     for info in tasks_of(operation):
         resource_forms.to_new_form(info.resources)
@@ -195,10 +185,10 @@ def _complete(operation: pb.mesos.Offer.Operation, framework: Framework) -> None
             info.executor.CopyFrom(group.executor)
 
 
-def _carry_out(left: _Acceptance, operation: pb.mesos.Offer.Operation) -> None:
+def _carry_out(left: _Acceptance, operation: Operation) -> None:
     if operation.type not in _LAUNCHES:
         _convert(left, operation)
-    elif operation.type == _Operation.LAUNCH_GROUP:
+    elif operation.type == Operation.LAUNCH_GROUP:
         launch = operation.launch_group
         wrong = task_validation.group(
             launch.executor, launch.task_group, left.framework, left.agent, left.remaining
@@ -212,7 +202,7 @@ def _carry_out(left: _Acceptance, operation: pb.mesos.Offer.Operation) -> None:
 
 def _launch(
     left: _Acceptance,
-    operation: pb.mesos.Offer.Operation,
+    operation: Operation,
     infos: list[pb.mesos.TaskInfo],
     executor: pb.mesos.ExecutorInfo | None,
     wrong: str | None,
@@ -232,7 +222,7 @@ def _launch(
             m.allocator.take(framework.id, agent.id, shared)
     operations.count(framework, operation)
     owner = framework.info.SerializeToString()
-    if operation.type == _Operation.LAUNCH:
+    if operation.type == Operation.LAUNCH:
         m.to_agent(agent, messages.RunTask(owner, infos[0].SerializeToString()))
     else:
         launch = operation.launch_group
@@ -240,7 +230,7 @@ def _launch(
         m.to_agent(agent, messages.RunTaskGroup(owner, *group))
 
 
-def _convert(left: _Acceptance, operation: pb.mesos.Offer.Operation) -> None:
+def _convert(left: _Acceptance, operation: Operation) -> None:
     """RESERVE … DESTROY_DISK: what is there becomes something else."""
     m, framework, agent = left.m, left.framework, left.agent
     principal = framework.info.principal if framework.info.HasField("principal") else None
@@ -248,7 +238,7 @@ def _convert(left: _Acceptance, operation: pb.mesos.Offer.Operation) -> None:
     if wrong is not None:
         operations.drop(m, framework, operation, f"{wrong}; on agent {agent.printed}")
         return
-    if operation.type == _Operation.DESTROY:  # shared volumes may be in others' offers
+    if operation.type == Operation.DESTROY:  # shared volumes may be in others' offers
         volumes = Resources.from_proto(operation.destroy.volumes).unallocate()
         for offer in list(agent.offers.values()):
             if any(offer.resources.unallocate().contains(volume) for volume in volumes):

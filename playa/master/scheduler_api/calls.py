@@ -17,15 +17,15 @@ from playa.master.state import MasterState
 from playa.master.validation.calls import other_principal
 from playa.master.validation.rules import Rows, validator
 
+Call = pb.scheduler.Call
 
-def handle(
-    m: MasterState, call: pb.scheduler.Call, stream_id: str | None, principal: str | None
-) -> SiteAnswer:
+
+def handle(m: MasterState, call: Call, stream_id: str | None, principal: str | None) -> SiteAnswer:
     """Carry out a call other than SUBSCRIBE that is valid in itself."""
     framework = m.frameworks.get(call.framework_id.value)
     if framework is None:
         return SiteAnswer(400, "Framework cannot be found")
-    name = pb.scheduler.Call.Type.Name(call.type).lower()
+    name = Call.Type.Name(call.type).lower()
     framework.counts.update(("calls", f"calls/{name}"))
     wrong = other_principal(principal, framework.info)
     if wrong is None and not framework.connected:
@@ -52,13 +52,13 @@ def _stream_problem(framework: Framework, stream_id: str | None) -> Rows:
     )
 
 
-def _acknowledge(m: MasterState, framework: Framework, call: pb.scheduler.Call.Acknowledge) -> None:
+def _acknowledge(m: MasterState, framework: Framework, call: Call.Acknowledge) -> None:
     tasks.acknowledge(m, framework, call)
     _check_drained(m, call.agent_id)
 
 
 def _acknowledge_operation(
-    m: MasterState, framework: Framework, call: pb.scheduler.Call.AcknowledgeOperationStatus
+    m: MasterState, framework: Framework, call: Call.AcknowledgeOperationStatus
 ) -> None:
     operations.acknowledge(m, framework, call)
     _check_drained(m, call.agent_id)

@@ -17,7 +17,8 @@ from playa.master.scheduler_api import tasks
 from playa.master.state import MasterState
 from playa.master.validation import calls as validation
 
-_Change = pb.scheduler.Call.Subscribe | pb.scheduler.Call.UpdateFramework
+Call = pb.scheduler.Call
+_Change = Call.Subscribe | Call.UpdateFramework
 
 
 @message
@@ -36,12 +37,7 @@ class FailoverTimedOut:
     reregistered_time: float
 
 
-# --- subscribing ----------------------------------------------------------------------------------------------
-
-
-def subscribe(
-    m: MasterState, call: pb.scheduler.Call.Subscribe, stream_id: str, principal: str | None
-) -> None:
+def subscribe(m: MasterState, call: Call.Subscribe, stream_id: str, principal: str | None) -> None:
     """SUBSCRIBE on a new stream."""
     info = call.framework_info
     known = bool(info.id.value)
@@ -141,9 +137,7 @@ def heartbeat(m: MasterState, framework_id: str, stream_id: str) -> None:
         m.ports.later(m.settings.heartbeat_interval, HeartbeatDue(framework_id, stream_id))
 
 
-def update_framework(
-    m: MasterState, framework: Framework, call: pb.scheduler.Call.UpdateFramework
-) -> str | None:
+def update_framework(m: MasterState, framework: Framework, call: Call.UpdateFramework) -> str | None:
     """UPDATE_FRAMEWORK; returns what is wrong with it, if anything is (the answer is then 400)."""
     info = call.framework_info
     if wrong := validation.framework_info(info, m.settings.roles):
@@ -168,9 +162,6 @@ def _tell_agents(m: MasterState, framework: Framework) -> None:
     message = messages.UpdateFramework(framework.info.SerializeToString())
     for agent in m.agents.values():
         m.to_agent(agent, message)
-
-
-# --- leaving --------------------------------------------------------------------------------------------------
 
 
 def stream_closed(m: MasterState, stream_id: str) -> None:
@@ -227,21 +218,18 @@ def remove(m: MasterState, framework: Framework) -> None:
     m.publish("framework_removed", lambda: {"framework_info": framework.info})
 
 
-# --- suppressing ----------------------------------------------------------------------------------------------
-
-
 def _chosen_roles(framework: Framework, named: Collection[str]) -> list[str]:
     """The roles that a call names (none: all of the framework's); nothing when it names others."""
     return [*(named or framework.roles)] if set(named) <= set(framework.roles) else []
 
 
-def suppress(m: MasterState, framework: Framework, call: pb.scheduler.Call.Suppress) -> None:
+def suppress(m: MasterState, framework: Framework, call: Call.Suppress) -> None:
     """SUPPRESS: no offers for these roles."""
     m.counts["messages_suppress_offers"] += 1
     framework.suppressed.update(_chosen_roles(framework, call.roles))
 
 
-def revive(m: MasterState, framework: Framework, call: pb.scheduler.Call.Revive) -> None:
+def revive(m: MasterState, framework: Framework, call: Call.Revive) -> None:
     """REVIVE: offers for these roles again, at once, and their filters end."""
     m.counts["messages_revive_offers"] += 1
     roles = _chosen_roles(framework, call.roles)

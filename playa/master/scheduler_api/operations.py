@@ -10,19 +10,20 @@ from playa import messages
 from playa.master.records import TERMINAL_OPERATION_STATES, Agent, Framework, OperationRecord, new
 from playa.master.state import MasterState
 
-_Operation = pb.mesos.Offer.Operation
+Operation = pb.mesos.Offer.Operation
+Call = pb.scheduler.Call
 
 
-def drop(m: MasterState, framework: Framework, operation: pb.mesos.Offer.Operation, why: str) -> None:
+def drop(m: MasterState, framework: Framework, operation: Operation, why: str) -> None:
     """Refuse an operation; the framework hears of it only if the operation has an id."""
     m.counts[f"operations/{operation_name(operation)}/error"] += 1
     if operation.HasField("id"):
         _tell(m, framework, _status("OPERATION_ERROR", operation.id.value, why))
 
 
-def operation_name(operation: pb.mesos.Offer.Operation) -> str:
+def operation_name(operation: Operation) -> str:
     """`reserve`, `create_disk`, … as metrics name them."""
-    return _Operation.Type.Name(operation.type).lower()
+    return Operation.Type.Name(operation.type).lower()
 
 
 def _status(
@@ -42,9 +43,7 @@ def _tell(m: MasterState, framework: Framework, status: pb.mesos.OperationStatus
     m.send(framework, "update_operation_status", status=status)
 
 
-def start(
-    m: MasterState, framework: Framework | None, agent: Agent, operation: pb.mesos.Offer.Operation
-) -> None:
+def start(m: MasterState, framework: Framework | None, agent: Agent, operation: Operation) -> None:
     """Send an operation to its agent; its effect on the allocator is the caller's business."""
     uuid = m.ports.uuid_bytes()
     operation_id = operation.id if operation.HasField("id") else None
@@ -63,7 +62,7 @@ def start(
     m.to_agent(agent, message)
 
 
-def count(framework: Framework, operation: pb.mesos.Offer.Operation) -> None:
+def count(framework: Framework, operation: Operation) -> None:
     """An operation of a framework was carried out."""
     framework.counts[f"operations/{operation_name(operation)}"] += 1
     framework.counts["operations"] += 1
@@ -125,9 +124,7 @@ def _apply_status(m: MasterState, record: OperationRecord, status: pb.mesos.Oper
         proto.statuses.add().CopyFrom(status)
 
 
-def acknowledge(
-    m: MasterState, framework: Framework, call: pb.scheduler.Call.AcknowledgeOperationStatus
-) -> None:
+def acknowledge(m: MasterState, framework: Framework, call: Call.AcknowledgeOperationStatus) -> None:
     """ACKNOWLEDGE_OPERATION_STATUS."""
     m.counts["messages_operation_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
@@ -149,7 +146,7 @@ def acknowledge(
         remove(m, record)
 
 
-def reconcile(m: MasterState, framework: Framework, call: pb.scheduler.Call.ReconcileOperations) -> None:
+def reconcile(m: MasterState, framework: Framework, call: Call.ReconcileOperations) -> None:
     """RECONCILE_OPERATIONS: those that it names, or (if it names none) all that the master knows."""
     m.counts["messages_reconcile_operations"] += 1
     for record in list(framework.operations.values()) if not call.operations else ():

@@ -5,6 +5,8 @@ Reconciliation". The resources of a task are free again when its newest state is
 the scheduler has seen that state; the task is forgotten when the scheduler has acknowledged it.
 """
 
+from typing import Any
+
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
@@ -12,6 +14,7 @@ from playa import messages
 from playa.master.records import TERMINAL_TASK_STATES, Agent, ExecutorRecord, Framework, TaskRecord, new
 from playa.master.state import MasterState
 
+Call = pb.scheduler.Call
 _States = pb.mesos.TaskState
 _CHECK_REASONS = (
     pb.mesos.TaskStatus.REASON_TASK_CHECK_STATUS_UPDATED,
@@ -157,25 +160,11 @@ def task_status(
 
 
 def status_of(
-    m: MasterState,
-    task: TaskRecord,
-    state: str,
-    text: str,
-    reason: str,
-    *,
-    unreachable_time: float | None = None,
+    m: MasterState, task: TaskRecord, state: str, text: str, reason: str, **more: Any
 ) -> pb.mesos.TaskStatus:
     """A status that the master makes of a task that it knows."""
-    return task_status(
-        m,
-        task.id,
-        state,
-        text,
-        reason,
-        agent_id=task.agent_id,
-        executor_id=task.executor_id,
-        unreachable_time=unreachable_time,
-    )
+    known = {"agent_id": task.agent_id, "executor_id": task.executor_id}
+    return task_status(m, task.id, state, text, reason, **known, **more)
 
 
 def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> pb.mesos.TaskStatus:
@@ -223,7 +212,7 @@ def status_update(m: MasterState, message: messages.AgentUpdate) -> None:
     m.counts["valid_status_updates" if valid else "invalid_status_updates"] += 1
 
 
-def acknowledge(m: MasterState, framework: Framework, call: pb.scheduler.Call.Acknowledge) -> None:
+def acknowledge(m: MasterState, framework: Framework, call: Call.Acknowledge) -> None:
     """The scheduler has seen an update: its agent need not send it any more."""
     m.counts["messages_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
@@ -232,15 +221,10 @@ def acknowledge(m: MasterState, framework: Framework, call: pb.scheduler.Call.Ac
     if agent is None or not agent.connected or never_told:
         m.counts["invalid_status_update_acknowledgements"] += 1
         return
-    if task is not None and task.proto.status_update_uuid == call.uuid and _ended(task):
+    if task is not None and task.proto.status_update_uuid == call.uuid and task.is_told_to_be_over:
         remove_task(m, task)
     m.to_agent(agent, messages.UpdateAcknowledged(framework.id, call.task_id.value, call.uuid))
     m.counts["valid_status_update_acknowledgements"] += 1
-
-
-def _ended(task: TaskRecord) -> bool:
-    """Whether the scheduler was told a terminal state last."""
-    return task.proto.status_update_state in TERMINAL_TASK_STATES
 
 
 def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
@@ -280,7 +264,7 @@ def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
 # --- calls ----------------------------------------------------------------------------------------------------
 
 
-def send_message(m: MasterState, framework: Framework, call: pb.scheduler.Call.Message) -> None:
+def send_message(m: MasterState, framework: Framework, call: Call.Message) -> None:
     """A framework message goes to an executor; best effort."""
     m.counts["messages_framework_to_executor"] += 1
     agent = m.agents.get(call.agent_id.value)
@@ -291,20 +275,20 @@ def send_message(m: MasterState, framework: Framework, call: pb.scheduler.Call.M
     m.to_agent(agent, messages.FrameworkMessage(framework.id, call.executor_id.value, call.data))
 
 
-def shutdown_executor(m: MasterState, framework: Framework, call: pb.scheduler.Call.Shutdown) -> None:
+def shutdown_executor(m: MasterState, framework: Framework, call: Call.Shutdown) -> None:
     """End an executor."""
     if call.agent_id.value in m.agents:
         message = messages.ShutdownExecutor(framework.id, call.executor_id.value)
         m.to_agent(m.agents[call.agent_id.value], message)
 
 
-def kill(m: MasterState, framework: Framework, call: pb.scheduler.Call.Kill) -> None:
+def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
     """Kill a task; one that is unknown is reconciled instead."""
     m.counts["messages_kill_task"] += 1
     task = framework.tasks.get(call.task_id.value)
     agent_id = call.agent_id if call.HasField("agent_id") else None
     if task is None:
-        asked = new(pb.scheduler.Call.Reconcile, tasks=[{"task_id": call.task_id, "agent_id": agent_id}])
+        asked = new(Call.Reconcile, tasks=[{"task_id": call.task_id, "agent_id": agent_id}])
         reconcile(m, framework, asked)
         return
     if agent_id is not None and agent_id.value != task.agent_id:
@@ -317,7 +301,7 @@ def kill(m: MasterState, framework: Framework, call: pb.scheduler.Call.Kill) -> 
         agent.pending_kills[framework.id, task.id] = policy
 
 
-def reconcile(m: MasterState, framework: Framework, call: pb.scheduler.Call.Reconcile) -> None:
+def reconcile(m: MasterState, framework: Framework, call: Call.Reconcile) -> None:
     """Tell the scheduler how tasks are: those that it names, or (if it names none) all that the master knows."""
     m.counts["messages_reconcile_tasks"] += 1
     for task in list(framework.tasks.values()) if not call.tasks else ():

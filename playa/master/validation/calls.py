@@ -113,9 +113,6 @@ def roles_of(info: pb.mesos.FrameworkInfo) -> tuple[str, ...]:
     return tuple(info.roles) if "MULTI_ROLE" in capabilities_of(info) else (info.role,)
 
 
-# --- the operator API -----------------------------------------------------------------------------------------
-
-
 @validator
 def operator_call(call: pb.master.Call) -> Rows:
     """What is wrong with a call of the operator API."""

@@ -17,7 +17,7 @@ _ON_LISTS = (Operation.RESERVE, Operation.UNRESERVE, Operation.CREATE, Operation
 
 
 @validator
-def unreadable(operation: pb.mesos.Offer.Operation) -> Rows:
+def unreadable(operation: Operation) -> Rows:
     """What is wrong with an operation before anyone looks at what it is for."""
     name = Operation.Type.Name(operation.type)
     yield operation.type == Operation.UNKNOWN and "Unknown offer operation"
@@ -34,9 +34,7 @@ def unreadable(operation: pb.mesos.Offer.Operation) -> Rows:
 
 
 @validator
-def problem(
-    operation: pb.mesos.Offer.Operation, framework: Framework | None, agent: Agent, principal: str | None
-) -> Rows:
+def problem(operation: Operation, framework: Framework | None, agent: Agent, principal: str | None) -> Rows:
     """What is wrong with an operation that can be read.
 
     Args:
@@ -59,9 +57,7 @@ def problem(
 
 
 @validator
-def _reserve(
-    call: pb.mesos.Offer.Operation.Reserve, framework: Framework | None, _a: Agent, principal: str | None
-) -> Rows:
+def _reserve(call: Operation.Reserve, framework: Framework | None, _a: Agent, principal: str | None) -> Rows:
     if call.source:
         yield _other_source(call)
     for proto in call.resources:
@@ -104,7 +100,7 @@ def _not_dynamic(resource: Resource) -> str | None:
 
 
 @validator
-def _other_source(call: pb.mesos.Offer.Operation.Reserve) -> Rows:
+def _other_source(call: Operation.Reserve) -> Rows:
     """What is wrong with turning one reservation into another."""
     yield within("Invalid source", resource_validation.of_operation(call.source))
     for name, listed in (("source", call.source), ("resources", call.resources)):
@@ -119,7 +115,7 @@ def _other_source(call: pb.mesos.Offer.Operation.Reserve) -> Rows:
 
 
 @validator
-def _unreserve(call: pb.mesos.Offer.Operation.Unreserve, *_: object) -> Rows:
+def _unreserve(call: Operation.Unreserve, *_: object) -> Rows:
     for proto in call.resources:
         resource = Resource.from_proto(proto)
         yield _not_dynamic(resource)
@@ -130,9 +126,7 @@ def _unreserve(call: pb.mesos.Offer.Operation.Unreserve, *_: object) -> Rows:
 
 
 @validator
-def _create(
-    call: pb.mesos.Offer.Operation.Create, framework: Framework | None, agent: Agent, principal: str | None
-) -> Rows:
+def _create(call: Operation.Create, framework: Framework | None, agent: Agent, principal: str | None) -> Rows:
     yield within("Not a persistent volume", _not_persistent(call.volumes))
     seen = {(e.facts.role, e.facts.persistence_id) for e in agent.total.persistent_volumes()}
     for proto in call.volumes:
@@ -170,7 +164,7 @@ def _not_persistent(volumes: Iterable[pb.mesos.Resource]) -> Rows:
 
 
 @validator
-def _destroy(call: pb.mesos.Offer.Operation.Destroy, _f: object, agent: Agent, *_: object) -> Rows:
+def _destroy(call: Operation.Destroy, _f: object, agent: Agent, *_: object) -> Rows:
     yield within("Not a persistent volume", _not_persistent(call.volumes))
     wanted = Resources.from_proto(call.volumes).unallocate()
     yield not agent.total.contains(wanted) and "Persistent volumes not found"
@@ -181,7 +175,7 @@ def _destroy(call: pb.mesos.Offer.Operation.Destroy, _f: object, agent: Agent, *
 
 
 @validator
-def _grow(call: pb.mesos.Offer.Operation.GrowVolume, *_: object) -> Rows:
+def _grow(call: Operation.GrowVolume, *_: object) -> Rows:
     if Resource.from_proto(call.addition).millis <= 0:
         yield "The size of 'GrowVolume.addition' field must be greater than zero"
     yield within("Invalid persistent volume in the 'GrowVolume.volume' field", _not_persistent([call.volume]))
@@ -197,7 +191,7 @@ def _grow(call: pb.mesos.Offer.Operation.GrowVolume, *_: object) -> Rows:
 
 
 @validator
-def _shrink(call: pb.mesos.Offer.Operation.ShrinkVolume, *_: object) -> Rows:
+def _shrink(call: Operation.ShrinkVolume, *_: object) -> Rows:
     less = math.floor(call.subtract.value * MILLIS + 0.5)
     volume = Resource.from_proto(call.volume)
     yield less <= 0 and "Value of 'ShrinkVolume.subtract' must be greater than zero"
@@ -211,9 +205,7 @@ def _shrink(call: pb.mesos.Offer.Operation.ShrinkVolume, *_: object) -> Rows:
     yield volume.facts.shared and "Shrinking a shared persistent volume is not supported"
 
 
-def _on_provider(
-    call: pb.mesos.Offer.Operation.CreateDisk | pb.mesos.Offer.Operation.DestroyDisk, *_: object
-) -> str:
+def _on_provider(call: Operation.CreateDisk | Operation.DestroyDisk, *_: object) -> str:
     """The agents have no resource providers, so there is nothing that this could be done with."""
     if not call.source.HasField("provider_id"):
         return "'source' is not managed by a resource provider"

@@ -193,9 +193,6 @@ def printed(resources: Resources) -> str:
     return str(resources) or "{}"
 
 
-# --- commands and checks --------------------------------------------------------------------------------------
-
-
 @validator
 def command(info: pb.mesos.CommandInfo) -> Rows:
     """What is wrong with a command: the variables of its environment."""
