@@ -33,6 +33,11 @@ class Machine(NamedTuple):
     ip: str
 
 
+def machine_of(pid: str, info: pb.mesos.AgentInfo) -> Machine:
+    """The machine of an agent that is reached by `slave(1)@<ip>:<port>`."""
+    return Machine(info.hostname, pid.partition("@")[2].rpartition(":")[0])
+
+
 @dataclass(slots=True)
 class TaskRecord:
     """A task that the master knows. `proto` is what the operator API shows."""
@@ -154,11 +159,9 @@ class Framework:
 class Agent:
     """An agent that is registered."""
 
-    id: str
     actor: str
     pid: str
     info: pb.mesos.AgentInfo
-    machine: Machine
     total: Resources
     registered_time: float
     reregistered_time: float | None = None
@@ -177,6 +180,14 @@ class Agent:
     inverse_statuses: dict[str, pb.allocator.InverseOfferStatus] = field(default_factory=dict)  # by framework
     pending_kills: dict[TaskKey, bytes | None] = field(default_factory=dict)
     disconnected_since: float | None = None
+
+    @property
+    def id(self) -> str:
+        return self.info.id.value
+
+    @property
+    def machine(self) -> Machine:
+        return machine_of(self.pid, self.info)
 
     @property
     def port(self) -> int:

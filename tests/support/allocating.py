@@ -6,7 +6,7 @@ from typing import Any
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa.master.allocation import allocator
-from playa.master.records import Agent, Framework, Machine
+from playa.master.records import Agent, Framework
 
 
 class Allocator(allocator.Allocator):
@@ -28,15 +28,10 @@ class Allocator(allocator.Allocator):
         super().remove_framework(framework_id)
 
     def new_agent(self, agent_id: str, info: pb.mesos.AgentInfo, total: Resources, **used: Resources) -> None:
-        agent = Agent(
-            id=agent_id,
-            actor="",
-            pid="slave(1)@127.0.0.1:1",
-            info=info,
-            machine=Machine("h", ""),
-            total=total,
-            registered_time=0.0,
-        )
+        known = pb.mesos.AgentInfo()
+        known.CopyFrom(info)
+        known.id.value = agent_id
+        agent = Agent("", "slave(1)@127.0.0.1:1", known, total, registered_time=0.0)
         self.agents[agent_id] = agent
         self.add_agent(agent, used)
 

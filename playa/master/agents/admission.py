@@ -16,7 +16,7 @@ from playa.master.agents import draining, liveness, maintenance, unreachable_or_
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
 from playa.master.operator_api import quota_calls, views
-from playa.master.records import Agent, Machine, OperationRecord, TaskRecord
+from playa.master.records import Agent, OperationRecord, TaskRecord, machine_of
 from playa.master.scheduler_api import frameworks, operations, tasks
 from playa.master.state import MasterState
 
@@ -41,7 +41,8 @@ def register(m: MasterState, message: messages.RegisterAgent) -> None:
         return
     info.id.value = m.new_id("S")
     m.counts["slave_registrations"] += 1
-    agent = _new_agent(m, message, info, Resources.from_proto(info.resources))
+    total = Resources.from_proto(info.resources)
+    agent = Agent(message.agent, message.pid, info, total, m.ports.now())
     _add(m, agent, {})
     _confirm(m, agent)
     m.ports.save()
@@ -58,32 +59,11 @@ def _refused(
     reason = None
     if info.id.value in m.gone_agents:
         reason = "Agent has been marked gone"
-    elif _machine(message.pid, info) in m.down_machines:
+    elif machine_of(message.pid, info) in m.down_machines:
         reason = "Machine is in DOWN mode"
     if reason is not None:
         m.ports.to_agent(message.agent, messages.ShutdownAgent(reason))
     return reason is not None
-
-
-def _machine(pid: str, info: pb.mesos.AgentInfo) -> Machine:
-    return Machine(info.hostname, pid.partition("@")[2].rpartition(":")[0])
-
-
-def _new_agent(
-    m: MasterState,
-    message: messages.RegisterAgent | messages.ReregisterAgent,
-    info: pb.mesos.AgentInfo,
-    total: Resources,
-) -> Agent:
-    return Agent(
-        id=info.id.value,
-        actor=message.agent,
-        pid=message.pid,
-        info=info,
-        machine=_machine(message.pid, info),
-        total=total,
-        registered_time=m.ports.now(),
-    )
 
 
 def _add(m: MasterState, agent: Agent, used: dict[str, Resources]) -> None:
@@ -153,7 +133,8 @@ def _came_back(
 def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.AgentInfo) -> None:
     """An agent that this master does not have (any more): it is added with all that runs on it."""
     total = Resources.from_proto(map(pb.mesos.Resource.FromString, message.total_resources))
-    agent = _new_agent(m, message, info, total or Resources.from_proto(info.resources))
+    total = total or Resources.from_proto(info.resources)
+    agent = Agent(message.agent, message.pid, info, total, m.ports.now())
     agent.reregistered_time = m.ports.now()
     used: defaultdict[str, Resources] = defaultdict(Resources)
     was_recovered = m.recovered_agents.pop(agent.id, None) is not None

@@ -7,7 +7,7 @@ Each function that changes something returns what is wrong with the request, or 
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 
 from mesos_v1 import pb
 from playa import messages
@@ -17,7 +17,7 @@ from playa.master.records import Machine
 from playa.master.state import MasterState
 from playa.master.validation.rules import Rows, validator
 
-MachineIDs = Iterable[pb.mesos.MachineID]
+MachineIDs = Collection[pb.mesos.MachineID]
 
 
 def _machines(machine_ids: MachineIDs) -> list[Machine]:
@@ -58,7 +58,13 @@ def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | 
 
 def start(m: MasterState, machine_ids: MachineIDs) -> str | None:
     """START_MAINTENANCE: these machines go down now, with their agents."""
-    wrong = _start_problem(m, list(machine_ids))
+    wrong = _named_problem(
+        machine_ids,
+        lambda machine: (
+            (machine not in m.unavailability and "is not part of a maintenance schedule")
+            or (machine in m.down_machines and "is not in DRAINING mode and cannot be brought down")
+        ),
+    )
     if wrong is not None:
         return wrong
     machines = _machines(machine_ids)
@@ -72,7 +78,8 @@ def start(m: MasterState, machine_ids: MachineIDs) -> str | None:
 
 def stop(m: MasterState, machine_ids: MachineIDs) -> str | None:
     """STOP_MAINTENANCE: these machines may come back; they leave the schedule."""
-    wrong = _stop_problem(m, list(machine_ids))
+    not_down = "is not in DOWN mode and cannot be brought up"
+    wrong = _named_problem(machine_ids, lambda machine: machine not in m.down_machines and not_down)
     if wrong is not None:
         return wrong
     machines = set(_machines(machine_ids))
@@ -129,22 +136,12 @@ def _machines_problem(machine_ids: MachineIDs, seen: set[Machine]) -> Rows:
 
 
 @validator
-def _start_problem(m: MasterState, machine_ids: list[pb.mesos.MachineID]) -> Rows:
+def _named_problem(machine_ids: MachineIDs, unfit: Callable[[Machine], str | bool]) -> Rows:
     yield not machine_ids and "List of machines is empty"
     yield _machines_problem(machine_ids, set())
     for machine in _machines(machine_ids):
-        name = f"Machine '{_printed(machine)}'"
-        yield machine not in m.unavailability and f"{name} is not part of a maintenance schedule"
-        yield machine in m.down_machines and f"{name} is not in DRAINING mode and cannot be brought down"
-
-
-@validator
-def _stop_problem(m: MasterState, machine_ids: list[pb.mesos.MachineID]) -> Rows:
-    yield not machine_ids and "List of machines is empty"
-    yield _machines_problem(machine_ids, set())
-    for machine in _machines(machine_ids):
-        name = f"Machine '{_printed(machine)}'"
-        yield machine not in m.down_machines and f"{name} is not in DOWN mode and cannot be brought up"
+        why = unfit(machine)
+        yield why and f"Machine '{_printed(machine)}' {why}"
 
 
 def _printed(machine: Machine) -> str:
