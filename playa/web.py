@@ -8,8 +8,6 @@ longer than the limit, and nobody else notices (`RecordStream`).
 """
 
 import asyncio
-import base64
-import binascii
 import hmac
 import json
 import logging
@@ -20,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from aiohttp import web
+from aiohttp import BasicAuth, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from google.protobuf.message import Message
@@ -119,14 +117,14 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
     text = body.decode("utf-8", "replace")
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        near = text[error.pos :].split("\n", 1)[0]
-        why = f"syntax error at line {error.lineno} near: {near}"
+    except (ValueError, RecursionError) as error:
+        why = "a number has too many digits"
+        if isinstance(error, json.JSONDecodeError):
+            near = text[error.pos :].split("\n", 1)[0]
+            why = f"syntax error at line {error.lineno} near: {near}"
+        elif isinstance(error, RecursionError):
+            why = "nested too deeply"
         raise Refused(400, f"Failed to parse body into JSON: {why}") from None
-    except RecursionError:
-        raise Refused(400, "Failed to parse body into JSON: nested too deeply") from None
-    except ValueError:
-        raise Refused(400, "Failed to parse body into JSON: a number has too many digits") from None
     if not isinstance(value, dict):
         raise Refused(400, f"Failed to convert JSON into {name} protobuf: Expecting a JSON object")
     try:
@@ -159,17 +157,10 @@ def accepts(header: str, media_type: str) -> bool:
     main, _, _ = media_type.partition("/")
     for entry in header.split(","):
         kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        weights = [p[2:] for p in parameters if p.startswith("q=")]
-        if kind in {media_type, f"{main}/*", "*/*"} and not any(_is_zero(w) for w in weights):
+        forbidden = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+        if kind in {media_type, f"{main}/*", "*/*"} and not forbidden:
             return True
     return False
-
-
-def _is_zero(weight: str) -> bool:
-    try:
-        return float(weight) == 0.0
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +189,14 @@ def principal_of(
     if not required:
         return None
     refused = Refused(401, "401 Unauthorized.", {"WWW-Authenticate": f'Basic realm="{realm}"'})
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        raise refused
     try:
-        principal, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        given = BasicAuth.decode(request.headers.get("Authorization", ""), "utf-8")
+    except ValueError:
         raise refused from None
-    expected = credentials.get(principal)
-    if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
+    expected = credentials.get(given.login)
+    if expected is None or not hmac.compare_digest(expected.encode(), given.password.encode()):
         raise refused
-    return principal
+    return given.login
 
 
 class RecordStream:
@@ -221,7 +209,6 @@ class RecordStream:
     def __init__(self, content_type: ContentType, *, max_backlog: int) -> None:
         self.content_type = content_type
         self.shape = Shape.NORMAL
-        self.records_sent = 0
         self._max_backlog = max_backlog
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
@@ -231,7 +218,6 @@ class RecordStream:
 
     @property
     def closing(self) -> bool:
-        """Whether nothing more can be sent."""
         return self._closing
 
     @property
@@ -297,17 +283,14 @@ class RecordStream:
             if self.shape is Shape.COALESCE and not self._closing:
                 await asyncio.sleep(0.25)
             if self._backlog and self.shape is not Shape.HELD:
-                await self._write(response, self._take())
+                data = b"".join(self._backlog)
+                self._backlog.clear()
+                await self._write(response, data)
             elif self._closing:
                 return
             else:
                 self._wake.clear()
                 await self._wake.wait()
-
-    def _take(self) -> bytes:
-        data = b"".join(self._backlog)
-        self._backlog.clear()
-        return data
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
         if self.shape is Shape.SPLIT:
@@ -317,7 +300,6 @@ class RecordStream:
         else:
             await response.write(data)
         self._backlog_bytes -= len(data)
-        self.records_sent += 1
 
 
 @web.middleware
