@@ -6,7 +6,7 @@ import pytest
 
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
-from playa.master.allocation import amounts
+from playa.master.allocation import amounts, resource_forms
 from playa.master.allocation.decline_filters import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
 from tests.support.allocating import Allocator
 
@@ -328,3 +328,17 @@ def test_who_has_given_all_back_has_nothing_on_the_agent() -> None:
     given = allocator.allocate(0.0)["f"]["*"]["a"]
     allocator.recover("f", "a", given)
     assert allocator.agents["a"].allocated == {}
+
+
+def test_each_copy_of_a_shared_volume_says_for_whom_it_is_reserved_in_the_old_form_too() -> None:
+    volume = {
+        "name": "disk",
+        "type": "SCALAR",
+        "scalar": {"value": 8},
+        "reservations": [{"type": "DYNAMIC", "role": "ads"}],
+        "disk": {"persistence": {"id": "v"}, "volume": {"mode": "RW", "container_path": "v"}},
+        "shared": {},
+    }
+    one = Resources.from_proto([content.from_json(pb.mesos.Resource, volume)]).allocate("ads")
+    offered = resource_forms.offered(one + one, frozenset({"MULTI_ROLE", "SHARED_RESOURCES"}))
+    assert [proto.role for proto in offered] == ["ads", "ads"]

@@ -65,11 +65,13 @@ class FairShares:
 
     def amounts(self, client: str) -> Amounts:
         """What a client has, with everything below it."""
-        return self._allocated.get(client, Counter())
+        return self._allocated[client] if client in self._allocated else Counter()
 
     def share(self, client: str, total: Mapping[str, int]) -> float:
         """The weighted dominant share of a client with everything below it."""
-        mine = self.amounts(client)
+        mine = self._allocated.get(client)
+        if not mine:
+            return 0.0
         parts = (mine[name] / whole for name, whole in total.items() if whole and name in mine)
         return max(parts, default=0.0) / self.weights.get(client, 1.0)
 
