@@ -196,7 +196,7 @@ def principal_of(
     expected = credentials.get(given.login)
     if expected is None or not hmac.compare_digest(expected.encode(), given.password.encode()):
         raise refused
-    return given.login
+    return str(given.login)
 
 
 class RecordStream:

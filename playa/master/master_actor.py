@@ -6,11 +6,10 @@ actor owns its HTTP site; the site's handlers ask this actor and touch nothing o
 
 import logging
 from collections.abc import Callable
+from dataclasses import astuple
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
-
-from msgspec.structs import astuple
 
 from actors.runtime import Actor, ActorRef, Terminated, message, receive
 from mesos_v1 import pb

@@ -21,7 +21,7 @@ def mark_unreachable(m: MasterState, agent: Agent, text: str) -> None:
     m.counts["slave_removals/reason_unhealthy"] += 1
     m.unreachable_agents[agent.id] = now
     operations.tell_all(m, agent, "OPERATION_UNREACHABLE", "Agent was marked unreachable")
-    _leave(m, agent, text, ("TASK_UNREACHABLE", "REASON_AGENT_REMOVED"), unreachable_time=now)
+    _leave(m, agent, text, ("TASK_UNREACHABLE", "REASON_AGENT_REMOVED"), since=now)
 
 
 def mark_gone(m: MasterState, agent_id: str) -> bool:
@@ -76,18 +76,13 @@ def remove_for_good(m: MasterState, agent: Agent, cause: str) -> None:
 
 
 def _leave(
-    m: MasterState,
-    agent: Agent,
-    text: str,
-    fate: tuple[str, str],
-    *,
-    unreachable_time: float | None = None,
+    m: MasterState, agent: Agent, text: str, fate: tuple[str, str], *, since: float | None = None
 ) -> None:
     """Forget an agent with all that is on it, and tell frameworks and operators. `fate` is for who is partition aware."""
     for task in list(agent.tasks.values()):
         framework = m.frameworks.get(task.framework_id)
         state, reason = fate if framework is None or framework.partition_aware else _LOST
-        lose(m, task, state, text, reason, unreachable_time=unreachable_time)
+        lose(m, task, state, text, reason, since=since)
     for framework_id, executor_id in list(agent.executors):
         tasks.remove_executor(m, agent, framework_id, executor_id)
     offers.end_all(m, agent, tell=True)
@@ -101,20 +96,14 @@ def _leave(
 
 
 def lose(
-    m: MasterState,
-    task: TaskRecord,
-    state: str,
-    text: str,
-    reason: str,
-    *,
-    unreachable_time: float | None = None,
+    m: MasterState, task: TaskRecord, state: str, text: str, reason: str, *, since: float | None = None
 ) -> None:
     """Bring a task of a lost agent to its state, and tell its framework."""
     framework = m.frameworks.get(task.framework_id)
-    status = tasks.status_of(m, task, state, text, reason, unreachable_time=unreachable_time)
+    status = tasks.status_of(m, task, state, text, reason, since=since)
     if not task.is_terminal:
         tasks.apply_status(m, task, status)
-    tasks.remove_task(m, task, unreachable=unreachable_time is not None)
+    tasks.remove_task(m, task, unreachable=since is not None)
     if framework is not None:
         tasks.forward(m, framework, status)
 

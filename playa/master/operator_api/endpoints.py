@@ -132,7 +132,6 @@ def _quantities(quantities: Amounts) -> Json:
 
 def _summary(m: MasterState) -> Json:
     """`/state-summary`: how many tasks of each state, by framework and agent."""
-    shown = ("id", "name", "used_resources", "offered_resources", "active", "connected", "recovered")
     return {
         "hostname": m.info.hostname,
         "cluster": "",
@@ -146,7 +145,7 @@ def _summary(m: MasterState) -> Json:
         ],
         "frameworks": [
             {
-                **{name: value for name, value in _framework(record).items() if name in shown},
+                **_framework_head(record),
                 **_counts((*record.tasks.values(), *record.completed_tasks)),
                 "slave_ids": sorted({task.agent_id for task in record.tasks.values()}),
             }
@@ -206,23 +205,29 @@ def _set(**fields: object) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _framework(record: Framework) -> Json:
-    info = record.info
-    used, offered = views.used(record), views.offered(record)
-    multi_role = "MULTI_ROLE" in record.capabilities
-    came_back = record.reregistered_time != record.registered_time
-    alike = ("name", "hostname", "webui_url", "user", "failover_timeout", "checkpoint")
+def _framework_head(record: Framework) -> Json:
     return {
         "id": record.id,
-        **{name: getattr(info, name) for name in alike},
-        **_present(info, "principal"),
-        "used_resources": amounts(used),
-        "offered_resources": amounts(offered),
-        "resources": amounts(used + offered),
-        "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
+        "name": record.info.name,
+        "used_resources": amounts(views.used(record)),
+        "offered_resources": amounts(views.offered(record)),
         "active": record.active,
         "connected": record.connected,
         "recovered": record.recovered,
+    }
+
+
+def _framework(record: Framework) -> Json:
+    info = record.info
+    multi_role = "MULTI_ROLE" in record.capabilities
+    came_back = record.reregistered_time != record.registered_time
+    alike = ("hostname", "webui_url", "user", "failover_timeout", "checkpoint")
+    return {
+        **_framework_head(record),
+        **{name: getattr(info, name) for name in alike},
+        **_present(info, "principal"),
+        "resources": amounts(views.used(record) + views.offered(record)),
+        "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
         "registered_time": record.registered_time,
         "unregistered_time": record.unregistered_time,
         **_set(reregistered_time=record.reregistered_time if came_back else None),

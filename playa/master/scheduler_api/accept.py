@@ -132,7 +132,8 @@ def _tell(
     for info in infos:
         m.counts[state.lower().replace("task_", "tasks_")] += 1
         task_id, agent_id = info.task_id.value, info.agent_id.value
-        tasks.forward(m, framework, tasks.task_status(m, task_id, state, text, reason, agent_id=agent_id))
+        status = tasks.task_status(m, state, text, reason, task_id=task_id, agent_id=agent_id)
+        tasks.forward(m, framework, status)
 
 
 def _readable(m: MasterState, framework: Framework, asked: Iterable[Operation], role: str) -> list[Operation]:

@@ -18,7 +18,7 @@ def drop(m: MasterState, framework: Framework, operation: Operation, why: str) -
     """Refuse an operation; the framework hears of it only if the operation has an id."""
     m.counts[f"operations/{operation_name(operation)}/error"] += 1
     if operation.HasField("id"):
-        _tell(m, framework, _status("OPERATION_ERROR", operation.id.value, why))
+        _tell(m, framework, _status("OPERATION_ERROR", why, operation_id=operation.id.value))
 
 
 def operation_name(operation: Operation) -> str:
@@ -26,17 +26,10 @@ def operation_name(operation: Operation) -> str:
     return Operation.Type.Name(operation.type).lower()
 
 
-def _status(
-    state: str, operation_id: str, text: str, agent_id: str | None = None
-) -> pb.mesos.OperationStatus:
+def _status(state: str, text: str, **ids: str | None) -> pb.mesos.OperationStatus:
     """A status of an operation that the master makes, without a uuid."""
-    return new(
-        pb.mesos.OperationStatus,
-        state=state,
-        operation_id={"value": operation_id},
-        message=text,
-        agent_id=None if agent_id is None else {"value": agent_id},
-    )
+    known = {name: {"value": value} for name, value in ids.items() if value is not None}
+    return new(pb.mesos.OperationStatus, state=state, message=text, **known)
 
 
 def _tell(m: MasterState, framework: Framework, status: pb.mesos.OperationStatus) -> None:
@@ -158,8 +151,8 @@ def reconcile(m: MasterState, framework: Framework, call: Call.ReconcileOperatio
         else:
             agent_id = entry.agent_id.value if entry.HasField("agent_id") else None
             state, text = _unknown(m, agent_id)
-            status = _status(state, entry.operation_id.value, f"Reconciliation: {text}", agent_id)
-            _tell(m, framework, status)
+            ids = {"operation_id": entry.operation_id.value, "agent_id": agent_id}
+            _tell(m, framework, _status(state, f"Reconciliation: {text}", **ids))
 
 
 def _latest(record: OperationRecord) -> pb.mesos.OperationStatus:
@@ -189,4 +182,4 @@ def tell_all(m: MasterState, agent: Agent, state: str, why: str) -> None:
     for record in agent.operations.values():
         framework = m.frameworks.get(record.proto.framework_id.value)
         if framework is not None and record.id is not None:
-            _tell(m, framework, _status(state, record.id, why, agent.id))
+            _tell(m, framework, _status(state, why, operation_id=record.id, agent_id=agent.id))

@@ -5,8 +5,6 @@ Reconciliation". The resources of a task are free again when its newest state is
 the scheduler has seen that state; the task is forgotten when the scheduler has acknowledged it.
 """
 
-from typing import Any
-
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
@@ -133,38 +131,27 @@ def apply_status(
 
 
 def task_status(
-    m: MasterState,
-    task_id: str,
-    state: str,
-    text: str,
-    reason: str,
-    *,
-    agent_id: str | None,
-    executor_id: str | None = None,
-    unreachable_time: float | None = None,
+    m: MasterState, state: str, text: str, reason: str, *, since: float | None = None, **ids: str | None
 ) -> pb.mesos.TaskStatus:
-    """A status that the master makes: without a uuid, as it needs no acknowledgement."""
-    since = None if unreachable_time is None else {"nanoseconds": int(unreachable_time * NANOS)}
+    """A status that the master makes: without a uuid, as it needs no acknowledgement. `since`: unreachable."""
     return new(
         pb.mesos.TaskStatus,
-        task_id={"value": task_id},
         state=state,
         message=text,
         source="SOURCE_MASTER",
         reason=reason,
-        agent_id=None if agent_id is None else {"value": agent_id},
-        executor_id=None if executor_id is None else {"value": executor_id},
         timestamp=m.ports.now(),
-        unreachable_time=since,
+        unreachable_time=since and {"nanoseconds": int(since * NANOS)},
+        **{name: {"value": value} for name, value in ids.items() if value is not None},
     )
 
 
 def status_of(
-    m: MasterState, task: TaskRecord, state: str, text: str, reason: str, **more: Any
+    m: MasterState, task: TaskRecord, state: str, text: str, reason: str, *, since: float | None = None
 ) -> pb.mesos.TaskStatus:
     """A status that the master makes of a task that it knows."""
-    known = {"agent_id": task.agent_id, "executor_id": task.executor_id}
-    return task_status(m, task.id, state, text, reason, **known, **more)
+    ids = {"agent_id": task.agent_id, "executor_id": task.executor_id}
+    return task_status(m, state, text, reason, since=since, task_id=task.id, **ids)
 
 
 def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> pb.mesos.TaskStatus:
@@ -329,12 +316,8 @@ def _unknown(m: MasterState, framework: Framework, task_id: str, agent_id: str |
         state, text = "TASK_GONE_BY_OPERATOR", "Reconciliation: Task is gone"
     else:
         state, text = "TASK_UNKNOWN", "Reconciliation: Task is unknown"
+    state = state if framework.partition_aware else "TASK_LOST"
+    since = m.unreachable_agents.get(agent_id or "")
     return task_status(
-        m,
-        task_id,
-        state if framework.partition_aware else "TASK_LOST",
-        text,
-        "REASON_RECONCILIATION",
-        agent_id=agent_id,
-        unreachable_time=None if agent_id is None else m.unreachable_agents.get(agent_id),
+        m, state, text, "REASON_RECONCILIATION", since=since, task_id=task_id, agent_id=agent_id
     )
