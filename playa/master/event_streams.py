@@ -49,10 +49,6 @@ class Streams:
         """How many follow the operator API."""
         return len(self._operators)
 
-    def schedulers(self) -> list[RecordStream]:
-        """The schedulers' streams."""
-        return list(self._schedulers.values())
-
     def close(self, stream_id: str) -> None:
         """End a stream after what was sent on it."""
         stream = self.get(stream_id)
@@ -81,6 +77,12 @@ class Streams:
             stream.send(written[stream.content_type])
 
     # --- faults -----------------------------------------------------------------------------------------------
+
+    def send_raw(self, data: bytes) -> int:
+        """Send all schedulers bytes that are not a record; returns their number."""
+        for stream in list(self._schedulers.values()):
+            stream.send_raw(data)
+        return len(self._schedulers)
 
     def set_plan(self, plan: FaultPlan) -> None:
         """Misbehave like this from now on."""

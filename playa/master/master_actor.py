@@ -331,10 +331,7 @@ class MasterActor(Actor):
 
     @receive
     def handle_send_raw(self, message: faults.SendRaw) -> int:
-        streams = self._streams.schedulers()
-        for stream in streams:
-            stream.send_raw(message.data)
-        return len(streams)
+        return self._streams.send_raw(message.data)
 
 
 # What messages mean to the logic.

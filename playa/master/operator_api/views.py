@@ -13,7 +13,7 @@ from playa.master.allocation import amounts
 from playa.master.allocation.amounts import Amounts, is_under
 from playa.master.allocation.quota import missing
 from playa.master.allocation.resource_forms import both_forms
-from playa.master.records import Agent, Framework, TaskRecord, new
+from playa.master.records import Agent, Framework, new
 from playa.master.state import VERSION, MasterState
 
 MASTER_CAPABILITIES = ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")
@@ -98,14 +98,11 @@ def all_frameworks(m: MasterState) -> list[Framework]:
 
 def tasks(m: MasterState) -> dict[str, Any]:
     """GET_TASKS."""
-
-    def of(kind: Callable[[Framework], Iterable[TaskRecord]]) -> list[pb.mesos.Task]:
-        return [task.proto for record in all_frameworks(m) for task in kind(record)]
-
+    everyone = all_frameworks(m)
     return {
-        "tasks": of(lambda record: record.tasks.values()),
-        "unreachable_tasks": of(lambda record: record.unreachable_tasks.values()),
-        "completed_tasks": of(lambda record: record.completed_tasks),
+        "tasks": [task.proto for record in everyone for task in record.tasks.values()],
+        "unreachable_tasks": [t.proto for record in everyone for t in record.unreachable_tasks.values()],
+        "completed_tasks": [task.proto for record in everyone for task in record.completed_tasks],
     }
 
 
