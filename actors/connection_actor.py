@@ -492,6 +492,10 @@ class ConnectionActor(Actor):
         if self._detector is not None:
             self._detector.failed(self._leader)
         self.timers.after(wait, RetryDue(self._attempt))
+        if (
+            self._teardown_wanted and self.framework_id is None
+        ):  # asked for during an attempt that has failed now
+            self._apply(E.TEARDOWN_ANSWERED)
 
     def _send_teardown(self) -> None:
         attempt = self._attempt

@@ -67,6 +67,9 @@ class TwinConnection(ConnectionActor):
     async def open_stream(self, endpoint, body):
         self.attempts.append((self.clock.now(), endpoint.host))
         met = self.script.pop(0) if self.script else None
+        if isinstance(met, tuple):  # only after so many seconds
+            await asyncio.sleep(met[0])
+            met = met[1]
         if isinstance(met, BaseException):
             raise met
         stream = Stream(endpoint)

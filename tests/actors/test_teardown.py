@@ -158,6 +158,16 @@ async def test_a_framework_of_an_earlier_run_is_subscribed_to_be_ended(bench, ma
     assert master.types == ["TEARDOWN"]
 
 
+@scenario([(1.0, ConnectFailed("refused"))] * 3, teardown_timeout=30.0)
+async def test_a_framework_whose_first_subscription_fails_after_its_end_was_asked_for_has_nothing_to_tear_down(
+    bench,
+):
+    await bench.connect()
+    bench.ref.tell(m.Teardown())
+    await bench.settle(1.5)
+    assert bench.of("scheduler", m.TeardownDone) == [m.TeardownDone()]
+
+
 @scenario(teardown_timeout=30.0)
 async def test_a_master_that_says_nothing_is_told_again_until_the_time_is_over(bench):
     await bench.connect()
