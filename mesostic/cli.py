@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _quiet_broken_pipe()
     except Exception as error:
-        tell_bug(error, debug="--debug" in arguments)
+        report_bug(error, debug="--debug" in arguments)
         return errors.BUG
     return result if isinstance(result, int) else errors.OK
 
@@ -105,7 +105,7 @@ def _quiet_broken_pipe() -> int:
     return errors.OK
 
 
-def tell_bug(error: Exception, *, debug: bool) -> None:
+def report_bug(error: Exception, *, debug: bool) -> None:
     """One line, and the traceback where it can be found (or, with `debug`, here)."""
     text = (
         f"mesostic: an unexpected error, a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mesostic.cli import report_bug
 from mesostic.cli import run as run_in_process
-from mesostic.cli import tell_bug
 
 pytestmark = pytest.mark.slow
 
@@ -389,7 +389,7 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(project, mesostic):
 
 def test_a_bug_is_one_line_and_a_file_with_the_traceback(capsys):
     error = RuntimeError("something\nthat should not be")
-    tell_bug(error, debug=False)
+    report_bug(error, debug=False)
     told = capsys.readouterr().err
     assert told.startswith(
         "mesostic: an unexpected error, a bug: RuntimeError: something that should not be."
@@ -397,7 +397,7 @@ def test_a_bug_is_one_line_and_a_file_with_the_traceback(capsys):
     (file,) = [Path(word) for word in told.split() if "mesostic-error-" in word]
     assert "RuntimeError: something" in file.read_text()
     file.unlink()
-    tell_bug(error, debug=True)
+    report_bug(error, debug=True)
     assert "RuntimeError: something\nthat" in capsys.readouterr().err
 
 
