@@ -135,7 +135,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(cls: type[LowLevelScheduler] = Telling, *, store: str = "", first: str = "registered"):
+async def running(
+    cls: type[LowLevelScheduler] = Telling, *, store: str = "", first: str = "registered", greets: bool = True
+):
     Telling.heard, Telling.raises, Telling.commands = [], set(), {}
     async with scripted_master() as master, ActorSystem() as system:
         actors = (
@@ -145,10 +147,11 @@ async def running(cls: type[LowLevelScheduler] = Telling, *, store: str = "", fi
             ActorSpec("server", ServerActor, ServerSettings()),
         )
         made = Composition(FrameworkSettings(name="t", user="u", master=master.url), actors)
+        master.greets = greets
         ended = asyncio.ensure_future(run(made, system=system))
-        await master.until(lambda: bool(master.subscribes))
+        await master.until(lambda: bool(master.stream_ids))
         run_ = Running(master, ended, system, cls)
-        if issubclass(cls, Telling):
+        if issubclass(cls, Telling) and greets:
             await run_.heard(first, FRAMEWORK)
         yield run_
         ended.cancel()
@@ -486,3 +489,23 @@ async def test_of_the_operations_that_are_under_way_only_those_of_a_refused_call
         await framework.heard("operation_done", "taken", "finished")
         ended = [what for what in Telling.heard if what[0] == "operation_done"]
         assert ended == [("operation_done", "refused", "lost"), ("operation_done", "taken", "finished")]
+
+
+async def test_a_framework_of_an_earlier_run_that_is_gone_is_registered_as_a_new_one(tmp_path):
+    store = str(tmp_path / "s.db")
+    async with running(store=store):
+        pass
+    async with running(store=store, greets=False) as framework:
+        framework.master.greets = True
+        await framework.say(made("error", message="Framework has been removed"))
+        await framework.heard("registered", FRAMEWORK)
+        assert "reregistered" not in [name for name, *_ in Telling.heard]
+
+
+@pytest.mark.parametrize("event", [made("failure", executor_id="e", status=9), made("failure")])
+async def test_a_failure_that_names_no_agent_reaches_no_callback(event):
+    async with running() as framework:
+        await framework.say(event)
+        await framework.say(made("message", agent_id="a", executor_id="e", data=b"next"))
+        await framework.heard("framework_message", "a", "e", b"next")
+        assert not {"executor_lost", "agent_lost"} & {name for name, *_ in Telling.heard}

@@ -711,3 +711,13 @@ def test_a_retry_policy_takes_the_least_that_makes_sense_and_nothing_below(least
     assert getattr(RetryPolicy(**least), name) == value
     with pytest.raises(ValueError, match=name):
         RetryPolicy(**{name: value - 1})
+
+
+@scenario(unreachable_timeout=600.0)
+async def test_how_long_an_agent_may_be_away_counts_from_when_it_went_last(task):
+    await task.launch()
+    for away in (500, 500, 500):
+        await task.update("TASK_RUNNING")
+        await task.update("TASK_UNREACHABLE", uuid=b"")
+        await task.settle(away)
+        assert task.phase is TaskPhase.UNREACHABLE

@@ -193,6 +193,8 @@ async def test_closing_fails_what_has_no_answer_and_what_comes_after():
         got = await outcomes(answers)
         assert [type(error) for error in got] == [ConnectionLost] * 3
         assert str(got[0]) == "the subscription ended"
+        assert str(got[2]) == "the pipeline is closed"
+        assert server.connections == 1
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_fails_in_silence(caplog):

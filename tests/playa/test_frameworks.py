@@ -219,6 +219,27 @@ def test_a_declined_offer_comes_back_after_its_filter(bench: Any) -> None:
     assert len(bench.offers(framework)) == 2
 
 
+def test_to_revive_one_role_leaves_what_was_declined_in_another_as_it_is(bench: Any) -> None:
+    bench.add_agent(1)
+    bench.add_agent(2)
+    framework = bench.subscribe(roles=("a", "b"))
+    declined = bench.offers(framework)
+    where = {(offer.allocation_info.role, offer.agent_id.value) for offer in declined}
+    assert {role for role, _ in where} == {"a", "b"}
+    decline = {
+        "offer_ids": [{"value": offer.id.value} for offer in declined],
+        "filters": {"refuse_seconds": 100},
+    }
+    bench.call(framework, type="DECLINE", decline=decline)
+    bench.call(framework, type="REVIVE", revive={"roles": ["a"]})
+    bench.pass_time(2)
+    again = bench.offers(framework)[len(declined) :]
+    assert again
+    assert not {(offer.allocation_info.role, offer.agent_id.value) for offer in again} & {
+        (role, agent) for role, agent in where if role == "b"
+    }
+
+
 def test_roles_that_a_call_names_wrongly_change_nothing(bench: Any) -> None:
     bench.add_agent()
     framework = bench.subscribe(suppressed=("*",))

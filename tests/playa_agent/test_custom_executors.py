@@ -287,3 +287,20 @@ async def test_an_agent_that_shuts_down_ends_when_what_it_was_about_to_launch_ca
         assert bench.agent.is_alive()
         over.set()
         await bench.until(lambda: not bench.agent.is_alive())
+
+
+async def test_what_was_due_in_an_earlier_run_of_an_executor_does_not_concern_the_next(bench):
+    await bench.start(executor_registration_timeout=1.5)
+    first, second = bench.custom("run", task_id="a"), bench.custom("run", task_id="b")
+    first["executor"]["command"], second["executor"]["command"] = (
+        {"value": "sleep 0.7"},
+        {"value": "sleep 1000"},
+    )
+    bench.run(first)
+    await bench.ended("a")
+    await bench.until(lambda: bench.of(ExitedExecutor))
+    began = time.monotonic()
+    bench.run(second)
+    status = await bench.ended("b")
+    assert status.reason == pb.mesos.TaskStatus.REASON_EXECUTOR_REGISTRATION_TIMEOUT
+    assert time.monotonic() - began >= 1.5

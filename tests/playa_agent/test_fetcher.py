@@ -408,3 +408,17 @@ async def test_a_zip_with_a_password_is_refused_in_a_sentence(tmp_path, sandbox)
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(FetchFailed, match=r"a\.zip.*password"):
         await fetch([wanted(str(tmp_path / "a.zip"))], sandbox, inline)
+
+
+@pytest.mark.parametrize(
+    ("packed", "made"), [(0o000, 0o700), (0o500, 0o700), (0o750, 0o750), (0o6777, 0o755)]
+)
+async def test_a_folder_of_an_archive_keeps_its_mode_as_far_as_its_owner_can_use_it(
+    tmp_path, sandbox, packed, made
+):
+    folder = tarfile.TarInfo("d")
+    folder.type, folder.mode = tarfile.DIRTYPE, packed
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(folder)
+    await fetch([wanted(str(tmp_path / "a.tar"))], sandbox, inline)
+    assert (sandbox / "d").stat().st_mode & 0o7777 == made

@@ -1,10 +1,12 @@
 """Simulated tasks: the same messages, no processes; on virtual time."""
 
 import asyncio
+import json
 from typing import Any
 
 from mesos_v1 import pb
-from playa.messages import ExitedExecutor, KillTask, RegisterAgent
+from playa.agent.messages import QueryState
+from playa.messages import ExitedExecutor, KillTask, RegisterAgent, ShutdownFramework
 
 
 def labels(**pairs: str) -> dict[str, Any]:
@@ -58,3 +60,14 @@ async def test_many_simulated_tasks_leave_nothing_behind(bench):
         bench.run({"task_id": f"t{n}", "command": {"value": "x"}})
     await bench.until(lambda: sum(s == "TASK_FINISHED" for n in (0, 499) for s in bench.states(f"t{n}")) == 2)
     await bench.until(lambda: len(bench.notes) >= 1501)
+
+
+async def test_of_frameworks_that_are_over_only_so_many_are_remembered(bench, monkeypatch):
+    monkeypatch.setattr("playa.agent.executors.life.MOST_COMPLETED_FRAMEWORKS", 2)
+    await bench.start(simulate=True, simulated_task_duration=0.01)
+    for n in range(4):
+        bench.run({"task_id": f"t{n}", "command": {"value": "x"}}, id={"value": f"F-{n}"})
+        await bench.ended(f"t{n}")
+        bench.agent.tell(ShutdownFramework(framework_id=f"F-{n}"))
+    state = json.loads(await bench.agent.ask(QueryState(), block=False))
+    assert [framework["id"] for framework in state["completed_frameworks"]] == ["F-2", "F-3"]
