@@ -32,9 +32,6 @@ class ReregisterAgent:
     """An agent with an id comes back: to a new master, after a restart of its own, or after an interruption.
 
     Attributes:
-        agent: The agent actor's name.
-        agent_info: `mesos.v1.AgentInfo` with its id.
-        pid: As in `RegisterAgent`.
         total_resources: `mesos.v1.Resource` each: with the reservations and volumes that the agent checkpointed.
         frameworks: `mesos.v1.FrameworkInfo` each, of every framework with an executor or a task here.
         executors: `mesos.v1.ExecutorInfo` each, with framework id; without those of command tasks.
@@ -65,8 +62,6 @@ class AgentUpdate:
     """A status update on its way to the scheduler; sent again by the agent until it is acknowledged.
 
     Attributes:
-        agent_id: Who sends it.
-        framework_id: For whom it is.
         executor_id: Whose task it is; empty for a command task or when there is no executor.
         status: `mesos.v1.TaskStatus` with uuid, as it goes to the scheduler.
         latest_state: Name of the task's newest state, which may be further than this update's.
@@ -104,7 +99,6 @@ class OperationUpdate:
     """The state of an operation; sent again until acknowledged if the operation has an id.
 
     Attributes:
-        agent_id: Who sends it.
         framework_id: For whom it is; empty for an operator's.
         operation_uuid: The 16 bytes that the master gave in `ApplyOperation`.
         status: `mesos.v1.OperationStatus`, with uuid if it wants an acknowledgement, with agent id and operation id.

@@ -50,7 +50,6 @@ class _Stream:
 class Acknowledged:
     """What an acknowledgement led to: the update to send next, if any, and whether the stream has ended."""
 
-    update: PendingUpdate
     following: PendingUpdate | None
     ended: bool
 
@@ -99,15 +98,13 @@ class UpdateStreams:
         if done.terminal:
             stream.life.on(StreamEvent.ACKNOWLEDGED_TERMINAL)
             del self._streams[key]
-            return Acknowledged(done, None, ended=True)
-        if not stream.pending:
-            stream.life.on(StreamEvent.ACKNOWLEDGED_LAST)
-            return Acknowledged(done, None, ended=False)
-        stream.life.on(StreamEvent.ACKNOWLEDGED_MORE)
-        if self.paused:
-            return Acknowledged(done, None, ended=False)
+            return Acknowledged(None, ended=True)
+        more = bool(stream.pending)
+        stream.life.on(StreamEvent.ACKNOWLEDGED_MORE if more else StreamEvent.ACKNOWLEDGED_LAST)
+        if not more or self.paused:
+            return Acknowledged(None, ended=False)
         self._arm(key, stream, now)
-        return Acknowledged(done, stream.pending[0], ended=False)
+        return Acknowledged(stream.pending[0], ended=False)
 
     def due(self, now: float) -> list[PendingUpdate]:
         """The updates to be sent again at `now`; each is then waited for twice as long as before."""
@@ -182,15 +179,7 @@ class UpdateStreams:
 
 
 class Resending:
-    """Sends what streams give out, and again when it is time.
-
-    Args:
-        streams: The streams; nothing else may add to them.
-        now: The clock.
-        after: Tells the agent something later.
-        send: Sends one update to the master.
-        due: The message with which the agent calls `due`.
-    """
+    """Sends what streams give out, and again when it is time: the agent then calls `due`."""
 
     def __init__(
         self,
