@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from executor.messages import EndRequested
+from executor.messages import EXECUTOR, AgentGone, EndRequested
+from executor.process.states import State
 from tests.executor.authors import Add, Talk, Wait
 from tests.executor.conftest import on_virtual_time
 from tests.support.agent_script import AgentScript
@@ -179,3 +180,17 @@ async def test_the_last_updates_are_answered_before_the_process_ends(start):
         script.shutdown()
         await run.exit()
         assert all(script.states(f"t{n}")[-1] == "TASK_KILLED" for n in range(50))
+
+
+@on_virtual_time
+async def test_an_agent_that_goes_after_the_end_was_decided_changes_nothing_about_it(start):
+    async with start() as run:
+        await run.script.until_subscribed()
+        executor = run.system.get(EXECUTOR)
+        run.launch("t1", Wait(1000))
+        await run.script.until_state("t1", "TASK_RUNNING")
+        run.script.shutdown()
+        while executor._actor._life.state is not State.KILLING:
+            await asyncio.sleep(0)
+        executor.tell(AgentGone("it went away", refused=False))
+        assert await run.exit() == (0, "the agent said SHUTDOWN")
