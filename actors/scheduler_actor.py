@@ -578,6 +578,9 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_task_done(self, done: m.TaskDone) -> Any:
+        return self._take_outcome(done)
+
+    def _take_outcome(self, done: m.TaskDone) -> Any:
         """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched."""
         if not self._announced:
             self._early.append(done)
@@ -698,9 +701,7 @@ class SchedulerActor(BaseScheduler):
         history = next(iter(histories(loaded.records)), None)
         if history is None:
             message = f"its actor failed, and nothing is stored of it: {loaded.error}"
-            return self.handle_task_done(
-                m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message)
-            )
+            return self._take_outcome(m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message))
         split = split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
         demanded = split[1] if split is not None else history.spec.first_attempt
         if failures >= ACTOR_FAILURES:
@@ -717,7 +718,7 @@ class SchedulerActor(BaseScheduler):
         self.tell("offers", m.Withdraw(attempt_id(spec.task_id, demanded)))
         if intent is not None:
             self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
-        return self.handle_task_done(
+        return self._take_outcome(
             m.TaskDone(
                 task_id=spec.task_id,
                 name=spec.name,

@@ -141,7 +141,7 @@ class HandlerTable:
 
 
 def _declared(cls: type) -> dict[type, Handler]:
-    by_name: dict[str, tuple[type, ...]] = {}
+    found: dict[type, tuple[str, Handler]] = {}
     for base in reversed(cls.__mro__):
         seen: dict[type, str] = {}
         for name, member in vars(base).items():
@@ -149,15 +149,20 @@ def _declared(cls: type) -> dict[type, Handler]:
                 continue
             if hasattr(member, _NAMESPACE):
                 setattr(member, _MARK, _resolve_late(member))
-            by_name[name] = getattr(member, _MARK)
-            for kind in by_name[name]:
+            for kind in getattr(member, _MARK):
                 if kind in seen:
                     raise TypeError(
                         f"{base.__qualname__} handles {kind.__qualname__} twice: {seen[kind]} and {name}"
                     )
                 seen[kind] = name
-    # A subclass's handler for a type replaces its base's, whatever the two methods are called.
-    return {kind: getattr(cls, name) for name, kinds in by_name.items() for kind in kinds}
+                found[kind] = name, member
+    # A subclass's handler for a type replaces its base's, whatever the two methods are called; and a base's handler
+    # stays when a subclass has a handler of that name for another type.
+    handlers = {}
+    for kind, (name, member) in found.items():
+        latest = getattr(cls, name)
+        handlers[kind] = latest if kind in getattr(latest, _MARK, (kind,)) else member
+    return handlers
 
 
 def _resolve_late(member: Any) -> tuple[type, ...]:

@@ -361,6 +361,22 @@ class TestHandlers:
         assert await system.spawn(ByType).ask(Slow(1), block=False) == "base"
 
     @virtual
+    async def test_a_handler_of_a_subclass_for_another_type_hides_none_of_the_same_name(self, system):
+        class Base(Actor):
+            @receive
+            def handle_text(self, text: str) -> str:
+                return f"text {text}"
+
+        class Author(Base):
+            @receive
+            def handle_text(self, number: int) -> str:  # type: ignore[override]
+                return f"number {number}"
+
+        ref = system.spawn(Author)
+        assert await ref.ask("a", block=False) == "text a"
+        assert await ref.ask(1, block=False) == "number 1"
+
+    @virtual
     async def test_types_declared_further_down_are_found(self, system):
         assert await system.spawn(Early).ask(DeclaredLater(3), block=False) == 3
 
