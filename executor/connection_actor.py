@@ -161,6 +161,7 @@ class AgentConnectionActor(Actor):
         self._content_type = content_type
         self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
         self._unacknowledged = Unacknowledged()
+        self._late: list[bytes] = []  # updates since the last SUBSCRIBE was made, which does not hold them
         self._kept: deque[bytes] = deque(maxlen=MAX_KEPT_MESSAGES)
         self._link: AgentLink | None = None
         self._attempt = 0
@@ -209,10 +210,12 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_send_update(self, update: SendUpdate) -> None:
-        """Send an update, now or with the next SUBSCRIBE."""
+        """Send an update now, after SUBSCRIBED, or with the next SUBSCRIBE."""
         self._unacknowledged.updated(update.task_id, update.uuid, update.status)
         if self._subscribed:
             self._send_update(update.uuid, update.status)
+        else:
+            self._late.append(update.uuid)
 
     @receive
     def handle_resend_due(self, due: ResendDue) -> None:
@@ -282,6 +285,7 @@ class AgentConnectionActor(Actor):
     def _connect(self) -> None:
         self._attempt += 1
         self._link = self._new_link()
+        self._late.clear()
         call = executor_calls.subscribe(
             [pb.mesos.TaskInfo.FromString(task) for task in self._unacknowledged.tasks],
             [pb.mesos.TaskStatus.FromString(status) for status in self._unacknowledged.updates],
@@ -326,6 +330,9 @@ class AgentConnectionActor(Actor):
     def _announce(self, value: object) -> None:
         self._failures = 0
         self.tell(EXECUTOR, value)
+        for uuid in self._late:
+            if (status := self._unacknowledged.update(uuid)) is not None:
+                self._send_update(uuid, status)
         while self._kept:
             self._call(executor_calls.message(self._kept.popleft()))
 

@@ -90,6 +90,25 @@ async def test_tasks_go_on_while_the_agent_is_away_and_their_results_come_with_i
 
 
 @on_virtual_time
+async def test_a_result_between_subscribe_and_subscribed_is_sent_once_the_agent_has_answered(start):
+    script = AgentScript()
+    async with start(script=script, checkpoint=True) as run:
+        await script.until_subscribed()
+        run.launch("t1", Wait(5))
+        await script.until_state("t1", "TASK_RUNNING")
+        await asyncio.sleep(1)
+        script.answers_subscribed = False
+        script.drop()
+        call = await script.until_subscribed(2)
+        assert not call.subscribe.unacknowledged_updates
+        await asyncio.sleep(5)
+        assert script.states("t1") == ["TASK_RUNNING"]
+        script.say(script.subscribed())
+        await asyncio.sleep(1)
+        assert script.states("t1") == ["TASK_RUNNING", "TASK_FINISHED"]
+
+
+@on_virtual_time
 async def test_an_agent_that_does_not_come_back_in_time_ends_the_executor(start):
     script = AgentScript()
     async with start(script=script, checkpoint=True, recovery_timeout=60.0) as run:
