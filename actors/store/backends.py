@@ -352,6 +352,11 @@ def _upgrade(connection: sqlite3.Connection, name: str) -> None:
         rows = connection.execute("SELECT kind, key, value FROM earlier ORDER BY number").fetchall()
         if not all(isinstance(value, bytes) for _, _, value in rows):
             raise StorageError(f"{name} is damaged: a record is not made of bytes; {_HOW_TO_GO_ON}")
+        kinds, keys = ({row[column] for row in rows} for column in (0, 1))
+        if (
+            kinds & {"task-spec", "task-ended"} and "id" in keys
+        ):  # subscribed, and `on_registered` has launched them
+            rows.append(("framework", "registered", b"1"))
         _lay_out(connection)
         connection.executemany(_PUT, [_row(Record(*row)) for row in rows])
         connection.execute("DROP TABLE earlier")

@@ -1,7 +1,9 @@
 """`on_registered` once in a framework's life, `on_reregistered` afterwards; what the first one launched is never lost or doubled."""
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -68,6 +70,28 @@ async def test_a_restarted_scheduler_is_registered_again_not_for_the_first_time(
     assert (await play(made)).exit_code == 0
     assert Two.heard[:2] == ["registered 0", "reregistered 3"]
     assert sorted(Two.heard[2:]) == ["crawl-1", "crawl-2", "crawl-3"]
+
+
+async def test_tasks_in_a_store_of_the_first_layout_say_that_the_scheduler_has_been_registered(
+    master, tmp_path
+):
+    class Three(Remembers):
+        heard = []  # noqa: RUF012
+
+    path = tmp_path / "s.db"
+    made = composition(master, Three, store=str(path))
+    master.plan = lambda _info: [("TASK_RUNNING", b"")]
+    await stopped_when(made, lambda: master.types.count("ACKNOWLEDGE") == 3)
+    with (
+        closing(sqlite3.connect(path)) as connection,
+        connection,
+    ):  # as that layout was: no checksum, no such record
+        connection.execute("ALTER TABLE records DROP COLUMN checksum")
+        connection.execute("DELETE FROM records WHERE key = 'registered'")
+        connection.execute("PRAGMA application_id=0")
+        connection.execute("PRAGMA user_version=1")
+    await stopped_when(made, lambda: len(Three.heard) == 2)
+    assert Three.heard == ["registered 0", "reregistered 3"]
     assert len(master.launched) == 3
 
 
