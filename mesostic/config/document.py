@@ -116,7 +116,7 @@ def load_document(path: str | FilePath, sets: Sequence[str] = ()) -> Document:
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; name the TOML file in it.") from None
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist{_nearby(file)}.") from None
+        raise ConfigError(f"{path} does not exist{_nearby(file)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a TOML file: byte {error.start} is not UTF-8.") from None
     except OSError as error:
@@ -208,6 +208,6 @@ def _nearby(file: FilePath) -> str:
     try:
         names = [entry.name for entry in file.parent.iterdir() if entry.suffix == ".toml"]
     except OSError:
-        return ""
+        return "."
     near = difflib.get_close_matches(file.name, names, n=1)
-    return f"; did you mean {file.parent / near[0]}?" if near else ""
+    return f"; did you mean {file.parent / near[0]}?" if near else "."

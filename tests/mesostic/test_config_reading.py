@@ -174,7 +174,7 @@ def test_a_number_that_is_too_large_is_named(tmp_path, number, where):
 
 def test_a_file_that_is_not_there_names_the_one_that_is(tmp_path):
     (tmp_path / "hello.toml").write_text("")
-    with pytest.raises(ConfigError, match=r"helo\.toml does not exist; did you mean .*hello\.toml"):
+    with pytest.raises(ConfigError, match=r"helo\.toml does not exist; did you mean .*hello\.toml\?$"):
         load_document(tmp_path / "helo.toml")
 
 
