@@ -15,6 +15,7 @@ from actors import messages as m
 from actors.beside_store import token_for
 from actors.connection_actor import ConnectionActor
 from actors.failure_actor import FailureActor
+from actors.framework_settings import WEEK, ActorSpec, Composition, Kept
 from actors.messages import Outcome
 from actors.offer_actor import OfferActor
 from actors.reconciler_actor import ReconcilerActor
@@ -22,7 +23,6 @@ from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings,
 from actors.scheduler.author_code import exit_of
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
-from actors.settings import WEEK, ActorSpec, Composition, Kept
 from actors.store_actor import StoreActor
 from wire.author_code import author_traceback, one_line
 

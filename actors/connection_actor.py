@@ -24,9 +24,9 @@ from actors.connection.detector import Detector, LeaderFound, LeaderLost, detect
 from actors.connection.framework_info import subscribe_call
 from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
 from actors.connection.stream import RecordsArrived, StreamEnded, StreamOpened, endpoint_of, read_stream
+from actors.framework_settings import Composition
 from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.runtime.state_machine import Machine
-from actors.settings import Composition
 from mesos_http import (
     CallPipeline,
     Credentials,

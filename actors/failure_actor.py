@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from actors import messages as m
 from actors.failures.advice import advise
 from actors.failures.sandbox import Unreadable, last_lines, printable, read_tail
+from actors.framework_settings import Composition
 from actors.runtime import Actor, message, receive, setting
-from actors.settings import Composition
 from mesos_http import Credentials, TlsSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors import messages as m
+from actors.framework_settings import Composition
 from actors.operation_actor import OperationActor
 from actors.records import (
     ENDED_PHASES,
@@ -29,7 +30,6 @@ from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.author_events import Registered
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.scheduler.launching import check_texts
-from actors.settings import Composition
 from mesos_v1 import events, pb
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources

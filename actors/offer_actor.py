@@ -17,13 +17,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from actors import messages as m
+from actors.framework_settings import Composition
 from actors.offers.demand_queue import DemandQueue, ShapeQueue, report
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
 from actors.records import INTENT, MAX_TASK_BYTES, TaskIntent
 from actors.runtime import Actor, Backoff, message, receive, setting
-from actors.settings import Composition
 from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
 

@@ -13,8 +13,8 @@ import logging
 from dataclasses import dataclass
 
 from actors import messages as m
+from actors.framework_settings import Composition
 from actors.runtime import Actor, Backoff, Timer, message, receive, setting
-from actors.settings import Composition
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, TaskId
 

@@ -22,9 +22,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from actors.framework_settings import RetryPolicy
 from actors.messages import Demand, Record, ServerReady, TaskPhase, Uploaded
 from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
-from actors.settings import RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState

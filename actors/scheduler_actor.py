@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
+from actors.framework_settings import TASK, Composition, RetryPolicy
 from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
 from actors.records import (
     ENDED,
@@ -71,7 +72,6 @@ from actors.scheduler.launching import (
 )
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
 from actors.scheduler.task_book import TaskBook, TaskEntry
-from actors.settings import TASK, Composition, RetryPolicy
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources

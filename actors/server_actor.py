@@ -36,10 +36,10 @@ from aiohttp.typedefs import Handler
 
 from actors import messages as m
 from actors.beside_store import folder_beside, sync_folder
+from actors.framework_settings import Composition
 from actors.records import UPLOAD
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.server.artifacts import Artifact, ArtifactError, build_artifact
-from actors.settings import Composition
 from actors.temporary import TemporaryFolder, remove_leftovers_aside
 from mesos_v1 import origins
 from mesos_v1.values import TaskId

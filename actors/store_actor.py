@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from actors import messages as m
+from actors.framework_settings import Composition
 from actors.runtime import Actor, Backoff, message, receive, setting
-from actors.settings import Composition
 from actors.store.backends import (
     LARGEST,
     Backend,

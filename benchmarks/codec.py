@@ -24,8 +24,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from actors.framework_settings import RetryPolicy
 from actors.runtime import message, pack, pack_value, unpack, unpack_value
-from actors.settings import RetryPolicy
 from mesos_v1.resources import Resources
 
 

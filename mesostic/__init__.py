@@ -19,7 +19,7 @@ _HOMES = {
     ),
     "actors.scheduler.author_events": "MessageSource Registered TaskFailure TaskFinished",
     "actors.scheduler_actor": "SchedulerActor",
-    "actors.settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy",
+    "actors.framework_settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy",
     "executor.author": "Executor TaskContext TaskFailed task",
     "mesos_v1": "offer_operations pb task_infos",
     "mesos_v1.resources": "Resources",

@@ -1,5 +1,9 @@
 # What type checkers see of the public names; `__init__.py` imports each when it is first used.
 
+from actors.framework_settings import Composition as Composition
+from actors.framework_settings import ExecutorSettings as ExecutorSettings
+from actors.framework_settings import FrameworkSettings as FrameworkSettings
+from actors.framework_settings import RetryPolicy as RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
 from actors.messages import PendingReport as PendingReport
 from actors.messages import ShutdownRequested as ShutdownRequested
@@ -34,10 +38,6 @@ from actors.scheduler.author_events import Registered as Registered
 from actors.scheduler.author_events import TaskFailure as TaskFailure
 from actors.scheduler.author_events import TaskFinished as TaskFinished
 from actors.scheduler_actor import SchedulerActor as SchedulerActor
-from actors.settings import Composition as Composition
-from actors.settings import ExecutorSettings as ExecutorSettings
-from actors.settings import FrameworkSettings as FrameworkSettings
-from actors.settings import RetryPolicy as RetryPolicy
 from executor.author import Executor as Executor
 from executor.author import TaskContext as TaskContext
 from executor.author import TaskFailed as TaskFailed

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from actors.settings import FrameworkSettings
+    from actors.framework_settings import FrameworkSettings
     from playa.settings import ClusterSettings
 
 PRINCIPAL = "mesostic"

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from actors.composition import run as run_composition
+from actors.framework_settings import Composition
 from actors.messages import Outcome, ShutdownRequested
 from actors.runtime import ActorRef, ActorSystem, TraceRecord
 from actors.runtime.testing import ListTrace, ManualIds, run_virtual
-from actors.settings import Composition
 from executor.testing import ExecutorUnderTest, run_task
 from mesostic.config.compose import Configuration, load_configuration
 from mesostic.credential import draw, logged_in

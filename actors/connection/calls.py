@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from actors import messages as m
 from actors.connection.framework_info import offer_constraints
+from actors.framework_settings import Composition
 from actors.runtime import Actor, DecodeError, message, pack, unpack
-from actors.settings import Composition
 from mesos_http import CallPipeline, ConnectFailed, Response
 from mesos_v1 import calls, pb
 from mesos_v1.content import ContentType, serialize

@@ -13,8 +13,8 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from actors.framework_settings import FrameworkSettings
 from actors.runtime import Actor, message
-from actors.settings import FrameworkSettings
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient

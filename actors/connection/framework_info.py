@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import socket
 
+from actors.framework_settings import FrameworkSettings
 from actors.messages import UpdateFramework
-from actors.settings import FrameworkSettings
 from mesos_v1 import calls, pb
 from mesos_v1.content import ContentType, parse
 from mesos_v1.values import FrameworkId

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from actors import messages as m
+from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorRef, carrier, message
-from actors.settings import FrameworkSettings
 from mesos_http import Endpoint, Peer, StreamBroken, Subscription, TransportError
 from mesos_v1.errors import ApiError
 

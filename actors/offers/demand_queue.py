@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from actors.framework_settings import GPUS
 from actors.messages import Demand, OfferVerdict, PendingGroup, PendingReport, Shortfall
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
-from actors.settings import GPUS
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, TaskId
 

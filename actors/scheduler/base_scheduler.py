@@ -15,10 +15,10 @@ from types import CoroutineType
 from typing import Any, ClassVar
 
 from actors import messages as m
+from actors.framework_settings import BUILT_IN_NAMES, TASK, Composition
 from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import contain_author_code, exit_of
-from actors.settings import BUILT_IN_NAMES, TASK, Composition
 from mesos_v1 import events
 from mesos_v1.values import FrameworkId, OperationId, OperationStatus
 from wire.author_code import author_traceback, one_line

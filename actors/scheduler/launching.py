@@ -15,10 +15,10 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
+from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy
 from actors.messages import ExecutorTemplate, ServerReady
 from actors.records import check_task_id
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
-from actors.settings import GPUS, Composition, ExecutorSettings, RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources

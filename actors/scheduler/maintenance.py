@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from actors.settings import FrameworkSettings
+from actors.framework_settings import FrameworkSettings
 from mesos_v1.values import AgentId, InverseOffer
 
 DECLINED_FOR = 60.0

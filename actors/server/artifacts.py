@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from actors.settings import OWN_PACKAGES
+from actors.framework_settings import OWN_PACKAGES
 
 _SKIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".proto", ".pyi"})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mesostic.config.document import Document
 from mesostic.config.fields import settings_fields
-from mesostic.config.settings import EmbeddedSettings
+from mesostic.config.run_settings import EmbeddedSettings
 from mesostic.config.toml import Path
 from mesostic.config.values import INVALID, build, build_field
 from playa.settings import AgentSettings, ClusterSettings

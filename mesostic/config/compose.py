@@ -17,16 +17,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from actors.composition import BUILT_IN, ActorSpec, Composition
+from actors.framework_settings import OWN_PACKAGES, TASK, ExecutorSettings, FrameworkSettings
 from actors.runtime import Actor, NoSettings, pack_value
 from actors.scheduler.base_scheduler import BaseScheduler
-from actors.settings import OWN_PACKAGES, TASK, ExecutorSettings, FrameworkSettings
 from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import build_cluster
 from mesostic.config.document import Document, load_document, suggestion
 from mesostic.config.fields import settings_fields
-from mesostic.config.settings import EmbeddedSettings, TraceSettings
+from mesostic.config.run_settings import EmbeddedSettings, TraceSettings
 from mesostic.config.toml import Path
 from mesostic.config.values import build
 from playa.settings import ClusterSettings

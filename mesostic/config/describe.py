@@ -13,14 +13,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from actors.composition import BUILT_IN
+from actors.framework_settings import TASK, ExecutorSettings, FrameworkSettings
 from actors.runtime import HIDDEN, NoSettings, registered_messages, understood_types, unpack_value
-from actors.settings import TASK, ExecutorSettings, FrameworkSettings
 from actors.task_actor import TaskActor
 from mesos_v1.quantities import format_duration
 from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration, without_credentials
 from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
-from mesostic.config.settings import TraceSettings
+from mesostic.config.run_settings import TraceSettings
 from mesostic.config.values import show_literal
 
 TASK_ACTORS = "task:<id>"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_origin
 
 from actors.composition import BUILT_IN
+from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.runtime import NoSettings
-from actors.settings import ExecutorSettings, FrameworkSettings
 from mesos_v1.quantities import format_duration
 from mesostic.config.fields import FieldInfo, settings_fields
-from mesostic.config.settings import EmbeddedSettings, TraceSettings
+from mesostic.config.run_settings import EmbeddedSettings, TraceSettings
 from mesostic.config.values import describe, show_literal
 from playa.settings import AgentSettings, ClusterSettings
 

@@ -9,8 +9,8 @@ import pytest
 from actors import messages as m
 from actors.connection.stream import endpoint_of
 from actors.connection_actor import ConnectionActor, ConnectionSettings
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.runtime import Actor, ActorSystem
-from actors.settings import Composition, FrameworkSettings
 from mesos_v1 import events, pb
 from mesos_v1.values import AgentId, ExecutorId, OfferId, TaskId
 from tests.support.scripted_master import UNAVAILABLE, ScriptedMaster, scripted_master, subscribed

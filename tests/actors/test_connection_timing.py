@@ -7,7 +7,7 @@ import pytest
 
 from actors import messages as m
 from actors.connection_actor import ConnectionActor, ConnectionSettings
-from actors.settings import Composition, FrameworkSettings
+from actors.framework_settings import Composition, FrameworkSettings
 from mesos_http import ConnectFailed, Response, StreamBroken
 from mesos_v1 import events, pb
 from mesos_v1.errors import ApiError

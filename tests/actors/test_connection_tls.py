@@ -3,8 +3,8 @@
 import asyncio
 
 from actors import messages as m
+from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorSystem
-from actors.settings import FrameworkSettings
 from tests.actors.test_connection_over_http import QUICK, Bench
 from tests.support.scripted_master import scripted_master
 

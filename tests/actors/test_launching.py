@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from actors.framework_settings import ExecutorSettings, RetryPolicy
 from actors.records import MAX_TASK_BYTES
 from actors.runtime import ActorSystem, Secret, receive
 from actors.runtime.testing import ListTrace
 from actors.scheduler import task_book
 from actors.scheduler.task_book import TaskBook
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import ExecutorSettings, RetryPolicy
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, TaskId

@@ -10,10 +10,10 @@ from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
 from actors.connection.framework_info import framework_info
 from actors.connection_actor import ConnectionActor, ConnectionSettings
+from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import ActorSystem, message, receive
 from actors.server_actor import ServerActor, ServerSettings
-from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
 from mesos_v1 import calls, offer_operations, pb
 from mesos_v1.content import to_json

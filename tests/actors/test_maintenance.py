@@ -9,10 +9,10 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
+from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.messages import TaskPhase
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import FrameworkSettings
 from mesos_v1 import events
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, InverseOffer, OfferId, TaskId, Unavailability
 from playa import AgentSettings, Cluster, ClusterSettings

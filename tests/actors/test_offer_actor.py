@@ -3,9 +3,9 @@
 import pytest
 
 from actors import messages as m
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.offer_actor import MatchDue, OfferActor, OfferSettings
 from actors.runtime import receive
-from actors.settings import Composition, FrameworkSettings
 from mesos_v1 import events, pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, Unavailability

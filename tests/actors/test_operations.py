@@ -6,6 +6,7 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
+from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
 from actors.operations import states
@@ -18,7 +19,6 @@ from actors.records import (
     OperationRecord,
 )
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
 from mesos_v1 import events, offer_operations
 from mesos_v1.resources import Reservation, Resources

@@ -1,8 +1,8 @@
 """Mesos's reconciliation algorithm in virtual time."""
 
 from actors import messages as m
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.reconciler_actor import ReconcilerActor, ReconcilerSettings
-from actors.settings import Composition, FrameworkSettings
 from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, TaskId, TaskStatus
 from tests.support.actor_bench import ActorBench, system, virtually

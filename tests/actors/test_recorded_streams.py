@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from actors import messages as m
+from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorSystem
-from actors.settings import FrameworkSettings
 from mesos_v1 import events, pb
 from mesos_v1.content import ContentType, from_json, serialize
 from mesos_v1.recordio import encode

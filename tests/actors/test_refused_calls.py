@@ -14,6 +14,7 @@ import pytest
 import actors
 from actors import messages as m
 from actors.connection.calls import RULES
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.messages import TaskPhase
 from actors.offer_actor import OfferActor, OfferSettings
@@ -22,7 +23,6 @@ from actors.reconciler_actor import ReconcilerActor
 from actors.runtime import RESTART, receive
 from actors.runtime.handlers import understood_types
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import Composition, FrameworkSettings
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources

@@ -8,12 +8,12 @@ import pytest
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
 from actors.connection_actor import ConnectionSettings
+from actors.framework_settings import ExecutorSettings, FrameworkSettings, RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import Actor, ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ListTrace
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor, ServerSettings
-from actors.settings import ExecutorSettings, FrameworkSettings, RetryPolicy
 from actors.store_actor import StoreSettings
 from mesos_v1 import events, pb
 from mesos_v1.resources import Resources

@@ -17,10 +17,10 @@ import pytest
 
 from actors import messages as m
 from actors import server_actor
+from actors.framework_settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
 from actors.runtime import RESTART, Actor, ActorSystem, receive
 from actors.server.artifacts import ArtifactError, build_artifact
 from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, master_is_local
-from actors.settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
 from actors.store_actor import StoreActor, StoreSettings
 
 TOKEN = {"Authorization": "Bearer secret"}

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import messages as m
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.runtime import RESTART, receive
-from actors.settings import Composition, FrameworkSettings
 from actors.store.backends import LARGEST, MemoryBackend, SqliteBackend, StorageError
 from actors.store_actor import StoreActor, StoreSettings
 from tests.support.actor_bench import ActorBench, system, virtually

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from actors import messages as m
+from actors.framework_settings import RetryPolicy
 from actors.messages import TaskPhase
 from actors.records import TaskHistory, TaskIntent, TaskProgress, TaskSpec
 from actors.runtime import pack, unpack_value
-from actors.settings import RetryPolicy
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources

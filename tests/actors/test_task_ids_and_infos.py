@@ -8,6 +8,7 @@ import pytest
 from actors.beside_store import token_for
 from actors.connection.calls import TokenWriter
 from actors.connection.framework_info import framework_info, subscribe_call
+from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
 from actors.records import (
@@ -23,7 +24,6 @@ from actors.records import (
     untold_uploads,
 )
 from actors.runtime import DecodeError, pack
-from actors.settings import Composition, FrameworkSettings, RetryPolicy
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import FrameworkId, TaskId

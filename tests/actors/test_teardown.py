@@ -8,11 +8,11 @@ from actors import messages as m
 from actors import store_actor
 from actors.composition import ActorSpec, Composition, run
 from actors.connection_actor import ConnectionActor, ConnectionSettings
+from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.runtime import ActorSystem
 from actors.scheduler import base_scheduler
 from actors.scheduler_actor import SchedulerActor
-from actors.settings import FrameworkSettings
 from actors.store.backends import SqliteBackend, StorageError
 from actors.store_actor import StoreActor, StoreSettings
 from mesos_http import ConnectFailed

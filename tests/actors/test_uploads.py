@@ -15,11 +15,11 @@ import pytest
 from actors import messages as m
 from actors.beside_store import folder_beside
 from actors.composition import ActorSpec, Composition, run
+from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.records import UPLOAD
 from actors.runtime import ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
-from actors.settings import ExecutorSettings, FrameworkSettings
 from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor, StoreSettings
 from executor.author import TaskFailed
@@ -173,7 +173,7 @@ import asyncio, sys
 from actors import messages as m
 from actors.runtime import Actor, ActorSystem
 from actors.server_actor import ServerActor
-from actors.settings import Composition, FrameworkSettings
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.composition import ActorSpec
 from actors.store_actor import StoreActor, StoreSettings
 

@@ -12,8 +12,8 @@ import pytest
 
 from actors import messages as m
 from actors.connection.detector import ZooKeeperAddress, address_in, leader_of
+from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorSystem
-from actors.settings import FrameworkSettings
 from tests.actors.test_connection_over_http import QUICK, Bench
 from tests.support.scripted_master import scripted_master
 

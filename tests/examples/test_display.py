@@ -1,6 +1,6 @@
 """The display: what is said, and that nothing comes after the last words."""
 
-from actors.settings import Composition, FrameworkSettings
+from actors.framework_settings import Composition, FrameworkSettings
 from examples.rendler.display_actor import DisplayActor, DisplaySettings
 from examples.rendler.messages import CrawlEnded, Note, Progress
 from tests.support.virtual import virtual

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from actors.settings import FrameworkSettings
+from actors.framework_settings import FrameworkSettings
 from mesostic.config.compose import load_configuration
 from mesostic.credential import PRINCIPAL, closed, logged_in
 from mesostic.embedded import EmbeddedCluster

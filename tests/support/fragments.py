@@ -10,12 +10,12 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from actors.composition import BUILT_IN
+from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.runtime import NoSettings
-from actors.settings import ExecutorSettings, FrameworkSettings
 from mesostic.config.cluster import build_cluster
 from mesostic.config.compose import TABLES, check_master, executor_table
 from mesostic.config.document import Document, parse_document
-from mesostic.config.settings import TraceSettings
+from mesostic.config.run_settings import TraceSettings
 from mesostic.config.toml import Path
 from mesostic.config.values import build
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from actors.framework_settings import RetryPolicy
 from actors.runtime import FrozenDict, NamedRef, Secret
 from actors.runtime.codec.shapes import (
     AnyShape,
@@ -27,7 +28,6 @@ from actors.runtime.codec.shapes import (
     UnionShape,
     field_shapes,
 )
-from actors.settings import RetryPolicy
 from mesos_v1.resources import Resources
 
 PLAIN: dict[type, st.SearchStrategy[Any]] = {
