@@ -137,7 +137,13 @@ class ResponseParser:
         buffer = self._buffer
         close = False
         while not close:
-            raw = yield from self._until(b"\r\n\r\n", "head")
+            self._where = "head"
+            end = buffer.find(b"\r\n\r\n")
+            if 0 <= end <= self._max_head:  # without a generator: the answers to many calls come at once
+                raw = bytes(buffer[:end])
+                del buffer[: end + 4]
+            else:
+                raw = yield from self._until(b"\r\n\r\n", "head")
             if self._last is None or self._last[0] != raw:
                 self._last = (raw, _framing(parse_head(raw)))
             head, length = self._last[1]
@@ -153,7 +159,7 @@ class ResponseParser:
                     if buffer:
                         self._parts.append(self._take(len(buffer)))
                     yield
-            else:
+            elif length:
                 yield from self._body(length, "body of known length")
             self._parts.append(END)
         self._where = ""
