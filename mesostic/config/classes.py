@@ -14,9 +14,11 @@ from pathlib import Path as FilePath
 from types import ModuleType
 from typing import Any, cast
 
+from actors.framework_settings import OWN_PACKAGES
 from mesostic.config.document import Document
 from mesostic.config.toml import Path
 
+_NOT_THE_AUTHORS = {*OWN_PACKAGES, *sys.stdlib_module_names}
 _CLASS_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -133,15 +135,14 @@ def _class_in(module: ModuleType, class_name: str, base: type, what: str) -> typ
 
 
 def _frame(error: BaseException) -> str:
-    """The place in the user's code where it happened."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
-        and "importlib" not in frame.filename
-        and frame.filename != __file__
+    """The last place in the author's own code that led to it: not in Python, in Mesostic, or in a library."""
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NOT_THE_AUTHORS
     ]
-    return f" ({FilePath(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    own = [place for place in places if "site-packages" not in place[0]] or places
+    return f" ({FilePath(own[-1][0]).name}, line {own[-1][1]})" if own else ""
 
 
 def _near_module(missing: str, folder: FilePath) -> str:

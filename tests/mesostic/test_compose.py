@@ -237,6 +237,11 @@ def test_credentials_in_the_masters_url_are_refused_and_not_quoted(project):
         ("x = 1 +\n", "is not valid Python: invalid syntax ({name}.py, line 1)"),
         ("\nraise RuntimeError('boom')\n", "failed: RuntimeError: boom ({name}.py, line 2)"),
         ("def f(:\n", "is not valid Python"),
+        (
+            "from mesostic import message\n@message\nclass M:\n    d: dict\n",
+            "a dict can change, or cannot be packed; use Mapping[str, T], which is stored as a FrozenDict ({name}.py, line 2)",
+        ),
+        ("import json\njson.loads('')\n", "Expecting value: line 1 column 1 (char 0) ({name}.py, line 2)"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_told_with_the_place_in_it(project, code, says):
