@@ -61,6 +61,7 @@ def run_file(path: str, sets: Sequence[str], *, master_timeout: float, log_level
 
         hide_secrets_in_logs()
         configuration = compose(document)
+        _check_trace(configuration.trace.file)
         with asyncio.Runner(loop_factory=_Loop) as runner:
             outcome = runner.run(_run(configuration, cluster, master_timeout, log_level))
         kept = cluster is not None and _is_kept(configuration, outcome)
@@ -197,6 +198,15 @@ async def _stop_of(system: ActorSystem) -> None:
     await system.join()
 
 
+def _check_trace(file: str) -> None:
+    """Complain about a trace that cannot be written before anything is started."""
+    try:
+        if file:
+            Path(file).open("ab").close()
+    except OSError as error:
+        raise ConfigError(f"The trace cannot be written to {file}: {error.strerror}.") from None
+
+
 def _open_trace(configuration: Configuration) -> TraceWriter | None:
     trace = configuration.trace
     if not trace.file:
@@ -205,13 +215,10 @@ def _open_trace(configuration: Configuration) -> TraceWriter | None:
 
     for old in Path(f"{trace.file}.executors").glob("*.trace"):
         old.unlink(missing_ok=True)  # of an earlier run: `trace show` would tell its story with this one's
-    try:
-        return TraceWriter(
-            Path(trace.file),
-            configuration.composition.framework.name,
-            payloads=trace.payloads,
-            max_size=trace.max_size,
-            keep=trace.keep,
-        )
-    except OSError as error:
-        raise ConfigError(f"The trace cannot be written to {trace.file}: {error.strerror}.") from None
+    return TraceWriter(
+        Path(trace.file),
+        configuration.composition.framework.name,
+        payloads=trace.payloads,
+        max_size=trace.max_size,
+        keep=trace.keep,
+    )
