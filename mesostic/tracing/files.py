@@ -80,6 +80,6 @@ def _read(file: Path, *, follow: bool = False) -> Iterator[TraceRecord]:
     try:
         yield from read_trace(file, follow=follow)
     except TraceError as error:
-        raise MesosticError(f"{file} is not a trace that can be read: {error}.") from None
+        raise MesosticError(f"{error}.") from None
     except OSError as error:
         raise MesosticError(f"{file} cannot be read: {error.strerror}.") from None
