@@ -34,7 +34,6 @@ from playa.agent.http_site import AgentSite
 from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
 from playa.agent.operator_api.views import AgentView
-from playa.agent.recovery import Recovery
 from playa.agent.registration import Registration
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
@@ -132,7 +131,12 @@ class AgentActor(Actor):
             context.info.id.CopyFrom(pb.mesos.AgentInfo.FromString(recovered.agent_info).id)
             recovered.agent_info = context.info.SerializeToString()
             context.ledger.rewrite(checkpoint.records(recovered))
-        if Recovery(context, self._launching, self._executors, self._operations).recover(recovered):
+        self._operations.recover(recovered)
+        if recovered.drain:
+            context.drain = pb.mesos.DrainConfig.FromString(recovered.drain)
+            context.drain_started = context.time()
+        waiting = [self._launching.recover(framework) for framework in recovered.frameworks.values()]
+        if any(waiting):
             context.recovering = True
             context.after(self._settings.executor_reregistration_timeout, own.RecoveryOver())
         else:

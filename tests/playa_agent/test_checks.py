@@ -6,53 +6,69 @@ from typing import Any
 import pytest
 
 from mesos_v1 import pb
-from playa.agent.built_in.checks import (
-    CheckJudge,
-    HealthJudge,
-    Verdict,
-    passed,
-    plan_of_check,
-    plan_of_health_check,
-)
+from mesos_v1.content import from_json
+from playa.agent.built_in.checks import CheckJudge, HealthJudge, passed, url_of
 
-HEALTHY, SICK, DEADLY = Verdict(True, False), Verdict(False, False), Verdict(False, True)
+PASSED, FAILED = from_json(pb.mesos.CheckStatusInfo, {"type": "COMMAND", "command": {"exit_code": 0}}), None
+HEALTHY, SICK, DEADLY = (True, False), (False, False), (False, True)
+
+
+def judging(grace_period, consecutive_failures, started=0.0):
+    """A health check's judge: gives whether the task is healthy and whether it is to be killed, if there is news."""
+    check = pb.mesos.HealthCheck(grace_period_seconds=grace_period, consecutive_failures=consecutive_failures)
+    judge = HealthJudge(check, started)
+
+    def result(outcome, now):
+        news = judge.judge(outcome, now)
+        if news is None:
+            return None
+        assert news.reason == news.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
+        return news.healthy, judge.deadly
+
+    return result
 
 
 def test_failures_in_the_grace_period_before_the_first_success_do_not_count():
-    judge = HealthJudge(grace_period=10, consecutive_failures=1, started=100.0)
-    assert judge.result(ok=False, now=105.0) is None
-    assert judge.result(ok=False, now=110.0) is None
-    assert judge.result(ok=False, now=110.1) == DEADLY
+    result = judging(grace_period=10, consecutive_failures=1, started=100.0)
+    assert result(FAILED, 105.0) is None
+    assert result(FAILED, 110.0) is None
+    assert result(FAILED, 110.1) == DEADLY
+
+
+def test_without_a_grace_period_the_first_failure_counts():
+    assert judging(grace_period=0, consecutive_failures=2, started=100.0)(FAILED, 100.0) == SICK
 
 
 def test_a_success_ends_the_grace_period():
-    judge = HealthJudge(grace_period=10, consecutive_failures=2, started=0.0)
-    assert judge.result(ok=True, now=1.0) == HEALTHY
-    assert judge.result(ok=False, now=2.0) == SICK
-    assert judge.result(ok=False, now=3.0) == DEADLY
+    result = judging(grace_period=10, consecutive_failures=2)
+    assert result(PASSED, 1.0) == HEALTHY
+    assert result(FAILED, 2.0) == SICK
+    assert result(FAILED, 3.0) == DEADLY
 
 
 def test_success_is_told_only_when_it_is_news():
-    judge = HealthJudge(grace_period=0, consecutive_failures=3, started=0.0)
-    assert judge.result(ok=True, now=1.0) == HEALTHY
-    assert judge.result(ok=True, now=2.0) is None
-    assert judge.result(ok=False, now=3.0) == SICK
-    assert judge.result(ok=True, now=4.0) == HEALTHY
-    assert judge.result(ok=False, now=5.0) == SICK, "counting began anew"
+    result = judging(grace_period=0, consecutive_failures=3)
+    assert result(PASSED, 1.0) == HEALTHY
+    assert result(PASSED, 2.0) is None
+    assert result(FAILED, 3.0) == SICK
+    assert result(PASSED, 4.0) == HEALTHY
+    assert result(FAILED, 5.0) == SICK, "counting began again"
 
 
 def test_a_check_is_told_only_when_its_result_changed():
-    check = pb.mesos.CheckInfo(type=pb.mesos.CheckInfo.COMMAND)
-    judge = CheckJudge(check)
+    judge = CheckJudge(pb.mesos.CheckInfo(type=pb.mesos.CheckInfo.COMMAND))
     four = pb.mesos.CheckStatusInfo(type=pb.mesos.CheckInfo.COMMAND)
     four.command.exit_code = 4
-    assert judge.result(None) is None, "empty as at the start"
-    assert judge.result(four) == four
-    assert judge.result(four) is None
-    empty = judge.result(None)
+    assert judge.judge(None, 0.0) is None, "empty as at the start"
+    news = judge.judge(four, 0.0)
+    assert news is not None
+    assert (news.check_status, news.reason) == (four, news.REASON_TASK_CHECK_STATUS_UPDATED)
+    assert judge.judge(four, 0.0) is None
+    empty = judge.judge(None, 0.0)
     assert empty is not None
-    assert empty.HasField("command")
-    assert not empty.command.HasField("exit_code")
+    assert empty.check_status.HasField("command")
+    assert not empty.check_status.command.HasField("exit_code")
+    assert not judge.deadly
 
 
 @pytest.mark.parametrize(
@@ -64,14 +80,13 @@ def test_http_health_is_200_to_399(code, healthy):
     assert passed(result) is healthy
 
 
-def test_the_defaults_of_a_health_check_are_mesos_s():
-    plan = plan_of_health_check(pb.mesos.HealthCheck(type=pb.mesos.HealthCheck.COMMAND))
-    assert (plan.delay, plan.interval, plan.timeout) == (15.0, 10.0, 20.0)
-    check = pb.mesos.CheckInfo(type=pb.mesos.CheckInfo.HTTP)
-    check.http.port, check.http.path = 80, "/x"
-    check.timeout_seconds = 0
-    assert plan_of_check(check).url == "http://127.0.0.1:80/x"
-    assert plan_of_check(check).timeout is None
+def test_what_an_http_check_asks_for():
+    check = from_json(pb.mesos.CheckInfo, {"type": "HTTP", "http": {"port": 80, "path": "/x"}})
+    assert url_of(check) == "http://127.0.0.1:80/x"
+    health = from_json(pb.mesos.HealthCheck, {"type": "HTTP", "http": {"port": 81, "scheme": "https"}})
+    assert url_of(health) == "https://127.0.0.1:81"
+    health.http.protocol = pb.mesos.NetworkInfo.IPv6
+    assert url_of(health) == "https://[::1]:81"
 
 
 def check(**more) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_command_task_has_its_executors_variables_its_own_and_its_role(task):
 
 
 def test_a_task_of_a_group_has_a_sandbox_an_address_and_nothing_of_its_executor(task):
-    ours = nested_environment(task, sandbox="/n", ip="127.0.0.1")
+    ours = nested_environment(task, AgentSettings(), "/n")
     del ours["PATH"]
     assert ours == {
         "MESOS_SANDBOX": "/n",

@@ -2,7 +2,8 @@
 
 Real ones are programs of their own; here they are actors inside the cluster, so that a command task costs one process
 and not two. To a framework they look the same: TASK_STARTING before TASK_RUNNING, exit codes and signals as states
-and messages, kill policies, checks, and a group that ends when one of its tasks fails.
+and messages, kill policies, checks, and a group that ends when one of its tasks fails (recorded: `command_task_lifecycle`,
+`kill_task`, `health_checks`, `task_group_on_the_default_executor`).
 
 Theory of operation: each task is a `Run`; its process, its checks and its fetching are awaited in the background and come back
 as messages, so that all decisions are made in handlers. Updates go to the agent, which acknowledges them; when no task is
@@ -11,34 +12,149 @@ left and everything is acknowledged, the executor ends with status 0.
 
 import os
 import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from actors.runtime import Actor, ActorRef, receive
+from actors.runtime import Actor, ActorRef, Timer, receive
 from mesos_v1 import pb
 from mesos_v1.values import NANOS
 from playa.agent import messages as m
-from playa.agent.built_in import checks
-from playa.agent.built_in.runs import End, Run
-from playa.agent.containers.container_actor import PrepareFailed, fetch_uris, prepare
-from playa.agent.containers.processes import PROCESSES, kept_status, start_time
-from playa.agent.containers.sandbox import make_nested_sandbox
+from playa.agent.built_in.checks import (
+    AnyCheck,
+    CheckFailed,
+    CheckJudge,
+    HealthJudge,
+    Result,
+    empty_check_status,
+    perform,
+)
+from playa.agent.checkpoint import RecoveredTask
+from playa.agent.containers.container_actor import Container, PrepareFailed, fetch_uris, prepare
+from playa.agent.containers.processes import PROCESSES, Child, Command, kept_status, start_time, wait_status
+from playa.agent.containers.sandbox import make_nested_sandbox, open_output
 from playa.agent.executors.calls import unsupported
+from playa.agent.executors.environment import nested_environment, task_environment
 from playa.agent.statuses import Reason, State, Status, has_capability, is_terminal
 
-_REAPING = 2.0
-_OWN_PID = os.getpid()
+DEFAULT_GRACE_PERIOD: Final = 3.0
+_REAPING: Final = 2.0
+_OWN_PID: Final = os.getpid()
+
+
+class End(NamedTuple):
+    """How a task ended, as its last status tells it."""
+
+    state: State
+    message: str = ""
+    reason: Reason | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of a task's command, from its start (or from what an agent before left running) to its end.
+
+    Attributes:
+        container_id: Of its own container; empty when it runs in its executor's.
+        group: The ids of the tasks that end with it.
+        child: Its process, while there is one.
+        exec_failed: It could not be started: it ends as if it had exited with status 1.
+        killing: It was told to end (`kill_started`), and is killed at `kill_deadline` by the timer `escalation`.
+        killed_unhealthy: Because its health check failed too often.
+        overran: Because it used up its max_completion_time (timer `completion`).
+        killing_group: Its end ends nobody else any more.
+        last: Its newest status.
+        checks: Its check (False) and its health check (True), while they are done.
+    """
+
+    task: pb.mesos.TaskInfo
+    sandbox: Path
+    container_id: str
+    group: tuple[str, ...]
+    child: Child | None = None
+    exec_failed: bool = False
+    killing: bool = False
+    killed_unhealthy: bool = False
+    overran: bool = False
+    killing_group: bool = False
+    kill_started: float = 0.0
+    kill_deadline: float = 0.0
+    last: Status | None = None
+    escalation: Timer | None = None
+    completion: Timer | None = None
+    checks: dict[bool, CheckJudge | HealthJudge] = field(default_factory=dict)
+
+    @property
+    def task_id(self) -> str:
+        return self.task.task_id.value
+
+    def start(self, container: Container) -> None:
+        """Start the process; a program that is not there "ran" and exited with 1, as from Mesos's launcher."""
+        task, c = self.task, container
+        if self.container_id:
+            environment = nested_environment(task, c.settings, str(self.sandbox))
+        else:
+            environment = task_environment(c.environment, task)
+        command = Command.of(task.command, environment, self.sandbox, task.command.user or c.user)
+        try:
+            file = self.status_file(c)
+            self.child = PROCESSES.spawn(
+                command, owner=c.owner, survives=c.outlives, remember=c.checkpoint, status_file=file
+            )
+        except OSError as error:
+            self.exec_failed = True
+            with suppress(OSError), open_output(self.sandbox, "stderr") as err:
+                err.write(f"Failed to execute command: {error.strerror or error}\n".encode())
+
+    def status_file(self, container: Container) -> Path | None:
+        """Where the wait status of a process is kept that may outlive the cluster."""
+        if not container.outlives:
+            return None
+        folder = Path(container.owner) / "meta" / "statuses"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / (self.container_id or container.run.container_id)
+
+    def grace_period(self, asked: float | None) -> float:
+        """How long it may take to end: as asked for, else its own policy, else 3 s."""
+        if asked is not None:
+            return asked
+        if self.task.kill_policy.HasField("grace_period"):
+            return self.task.kill_policy.grace_period.nanoseconds / NANOS
+        return DEFAULT_GRACE_PERIOD
+
+    def stop_timers(self) -> None:
+        """Nothing is due any more."""
+        for timer in (self.escalation, self.completion):
+            if timer is not None:
+                timer.cancel()
+        self.escalation = self.completion = None
+        self.checks.clear()
+
+    def kill(self) -> None:
+        """Kill its process now."""
+        if self.child is not None:
+            self.child.kill()
+
+    def end(self, status: int | None) -> End:
+        """How it ended, from its process's wait status (None: nobody could know it)."""
+        if status is None and not self.killing:
+            return End(pb.mesos.TASK_FAILED, "Failed to get exit status for Command")
+        told = f"Command {wait_status(9 if status is None else status)}"
+        if self.overran:
+            return End(pb.mesos.TASK_FAILED, told, Status.REASON_MAX_COMPLETION_TIME_REACHED)
+        if self.killing:
+            return End(pb.mesos.TASK_KILLED, told)
+        return End(pb.mesos.TASK_FINISHED if status == 0 else pb.mesos.TASK_FAILED, told)
 
 
 class BuiltInExecutor(Actor):
     """The command executor, or the default executor, of one framework on one agent."""
 
-    def __init__(self, spec: m.BuiltInSpec, agent: ActorRef[Any]) -> None:
-        self._spec = spec
-        self._container = spec.container
-        self._sandbox = Path(spec.container.sandbox)
+    def __init__(self, container: Container, agent: ActorRef[Any]) -> None:
+        self._container = container
         self._agent = agent
-        self._framework = pb.mesos.FrameworkInfo.FromString(spec.framework_info)
+        self._groups = container.executor.type == pb.mesos.ExecutorInfo.DEFAULT
         self._runs: dict[str, Run] = {}
         self._unacknowledged: set[bytes] = set()
         self._launched_any = False
@@ -48,11 +164,11 @@ class BuiltInExecutor(Actor):
 
     def on_start(self) -> None:
         """Make the sandbox ready and subscribe; or take up what ran before."""
-        if not self._spec.recovered:
+        if not self._container.recovered:
             self.run_in_background(self._prepare(), name="prepare")
             return
         self._launched_any = True
-        for recovered in self._spec.recovered:
+        for recovered in self._container.recovered:
             self._recover(recovered)
         self._agent.tell(m.BuiltInSubscribed(self._container.run))
 
@@ -74,22 +190,23 @@ class BuiltInExecutor(Actor):
         else:
             self._agent.tell(m.BuiltInSubscribed(self._container.run))
 
-    def _recover(self, recovered: m.RecoveredRun) -> None:
-        task = pb.mesos.TaskInfo.FromString(recovered.task)
-        run = self._add(task, recovered.container_id, recovered.group)
-        if recovered.last_status:
-            run.last = Status.FromString(recovered.last_status)
-        file = run.status_file(self._spec)
-        run.child = PROCESSES.adopt(
-            recovered.pid, recovered.started, owner=self._container.owner, status_file=file
-        )
+    def _recover(self, saved: RecoveredTask) -> None:
+        last = Status.FromString(saved.updates[-1]) if saved.updates else None
+        nested = pb.mesos.ContainerID() if last is None else last.container_status.container_id
+        container_id = nested.value if nested.HasField("parent") else ""
+        run = self._add(pb.mesos.TaskInfo.FromString(saved.info), container_id, saved.group)
+        run.last = last
+        file = run.status_file(self._container)
+        run.child = PROCESSES.adopt(saved.pid, saved.started, owner=self._container.owner, status_file=file)
         if run.child is None:
             self.actor_ref.tell(m.RunEnded(run.task_id, kept_status(file)))
         else:
             self._follow(run)
 
     def _add(self, task: pb.mesos.TaskInfo, container_id: str = "", group: tuple[str, ...] = ()) -> Run:
-        sandbox = self._sandbox / "containers" / container_id if container_id else self._sandbox
+        sandbox = self._container.sandbox
+        if container_id:
+            sandbox = sandbox / "containers" / container_id
         run = self._runs[task.task_id.value] = Run(task, sandbox, container_id, group)
         return run
 
@@ -99,7 +216,7 @@ class BuiltInExecutor(Actor):
     def handle_launch_tasks(self, message: m.LaunchTasks) -> None:
         tasks = [pb.mesos.TaskInfo.FromString(task) for task in message.tasks]
         self._launched_any = True
-        if not self._spec.groups:
+        if not self._groups:
             self._start(self._add(tasks[0]))
             return
         group = tuple(task.task_id.value for task in tasks)
@@ -120,7 +237,7 @@ class BuiltInExecutor(Actor):
             return why or "Only containers of type MESOS can be nested"
         try:
             user = task.command.user or self._container.user
-            make_nested_sandbox(run.sandbox, self._sandbox, task, user)
+            make_nested_sandbox(run.sandbox, self._container.sandbox, task, user)
             await fetch_uris(task.command, run.sandbox, run.container_id, self.in_thread)
         except OSError as error:
             return f"Failed to create nested sandbox: {error.strerror or error}"
@@ -141,7 +258,7 @@ class BuiltInExecutor(Actor):
             self._start(run)
 
     def _start(self, run: Run) -> None:
-        run.start(self._spec)
+        run.start(self._container)
         if run.child is not None:
             pid = run.child.pid
             self._agent.tell(m.ContainerStarted(self._container.run, run.task_id, pid, start_time(pid)))
@@ -160,17 +277,11 @@ class BuiltInExecutor(Actor):
         """Wait for its end, and begin its checks."""
         self.run_in_background(self._wait(run), name=f"wait {run.task_id}")
         if run.task.HasField("check"):
-            run.plans[False] = checks.plan_of_check(run.task.check)
-            run.check = checks.CheckJudge(run.task.check)
+            run.checks[False] = CheckJudge(run.task.check)
         if run.task.HasField("health_check"):
-            run.plans[True] = checks.plan_of_health_check(run.task.health_check)
-            run.health = checks.HealthJudge(
-                grace_period=run.task.health_check.grace_period_seconds,
-                consecutive_failures=run.task.health_check.consecutive_failures,
-                started=self.clock.now(),
-            )
-        for health, plan in run.plans.items():
-            self.timers.after(plan.delay, m.CheckDue(run.task_id, health))
+            run.checks[True] = HealthJudge(run.task.health_check, self.clock.now())
+        for health, judge in run.checks.items():
+            self.timers.after(judge.check.delay_seconds, m.CheckDue(run.task_id, health))
 
     async def _wait(self, run: Run) -> None:
         if run.child is not None:
@@ -181,17 +292,15 @@ class BuiltInExecutor(Actor):
     @receive
     def handle_check_due(self, message: m.CheckDue) -> None:
         run = self._runs.get(message.task_id)
-        if run is not None and message.health in run.plans:
-            plan = run.plans[message.health]
-            self.run_in_background(self._check(run, message.health, plan), name="check")
+        if run is not None and message.health in run.checks:
+            check = run.checks[message.health].check
+            self.run_in_background(self._check(run, message.health, check), name="check")
 
-    async def _check(self, run: Run, health: bool, plan: checks.Plan) -> None:
+    async def _check(self, run: Run, health: bool, check: AnyCheck) -> None:
         c = self._container
         try:
-            result = await checks.perform(
-                plan, environment=dict(c.environment), directory=run.sandbox, owner=c.owner
-            )
-        except checks.CheckFailed as error:
+            result = await perform(check, c.environment, run.sandbox, c.owner)
+        except CheckFailed as error:
             self.actor_ref.tell(m.CheckDone(run.task_id, health, None, str(error)))
         else:
             self.actor_ref.tell(m.CheckDone(run.task_id, health, result.SerializeToString()))
@@ -199,31 +308,18 @@ class BuiltInExecutor(Actor):
     @receive
     def handle_check_done(self, message: m.CheckDone) -> None:
         run = self._runs.get(message.task_id)
-        if run is None or message.health not in run.plans or run.last is None:
+        judge = None if run is None else run.checks.get(message.health)
+        if run is None or judge is None or run.last is None:
             return
-        result = None
-        if message.result is not None:
-            result = pb.mesos.CheckStatusInfo.FromString(message.result)
-        if message.health:
-            self._judge_health(run, ok=result is not None and checks.passed(result))
-        elif run.check is not None and (news := run.check.result(result)) is not None:
-            status = self._again(run, Status.REASON_TASK_CHECK_STATUS_UPDATED)
-            status.check_status.CopyFrom(news)
-            self._forward(run, status)
-        plan = run.plans.get(message.health)
-        if plan is not None:
-            self.timers.after(plan.interval, m.CheckDue(run.task_id, message.health))
-
-    def _judge_health(self, run: Run, *, ok: bool) -> None:
-        verdict = run.health.result(ok=ok, now=self.clock.now()) if run.health is not None else None
-        if verdict is None:
-            return
-        status = self._again(run, Status.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)
-        status.healthy = verdict.healthy
-        self._forward(run, status)
-        if verdict.kill:
-            run.killed_unhealthy = True
-            self._kill(run, None)
+        result = None if message.result is None else Result.FromString(message.result)
+        news = judge.judge(result, self.clock.now())
+        if news is not None:
+            self._tell_news(run, news)
+            if judge.deadly:
+                run.killed_unhealthy = True
+                self._kill(run, None)
+        if run.checks:
+            self.timers.after(judge.check.interval_seconds, m.CheckDue(run.task_id, message.health))
 
     # --- Killing ----------------------------------------------------------------------------------------------
 
@@ -244,7 +340,7 @@ class BuiltInExecutor(Actor):
         run.killing = True
         run.stop_timers()
         capability = pb.mesos.FrameworkInfo.Capability.TASK_KILLING_STATE
-        if not run.overran and has_capability(self._framework, capability):
+        if not run.overran and has_capability(self._container.framework, capability):
             self._update(run, pb.mesos.TASK_KILLING)
         if run.child is not None:
             run.child.signal(signal.SIGTERM)
@@ -272,7 +368,7 @@ class BuiltInExecutor(Actor):
         if not self._runs:
             self._end()
         for run in list(self._runs.values()):
-            own = None if self._spec.groups else max(message.grace_period - _REAPING, 0.0)
+            own = None if self._groups else max(message.grace_period - _REAPING, 0.0)
             self._kill(run, own)
 
     @receive
@@ -321,37 +417,36 @@ class BuiltInExecutor(Actor):
     # --- Updates ----------------------------------------------------------------------------------------------
 
     def _update(self, run: Run, state: State, text: str = "", reason: Reason | None = None) -> None:
-        task = run.task
+        task, executor = run.task, self._container.run
         status = Status(
             task_id=task.task_id,
             state=state,
             source=Status.SOURCE_EXECUTOR,
-            uuid=self.ids.uuid_bytes(),
-            timestamp=self.clock.time(),
-            executor_id=pb.mesos.ExecutorID(value=self._container.run.executor_id),
+            executor_id=pb.mesos.ExecutorID(value=executor.executor_id),
             message=text or None,
             reason=reason,
-            check_status=checks.empty_check_status(task.check) if task.HasField("check") else None,
+            check_status=empty_check_status(task.check) if task.HasField("check") else None,
         )
         if run.killed_unhealthy and is_terminal(state):
             status.healthy = False
         if run.container_id:
             container_id = status.container_status.container_id
             container_id.value = run.container_id
-            container_id.parent.value = self._container.run.container_id
+            container_id.parent.value = executor.container_id
         self._forward(run, status)
 
-    def _again(self, run: Run, reason: Reason) -> Status:
+    def _tell_news(self, run: Run, news: Status) -> None:
         """The last status again because a (health) check has something new: same state, own reason and uuid."""
+        assert run.last is not None
         status = Status()
-        if run.last is not None:
-            status.CopyFrom(run.last)
-        status.uuid = self.ids.uuid_bytes()
-        status.timestamp = self.clock.time()
-        status.reason = reason
-        return status
+        status.CopyFrom(run.last)
+        if news.HasField("check_status"):
+            status.ClearField("check_status")
+        status.MergeFrom(news)
+        self._forward(run, status)
 
     def _forward(self, run: Run, status: Status) -> None:
+        status.uuid, status.timestamp = self.ids.uuid_bytes(), self.clock.time()
         run.last = status
         self._unacknowledged.add(status.uuid)
         pid: int | None = _OWN_PID if run.child is None else run.child.pid

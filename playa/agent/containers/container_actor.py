@@ -4,34 +4,77 @@ The process runs in a session of its own. When the agent dies the process dies t
 then the container actor of the next agent follows it again.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from actors.runtime import Actor, ActorRef, receive
 from mesos_v1 import pb
 from playa.agent import messages as m
+from playa.agent.checkpoint import RecoveredTask
 from playa.agent.containers.fetcher import Blocking, FetchFailed, fetch
 from playa.agent.containers.processes import PROCESSES, Child, Command, start_time
 from playa.agent.containers.sandbox import make_sandbox, open_output
+from playa.settings import AgentSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What an executor's container is made from, or a built-in executor.
+
+    Attributes:
+        executor: Its command is what runs; the URIs of that are fetched first.
+        environment: All variables of the process.
+        volumes: Persistent volumes to link into the sandbox: (path of the data, path in the sandbox).
+        owner: The agent's work directory.
+        checkpoint: Whether it lives on when its agent is killed.
+        pid: Of a process that runs already, and is only to be followed; else 0.
+        started: The start time of that (`processes.start_time`).
+        recovered: The tasks that a built-in executor ran before its agent was started again.
+    """
+
+    run: m.ExecutorRun
+    executor: pb.mesos.ExecutorInfo
+    framework: pb.mesos.FrameworkInfo
+    settings: AgentSettings
+    sandbox: Path
+    environment: Mapping[str, str]
+    volumes: tuple[tuple[str, str], ...]
+    owner: str
+    checkpoint: bool
+    pid: int
+    started: int
+    recovered: tuple[RecoveredTask, ...]
+
+    @property
+    def user(self) -> str:
+        """Who the process is to run as; empty: whoever the agent runs as."""
+        return self.executor.command.user or self.framework.user
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it may even outlive the cluster's process."""
+        return self.checkpoint and bool(self.settings.work_dir)
 
 
 class PrepareFailed(Exception):  # noqa: N818 - an outcome, told to a framework
     """A sandbox could not be made ready; the text says why."""
 
 
-async def prepare(spec: m.ContainerSpec, in_thread: Blocking) -> None:
+async def prepare(container: Container, in_thread: Blocking) -> None:
     """Make an executor's sandbox with its volumes, and fetch what its command needs.
 
     Raises:
         PrepareFailed: Something of it could not be done.
     """
+    sandbox = container.sandbox
     try:
-        make_sandbox(Path(spec.sandbox), spec.user, spec.volumes)
+        make_sandbox(sandbox, container.user, container.volumes)
     except (OSError, ValueError) as error:
-        raise PrepareFailed(f"Failed to prepare sandbox '{spec.sandbox}': {error}") from error
-    info = pb.mesos.CommandInfo.FromString(spec.command)
-    await fetch_uris(info, Path(spec.sandbox), spec.run.container_id, in_thread)
+        raise PrepareFailed(f"Failed to prepare sandbox '{sandbox}': {error}") from error
+    await fetch_uris(container.executor.command, sandbox, container.run.container_id, in_thread)
 
 
 async def fetch_uris(
@@ -54,8 +97,8 @@ async def fetch_uris(
 class ContainerActor(Actor):
     """Starts and follows the process of one custom executor."""
 
-    def __init__(self, spec: m.ContainerSpec, agent: ActorRef[Any]) -> None:
-        self._spec = spec
+    def __init__(self, container: Container, agent: ActorRef[Any]) -> None:
+        self._container = container
         self._agent = agent
         self._child: Child | None = None
         self._over = False
@@ -66,7 +109,7 @@ class ContainerActor(Actor):
 
     def on_stop(self) -> None:
         """The agent died: a process that does not checkpoint dies with it."""
-        if not self._spec.checkpoint:
+        if not self._container.checkpoint:
             self._kill()
 
     def on_failure(self, *_: object) -> None:
@@ -82,28 +125,26 @@ class ContainerActor(Actor):
         self._kill()  # the agent is told of its end when it is there
         if self._child is None and not self._over:
             self._work.cancel()
-            self._end(m.ContainerExited(self._spec.run, None))
+            self._end(m.ContainerExited(self._container.run, None))
 
     async def _run(self) -> None:
-        spec = self._spec
+        c = self._container
         try:
-            if spec.pid:
-                self._child = PROCESSES.adopt(spec.pid, spec.started, owner=spec.owner, status_file=None)
+            if c.pid:
+                child = self._child = PROCESSES.adopt(c.pid, c.started, owner=c.owner, status_file=None)
             else:
-                self._child = await self._start()
+                child = self._child = await self._start()
+                self._agent.tell(m.ContainerStarted(c.run, "", child.pid, start_time(child.pid)))
         except (PrepareFailed, OSError) as error:
-            self._end(m.ContainerLaunchFailed(spec.run, str(error)))
-            return
-        if self._child is not None and not spec.pid:
-            self._agent.tell(m.ContainerStarted(spec.run, "", self._child.pid, start_time(self._child.pid)))
-        self._end(m.ContainerExited(spec.run, await self._child.wait() if self._child is not None else None))
+            self._end(m.ContainerLaunchFailed(c.run, str(error)))
+        else:
+            self._end(m.ContainerExited(c.run, None if child is None else await child.wait()))
 
     async def _start(self) -> Child:
-        spec = self._spec
-        await prepare(spec, self.in_thread)
-        info = pb.mesos.CommandInfo.FromString(spec.command)
-        command = Command.of(info, dict(spec.environment), Path(spec.sandbox), spec.user)
-        return PROCESSES.spawn(command, owner=spec.owner, survives=spec.outlives, remember=spec.checkpoint)
+        c = self._container
+        await prepare(c, self.in_thread)
+        command = Command.of(c.executor.command, c.environment, c.sandbox, c.user)
+        return PROCESSES.spawn(command, owner=c.owner, survives=c.outlives, remember=c.checkpoint)
 
     def _end(self, how: m.ContainerExited | m.ContainerLaunchFailed) -> None:
         self._over = True

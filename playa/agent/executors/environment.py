@@ -5,7 +5,7 @@ a real agent's executors do not inherit the agent's environment either (Mesos do
 "Environment Variables").
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from mesos_v1 import pb
@@ -16,7 +16,7 @@ from playa.settings import AgentSettings
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def agent_wide(settings: AgentSettings) -> dict[str, str]:
+def _agent_wide(settings: AgentSettings) -> dict[str, str]:
     """The variables that all executors and tasks of an agent get."""
     return dict((*(settings.executor_environment or ()), *settings.environment))
 
@@ -28,7 +28,7 @@ def executor_environment(
     endpoint, grace = f"{settings.ip}:{port}", settings.executor_shutdown_grace_period
     environment = {
         "PATH": DEFAULT_PATH,
-        **agent_wide(settings),
+        **_agent_wide(settings),
         "LIBPROCESS_IP": settings.ip,
         "LIBPROCESS_PORT": "0",
         "MESOS_FRAMEWORK_ID": executor.run.framework_id,
@@ -50,26 +50,24 @@ def executor_environment(
         environment["MESOS_DOMAIN_SOCKET"] = domain_socket
     if executor.token:
         environment["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = executor.token
-    environment.update(variables(executor.info.command.environment))
+    environment.update(_variables(executor.info.command.environment))
     return environment
 
 
 def task_environment(executor: Mapping[str, str], task: pb.mesos.TaskInfo) -> dict[str, str]:
     """The variables of a command task: its executor's, its own, and the role it was allocated to."""
-    own = variables(task.command.environment)
+    own = _variables(task.command.environment)
     return {**executor, **own, "MESOS_ALLOCATION_ROLE": _role(task)}
 
 
-def nested_environment(
-    task: pb.mesos.TaskInfo, *, sandbox: str, ip: str, agent_wide: Iterable[tuple[str, str]] = ()
-) -> dict[str, str]:
+def nested_environment(task: pb.mesos.TaskInfo, settings: AgentSettings, sandbox: str) -> dict[str, str]:
     """The variables of a task of a group: a container of its own that inherits nothing from its executor."""
     return {
         "PATH": DEFAULT_PATH,
-        **dict(agent_wide),
+        **_agent_wide(settings),
         "MESOS_SANDBOX": sandbox,
-        **variables(task.command.environment),
-        "MESOS_CONTAINER_IP": ip,
+        **_variables(task.command.environment),
+        "MESOS_CONTAINER_IP": settings.ip,
         "MESOS_ALLOCATION_ROLE": _role(task),
     }
 
@@ -78,7 +76,7 @@ def _role(task: pb.mesos.TaskInfo) -> str:
     return task.resources[0].allocation_info.role if task.resources else "*"
 
 
-def variables(environment: pb.mesos.Environment) -> dict[str, str]:
+def _variables(environment: pb.mesos.Environment) -> dict[str, str]:
     """The plain variables of an Environment message; secrets need a secret resolver, which is not here."""
     secret = pb.mesos.Environment.Variable.SECRET
     return {v.name: v.value for v in environment.variables if v.type != secret}

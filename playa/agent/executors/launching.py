@@ -1,36 +1,45 @@
-"""Tasks come in: to an executor that is there, or with an executor that has to be started first.
+"""How executors come to be: with the first tasks for them, or taken up again after their agent was killed.
 
 What an agent refuses and in which words: resources it does not have, a command task whose executor id is taken, an
 executor that is on its way out, a container that needs an isolator which is not here.
+
+What happens to an executor from before the agent was killed: a custom one is followed by its process id and has to subscribe
+again in time; a built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
 """
 
+from pathlib import Path
+
+from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
-from playa.agent import messages as own
 from playa.agent import statuses
 from playa.agent.built_in.built_in_executor import BuiltInExecutor
-from playa.agent.checkpoint import Entry
-from playa.agent.containers.container_actor import ContainerActor
+from playa.agent.checkpoint import Entry, RecoveredExecutor, RecoveredFramework, RecoveredTask
+from playa.agent.containers.container_actor import Container, ContainerActor
 from playa.agent.containers.sandbox import sandbox_path
 from playa.agent.context import AgentContext
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import command_executor, unsupported
-from playa.agent.executors.environment import agent_wide, executor_environment
+from playa.agent.executors.environment import executor_environment
 from playa.agent.executors.life import Executors
-from playa.agent.executors.states import ExecutorState
+from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
+from playa.agent.messages import ContainerExited, ContainerLaunchFailed, ExecutorRun, RegistrationOverdue
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.statuses import Status, Why
+from playa.agent.update_streams import PendingUpdate
 
 Tasks = list[pb.mesos.TaskInfo]
 
 
 class Launching:
-    """The part of an agent that takes tasks in."""
+    """The part of an agent that takes tasks in, and takes up what an agent before it left."""
 
     def __init__(self, context: AgentContext, executors: Executors, operations: Operations) -> None:
         self._context = context
         self._executors = executors
         self._operations = operations
+
+    # --- Tasks come in ----------------------------------------------------------------------------------------
 
     def update_framework(self, info: pb.mesos.FrameworkInfo) -> None:
         """A framework changed what it says of itself."""
@@ -39,17 +48,13 @@ class Launching:
             framework.info = info
             self._checkpoint_framework(framework)
 
-    def _framework(self, info: pb.mesos.FrameworkInfo) -> FrameworkRecord:
-        context = self._context
-        framework = context.frameworks.get(info.id.value)
-        if framework is None:
-            limit = context.settings.max_completed_executors_per_framework
-            framework = context.frameworks[info.id.value] = FrameworkRecord(info, limit)
-            self._checkpoint_framework(framework)
+    def _add_framework(self, info: pb.mesos.FrameworkInfo) -> FrameworkRecord:
+        limit = self._context.settings.max_completed_executors_per_framework
+        framework = self._context.frameworks[info.id.value] = FrameworkRecord(info, limit)
         return framework
 
     def _checkpoint_framework(self, framework: FrameworkRecord) -> None:
-        if self._checkpoints(framework.info):
+        if self._checkpoints(framework):
             data = framework.info.SerializeToString()
             self._context.ledger.write(Entry.FRAMEWORK, framework.framework_id, data)
 
@@ -62,7 +67,10 @@ class Launching:
         """Take one task in, or with an executor of their own all tasks of a group."""
         if self._context.terminating:
             return
-        framework = self._framework(framework_info)
+        framework = self._context.frameworks.get(framework_info.id.value)
+        if framework is None:
+            framework = self._add_framework(framework_info)
+            self._checkpoint_framework(framework)
         if framework.terminating:
             return
         by_command = group_executor is None and not tasks[0].HasField("executor")
@@ -104,15 +112,15 @@ class Launching:
             self._executors.updates.from_agent(framework, task.task_id.value, state, why, executor_id)
         self._executors.remove_if_idle(framework)
 
-    def _checkpoints(self, info: pb.mesos.FrameworkInfo) -> bool:
+    def _checkpoints(self, framework: FrameworkRecord) -> bool:
         settings = self._context.settings
-        return info.checkpoint and settings.checkpoint and not settings.simulate
+        return framework.info.checkpoint and settings.checkpoint and not settings.simulate
 
     def _add_executor(
         self, framework: FrameworkRecord, info: pb.mesos.ExecutorInfo, *, by_command: bool
     ) -> ExecutorRecord:
         context = self._context
-        run = own.ExecutorRun(framework.framework_id, info.executor_id.value, context.actor.ids.uuid())
+        run = ExecutorRun(framework.framework_id, info.executor_id.value, context.actor.ids.uuid())
         kind, sandbox, token = Kind.SIMULATED, "", ""
         if not context.settings.simulate:
             default = Kind.DEFAULT if info.type == pb.mesos.ExecutorInfo.DEFAULT else Kind.CUSTOM
@@ -120,14 +128,15 @@ class Launching:
             sandbox = str(sandbox_path(context.work_dir, context.agent_id, run))
             token = tokens.token_of(context.key, run) if context.key else ""
         executor = framework.executors[run.executor_id] = ExecutorRecord(
-            info, framework, run, kind, by_command, sandbox, self._checkpoints(framework.info), token
+            info, framework, run, kind, by_command, sandbox, self._checkpoints(framework), token
         )
         if executor.checkpoint:
+            data = info.SerializeToString()
             context.ledger.write(
                 Entry.EXECUTOR,
                 run.framework_id,
                 run.executor_id,
-                info.SerializeToString(),
+                data,
                 run.container_id,
                 kind.value,
                 sandbox,
@@ -146,74 +155,128 @@ class Launching:
         if group:
             executor.groups.append(ids)
 
+    # --- Executors start --------------------------------------------------------------------------------------
+
     def _start(self, executor: ExecutorRecord, tasks: Tasks) -> None:
         if executor.kind is Kind.SIMULATED:
             self._executors.subscribe(executor)
             return
         why = unsupported(executor.info.container) if executor.info.HasField("container") else None
-        if why is not None:
-            if why:
-                self._executors.launch_failed(own.ContainerLaunchFailed(executor.run, why))
-            else:
-                self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
-            return
-        self.start_runner(executor, tasks)
-        timeout = self._context.settings.executor_registration_timeout
-        self._context.after(timeout, own.RegistrationOverdue(executor.run))
+        if why:
+            self._executors.launch_failed(ContainerLaunchFailed(executor.run, why))
+        elif why is not None:
+            self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
+        else:
+            self._start_runner(executor, tasks)
+            timeout = self._context.settings.executor_registration_timeout
+            self._context.after(timeout, RegistrationOverdue(executor.run))
 
-    def start_runner(
+    def _start_runner(
         self,
         executor: ExecutorRecord,
         tasks: Tasks,
         *,
-        recovered: tuple[own.RecoveredRun, ...] = (),
+        recovered: tuple[RecoveredTask, ...] = (),
         started: int = 0,
     ) -> None:
         """Start the actor of an executor's container, or of a built-in executor.
 
         Args:
-            executor: The executor; with a pid it runs already.
-            tasks: The tasks it starts with, for their volumes and (a command task) their URIs.
+            tasks: The tasks it starts with, for their volumes.
             recovered: For a built-in executor: what it ran before the agent was started again.
             started: The start time of its process, for one that runs already.
         """
-        context = self._context
-        spec = self._spec(executor, tasks, started)
-        agent = context.actor.actor_ref
-        name = f"{context.actor.name}/{executor.executor_id}/{executor.run.container_id}"
-        if executor.kind is Kind.CUSTOM:
-            executor.runner = context.actor.spawn(ContainerActor, spec, agent, name=name)
-        else:
-            built_in = own.BuiltInSpec(
-                container=spec,
-                framework_info=executor.framework.info.SerializeToString(),
-                groups=executor.kind is Kind.DEFAULT,
-                ip=context.settings.ip,
-                agent_wide=tuple(agent_wide(context.settings).items()),
-                recovered=recovered,
-            )
-            executor.runner = context.actor.spawn(BuiltInExecutor, built_in, agent, name=name)
-
-    def _spec(self, executor: ExecutorRecord, tasks: Tasks, started: int) -> own.ContainerSpec:
         context, info = self._context, executor.info
-        settings = context.settings
-        environment = executor_environment(
-            executor,
-            settings,
-            agent_id=context.agent_id,
-            port=context.port,
-            domain_socket=context.domain_socket,
-        )
-        return own.ContainerSpec(
+        container = Container(
             run=executor.run,
-            sandbox=executor.sandbox,
-            command=info.command.SerializeToString(),
-            environment=tuple(sorted(environment.items())),
-            user=info.command.user or executor.framework.info.user,
+            executor=info,
+            framework=executor.framework.info,
+            settings=context.settings,
+            sandbox=Path(executor.sandbox),
+            environment=executor_environment(
+                executor,
+                context.settings,
+                agent_id=context.agent_id,
+                port=context.port,
+                domain_socket=context.domain_socket,
+            ),
             volumes=self._operations.volumes_of([*info.resources, *(r for t in tasks for r in t.resources)]),
             owner=str(context.work_dir),
             checkpoint=executor.checkpoint,
-            outlives=executor.checkpoint and bool(settings.work_dir),
             pid=executor.pid if started else 0,
             started=started,
+            recovered=recovered,
         )
+        name = f"{context.actor.name}/{executor.executor_id}/{executor.run.container_id}"
+        runner = ContainerActor if executor.kind is Kind.CUSTOM else BuiltInExecutor
+        executor.runner = context.actor.spawn(runner, container, context.actor.actor_ref, name=name)
+
+    # --- The agent was killed ---------------------------------------------------------------------------------
+
+    def recover(self, saved: RecoveredFramework) -> bool:
+        """Take a framework up again; whether there are executors that have to come back by themselves."""
+        framework = self._add_framework(pb.mesos.FrameworkInfo.FromString(saved.info))
+        waiting = [self._recover_executor(framework, *each) for each in saved.executors.items()]
+        self._executors.remove_if_idle(framework)
+        return any(waiting)
+
+    def _recover_executor(
+        self, framework: FrameworkRecord, executor_id: str, saved: RecoveredExecutor
+    ) -> bool:
+        kind = Kind(saved.kind)
+        executor = ExecutorRecord(
+            pb.mesos.ExecutorInfo.FromString(saved.info),
+            framework,
+            ExecutorRun(framework.framework_id, executor_id, saved.container_id),
+            kind,
+            for_command_task=kind is Kind.COMMAND,
+            sandbox=saved.sandbox,
+            checkpoint=True,
+            token=saved.token,
+            life=Machine(EXECUTOR, ExecutorState.TERMINATED if saved.exited else None),
+            pid=saved.pid,
+            ever_sent=True,
+        )
+        for task_id, task in saved.tasks.items():
+            self._recover_task(executor, task_id, task)
+        if saved.exited and not executor.tasks:
+            return False
+        framework.executors[executor_id] = executor
+        if saved.exited:
+            return False
+        if kind is Kind.CUSTOM and saved.pid:
+            self._start_runner(executor, [], started=saved.started)
+            return True
+        runs = () if kind is Kind.CUSTOM else self._still_running(executor, saved)
+        if runs:
+            self._start_runner(executor, [], recovered=runs)
+        else:  # the agent was killed before a process was there
+            self._executors.ended(ContainerExited(executor.run, None))
+        return False
+
+    def _recover_task(self, executor: ExecutorRecord, task_id: str, saved: RecoveredTask) -> None:
+        updates = [Status.FromString(data) for data in saved.updates]
+        over = any(statuses.is_terminal(u.state) for u in updates)
+        if over and all(u.uuid in saved.acknowledged for u in updates):
+            return
+        phase = TaskPhase.TERMINATED if over else TaskPhase.LAUNCHED
+        task = TaskRecord(pb.mesos.TaskInfo.FromString(saved.info), phase)
+        for status in updates:
+            task.note(status)
+        executor.add(task)
+        framework_id = executor.run.framework_id
+        pending = [
+            PendingUpdate(framework_id, task_id, u.uuid, data, statuses.is_terminal(u.state))
+            for u, data in zip(updates, saved.updates, strict=True)
+            if u.uuid not in saved.acknowledged
+        ]
+        self._context.streams.restore(framework_id, task_id, saved.acknowledged, pending)
+
+    def _still_running(self, executor: ExecutorRecord, saved: RecoveredExecutor) -> tuple[RecoveredTask, ...]:
+        """The tasks of a built-in executor that have a process; those that never had one are told to be over."""
+        launched = executor.in_phase(TaskPhase.LAUNCHED)
+        for task in launched:
+            if not saved.tasks[task.task_id].pid:
+                self._executors.never_ran(executor, task)
+        known = (saved.tasks[task.task_id] for task in launched)
+        return tuple(task for task in known if task.pid)
