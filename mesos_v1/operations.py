@@ -45,22 +45,9 @@ def resources_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.Resource]
     """Return every resource in an operation, to be read or changed in place."""
     found = [resource for task in tasks_of(operation) for resource in task.resources]
     found += [resource for executor in executors_of(operation) for resource in executor.resources]
-    for body, field in _RESOURCES:
-        if operation.HasField(body):  # type: ignore[arg-type]  # the stub wants a literal
-            value = getattr(getattr(operation, body), field)
-            found += [value] if isinstance(value, pb.mesos.Resource) else value
+    for part, body in operation.ListFields():
+        for field in part.message_type.fields if part.message_type else ():
+            if field.message_type == pb.mesos.Resource.DESCRIPTOR:
+                value = getattr(body, field.name)
+                found += value if field.is_repeated else [value]
     return found
-
-
-_RESOURCES = (
-    ("reserve", "source"),
-    ("reserve", "resources"),
-    ("unreserve", "resources"),
-    ("create", "volumes"),
-    ("destroy", "volumes"),
-    ("grow_volume", "volume"),
-    ("grow_volume", "addition"),
-    ("shrink_volume", "volume"),
-    ("create_disk", "source"),
-    ("destroy_disk", "source"),
-)

@@ -5,12 +5,13 @@ The grammar is Mesos's (Mesos: Attributes and Resources); resources may also be 
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.errors import ContentError, ResourceError
-from mesos_v1.resource import Kind, Resource, to_millis
-from mesos_v1.resource_meta import Reservation, reserved_for
+from mesos_v1.resource import ANYONE, MAX_BOUND, Reservation, Resource, reserved_for
 
 _NAME = re.compile(r"(?P<name>[^():\s]+)\s*(?:\(\s*(?P<role>[^()\s,]+)\s*\))?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -19,36 +20,23 @@ _RANGE = re.compile(r"\s*([0-9]{1,20})\s*-\s*([0-9]{1,20})\s*")
 Value = pb.mesos.Value
 
 
-def parse_resources(text: str, role: str = "*") -> list[Resource]:
+def parse_resources(text: str, role: str = ANYONE) -> list[Resource]:
     """Read resources; see `Resources.parse`."""
-    text = text.strip()
-    if text.startswith("["):
+    if text.strip().startswith("["):
         return _from_json(text, role)
     out = []
-    for part in _parts(text):
-        head, value = _split(part)
+    for part, head, value in _parts(text):
         match = _NAME.fullmatch(head)
         if match is None:
             raise ResourceError(f"{part!r}: expected name:value or name(role):value")
-        amount = parse_value(value)
-        if amount.type == Value.TEXT:
+        if value.type == Value.TEXT:
             raise ResourceError(
-                f"{part!r}: {amount.text.value!r} is not an amount; expected a number, [ranges] or {{set}}"
+                f"{part!r}: {value.text.value!r} is not an amount; expected a number, [ranges] or {{set}}"
             )
-        out.append(
-            Resource(
-                match["name"],
-                Kind(Value.Type.Name(amount.type)),
-                to_millis(amount.scalar.value) if amount.type == Value.SCALAR else 0,
-                tuple((each.begin, each.end) for each in amount.ranges.range),
-                tuple(amount.set.item),
-                reserved_for(match["role"] or role),
-            )
-        )
+        proto = pb.mesos.Resource(name=match["name"], type=value.type, **_amount(value))
+        proto.MergeFromString(reserved_for(match["role"] or role))
+        out.append(Resource.from_proto(proto))
     return out
-
-
-_MAX_BOUND = 2**64 - 1  # Value.Range.begin and end are uint64
 
 
 def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
@@ -57,13 +45,13 @@ def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
     Raises:
         ResourceError: It cannot be read; says where.
     """
-    out = []
-    for part in _parts(text):
-        name, written = _split(part)
-        value = parse_value(written)
-        field = Value.Type.Name(value.type).lower()
-        out.append(pb.mesos.Attribute(name=name, type=value.type, **{field: getattr(value, field)}))
-    return out
+    parts = _parts(text)
+    return [pb.mesos.Attribute(name=name, type=value.type, **_amount(value)) for _, name, value in parts]
+
+
+def _amount(value: pb.mesos.Value) -> dict[str, Any]:
+    """The field of a value that is set, as resources and attributes have it, too."""
+    return {field.name: amount for field, amount in value.ListFields() if field.name != "type"}
 
 
 def parse_value(text: str) -> Value:
@@ -82,7 +70,7 @@ def parse_value(text: str) -> Value:
             if match is None:
                 raise ResourceError(f"{text!r}: expected ranges such as [31000-32000, 33000-33010]")
             begin, end = int(match[1]), int(match[2])
-            if max(begin, end) > _MAX_BOUND:
+            if max(begin, end) > MAX_BOUND:
                 raise ResourceError(f"{text!r}: {part.strip()} is out of bounds; ranges have 64 bits")
             ranges.range.add(begin=begin, end=end)
         return Value(type=Value.RANGES, ranges=ranges)
@@ -96,15 +84,13 @@ def parse_value(text: str) -> Value:
     return Value(type=Value.TEXT, text=Value.Text(value=text))
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
-
-
-def _split(part: str) -> tuple[str, str]:
-    name, colon, value = part.partition(":")
-    if not colon or not name.strip() or not value.strip():
-        raise ResourceError(f"{part!r}: expected name:value")
-    return name.strip(), value.strip()
+def _parts(text: str) -> Iterator[tuple[str, str, Value]]:
+    """Yield each part of a text, its name and its value."""
+    for part in filter(None, map(str.strip, re.split(r"[;\n]", text))):
+        name, _, value = map(str.strip, part.partition(":"))
+        if not name or not value:
+            raise ResourceError(f"{part!r}: expected name:value")
+        yield part, name, parse_value(value)
 
 
 def _from_json(text: str, role: str) -> list[Resource]:
@@ -118,7 +104,7 @@ def _from_json(text: str, role: str) -> list[Resource]:
             proto = from_json(pb.mesos.Resource, value)
         except ContentError as error:
             raise ResourceError(f"resource {index}: {error}") from None
-        if role != "*" and not proto.reservations and not proto.HasField("role"):
+        if role != ANYONE and not proto.reservations and not proto.HasField("role"):
             proto.reservations.append(Reservation(role, dynamic=False).to_proto())
         out.append(Resource.from_proto(proto))
     return out

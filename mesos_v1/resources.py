@@ -14,32 +14,31 @@ of what adds up, and src/common/resources_utils.cpp, `getResourceConversions`.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
 from mesos_v1.errors import OperationError, ResourceError
 from mesos_v1.ranges import Ranges
-from mesos_v1.resource import MILLIS, Ident, Kind, Resource, print_millis, to_millis
-from mesos_v1.resource_meta import (
+from mesos_v1.resource import (
+    MILLIS,
+    Ident,
+    Kind,
     Reservation,
-    clear_reservations,
+    Resource,
+    modernise,
     parse_meta,
-    pop_reservation,
     print_meta,
+    print_millis,
     push_reservation,
     reserved_for,
+    to_millis,
 )
 from mesos_v1.resource_text import parse_resources
 
-__all__ = [
-    "Kind",
-    "OperationError",
-    "Reservation",
-    "Resource",
-    "ResourceError",
-    "Resources",
-    "Shortfall",
-]
+__all__ = ["OperationError", "Reservation", "Resource", "ResourceError", "Resources", "Shortfall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,11 @@ class Shortfall:
 
     def __str__(self) -> str:
         wanted, available = print_millis(to_millis(self.wanted)), print_millis(to_millis(self.available))
-        return f"{self.resource}: wanted {wanted}, available {available}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.resource}: wanted {wanted}, available {available}{detail}"
 
 
 Operation = pb.mesos.Offer.Operation
-_LAUNCHES = (Operation.LAUNCH, Operation.LAUNCH_GROUP)
 _SOURCE = pb.mesos.Resource.DiskInfo.Source
 
 
@@ -149,15 +146,7 @@ class Resources(_Indexed):
         Raises:
             ResourceError: One is not valid.
         """
-        protos = list(protos)
-        wire = tuple([proto.SerializePartialToString() for proto in protos])
-        known = _read.get(wire)
-        if known is None:
-            known = cls(tuple([Resource.from_proto(proto) for proto in protos]))
-            if len(_read) >= _KEPT:
-                _read.clear()
-            _read[wire] = known
-        return known
+        return _read(tuple([proto.SerializePartialToString() for proto in protos]))
 
     def to_proto(self) -> list[pb.mesos.Resource]:
         """Return them as the API writes them."""
@@ -229,19 +218,11 @@ class Resources(_Indexed):
 
     def millis(self, name: str) -> int:
         """Return how much of a scalar there is, in thousandths."""
-        total = 0
-        for entry in self.entries:
-            if entry.name == name:
-                total += (
-                    entry.millis if entry.count == 1 or entry.facts.shared else entry.millis * entry.count
-                )
-        return total
+        return sum([e.millis * (1 if e.facts.shared else e.count) for e in self.entries if e.name == name])
 
     def ranges(self, name: str) -> Ranges:
         """Return all the ranges of a resource such as ports, however reserved."""
-        return range_sets.coalesce(
-            pair for entry in self.entries if entry.name == name for pair in entry.ranges
-        )
+        return range_sets.coalesce(pair for e in self.entries if e.name == name for pair in e.ranges)
 
     def items(self, name: str) -> tuple[str, ...]:
         """Return all that is in a set resource, however reserved."""
@@ -344,11 +325,23 @@ class Resources(_Indexed):
         Raises:
             ResourceError: One of them is not reserved.
         """
-        return self.with_each_meta(pop_reservation)
+
+        def pop(proto: pb.mesos.Resource) -> None:
+            modernise(proto)
+            if not proto.reservations:
+                raise ResourceError("it is not reserved")
+            del proto.reservations[-1]
+
+        return self.with_each_meta(pop)
 
     def to_unreserved(self) -> "Resources":
         """Return them without any reservation."""
-        return self.with_each_meta(clear_reservations)
+
+        def clear(proto: pb.mesos.Resource) -> None:
+            modernise(proto)
+            del proto.reservations[:]
+
+        return self.with_each_meta(clear)
 
     # -- taking --
 
@@ -361,8 +354,7 @@ class Resources(_Indexed):
         matter. The result carries these entries' metadata, so it can go into a task as it is.
         """
         picked: list[Resource] = []
-        for want, left in self._competing(wanted, picked):
-            found, missing = left._serve(want)
+        for _, _, found, missing in self._serve_all(wanted):
             if missing is not None:
                 return None
             picked += found
@@ -386,18 +378,14 @@ class Resources(_Indexed):
     def explain_shortfall(self, wanted: "Resources") -> tuple[Shortfall, ...]:
         """Return, for each resource of which `take(wanted)` does not find enough, how much is wanted and there."""
         short: list[Shortfall] = []
-        picked: list[Resource] = []
-        for want, left in self._competing(wanted, picked):
-            found, missing = left._serve(want)
+        for want, left, found, missing in self._serve_all(wanted):
             if missing is None:
-                picked += found
                 continue
             detail = ""
             if want.kind is not Kind.SCALAR or want.facts.label:
                 there = "; ".join(str(entry) for entry in left if entry.name == want.name)
                 detail = f"wanted {want}; there is {there or 'none'}"
-            scalar = want.kind is Kind.SCALAR  # exact in thousandths
-            available = sum(e.millis for e in found) / MILLIS if scalar else sum(e.value for e in found)
+            available = round(sum(entry.value for entry in found), 3)  # sums of floats drift
             short.append(Shortfall(want.name, want.value, available, detail))
         return tuple(short)
 
@@ -412,38 +400,32 @@ class Resources(_Indexed):
         Raises:
             OperationError: The operation does not fit, or is not one that can be applied; says why, as Mesos does.
         """
-        try:
-            if operation.type in _LAUNCHES:
-                consumed, converted = consumed_by(operation, running_executors=running_executors), Resources()
-            else:
-                consumed, converted = _conversion(operation)
-        except ResourceError as error:
-            name = Operation.Type.Name(operation.type)
-            raise OperationError(f"Invalid {name} operation: {error}") from None
+        consumed, converted = _conversion(operation, running_executors)
         if not self.contains(consumed):
             raise OperationError(f"{self} does not contain {consumed}")
         result = self - consumed + converted
         for volume in map(Resource.from_proto, operation.destroy.volumes):
             if result.contains(volume):
-                raise OperationError(
-                    f"Persistent volume {volume} cannot be removed due to additional shared copies"
-                )
+                copies = "cannot be removed due to additional shared copies"
+                raise OperationError(f"Persistent volume {volume} {copies}")
         return result
 
-    def _competing(
-        self, wanted: "Resources", picked: list[Resource]
-    ) -> Iterator[tuple[Resource, "Resources"]]:
-        """Go through the wants, each with what `picked` has left for it.
+    def _serve_all(
+        self, wanted: "Resources"
+    ) -> Iterator[tuple[Resource, "Resources", list[Resource], Resource | None]]:
+        """Yield each want, what there is for it, what of that serves it, and what of it is missing.
 
         Wants of the same name compete; those that can be served in fewer ways (a reservation) come first, so that none
         takes what another cannot do without.
         """
-        if len({want.name for want in wanted}) == len(wanted):
-            for want in wanted:
-                yield want, self
-            return
-        for want in _by_reservation(wanted):
-            yield want, self - Resources(tuple(picked))
+        compete = len({want.name for want in wanted}) < len(wanted)
+        picked: list[Resource] = []
+        for want in _by_reservation(wanted) if compete else wanted:
+            left = self - Resources(tuple(picked)) if compete else self
+            found, missing = left._serve(want)
+            if missing is None:
+                picked += found
+            yield want, left, found, missing
 
     def _serve(self, want: Resource) -> tuple[list[Resource], Resource | None]:
         """Return what of these serves `want`, and what of it is missing."""
@@ -465,20 +447,19 @@ class Resources(_Indexed):
 
     def _candidates(self, want: Resource) -> list[Resource]:
         """The entries that may serve it: those that are the same but for allocation and, if it has none, reservations."""
-        name, kind, facts = want.name, want.kind, want.facts
-        if facts.reservations:
-            key = facts.unallocated
-            same = [
-                e for e in self.entries if e.name == name and e.kind is kind and e.facts.unallocated == key
-            ]
-        else:
-            key = facts.bare
-            same = [e for e in self.entries if e.name == name and e.kind is kind and e.facts.bare == key]
+        identity = _but_for_allocation if want.facts.reservations else _but_for_reservations
+        name, kind, key = want.name, want.kind, identity(want)
+        same = [e for e in self.entries if e.name == name and e.kind is kind and identity(e) == key]
         return same if len(same) < 2 else _by_reservation(same)
 
 
-_KEPT = 1024
-_read: dict[tuple[bytes, ...], Resources] = {}  # agents that are alike offer the same, again and again
+_but_for_allocation = attrgetter("facts.unallocated")
+_but_for_reservations = attrgetter("facts.bare")
+
+
+@lru_cache(1024)  # agents that are alike offer the same, again and again
+def _read(wire: tuple[bytes, ...]) -> Resources:
+    return Resources(tuple(map(Resource.from_wire, wire)))
 
 
 def _amount(entry: Resource) -> tuple[object, ...]:
@@ -512,19 +493,9 @@ def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Colle
     """Return what an operation takes out of an offer: for a launch, its tasks and new executors.
 
     Raises:
-        ResourceError: A resource in it is not valid.
-        OperationError: There is no such operation.
+        OperationError: There is no such operation, or a resource in it is not valid.
     """
-    if operation.type in _LAUNCHES:
-        _must_have_its_body(operation)
-        protos = [resource for task in tasks_of(operation) for resource in task.resources]
-        seen = set(running_executors)
-        for executor in executors_of(operation):
-            if executor.executor_id.value not in seen:
-                seen.add(executor.executor_id.value)
-                protos += executor.resources
-        return Resources.from_proto(protos)
-    return _conversion(operation)[0]
+    return _conversion(operation, running_executors)[0]
 
 
 def tasks_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.TaskInfo]:
@@ -546,46 +517,58 @@ def executors_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.ExecutorI
 
 
 Conversion = tuple[Resources, Resources]
+"""What an operation consumes, and what that becomes."""
 
 
-def _conversion(operation: pb.mesos.Offer.Operation) -> Conversion:
-    rule = _RULES.get(operation.type)
-    if rule is None:
-        raise OperationError(f"operation {Operation.Type.Name(operation.type)} cannot be applied")
-    _must_have_its_body(operation)
-    return rule(operation)
-
-
-def _must_have_its_body(operation: pb.mesos.Offer.Operation) -> None:
+def _conversion(operation: pb.mesos.Offer.Operation, running_executors: Collection[str]) -> Conversion:
     name = Operation.Type.Name(operation.type)
-    if not operation.HasField(name.lower()):  # type: ignore[arg-type]  # the stub wants a literal
-        raise OperationError(f"Invalid {name} operation: Expecting '{name.lower()}' to be present")
+    body, rule = name.lower(), _RULES.get(operation.type)
+    launches = operation.type in {Operation.LAUNCH, Operation.LAUNCH_GROUP}
+    if rule is None and not launches:
+        raise OperationError(f"operation {name} cannot be applied")
+    try:
+        if not operation.HasField(body):  # type: ignore[arg-type]  # the stub wants a literal
+            raise ResourceError(f"Expecting '{body}' to be present")
+        return (
+            rule(getattr(operation, body)) if rule else (_launched(operation, running_executors), Resources())
+        )
+    except ResourceError as error:
+        raise OperationError(f"Invalid {name} operation: {error}") from None
 
 
-def _reserve(operation: pb.mesos.Offer.Operation) -> Conversion:
-    reserved = Resources.from_proto(operation.reserve.resources)
+def _launched(operation: pb.mesos.Offer.Operation, running_executors: Collection[str]) -> Resources:
+    protos = [resource for task in tasks_of(operation) for resource in task.resources]
+    seen = set(running_executors)
+    for executor in executors_of(operation):
+        if executor.executor_id.value not in seen:
+            seen.add(executor.executor_id.value)
+            protos += executor.resources
+    return Resources.from_proto(protos)
+
+
+def _reserve(body: pb.mesos.Offer.Operation.Reserve) -> Conversion:
+    reserved, source = Resources.from_proto(body.resources), Resources.from_proto(body.source)
     if not reserved:
-        raise OperationError("Invalid RESERVE operation: no resources")
-    if operation.reserve.source:
-        source = Resources.from_proto(operation.reserve.source)
-        if source.to_unreserved() != reserved.to_unreserved():
-            raise OperationError(
-                f"Invalid RESERVE operation: {source} cannot become {reserved}: not the same amounts"
-            )
-        return source, reserved
-    return reserved.pop_reservation(), reserved
+        raise ResourceError("no resources")
+    if not body.source:
+        return reserved.pop_reservation(), reserved
+    if source.to_unreserved() != reserved.to_unreserved():
+        raise ResourceError(f"{source} cannot become {reserved}: not the same amounts")
+    return source, reserved
 
 
-def _unreserve(operation: pb.mesos.Offer.Operation) -> Conversion:
-    reserved = Resources.from_proto(operation.unreserve.resources)
+def _unreserve(body: pb.mesos.Offer.Operation.Unreserve) -> Conversion:
+    reserved = Resources.from_proto(body.resources)
     for entry in reserved:
         if not entry.facts.reservations or not entry.facts.reservations[-1].dynamic:
-            raise OperationError(f"Invalid UNRESERVE operation: {entry} is not dynamically reserved")
-        if entry.facts.persistence_id is not None:
-            raise OperationError(
-                f"Invalid UNRESERVE operation: a persistent volume must be destroyed first: {entry}"
-            )
+            raise ResourceError(f"{entry} is not dynamically reserved")
+        _must_not_be_a_volume(entry)
     return reserved, reserved.pop_reservation()
+
+
+def _must_not_be_a_volume(entry: Resource) -> None:
+    if entry.facts.persistence_id is not None:
+        raise ResourceError(f"a persistent volume must be destroyed first: {entry}")
 
 
 def _without_volume(volume: Resource) -> Resource:
@@ -598,67 +581,56 @@ def _without_volume(volume: Resource) -> Resource:
     if not proto.disk.HasField("source"):
         proto.ClearField("disk")
     proto.ClearField("shared")
-    return Resource("disk", Kind.SCALAR, volume.millis, meta=print_meta(proto))
+    return Resource("disk", millis=volume.millis, meta=print_meta(proto))
 
 
-def _create(operation: pb.mesos.Offer.Operation) -> Conversion:
-    volumes = Resources.from_proto(operation.create.volumes)
-    return Resources(tuple(_without_volume(volume) for volume in volumes)), volumes
+def _create(body: pb.mesos.Offer.Operation.Create | pb.mesos.Offer.Operation.Destroy) -> Conversion:
+    volumes = Resources.from_proto(body.volumes)
+    return Resources(tuple(map(_without_volume, volumes))), volumes
 
 
-def _destroy(operation: pb.mesos.Offer.Operation) -> Conversion:
-    volumes = Resources.from_proto(operation.destroy.volumes)
-    return volumes, Resources(tuple(_without_volume(volume) for volume in volumes))
-
-
-def _grow_volume(operation: pb.mesos.Offer.Operation) -> Conversion:
-    volume = Resource.from_proto(operation.grow_volume.volume)
-    addition = Resource.from_proto(operation.grow_volume.addition)
+def _grow_volume(body: pb.mesos.Offer.Operation.GrowVolume) -> Conversion:
+    volume, addition = Resource.from_proto(body.volume), Resource.from_proto(body.addition)
     if _without_volume(volume).ident != addition.ident:
-        raise OperationError(f"Invalid GROW_VOLUME operation: {addition} cannot be added to {volume}")
-    _must_be_resizable("GROW_VOLUME", volume)
+        raise ResourceError(f"{addition} cannot be added to {volume}")
+    _must_be_resizable(volume)
     return Resources((volume, addition)), Resources((volume.with_millis(volume.millis + addition.millis),))
 
 
-def _shrink_volume(operation: pb.mesos.Offer.Operation) -> Conversion:
-    volume = Resource.from_proto(operation.shrink_volume.volume)
-    less = to_millis(operation.shrink_volume.subtract.value)
+def _shrink_volume(body: pb.mesos.Offer.Operation.ShrinkVolume) -> Conversion:
+    volume, less = Resource.from_proto(body.volume), to_millis(body.subtract.value)
     if not 0 < less < volume.millis:
-        raise OperationError(f"Invalid SHRINK_VOLUME operation: cannot take {less / 1000:g} from {volume}")
-    _must_be_resizable("SHRINK_VOLUME", volume)
+        raise ResourceError(f"cannot take {less / MILLIS:g} from {volume}")
+    _must_be_resizable(volume)
     freed = _without_volume(volume).with_millis(less)
     return Resources((volume,)), Resources((volume.with_millis(volume.millis - less), freed))
 
 
-def _must_be_resizable(name: str, volume: Resource) -> None:
+def _must_be_resizable(volume: Resource) -> None:
     if volume.facts.shared:
-        raise OperationError(f"Invalid {name} operation: a shared volume cannot change its size: {volume}")
+        raise ResourceError(f"a shared volume cannot change its size: {volume}")
     if volume.facts.source_type in {"MOUNT", "BLOCK"}:
-        raise OperationError(f"Invalid {name} operation: a whole disk cannot change its size: {volume}")
+        raise ResourceError(f"a whole disk cannot change its size: {volume}")
 
 
-def _create_disk(operation: pb.mesos.Offer.Operation) -> Conversion:
-    call = operation.create_disk
-    source = Resource.from_proto(call.source)
+def _create_disk(body: pb.mesos.Offer.Operation.CreateDisk) -> Conversion:
+    source = Resource.from_proto(body.source)
     if source.facts.source_type != "RAW":
-        raise OperationError(f"Invalid CREATE_DISK operation: {source} is not a RAW disk")
-    if call.target_type not in (_SOURCE.MOUNT, _SOURCE.BLOCK):
-        raise OperationError("Invalid CREATE_DISK operation: the target is neither MOUNT nor BLOCK")
+        raise ResourceError(f"{source} is not a RAW disk")
+    if body.target_type not in {_SOURCE.MOUNT, _SOURCE.BLOCK}:
+        raise ResourceError("the target is neither MOUNT nor BLOCK")
     proto = parse_meta(source.meta)
-    proto.disk.source.type = call.target_type
-    if call.HasField("target_profile"):
-        proto.disk.source.profile = call.target_profile
+    proto.disk.source.type = body.target_type
+    if body.HasField("target_profile"):
+        proto.disk.source.profile = body.target_profile
     return Resources((source,)), Resources((source.with_meta(print_meta(proto)),))
 
 
-def _destroy_disk(operation: pb.mesos.Offer.Operation) -> Conversion:
-    source = Resource.from_proto(operation.destroy_disk.source)
+def _destroy_disk(body: pb.mesos.Offer.Operation.DestroyDisk) -> Conversion:
+    source = Resource.from_proto(body.source)
     if source.facts.source_type not in {"MOUNT", "BLOCK"}:
-        raise OperationError(f"Invalid DESTROY_DISK operation: {source} is neither a MOUNT nor a BLOCK disk")
-    if source.facts.persistence_id is not None:
-        raise OperationError(
-            f"Invalid DESTROY_DISK operation: a persistent volume must be destroyed first: {source}"
-        )
+        raise ResourceError(f"{source} is neither a MOUNT nor a BLOCK disk")
+    _must_not_be_a_volume(source)
     proto = parse_meta(source.meta)
     proto.disk.source.type = _SOURCE.RAW
     for name in ("id", "mount", "path", "metadata"):
@@ -666,11 +638,11 @@ def _destroy_disk(operation: pb.mesos.Offer.Operation) -> Conversion:
     return Resources((source,)), Resources((source.with_meta(print_meta(proto)),))
 
 
-_RULES: dict[int, Callable[[pb.mesos.Offer.Operation], Conversion]] = {
+_RULES: dict[int, Callable[[Any], Conversion]] = {
     Operation.RESERVE: _reserve,
     Operation.UNRESERVE: _unreserve,
     Operation.CREATE: _create,
-    Operation.DESTROY: _destroy,
+    Operation.DESTROY: lambda body: _create(body)[::-1],
     Operation.GROW_VOLUME: _grow_volume,
     Operation.SHRINK_VOLUME: _shrink_volume,
     Operation.CREATE_DISK: _create_disk,

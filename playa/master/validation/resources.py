@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from mesos_v1 import pb
-from mesos_v1.resource import MILLIS, print_millis
-from mesos_v1.resource_meta import label_of
+from mesos_v1.resource import MILLIS, label_of, print_millis
 from playa.master.validation.rules import Rows, identifier, role_name, validator, within
 
 _Value = pb.mesos.Value
