@@ -10,10 +10,11 @@ import asyncio
 import inspect
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from actors.runtime import NoSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
@@ -22,7 +23,6 @@ from wire.author_code import mistake_in_hook, one_line
 __all__ = [
     "BadExecutor",
     "Executor",
-    "TaskBackend",
     "TaskContext",
     "TaskFailed",
     "TaskMethod",
@@ -113,20 +113,8 @@ class Upload:
     size: int
 
 
-class TaskBackend(Protocol):
-    """What a context hands its requests to: the task's actor, or a test. All but `upload` may be called from any thread."""
-
-    @property
-    def killed(self) -> bool: ...
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
-    def send(self, message: object) -> None: ...  # noqa: D102 - as in `TaskContext`
-    def progress(self, message: object) -> None: ...  # noqa: D102
-    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload: ...  # noqa: D102
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class TaskContext:
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class TaskContext(ABC):
     """The context of one running task.
 
     Attributes:
@@ -137,41 +125,40 @@ class TaskContext:
         ports: The ports that it was launched with (`launch(ports=…)`), lowest first; nobody else on the agent has them.
     """
 
-    _backend: TaskBackend
-    _: KW_ONLY
     task_id: TaskId
     name: str
     labels: tuple[tuple[str, str], ...]
     sandbox: Path
     ports: tuple[int, ...] = ()
+    _loop: asyncio.AbstractEventLoop = field(init=False, default_factory=asyncio.get_running_loop)
 
     def __repr__(self) -> str:
         return f"TaskContext({self.task_id!r})"
 
     @property
+    @abstractmethod
     def killed(self) -> bool:
         """Whether the task is to end.
 
         A coroutine is cancelled anyway; a plain function, which cannot be interrupted, looks here from time to time and
         returns.
         """
-        return self._backend.killed
 
+    @abstractmethod
     def send(self, message: object) -> None:
         """Send a message to the framework's scheduler, best effort: Mesos may lose it. From any thread.
 
         Raises:
             ValueError: It is nothing that can be packed (a `@message` class), or larger than the scheduler reads.
         """
-        self._backend.send(message)
 
+    @abstractmethod
     def progress(self, message: object) -> None:
         """Report how far the task is: a TASK_RUNNING update, acknowledged like any other. From any thread.
 
         Text becomes the update's message; a `@message` instance its data. At most one update a second is sent, with
         the newest of what was reported.
         """
-        self._backend.progress(message)
 
     async def upload(
         self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
@@ -185,8 +172,14 @@ class TaskContext:
             TaskFailed: The server refuses it (too large, a bad name), or could not be reached for long.
             TypeError: The source is neither bytes nor a path.
         """
-        _check_source(source)
-        return await self._backend.upload(name, source, content_type)
+        if not isinstance(source, bytes | Path):
+            raise TypeError(
+                f"upload(name, source): the source is bytes, or a pathlib.Path for a file, and not {type(source).__name__}"
+            )
+        return await self._upload(name, source, content_type)
+
+    @abstractmethod
+    async def _upload(self, name: str, source: bytes | Path, content_type: str) -> Upload: ...
 
     def upload_blocking(
         self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
@@ -200,16 +193,8 @@ class TaskContext:
             raise RuntimeError(
                 "upload_blocking waits for the loop that calls it: in a coroutine, use await context.upload(…)"
             )
-        _check_source(source)
-        request = self._backend.upload(name, source, content_type)
-        return asyncio.run_coroutine_threadsafe(request, self._backend.loop).result()
-
-
-def _check_source(source: object) -> None:
-    if not isinstance(source, bytes | Path):
-        raise TypeError(
-            f"upload(name, source): the source is bytes, or a pathlib.Path for a file, and not {type(source).__name__}"
-        )
+        request = self.upload(name, source, content_type)
+        return asyncio.run_coroutine_threadsafe(request, self._loop).result()
 
 
 def task(method: F) -> F:

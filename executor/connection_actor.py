@@ -1,8 +1,9 @@
 """The executor's subscription with its agent: keeps it, sends calls over it, remembers what is not acknowledged.
 
-The states are a table in `executor.connection.states`; here is what its actions do. While there is no subscription, updates
-are kept and go with the next SUBSCRIBE (Mesos makes sure of them); messages wait, the newest `MAX_KEPT_MESSAGES` of them,
-since nobody promises that they arrive.
+The states are a table in `executor.connection.states`; here is what its actions do. Each attempt to subscribe has a link of
+its own, thrown away with the attempt, so nothing of an old connection can come in through a new one. While there is no
+subscription, updates are kept and go with the next SUBSCRIBE (Mesos makes sure of them); messages wait, the newest
+`MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from actors.runtime import Actor, Backoff, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
-from executor.connection.agent_link import AgentLink, read_record
 from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
 from executor.environment import AgentEnvironment
 from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
-from mesos_http import Response, TransportError
+from mesos_http import CallPipeline, Response, Subscription, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
-from mesos_v1.content import ContentError, ContentType, serialize
-from mesos_v1.errors import ApiError, BadEvent, MesosError, classify
+from mesos_v1.content import ContentError, ContentType, parse, serialize
+from mesos_v1.errors import ApiError, BadEvent, MesosError
 from mesos_v1.values import TaskId
 from wire.start_letter import BootSecret
 
+MAX_RECORD = 256 * 1024 * 1024  # a task group's tasks come in one record
 HEARTBEAT_INTERVAL = 30 * 60.0
 """Seconds between HEARTBEAT calls (executor.cpp, DEFAULT_HEARTBEAT_CALL_INTERVAL): they keep firewalls awake."""
 
@@ -33,8 +34,6 @@ FIRST_BACKOFF = 1.0
 MAX_KEPT_MESSAGES = 256
 
 logger = logging.getLogger(__name__)
-
-NewLink = Callable[[], AgentLink]
 
 
 @message
@@ -52,11 +51,7 @@ class Happened:
 
 @message
 class Arrived:
-    """An event came.
-
-    Attributes:
-        event: One of `mesos_v1.executor_events`.
-    """
+    """One of `mesos_v1.executor_events` came."""
 
     attempt: int
     event: Immutable
@@ -73,14 +68,14 @@ class CallEnded:
 
     Attributes:
         uuid: Of the update that it carried; None for any other call.
-        status: HTTP status; None when the connection broke.
-        text: The answer's body, or how it broke.
+        error: What went wrong, if anything did.
+        again: The same call may succeed later.
     """
 
     attempt: int
     uuid: bytes | None
-    status: int | None
-    text: str
+    error: str | None
+    again: bool
 
 
 @message
@@ -96,48 +91,55 @@ class HeartbeatDue:
     """It is time for a HEARTBEAT call."""
 
 
-class Unacknowledged:
-    """What the agent may not know yet: tasks (TaskInfo) and updates (TaskStatus) that no ACKNOWLEDGED has confirmed.
+class AgentLink:
+    """One attempt to be subscribed, over TCP, TLS or the agent's domain socket, and calls beside it."""
 
-    Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task counts as
-    acknowledged when at least one of its updates is; an update when its own uuid is.
-    """
+    def __init__(self, environment: AgentEnvironment, content_type: ContentType) -> None:
+        self._environment = environment
+        self._content_type = content_type.value
+        self._subscription: Subscription | None = None
+        self._pipeline: CallPipeline | None = None
 
-    def __init__(self) -> None:
-        self._tasks: dict[TaskId, bytes] = {}
-        self._updates: dict[bytes, tuple[TaskId, bytes]] = {}
+    async def subscribe(self, call: bytes) -> None:
+        """Send SUBSCRIBE; done when the agent has answered 200.
 
-    @property
-    def tasks(self) -> tuple[bytes, ...]:
-        """The tasks that the agent may not know to have been launched."""
-        return tuple(self._tasks.values())
+        Raises:
+            TransportError: There is no agent, or the connection broke.
+            ApiError: It answers something else.
+        """
+        environment = self._environment
+        self._subscription = await Subscription.open(
+            environment.endpoint,
+            call,
+            content_type=self._content_type,
+            tls=environment.tls,
+            credentials=environment.token,
+            follow_redirects=0,
+            max_record_bytes=MAX_RECORD,
+        )
+        self._pipeline = CallPipeline(
+            environment.endpoint,
+            headers=(("Accept", self._content_type),),
+            tls=environment.tls,
+            credentials=environment.token,
+        )
 
-    @property
-    def updates(self) -> tuple[bytes, ...]:
-        """The updates that the agent may not have."""
-        return tuple(status for _, status in self._updates.values())
+    def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
+        """The events as they come, after `subscribe`; ends with `close`, or raises StreamBroken."""
+        assert self._subscription is not None
+        return self._subscription.batches()
 
-    def launched(self, task_id: TaskId, task: bytes) -> None:
-        """The agent has launched a task."""
-        self._tasks.setdefault(task_id, task)
+    def send(self, call: bytes) -> asyncio.Future[Response]:
+        """Send any other call."""
+        assert self._pipeline is not None
+        return self._pipeline.send(call, self._content_type)
 
-    def updated(self, task_id: TaskId, uuid: bytes, status: bytes) -> None:
-        """An update was made (whether or not it could be sent)."""
-        self._updates[uuid] = (task_id, status)
-
-    def acknowledged(self, task_id: TaskId, uuid: bytes) -> bool:
-        """The agent has confirmed an update; False when it is not one of those waiting."""
-        self._tasks.pop(task_id, None)
-        return self._updates.pop(uuid, None) is not None
-
-    def withdraw(self, uuid: bytes) -> None:
-        """Forget an update that the agent will never take."""
-        self._updates.pop(uuid, None)
-
-    def update(self, uuid: bytes) -> bytes | None:
-        """The update of that uuid, if it still waits."""
-        found = self._updates.get(uuid)
-        return found[1] if found else None
+    def close(self) -> None:
+        """Close both connections at once."""
+        if self._subscription is not None:
+            self._subscription.close()
+        if self._pipeline is not None:
+            self._pipeline.close("the subscription ended")
 
 
 class AgentConnectionActor(Actor):
@@ -151,7 +153,7 @@ class AgentConnectionActor(Actor):
     def __init__(
         self,
         environment: AgentEnvironment,
-        new_link: NewLink | None,
+        new_link: Callable[[], AgentLink] | None,
         letter: BootSecret,
         content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
@@ -160,7 +162,10 @@ class AgentConnectionActor(Actor):
         self._letter = letter
         self._content_type = content_type
         self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
-        self._unacknowledged = Unacknowledged()
+        # Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task until one of
+        # its updates is acknowledged; an update, by its uuid, until it is itself.
+        self._tasks: dict[TaskId, bytes] = {}
+        self._updates: dict[bytes, bytes] = {}
         self._late: list[bytes] = []  # updates since the last SUBSCRIBE was made, which does not hold them
         self._kept: deque[bytes] = deque(maxlen=MAX_KEPT_MESSAGES)
         self._link: AgentLink | None = None
@@ -210,22 +215,19 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_send_update(self, update: SendUpdate) -> None:
-        """Send an update now, after SUBSCRIBED, or with the next SUBSCRIBE."""
-        self._unacknowledged.updated(update.task_id, update.uuid, update.status)
+        self._updates[update.uuid] = update.status
         if self._subscribed:
-            self._send_update(update.uuid, update.status)
+            self._send_update(update.uuid)
         else:
             self._late.append(update.uuid)
 
     @receive
     def handle_resend_due(self, due: ResendDue) -> None:
-        status = self._unacknowledged.update(due.uuid)
-        if status is not None and self._subscribed and due.attempt == self._attempt:
-            self._send_update(due.uuid, status)
+        if self._subscribed and due.attempt == self._attempt:
+            self._send_update(due.uuid)
 
     @receive
     def handle_send_message(self, message: SendMessage) -> None:
-        """Send a message, now or after the next SUBSCRIBED."""
         if self._subscribed:
             self._call(executor_calls.message(message.data))
         elif self._life.state is not State.ENDED:
@@ -238,7 +240,6 @@ class AgentConnectionActor(Actor):
 
     @receive
     def handle_leave(self, leave: Leave) -> None:
-        """The executor ends: tell it when all calls are answered."""
         self._leaving = True
         self._apply(Event.LEAVE, "the executor ends")
         self._tell_left()
@@ -280,15 +281,15 @@ class AgentConnectionActor(Actor):
                         self._recovery = None
                 case Action.END:
                     self._attempt += 1  # nothing that still comes in counts
-                    self.tell(EXECUTOR, AgentGone(reason, refused=event is Event.REFUSED))
+                    self.tell(EXECUTOR, AgentGone(reason))
 
     def _connect(self) -> None:
         self._attempt += 1
         self._link = self._new_link()
         self._late.clear()
         call = executor_calls.subscribe(
-            [pb.mesos.TaskInfo.FromString(task) for task in self._unacknowledged.tasks],
-            [pb.mesos.TaskStatus.FromString(status) for status in self._unacknowledged.updates],
+            [pb.mesos.TaskInfo.FromString(task) for task in self._tasks.values()],
+            [pb.mesos.TaskStatus.FromString(status) for status in self._updates.values()],
         )
         attempt = self._listen(self._attempt, self._link, self._encode(call))
         self.run_in_background(attempt, name=f"subscription {self._attempt}")
@@ -331,8 +332,7 @@ class AgentConnectionActor(Actor):
         self._failures = 0
         self.tell(EXECUTOR, value)
         for uuid in self._late:
-            if (status := self._unacknowledged.update(uuid)) is not None:
-                self._send_update(uuid, status)
+            self._send_update(uuid)
         while self._kept:
             self._call(executor_calls.message(self._kept.popleft()))
 
@@ -341,7 +341,8 @@ class AgentConnectionActor(Actor):
     def _deliver(self, event: object) -> None:
         match event:
             case executor_events.Acknowledged(task_id, uuid):
-                if not self._unacknowledged.acknowledged(task_id, uuid):
+                self._tasks.pop(task_id, None)
+                if self._updates.pop(uuid, None) is None:
                     logger.debug("an acknowledgement of %s for an update that does not wait", task_id)
                 return
             case executor_events.Heartbeat():
@@ -350,10 +351,10 @@ class AgentConnectionActor(Actor):
                 logger.warning("the agent sent an event of a kind that is not known here: %s", name)
                 return
             case executor_events.Launch(task, task_id):
-                self._unacknowledged.launched(task_id, task)
+                self._tasks.setdefault(task_id, task)
             case executor_events.LaunchGroup(tasks, task_ids):
                 for task_id, task in zip(task_ids, tasks, strict=True):
-                    self._unacknowledged.launched(task_id, task)
+                    self._tasks.setdefault(task_id, task)
             case _:
                 pass
         self.tell(EXECUTOR, event)
@@ -373,9 +374,8 @@ class AgentConnectionActor(Actor):
         self._calls += 1
 
         def answered(answer: asyncio.Future[Response]) -> None:
-            status, text = _outcome(answer)
             if self._link is link:  # of an old link nobody wants to know
-                me.tell(CallEnded(attempt, uuid, status, text))
+                me.tell(CallEnded(attempt, uuid, *_outcome(answer)))
 
         link.send(self._encode(call)).add_done_callback(answered)
 
@@ -384,27 +384,22 @@ class AgentConnectionActor(Actor):
         if ended.attempt != self._attempt or self._link is None:
             return  # of an old link: what matters is kept, and went with the next SUBSCRIBE
         self._calls -= 1
-        if ended.status is None or not 200 <= ended.status < 300:
-            self._call_failed(ended)
-        self._tell_left()
-
-    def _call_failed(self, ended: CallEnded) -> None:
-        error, again = ended.text, True
-        if ended.status is not None:
-            error = str(ApiError(ended.status, ended.text))
-            meaning = classify(ended.status, ended.text)
-            again = meaning.retryable or meaning.subscription_lost
-        if ended.uuid is None:
-            logger.warning("a message to the scheduler did not get through: %s", error)
-        elif again:
-            logger.warning("a status update did not get through, and will be sent again: %s", error)
+        if ended.error is None:
+            pass
+        elif ended.uuid is None:
+            logger.warning("a message to the scheduler did not get through: %s", ended.error)
+        elif ended.again:
+            logger.warning("a status update did not get through, and will be sent again: %s", ended.error)
             self.timers.after(RESEND_AFTER, ResendDue(self._attempt, ended.uuid))
         else:
-            logger.error("the agent refuses a status update: %s", error)
-            self._unacknowledged.withdraw(ended.uuid)  # it would spoil the next SUBSCRIBE
+            logger.error("the agent refuses a status update: %s", ended.error)
+            self._updates.pop(ended.uuid, None)  # it would spoil the next SUBSCRIBE
+        self._tell_left()
 
-    def _send_update(self, uuid: bytes, status: bytes) -> None:
-        self._call(executor_calls.update(pb.mesos.TaskStatus.FromString(status)), uuid)
+    def _send_update(self, uuid: bytes) -> None:
+        """Send it, unless it was acknowledged meanwhile."""
+        if (status := self._updates.get(uuid)) is not None:
+            self._call(executor_calls.update(pb.mesos.TaskStatus.FromString(status)), uuid)
 
     def _tell_left(self) -> None:
         if self._leaving and not self._calls:
@@ -412,11 +407,41 @@ class AgentConnectionActor(Actor):
             self.tell(EXECUTOR, Left())
 
 
-def _outcome(answer: asyncio.Future[Response]) -> tuple[int | None, str]:
+def _outcome(answer: asyncio.Future[Response]) -> tuple[str | None, bool]:
     if answer.cancelled():
-        return None, "cancelled"
-    error = answer.exception()
-    if error is not None:
-        return None, str(error)
+        return "cancelled", True
+    if (broke := answer.exception()) is not None:
+        return str(broke), True
     response = answer.result()
-    return response.status, response.text if response.status >= 300 else ""
+    if 200 <= response.status < 300:
+        return None, True
+    error = ApiError(response.status, response.text)
+    return str(error), error.retryable or error.subscription_lost
+
+
+def read_record(
+    record: bytes, content_type: ContentType, letter: BootSecret
+) -> executor_events.ExecutorEvent:
+    """Read one record; the scheduler's start-up letter goes into ``letter``.
+
+    It is `ExecutorInfo.data`, holds a token, and comes with SUBSCRIBED and, in the `TaskInfo`, with each LAUNCH. It is taken
+    out here: what is left may be logged and traced.
+
+    Raises:
+        ContentError: It is not an event.
+        BadEvent: It lacks what its type promises.
+    """
+    event = parse(pb.executor.Event, record, content_type)
+    if event.HasField("subscribed"):
+        letter.data = event.subscribed.executor_info.data
+        _strip(event.subscribed.executor_info)
+    # Mesos knows a task that is told again by its id: it needs no ExecutorInfo for that (slave.cpp, subscribe)
+    for task in (event.launch.task, *event.launch_group.task_group.tasks):
+        if task.HasField("executor"):
+            _strip(task.executor)
+    return executor_events.read(event)
+
+
+def _strip(info: pb.mesos.ExecutorInfo) -> None:
+    info.ClearField("data")
+    info.command.ClearField("environment")

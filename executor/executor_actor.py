@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,17 @@ from actors.runtime.state_machine import Machine
 from executor import messages as m
 from executor.author import BadExecutor
 from executor.author_actor import AuthorActor
-from executor.connection_actor import AgentConnectionActor, NewLink
+from executor.connection_actor import AgentConnectionActor, AgentLink
 from executor.environment import AgentEnvironment
+from executor.framework_server import FrameworkServer
+from executor.loading import LoadedExecutor, assign, load
 from executor.messages import AUTHOR, CONNECTION, TASK, TRACE
-from executor.process.loading import LoadedExecutor, assign, load
 from executor.process.states import SHARES, TABLE, Action, Event, State
-from executor.task_actor import RunningTaskActor, TaskServices
+from executor.task_actor import RunningTaskActor, Threads
 from executor.trace_actor import TraceActor
 from mesos_v1 import pb
 from mesos_v1.content import ContentType
-from mesos_v1.executor_events import Error, Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
+from mesos_v1.executor_events import Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
 from wire.author_code import call, one_line, text_of, traceback_below
@@ -64,45 +64,43 @@ class StillStarting:
 
 @message
 class PhaseOver:
-    """The time for a part of the ending is over.
-
-    Attributes:
-        phase: Which one.
-    """
+    """The time for a phase of the ending is over."""
 
     phase: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorPlan:
-    """What an executor is made with.
+class ExecutorActor(Actor):
+    """The root.
 
-    Attributes:
-        class_name: ``module:Class``.
-        new_link: Makes the wire to the agent; None for HTTP.
+    Args:
+        class_name: ``module:Class``; the start-up letter says it if empty.
         on_exit: Told the exit code and a reason, once, at the end.
         trace_file: Where the trace goes, if the scheduler wants one.
+        new_link: Makes the wire to the agent; None for HTTP.
     """
 
-    environment: AgentEnvironment
-    class_name: str
-    new_link: NewLink | None
-    on_exit: Callable[[int, str], None]
-    trace_file: Path | None = None
-    content_type: ContentType = ContentType.PROTOBUF
-
-
-class ExecutorActor(Actor):
-    """The root."""
-
-    def __init__(self, plan: ExecutorPlan) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        environment: AgentEnvironment,
+        class_name: str,
+        on_exit: Callable[[int, str], None],
+        *,
+        trace_file: Path | None = None,
+        content_type: ContentType = ContentType.PROTOBUF,
+        new_link: Callable[[], AgentLink] | None = None,
+    ) -> None:
+        self._environment = environment
+        self._class_name = class_name
+        self._on_exit = on_exit
+        self._trace_file = trace_file
         self._life = Machine(TABLE)
         self._letter = BootSecret()
+        self._connection = (environment, new_link, self._letter, content_type)
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
         self._loaded: LoadedExecutor | None = None
-        self._services: TaskServices | None = None
+        self._server: FrameworkServer | None = None
+        self._threads = Threads()
         # With the id of the message that launched each.
         self._tasks: dict[TaskId, tuple[ActorRef[Any], str]] = {}
         self._seen: dict[TaskId, None] = {}  # the newest, so that a second LAUNCH is known as one
@@ -115,11 +113,7 @@ class ExecutorActor(Actor):
 
     def on_start(self) -> None:
         """Reach for the agent."""
-        plan = self._plan
-        link = plan.new_link
-        self.spawn(
-            AgentConnectionActor, plan.environment, link, self._letter, plan.content_type, name=CONNECTION
-        )
+        self.spawn(AgentConnectionActor, *self._connection, name=CONNECTION)
 
     # -- from the agent ----------------------------------------------------------------------------------------------
 
@@ -182,10 +176,6 @@ class ExecutorActor(Actor):
         self._exit_code = self._exit_code or 1
         self._end(gone.reason)
 
-    @receive
-    def handle_error(self, event: Error) -> None:
-        """Told by the connection in the log already."""
-
     # -- from its children, when they break ----------------------------------------------------------------------------
 
     @receive
@@ -209,15 +199,8 @@ class ExecutorActor(Actor):
 
     def _report_failed(self, task_id: TaskId, reason: str) -> None:
         """TASK_FAILED in the name of a task's actor that cannot say so itself."""
-        update = m.SendUpdate.of(
-            task_id,
-            self._plan.environment.executor_id,
-            TaskState.TASK_FAILED,
-            uuid=self.ids.uuid_bytes(),
-            timestamp=self.clock.time(),
-            message=reason,
-        )
-        self.tell(CONNECTION, update)
+        executor_id = self._environment.executor_id
+        self.tell(CONNECTION, m.SendUpdate.of(self, executor_id, task_id, TaskState.TASK_FAILED, reason))
 
     # -- from ourselves ----------------------------------------------------------------------------------------------
 
@@ -295,14 +278,14 @@ class ExecutorActor(Actor):
                 case Action.LEAVE:
                     self._leave()
                 case Action.EXIT:
-                    self._plan.on_exit(self._exit_code, self._reason)
+                    self._on_exit(self._exit_code, self._reason)
 
     def _limit_phase(self) -> None:
         if self._phase_timer is not None:
             self._phase_timer.cancel()
         share = SHARES.get(self._life.state)
         if share is not None:
-            seconds = share * self._plan.environment.shutdown_grace_period
+            seconds = share * self._environment.shutdown_grace_period
             self._phase_timer = self.timers.after(seconds, PhaseOver(self._life.state.value))
 
     def _end(self, reason: str) -> None:
@@ -318,19 +301,15 @@ class ExecutorActor(Actor):
 
     def _load(self) -> None:
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
-        event, plan = self._subscribed, self._plan
+        event, environment = self._subscribed, self._environment
         assert event is not None
         boot = self._boot = self._letter.open()
+        if boot is not None and boot.server_url:
+            self._server = FrameworkServer(boot.server_url, boot.token)
         self._follow_trace(boot)
-        self._services = TaskServices(
-            executor_id=plan.environment.executor_id,
-            sandbox=plan.environment.sandbox,
-            server=boot.server_url if boot else None,
-            token=boot.token if boot else "",
-        )
         try:
             loaded = load(
-                plan.class_name or (boot.executor_class if boot else ""),
+                self._class_name or (boot.executor_class if boot else ""),
                 settings=boot.settings if boot else b"",
                 modules=boot.modules if boot else (),
             )
@@ -340,9 +319,9 @@ class ExecutorActor(Actor):
             self._fail(str(error))
             return
         instance = loaded.instance
-        instance.sandbox = plan.environment.sandbox
-        instance.framework_id = plan.environment.framework_id
-        instance.executor_id = plan.environment.executor_id
+        instance.sandbox = environment.sandbox
+        instance.framework_id = environment.framework_id
+        instance.executor_id = environment.executor_id
         instance.agent_id = event.agent_id
         self._loaded = loaded
         self.spawn(AuthorActor, instance, raw=boot is None, name=AUTHOR)
@@ -351,7 +330,7 @@ class ExecutorActor(Actor):
 
     def _follow_trace(self, boot: ExecutorBoot | None) -> None:
         """Trace from here on, if the scheduler wants it, and ship the trace to its server."""
-        path = self._plan.trace_file
+        path = self._trace_file
         if boot is None or not boot.trace or path is None:
             return
         try:
@@ -360,9 +339,9 @@ class ExecutorActor(Actor):
             logger.error("no trace is written: %s", error)
             return
         self.system.trace_to(writer)
-        if boot.server_url:
+        if self._server is not None:
             self._shipping = self.spawn(
-                TraceActor, path, boot.server_url, boot.token, self.system.name, writer.flush, name=TRACE
+                TraceActor, path, self._server, self.system.name, writer.flush, name=TRACE
             )
 
     # -- tasks -------------------------------------------------------------------------------------------------------
@@ -374,26 +353,26 @@ class ExecutorActor(Actor):
         self._seen[task_id] = None
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
-        made = call(self._make_task, task_id, data)
+        made = call(self._make_task, data)
         if made.error is not None:  # a payload's own code, such as its __post_init__, may do anything
             self._report_failed(task_id, f"the task cannot be read: {one_line(made.error)}")
             return
         ref, cause, refusal = made.result
         self._tasks[task_id] = ref, cause
         if self._life.state not in {State.STARTING, State.READY}:
-            refusal = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
-        if refusal is not None:
-            self._tell_caused(ref, refusal, cause)
+            refused = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
+            self._tell_caused(ref, refused, cause)
+        elif refusal:
+            self._tell_caused(ref, m.RefuseTask(refusal, retry=False), cause)
         elif self._life.state is State.READY:
             self._tell_caused(ref, m.StartTask(), cause)
         # else START_TASKS will
 
-    def _make_task(self, task_id: TaskId, data: bytes) -> tuple[ActorRef[Any], str, m.RefuseTask | None]:
-        assert self._services is not None
-        info = pb.mesos.TaskInfo.FromString(data)
-        assignment, refusal = assign(info, self._loaded, foreign=self._boot is None)
-        ref = self.spawn(RunningTaskActor, assignment, self._services, name=f"{TASK}{task_id}")
-        return ref, assignment.cause, refusal
+    def _make_task(self, data: bytes) -> tuple[ActorRef[Any], str, str]:
+        made = assign(pb.mesos.TaskInfo.FromString(data), self._loaded, foreign=self._boot is None)
+        name = f"{TASK}{made.task_id}"
+        ref = self.spawn(RunningTaskActor, made, self._environment, self._server, self._threads, name=name)
+        return ref, made.cause, made.refusal
 
     @staticmethod
     def _tell_caused(ref: ActorRef[Any], message: object, cause: str) -> None:
@@ -406,7 +385,7 @@ class ExecutorActor(Actor):
     def _kill_all(self) -> None:
         if not self._tasks:
             self._apply(Event.NO_TASKS)
-        share = SHARES[State.KILLING] * self._plan.environment.shutdown_grace_period
+        share = SHARES[State.KILLING] * self._environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
             self.tell(ref, m.KillTask(share * 0.9))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from actors.runtime import ActorSystem, hide_secrets_in_logs
 from actors.runtime.signals import Signals
 from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
-from executor.executor_actor import BUG, SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.executor_actor import BUG, SUPERVISION, ExecutorActor
 from executor.messages import EXECUTOR, EndRequested
 from executor.task_actor import MAX_THREADS
 from mesos_v1.content import ContentType
@@ -84,16 +84,18 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
 
     json = os.environ.get("MESOSTIC_CONTENT_TYPE", "").lower() == "json"
     content_type = ContentType.JSON if json else ContentType.PROTOBUF
-    plan = ExecutorPlan(
-        environment=environment,
-        class_name=class_name,
-        new_link=None,
-        on_exit=on_exit,
-        content_type=content_type,
-        trace_file=environment.sandbox / TRACE_FILE,
-    )
+    trace_file = environment.sandbox / TRACE_FILE
     async with ActorSystem(system_name(environment)) as system:
-        root = system.spawn(ExecutorActor, plan, name=EXECUTOR, supervision=SUPERVISION)
+        root = system.spawn(
+            ExecutorActor,
+            environment,
+            class_name,
+            on_exit,
+            trace_file=trace_file,
+            content_type=content_type,
+            name=EXECUTOR,
+            supervision=SUPERVISION,
+        )
         signals = Signals(
             (signal.SIGTERM, signal.SIGINT),
             on_first=lambda number: system.tell(root, EndRequested(f"{number.name} received")),

@@ -6,7 +6,7 @@ values, and are registered here so that they can be traced.
 
 from __future__ import annotations
 
-from actors.runtime import Immutable, carrier, message, redacted, register
+from actors.runtime import Actor, Immutable, carrier, message, redacted, register
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.hiding import hidden
 from mesos_v1.states import TaskState
@@ -22,11 +22,6 @@ EXECUTOR, CONNECTION, AUTHOR, TRACE, TASK = "executor", "agent", "author", "trac
 def without_secrets_in_task(info: bytes) -> bytes:
     """For traces: a serialized `TaskInfo` without environments and secrets."""
     return hidden(pb.mesos.TaskInfo, info, redacted)
-
-
-def without_secrets_in_status(status: bytes) -> bytes:
-    """For traces: a serialized `TaskStatus` whose data holds no secrets."""
-    return hidden(pb.mesos.TaskStatus, status, redacted)
 
 
 for _event in (
@@ -52,42 +47,36 @@ register(
 
 @message
 class SendUpdate:
-    """Send a status update, and keep it until it is acknowledged.
-
-    Attributes:
-        status: A TaskStatus.
-    """
+    """Send a status update (a TaskStatus), and keep it until it is acknowledged."""
 
     task_id: TaskId
     uuid: bytes
-    status: bytes = carrier(without_secrets_in_status)
+    status: bytes = carrier(lambda status: hidden(pb.mesos.TaskStatus, status, redacted))
 
     @classmethod
     def of(
         cls,
-        task_id: TaskId,
+        actor: Actor,
         executor_id: ExecutorId,
+        task_id: TaskId,
         state: TaskState,
-        *,
-        uuid: bytes,
-        timestamp: float,
         message: str = "",
+        *,
         data: bytes = b"",
         retry: bool = True,
     ) -> SendUpdate:
-        """Make it.
+        """Make it, with the actor's clock and ids.
 
         Args:
-            uuid: 16 random bytes.
-            timestamp: Seconds since 1970.
             message: For people; cut where it is long.
             retry: False keeps the scheduler side from another attempt.
         """
+        uuid = actor.ids.uuid_bytes()
         status = executor_calls.status(
             task_id,
             state.value,
             uuid,
-            timestamp=timestamp,
+            timestamp=actor.clock.time(),
             message=(message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…") or None,
             data=data or None,
             labels=() if retry else ((RETRY_LABEL, "false"),),
@@ -120,14 +109,9 @@ class AgentLost:
 
 @message
 class AgentGone:
-    """There is no agent any more, and none will come: the executor has to end.
-
-    Attributes:
-        refused: The agent does not want this executor.
-    """
+    """There is no agent any more, and none will come: the executor has to end."""
 
     reason: str
-    refused: bool
 
 
 @message
@@ -197,11 +181,7 @@ class RefuseTask:
 
 @message
 class KillTask:
-    """End the task.
-
-    Attributes:
-        grace: Seconds that it may take; None for what its own kill policy says.
-    """
+    """End the task within `grace` seconds; None for what its own kill policy says."""
 
     grace: float | None
 

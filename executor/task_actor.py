@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,21 +26,15 @@ from actors.runtime import (
     receive,
 )
 from actors.runtime.state_machine import Machine
+from executor import messages as m
 from executor.author import TaskContext, TaskFailed, Upload
-from executor.messages import (
-    CONNECTION,
-    EXECUTOR,
-    KillTask,
-    RefuseTask,
-    SendMessage,
-    SendUpdate,
-    StartTask,
-    TaskEnded,
-)
+from executor.environment import AgentEnvironment
+from executor.framework_server import FrameworkServer
+from executor.loading import Assignment
+from executor.messages import CONNECTION, EXECUTOR
 from executor.tasks.states import TABLE, Action, Event, State
-from executor.tasks.uploads import upload
 from mesos_v1.states import TaskState
-from mesos_v1.values import ExecutorId, TaskId
+from mesos_v1.values import TaskId
 from wire.author_code import Outcome, call, finish, one_line, text_of, traceback_below
 from wire.results import MAX_RESULT
 
@@ -95,50 +89,24 @@ class ProgressDue:
     """The newest report may be sent now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a task actor is made for.
-
-    Attributes:
-        function: Makes the call that runs the task, given its context; None if nothing can run it.
-        in_thread: The function is a plain one.
-        raw: The scheduler does not speak our envelope: bytes travel as they are.
-        grace: Seconds that it gets to end when it is killed, unless the KILL says otherwise.
-        cause: Id of the message that launched the task.
-        ports: Those among its resources.
-    """
-
-    task_id: TaskId
-    name: str
-    labels: tuple[tuple[str, str], ...]
-    function: Callable[[TaskContext], Callable[[], Any]] | None
-    in_thread: bool
-    raw: bool
-    grace: float
-    cause: str
-    ports: tuple[int, ...]
-
-
 class Threads:
-    """Which tasks' plain functions run in threads now, and which of these nobody waits for any more."""
+    """The tasks whose plain functions run in threads now, and whether each was abandoned: nobody waits for it any more."""
 
     def __init__(self) -> None:
-        self._running: set[TaskId] = set()
-        self._abandoned: set[TaskId] = set()
+        self._running: dict[TaskId, bool] = {}
 
     def run(self, task_id: TaskId, function: Callable[[], Any]) -> Outcome:
         """Call it; in its thread."""
-        self._running.add(task_id)
+        self._running[task_id] = False
         try:
             return call(function)
         finally:
-            self._running.discard(task_id)
-            self._abandoned.discard(task_id)
+            del self._running[task_id]
 
     def abandon(self, task_id: TaskId) -> None:
         """Its function may run for ever."""
         if task_id in self._running:
-            self._abandoned.add(task_id)
+            self._running[task_id] = True
 
     def check(self, task_id: TaskId) -> None:
         """See whether there will be a thread for one more.
@@ -146,7 +114,7 @@ class Threads:
         Raises:
             TaskFailed: All threads are held by functions that do not end.
         """
-        running, abandoned = len(self._running), len(self._abandoned)
+        running, abandoned = len(self._running), sum(self._running.values())
         if abandoned >= MAX_THREADS:
             raise TaskFailed(
                 f"its executor has no thread left: all {abandoned} are held by functions of tasks that were killed, which "
@@ -161,50 +129,47 @@ class Threads:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskServices:
-    """What all tasks of an executor share.
-
-    Attributes:
-        server: Address of the framework's server; None when it serves nothing.
-        token: For that server.
-    """
-
-    executor_id: ExecutorId
-    sandbox: Path
-    server: str | None
-    token: str = field(default="", repr=False)
-    threads: Threads = field(default_factory=Threads)
-
-
 class RunningTaskActor(Actor):
-    """The life of one task."""
+    """The life of one task.
+
+    Args:
+        server: The framework's; None when it serves nothing.
+        threads: Of all tasks of the executor.
+    """
 
     stop_grace: ClassVar[float] = 0.2  # for what ignores its cancellation: it has had its own grace period
 
-    def __init__(self, assignment: Assignment, services: TaskServices) -> None:
-        self._assignment = assignment
-        self._services = services
+    def __init__(
+        self,
+        assignment: Assignment,
+        environment: AgentEnvironment,
+        server: FrameworkServer | None,
+        threads: Threads,
+    ) -> None:
+        self._assignment, self._task_id = assignment, assignment.task_id
+        self._in_thread = assignment.method is not None and assignment.method.in_thread
+        self._environment = environment
+        self._server = server
+        self._threads = threads
         self._life = Machine(TABLE)
         self._running: asyncio.Task[None] | None = None
-        self._grace = assignment.grace
+        self._grace = assignment.kill_grace
         self._progress: object = None
         self._progress_waits = False
-        self._backend = _Backend(self)
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     @receive
-    def handle_start_task(self, start: StartTask) -> None:
+    def handle_start_task(self, start: m.StartTask) -> None:
         self._apply(Event.START)
 
     @receive
-    def handle_refuse_task(self, refused: RefuseTask) -> None:
+    def handle_refuse_task(self, refused: m.RefuseTask) -> None:
         self._apply(Event.REFUSED, refused.reason, retry=refused.retry)
 
     @receive
-    def handle_kill_task(self, kill: KillTask) -> None:
-        self._grace = self._assignment.grace if kill.grace is None else kill.grace
+    def handle_kill_task(self, kill: m.KillTask) -> None:
+        self._grace = self._assignment.kill_grace if kill.grace is None else kill.grace
         self._apply(Event.KILL, "killed")
 
     @receive
@@ -219,8 +184,8 @@ class RunningTaskActor(Actor):
             check_size("the result", data, MAX_RESULT)
         except ValueError as error:
             self._apply(Event.RAISED, str(error), retry=False)
-            return
-        self._apply(Event.RETURNED, data=data)
+        else:
+            self._apply(Event.RETURNED, data=data)
 
     @receive
     def handle_raised(self, raised: Raised) -> None:
@@ -236,7 +201,7 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_send_to_framework(self, send: SendToFramework) -> None:
-        self.tell(CONNECTION, SendMessage(self._pack(send.message)))
+        self.tell(CONNECTION, m.SendMessage(self._pack(send.message)))
 
     @receive
     def handle_progress(self, progress: Progress) -> None:
@@ -256,8 +221,9 @@ class RunningTaskActor(Actor):
     def _apply(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         state, actions, ignored = self._life.on(event)
         if ignored:
-            task_id = self._assignment.task_id
-            logger.debug("task %s: ignored in state %s: %s (%s)", task_id, state.value, event.value, ignored)
+            logger.debug(
+                "task %s: ignored in state %s: %s (%s)", self._task_id, state.value, event.value, ignored
+            )
         for action in actions:
             match action:
                 case Action.RUN:
@@ -267,34 +233,35 @@ class RunningTaskActor(Actor):
                 case Action.INTERRUPT:
                     self._interrupt()
                 case Action.ABANDON:
-                    self._services.threads.abandon(self._assignment.task_id)
+                    self._threads.abandon(self._task_id)
                     logger.warning(
-                        "task %s does not end when killed; what it still does is ignored",
-                        self._assignment.task_id,
+                        "task %s does not end when killed; what it still does is ignored", self._task_id
                     )
                 case Action.REPORT:
                     killed = state is State.KILLED and event is not Event.GRACE_OVER
                     self._end("killed" if killed else message, b"" if killed else data, retry=retry)
 
     def _run(self) -> None:
-        assignment = self._assignment
-        context = TaskContext(
-            self._backend,
-            task_id=assignment.task_id,
-            name=assignment.name,
-            labels=assignment.labels,
-            sandbox=self._services.sandbox,
-            ports=assignment.ports,
+        info = self._assignment.info
+        context = _RunningContext(
+            task_id=self._task_id,
+            name=info.name,
+            labels=tuple((label.key, label.value) for label in info.labels.labels),
+            sandbox=self._environment.sandbox,
+            ports=self._assignment.ports,
+            actor=self,
         )
-        self._running = self.run_in_background(self._work(context), name=f"task {assignment.task_id}")
+        self._running = self.run_in_background(self._work(context), name=f"task {self._task_id}")
 
     async def _work(self, context: TaskContext) -> None:
         """Run the author's function; whatever it does, exactly one message says how it ended.
 
         What is told from here, and from the author's function, has the start of the task as its cause.
         """
-        assert self._assignment.function is not None
-        outcome = call(self._assignment.function, context)
+        loaded, method = self._assignment.loaded, self._assignment.method
+        assert loaded is not None
+        assert method is not None
+        outcome = call(method.bind, loaded.instance, self._assignment.payload, context)
         if outcome.error is None:
             try:
                 outcome = await self._call(outcome.result)
@@ -304,21 +271,19 @@ class RunningTaskActor(Actor):
             self.tell(self.actor_ref, self._how_it_ended(outcome))
 
     async def _call(self, function: Callable[[], Any]) -> Outcome:
-        if self._assignment.in_thread:
-            task_id, threads = self._assignment.task_id, self._services.threads
-            refused = call(threads.check, task_id)
-            return await finish(
-                refused if refused.error else await self.in_thread(threads.run, task_id, function)
-            )
-        return await finish(call(function))
+        outcome = call(self._threads.check, self._task_id) if self._in_thread else call(function)
+        if self._in_thread and outcome.error is None:
+            outcome = await self.in_thread(self._threads.run, self._task_id, function)
+        return await finish(outcome)
 
     def _how_it_ended(self, outcome: Outcome) -> object:
         """The message that says so. Whatever of it is the author's may raise when it is looked at."""
         match outcome.error:
             case None:
                 said = call(Returned, outcome.result)  # a result that can change is refused here
-                reason = "" if said.error is None else f"the result cannot be sent: {text_of(said.error)}"
-                return Raised(reason, retry=False) if reason else said.result
+                if said.error is None:
+                    return said.result
+                return Raised(f"the result cannot be sent: {text_of(said.error)}", retry=False)
             case asyncio.CancelledError():
                 return Cancelled()
             case TaskFailed() as error:
@@ -327,15 +292,13 @@ class RunningTaskActor(Actor):
             case SystemExit() as error:
                 return Raised(f"the task called sys.exit({text_of(error.code)})")
             case error:
-                said_by_it = one_line(error)
-                logger.error(
-                    "task %s failed: %s%s", self._assignment.task_id, said_by_it, traceback_below(error)
-                )
-                return Raised(said_by_it)
+                reason = one_line(error)
+                logger.error("task %s failed: %s%s", self._task_id, reason, traceback_below(error))
+                return Raised(reason)
 
     def _interrupt(self) -> None:
         self.timers.after(max(0.0, self._grace), GraceOver())
-        if not self._assignment.in_thread and self._running is not None:
+        if not self._in_thread and self._running is not None:
             self._running.cancel()
 
     # -- what goes out -----------------------------------------------------------------------------------------------
@@ -348,17 +311,11 @@ class RunningTaskActor(Actor):
         return pack(message, id=current_message_id(), cause=self._assignment.cause)
 
     def _report(self, state: TaskState, message: str = "", data: bytes = b"", *, retry: bool = True) -> None:
-        update = SendUpdate.of(
-            self._assignment.task_id,
-            self._services.executor_id,
-            state,
-            uuid=self.ids.uuid_bytes(),
-            timestamp=self.clock.time(),
-            message=message,
-            data=data,
-            retry=retry,
+        executor_id = self._environment.executor_id
+        self.tell(
+            CONNECTION,
+            m.SendUpdate.of(self, executor_id, self._task_id, state, message, data=data, retry=retry),
         )
-        self.tell(CONNECTION, update)
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
@@ -372,24 +329,23 @@ class RunningTaskActor(Actor):
             self._report(TaskState.TASK_RUNNING, data=self._pack(newest))
 
     def _end(self, message: str, data: bytes, *, retry: bool) -> None:
-        self._report(TaskState[f"TASK_{self._life.state.name}"], message, data, retry=retry)
-        self.tell(EXECUTOR, TaskEnded(self._assignment.task_id, self._life.state.value))
+        self._report(TaskState[f"TASK_{self._life.state.name}"], message, data=data, retry=retry)
+        self.tell(EXECUTOR, m.TaskEnded(self._task_id, self._life.state.value))
         self.stop()
 
 
-class _Backend:
-    """What a task's context talks to; may be called from the task's thread."""
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class _RunningContext(TaskContext):
+    """May be called from the task's thread."""
 
-    def __init__(self, actor: RunningTaskActor) -> None:
-        self._actor = actor
-        self.loop = asyncio.get_running_loop()
+    actor: RunningTaskActor
 
     @property
     def killed(self) -> bool:
-        return self._actor._life.state is not State.RUNNING
+        return self.actor._life.state is not State.RUNNING
 
     def send(self, message: object) -> None:
-        if not (self._actor._assignment.raw and isinstance(message, bytes)):
+        if not (self.actor._assignment.raw and isinstance(message, bytes)):
             pack_message(message)
         self._tell(SendToFramework(message))
 
@@ -399,14 +355,13 @@ class _Backend:
             check_size("the progress", data, MAX_RESULT)
         self._tell(Progress(message))
 
-    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
-        services, task_id = self._actor._services, self._actor._assignment.task_id
-        return await upload(
-            services.server, services.token, name, source, content_type=content_type, task_id=task_id
-        )
+    async def _upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
+        if self.actor._server is None:
+            raise TaskFailed(f"{name} cannot be uploaded: the framework has no server", retry=False)
+        return await self.actor._server.upload(name, source, content_type, self.task_id)
 
     def _tell(self, message: object) -> None:
         try:
-            self._actor.actor_ref.tell(message)
+            self.actor.actor_ref.tell(message)
         except ActorDeadError:
             pass  # the task has ended; what an abandoned function says is not heard

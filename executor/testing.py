@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.runtime import check_size, pack, pack_message, unpack
-from executor.author import BadExecutor, Executor, TaskContext, Upload, task_methods
+from executor.author import Executor, TaskContext, Upload, task_methods
+from executor.loading import LoadedExecutor
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 from wire.results import MAX_RESULT
 
@@ -49,9 +50,10 @@ class ExecutorUnderTest:
     """
 
     def __init__(self, cls: type[Executor], *, settings: Any = None, sandbox: Path | None = None) -> None:
-        self._methods = task_methods(cls)
+        methods = task_methods(cls)
         self._temporary = None if sandbox else tempfile.TemporaryDirectory(prefix="mesostic-test-")
         self.executor = cls()
+        self._loaded = LoadedExecutor(self.executor, methods)
         self.executor.settings = cls.Settings() if settings is None else settings
         self.executor.sandbox = sandbox or Path(self._temporary.name if self._temporary else ".")
         self.executor.framework_id = FrameworkId("test-0000")
@@ -82,18 +84,12 @@ class ExecutorUnderTest:
             ValueError: The result is too large for a status update.
         """
         payload = unpack(pack(payload)).message
-        method = next((self._methods[kind] for kind in type(payload).__mro__ if kind in self._methods), None)
-        if method is None:
-            name = type(self.executor).__name__
-            raise BadExecutor(f"{name} has no @task method for a payload of type {type(payload).__name__}")
+        method = self._loaded.method_for(payload)
         self._tasks += 1
-        context = TaskContext(
-            _TestBackend(self.recorded, asyncio.get_running_loop()),
-            task_id=TaskId(f"task-{self._tasks}"),
-            name=f"task-{self._tasks}",
-            labels=(),
-            sandbox=self.executor.sandbox,
-            ports=ports,
+        task_id = TaskId(f"task-{self._tasks}")
+        sandbox = self.executor.sandbox
+        context = _TestContext(
+            task_id=task_id, name=task_id, labels=(), sandbox=sandbox, ports=ports, recorded=self.recorded
         )
         call = method.bind(self.executor, payload, context)
         packed = pack(await asyncio.to_thread(call) if method.in_thread else await call())
@@ -112,27 +108,26 @@ async def _finished(result: Any) -> None:
         await result
 
 
-class _TestBackend:
-    """What the context of a task under test talks to."""
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class _TestContext(TaskContext):
+    """The context of a task under test."""
 
-    def __init__(self, recorded: Recorded, loop: asyncio.AbstractEventLoop) -> None:
-        self._recorded = recorded
-        self.loop = loop
+    recorded: Recorded
 
     @property
     def killed(self) -> bool:
-        return self._recorded.killed
+        return self.recorded.killed
 
     def send(self, message: object) -> None:
-        self._recorded.messages.append(unpack(pack_message(message)).message)
+        self.recorded.messages.append(unpack(pack_message(message)).message)
 
     def progress(self, message: object) -> None:
         packed = pack(message)
         if not isinstance(message, str):
             check_size("the progress", packed, MAX_RESULT)
-        self._recorded.progress.append(unpack(packed).message)
+        self.recorded.progress.append(unpack(packed).message)
 
-    async def upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
+    async def _upload(self, name: str, source: bytes | Path, content_type: str) -> Upload:
         data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
-        self._recorded.uploads[name] = data
+        self.recorded.uploads[name] = data
         return Upload(name, f"http://test/uploads/{name}", len(data))

@@ -10,11 +10,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
 from actors.runtime import Actor, message, receive
+from executor.framework_server import FrameworkServer
 from executor.messages import FinishShipping, ShipSoon
-from mesos_http import BearerToken, Endpoint, Timeouts, TransportError, exchange
-from wire.framework_server import MAX_TRACE_PIECE, trace_url
+from mesos_http import Timeouts, TransportError
+from wire.framework_server import MAX_TRACE_PIECE, TRACES
 
 INTERVAL = 1.0
 SOON = 0.1
@@ -37,11 +39,11 @@ class TraceActor(Actor):
     stop_grace: ClassVar[float] = 0.2
 
     def __init__(
-        self, path: Path, server_url: str, token: str, system_name: str, flush: Callable[[], None]
+        self, path: Path, server: FrameworkServer, system_name: str, flush: Callable[[], None]
     ) -> None:
         self._path = path
-        self._server, self._name = server_url, system_name
-        self._token = BearerToken(token) if token else None
+        self._server = server
+        self._target = f"{TRACES}/{quote(system_name, safe='')}"
         self._flush = flush
         self._offset = 0
         self._complained = False
@@ -81,11 +83,9 @@ class TraceActor(Actor):
             return False
         if not piece:
             return False
-        endpoint = Endpoint.parse(trace_url(self._server, self._name, self._offset))
+        target = f"{self._target}?offset={self._offset}"
         try:
-            response = await exchange(
-                "PUT", endpoint, piece, credentials=self._token, timeouts=Timeouts(connect=2.0, response=5.0)
-            )
+            response = await self._server.put(target, piece, Timeouts(connect=2.0, response=5.0))
         except TransportError as error:
             self._complain(str(error))
             return False
@@ -104,12 +104,11 @@ class TraceActor(Actor):
         except (ValueError, KeyError, TypeError):
             self._complain("an answer 409 without an offset")
             return False
-        progress = 0 <= offset < self._offset
-        if progress:
-            self._offset = offset
-        else:
+        if not 0 <= offset < self._offset:
             self._complain(f"the server has {offset} bytes, and {self._offset} were sent")
-        return progress
+            return False
+        self._offset = offset
+        return True
 
     def _complain(self, reason: str) -> None:
         if not self._complained:

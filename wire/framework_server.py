@@ -4,22 +4,8 @@
 of the trace from N on, 204, or 409 with `{"offset": M}` when the server has only M bytes.
 """
 
-from __future__ import annotations
-
-from urllib.parse import quote
-
 UPLOADS = "/uploads"
 TRACES = "/traces"
 TASK_HEADER = "Mesostic-Task"
 """Whose upload it is: the task's id, quoted."""
 MAX_TRACE_PIECE = 1024 * 1024
-
-
-def upload_url(server: str, name: str) -> str:
-    """Where to put an upload."""
-    return f"{server.rstrip('/')}{UPLOADS}/{quote(name)}"
-
-
-def trace_url(server: str, executor: str, offset: int) -> str:
-    """Where to put a piece of an executor's trace."""
-    return f"{server.rstrip('/')}{TRACES}/{quote(executor, safe='')}?offset={offset}"

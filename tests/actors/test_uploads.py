@@ -23,7 +23,7 @@ from actors.server_actor import ServerActor
 from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor, StoreSettings
 from executor.author import TaskFailed
-from executor.tasks.uploads import upload as upload_from_executor
+from executor.framework_server import FrameworkServer
 from mesos_v1.values import TaskId
 from tests.support.simulated_master import simulated_master
 
@@ -246,7 +246,7 @@ async def test_an_upload_by_the_executor_survives_a_disk_that_is_full_for_a_mome
         real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ServerActor, "_put_in_place", full)
-    monkeypatch.setattr("executor.tasks.uploads.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("executor.framework_server.FIRST_PAUSE", 0.01)
     settings = StoreSettings(str(tmp_path / "s.db"))
     made = Composition(
         FrameworkSettings(master="http://127.0.0.1:1"),
@@ -257,19 +257,14 @@ async def test_an_upload_by_the_executor_survives_a_disk_that_is_full_for_a_mome
         system.spawn(StoreActor, made, settings, name="store")
         server = system.spawn(ServerActor, made, ServerActor.Settings(), name="server")
         ready = await server.ask(m.OpenServer(), block=False)
-        uploaded = await upload_from_executor(
-            ready.url, "secret", "a", b"xyz", content_type="text/plain", task_id=TaskId("t")
-        )
+        known = FrameworkServer(ready.url, "secret")
+        uploaded = await known.upload("a", b"xyz", "text/plain", TaskId("t"))
         assert (uploaded.name, uploaded.size) == ("a", 3)
         times = 9
         with pytest.raises(
             TaskFailed, match="the upload of a failed after 5 attempts: .*507.*no room: No space"
         ):
-            await upload_from_executor(
-                ready.url, "secret", "a", b"xyz", content_type="text/plain", task_id=TaskId("t")
-            )
+            await known.upload("a", b"xyz", "text/plain", TaskId("t"))
         times = 0
         with pytest.raises(TaskFailed, match="the upload of a/b was refused: .*in its way"):
-            await upload_from_executor(
-                ready.url, "secret", "a/b", b"xyz", content_type="text/plain", task_id=TaskId("t")
-            )
+            await known.upload("a/b", b"xyz", "text/plain", TaskId("t"))

@@ -11,9 +11,9 @@ import pytest
 
 from actors.runtime import ActorSystem, pack, unpack
 from actors.runtime.testing import ManualIds, run_virtual
-from executor.connection.agent_link import AgentLink
+from executor.connection_actor import AgentLink
 from executor.environment import AgentEnvironment
-from executor.executor_actor import ExecutorActor, ExecutorPlan
+from executor.executor_actor import ExecutorActor
 from executor.messages import EXECUTOR
 from mesos_v1.content import ContentType
 from tests.support.agent_script import AgentScript, TwinLink, environment
@@ -74,9 +74,9 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         link = new_link or (lambda: TwinLink(script))
         if "endpoint" in kw:
             link = lambda: AgentLink(around, script.content_type)  # noqa: E731
-        plan = ExecutorPlan(around, name, link, on_exit, content_type=script.content_type)
+        arguments: Any = {"content_type": script.content_type, "new_link": link}
         async with ActorSystem("executor", ids=ManualIds(7)) as system:
-            system.spawn(ExecutorActor, plan, name=EXECUTOR)
+            system.spawn(ExecutorActor, around, name, on_exit, **arguments, name=EXECUTOR)
             yield Running(script, system, exited)
             assert system.failure is None
 

@@ -3,9 +3,10 @@ from dataclasses import dataclass
 import pytest
 
 from actors.runtime import pack_value
-from executor import BadExecutor, TaskContext
+from executor import BadExecutor, Executor, TaskContext, task
 from executor.author import task_methods
-from executor.process.loading import find_class, load
+from executor.loading import find_class, load
+from executor.testing import run_task
 from tests.executor import authors
 
 HERE = "tests.executor.authors"
@@ -119,10 +120,18 @@ def test_a_method_is_found_for_a_subclass_of_its_payload_type():
         pass
 
     assert loaded.method_for(MoreThanAdd(1, 2)) is loaded.methods[authors.Add]
-    assert loaded.method_for(authors.Nobody()) is None
+    with pytest.raises(BadExecutor, match="no @task method for a payload of type Nobody"):
+        loaded.method_for(authors.Nobody())
     assert loaded.method_for(None) is loaded.methods[type(None)]
 
 
-def test_a_context_does_not_show_what_it_holds():
-    context = TaskContext(None, task_id="t", name="n", labels=(), sandbox=None)  # type: ignore[arg-type]
-    assert repr(context) == "TaskContext('t')"
+async def test_a_context_does_not_show_what_it_holds():
+    shown = []
+
+    class Shows(Executor):
+        @task
+        async def show(self, context: TaskContext) -> None:
+            shown.append(repr(context))
+
+    await run_task(Shows)
+    assert shown == ["TaskContext('task-1')"]

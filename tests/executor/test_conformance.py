@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from executor.connection.agent_link import AgentLink
+from executor.connection_actor import AgentLink
 from executor.environment import AgentEnvironment
 from mesos_v1 import pb
 from mesos_v1.content import from_json

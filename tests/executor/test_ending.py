@@ -192,5 +192,5 @@ async def test_an_agent_that_goes_after_the_end_was_decided_changes_nothing_abou
         run.script.shutdown()
         while executor._actor._life.state is not State.KILLING:
             await asyncio.sleep(0)
-        executor.tell(AgentGone("it went away", refused=False))
+        executor.tell(AgentGone("it went away"))
         assert await run.exit() == (0, "the agent said SHUTDOWN")

@@ -6,7 +6,7 @@ import pytest
 
 from actors.runtime import ActorSystem, ChildFailed, pack, pack_value, unpack
 from executor import messages as m
-from executor.executor_actor import SUPERVISION, ExecutorActor, ExecutorPlan
+from executor.executor_actor import SUPERVISION, ExecutorActor
 from executor.messages import EXECUTOR
 from mesos_v1 import pb
 from tests.executor.authors import (
@@ -278,11 +278,17 @@ async def test_an_executor_whose_root_fails_ends_its_process(tmp_path):
         raise RuntimeError("as asked")
 
     script = AgentScript()
-    plan = ExecutorPlan(
-        environment(tmp_path), "tests.executor.authors:Misbehaving", lambda: TwinLink(script), on_exit
-    )
+    name = "tests.executor.authors:Misbehaving"
     async with ActorSystem("executor") as system:
-        system.spawn(ExecutorActor, plan, name=EXECUTOR, supervision=SUPERVISION)
+        system.spawn(
+            ExecutorActor,
+            environment(tmp_path),
+            name,
+            on_exit,
+            new_link=lambda: TwinLink(script),
+            name=EXECUTOR,
+            supervision=SUPERVISION,
+        )
         await script.until_subscribed()
         script.shutdown()
         await system.join()

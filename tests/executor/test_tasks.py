@@ -422,8 +422,8 @@ async def test_a_plain_function_that_finds_no_thread_says_so(start, monkeypatch,
         await run.script.until_subscribed()
         run.launch("holds", Block(3.0))
         await run.script.until_state("holds", "TASK_RUNNING")
-        threads = run.system.get("executor")._actor._services.threads
-        await until(lambda: threads._running == {"holds"})
+        threads = run.system.get("executor")._actor._threads
+        await until(lambda: set(threads._running) == {"holds"})
         run.launch("waits", Block(0.0))
         await until(lambda: "task waits waits for a thread: 1 plain functions run, 0 of" in caplog.text)
         await run.script.until_state("waits", "TASK_FINISHED")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from actors.runtime import ActorSystem
+from executor.framework_server import FrameworkServer
 from executor.messages import FinishShipping, ShipSoon
 from executor.trace_actor import TraceActor
 from tests.support.raw_server import raw_server, response
@@ -44,7 +45,7 @@ async def shipping(path, *, port=None):
     async with raw_server(server.handle) as running, ActorSystem("executor") as system:
         endpoint = running.endpoint.with_path("")
         url = endpoint.url if port is None else f"http://127.0.0.1:{port}"
-        ref = system.spawn(TraceActor, path, url, "token", "exec 1", lambda: None)
+        ref = system.spawn(TraceActor, path, FrameworkServer(url, "token"), "exec 1", lambda: None)
         yield server, ref
         assert system.failure is None
         assert ref.is_alive()

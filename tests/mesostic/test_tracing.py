@@ -235,7 +235,9 @@ def test_traces_of_executors_are_merged_by_time(tmp_path):
 
 def test_what_is_no_trace_is_named(tmp_path):
     (tmp_path / "no.trace").write_bytes(b"\x00\x01")
-    with pytest.raises(MesosticError, match=r"^\S*/no\.trace is not a trace: it does not begin with [^:]*\.$"):
+    with pytest.raises(
+        MesosticError, match=r"^\S*/no\.trace is not a trace: it does not begin with [^:]*\.$"
+    ):
         list(read_all([tmp_path / "no.trace"]))
     with pytest.raises(MesosticError, match="does not exist"):
         list(read_all([tmp_path / "none.trace"]))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from executor.connection.agent_link import AgentLink
+from executor.connection_actor import AgentLink
 from executor.environment import AgentEnvironment
 from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Endpoint, Response, StreamBroken
 from mesos_v1 import pb, recordio
