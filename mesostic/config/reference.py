@@ -6,95 +6,92 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import Any, Literal, get_origin
 
 from actors.composition import BUILT_IN
 from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.runtime import NoSettings
 from mesos_v1.quantities import format_duration
-from mesostic.config.fields import FieldInfo, settings_fields
-from mesostic.config.run_settings import EmbeddedSettings, TraceSettings
-from mesostic.config.values import describe, show_literal
+from mesostic.config.cluster import EmbeddedSettings
+from mesostic.config.compose import TraceSettings
+from mesostic.config.settings import FieldInfo, settings_fields, show_literal
 from playa.settings import AgentSettings, ClusterSettings
 
 _WIDTH = 100
+_REFERENCE = """\
+[framework]
+{framework}
+[scheduler]
+# Your scheduler: a subclass of mesostic.SchedulerActor. The other keys are those of its Settings.
+class = "module:Class"
 
-_CLASS = '# What to use instead of the built-in actor: a subclass of {name}.\n# class = "module:Class"'
+# Further actors of yours: subclasses of mesostic.Actor, one table each, with the keys of their Settings.
+[actors.NAME]
+class = "module:Class"
+
+# One table for each executor.
+[executors.NAME]
+# A subclass of mesostic.Executor.
+class = "module:Class"
+{executor}
+# The keys of the Settings of the executor's class.
+[executors.NAME.settings]
+
+[trace]
+{trace}{built_in}
+# The embedded cluster; only used when framework.master is "embedded".
+[cluster]
+# How many agents; or a list of tables, [[cluster.agents]], with their settings.
+agents = 1
+{cluster}
+# Settings of agents: here for all of them, or in [[cluster.agents]] for one (there also ip, port,
+# hostname and work_dir).
+{agents}"""
+_BUILT_IN = """
+[{name}]
+# What to use instead of the built-in actor: a subclass of {cls}.
+# class = "module:Class"
+{keys}"""
 
 
 def reference() -> str:
     """The whole reference, without the fence."""
-    return "\n".join(_lines()) + "\n"
+    built_in = [
+        _BUILT_IN.format(name=name, cls=cls.__name__, keys=_keys(getattr(cls, "Settings", NoSettings)))
+        for name, cls in BUILT_IN.items()
+        if name != "scheduler"
+    ]
+    return _REFERENCE.format(
+        framework=_keys(FrameworkSettings, given={"master": "embedded"}),
+        executor=_keys(ExecutorSettings, skip=("name", "cls", "settings")),
+        trace=_keys(TraceSettings),
+        built_in="".join(built_in),
+        cluster=_keys(EmbeddedSettings) + _keys(ClusterSettings, skip=("agents",)),
+        agents=_keys(AgentSettings, skip=settings_fields(ClusterSettings)),
+    )
 
 
-def _lines() -> Iterator[str]:
-    yield from _table("framework", FrameworkSettings, given={"master": "embedded"})
-    yield ""
-    yield "[scheduler]"
-    yield "# Your scheduler: a subclass of mesostic.SchedulerActor. The other keys are those of its Settings."
-    yield 'class = "module:Class"'
-    yield ""
-    yield "# Further actors of yours: subclasses of mesostic.Actor, one table each, with the keys of their Settings."
-    yield "[actors.NAME]"
-    yield 'class = "module:Class"'
-    yield ""
-    yield "# One table for each executor."
-    yield "[executors.NAME]"
-    yield "# A subclass of mesostic.Executor."
-    yield 'class = "module:Class"'
-    yield from _keys(ExecutorSettings, skip=("name", "cls", "settings"))
-    yield ""
-    yield "# The keys of the Settings of the executor's class."
-    yield "[executors.NAME.settings]"
-    yield ""
-    yield from _table("trace", TraceSettings)
-    for name, cls in BUILT_IN.items():
-        if name != "scheduler":
-            yield ""
-            yield f"[{name}]"
-            yield from _CLASS.format(name=cls.__name__).splitlines()
-            yield from _keys(getattr(cls, "Settings", NoSettings))
-    yield ""
-    yield '# The embedded cluster; only used when framework.master is "embedded".'
-    yield "[cluster]"
-    yield "# How many agents; or a list of tables, [[cluster.agents]], with their settings."
-    yield "agents = 1"
-    yield from _keys(EmbeddedSettings)
-    yield from _keys(ClusterSettings, skip=("agents",))
-    yield ""
-    yield "# Settings of agents: here for all of them, or in [[cluster.agents]] for one (there also ip, port,"
-    yield "# hostname and work_dir)."
-    yield from _keys(AgentSettings, skip=tuple(settings_fields(ClusterSettings)))
-
-
-def _table(name: str, cls: type, given: dict[str, Any] | None = None) -> Iterator[str]:
-    yield f"[{name}]"
-    yield from _keys(cls, given=given)
-
-
-def _keys(cls: type, skip: tuple[str, ...] = (), given: dict[str, Any] | None = None) -> Iterator[str]:
+def _keys(cls: type, skip: Collection[str] = (), given: dict[str, Any] | None = None) -> str:
+    """A line per key, its help above it."""
+    lines: list[str] = []
     for name, info in settings_fields(cls).items():
-        if name in skip:
-            continue
-        text = _help(info)
-        for line in textwrap.wrap(text, _WIDTH - 2):
-            yield f"# {line}"
-        yield _key(name, (given or {}).get(name, info.default), info)
+        if name not in skip:
+            lines += (f"# {line}" for line in textwrap.wrap(_help(info), _WIDTH - 2))
+            lines.append(_key(name, (given or {}).get(name, info.default), info))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _help(info: FieldInfo) -> str:
     text = info.help.replace("``", "`")
-    if get_origin(info.type) is Literal:
-        text += f" {describe(info).capitalize()}."
-    return text
+    return f"{text} {info.expected.capitalize()}." if get_origin(info.type) is Literal else text
 
 
 def _key(name: str, value: Any, info: FieldInfo) -> str:
     if value is None or info.required:
-        return f"# {name} =                # {describe(info)}; not set"
+        return f"# {name} =                # {info.expected}; not set"
     if info.unit == "seconds":
         return f'{name} = "{format_duration(value)}"'
-    if isinstance(value, tuple) and "table" in describe(info):
+    if isinstance(value, tuple) and "table" in info.expected:
         return f"{name} = {{{', '.join(f'{key} = {show_literal(item)}' for key, item in value)}}}"
     return f"{name} = {show_literal(value)}"
