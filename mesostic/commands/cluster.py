@@ -22,7 +22,7 @@ from actors.runtime import hide_secrets_in_logs
 from mesos_v1.origins import is_loopback
 from mesos_v1.quantities import format_duration
 from mesostic.commands.options import log_level_option, say, set_up_logging
-from mesostic.config.fields import FieldInfo, settings_fields
+from mesostic.config.settings import FieldInfo, settings_fields
 from mesostic.errors import ClusterError, ConfigError, reason_of
 from playa import harmless_flags
 from playa.settings import AgentSettings, ClusterSettings, SettingsError

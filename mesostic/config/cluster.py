@@ -6,58 +6,54 @@ one for each table, with the settings in `[cluster]` as defaults for all of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from actors.runtime import setting
 from mesostic.config.document import Document
-from mesostic.config.fields import settings_fields
-from mesostic.config.run_settings import EmbeddedSettings
+from mesostic.config.settings import INVALID, build, settings_fields
 from mesostic.config.toml import Path
-from mesostic.config.values import INVALID, build, build_field
 from playa.settings import AgentSettings, ClusterSettings
 
 _MOST_AGENTS = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """What only `master = "embedded"` has: these keys are in `[cluster]` with those of the cluster."""
+
+    keep_work_dir: Literal["on-failure", "always", "never"] = setting(
+        "on-failure",
+        help="When the cluster's folder (sandboxes, logs) is kept after the framework has ended.",
+    )
+    start_timeout: float = setting(30.0, help="How long the cluster may take to start.", unit="seconds")
+
+
 def build_cluster(document: Document) -> tuple[ClusterSettings | None, EmbeddedSettings | None]:
-    """Settings from `[cluster]`; None for what has problems (they are noted in the document)."""
+    """Settings from the table `[cluster]`; None for what has problems (they are noted in the document)."""
     path: Path = ("cluster",)
-    table = document.table.get("cluster", {})
-    if not isinstance(table, dict):
-        document.problem(path, "expected a table")
-        return None, None
-    for_cluster, for_agents, for_us = split_keys(table, document)
+    classes = (ClusterSettings, AgentSettings, EmbeddedSettings)
+    parts: tuple[dict[str, Any], ...] = ({}, {}, {})
+    for key, value in document.table.get("cluster", {}).items():
+        for part, cls in zip(parts, classes, strict=True):
+            if key in settings_fields(cls):
+                part[key] = value
+                break
+        else:
+            known = {name for cls in classes for name in settings_fields(cls)}
+            document.unknown_key((*path, key), known)
+    for_cluster, for_agents, for_us = parts
     agents = _agents(for_cluster.pop("agents", 1), for_agents, document)
     embedded = build(EmbeddedSettings, for_us, path, document)
     checked = build(ClusterSettings, for_cluster, path, document, given={"agents": agents or ()})
     return (checked if agents is not None else None), embedded
 
 
-def split_keys(
-    table: Mapping[str, Any], document: Document
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Which keys of the table are the cluster's, which all agents', which ours; unknown ones are noted."""
-    cluster, agent, ours = (
-        settings_fields(cls) for cls in (ClusterSettings, AgentSettings, EmbeddedSettings)
-    )
-    parts: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] = ({}, {}, {})
-    for key, value in table.items():
-        for part, fields in zip(parts, (cluster, agent, ours), strict=True):
-            if key in fields:
-                part[key] = value
-                break
-        else:
-            document.unknown_key(("cluster", key), {*cluster, *agent, *ours})
-    return parts
-
-
 def _agents(value: Any, defaults: dict[str, Any], document: Document) -> tuple[AgentSettings, ...] | None:
     path: Path = ("cluster", "agents")
     before = len(document.problems)
     fields = settings_fields(AgentSettings)
-    shared: dict[str, Any] = {}
-    for key, default in defaults.items():
-        shared[key] = build_field(fields[key], default, ("cluster", key), document)
+    shared = {key: fields[key].read(given, ("cluster", key), document) for key, given in defaults.items()}
     if INVALID in shared.values():
         return None
     if isinstance(value, int) and not isinstance(value, bool):

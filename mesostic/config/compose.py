@@ -11,24 +11,22 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from actors.composition import BUILT_IN, ActorSpec, Composition
 from actors.framework_settings import OWN_PACKAGES, TASK, ExecutorSettings, FrameworkSettings
-from actors.runtime import Actor, NoSettings, pack_value
+from actors.runtime import Actor, NoSettings, pack_value, setting
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
-from mesostic.config.cluster import build_cluster
+from mesostic.config.cluster import EmbeddedSettings, build_cluster
 from mesostic.config.document import Document, load_document, suggestion
-from mesostic.config.fields import settings_fields
-from mesostic.config.run_settings import EmbeddedSettings, TraceSettings
+from mesostic.config.settings import build, settings_fields
 from mesostic.config.toml import Path
-from mesostic.config.values import build
 from playa.settings import ClusterSettings
 
 TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
@@ -36,10 +34,47 @@ TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
 
 EMBEDDED = "embedded"
 _A_MASTER = 'expected "embedded", "http://host:port", a list of such URLs, or "zk://host:port,host:port/path"'
-_A_SCHEDULER = "a scheduler (a subclass of mesostic.SchedulerActor)"
-_AN_ACTOR = "an actor (a subclass of mesostic.Actor)"
-_A_TASK_ACTOR = "a replacement of the task actor (a subclass of TaskActor)"
-_AN_EXECUTOR = "an executor (a subclass of mesostic.Executor)"
+
+
+class _Kind(NamedTuple):
+    """What a class has to be: a subclass of `base`, in words `what`; and which it is if none is named."""
+
+    base: type
+    what: str
+    default: type | None = None
+
+
+_AN_ACTOR = _Kind(Actor, "an actor (a subclass of mesostic.Actor)")
+_AN_EXECUTOR = _Kind(Executor, "an executor (a subclass of mesostic.Executor)")
+_KINDS = {
+    **{
+        name: _Kind(cls, f"a replacement of {name} (a subclass of {cls.__name__})", cls)
+        for name, cls in BUILT_IN.items()
+    },
+    "scheduler": _Kind(BaseScheduler, "a scheduler (a subclass of mesostic.SchedulerActor)"),
+    TASK: _Kind(TaskActor, "a replacement of the task actor (a subclass of TaskActor)", TaskActor),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """The trace log of the framework (docs/tracing.md)."""
+
+    file: str = setting("", help="Where every message is written; empty: no trace.", unit="path")
+    payloads: bool = setting(
+        True, help="Whether messages' contents are written too, or only who sent what to whom."
+    )
+    max_size: int = setting(
+        256 * 1024 * 1024,
+        help="Size at which the file becomes FILE.1, FILE.1 becomes FILE.2, and so on; 0: never.",
+        unit="bytes",
+    )
+    keep: int = setting(4, help="How many older files are kept.")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning (ValueError)."""
+        if self.max_size < 0 or self.keep < 0:
+            raise ValueError("max_size and keep must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +93,7 @@ class Configuration:
     composition: Composition
     trace: TraceSettings
     cluster: ClusterSettings | None
-    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    embedded: EmbeddedSettings
 
     @property
     def is_embedded(self) -> bool:
@@ -156,38 +191,24 @@ def without_credentials(address: str) -> str:
 def _actors(document: Document) -> list[ActorSpec]:
     """The built-in actors first, in their order, then the author's own in the order of the file."""
     own = document.table.get("actors", {})
-    specs: list[ActorSpec | None] = []
-    for name, default in BUILT_IN.items():
+    specs = []
+    for name in BUILT_IN:
         path: Path = ("actors", name) if name in own and name not in document.table else (name,)
         if name in document.table and name in own:
             document.problem(("actors", name), f"is in the file twice: as [{name}] and as [actors.{name}]")
-        table = document.table.get(name, own.get(name, {}))
-        if name == "scheduler":
-            specs.append(_actor(name, table, path, _Kind(BaseScheduler, _A_SCHEDULER), document))
-        else:
-            what = f"a replacement of {name} (a subclass of {default.__name__})"
-            specs.append(_actor(name, table, path, _Kind(default, what, default), document))
-    for name, table in own.items():
-        if name not in BUILT_IN and _is_table(table, ("actors", name), document):
-            _check_name("an actor", ("actors", name), document)
-            kind = _Kind(TaskActor, _A_TASK_ACTOR, TaskActor) if name == TASK else _Kind(Actor, _AN_ACTOR)
-            specs.append(_actor(name, table, ("actors", name), kind, document))
+        specs.append(_actor(name, document.table.get(name, own.get(name, {})), path, document))
+    specs += [
+        _actor(name, table, ("actors", name), document) for name, table in own.items() if name not in BUILT_IN
+    ]
     return [spec for spec in specs if spec is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a class has to be: a subclass of `base`, in words `what`; and which it is if none is named."""
-
-    base: type
-    what: str
-    default: type | None = None
-
-
-def _actor(name: str, table: Any, path: Path, kind: _Kind, document: Document) -> ActorSpec | None:
+def _actor(name: str, table: Any, path: Path, document: Document) -> ActorSpec | None:
     if not _is_table(table, path, document):
         return None
-    cls = _class(table, kind, path, document)
+    if name not in BUILT_IN:
+        _check_name("an actor", path, document)
+    cls = _class(table, _KINDS.get(name, _AN_ACTOR), path, document)
     if cls is None or not _can_be_made(cls, (*path, "class"), document):
         return None
     settings = _settings(cls, {key: value for key, value in table.items() if key != "class"}, path, document)
@@ -196,12 +217,11 @@ def _actor(name: str, table: Any, path: Path, kind: _Kind, document: Document) -
 
 def _class(table: dict[str, Any], kind: _Kind, path: Path, document: Document) -> type | None:
     """The class that the table names, or the default; None after noting what is wrong."""
+    path = (*path, "class")
     if "class" in table:
-        return load_class(table["class"], kind.base, kind.what, (*path, "class"), document)
+        return load_class(table["class"], kind.base, kind.what, path, document)
     if kind.default is None:
-        document.problem(
-            (*path, "class"), f'missing; expected the class path of {kind.what}, such as "module:Class"'
-        )
+        document.problem(path, f'missing; expected the class path of {kind.what}, such as "module:Class"')
     return kind.default
 
 
@@ -230,7 +250,7 @@ def _executors(document: Document) -> list[ExecutorSettings]:
 
 
 def _executor(name: str, table: dict[str, Any], path: Path, document: Document) -> ExecutorSettings | None:
-    cls = _class(table, _Kind(Executor, _AN_EXECUTOR), path, document)
+    cls = _class(table, _AN_EXECUTOR, path, document)
     if cls is not None:
         try:
             task_methods(cls)

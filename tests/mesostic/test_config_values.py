@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from actors.runtime import Secret, masked
 from mesostic.config.document import parse_document
-from mesostic.config.fields import settings_fields
-from mesostic.config.values import build
+from mesostic.config.settings import build, settings_fields
 from mesostic.errors import ConfigError
 
 Role = NewType("Role", str)

@@ -13,11 +13,10 @@ from actors.composition import BUILT_IN
 from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.runtime import NoSettings
 from mesostic.config.cluster import build_cluster
-from mesostic.config.compose import TABLES, check_master, executor_table
+from mesostic.config.compose import TABLES, TraceSettings, check_master, executor_table
 from mesostic.config.document import Document, parse_document
-from mesostic.config.run_settings import TraceSettings
+from mesostic.config.settings import build
 from mesostic.config.toml import Path
-from mesostic.config.values import build
 
 
 def check_fragment(text: str, name: str = "fragment") -> None:

@@ -1,13 +1,11 @@
 """TOML tables → frozen settings dataclasses, with every mismatch noted and none raised.
 
-How it works: `reader_of` makes of a field's annotation a reader, which knows in words what it expects and how it takes a value.
-`build` hands each value of a table to its field's reader. A value that does not fit is noted in the document (place, key,
-expected, found) and replaced by `INVALID`; a dataclass with an invalid field is not constructed. So one pass finds
-everything that is wrong.
-
-What a field may be: bool, int, float, str, bytes, Secret, Path, Enum, Literal, NewType, Optional and unions, tuples, frozensets,
-mappings, `tuple[tuple[str, T], ...]` (a table), nested dataclasses, and any class with a `parse(text)` classmethod.
-`fields` says which unit a field has ("seconds", "bytes", "MB", "path") and whether it is secret.
+How it works: `settings_fields` says what a class wants. A field's metadata says it (`actors.runtime.setting`); where it does
+not, the "Attributes:" section of the docstring gives the help, and the name gives the unit (`*_timeout` is a duration, `*_dir`
+a path) and the secrecy (`secret`, `password`, `credentials`, `token`). `reader_of` makes of its annotation a reader, which knows
+in words what it expects and how it takes a value. `build` hands each value of a table to its field's reader. A value that does
+not fit is noted in the document (place, key, expected, found) and replaced by `INVALID`; a dataclass with an invalid field is
+not constructed. So one pass finds everything that is wrong.
 
 A text may also come from elsewhere: `{ env = "NAME" }`, `{ file = "path" }`. It is then a secret to everything that prints: it
 was kept out of the configuration for a reason.
@@ -15,10 +13,12 @@ was kept out of the configuration for a reason.
 
 import dataclasses
 import enum
+import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
@@ -27,7 +27,6 @@ from actors.runtime import FrozenDict, Secret, conceal
 from actors.runtime import shapes as s
 from mesos_v1 import quantities
 from mesostic.config.document import Document, dotted, suggestion
-from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
 from mesostic.config.toml import Path, value_or_text
 
 T = TypeVar("T")
@@ -40,19 +39,105 @@ class _Mark(enum.Enum):
 
 INVALID, _MISFIT = _Mark.INVALID, _Mark.MISFIT
 
+_DURATION_NAME = re.compile(
+    r"(^|_)(timeout|interval|period|delay|duration|backoff|pause|grace|patience)(_(min|max|factor|cap|base))?$"
+)
+_SECRET_NAME = re.compile(
+    r"(^|[_-])(secret|secret_key|api_?key|access_?key|password|passwd|credentials?|token)s?$", re.IGNORECASE
+)
+_ATTRIBUTE = re.compile(r"^    (?P<name>\w+)(?: \([^)]*\))?: (?P<text>.*)$")
 _UNITS = {
     "seconds": (quantities.parse_duration, quantities.DURATION_EXPECTED),
     "bytes": (quantities.parse_size, quantities.SIZE_EXPECTED),
     "MB": (quantities.parse_megabytes, quantities.MEGABYTES_EXPECTED),
 }
-
 _URLS = re.compile(r",\s*(?=\w+://)")
 _LONGEST_SHOWN = 60
 _LAST_PORT = 65535
+_PATH_EXPECTED = "the path of a file or folder"
 _ON_THE_COMMAND_LINE = (
     "a secret on the command line can be read by every user of this machine;"
     " name an environment variable or a file that holds it: --set '{key}={{ env = \"NAME\" }}' or '{{ file = \"path\" }}'"
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """One field of a settings class; `unit` is "seconds", "bytes", "MB", "path" or None, `help` may be ""."""
+
+    name: str
+    type: Any
+    unit: str | None
+    secret: bool
+    help: str
+    required: bool
+    default: Any = dataclasses.field(default=None, repr=False)
+
+    @property
+    def expected(self) -> str:
+        """What fits, in words."""
+        return reader_of(self.type, self.unit).expected
+
+    def read(self, value: Any, path: Path, document: Document) -> Any:
+        """Its value; `INVALID` after noting what is wrong with it."""
+        return reader_of(self.type, self.unit).read(value, _Place(path, document, self))
+
+
+def settings_fields(cls: type) -> dict[str, FieldInfo]:
+    """The fields that a table may set, by name, in the order of the class.
+
+    Raises:
+        TypeError: `cls` is not a frozen dataclass.
+    """
+    return _read_fields(cls)
+
+
+@lru_cache(maxsize=256)
+def _read_fields(cls: Any) -> dict[str, FieldInfo]:
+    if not dataclasses.is_dataclass(cls) or not cast("Any", cls).__dataclass_params__.frozen:
+        raise TypeError(f"{cls.__module__}:{cls.__qualname__} is not a frozen dataclass")
+    hints, helps = typing.get_type_hints(cls), _documented(cls)
+    return {
+        field.name: _info(field, hints[field.name], helps.get(field.name, ""))
+        for field in dataclasses.fields(cls)
+        if field.init and not field.name.startswith("_")
+    }
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a key or an environment variable of this name should not be shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def _info(field: "dataclasses.Field[Any]", hint: Any, documented: str) -> FieldInfo:
+    metadata = field.metadata
+    unit = metadata.get("unit")
+    if unit is None and _DURATION_NAME.search(field.name) and float in {hint, *typing.get_args(hint)}:
+        unit = "seconds"
+    if unit is None and field.name.endswith("_dir"):
+        unit = "path"
+    secret = bool(metadata.get("secret") or looks_secret(field.name))
+    text = str(metadata.get("help") or documented)
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    required = default is dataclasses.MISSING
+    return FieldInfo(field.name, hint, unit, secret, text, required, None if required else default)
+
+
+def _documented(cls: Any) -> dict[str, str]:
+    """Help texts from the "Attributes:" sections of the class and its bases (Google style)."""
+    helps: dict[str, str] = {}
+    for ancestor in cls.__mro__[-2::-1]:
+        name = None
+        for line in (inspect.getdoc(ancestor) or "").partition("Attributes:\n")[2].splitlines():
+            match = _ATTRIBUTE.match(line)
+            if match:
+                name = match["name"]
+                helps[name] = match["text"].strip()
+            elif name and line.startswith("        "):
+                helps[name] += " " + line.strip()
+            elif line.strip():
+                break
+    return helps
 
 
 def build(
@@ -63,27 +148,22 @@ def build(
     *,
     given: Mapping[str, Any] | None = None,
 ) -> T | None:
-    """An instance of the settings class `cls` from a table; None after noting what is wrong with it.
+    """An instance of the settings class `cls` from the table at `path`; None after noting what is wrong with it.
 
-    Args:
-        cls: a frozen dataclass.
-        table: what is in the file.
-        path: where it stands.
-        document: takes the problems.
-        given: values of fields that do not come from the table (unless it has them, too).
+    `given` are values of fields that do not come from the table (unless it has them, too).
     """
     fields = settings_fields(cls)
     values: dict[str, Any] = dict(given or {})
     for key, value in table.items():
-        if key not in fields:
+        if key in fields:
+            values[key] = fields[key].read(value, (*path, key), document)
+        else:
             document.unknown_key((*path, key), fields)
             values[key] = INVALID
-        else:
-            values[key] = build_field(fields[key], value, (*path, key), document)
     for name, field in fields.items():
         if name not in values and field.required:
             more = f" ({field.help.rstrip('.')})" if field.help else ""
-            document.problem((*path, name), f"missing; expected {describe(field)}{more}")
+            document.problem((*path, name), f"missing; expected {field.expected}{more}")
             values[name] = INVALID
     if INVALID in values.values():
         return None
@@ -92,16 +172,6 @@ def build(
     except (ValueError, TypeError) as error:
         document.problem(path, (" ".join(str(error).split()) or type(error).__name__)[:300])
         return None
-
-
-def build_field(field: FieldInfo, value: Any, path: Path, document: Document) -> Any:
-    """One field's value; `INVALID` after noting what is wrong with it."""
-    return reader_of(field.type, field.unit).read(value, _Place(path, document, field))
-
-
-def describe(field: FieldInfo) -> str:
-    """What a field expects, in words."""
-    return reader_of(field.type, field.unit).expected
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,7 +192,8 @@ class _Place:
     @property
     def raw(self) -> str | None:
         """What `--set` says for this very key."""
-        return self.document.raw_override(self.path)
+        override = self.document.overrides.get(self.path)
+        return None if override is None else override.raw
 
     def wrong(self, text: str) -> _Mark:
         self.document.problem(self.path, text)
@@ -134,12 +205,10 @@ class _Place:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reader:
-    """How values of a type are read.
+    """How values of a type are read; `expected` says in words what fits.
 
-    Attributes:
-        expected: what fits, in words.
-        take: the value as it is stored; `_MISFIT` for what is something else, `INVALID` for what has been noted.
-        toml: the TOML type that is one of its own: a union tries the reader of a value's own type first.
+    `take` gives the value as it is stored, `_MISFIT` for what is something else, `INVALID` for what has been noted. `toml` is
+    the TOML type that is one of its own: a union tries the reader of a value's own type first.
     """
 
     expected: str
@@ -150,7 +219,7 @@ class Reader:
         """The value; `INVALID` after noting what is wrong with it."""
         taken = self.take(value, place)
         if taken is _MISFIT:
-            found = kind(value) if place.is_secret else show(value)
+            found = _kind(value) if place.is_secret else show(value)
             return place.wrong(f"expected {self.expected}, found {found}")
         return taken
 
@@ -162,7 +231,11 @@ class Reader:
 
 @lru_cache(maxsize=1024)
 def reader_of(hint: Any, unit: str | None) -> Reader:
-    """The reader for an annotation; `unit` is that of the field around it."""
+    """The reader for an annotation; `unit` is that of the field around it.
+
+    Values may be bool, int, float, str, bytes, Secret, Path, Enum, Literal, NewType, Optional and unions, tuples, frozensets,
+    mappings, `tuple[tuple[str, T], ...]` (a table), nested dataclasses, and any class with a `parse(text)` classmethod.
+    """
     return _reader(s.shape_of(hint, "", loose=True), unit)
 
 
@@ -191,10 +264,13 @@ def _reader(shape: s.Shape, unit: str | None) -> Reader:
             return Reader(expected, lambda value, _: value if _key(value) in allowed else _MISFIT)
         case s.TupleShape((), s.TupleShape((s.PlainShape(cls), item), None) as pair) if cls is str:
             return _table(_reader(item, unit), lambda items: tuple(items.items()), _reader(pair, unit))
-        case s.TupleShape() if shape.rest is None:
-            return _fixed([_reader(item, unit) for item in shape.items])
+        case s.TupleShape(items, None):
+            readers = [_reader(item, unit) for item in items]
+            return _list("a list of " + ", ".join(reader.expected for reader in readers), tuple, readers)
         case s.TupleShape((), rest) | s.SetShape(rest) if rest is not None:
-            return _list(_reader(rest, unit), frozenset if isinstance(shape, s.SetShape) else tuple)
+            reader = _reader(rest, unit)
+            make = frozenset if isinstance(shape, s.SetShape) else tuple
+            return _list(f"a list of {reader.plural}", make, rest=reader)
         case s.MapShape(item):
             return _table(_reader(item, unit), FrozenDict)
         case s.EnumShape(cls):
@@ -209,9 +285,6 @@ def _key(value: Any) -> Any:
 
 
 def _union(members: list[Reader]) -> Reader:
-    if len(members) == 1:
-        return members[0]
-
     def take(value: Any, place: _Place) -> Any:
         """The first member that takes the value as it is; a member of the very type of the value goes first."""
         if place.raw is not None and isinstance(value, str) and any(member.toml is str for member in members):
@@ -222,38 +295,31 @@ def _union(members: list[Reader]) -> Reader:
             taken = member.read(value, attempt)
             if taken is not INVALID:
                 return taken
-        containers = [
-            member for member in members if member.toml is type(value) and member.toml in {list, dict}
-        ]
-        return (
-            containers[0].read(value, place) if len(containers) == 1 else _MISFIT
-        )  # its own messages say more
+        same = [member for member in members if member.toml is type(value) and member.toml in {list, dict}]
+        return same[0].read(value, place) if len(same) == 1 else _MISFIT  # its own messages say more
 
     return Reader(" or ".join(member.expected for member in members), take)
 
 
-def _list(item: Reader, make: Callable[[Any], Any]) -> Reader:
+def _list(
+    expected: str, make: Callable[[Any], Any], items: Sequence[Reader] = (), rest: Reader | None = None
+) -> Reader:
+    """Fixed items, or any number of `rest`."""
+
     def take(value: Any, place: _Place) -> Any:
-        if place.raw is not None and not isinstance(value, list | dict):
-            value = [_part(item, part) for part in place.raw.split(",")] if place.raw else []
-        if not isinstance(value, list | tuple):
+        raw = None if isinstance(value, list | dict) else place.raw
+        if raw is not None:
+            value = raw.split(",") if raw else []
+        if not isinstance(value, list | tuple) or (rest is None and len(value) != len(items)):
             return _MISFIT
-        taken = [item.read(each, place.inside(index)) for index, each in enumerate(value)]
+        readers = items if rest is None else [rest] * len(value)
+        taken = [
+            item.read(each if raw is None else _part(item, each), place.inside(index))
+            for index, (item, each) in enumerate(zip(readers, value, strict=True))
+        ]
         return INVALID if INVALID in taken else make(taken)
 
-    return Reader(f"a list of {item.plural}", take, list)
-
-
-def _fixed(items: list[Reader]) -> Reader:
-    def take(value: Any, place: _Place) -> Any:
-        if place.raw is not None and not isinstance(value, list | dict):
-            value = [value_or_text(part.strip()) for part in place.raw.split(",")] if place.raw else []
-        if not isinstance(value, list | tuple) or len(value) != len(items):
-            return _MISFIT
-        taken = [items[index].read(each, place.inside(index)) for index, each in enumerate(value)]
-        return INVALID if INVALID in taken else tuple(taken)
-
-    return Reader("a list of " + ", ".join(item.expected for item in items), take, list)
+    return Reader(expected, take, list)
 
 
 def _table(item: Reader, make: Callable[[Any], Any], pair: Reader | None = None) -> Reader:
@@ -388,9 +454,6 @@ def _text_from_elsewhere(kind: str, name: Any, place: _Place) -> Any:
     return text
 
 
-_PATH_EXPECTED = "the path of a file or folder"
-
-
 def _path(value: Any, place: _Place) -> Any:
     return place.file(value) if isinstance(value, str) else _MISFIT
 
@@ -419,17 +482,18 @@ _SCALARS: dict[Any, tuple[str, Callable[[Any, _Place], Any]]] = {
 }
 
 
-def kind(value: Any) -> str:
-    """The TOML type of a value, in words."""
-    kinds = {
-        bool: "a boolean",
-        str: "a string",
-        int: "a whole number",
-        float: "a number",
-        list: "a list",
-        dict: "a table",
-    }
-    return kinds.get(type(value), "a date or time")
+_KINDS = {
+    bool: "a boolean",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "a date or time")
 
 
 def show(value: Any) -> str:
@@ -437,7 +501,7 @@ def show(value: Any) -> str:
     if isinstance(value, dict):
         return "a table"
     text = show_literal(value)
-    return f"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'} ({kind(value)})"
+    return f"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'} ({_kind(value)})"
 
 
 def show_literal(value: Any) -> str:
