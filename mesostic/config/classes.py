@@ -32,14 +32,9 @@ def make_importable(folder: FilePath) -> None:
 
 
 def load_class(class_path: object, base: type, what: str, path: Path, document: Document) -> type | None:
-    """The class that `class_path` names, a subclass of `base`; None after noting what is wrong.
+    """The class that `class_path`, found at `path`, names; None after noting what is wrong.
 
-    Args:
-        class_path: as it is in the file.
-        base: what it has to be a subclass of.
-        what: how to call such a class in a message, for example "a scheduler (a subclass of SchedulerActor)".
-        path: the key.
-        document: takes the problems.
+    It has to be a subclass of `base`, in words: `what`.
     """
     if not isinstance(class_path, str) or not _CLASS_PATH.fullmatch(class_path):
         document.problem(path, f'expected a class path such as "scheduler:MyScheduler", found {class_path!r}')
@@ -115,12 +110,8 @@ def _class_in(module: ModuleType, class_name: str, base: type, what: str) -> typ
     try:
         found: Any = reduce(getattr, class_name.split("."), cast("Any", module))
     except AttributeError:
-        values = vars(module).items()
-        names = [
-            name
-            for name, value in values
-            if isinstance(value, type) and issubclass(value, base) and value is not base
-        ]
+        classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+        names = [name for name, cls in classes.items() if issubclass(cls, base) and cls is not base]
         near = difflib.get_close_matches(class_name, names, n=1, cutoff=0.5)
         has = f"; it has {', '.join(sorted(names))}" if names else ""
         hint = f"; did you mean {module.__name__}:{near[0]}?" if near else has

@@ -10,29 +10,22 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.composition import BUILT_IN
-from actors.framework_settings import TASK, ExecutorSettings, FrameworkSettings
+from actors.framework_settings import TASK, FrameworkSettings
 from actors.runtime import HIDDEN, NoSettings, registered_messages, understood_types, unpack_value
 from actors.task_actor import TaskActor
 from mesos_v1.quantities import format_duration
 from mesostic.config.classes import class_named
-from mesostic.config.compose import Configuration, without_credentials
-from mesostic.config.fields import FieldInfo, looks_secret, settings_fields
-from mesostic.config.run_settings import TraceSettings
-from mesostic.config.values import show_literal
+from mesostic.config.compose import Configuration, TraceSettings, without_credentials
+from mesostic.config.settings import FieldInfo, looks_secret, settings_fields, show_literal
 
 TASK_ACTORS = "task:<id>"
 
 
 def describe(configuration: Configuration, *, everything: bool = False) -> Iterator[str]:
-    """The lines.
-
-    Args:
-        configuration: what to describe.
-        everything: also settings that have their default values.
-    """
+    """The lines; with `everything`, also settings that have their default values."""
     composition = configuration.composition
     framework = composition.framework
     yield f"framework {framework.name}"
@@ -40,24 +33,26 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
     yield from _cluster(configuration, everything)
     yield ""
     yield "actors"
+    classes: dict[str, type] = {actor.name: actor.cls for actor in composition.actors}
     for actor in composition.actors:
-        if actor.name == TASK:
-            continue  # told below
-        replaced = "" if actor.cls is BUILT_IN.get(actor.name) else ", yours"
-        yield f"  {actor.name}: {_path(actor.cls)}{' (built in)' if not replaced else ''}"
-        yield from _settings(actor.settings, everything or bool(replaced), indent="    ")
-    own = composition.spec(TASK)
-    of_tasks = TaskActor if own is None else own.cls
-    yield f"  {TASK_ACTORS}: {_path(of_tasks)} (one per task in flight)"
+        if actor.name != TASK:
+            built_in = actor.cls is BUILT_IN.get(actor.name)
+            yield f"  {actor.name}: {_path(actor.cls)}{' (built in)' if built_in else ''}"
+            yield from _settings(actor.settings, everything or not built_in, indent="    ")
+    classes[TASK_ACTORS] = classes.pop(TASK, TaskActor)
+    yield f"  {TASK_ACTORS}: {_path(classes[TASK_ACTORS])} (one per task in flight)"
     if composition.executors:
         yield ""
         yield "executors"
         for executor in composition.executors:
-            yield from _executor(executor, everything)
+            yield f"  {executor.name}: {executor.cls}"
+            yield from _settings(executor, everything, skip=("name", "cls", "settings"), indent="    ")
+            settings_class = getattr(class_named(executor.cls), "Settings", NoSettings)
+            if executor.settings:
+                settings = unpack_value(settings_class, executor.settings)
+                yield from _settings(settings, True, indent="    settings.")
     yield ""
     yield "messages between actors (read from the code)"
-    classes = {actor.name: actor.cls for actor in composition.actors if actor.name != TASK}
-    classes[TASK_ACTORS] = of_tasks
     for sender, receiver, messages in relations(classes):
         yield f"  {sender} -> {receiver}: {', '.join(messages)}"
     if configuration.trace != TraceSettings():
@@ -79,15 +74,6 @@ def _cluster(configuration: Configuration, everything: bool) -> Iterator[str]:
     yield from _settings(configuration.embedded, everything, indent="    ")
 
 
-def _executor(executor: ExecutorSettings, everything: bool) -> Iterator[str]:
-    yield f"  {executor.name}: {executor.cls}"
-    yield from _settings(executor, everything, skip=("name", "cls", "settings"), indent="    ")
-    settings_class = getattr(class_named(executor.cls), "Settings", NoSettings)
-    if executor.settings:
-        settings = unpack_value(settings_class, executor.settings)
-        yield from _settings(settings, True, indent="    settings.")
-
-
 def _settings(
     settings: Any, everything: bool, *, skip: tuple[str, ...] = (), indent: str = "  "
 ) -> Iterator[str]:
@@ -102,43 +88,37 @@ def _show(value: Any, info: FieldInfo) -> str:
         return HIDDEN if value else '""'
     if info.unit == "seconds" and isinstance(value, int | float):
         return format_duration(value)
-    if isinstance(value, tuple) and value and all(_is_pair(item) for item in value):
-        shown = (f"{key} = {HIDDEN if looks_secret(key) else show_literal(item)}" for key, item in value)
-        return "{ " + ", ".join(shown) + " }"
     if dataclasses.is_dataclass(value):
         inner = settings_fields(type(value))
-        return (
-            "{ " + ", ".join(f"{name} = {_show(getattr(value, name), inner[name])}" for name in inner) + " }"
-        )
+        return _braced({name: _show(getattr(value, name), inner[name]) for name in inner})
     if isinstance(value, enum.Enum):
         return show_literal(value.value)
-    if isinstance(value, tuple) and value and all(dataclasses.is_dataclass(item) for item in value):
-        return "[" + ", ".join(_show(item, info) for item in value) + "]"
+    if isinstance(value, tuple) and value:
+        if all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in value):
+            return _braced({key: HIDDEN if looks_secret(key) else show_literal(item) for key, item in value})
+        if all(map(dataclasses.is_dataclass, value)):
+            return "[" + ", ".join(_show(item, info) for item in value) + "]"
     return "(none)" if value is None else show_literal(value)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)
+def _braced(shown: Mapping[str, str]) -> str:
+    return "{ " + ", ".join(f"{name} = {text}" for name, text in shown.items()) + " }"
 
 
 def _path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-class _Place(NamedTuple):
-    """A definition to be searched: a class, a function, or a table of a module."""
-
-    module: str
-    name: str
+_Place = tuple[str, str]
+"""A definition to be searched (a class, a function, or a table of a module): the module, and the name in it."""
 
 
 def relations(classes: Mapping[str, type]) -> Iterator[tuple[str, str, list[str]]]:
     """Who may tell whom which messages, read from the code of the actors without running any of it.
 
-    An actor's class (with its bases, and the functions, classes and tables of the same packages that it uses) is searched
-    for constructions of messages, and for tables that say which actor a message goes to; an actor with a handler for such a
-    message may be told it. So this says what can happen, which is more than one run shows; what is built by other means
-    (`type(message)(…)`) is not seen.
+    An actor's class (with its bases, and the functions, classes and tables that it uses) is searched for constructions of
+    messages, and for tables that say which actor a message goes to; an actor with a handler for such a message may be told
+    it. So this says what can happen, which is more than one run shows; what is built otherwise (`type(message)(…)`) is not seen.
     """
     messages = frozenset(registered_messages())
     understood = {name: understood_types(cls) for name, cls in classes.items()}
@@ -152,8 +132,7 @@ def relations(classes: Mapping[str, type]) -> Iterator[tuple[str, str, list[str]
 
 def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
     """The message classes that the code of `cls` calls."""
-    bases = [base for base in cls.__mro__ if _is_searched(base.__module__)]
-    pending = [_Place(base.__module__, base.__qualname__) for base in bases]
+    pending = [(base.__module__, base.__qualname__) for base in cls.__mro__ if _is_searched(base.__module__)]
     found: set[type] = set()
     seen: set[_Place] = set()
     while pending:
@@ -161,19 +140,20 @@ def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
         if place in seen:
             continue
         seen.add(place)
-        names = vars(sys.modules[place.module])
-        for path, called in _references(place):
+        names = vars(sys.modules[place[0]])
+        for path, called in _references(*place):
             value = _look_up(names, path)
             if isinstance(value, type) and value in messages:
                 if called:
                     found.add(value)
             elif isinstance(value, types.FunctionType | type):
-                if _is_searched(value.__module__) and not _is_actor(value):
-                    pending.append(_Place(value.__module__, value.__qualname__))
+                another_actor = isinstance(value, type) and understood_types(value)  # speaks for itself
+                if _is_searched(value.__module__) and not another_actor:
+                    pending.append((value.__module__, value.__qualname__))
             elif _is_routes(value, messages):
                 found.update(value)
             elif isinstance(value, Mapping | tuple) and len(path) == 1:
-                pending.append(_Place(place.module, path[0]))
+                pending.append((place[0], path[0]))
     return found
 
 
@@ -185,20 +165,18 @@ def _is_routes(value: Any, messages: frozenset[type]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _references(place: _Place) -> frozenset[tuple[tuple[str, ...], bool]]:
+def _references(module_name: str, name: str) -> frozenset[tuple[tuple[str, ...], bool]]:
     """The names (`x` or `module.x`) in the source of a definition, and whether they are called."""
-    tree = _definitions(place.module).get(place.name)
-    if tree is None:
-        return frozenset()
-    nodes = list(ast.walk(tree))
+    tree = _definitions(module_name).get(name)
+    nodes = [] if tree is None else list(ast.walk(tree))
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     found: set[tuple[tuple[str, ...], bool]] = set()
     for node in nodes:
         match node:
-            case ast.Name(id=name):
-                found.add(((name,), id(node) in called))
-            case ast.Attribute(value=ast.Name(id=module), attr=name):
-                found.add(((module, name), id(node) in called))
+            case ast.Name(id=used):
+                found.add(((used,), id(node) in called))
+            case ast.Attribute(value=ast.Name(id=module), attr=used):
+                found.add(((module, used), id(node) in called))
     return frozenset(found)
 
 
@@ -218,9 +196,12 @@ def _definitions(module_name: str) -> dict[str, ast.AST]:
                 case ast.ClassDef(name=name):
                     found[prefix + name] = node
                     pending.append((f"{prefix}{name}.", node))
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    found[prefix + name] = node
-                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                case (
+                    ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                    | ast.Assign(targets=[ast.Name(id=name)])
+                    | ast.AnnAssign(target=ast.Name(id=name))
+                ):
                     found[prefix + name] = node
     return found
 
@@ -230,11 +211,6 @@ def _look_up(names: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     if len(path) == 1:
         return value
     return getattr(value, path[1], None) if isinstance(value, types.ModuleType) else None
-
-
-def _is_actor(value: Any) -> bool:
-    """Another actor's class speaks for itself."""
-    return isinstance(value, type) and bool(understood_types(value))
 
 
 @lru_cache(maxsize=1024)

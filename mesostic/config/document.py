@@ -17,16 +17,14 @@ from typing import Any
 from mesostic.config.toml import Path, key_lines, loads, nearest_line, split_key, value_or_text
 from mesostic.errors import ConfigError
 
+_PLAIN = re.compile(r"[\w-]+", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One `--set`.
+    """One `--set`, or a flag of its own (`--port 5050`).
 
-    Attributes:
-        key: as written.
-        value: what TOML made of it, or the text itself.
-        raw: the text after the `=`; a key that wants a string takes this (`--set framework.name=007`).
-        is_flag: it was a flag of its own (`--port 5050`), not a `--set`.
+    A key that wants a string takes `raw`, the text after the `=` (`--set framework.name=007`), in place of TOML's `value`.
     """
 
     key: str
@@ -34,20 +32,12 @@ class Override:
     raw: str
     is_flag: bool = False
 
-    @property
-    def option(self) -> str:
-        return self.key if self.is_flag else f"--set {self.key}"
-
 
 @dataclass
 class Document:
-    """One configuration file with the `--set` overrides laid over it.
+    """One configuration file with the `--set` overrides laid over it; `problems` are collected while tables are built.
 
-    Attributes:
-        file: as the user named it, for messages.
-        folder: absolute; paths in the file and modules beside it are looked for here.
-        table: the file's content, overrides applied.
-        problems: filled while tables are built; `fail_on_problems` tells them all.
+    `file` is what the user called it, `folder` (absolute) is where paths in it and modules beside it are looked for.
     """
 
     file: str
@@ -59,9 +49,8 @@ class Document:
 
     def where(self, path: Path) -> str:
         """Where the key stands, to start a message with: "hello.toml:7" or "--set scheduler.seed=…"."""
-        override = self.override_of(path)
-        if override is not None:
-            return override.option
+        if (override := self.override_of(path)) is not None:
+            return override.key if override.is_flag else f"--set {override.key}"
         line = nearest_line(self.lines, path)
         return self.file if line is None else f"{self.file}:{line}"
 
@@ -71,11 +60,6 @@ class Document:
             if path[:length] in self.overrides:
                 return self.overrides[path[:length]]
         return None
-
-    def raw_override(self, path: Path) -> str | None:
-        """The text after `--set key=`, when exactly this key was set there."""
-        override = self.overrides.get(path)
-        return None if override is None else override.raw
 
     def base_folder(self, path: Path) -> FilePath:
         """What a relative file path at this key is relative to: the file's folder; for `--set`, the current one."""
@@ -183,14 +167,11 @@ def _beginning(text: str) -> str:
 
 def dotted(path: Path) -> str:
     """`("cluster", "agents", 0, "cpus")` → "cluster.agents[0].cpus"; parts that need quotes get them."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            plain = part.replace("-", "").replace("_", "").isalnum() and part.isascii()
-            text += ("." if text else "") + (part if plain else f'"{part}"')
-    return text
+    parts = (
+        f"[{part}]" if isinstance(part, int) else f".{part}" if _PLAIN.fullmatch(part) else f'."{part}"'
+        for part in path
+    )
+    return "".join(parts).removeprefix(".")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
