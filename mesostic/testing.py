@@ -31,8 +31,7 @@ from actors.runtime.testing import ListTrace, ManualIds, run_virtual
 from executor.testing import ExecutorUnderTest, run_task
 from mesostic.config.compose import Configuration, load_configuration
 from mesostic.credential import draw, logged_in
-from mesostic.tracing.contents import contents, mentions
-from mesostic.tracing.filters import Filters
+from mesostic.tracing.records import Filters, contents, mentions
 from mesostic.waiting import begun
 from playa import AgentSettings, Cluster, ClusterSettings
 

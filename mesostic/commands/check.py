@@ -8,7 +8,7 @@ from mesostic.commands.options import sets_option
 from mesostic.errors import presentable
 
 
-@click.command("check", short_help="Check a configuration and print its composition.")
+@click.command("check")
 @click.argument("config", type=click.Path())
 @sets_option
 @click.option("--all", "everything", is_flag=True, help="Also settings that have their default values.")

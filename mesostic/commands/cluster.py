@@ -97,7 +97,6 @@ class _Command(click.Command):
 @click.command(
     "cluster",
     cls=_Command,
-    short_help="Start the embedded cluster alone, for any framework.",
     params=_options(),
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -13,7 +13,7 @@ FILES = ("hello.py", "hello.toml")
 HELLO = Path(__file__).resolve().parents[2] / "examples" / "hello"
 
 
-@click.command("init", short_help="Write a first framework of your own.")
+@click.command("init")
 @click.argument("directory", type=click.Path(), default=".")
 def command(directory: str) -> None:
     """Write a first framework, hello.py and its configuration hello.toml, into DIRECTORY.

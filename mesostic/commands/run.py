@@ -23,7 +23,7 @@ class Duration(click.ParamType[float]):
             self.fail(f"{error}; expected something like 30s or 5min.", param, ctx)
 
 
-@click.command("run", short_help="Run a framework.")
+@click.command("run")
 @click.argument("config", type=click.Path())
 @sets_option
 @click.option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("message", "reply", "dead_letter", "started", "stopped", "failed", "timer")
 
 
-@click.group("trace", short_help="Read traces: which messages were sent, and why.")
+@click.group("trace")
 def command() -> None:
     """Read the trace logs that `mesostic run --trace FILE` writes. The executors' logs beside FILE are read with it."""
 
@@ -52,14 +52,13 @@ def show(
     With --contains: everything that has to do with a text, each message below the one that caused it. The other
     filters then choose from the story.
     """
-    from mesostic.tracing import files as trace_files
-    from mesostic.tracing.filters import Filters
+    from mesostic.tracing import records as traces
     from mesostic.tracing.printing import Printer
 
     if follow and contains is not None:
         raise MesosticError("--follow and --contains do not go together: a story is told from its end.")
-    filters = Filters(*(options.pop(name) for name in ("actors", "types", "tasks", "kinds")))
-    records = trace_files.follow(files) if follow else trace_files.read_all(files)
+    filters = traces.Filters(*(options.pop(name) for name in ("actors", "types", "tasks", "kinds")))
+    records = traces.follow(files) if follow else traces.read_all(files)
     if contains is not None:
         from mesostic.tracing.story import tell_story
 
@@ -83,7 +82,7 @@ def show(
 def stats(files: tuple[Path, ...], top: int) -> None:
     """Print what the traces amount to."""
     from actors.runtime.terminal import harmless_line
-    from mesostic.tracing.files import read_all
+    from mesostic.tracing.records import read_all
 
     counted = statistics(read_all(files))
     rate = f", {counted.kinds['message'] / counted.seconds:,.0f} messages a second" if counted.seconds else ""
@@ -98,41 +97,30 @@ def stats(files: tuple[Path, ...], top: int) -> None:
         ("messages by receiver", counted.receivers),
     ):
         click.echo(f"\n{title}")
-        for name, count in counter.most_common(top):
+        listed = counter.most_common(top)
+        for name, count in listed:
             click.echo(f"  {count:>10,}  {harmless_line(name)}")
         if len(counter) > top:
-            click.echo(
-                f"  {sum(counter.values()) - sum(c for _, c in counter.most_common(top)):>10,}  others"
-            )
+            click.echo(f"  {counter.total() - sum(count for _, count in listed):>10,}  others")
 
 
 @dataclass(slots=True)
 class Statistics:
-    """Counts over records.
-
-    Attributes:
-        seconds: from the first record to the last.
-        kinds: records by kind.
-        systems: records by system: the scheduler's, each executor's.
-        types: messages by type.
-        receivers: messages by receiving actor; the actors of tasks count as one.
-        bytes: of all payloads.
-        most_actors: how many actors lived at a time, at most.
-    """
+    """What the records of a trace amount to."""
 
     records: int = 0
-    seconds: float = 0.0
-    bytes: int = 0
-    most_actors: int = 0
+    seconds: float = 0.0  # from the first record to the last
+    bytes: int = 0  # of all payloads
+    most_actors: int = 0  # at a time
     kinds: Counter[str] = field(default_factory=Counter)
     systems: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
-    receivers: Counter[str] = field(default_factory=Counter)
+    receivers: Counter[str] = field(default_factory=Counter)  # the actors of tasks count as one
 
 
 def statistics(records: Iterable[TraceRecord]) -> Statistics:
-    """Count what the records of a trace amount to."""
-    from mesostic.tracing.filters import short_type
+    """Count over all records."""
+    from mesostic.tracing.records import short_type
 
     stats = Statistics()
     first: float | None = None

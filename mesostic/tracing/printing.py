@@ -10,16 +10,17 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+from google.protobuf.message import Message
 
 from actors.runtime import TraceRecord
 from actors.runtime.terminal import harmless_json, harmless_line
 from mesos_v1 import pb
-from mesostic.tracing.contents import as_json, contents, packed_message, texts_in
-from mesostic.tracing.filters import short_type
+from mesostic.tracing.records import as_json, contents, packed_message, short_type, texts_in
 
+_M = TypeVar("_M", bound=Message)
 _COLOURS = {"dead_letter": "yellow", "failed": "red", "started": "green", "stopped": "green", "reply": "blue"}
 _WIDTH_WITHOUT_TERMINAL = 240
 
@@ -31,10 +32,7 @@ _LONGEST_TEXT = 160
 
 
 class Printer:
-    """Prints records as lines of text or JSON.
-
-    The first record's time is the zero of all others, and the first record's system goes without saying.
-    """
+    """Prints records: the first one's time is the zero of all others, and its system goes without saying."""
 
     def __init__(self, *, full: bool, ids: bool, as_json: bool, first: TraceRecord | None = None) -> None:
         self.full, self.ids, self.as_json, self.first = full, ids, as_json, first
@@ -58,71 +56,74 @@ class Printer:
     def _text(self, depth: int, record: TraceRecord) -> str:
         since = record.time - (self.first.time if self.first else 0.0)
         head = f"{since:9.3f}  {'  ' * min(depth, 30)}"
-        route = f"{self._name(record, record.sender)} -> {self._name(record, record.receiver)}"
-        if record.kind in {"started", "stopped", "failed"}:
-            route = self._name(record, record.receiver)
+        route = self._name(record, record.receiver)
+        if record.kind not in {"started", "stopped", "failed"}:
+            route = f"{self._name(record, record.sender)} -> {route}"
         kind = "" if record.kind == "message" else f"{record.kind} "
         ids = f" [{record.id} <- {record.cause or '-'}]" if self.ids else ""
-        plain = f"{head}{route}  {kind}{short_type(record)}{ids}  {summary(record) if self.full else compact(record)}".rstrip()
-        plain = harmless_line(plain)
+        shown = summary(record) if self.full else compact(record)
+        plain = harmless_line(f"{head}{route}  {kind}{short_type(record)}{ids}  {shown}".rstrip())
         if not self.full and len(plain) > self.width:
             plain = plain[: self.width - 1] + "…"
         return click.style(plain, fg=_COLOURS[record.kind]) if record.kind in _COLOURS else plain
 
     def _name(self, record: TraceRecord, name: str) -> str:
         """The actor's name; of other processes with a short name of the process in front."""
-        name = name or "(outside)"
-        return (
-            name
-            if self.first and record.system == self.first.system
-            else f"{self._alias(record.system)}/{name}"
-        )
-
-    def _alias(self, system: str) -> str:
-        """The name of the executor that the system is: "crawl" for "crawl-75852bbe31.09364017"; "crawl#2" for the next."""
-        if system not in self._aliases:
+        name, system = name or "(outside)", record.system
+        if self.first and system == self.first.system:
+            return name
+        if (
+            system not in self._aliases
+        ):  # "crawl" for "executor:crawl-75852bbe31.09364017"; "crawl#2" for the next
             base = system.removeprefix("executor:").rpartition("-")[0] or system
             same = sum(alias.partition("#")[0] == base for alias in self._aliases.values())
-            self._aliases[system] = base if not same else f"{base}#{same + 1}"
-        return self._aliases[system]
+            self._aliases[system] = f"{base}#{same + 1}" if same else base
+        return f"{self._aliases[system]}/{name}"
 
     def _json(self, depth: int, record: TraceRecord) -> str:
         fields = ("seq", "time", "system", "kind", "sender", "receiver", "type", "id", "cause")
-        document = json.dumps(
-            {name: getattr(record, name) for name in fields}
-            | {"depth": depth, "payload": as_json(contents(record))},
-            ensure_ascii=False,
-        )
-        return harmless_json(document)
+        document: dict[str, Any] = {name: getattr(record, name) for name in fields}
+        document |= {"depth": depth, "payload": as_json(contents(record))}
+        return harmless_json(json.dumps(document, ensure_ascii=False))
 
 
 def compact(record: TraceRecord) -> str:
-    """The contents, without the braces around them."""
+    """The contents without what is empty, long or said already, and without the braces around them."""
     value = contents(record)
     if value is None:
         return ""
     return _fields(value) if isinstance(value, dict) else show(value)
 
 
-def show(value: Any) -> str:
+def summary(record: TraceRecord) -> str:
+    """The contents in full: `task_id="crawl-1" cpus=0.1 …`."""
+    value = contents(record)
+    if value is None:
+        return ""
+    shown = show(value, full=True)
+    return shown[1:-1] if isinstance(value, dict) else shown
+
+
+def show(value: Any, *, full: bool = False) -> str:
     """One value."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, bytes):
-        return _bytes(value)
-    if isinstance(value, dict):
-        if set(value) == {"entries"}:
-            return _resources(value["entries"])
-        return "{" + _fields(value) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(show(item) for item in value) + "]"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return _plain(value)
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case str():
+            return '"' + value.replace("\n", "\\n") + '"' if full else _text(value)
+        case bytes():
+            return _bytes_in_full(value) if full else _bytes(value)
+        case {"entries": entries} if not full and len(value) == 1:
+            return _resources(entries)
+        case dict() if full:
+            return "{" + " ".join(f"{key}={show(item, full=True)}" for key, item in value.items()) + "}"
+        case dict():
+            return "{" + _fields(value) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(show(item, full=full) for item in value) + "]"
+        case float() if not full:
+            return f"{value:.6g}"
+        case None | bool():
+            return "none" if value is None else str(value).lower()
+    return str(value)
 
 
 def _fields(fields: Mapping[str, Any]) -> str:
@@ -132,8 +133,7 @@ def _fields(fields: Mapping[str, Any]) -> str:
             continue
         if name == "task_id" and "status" in fields:
             continue  # which says so itself
-        special = _SPECIAL.get(name)
-        text = special(value) if special is not None else None
+        text = _SPECIAL[name](value) if name in _SPECIAL else None
         parts.append(f"{name}={show(value)}" if text is None else text)
     return " ".join(part for part in parts if part)
 
@@ -153,6 +153,12 @@ def _bytes(data: bytes) -> str:
     return f"<{len(data)} bytes{': ' + ' '.join(map(_text, texts)) if texts else ''}>"
 
 
+def _bytes_in_full(data: bytes) -> str:
+    texts = [show(text, full=True) for text in dict.fromkeys(texts_in(data))]
+    inside = f": {', '.join(texts[:6])}{', …' if len(texts) > 6 else ''}" if texts else ""
+    return f"<{len(data)} bytes{inside}>"
+
+
 def _resources(entries: Any) -> str:
     parts = []
     for entry in entries:
@@ -170,38 +176,37 @@ def _status(value: Any) -> str | None:
     if isinstance(value, dict) and "state" in value:
         head = f"{value.get('task_id', '')} {value['state']}"
         return f"{head} {_fields({name: value.get(name) for name in ('reason', 'message', 'data')})}".strip()
-    if isinstance(value, bytes):
-        try:
-            status = pb.mesos.TaskStatus.FromString(value)
-        except Exception:
-            return None
+    if (status := _parsed(pb.mesos.TaskStatus, value)) is not None:
         data = f" {_bytes(status.data)}" if status.data else ""
         message = f" {_text(status.message)}" if status.message else ""
         return f"{status.task_id.value} {pb.mesos.TaskState.Name(status.state)}{message}{data}"
     return None
 
 
+def _parsed(cls: type[_M], value: Any) -> _M | None:
+    try:
+        return cls.FromString(value)
+    except Exception:
+        return None
+
+
 def _operations(value: Any) -> str | None:
     """Offer operations, each with its tasks."""
     shown = []
-    try:
-        for data in value:
-            operation = pb.mesos.Offer.Operation.FromString(data)
-            tasks = [*operation.launch.task_infos, *operation.launch_group.task_group.tasks]
-            names = " ".join(task.task_id.value for task in tasks)
-            shown.append(f"{pb.mesos.Offer.Operation.Type.Name(operation.type)} {names}".strip())
-    except Exception:
-        return None
+    for data in value if isinstance(value, list) else (None,):
+        operation = _parsed(pb.mesos.Offer.Operation, data)
+        if operation is None:
+            return None
+        tasks = [*operation.launch.task_infos, *operation.launch_group.task_group.tasks]
+        names = " ".join(task.task_id.value for task in tasks)
+        shown.append(f"{pb.mesos.Offer.Operation.Type.Name(operation.type)} {names}".strip())
     return f"operations=[{', '.join(shown)}]"
 
 
 def _task_info(value: Any) -> str | None:
     """What a task is to do: the message in its data, or its command."""
-    if not isinstance(value, bytes):
-        return None
-    try:
-        info = pb.mesos.TaskInfo.FromString(value)
-    except Exception:
+    info = _parsed(pb.mesos.TaskInfo, value)
+    if info is None:
         return None
     if info.data:
         return _bytes(info.data)
@@ -240,25 +245,3 @@ _SPECIAL: dict[str, Callable[[Any], str | None]] = {
     "status": _status,
     "task": _task_info,
 }
-
-
-def summary(record: TraceRecord) -> str:
-    """The contents in full: `task_id="crawl-1" cpus=0.1 …`."""
-    value = contents(record)
-    if value is None:
-        return ""
-    return _in_full(value)[1:-1] if isinstance(value, dict) else _in_full(value)
-
-
-def _in_full(value: Any) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\n", "\\n") + '"'
-    if isinstance(value, bytes):
-        texts = [_in_full(text) for text in dict.fromkeys(texts_in(value))]
-        inside = f": {', '.join(texts[:6])}{', …' if len(texts) > 6 else ''}" if texts else ""
-        return f"<{len(value)} bytes{inside}>"
-    if isinstance(value, dict):
-        return "{" + " ".join(f"{key}={_in_full(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_in_full, value)) + "]"
-    return _plain(value)

@@ -22,15 +22,22 @@ from actors.runtime import TraceRecord
 from executor.messages import RefuseTask, SendUpdate, StartTask
 from mesos_v1.events import Offers, Update
 from mesos_v1.executor_events import Launch
-from mesostic.tracing.contents import contents, mentions, texts_in
-from mesostic.tracing.filters import is_about_task, is_task_or_attempt, short_type
+from mesostic.tracing.records import (
+    TASK,
+    contents,
+    is_about_task,
+    is_task_or_attempt,
+    mentions,
+    short_type,
+    task_of,
+    texts_in,
+)
 
-_TASK = "task:"
 _TASK_KEYS = ("task_id", "attempt_id")
 _MASTER_SIDE = "connection"
 _LONGEST_CHAIN = 10_000
 
-_Keys = Callable[[TraceRecord, Mapping[str, Any]], list[tuple[Any, ...]]]
+_Keys = Callable[[TraceRecord, Mapping[str, Any]], Iterable[tuple[Any, ...]]]
 
 _OPENS: dict[str, _Keys] = {
     Offers.__name__: lambda _, it: [("offer", offer["id"]) for offer in it.get("offers") or ()],
@@ -41,18 +48,14 @@ _OPENS: dict[str, _Keys] = {
 }
 
 
-def _none(_record: TraceRecord, _: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    return []
-
-
 def _attempt(record: TraceRecord, _: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    attempt = record.receiver.removeprefix(_TASK)
+    attempt = record.receiver.removeprefix(TASK)
     return [("launch", record.system, attempt), ("attempt", attempt)]
 
 
 def _update(record: TraceRecord, it: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     status = it.get("status")
-    if not isinstance(status, dict) or record.receiver.startswith(_TASK):
+    if not isinstance(status, dict) or record.receiver.startswith(TASK):
         return []
     return [("update", status.get("uuid"))]
 
@@ -93,7 +96,7 @@ class Causes:
     def of(self, record: TraceRecord) -> TraceRecord | None:
         """The record that led to this one, or None at the beginning of things."""
         cause = self._across(record) or self._by_id.get(record.cause)
-        if cause is None and record.kind == "message" and record.sender.startswith(_TASK):
+        if cause is None and record.kind == "message" and record.sender.startswith(TASK):
             cause = self._started.get((record.system, record.sender))
         return None if cause is record else cause
 
@@ -108,10 +111,11 @@ class Causes:
 
     def _across(self, record: TraceRecord) -> TraceRecord | None:
         """What is on the other side of a bridge: in the same process rather than in another, and the last there."""
-        keys: _Keys = _attempt if record.kind == "started" else _none
-        if record.kind == "message":
-            keys = _CROSSES.get(short_type(record), _none)
-        found = [self._opened[key] for key in keys(record, _fields(record)) if key in self._opened]
+        keys = _CROSSES.get(short_type(record)) if record.kind == "message" else None
+        if record.kind == "started":
+            keys = _attempt
+        opened = keys(record, _fields(record)) if keys else ()
+        found = [self._opened[key] for key in opened if key in self._opened]
         return max(found, key=lambda other: (other.system == record.system, other.seq), default=None)
 
 
@@ -121,26 +125,25 @@ def _fields(record: TraceRecord) -> Mapping[str, Any]:
 
 
 def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = False) -> Iterator[Line]:
-    """The story of everything that has to do with `text`; nothing when no record holds it.
+    """The story of everything that has to do with `text` (a part of some text in a message, or a task's id).
 
-    Args:
-        records: of the scheduler and its executors, in order of time.
-        text: a part of some text in a message, or a task's id.
-        everything: also what `is_detail` holds for.
+    Nothing when no record holds it; with `everything`, also what `is_detail` holds for. The records are those of the scheduler
+    and its executors, in order of time.
     """
     holding = [record for record in records if mentions(record, text)]
     tasks = _tasks_of(records, holding, text)
-    chosen = {id(record) for record in records if any(is_about_task(record, task) for task in tasks)} | {
-        id(record) for record in holding if not _other_tasks(record, text, tasks)
-    }
+    about = [record for record in records if any(is_about_task(record, task) for task in tasks)]
+    chosen = {id(record) for record in about}
+    chosen |= {id(record) for record in holding if not _other_tasks(record, text, tasks)}
     if not everything:
         chosen -= {id(record) for record in records if is_detail(record)}
     causes = Causes(records)
     context: set[int] = set()
-    for record in records:
-        if id(record) in chosen and any(is_about_task(record, task) for task in tasks):
+    for record in about:
+        if id(record) in chosen:
             context |= _context(record, causes, chosen | context, tasks, everything=everything)
-    told = [record for record in records if id(record) in chosen or id(record) in context]
+    wanted = chosen | context
+    told = [record for record in records if id(record) in wanted]
     yield from in_order_of_cause(told, causes, context)
 
 
@@ -176,20 +179,20 @@ def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes, context: se
 
 def _tasks_of(records: Sequence[TraceRecord], holding: Sequence[TraceRecord], text: str) -> list[str]:
     """The tasks that were launched for the text; if none was, those that are named beside it."""
-    names = {
-        name for record in records for name in (record.sender, record.receiver) if name.startswith(_TASK)
-    }
-    by_id = {_task_of(name) for name in names if is_task_or_attempt(_task_of(name), text)}
+    by_id = {task for record in records for task in _own_tasks(record) if is_task_or_attempt(task, text)}
     if by_id:
         return sorted(by_id)
     demands = [record for record in holding if short_type(record) in {Demand.__name__, Launch.__name__}]
     return sorted({task for record in demands or holding for task in _tasks_named(record, text)})
 
 
+def _own_tasks(record: TraceRecord) -> set[str]:
+    return {task_of(name) for name in (record.sender, record.receiver) if name.startswith(TASK)}
+
+
 def _tasks_named(record: TraceRecord, text: str) -> set[str]:
     """The tasks whose messages this record is: its own actors', or those named beside the text."""
-    tasks = {_task_of(name) for name in (record.sender, record.receiver) if name.startswith(_TASK)}
-    return tasks or {_task_of(task) for task in _named_beside(contents(record), text)}
+    return _own_tasks(record) or {task_of(task) for task in _named_beside(contents(record), text)}
 
 
 def _other_tasks(record: TraceRecord, text: str, tasks: Sequence[str]) -> bool:
@@ -213,10 +216,7 @@ def _context(
         if not everything and is_detail(cause):
             continue
         context.add(id(cause))
-        of_other_task = any(
-            name.startswith(_TASK) and _task_of(name) not in tasks for name in (cause.sender, cause.receiver)
-        )
-        if of_other_task or cause.sender == _MASTER_SIDE:
+        if not _own_tasks(cause).issubset(tasks) or cause.sender == _MASTER_SIDE:
             return context
     return set()
 
@@ -224,13 +224,10 @@ def _context(
 def _named_beside(value: Any, text: str) -> Iterator[str]:
     """The task ids of the innermost tables that hold the text."""
     if isinstance(value, dict):
-        inner = [item for item in value.values() if isinstance(item, dict | list)]
-        deeper = {task for item in inner for task in _named_beside(item, text)}
+        deeper = {task for item in value.values() for task in _named_beside(item, text)}
         yield from deeper
         if not deeper and any(text in found for found in texts_in(value)):
-            for key in _TASK_KEYS:
-                if isinstance(value.get(key), str):
-                    yield value[key]
+            yield from (value[key] for key in _TASK_KEYS if isinstance(value.get(key), str))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _named_beside(item, text)
@@ -243,10 +240,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _texts(item)
-
-
-def _task_of(name: str) -> str:
-    """A task's id from its actor's name, or from the id of one of its attempts."""
-    name = name.removeprefix(_TASK)
-    task, dot, number = name.rpartition(".")
-    return task if dot and task and number.isdecimal() else name

@@ -10,10 +10,17 @@ from mesos_v1 import pb
 from mesostic.cli import cli
 from mesostic.commands.trace import statistics
 from mesostic.errors import MesosticError
-from mesostic.tracing.contents import as_json, contents, mentions, protobuf_fields, texts_in
-from mesostic.tracing.files import read_all
-from mesostic.tracing.filters import Filters, is_task_or_attempt
 from mesostic.tracing.printing import compact, summary
+from mesostic.tracing.records import (
+    Filters,
+    as_json,
+    contents,
+    is_task_or_attempt,
+    mentions,
+    protobuf_fields,
+    read_all,
+    texts_in,
+)
 from mesostic.tracing.story import Causes, in_order_of_cause, tell_story
 
 
