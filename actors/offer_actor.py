@@ -22,7 +22,7 @@ from actors.offers.demand_queue import DemandQueue, ShapeQueue, report
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
-from actors.records import INTENT, MAX_TASK_BYTES, TaskIntent
+from actors.records import INTENT, MAX_TASK_BYTES
 from actors.runtime import Actor, Backoff, message, receive, setting
 from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
@@ -259,14 +259,6 @@ class OfferActor(Actor):
         """What was looked at on that agent says nothing any more."""
         self.queue.forget_looks(lost.agent_id)
 
-    @receive
-    def handle_inverse_offers(self, asked: events.InverseOffers) -> None:
-        self.tell("scheduler", asked)  # whose author may have a say
-
-    @receive
-    def handle_rescind_inverse_offer(self, rescinded: events.RescindInverseOffer) -> None:
-        self.tell("scheduler", rescinded)
-
     def _goes_down(self, offer: Offer, now: float) -> bool:
         """Whether the agent is, or soon will be, down for maintenance (Mesos: "Maintenance Primitives")."""
         away = offer.unavailability
@@ -317,12 +309,10 @@ class OfferActor(Actor):
             return
         self._reference += 1
         self._storing[self._reference] = agents
-        records = []
+        records: list[m.Record] = []
         for agent in agents:
             self._held.pop((agent.agent_id, agent.role), None)
-            for demand, _, executor_id in agent.placements:
-                intent = TaskIntent(demand.attempt_id, agent.agent_id, executor_id, agent.hostname)
-                records.append(INTENT.record(demand.task_id, intent))
+            records += [INTENT.record(task_id, launched) for task_id, launched in agent.launched()]
         self.tell("store", m.Write(tuple(records), reference=self._reference))
 
     @receive
@@ -336,11 +326,8 @@ class OfferActor(Actor):
                 self._decline([agent])
                 continue
             self._interest.refused(agent.role)
-            for demand, _, executor_id in agent.placements:
-                self.tell(
-                    f"task:{demand.task_id}",
-                    m.Launched(demand.attempt_id, agent.agent_id, executor_id, agent.hostname),
-                )
+            for task_id, launched in agent.launched():
+                self.tell(f"task:{task_id}", launched)
             accept = m.Accept(
                 tuple(agent.offers),
                 (launch_operation(agent, self._book),),

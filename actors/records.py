@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from actors.framework_settings import RetryPolicy
-from actors.messages import Demand, Record, ServerReady, TaskPhase, Uploaded
+from actors.messages import Demand, Launched, Record, ServerReady, TaskPhase, Uploaded
 from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
-from mesos_v1 import pb
+from mesos_v1 import task_infos
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState
-from mesos_v1.values import NANOS, AgentId, ExecutorId, OperationId, OperationStatus, TaskId
+from mesos_v1.values import AgentId, ExecutorId, OperationId, OperationStatus, TaskId
 
 T = TypeVar("T")
 
@@ -112,16 +112,6 @@ class TaskSpec:
 
 
 @message
-class TaskIntent:
-    """An ACCEPT with this attempt is about to leave, or has left."""
-
-    attempt_id: TaskId
-    agent_id: AgentId
-    executor_id: ExecutorId | None
-    hostname: str
-
-
-@message
 class TaskProgress:
     """How far a task has come: enough to continue after a restart, and to deliver an outcome that was not delivered.
 
@@ -156,13 +146,14 @@ class TaskHistory:
     """
 
     spec: TaskSpec
-    intent: TaskIntent | None = None
+    intent: Launched | None = None
     progress: TaskProgress | None = None
     demanded: int = 0
 
 
 SPEC = Kind("task-spec", TaskSpec)
-INTENT = Kind("task-intent", TaskIntent)
+INTENT = Kind("task-intent", Launched)
+"""That an ACCEPT with this attempt is about to leave, or has left."""
 PROGRESS = Kind("task-progress", TaskProgress)
 ENDED = "task-ended"
 """That a task has ended, with its last attempt: updates of it that come again are not news of an unknown task."""
@@ -220,21 +211,18 @@ def latest(history: TaskHistory) -> TaskProgress:
 
 def task_info(spec: TaskSpec, attempt: int) -> bytes:
     """Build the serialized `TaskInfo` of an attempt, without what only the broker knows (agent, resources, executor)."""
-    info = pb.mesos.TaskInfo(name=spec.name)
-    info.task_id.value = attempt_id(spec.task_id, attempt)
-    info.agent_id.value = ""
-    if spec.payload:
-        info.data = spec.payload
-    if not spec.executor:
-        info.command.value = spec.command
-        info.command.shell = True
-        for uri in spec.uris:
-            info.command.uris.add(value=uri)
-        for name, value in spec.environment:
-            info.command.environment.variables.add(name=name, value=value)
-    for key, value in spec.labels:
-        info.labels.labels.add(key=key, value=value)
-    info.kill_policy.grace_period.nanoseconds = int(spec.kill_grace * NANOS)
+    info = task_infos.task_info(
+        attempt_id(spec.task_id, attempt),
+        AgentId(""),
+        Resources(),
+        name=spec.name,
+        command=None
+        if spec.executor
+        else task_infos.command_info(spec.command, environment=spec.environment, uris=spec.uris),
+        data=spec.payload or None,
+        labels=spec.labels,
+        kill_grace_period=spec.kill_grace,
+    )
     return info.SerializeToString()
 
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.messages import Demand, Shortfall
+from actors.messages import Demand, Launched, Shortfall
 from actors.offers.demand_queue import DemandQueue, Look
 from actors.offers.executor_infos import NOTHING, ExecutorBook
 from mesos_v1 import pb
@@ -119,6 +119,13 @@ class AgentOffers:
         gone = len(kept) < len(self.placements)
         self.placements[:] = kept
         return gone
+
+    def launched(self) -> list[tuple[TaskId, Launched]]:
+        """What becomes of each task that was placed here, and is stored before."""
+        return [
+            (demand.task_id, Launched(demand.attempt_id, self.agent_id, executor_id, self.hostname))
+            for demand, _, executor_id in self.placements
+        ]
 
     def _has_no_room(self, demand: Demand, size: int) -> Shortfall | None:
         there = len(self.placements)

@@ -19,10 +19,10 @@ from actors.framework_settings import GPUS, Composition, ExecutorSettings, Retry
 from actors.messages import ExecutorTemplate, ServerReady
 from actors.records import check_task_id
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
-from mesos_v1 import pb
+from mesos_v1 import task_infos
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources
-from mesos_v1.values import NANOS
+from mesos_v1.values import ExecutorId
 from wire.start_letter import ExecutorBoot
 
 MAX_PORTS = 65_536
@@ -122,8 +122,6 @@ def executor_template(
 
     Its code is an archive that the agent's fetcher unpacks into the sandbox, which is put first on PYTHONPATH.
     """
-    info = pb.mesos.ExecutorInfo(name=executor.name, type=pb.mesos.ExecutorInfo.CUSTOM)
-    info.executor_id.value = executor.name
     boot = ExecutorBoot(
         server_url=server.url or None,
         token="",  # see `actors.beside_store`
@@ -133,22 +131,20 @@ def executor_template(
         modules=(executor.cls.partition(":")[0],),
         shutdown_grace_period=executor.shutdown_grace_period,
     )
-    info.data = pack(boot)
-    info.shutdown_grace_period.nanoseconds = int(executor.shutdown_grace_period * NANOS)
-    command = info.command
-    command.shell = True
     python = shlex.quote(executor.python or sys.executable)
-    command.value = (
+    command = task_infos.command_info(
         'PYTHONPATH="$MESOS_SANDBOX${PYTHONPATH:+:$PYTHONPATH}" '
-        f"exec {python} -m executor {shlex.quote(executor.cls)}"
+        f"exec {python} -m executor {shlex.quote(executor.cls)}",
+        environment=executor.environment,
+        uris=[*(url for name, url in server.artifacts if name == executor.name), *executor.uris],
     )
-    for name, url in server.artifacts:
-        if name == executor.name:
-            command.uris.add(value=url, extract=True, executable=False)
-    for uri in executor.uris:
-        command.uris.add(value=uri)
-    for name, value in executor.environment:
-        command.environment.variables.add(name=name, value=value)
+    info = task_infos.executor_info(
+        ExecutorId(executor.name),
+        command,
+        name=executor.name,
+        data=pack(boot),
+        shutdown_grace_period=executor.shutdown_grace_period,
+    )
     own = Resources.of(cpus=executor.cpus, mem=executor.mem, disk=executor.disk)
     return ExecutorTemplate(executor.name, own, info.SerializeToString())
 

@@ -6,8 +6,8 @@ import pytest
 
 from actors import messages as m
 from actors.framework_settings import RetryPolicy
-from actors.messages import TaskPhase
-from actors.records import TaskHistory, TaskIntent, TaskProgress, TaskSpec
+from actors.messages import Launched, TaskPhase
+from actors.records import TaskHistory, TaskProgress, TaskSpec
 from actors.runtime import pack, unpack_value
 from actors.task_actor import TaskActor
 from mesos_v1 import events
@@ -473,7 +473,7 @@ async def test_after_a_failure_of_its_actor_a_waiting_retry_demands_under_a_numb
     assert [demand.attempt_id for demand in task.of("offers", m.Demand)] == ["t.3"]
 
 
-@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"), demanded=1))
+@scenario(TaskHistory(spec(), Launched(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"), demanded=1))
 async def test_after_a_failure_of_its_actor_a_launched_task_goes_on_with_its_attempt(task):
     await task.settle()
     assert task.of("offers", m.Withdraw) == []
@@ -585,7 +585,7 @@ async def test_a_commands_data_is_never_decoded(task):
     assert task.done[0].result == b"\xc1garbage"
 
 
-@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.2"), AgentId("a"), ExecutorId("e"), "h")))
+@scenario(TaskHistory(spec(), Launched(TaskId("t.2"), AgentId("a"), ExecutorId("e"), "h")))
 async def test_a_task_with_an_intent_goes_on_as_launching_after_a_restart(task):
     """USI: a record without a status means sent, no answer yet."""
     await task.settle()
@@ -611,7 +611,7 @@ async def test_a_kill_that_was_under_way_goes_on_after_a_restart(task):
 @scenario(
     TaskHistory(
         spec(),
-        TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"),
+        Launched(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h"),
         TaskProgress(1, P.WITHDRAWING, killed=True),
     )
 )
@@ -634,7 +634,7 @@ async def test_a_kill_of_a_task_that_was_never_launched_is_over_after_a_restart(
     assert task.of("connection", m.Kill) == []
 
 
-@scenario(TaskHistory(spec(), TaskIntent(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h")))
+@scenario(TaskHistory(spec(), Launched(TaskId("t.1"), AgentId("a"), ExecutorId("e"), "h")))
 async def test_a_launch_before_a_restart_that_nothing_is_heard_of_is_reconciled(task):
     await task.settle(61)
     assert task.of("reconciler", m.Suspect) == [m.Suspect(TaskId("t.1"), AgentId("a"))]
