@@ -1,7 +1,7 @@
 """The one actor that talks to the master: owns the subscription, sends every call, hands events on.
 
 Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
-happens to the actor's own mailbox, marked with that number (`connection.stream`); the actor drops what belongs to an older
+happens to the actor's own mailbox, marked with that number (`read_stream`); the actor drops what belongs to an older
 attempt. What follows what is the table in `connection.states`; how each call is built, and whether it survives a disconnection,
 is the table in `connection.calls`; how HTTP works is `mesos_http`'s business.
 
@@ -15,32 +15,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from actors import messages as m
-from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
+from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken, subscribe_call
 from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
-from actors.connection.framework_info import subscribe_call
 from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
-from actors.connection.stream import RecordsArrived, StreamEnded, StreamOpened, endpoint_of, read_stream
-from actors.framework_settings import Composition
-from actors.runtime import Actor, Backoff, message, receive, setting
+from actors.framework_settings import Composition, FrameworkSettings
+from actors.runtime import Actor, ActorRef, Backoff, carrier, message, receive, setting
 from actors.runtime.state_machine import Machine
 from mesos_http import (
     CallPipeline,
-    Credentials,
     Endpoint,
     Peer,
     Response,
+    StreamBroken,
     Subscription,
     Timeouts,
-    TlsSettings,
+    TransportError,
     who_answers,
 )
 from mesos_v1 import events
 from mesos_v1.content import serialize
-from mesos_v1.errors import BadEvent, ContentError, classify
+from mesos_v1.errors import ApiError, BadEvent, ContentError, classify
 from mesos_v1.values import AgentId, FrameworkId, Offer
 
 logger = logging.getLogger("actors.connection")
@@ -52,12 +51,15 @@ TEARDOWN_PATIENCE = 5.0
 TEARDOWN_PAUSE = 2.0
 """Upper bound, in seconds, of the waits between attempts while the framework ends."""
 
+API_PATH = "/api/v1/scheduler"
+NOT_HTTP = "not an HTTP response"
+
 OFFERS, SCHEDULER, FAILURES = "offers", "scheduler", "failures"
 ROUTES: Mapping[type, str] = {
     events.Offers: OFFERS,
     events.Rescind: OFFERS,
-    events.InverseOffers: OFFERS,
-    events.RescindInverseOffer: OFFERS,
+    events.InverseOffers: SCHEDULER,
+    events.RescindInverseOffer: SCHEDULER,
     events.Update: SCHEDULER,
     events.UpdateOperationStatus: SCHEDULER,
     events.Message: SCHEDULER,
@@ -87,6 +89,32 @@ class ConnectionSettings:
         unit="seconds",
     )
     max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
+
+
+@message
+class StreamOpened:
+    """The attempt was answered with 200."""
+
+    attempt: int
+    endpoint: str
+    stream_id: str
+
+
+@message
+class RecordsArrived:
+    """Records of an attempt's stream, in order."""
+
+    attempt: int
+    records: tuple[bytes, ...] = carrier(lambda records: [m.size_only(record) for record in records])
+
+
+@message
+class StreamEnded:
+    """The attempt's stream is over, or never came to be."""
+
+    attempt: int
+    reason: str
+    fatal: bool = False
 
 
 @message
@@ -302,26 +330,26 @@ class ConnectionActor(Actor):
         if self.state is S.SUBSCRIBED:
             self._calls.send(call, sender)
         elif self.state in {S.ENDED, S.ENDING}:
-            self._report(call, sender, f"the framework has ended: {self._reason}")
+            self._calls.report(call, sender, f"the framework has ended: {self._reason}")
         else:
-            self._put_off(call, sender, uncertain=False)
+            self._calls.put_off(call, sender, self._reason, uncertain=False)
 
     @receive
     def handle_call_ended(self, ended: CallEnded) -> None:
         """A call was not taken: report it or keep it; the subscription ends only if the answer says that it has."""
         meaning = classify(ended.status, ended.reason)
         if not ended.status:
-            self._put_off(ended.call, ended.sender, uncertain=ended.sent)
+            self._calls.put_off(ended.call, ended.sender, self._reason, uncertain=ended.sent)
             self._send_kept_later(0.1 if ended.sent else 1.0)
         elif meaning.subscription_lost or meaning.not_leader:
-            self._put_off(ended.call, ended.sender, uncertain=False)
+            self._calls.put_off(ended.call, ended.sender, self._reason, uncertain=False)
             if ended.attempt == self._attempt:
                 self._break(f"a call was answered {ended.status}: {ended.reason}")
         elif meaning.retryable and RULES[type(ended.call)].fate is Fate.KEPT:
             self._calls.keep(ended.call, ended.sender)
             self._send_kept_later(1.0)
         else:
-            self._report(ended.call, ended.sender, ended.reason, ended.status)
+            self._calls.report(ended.call, ended.sender, ended.reason, ended.status)
 
     @receive
     def handle_kept_calls_due(self, due: KeptCallsDue) -> None:
@@ -343,8 +371,10 @@ class ConnectionActor(Actor):
         state, actions, ignored = self._life.on(event)
         if not ignored:
             logger.debug("%s: %s -> %s", event.value, before.value, state.value)
+            # At the end of the framework, calls that come to nothing are expected.
+            self._calls.level = logging.DEBUG if state in {S.ENDING, S.ENDED} else logging.WARNING
         for action in actions:
-            self._carry_out[action](self)
+            _CARRY_OUT[action](self)
 
     def _detect(self) -> None:
         if self._detector is None:
@@ -370,7 +400,7 @@ class ConnectionActor(Actor):
 
     async def identify(self, endpoint: Endpoint) -> Peer | None:
         """Find out who answers there; a seam for transports of another kind."""
-        return await who_answers(endpoint, tls=self._tls(), seconds=self.settings.connect_timeout)
+        return await who_answers(endpoint, tls=self.framework.tls, seconds=self.settings.connect_timeout)
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream; a seam for transports of another kind."""
@@ -383,8 +413,8 @@ class ConnectionActor(Actor):
             timeouts=Timeouts(
                 self._in_time(self.settings.connect_timeout), self._in_time(self.settings.subscribe_timeout)
             ),
-            tls=self._tls(),
-            credentials=self._credentials(),
+            tls=self.framework.tls,
+            credentials=self.framework.credentials,
             trusted=frozenset(
                 endpoint_of(master).host
                 for master in self.framework.masters()
@@ -397,8 +427,8 @@ class ConnectionActor(Actor):
         return CallPipeline(
             endpoint,
             headers=(("Mesos-Stream-Id", stream_id),),
-            tls=self._tls(),
-            credentials=self._credentials(),
+            tls=self.framework.tls,
+            credentials=self.framework.credentials,
             max_in_flight=self.settings.max_in_flight,
             timeouts=Timeouts(self.settings.connect_timeout, self.settings.subscribe_timeout),
         )
@@ -518,8 +548,8 @@ class ConnectionActor(Actor):
     def _report_error(self) -> None:
         if self._teardown_wanted:
             self._report_untold()
-            return
-        self.tell("scheduler", m.FrameworkError(self._reason, self._gone, self._coming_back))
+        else:
+            self.tell("scheduler", m.FrameworkError(self._reason, self._gone, self._coming_back))
 
     def _report_teardown(self) -> None:
         self.tell("scheduler", m.TeardownDone())
@@ -536,16 +566,6 @@ class ConnectionActor(Actor):
         self._coming_back = self.state is not S.SUBSCRIBED
         self._apply(E.TEARDOWN_ANSWERED if gone and self._teardown_wanted else E.REFUSED)
 
-    def _put_off(self, call: m.Call, sender: str, *, uncertain: bool) -> None:
-        self._calls.put_off(call, sender, self._reason, uncertain=uncertain, level=self._level())
-
-    def _report(self, call: m.Call, sender: str, reason: str, status: int = 0) -> None:
-        self._calls.report(call, sender, reason, status, level=self._level())
-
-    def _level(self) -> int:
-        """At the end of the framework, calls that come to nothing are expected."""
-        return logging.DEBUG if self.state in {S.ENDING, S.ENDED} else logging.WARNING
-
     # --- odds and ends ----------------------------------------------------------------------------------------
 
     def _in_time(self, seconds: float) -> float:
@@ -557,26 +577,72 @@ class ConnectionActor(Actor):
             return self._heartbeat_interval * self.settings.missed_heartbeats
         return self._in_time(self.settings.subscribe_timeout)
 
-    def _tls(self) -> TlsSettings:
-        asked = self.framework
-        return TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
 
-    def _credentials(self) -> Credentials | None:
-        if not self.framework.principal or not self.framework.secret:
-            return None
-        return Credentials(self.framework.principal, self.framework.secret)
+_CARRY_OUT: Mapping[Action, Callable[[ConnectionActor], None]] = {
+    action: getattr(ConnectionActor, f"_{action.name.lower()}") for action in Action
+}
 
-    _carry_out = {  # noqa: RUF012 - a table of methods, never changed
-        Action.DETECT: _detect,
-        Action.OPEN: _open,
-        Action.AWAIT_SUBSCRIBED: _await_subscribed,
-        Action.ANNOUNCE: _announce,
-        Action.CLOSE: _close,
-        Action.LOSE: _lose,
-        Action.BACK_OFF: _back_off,
-        Action.CLOSE_STREAM: _close_stream,
-        Action.SEND_TEARDOWN: _send_teardown,
-        Action.REPORT_ERROR: _report_error,
-        Action.REPORT_TEARDOWN: _report_teardown,
-        Action.REPORT_UNTOLD: _report_untold,
-    }
+
+async def read_stream(
+    me: ActorRef[Any],
+    attempt: int,
+    endpoint: Endpoint,
+    body: bytes,
+    *,
+    transport: ConnectionActor,
+    framework: FrameworkSettings,
+) -> None:
+    """Make one attempt to subscribe, beside the actor: open the stream and post everything that it says, to its end.
+
+    Nothing of the actor is touched from here but its mailbox and how it opens streams; cancelling this closes the stream.
+    """
+
+    async def explained(asked: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
+        """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
+        peer = await transport.identify(asked)
+        if peer is None or peer is Peer.MASTER:
+            return StreamEnded(attempt, f"{asked}: {error}", fatal)
+        masters = framework.masters()
+        only_one = len(masters) == 1 and not masters[0].startswith("zk://")
+        mend = "give the address of the master (its port is 5050, unless set otherwise)"
+        said = f"{asked.authority} is {peer.value}: {mend}. It said: {error}"
+        return StreamEnded(attempt, said, fatal=only_one and (fatal or peer is Peer.AGENT))
+
+    try:
+        stream = await transport.open_stream(endpoint, body)
+    except ApiError as error:
+        never = not (error.retryable or error.not_leader or error.status == 404)
+        if error.retryable or error.not_leader or error.unauthorized:
+            me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
+        else:
+            me.tell(await explained(endpoint, str(error), fatal=never))
+        return
+    except TransportError as error:
+        said = f"{endpoint}: {error}"
+        if NOT_HTTP in said:
+            said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
+        me.tell(StreamEnded(attempt, said))
+        return
+    try:
+        if not stream.stream_id:
+            said = "it answered SUBSCRIBE without a Mesos-Stream-Id"
+            me.tell(await explained(stream.endpoint, said, fatal=True))
+            return
+        me.tell(StreamOpened(attempt, str(stream.endpoint), stream.stream_id))
+        async for records in stream.batches():
+            me.tell(RecordsArrived(attempt, records))
+        me.tell(StreamEnded(attempt, "the stream was closed"))
+    except StreamBroken as broken:
+        me.tell(StreamEnded(attempt, broken.reason))
+    finally:
+        stream.close()
+
+
+def endpoint_of(master: str) -> Endpoint:
+    """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path.
+
+    Raises:
+        ValueError: It is not such an address; one sentence.
+    """
+    endpoint = Endpoint.parse(master if "://" in master else f"http://{master}")
+    return endpoint.with_path(API_PATH) if endpoint.path in {"", "/"} else endpoint

@@ -23,7 +23,6 @@ from actors.failures.advice import advise
 from actors.failures.sandbox import Unreadable, last_lines, printable, read_tail
 from actors.framework_settings import Composition
 from actors.runtime import Actor, message, receive, setting
-from mesos_http import Credentials, TlsSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 logger = logging.getLogger("actors.failures")
@@ -292,16 +291,13 @@ class FailureActor(Actor):
         in_the_clear = url.startswith("http:") and any(
             master.startswith("https:") for master in asked.masters()
         )
-        known = bool(asked.principal and asked.secret) and not in_the_clear
         try:
             data = await read_tail(
                 url,
                 path,
                 seconds=self.settings.read_timeout,
-                tls=TlsSettings(
-                    asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname
-                ),
-                credentials=Credentials(asked.principal, asked.secret) if known else None,
+                tls=asked.tls,
+                credentials=None if in_the_clear else asked.credentials,
             )
         except Unreadable as error:
             return TailRead(number, (), str(error))

@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.runtime import Actor, setting
 from actors.temporary import TemporaryFolder
+from mesos_http import Credentials, TlsSettings
 from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
@@ -85,6 +86,14 @@ class FrameworkSettings:
     def masters(self) -> tuple[str, ...]:
         """Return the master addresses in the order in which they are tried."""
         return (self.master,) if isinstance(self.master, str) else self.master
+
+    @property
+    def tls(self) -> TlsSettings:
+        return TlsSettings(self.ca or None, self.cert or None, self.key or None, self.verify_hostname)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        return Credentials(self.principal, self.secret) if self.secret else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,7 @@ class LowLevelScheduler(BaseScheduler):
         suppressed_roles: Iterable[str] | None = None,
         offer_constraints: pb.scheduler.OfferConstraints | None = None,
     ) -> None:
-        """Change what the master knows of the framework; start from `actors.connection.framework_info.framework_info`.
+        """Change what the master knows of the framework; start from `actors.connection.calls.framework_info`.
 
         Later subscriptions say the same. Mesos replaces everything that UPDATE_FRAMEWORK may hold, so what is left out here
         is said again as it is.

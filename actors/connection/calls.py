@@ -1,27 +1,27 @@
-"""The outgoing half of the connection: every call in one table, and what is kept, sent and reported by it.
+"""The outgoing half of the scheduler API: SUBSCRIBE, and every call in one table that says what is kept, sent and reported.
 
-A reader sees here the whole outgoing half of the scheduler API. Calls go pipelined over one connection beside the
-subscription's. An answer is waited for outside the actor's turn, so what happened to a call comes back as a message to the
-connection; a call that was taken (2xx) comes back as nothing at all, unless its row says so.
+Calls go pipelined over one connection beside the subscription's. An answer is waited for outside the actor's turn, so what
+happened to a call comes back as a message to the connection; one that was taken (2xx) does not, unless its row says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
 from actors import messages as m
-from actors.connection.framework_info import offer_constraints
-from actors.framework_settings import Composition
+from actors.framework_settings import Composition, FrameworkSettings
 from actors.runtime import Actor, DecodeError, message, pack, unpack
 from mesos_http import CallPipeline, ConnectFailed, Response
-from mesos_v1 import calls, pb
-from mesos_v1.content import ContentType, serialize
+from mesos_v1 import calls, pb, task_infos
+from mesos_v1.content import ContentType, parse, serialize
 from mesos_v1.errors import ContentError
 from mesos_v1.values import FrameworkId, OfferId
 from wire.start_letter import ExecutorBoot
@@ -53,6 +53,61 @@ class KeptCallsDue:
     """Time to send what was kept, although the subscription of that attempt lives."""
 
     attempt: int
+
+
+def framework_info(
+    settings: FrameworkSettings, framework_id: FrameworkId | None = None
+) -> pb.mesos.FrameworkInfo:
+    """Describe the framework to the master (ValueError: it has a capability that this version of the API does not know)."""
+    known = pb.mesos.FrameworkInfo.Capability.Type.keys()
+    unknown = [name for name in settings.capabilities if name not in known]
+    if unknown:
+        raise ValueError(f"no such capability of a framework: {unknown[0]} (known: {', '.join(known)})")
+    return task_infos.framework_info(
+        settings.name,
+        settings.user or getpass.getuser(),
+        roles=settings.roles,
+        framework_id=framework_id,
+        failover_timeout=settings.failover_timeout or 0.0,
+        checkpoint=settings.checkpoint,
+        hostname=settings.hostname or socket.gethostname(),
+        principal=settings.principal or None,
+        webui_url=settings.webui_url or None,
+        capabilities=settings.capabilities,
+        labels=settings.labels,
+    )
+
+
+def _offer_constraints(settings: FrameworkSettings) -> pb.scheduler.OfferConstraints | None:
+    """The settings' own, in Mesos's JSON (ContentError: they are not)."""
+    if not settings.offer_constraints:
+        return None
+    return parse(pb.scheduler.OfferConstraints, settings.offer_constraints.encode(), ContentType.JSON)
+
+
+def _roles_of(info: pb.mesos.FrameworkInfo) -> Sequence[str]:
+    return info.roles or (info.role,)
+
+
+def subscribe_call(
+    settings: FrameworkSettings,
+    framework_id: FrameworkId | None,
+    suppressed_roles: tuple[str, ...] = (),
+    updated: m.UpdateFramework | None = None,
+) -> pb.scheduler.Call:
+    """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE).
+
+    Args:
+        updated: the last UPDATE_FRAMEWORK that the master took: SUBSCRIBE says the same, or it would undo it.
+    """
+    if updated is None:
+        info, constraints = framework_info(settings, framework_id), _offer_constraints(settings)
+    else:
+        info = pb.mesos.FrameworkInfo.FromString(updated.framework_info)
+        constraints = pb.scheduler.OfferConstraints.FromString(updated.offer_constraints or b"")
+    roles = _roles_of(info)
+    call = calls.subscribe(info, [role for role in suppressed_roles if role in roles], constraints)
+    return calls.with_framework_id(call, framework_id) if framework_id else call
 
 
 class Fate(Enum):
@@ -135,6 +190,7 @@ class Outbox:
         attempt: the number of the attempt that the pipeline belongs to.
         suppressed: the roles that SUBSCRIBE has to say want no offers.
         updated: the last UPDATE_FRAMEWORK that the master took.
+        level: how loudly failures are logged.
     """
 
     def __init__(self, owner: Actor, composition: Composition) -> None:
@@ -144,6 +200,7 @@ class Outbox:
         self.framework_id: FrameworkId | None = None
         self.pipeline: CallPipeline | None = None
         self.attempt = 0
+        self.level = logging.WARNING
         self.suppressed: frozenset[str] = frozenset()
         self.updated: m.UpdateFramework | None = None
         self._owner = owner
@@ -210,30 +267,21 @@ class Outbox:
         if self._kept:
             self._owner.timers.after(after, KeptCallsDue(self.attempt))
 
-    def put_off(self, call: m.Call, sender: str, why: str, *, uncertain: bool, level: int) -> None:
+    def put_off(self, call: m.Call, sender: str, why: str, *, uncertain: bool) -> None:
         """Keep a call for the next subscription, or tell its sender that there is none, and why."""
         fate = RULES[type(call)].fate
         if fate is KEPT:
             self.keep(call, sender)
         elif fate is EXPIRED:
-            self.report(
-                call, sender, f"expired with its subscription: {why}", uncertain=uncertain, level=level
-            )
+            self.report(call, sender, f"expired with its subscription: {why}", uncertain=uncertain)
         else:
-            self.report(call, sender, f"there is no subscription: {why}", uncertain=uncertain, level=level)
+            self.report(call, sender, f"there is no subscription: {why}", uncertain=uncertain)
 
     def report(
-        self,
-        call: m.Call,
-        sender: str,
-        reason: str,
-        status: int = 0,
-        *,
-        uncertain: bool = False,
-        level: int = logging.WARNING,
+        self, call: m.Call, sender: str, reason: str, status: int = 0, *, uncertain: bool = False
     ) -> None:
         """Tell the sender of a call that it came to nothing."""
-        logger.log(level, "%s failed: %s", RULES[type(call)].name, reason)
+        logger.log(self.level, "%s failed: %s", RULES[type(call)].name, reason)
         if sender:
             self._owner.tell(sender, m.CallFailed(call, reason, status, uncertain))
 
@@ -248,19 +296,19 @@ class Outbox:
             return call
         suppressed, constraints = call.suppressed_roles, call.offer_constraints
         if suppressed is None:
-            roles = pb.mesos.FrameworkInfo.FromString(call.framework_info).roles
+            roles = _roles_of(pb.mesos.FrameworkInfo.FromString(call.framework_info))
             suppressed = tuple(role for role in roles if role in self.suppressed)
         if constraints is None and self.updated is not None:
             constraints = self.updated.offer_constraints
         elif constraints is None:
-            asked = offer_constraints(self._framework)
+            asked = _offer_constraints(self._framework)
             constraints = asked.SerializeToString() if asked is not None else b""
         return m.UpdateFramework(call.framework_info, suppressed, constraints)
 
     def _roles(self) -> frozenset[str]:
         if self.updated is None:
             return frozenset(self._framework.roles)
-        return frozenset(pb.mesos.FrameworkInfo.FromString(self.updated.framework_info).roles)
+        return frozenset(_roles_of(pb.mesos.FrameworkInfo.FromString(self.updated.framework_info)))
 
 
 class TokenWriter:

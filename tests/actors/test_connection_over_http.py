@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from actors import messages as m
-from actors.connection.stream import endpoint_of
-from actors.connection_actor import ConnectionActor, ConnectionSettings
+from actors.connection_actor import ConnectionActor, ConnectionSettings, endpoint_of
 from actors.framework_settings import Composition, FrameworkSettings
 from actors.runtime import Actor, ActorSystem
 from mesos_v1 import events, pb
@@ -274,7 +273,7 @@ async def test_what_an_old_stream_says_is_ignored(bench, master):
     bench.caller.tell(m.Revive())
     await bench.until(lambda: len(master.subscribes) == 2)
     await bench.until(lambda: len([x for x in bench.scheduler if isinstance(x, m.Subscribed)]) == 2)
-    from actors.connection.stream import RecordsArrived, StreamEnded
+    from actors.connection_actor import RecordsArrived, StreamEnded
 
     bench.connection.tell(RecordsArrived(1, (update("old").SerializeToString(),)))
     bench.connection.tell(StreamEnded(1, "late news"))

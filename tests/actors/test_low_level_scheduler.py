@@ -8,7 +8,7 @@ import pytest
 
 from actors import messages as m
 from actors.composition import ActorSpec, Composition, run
-from actors.connection.framework_info import framework_info
+from actors.connection.calls import framework_info
 from actors.connection_actor import ConnectionActor, ConnectionSettings
 from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler

@@ -6,8 +6,7 @@ import os
 import pytest
 
 from actors.beside_store import token_for
-from actors.connection.calls import TokenWriter
-from actors.connection.framework_info import framework_info, subscribe_call
+from actors.connection.calls import TokenWriter, framework_info, subscribe_call
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
