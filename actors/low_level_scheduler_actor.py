@@ -153,8 +153,8 @@ class LowLevelScheduler(BaseScheduler):
         for operation_id in followed:
             self._follow_operation(operation_id, call=call)
         if followed:  # a scheduler that starts again is to know what it has to ask about
-            known = (OperationRecord(operation_id, None, OperationPhase.SENT) for operation_id in followed)
-            self._store_first(*known, then=call)
+            known = [OperationRecord(operation_id, None, OperationPhase.SENT) for operation_id in followed]
+            self._writes.store(*(OPERATION.record(each.operation_id, each) for each in known), then=call)
         else:
             self.tell("connection", call)
 

@@ -22,7 +22,7 @@ from actors.offers.demand_queue import DemandQueue, ShapeQueue, report
 from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
 from actors.offers.matching import AgentOffers, Room, launch_operation, match
-from actors.records import INTENT, MAX_TASK_BYTES
+from actors.records import INTENT, MAX_TASK_BYTES, Writes
 from actors.runtime import Actor, Backoff, message, receive, setting
 from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
@@ -123,13 +123,12 @@ class OfferActor(Actor):
         self._interest = Interest(composition.framework.roles)
         self._held: dict[tuple[AgentId, str], AgentOffers] = {}
         self._by_offer: dict[OfferId, AgentOffers] = {}
-        self._storing: dict[int, list[AgentOffers]] = {}
+        self._writes: Writes[list[AgentOffers]] = Writes(self)
         self._rescinded_early: OrderedDict[OfferId, None] = OrderedDict()
         lead = self.framework.maintenance_lead if self.framework.on_maintenance == "move" else 0.0
         self._margin = max(settings.maintenance_margin, lead)
         self._room = Room(settings.max_tasks_per_accept, settings.max_accept_bytes)
         self._most_together: OrderedDict[TaskId, int] = OrderedDict()
-        self._reference = 0
         self._subscribed = False
         self._subscription = 0
         self._not_taken = 0
@@ -173,7 +172,7 @@ class OfferActor(Actor):
         attempt_id = withdraw.attempt_id
         gone = self.queue.remove(attempt_id) is not None
         if not gone:
-            for agents in (*self._storing.values(), self._held.values()):
+            for agents in (*self._writes.waiting.values(), self._held.values()):
                 gone = gone or any(agent.drop(attempt_id) for agent in agents)
         if gone and self.sender is not None:
             self.tell(self.sender, m.Withdrawn(attempt_id))
@@ -307,17 +306,15 @@ class OfferActor(Actor):
         """Store the intents of a round; the ACCEPTs leave when that is durable."""
         if not agents:
             return
-        self._reference += 1
-        self._storing[self._reference] = agents
         records: list[m.Record] = []
         for agent in agents:
             self._held.pop((agent.agent_id, agent.role), None)
             records += [INTENT.record(task_id, launched) for task_id, launched in agent.launched()]
-        self.tell("store", m.Write(tuple(records), reference=self._reference))
+        self._writes.store(*records, then=agents)
 
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
-        for agent in self._storing.pop(stored.reference, ()):
+        for agent in self._writes.answered(stored) or ():
             for offer_id in agent.offers:
                 self._by_offer.pop(offer_id, None)
             if not agent.offers:

@@ -23,8 +23,18 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from actors.framework_settings import RetryPolicy
-from actors.messages import Demand, Launched, Record, ServerReady, TaskPhase, Uploaded
-from actors.runtime import DecodeError, message, pack_value, secret, unpack_value
+from actors.messages import (
+    Demand,
+    Launched,
+    Record,
+    ServerReady,
+    Stored,
+    TaskPhase,
+    Uploaded,
+    Write,
+    WriteRefused,
+)
+from actors.runtime import Actor, DecodeError, message, pack_value, secret, unpack_value
 from mesos_v1 import task_infos
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState
@@ -64,6 +74,31 @@ class Kind(Generic[T]):
                 f"the {record.kind} of {record.key} in the store cannot be read: {error}. Run the version that wrote "
                 "it, or give this framework another [store] path"
             ) from None
+
+
+class Writes(Generic[T]):
+    """An actor's own writes, and what it does when each is durable: acknowledge, tell, send.
+
+    Attributes:
+        waiting: what is to be done, by the write's reference.
+    """
+
+    def __init__(self, owner: Actor) -> None:
+        self._owner = owner
+        # Not from 0: what the store still has to say to an instance that failed is not meant for this one.
+        self._reference = int(owner.ids.uniform(0, 2.0**52))
+        self.waiting: dict[int, T] = {}
+
+    def store(self, *records: Record, then: T | None) -> None:
+        """Have records stored; `then` waits until they are."""
+        self._reference += 1
+        if then is not None:
+            self.waiting[self._reference] = then
+        self._owner.tell("store", Write(records, reference=self._reference))
+
+    def answered(self, answer: Stored | WriteRefused) -> T | None:
+        """Return what waited for that answer."""
+        return self.waiting.pop(answer.reference, None)
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------

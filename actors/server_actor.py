@@ -37,7 +37,7 @@ from aiohttp.typedefs import Handler
 from actors import messages as m
 from actors.beside_store import folder_beside, sync_folder
 from actors.framework_settings import Composition
-from actors.records import UPLOAD
+from actors.records import UPLOAD, Writes
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.server.artifacts import Artifact, ArtifactError, build_artifact
 from actors.temporary import TemporaryFolder, remove_leftovers_aside
@@ -60,7 +60,6 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")
 _CHUNK = 256 * 1024
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,7 @@ class ServerActor(Actor):
         self._artifacts: dict[str, Artifact] = {}
         self._upload_dir = Path()
         self._store_path = composition.store_path
-        self._reference = 0
-        self._keeping: dict[int, m.Uploaded] = {}
+        self._keeping: Writes[m.Uploaded] = Writes(self)
         self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered
 
     def on_start(self) -> None:
@@ -173,20 +171,12 @@ class ServerActor(Actor):
 
     @receive
     def handle_keep(self, asked: Keep) -> None:
-        if (
-            not self._reference
-        ):  # what the store still has to say to an instance that failed is not meant for this one
-            self._reference = int(self.ids.uniform(0, 2.0**52))
-        self._reference += 1
-        self._keeping[self._reference] = asked.upload
-        self.tell(
-            "store", m.Write((UPLOAD.record(asked.upload.key, asked.upload),), reference=self._reference)
-        )
+        self._keeping.store(UPLOAD.record(asked.upload.key, asked.upload), then=asked.upload)
 
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
         """An upload is durable: tell the scheduler, then answer. One that was given up meanwhile will come again."""
-        upload = self._keeping.pop(stored.reference, None)
+        upload = self._keeping.answered(stored)
         if upload is None:
             return  # asked for by an instance that failed; the next run tells it
         answer = self._waiting.get(upload.key)
@@ -230,24 +220,12 @@ class ServerActor(Actor):
         app.router.add_put(f"{TRACES}/{{executor}}", self._put_trace)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, logger=_protocol_logger)
         await runner.setup()
-        local = master_is_local(self.composition.framework.masters()[0])
-        host = self.settings.host or ("127.0.0.1" if local else "0.0.0.0")
+        master = self.composition.framework.masters()[0]
+        host = self.settings.host or ("127.0.0.1" if origins.is_loopback(master_host(master)) else "0.0.0.0")
         self._runner, self._listener = runner, await _bind(runner, host, self.settings.port, earlier_port)
         self._port = port = int(self._listener.sockets[-1].getsockname()[1])
-        name = self.settings.advertise or await self.in_thread(self._reachable_as, host)
+        name = self.settings.advertise or await self.in_thread(reachable_as, host, master)
         self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-
-    def _reachable_as(self, host: str) -> str:
-        """Return this machine's address as the master's network sees it; nothing is sent to find out."""
-        if host not in {"", "0.0.0.0", "::"}:
-            return host
-        master = master_host(self.composition.framework.masters()[0])
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.connect((master or "192.0.2.1", 9))
-                return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
 
     @web.middleware
     async def _own_pages_only(
@@ -459,14 +437,16 @@ async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) 
 
 def master_host(master: str) -> str:
     """Return the host of a master's address (of the first ZooKeeper server, for `zk://`)."""
-    rest = master.partition("://")[2] or master
-    authority = rest.partition("/")[0].rpartition("@")[2].partition(",")[0]
-    if authority.startswith("["):
-        return authority[1:].partition("]")[0]
-    return authority.partition(":")[0]
+    return urlsplit(master if "://" in master else f"//{master}").hostname or ""
 
 
-def master_is_local(master: str) -> bool:
-    """Return whether the master is on this machine's loopback, so that agents surely are, too."""
-    host = master_host(master)
-    return host in LOOPBACK or host.startswith("127.")
+def reachable_as(host: str, master: str) -> str:
+    """Return this machine's address as the master's network sees it; nothing is sent to find out."""
+    if host not in {"", "0.0.0.0", "::"}:
+        return host
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((master_host(master) or "192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from actors import messages as m
 from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
-from actors.records import PROGRESS, TaskHistory, TaskProgress, attempt_id, demand_of, latest
+from actors.records import PROGRESS, TaskHistory, TaskProgress, Writes, attempt_id, demand_of, latest
 from actors.runtime import Actor, Backoff, DecodeError, Timer, message, receive, unpack
 from actors.runtime.state_machine import Machine
 from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
@@ -66,11 +66,9 @@ class TaskActor(Actor):
         self.executor_id: ExecutorId | None = progress.executor_id
         self._progress = progress
         self._last_uuid = progress.uuid
-        self._waiting: dict[int, tuple[TaskStatus | None, m.TaskDone | None]] = {}
+        self._writes: Writes[tuple[TaskStatus | None, m.TaskDone | None]] = Writes(self)
         self._result_id = ""  # the executor's own id of the message that is the result, to join both traces
         self._demanded = history.demanded
-        # Not from 0: what the store still has to say to an actor of this task that failed is not meant for this one.
-        self._reference = int(self.ids.uniform(0, 2.0**52))
         self._timed_out = False
         self._moved = ""
         self._run_watched = False
@@ -144,7 +142,7 @@ class TaskActor(Actor):
             self._old_attempt(status)
             return
         if status.uuid and status.uuid == self._last_uuid:
-            if not self._waiting:  # else the acknowledgement follows when it is stored
+            if not self._writes.waiting:  # else the acknowledgement follows when it is stored
                 self._acknowledge(status)
             return
         if status.agent_id is not None:
@@ -160,7 +158,7 @@ class TaskActor(Actor):
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
         """Progress is durable: acknowledge what it came from, and tell the outcome."""
-        status, done = self._waiting.pop(stored.reference, (None, None))
+        status, done = self._writes.answered(stored) or (None, None)
         if status is not None:
             self._acknowledge(status)
         if done is not None and self._result_id:
@@ -171,7 +169,7 @@ class TaskActor(Actor):
     @receive
     def handle_write_refused(self, refused: m.WriteRefused) -> None:
         """The result can never be stored: the task has failed, and that is stored instead."""
-        status, done = self._waiting.pop(refused.reference, (None, None))
+        status, done = self._writes.answered(refused) or (None, None)
         if done is not None:
             self._note = Note(done.state, "", refused.reason)
             self._enter(E.RESULT_REFUSED, status=status)
@@ -297,11 +295,8 @@ class TaskActor(Actor):
             running_since=self._running_since,
         )
         self._progress = progress
-        self._reference += 1
-        if status is not None or done is not None:
-            self._waiting[self._reference] = (status, done)
-        record = PROGRESS.record(self.spec.task_id, progress)
-        self.tell("store", m.Write((record,), reference=self._reference))
+        then = None if status is None and done is None else (status, done)
+        self._writes.store(PROGRESS.record(self.spec.task_id, progress), then=then)
 
     def _acknowledge(self, status: TaskStatus) -> None:
         if status.uuid and status.agent_id is not None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from actors import messages as m
 from actors.framework_settings import BUILT_IN_NAMES, TASK, Composition
-from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord
+from actors.records import OPERATION, PHASE_OF_STATE, OperationRecord, Writes
 from actors.runtime import RESTART, Actor, ActorDeadError, ChildFailed, NoSettings, receive
 from actors.scheduler.author_code import contain_author_code, exit_of
 from mesos_v1 import events
@@ -63,9 +63,7 @@ class BaseScheduler(Actor):
         self._ending = ""
         self._ends_earlier_run = False
         self._tearing_down = False
-        # Not from 0: what the store still has to say to an instance that failed is not meant for this one.
-        self._reference = int(self.ids.uniform(0, 2.0**52))
-        self._storing: dict[int, events.UpdateOperationStatus | m.Accept] = {}
+        self._writes: Writes[OperationStatus | m.Accept] = Writes(self)
         self._over = False
         self._announced = False
         self._subscribed = False
@@ -249,19 +247,14 @@ class BaseScheduler(Actor):
             return self._operation_stored(status)
         phase = PHASE_OF_STATE[status.state]
         record = OperationRecord(status.operation_id, status.agent_id, phase, status)
-        return self._store_first(record, then=update)
-
-    def _store_first(self, *records: OperationRecord, then: events.UpdateOperationStatus | m.Accept) -> None:
-        self._reference += 1
-        self._storing[self._reference] = then
-        stored = tuple(OPERATION.record(record.operation_id, record) for record in records)
-        self.tell("store", m.Write(stored, reference=self._reference))
+        self._writes.store(OPERATION.record(status.operation_id, record), then=status)
+        return None
 
     @receive
     def handle_stored(self, stored: m.Stored) -> Any:
-        then = self._storing.pop(stored.reference, None)
-        if isinstance(then, events.UpdateOperationStatus):
-            return self._operation_stored(then.status)
+        then = self._writes.answered(stored)
+        if isinstance(then, OperationStatus):
+            return self._operation_stored(then)
         if then is not None:
             self.tell("connection", then)
         return None

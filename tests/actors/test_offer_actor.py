@@ -260,6 +260,19 @@ async def test_a_rescind_while_the_intent_is_being_stored_puts_the_task_back(run
 
 
 @scenario
+async def test_what_the_store_confirms_to_a_broker_that_failed_is_no_word_to_its_successor(running):
+    broker = Broker(running, store_answers=False)
+    broker.demand("t")
+    broker.offer(offer(1))
+    await broker.settle()
+    (write,) = broker.of("store", m.Write)
+    assert write.reference > 1_000  # the first one of another instance is another number
+    broker.say("store", "offers", m.Stored(1))
+    await broker.settle()
+    assert broker.of("connection", m.Accept) == []
+
+
+@scenario
 async def test_a_rescind_of_one_of_two_offers_keeps_the_other(running):
     broker = Broker(running, store_answers=False)
     broker.demand("t")
@@ -313,7 +326,7 @@ async def test_a_demand_withdrawn_while_its_intent_is_stored_is_not_launched(run
     await broker.settle()
     broker.say("task:a", "offers", m.Withdraw(TaskId("a.1")))
     await broker.settle()
-    broker.say("store", "offers", m.Stored(1))
+    broker.say("store", "offers", m.Stored(broker.of("store", m.Write)[-1].reference))
     await broker.settle()
     assert broker.of("task:a", m.Withdrawn)
     assert [info.task_id.value for _, infos in broker.launches() for info in infos] == ["b.1"]

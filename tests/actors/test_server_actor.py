@@ -20,8 +20,9 @@ from actors import server_actor
 from actors.framework_settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
 from actors.runtime import RESTART, Actor, ActorSystem, receive
 from actors.server.artifacts import ArtifactError, build_artifact
-from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, master_is_local
+from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, reachable_as
 from actors.store_actor import StoreActor, StoreSettings
+from mesos_v1 import origins
 
 TOKEN = {"Authorization": "Bearer secret"}
 
@@ -170,8 +171,7 @@ def test_a_server_that_cannot_find_out_its_address_goes_by_the_name_of_the_machi
 
     monkeypatch.setattr(socket, "socket", Unreachable)
     monkeypatch.setattr(socket, "gethostname", lambda: "this-machine")
-    made = Composition(FrameworkSettings(master="http://10.0.0.1:5050"))
-    assert ServerActor(made, ServerSettings())._reachable_as("0.0.0.0") == "this-machine"
+    assert reachable_as("0.0.0.0", "http://10.0.0.1:5050") == "this-machine"
 
 
 async def test_a_name_that_is_a_folder_or_lies_below_a_file_is_in_conflict(served):
@@ -525,7 +525,7 @@ def test_a_package_that_is_not_there_is_one_sentence(tmp_path):
 )
 def test_where_the_master_is(master, host, local):
     assert master_host(master) == host
-    assert master_is_local(master) is local
+    assert origins.is_loopback(master_host(master)) is local
 
 
 @pytest.mark.parametrize("where", ["as_set", "beside_the_store", "temporary"])
