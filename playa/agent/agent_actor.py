@@ -296,7 +296,7 @@ class AgentActor(Actor):
     @receive
     def handle_resend_due(self, message: own.ResendDue) -> None:
         part = self._operations if message.operation else self._updates
-        part.resending.due()
+        part.streams.due()
 
     @receive
     def handle_recovery_over(self, message: own.RecoveryOver) -> None:

@@ -27,7 +27,7 @@ class AgentContext:
         domain_socket: Where its site can be reached besides; empty if nowhere.
         key: What executors' tokens are signed with; empty if they need none.
         completed_frameworks: The last ones that are gone.
-        streams: The updates of tasks that are not acknowledged.
+        streams: The updates of tasks that are not acknowledged; of `status_updates`.
         silent: A fault: nothing goes to the master.
         connected: Whether the master knows the agent.
         recovering: Whether executors from before a restart still have time to come back.
@@ -49,9 +49,7 @@ class AgentContext:
         self.key = b""
         self.frameworks: dict[str, FrameworkRecord] = {}
         self.completed_frameworks: list[FrameworkRecord] = []
-        self.streams = UpdateStreams(
-            settings.status_update_retry_interval_min, settings.status_update_retry_interval_max
-        )
+        self.streams: UpdateStreams
         self.ledger = Ledger(work_dir / "meta")
         self.silent = False
         self.connected = False

@@ -18,7 +18,7 @@ from playa.agent.checkpoint import Entry, Recovered
 from playa.agent.containers.sandbox import link_volume, volume_path
 from playa.agent.context import AgentContext
 from playa.agent.messages import ResendDue
-from playa.agent.update_streams import PendingUpdate, Resending, UpdateStreams
+from playa.agent.update_streams import PendingUpdate, UpdateStreams
 from playa.messages import ApplyOperation, OperationAcknowledged, OperationUpdate, ReconcileOperations
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,8 @@ class Operations:
         self._context = context
         self.total = total
         self.operations: dict[bytes, pb.mesos.Operation] = {}
-        s = context.settings
-        streams = UpdateStreams(s.status_update_retry_interval_min, s.status_update_retry_interval_max)
-        self.resending = Resending(
-            streams,
+        self.streams = UpdateStreams(
+            context.settings,
             context.now,
             context.after,
             lambda update: self._send(update.framework_id, bytes.fromhex(update.task_id), update.status),
@@ -81,14 +79,14 @@ class Operations:
         self.operations[operation_uuid] = operation
         status, framework_id = operation.latest_status, operation.framework_id.value
         data = status.SerializeToString()
-        self.resending.add(
+        self.streams.add(
             PendingUpdate(framework_id, operation_uuid.hex(), status.uuid.value, data, terminal=True)
         )
 
     def acknowledged(self, message: OperationAcknowledged) -> None:
         """The scheduler has seen an operation's status."""
         key = message.operation_uuid
-        done = self.resending.acknowledge(message.framework_id, key.hex(), message.status_uuid)
+        done = self.streams.acknowledge(message.framework_id, key.hex(), message.status_uuid)
         if done is not None and self.operations.pop(key, None) is not None:
             self._context.ledger.write(Entry.OPERATION_ACKNOWLEDGED, key)
             self._context.less_is_here()

@@ -38,8 +38,8 @@ class Registration:
         context = self._context
         if context.connected:
             context.connected = False
-            self._updates.resending.pause()
-            self._operations.resending.pause()
+            self._updates.streams.pause()
+            self._operations.streams.pause()
         self._series += 1
         self.attempt(RegistrationDue(self._series, 0))
 
@@ -114,8 +114,8 @@ class Registration:
         self._last_ping = context.now()
         if not context.connected:
             context.connected = True
-            self._updates.resending.resume()
-            self._operations.resending.resume()
+            self._updates.streams.resume()
+            self._operations.streams.resume()
         self._watch(ping_timeout)
 
     def _watch(self, seconds: float) -> None:

@@ -15,7 +15,7 @@ from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent
 from playa.agent.messages import ResendDue, UpdateHandled
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
 from playa.agent.statuses import State, Status, Why, is_terminal
-from playa.agent.update_streams import PendingUpdate, Resending
+from playa.agent.update_streams import PendingUpdate, UpdateStreams
 from playa.messages import AgentUpdate, UpdateAcknowledged
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class StatusUpdates:
     def __init__(self, context: AgentContext, remove: Callable[[ExecutorRecord], None]) -> None:
         self._context = context
         self._remove = remove
-        self.resending = Resending(
-            context.streams, context.now, context.after, self._send, ResendDue(operation=False)
+        self.streams = context.streams = UpdateStreams(
+            context.settings, context.now, context.after, self._send, ResendDue(operation=False)
         )
 
     def from_executor(self, framework: FrameworkRecord, status: Status, pid: int | None) -> None:
@@ -92,7 +92,7 @@ class StatusUpdates:
     def acknowledged(self, message: UpdateAcknowledged) -> None:
         """The scheduler has seen an update: send the next one, or forget the task."""
         framework_id, task_id = message.framework_id, message.task_id
-        done = self.resending.acknowledge(framework_id, task_id, message.uuid)
+        done = self.streams.acknowledge(framework_id, task_id, message.uuid)
         if done is None:
             log.debug("task %s: an acknowledgement of another update", task_id)
             return
@@ -102,7 +102,7 @@ class StatusUpdates:
             return
         if executor.checkpoint:
             self._context.ledger.write(Entry.ACKNOWLEDGED, framework_id, task_id, message.uuid)
-        if not done.ended:
+        if not done.terminal:
             return
         if not executor.tasks[task_id].life.on(TaskEvent.ACKNOWLEDGED).ignored:
             del framework.executor_of_task[task_id]
@@ -144,7 +144,7 @@ class StatusUpdates:
         data, task_id = status.SerializeToString(), status.task_id.value
         if executor is not None and executor.checkpoint:
             self._context.ledger.write(Entry.UPDATE, framework_id, task_id, data)
-        self.resending.add(PendingUpdate(framework_id, task_id, status.uuid, data, is_terminal(status.state)))
+        self.streams.add(PendingUpdate(framework_id, task_id, status.uuid, data, is_terminal(status.state)))
 
     def _send(self, update: PendingUpdate) -> None:
         framework = self._context.frameworks.get(update.framework_id)

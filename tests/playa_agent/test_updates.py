@@ -2,108 +2,155 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from playa.agent.messages import ResendDue
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
+from playa.settings import AgentSettings
 
 
 def update(n: int, *, task: str = "t", terminal: bool = False) -> PendingUpdate:
     return PendingUpdate("f", task, bytes([n]) * 16, b"status %d" % n, terminal)
 
 
+class Streams(UpdateStreams):
+    """Streams on a clock of their own, with what they sent."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.timers: list[float] = []
+        self._out: list[PendingUpdate] = []
+        super().__init__(
+            AgentSettings(), lambda: self.time, self._set, self._out.append, ResendDue(operation=False)
+        )
+
+    def _set(self, seconds: float, due: ResendDue) -> None:
+        assert due == ResendDue(operation=False)
+        self.timers.append(self.time + seconds)
+
+    def sent(self) -> list[PendingUpdate]:
+        """What was sent since this was asked last."""
+        out = self._out[:]
+        self._out.clear()
+        return out
+
+    def due_at(self, now: float) -> list[PendingUpdate]:
+        """What is sent because it is so late."""
+        self.time = now
+        self.timers = [timer for timer in self.timers if timer > now]
+        self.due()
+        return self.sent()
+
+
 @pytest.fixture
-def streams() -> UpdateStreams:
-    streams = UpdateStreams()
-    streams.resume(0.0)
+def streams() -> Streams:
+    streams = Streams()
+    streams.resume()
     return streams
 
 
 def test_the_first_update_goes_out_and_the_second_waits_for_its_acknowledgement(streams):
-    assert streams.add(update(1), 0.0) == update(1)
-    assert streams.add(update(2), 0.1) is None
-    done = streams.acknowledge("f", "t", update(1).uuid, 1.0)
-    assert done is not None
-    assert (done.following, done.ended) == (update(2), False)
+    streams.add(update(1))
+    assert streams.sent() == [update(1)]
+    streams.add(update(2))
+    assert streams.sent() == []
+    assert streams.acknowledge("f", "t", update(1).uuid) == update(1)
+    assert streams.sent() == [update(2)]
 
 
 def test_updates_of_different_tasks_do_not_wait_for_each_other(streams):
-    assert streams.add(update(1, task="a"), 0.0) is not None
-    assert streams.add(update(2, task="b"), 0.0) is not None
+    streams.add(update(1, task="a"))
+    streams.add(update(2, task="b"))
+    assert streams.sent() == [update(1, task="a"), update(2, task="b")]
 
 
 def test_an_unacknowledged_update_is_sent_again_after_10_s_then_after_twice_as_long_up_to_10_min(streams):
-    streams.add(update(1), 0.0)
-    times, now = [], 0.0
+    streams.add(update(1))
+    streams.sent()
+    times: list[float] = []
     for _ in range(9):
-        now = streams.next_deadline()
-        assert streams.due(now - 0.001) == []
-        assert streams.due(now) == [update(1)]
+        (now,) = streams.timers
+        assert streams.due_at(now - 0.001) == []
+        assert streams.due_at(now) == [update(1)]
         times.append(now)
     pauses = [b - a for a, b in zip([0.0, *times], times, strict=False)]
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
+def test_all_streams_share_a_timer(streams):
+    for n in range(5):
+        streams.add(update(n, task=f"t{n}"))
+    assert streams.timers == [10.0]
+
+
 @pytest.mark.parametrize("waits_already", [True, False])
 def test_the_next_update_is_waited_for_as_long_as_a_first_one(streams, waits_already):
-    streams.add(update(1), 0.0)
+    streams.add(update(1))
     if waits_already:
-        streams.add(update(2), 0.0)
+        streams.add(update(2))
+    streams.sent()
     for now in (10.0, 30.0, 70.0):
-        assert streams.due(now) == [update(1)]
-    streams.acknowledge("f", "t", update(1).uuid, 100.0)
+        assert streams.due_at(now) == [update(1)]
+    streams.time = 100.0
+    streams.acknowledge("f", "t", update(1).uuid)
     if not waits_already:
-        streams.add(update(2), 100.0)
-    assert streams.due(109.9) == []
-    assert streams.due(110.0) == [update(2)]
+        streams.add(update(2))
+    assert streams.sent() == [update(2)]
+    assert streams.due_at(109.9) == []
+    assert streams.due_at(110.0) == [update(2)]
 
 
 def test_the_acknowledgement_of_a_terminal_update_ends_the_stream(streams):
-    streams.add(update(1, terminal=True), 0.0)
-    done = streams.acknowledge("f", "t", update(1).uuid, 1.0)
-    assert done is not None
-    assert done.ended
-    assert len(streams) == 0
-    assert streams.next_deadline() is None
+    streams.add(update(1, terminal=True))
+    assert streams.acknowledge("f", "t", update(1).uuid) == update(1, terminal=True)
+    assert streams.head("f", "t") is None
+    streams.sent()
+    assert streams.due_at(1000.0) == []
+    assert streams.timers == []
 
 
 def test_an_acknowledgement_of_something_else_changes_nothing(streams):
-    streams.add(update(1), 0.0)
-    assert streams.acknowledge("f", "t", update(2).uuid, 1.0) is None
-    assert streams.acknowledge("f", "other", update(1).uuid, 1.0) is None
+    streams.add(update(1))
+    assert streams.acknowledge("f", "t", update(2).uuid) is None
+    assert streams.acknowledge("f", "other", update(1).uuid) is None
     assert streams.head("f", "t") == update(1)
 
 
 def test_an_executors_retry_of_the_same_update_is_taken_in_once(streams):
-    streams.add(update(1), 0.0)
-    assert streams.add(update(1), 1.0) is None
-    done = streams.acknowledge("f", "t", update(1).uuid, 2.0)
-    assert done is not None
-    assert done.following is None
+    streams.add(update(1))
+    streams.add(update(1))
+    assert streams.sent() == [update(1)]
+    streams.acknowledge("f", "t", update(1).uuid)
+    assert streams.sent() == []
 
 
 def test_nothing_is_sent_without_a_master_and_everything_when_it_is_back(streams):
     streams.pause()
-    assert streams.add(update(1, task="a"), 0.0) is None
-    assert streams.add(update(2, task="b"), 0.0) is None
-    assert streams.next_deadline() is None
-    assert streams.due(1000.0) == []
-    assert streams.resume(1000.0) == [update(1, task="a"), update(2, task="b")]
-    assert streams.next_deadline() == 1010.0
+    streams.add(update(1, task="a"))
+    streams.add(update(2, task="b"))
+    assert streams.timers == []
+    assert streams.due_at(1000.0) == []
+    streams.resume()
+    assert streams.sent() == [update(1, task="a"), update(2, task="b")]
+    assert streams.timers == [1010.0]
 
 
 def test_a_framework_that_is_gone_is_not_written_to(streams):
-    streams.add(update(1), 0.0)
+    streams.add(update(1))
     streams.drop("f")
-    assert streams.due(1000.0) == []
-    assert streams.next_deadline() is None
+    streams.sent()
+    assert streams.due_at(1000.0) == []
+    assert streams.timers == []
 
 
-def test_a_restored_stream_goes_on_where_it_was():
-    streams = UpdateStreams()
+def test_a_restored_stream_continues_where_it_was():
+    streams = Streams()
     streams.restore("f", "t", [update(1).uuid], [update(2), update(3, terminal=True)])
-    assert streams.resume(0.0) == [update(2)]
-    assert streams.add(update(1), 0.0) is None, "acknowledged before the restart"
-    done = streams.acknowledge("f", "t", update(2).uuid, 1.0)
-    assert done is not None
-    assert done.following == update(3, terminal=True)
+    assert streams.sent() == []
+    streams.resume()
+    assert streams.sent() == [update(2)]
+    streams.add(update(1))
+    assert streams.sent() == [], "acknowledged before the restart"
+    streams.acknowledge("f", "t", update(2).uuid)
+    assert streams.sent() == [update(3, terminal=True)]
 
 
 @given(
@@ -113,30 +160,24 @@ def test_a_restored_stream_goes_on_where_it_was():
 )
 def test_updates_of_a_task_are_always_sent_in_order_and_never_skipped(steps):
     """Whatever happens: what goes out is the oldest that is not acknowledged."""
-    streams = UpdateStreams()
-    streams.resume(0.0)
+    streams = Streams()
+    streams.resume()
     model: dict[str, list[PendingUpdate]] = {}
-    now = 0.0
     for i, (task_number, step) in enumerate(steps):
         task = f"t{task_number}"
         waiting = model.setdefault(task, [])
-        now += 7.0
-        out: list[PendingUpdate] = []
+        streams.time += 7.0
         if step == "add":
             new = PendingUpdate("f", task, bytes([i]) * 16, b"", terminal=False)
             waiting.append(new)
-            sent = streams.add(new, now)
-            out = [sent] if sent is not None else []
+            streams.add(new)
         elif step == "ack" and waiting:
-            done = streams.acknowledge("f", task, waiting[0].uuid, now)
-            assert done is not None
-            waiting.pop(0)
-            out = [done.following] if done.following is not None else []
+            assert streams.acknowledge("f", task, waiting[0].uuid) == waiting.pop(0)
         elif step == "due":
-            out = streams.due(now)
+            streams.due()
         elif step == "pause":
             streams.pause()
         elif step == "resume":
-            out = streams.resume(now)
-        for sent in out:
+            streams.resume()
+        for sent in streams.sent():
             assert model[sent.task_id][0] == sent
