@@ -3,10 +3,8 @@
 One append-only file of msgpack records under `meta/`, written as things happen and read once at the start; a record
 that was cut off by a crash ends the reading. It is written again, without what is over, when the agent recovers. What
 survives is an agent killed at any moment; a machine that loses power may lose the last records (nothing is fsynced), as
-everything that could be recovered is gone with it.
-
-Only frameworks with `checkpoint: true` have records here, and the agent's own id, resources and operations. `read` folds the
-records to what the agent knew when it was killed; `records` gives the shortest list that says the same.
+everything that could be recovered is gone with it. Only frameworks with `checkpoint: true` have records here, and the agent's
+own id, resources and operations.
 """
 
 import os
@@ -43,7 +41,7 @@ Record = tuple[Any, ...]
 
 
 class Ledger:
-    """The file, open for appending from the first record on."""
+    """The file, for its owner alone: it holds commands, environments and tokens. Open for appending from the first record on."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ledger"
@@ -51,19 +49,11 @@ class Ledger:
 
     def read(self) -> Iterator[Record]:
         """The records of an agent before this one; none if there was none."""
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=len(data) or 1)
-        unpacker.feed(data)
-        try:
-            for record in unpacker:
+        with suppress(FileNotFoundError, msgpack.UnpackException, ValueError), self._path.open("rb") as file:
+            for record in msgpack.Unpacker(file, use_list=False):
                 if not isinstance(record, tuple) or not record or not isinstance(record[0], str):
                     return
                 yield record
-        except (msgpack.UnpackException, ValueError):
-            return
 
     def rewrite(self, records: Iterable[Record]) -> None:
         """Replace the file by these records, all at once."""
@@ -81,7 +71,6 @@ class Ledger:
         self._file.write(msgpack.packb(record))
 
     def _open(self, path: Path, mode: str) -> FileIO:
-        """Open a file for its owner alone: it holds commands, environments and tokens."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
         os.fchmod(file.fileno(), 0o600)
@@ -131,6 +120,25 @@ class RecoveredExecutor:
     started: int = 0
     exited: bool = False
     tasks: dict[str, RecoveredTask] = field(default_factory=dict)
+    said: list[Record] = field(default_factory=list)
+
+    def take_in(self, record: Record) -> None:
+        """Keep a record about it and what it says, unless that is of another run of the executor."""
+        match record:
+            case (Entry.STARTED, _, _, self.container_id, str(task_id), int(pid), int(started)):
+                process = self.tasks[task_id] if task_id else self
+                process.pid, process.started = pid, started
+            case (Entry.EXITED, _, _, self.container_id):
+                self.exited = True
+            case (Entry.TASK, _, _, str(task_id), bytes(info), tuple(group)):
+                self.tasks[task_id] = RecoveredTask(info, group)
+            case (Entry.UPDATE, _, str(task_id), bytes(status)):
+                self.tasks[task_id].updates.append(status)
+            case (Entry.ACKNOWLEDGED, _, str(task_id), bytes(uuid)):
+                self.tasks[task_id].acknowledged.add(uuid)
+            case _:
+                return
+        self.said.append(record)
 
 
 @dataclass(slots=True)
@@ -139,10 +147,6 @@ class RecoveredFramework:
 
     info: bytes
     executors: dict[str, RecoveredExecutor] = field(default_factory=dict)
-
-    def task(self, task_id: str) -> RecoveredTask:
-        """One of its tasks."""
-        return next(e.tasks[task_id] for e in self.executors.values() if task_id in e.tasks)
 
 
 @dataclass(slots=True)
@@ -189,35 +193,18 @@ def _take_in(out: Recovered, record: Record) -> None:
             out.frameworks.setdefault(framework, RecoveredFramework(info)).info = info
         case (Entry.FRAMEWORK_GONE, str(framework)):
             out.frameworks.pop(framework, None)
-        case (
-            Entry.EXECUTOR,
-            str(framework),
-            str(name),
-            bytes(info),
-            str(run),
-            str(kind),
-            str(box),
-            str(token),
-        ):
-            out.frameworks[framework].executors[name] = RecoveredExecutor(info, run, kind, box, token)
-        case (Entry.STARTED, str(framework), str(name), str(run), str(task_id), int(pid), int(started)):
-            executor = out.frameworks[framework].executors[name]
-            if executor.container_id == run:
-                process = executor.tasks[task_id] if task_id else executor
-                process.pid, process.started = pid, started
-        case (Entry.TASK, str(framework), str(name), str(task_id), bytes(info), tuple(group)):
-            out.frameworks[framework].executors[name].tasks[task_id] = RecoveredTask(info, group)
-        case (Entry.EXITED, str(framework), str(name), str(run)):
-            executor = out.frameworks[framework].executors[name]
-            executor.exited |= executor.container_id == run
-        case (Entry.UPDATE, str(framework), str(task_id), bytes(status)):
-            out.frameworks[framework].task(task_id).updates.append(status)
-        case (Entry.ACKNOWLEDGED, str(framework), str(task_id), bytes(uuid)):
-            out.frameworks[framework].task(task_id).acknowledged.add(uuid)
+        case (Entry.EXECUTOR, str(framework), str(name), bytes(), str(), str(), str(), str()):
+            executor = out.frameworks[framework].executors[name] = RecoveredExecutor(*record[3:])
+            executor.said.append(record)
+        case (Entry.STARTED | Entry.EXITED | Entry.TASK, str(framework), str(name), *_):
+            out.frameworks[framework].executors[name].take_in(record)
+        case (Entry.UPDATE | Entry.ACKNOWLEDGED, str(framework), str(task_id), *_):
+            executors = out.frameworks[framework].executors.values()
+            next(e for e in executors if task_id in e.tasks).take_in(record)
 
 
 def records(state: Recovered) -> Iterator[Record]:
-    """The shortest list of records that `read` makes the same of."""
+    """A shorter list of records that `read` makes the same of."""
     if state.agent_info is not None:
         yield Entry.AGENT, state.agent_info
     if state.resources is not None:
@@ -228,27 +215,5 @@ def records(state: Recovered) -> Iterator[Record]:
         yield Entry.OPERATION, uuid, operation
     for framework_id, framework in state.frameworks.items():
         yield Entry.FRAMEWORK, framework_id, framework.info
-        for executor_id, executor in framework.executors.items():
-            yield (
-                Entry.EXECUTOR,
-                framework_id,
-                executor_id,
-                executor.info,
-                executor.container_id,
-                executor.kind,
-                executor.sandbox,
-                executor.token,
-            )
-            run = executor.container_id
-            if executor.pid:
-                yield Entry.STARTED, framework_id, executor_id, run, "", executor.pid, executor.started
-            for task_id, task in executor.tasks.items():
-                yield Entry.TASK, framework_id, executor_id, task_id, task.info, task.group
-                if task.pid:
-                    yield Entry.STARTED, framework_id, executor_id, run, task_id, task.pid, task.started
-                for status in task.updates:
-                    yield Entry.UPDATE, framework_id, task_id, status
-                for uuid in sorted(task.acknowledged):
-                    yield Entry.ACKNOWLEDGED, framework_id, task_id, uuid
-            if executor.exited:
-                yield Entry.EXITED, framework_id, executor_id, run
+        for executor in framework.executors.values():
+            yield from executor.said
