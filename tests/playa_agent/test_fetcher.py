@@ -13,9 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesos_v1 import pb
-from playa.agent.containers import unpacking
-from playa.agent.containers.fetcher import FetchFailed, base_name, fetch, is_archive, local_path
-from playa.agent.containers.unpacking import Folder, UnpackError, unpack
+from playa.agent.containers import fetcher
+from playa.agent.containers.fetcher import (
+    FetchFailed,
+    Folder,
+    UnpackError,
+    base_name,
+    fetch,
+    is_archive,
+    local_path,
+    unpack,
+)
 
 
 def wanted(uri, executable=False, **more):
@@ -367,8 +375,8 @@ async def test_what_is_downloaded_or_copied_goes_over_no_link_either(tmp_path, s
 
 @pytest.mark.parametrize("kind", ["tgz", "zip", "gz", "header"])
 async def test_a_bomb_is_refused_before_it_has_filled_the_disk(tmp_path, sandbox, monkeypatch, kind):
-    monkeypatch.setattr(unpacking, "FREE_BYTES", 1 << 20)
-    monkeypatch.setattr(unpacking, "MOST_RATIO", 2)
+    monkeypatch.setattr(fetcher, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(fetcher, "MOST_RATIO", 2)
     file = tmp_path / f"bomb.{'tgz' if kind == 'header' else kind}"
     zeros = bytes(8 << 20)
     if kind == "zip":
@@ -388,7 +396,7 @@ async def test_a_bomb_is_refused_before_it_has_filled_the_disk(tmp_path, sandbox
 
 
 async def test_an_archive_with_too_many_entries_is_refused(tmp_path, sandbox, monkeypatch):
-    monkeypatch.setattr(unpacking, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(fetcher, "MOST_ENTRIES", 10)
     write_tar(tmp_path / "a.tar", *(entry(str(number)) for number in range(11)))
     with pytest.raises(FetchFailed, match="more than 10 entries"):
         await fetch([wanted(str(tmp_path / "a.tar"))], sandbox, inline)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import aiohttp
+
 from mesos_v1 import pb
 from playa.agent.containers.processes import PROCESSES, Command
 from playa.agent.statuses import Status
@@ -106,7 +108,7 @@ async def perform(check: AnyCheck, environment: Mapping[str, str], directory: Pa
                 result.command.exit_code = await _command(command, environment, directory, owner)
     except TimeoutError:
         raise CheckFailed(f"timed out after {check.timeout_seconds} seconds") from None
-    except OSError as error:
+    except (OSError, aiohttp.ClientError) as error:
         raise CheckFailed(str(error)) from error
     return result
 
@@ -137,13 +139,8 @@ def _host(part: object) -> str:
 
 
 async def _http(url: str) -> int:
-    import aiohttp
-
-    try:
-        async with aiohttp.ClientSession() as session, session.get(url, ssl=False) as response:
-            return response.status
-    except aiohttp.ClientError as error:
-        raise CheckFailed(str(error)) from error
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=False) as response:
+        return response.status
 
 
 async def _tcp(host: str, port: int) -> bool:
