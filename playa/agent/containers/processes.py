@@ -1,10 +1,7 @@
 """Processes of tasks and executors: started in their own session, ended with all that they started, never left behind.
 
-Rules of this file:
-
 * A child is a session and process group of its own; signals go to the group, so that what it started hears them too.
-* It has a supervisor (`launcher.py`), which ends whatever it started when it ends, is killed, or the cluster dies by
-  `kill -9`; unless it may survive the cluster. Nothing gets away from it by `setsid` or by forking twice.
+* Its supervisor (`launcher.py`) ends whatever it started when it ends, is killed, or the cluster dies, unless it may survive that.
 * Its end is noticed on the event loop, through the socket to its supervisor: no thread, no polling, no zombie. Until then its id
   cannot be taken by another process.
 * Children belong to the operating system's process, not to an actor: an agent that is killed and started again within
@@ -19,11 +16,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mesos_v1 import pb
 from playa.agent.containers.sandbox import open_output, user_to_switch_to
@@ -33,11 +29,9 @@ _PATIENCE: Final = 30.0
 _SAID: Final = 9
 _POLL: Final = 0.1
 _MOST_REMEMBERED: Final = 10_000
-_End = Callable[[int | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What to run.
 
     Attributes:
@@ -67,10 +61,11 @@ class Command:
 class Child:
     """A running process of ours; `ended` gives its wait status, or None when nobody could know it."""
 
-    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop, leash: socket.socket | None = None) -> None:
+    def __init__(self, pid: int, owner: str, leash: socket.socket | None) -> None:
         self.pid = pid
+        self.owner = owner
         self.leash = leash
-        self.ended: asyncio.Future[int | None] = loop.create_future()
+        self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> int | None:
         """Wait for the end. Waiting may be cancelled and begun again."""
@@ -91,12 +86,18 @@ class Child:
 
 
 class ProcessTable:
-    """The children of this cluster process, by the work directory they belong to."""
+    """The children of this cluster process, by their ids."""
 
     def __init__(self) -> None:
-        self._children: dict[int, tuple[Child, str]] = {}
+        self._children: dict[int, Child] = {}
         self._remembered: dict[tuple[int, int], int | None] = {}
         self._launcher: _Launcher | None = None
+
+    def prepare(self) -> "_Launcher":
+        """Have a launcher ready; the first child would have to wait for it."""
+        if self._launcher is None or not self._launcher.alive():
+            self._launcher = _Launcher()
+        return self._launcher
 
     def spawn(
         self,
@@ -110,8 +111,7 @@ class ProcessTable:
         """Start a process.
 
         Args:
-            command: What to run.
-            owner: The cluster's or agent's directory, by which `of` and `end_all` find it.
+            owner: The cluster's or agent's directory, by which `end_all` finds it.
             survives: Not to be killed when the cluster's process dies.
             remember: Keep its wait status for an agent that may be started again and `adopt` it after its end.
             status_file: Where its wait status is to be kept for an agent that is not its parent.
@@ -121,17 +121,6 @@ class ProcessTable:
         """
         if status_file is not None:
             status_file.unlink(missing_ok=True)
-        child = self._start(command, survives=survives, status_file=status_file)
-        self._follow(child, owner, remember=remember)
-        return child
-
-    def prepare(self) -> "_Launcher":
-        """Have a launcher ready; the first child would have to wait for it."""
-        if self._launcher is None or not self._launcher.alive():
-            self._launcher = _Launcher()
-        return self._launcher
-
-    def _start(self, command: Command, *, survives: bool, status_file: Path | None) -> Child:
         user = user_to_switch_to(command.user)
         groups = () if user is None else tuple(os.getgrouplist(user.pw_name, user.pw_gid))
         request = {
@@ -146,17 +135,13 @@ class ProcessTable:
         with open_output(command.directory, "stdout") as out, open_output(command.directory, "stderr") as err:
             for _ in range(2):
                 launcher = self.prepare()
-                answer = launcher.start(request, out.fileno(), err.fileno())
-                if answer is not None:
-                    break
+                started = launcher.start(request, out.fileno(), err.fileno())
+                if started is not None:
+                    child = Child(started[0], owner, started[1])
+                    self._follow(child, remember=remember)
+                    return child
                 launcher.end()  # it has been killed; its children live on under their supervisors
-        if answer is None:
-            raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
-        kind, value, leash = answer
-        if kind == b"e":
-            leash.close()
-            raise OSError(value, os.strerror(value), command.program)
-        return Child(value, asyncio.get_running_loop(), leash)
+        raise OSError(errno.EAGAIN, "the process that starts others was killed", command.program)
 
     def adopt(self, pid: int, started: int, *, owner: str, status_file: Path | None) -> Child | None:
         """Take over a process that an agent before this one started; None when nothing is known of it any more.
@@ -164,46 +149,43 @@ class ProcessTable:
         One that has ended meanwhile is given back as ended, if its status was remembered.
 
         Args:
-            pid: Its id.
             started: Its `start_time`, so that another process with its id is not mistaken for it.
             owner: The directory it belongs to.
-            status_file: Where its keeper writes how it ended.
+            status_file: Where its supervisor writes how it ended.
         """
         known = self._children.get(pid)
-        if known is not None and known[0].ended.get_loop() is asyncio.get_running_loop():
-            return known[0]
-        child = Child(pid, asyncio.get_running_loop(), None if known is None else known[0].leash)
+        if known is not None and known.ended.get_loop() is asyncio.get_running_loop():
+            return known
+        child = Child(pid, owner, None if known is None else known.leash)
         if (pid, started) in self._remembered:
             child.ended.set_result(self._remembered[pid, started])
             return child
         if start_time(pid) != started:
             return None
-        self._follow(child, owner, remember=True, status_file=status_file)
+        self._follow(child, remember=True, status_file=status_file)
         return child
-
-    def of(self, owner: str) -> list[Child]:
-        """The children of one work directory."""
-        return [child for child, theirs in self._children.values() if theirs == owner]
 
     async def end_all(self, directory: str) -> None:
         """Kill all children whose owner is this directory or one below it, and wait for their end."""
         owner = str(Path(directory).absolute())  # noqa: ASYNC240 - no path is looked up
-        ending = [c for c, theirs in self._children.values() if f"{theirs}/".startswith(f"{owner}/")]
+        ending = [c for c in self._children.values() if f"{c.owner}/".startswith(f"{owner}/")]
         for child in ending:
             child.kill()
         for child in ending:
             await child.wait()
 
-    def _follow(self, child: Child, owner: str, *, remember: bool, status_file: Path | None = None) -> None:
-        self._children[child.pid] = (child, owner)
+    def _follow(self, child: Child, *, remember: bool, status_file: Path | None = None) -> None:
+        self._children[child.pid] = child
         loop = child.ended.get_loop()
         started = start_time(child.pid) if remember or child.leash is None else 0
 
         def end(status: int | None) -> None:
-            if self._children.get(child.pid, (None, ""))[0] is child:
+            if self._children.get(child.pid) is child:
                 del self._children[child.pid]
             if remember:
-                self._remember(child.pid, started, status)
+                self._remembered[child.pid, started] = status
+                if len(self._remembered) > _MOST_REMEMBERED:
+                    del self._remembered[next(iter(self._remembered))]
             if not child.ended.done():
                 child.ended.set_result(status)
 
@@ -215,15 +197,10 @@ class ProcessTable:
     def let_go(self) -> None:
         """At the end of the process: the leashes tear."""
         if self._launcher is not None:
-            self._launcher.let_go()
-        for child, _ in self._children.values():
+            self._launcher.link.close()
+        for child in self._children.values():
             if child.leash is not None:
                 child.leash.close()
-
-    def _remember(self, pid: int, started: int, status: int | None) -> None:
-        self._remembered[pid, started] = status
-        if len(self._remembered) > _MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
 
 
 PROCESSES: Final = ProcessTable()
@@ -234,7 +211,7 @@ class _Launcher:
     """The launcher process and the socket to it."""
 
     def __init__(self) -> None:
-        self._link, theirs = socket.socketpair()
+        self.link, theirs = socket.socketpair()
         with theirs:
             self._pid = os.posix_spawn(
                 sys.executable,
@@ -250,41 +227,46 @@ class _Launcher:
         except ChildProcessError:
             pid = self._pid
         if pid:
-            self._link.close()
+            self.link.close()
         return pid == 0
 
-    def start(self, request: dict[str, Any], out: int, err: int) -> tuple[bytes, int, socket.socket] | None:
-        """Start a command: what its supervisor says first, and the leash; None if the launcher is gone."""
+    def start(self, request: dict[str, Any], out: int, err: int) -> tuple[int, socket.socket] | None:
+        """Start a command: its id and the leash of its supervisor; None if the launcher is gone.
+
+        Raises:
+            OSError: The supervisor could not start it.
+        """
         leash, theirs = socket.socketpair()
         try:
             with theirs:
                 payload = marshal.dumps(request)
                 data = len(payload).to_bytes(8, "little") + payload
-                sent = socket.send_fds(self._link, [data], [out, err, theirs.fileno()])
-                self._link.sendall(data[sent:])
+                sent = socket.send_fds(self.link, [data], [out, err, theirs.fileno()])
+                self.link.sendall(data[sent:])
             leash.settimeout(_PATIENCE)
             said = leash.recv(_SAID, socket.MSG_WAITALL)
             leash.setblocking(False)
         except OSError:
             said = b""
-        if len(said) == _SAID:
-            return said[:1], int.from_bytes(said[1:], "little"), leash
+        value = int.from_bytes(said[1:], "little")
+        if len(said) == _SAID and said.startswith(b"p"):
+            return value, leash
         leash.close()
+        if len(said) == _SAID:
+            raise OSError(value, os.strerror(value), request["program"])
         return None
-
-    def let_go(self) -> None:
-        """It ends when it notices."""
-        self._link.close()
 
     def end(self) -> None:
         """End it at once."""
-        self.let_go()
+        self.link.close()
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
 
-def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) -> None:
+def _on_leash(
+    loop: asyncio.AbstractEventLoop, leash: socket.socket, end: Callable[[int | None], None]
+) -> None:
     """What the supervisor says last is the wait status; one that was killed says nothing."""
 
     def readable() -> None:
@@ -303,30 +285,20 @@ def _on_leash(loop: asyncio.AbstractEventLoop, leash: socket.socket, end: _End) 
 
 def _poll(loop: asyncio.AbstractEventLoop, pid: int, started: int, end: Callable[[], None]) -> None:
     """Wait for the end of a process of an earlier cluster; its supervisor keeps how it ended, and then buries it."""
-    if start_time(pid) == started and _exists(pid):
-        loop.call_later(_POLL, _poll, loop, pid, started, end)
-    else:
-        end()
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    with suppress(ProcessLookupError):
+        if start_time(pid) == started:
+            with suppress(PermissionError):
+                os.kill(pid, 0)
+            loop.call_later(_POLL, _poll, loop, pid, started, end)
+            return
+    end()
 
 
 def kept_status(status_file: Path | None) -> int | None:
-    """How a kept process ended, by its keeper's file; None if the keeper could not write it."""
-    if status_file is None:
-        return None
-    try:
-        return int(status_file.read_text())
-    except (OSError, ValueError):
-        return None
+    """How a process of an earlier cluster ended, by the file of its supervisor; None if that could not write it."""
+    with suppress(OSError, ValueError):
+        return None if status_file is None else int(status_file.read_text())
+    return None
 
 
 def wait_status(status: int) -> str:
@@ -347,8 +319,7 @@ def start_time(pid: int) -> int:
     return int(fields[19]) if fields else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What processes have used: CPU seconds, bytes of memory that they hold now."""
 
     user: float
@@ -358,16 +329,11 @@ class Usage:
 
 def usage(session: int) -> Usage:
     """What a child and the processes of its session have used."""
-    members = [fields for fields in _stats() if int(fields[3]) == session]
+    stats = (_stat(int(entry.name)) for entry in Path("/proc").glob("[0-9]*"))
+    members = [fields for fields in stats if fields and int(fields[3]) == session]
     user, system, pages = (sum(int(fields[column]) for fields in members) for column in (11, 12, 21))
     ticks = os.sysconf("SC_CLK_TCK")
     return Usage(user / ticks, system / ticks, pages * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _stats() -> Iterator[list[bytes]]:
-    for entry in Path("/proc").glob("[0-9]*"):
-        if fields := _stat(int(entry.name)):
-            yield fields
 
 
 def _stat(pid: int) -> list[bytes]:
