@@ -1,18 +1,16 @@
 """A small process that starts the processes of a cluster, each under a supervisor: `python -I -S launcher.py`.
 
-By construction nothing that a task starts outlives it. The launcher forks a supervisor for each command, and the supervisor
-forks the command itself. A supervisor is what the kernel calls a subreaper: whatever the command starts stays among its
-descendants, also what calls `setsid` or forks twice to become a daemon. When the command ends, or is to be killed, the supervisor
-kills all of them, keeps how the command ended in a file if that is asked for, and tells the cluster.
+By construction nothing that a task starts outlives it. The launcher forks a supervisor for each command, and that forks the command.
+A supervisor is what the kernel calls a subreaper: whatever the command starts stays among its descendants, also what calls `setsid`
+or forks twice to become a daemon. When the command ends, or is to be killed, the supervisor kills all of them, keeps how the command
+ended in a file if that is asked for, and tells the cluster. (Only Linux has subreapers: elsewhere, what leaves the group escapes.)
 
 Cluster and supervisor hold the two ends of a socket, the leash. When the cluster is gone, perhaps by `kill -9`, the leash tears, and
 the supervisor ends everything at once, unless the command may survive the cluster. Should a supervisor itself be killed, the
 kernel kills its command, and what that leaves behind is handed to the launcher, which kills it.
 
 The launcher is forked from instead of the cluster, because that is big and has threads; one supervisor is always there already and
-waits for the next request. Nothing of the project is imported here:
-it starts in milliseconds and takes little memory. On other systems than Linux there are no subreapers: what leaves the command's
-process group escapes.
+waits for the next request. Nothing of the project is imported here, so it starts in milliseconds and takes little memory.
 
 A request is a length of eight bytes and a marshalled dictionary, with three descriptors: stdout, stderr and the supervisor's end of the leash.
 The answer comes over the leash, and so does the end: a letter (`p`id, `e`rror, `s`tatus) and eight bytes. The cluster says `k` for kill.
@@ -50,25 +48,23 @@ prctl = _load_prctl()
 def children() -> list[int]:
     """The processes whose parent this one is."""
     own = os.getpid()
+    found = _read(f"/proc/self/task/{own}/children")
+    if found is not None:
+        return [int(pid) for pid in found.split()]
     try:
-        with open(f"/proc/self/task/{own}/children") as listed:  # noqa: PTH123 - pathlib takes long to import
-            return [int(pid) for pid in listed.read().split()]
-    except OSError:
-        pass
-    found: list[int] = []
-    try:
-        pids = [entry for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
     except OSError:
         return []
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
-                fields = stat.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == own:
-            found.append(int(pid))
-    return found
+    stats = {pid: _read(f"/proc/{pid}/stat") for pid in pids}
+    return [pid for pid, stat in stats.items() if stat and int(stat.rpartition(b")")[2].split()[1]) == own]
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes long to import
+            return file.read()
+    except OSError:
+        return None
 
 
 def kill(pid: int, how: Callable[[int, int], None] = os.kill) -> None:
@@ -79,7 +75,7 @@ def kill(pid: int, how: Callable[[int, int], None] = os.kill) -> None:
         pass
 
 
-def run(request: dict[str, Any], out: int, err: int) -> None:
+def run(request: dict[str, Any], supervisor: int, out: int, err: int) -> None:
     """Become the command; only an error returns."""
     os.setsid()
     for number in IGNORED:
@@ -90,7 +86,6 @@ def run(request: dict[str, Any], out: int, err: int) -> None:
         os.setgroups(groups)
         os.setgid(gid)
         os.setuid(uid)
-    supervisor = request["supervisor"]
     prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # it has died meanwhile
         os._exit(1)
@@ -123,16 +118,14 @@ class Supervisor:
     def start(self, request: dict[str, Any], out: int, err: int, leash: int) -> bool:
         """Start the command and say how that went."""
         self.request, self.leash = request, socket.socket(fileno=leash)
-        self.request["supervisor"] = os.getpid()
+        supervisor = os.getpid()
         reading, writing = os.pipe()
         self.main = os.fork()
         if self.main == 0:
             try:
-                run(self.request, out, err)
-            except OSError as error:
-                os.write(writing, bytes((error.errno or errno.EINVAL,)))
-            except ValueError:  # a null byte in a name
-                os.write(writing, bytes((errno.EINVAL,)))
+                run(self.request, supervisor, out, err)
+            except (OSError, ValueError) as error:  # a null byte in a name is a ValueError
+                os.write(writing, bytes((getattr(error, "errno", 0) or errno.EINVAL,)))
             finally:
                 os._exit(1)
         os.close(writing)
@@ -254,13 +247,12 @@ def wait_for_work(link: socket.socket, taken: int) -> None:
     supervisor = Supervisor()
     request = receive(link)
     os.write(taken, b"e" if request is None else b"t")
-    if request is None:
-        return
-    link.close()
-    os.close(taken)
-    asked, (out, err, leash) = request
-    if supervisor.start(asked, out, err, leash):
-        supervisor.follow()
+    if request is not None:
+        link.close()
+        os.close(taken)
+        asked, (out, err, leash) = request
+        if supervisor.start(asked, out, err, leash):
+            supervisor.follow()
 
 
 def main() -> None:
