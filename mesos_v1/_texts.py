@@ -26,12 +26,12 @@ def text(value: Any) -> Any:
     return value.decode("utf-8", "replace") if type(value) is bytes else value
 
 
-def encodable(value: str) -> str:
-    """Return text for people as a message can carry it: a surrogate, which UTF-8 does not have, becomes U+FFFD.
+def encodable(value: Any) -> Any:
+    """Return text for people (or None) as a message can carry it: a surrogate, which UTF-8 does not have, becomes U+FFFD.
 
     Python makes them of bytes that it could not decode: file names, headers of HTTP, arguments.
     """
-    return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+    return value if value is None or value.isascii() else _SURROGATES.sub("\ufffd", value)
 
 
 def labels_of(proto: pb.mesos.Labels) -> Labels:
@@ -41,10 +41,10 @@ def labels_of(proto: pb.mesos.Labels) -> Labels:
     )
 
 
-def set_labels(proto: pb.mesos.Labels, labels: Iterable[tuple[str, str | None]]) -> None:
-    """Add labels to a message."""
-    for key, value in labels:
-        proto.labels.add(key=encodable(key), value=None if value is None else encodable(value))
+def labels_proto(labels: Iterable[tuple[str, str | None]]) -> pb.mesos.Labels | None:
+    """Return labels as the API writes them; None for none."""
+    said = [pb.mesos.Label(key=encodable(key), value=encodable(value)) for key, value in labels]
+    return pb.mesos.Labels(labels=said) if said else None
 
 
 def clean(message: Message) -> None:

@@ -8,51 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mesos_v1 import pb
-from mesos_v1.offer_operations import (
-    create,
-    create_disk,
-    destroy,
-    destroy_disk,
-    grow_volume,
-    launch,
-    launch_group,
-    reserve,
-    shrink_volume,
-    unreserve,
-)
+from mesos_v1.offer_operations import *  # noqa: F403  # an ACCEPT is made of them: to be had here, too
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId, duration_proto
-
-__all__ = [
-    "accept",
-    "accept_inverse_offers",
-    "acknowledge",
-    "acknowledge_operation_status",
-    "create",
-    "create_disk",
-    "decline",
-    "decline_inverse_offers",
-    "destroy",
-    "destroy_disk",
-    "grow_volume",
-    "kill",
-    "launch",
-    "launch_group",
-    "message",
-    "reconcile",
-    "reconcile_operations",
-    "request",
-    "reserve",
-    "revive",
-    "shrink_volume",
-    "shutdown",
-    "subscribe",
-    "suppress",
-    "teardown",
-    "unreserve",
-    "update_framework",
-    "with_framework_id",
-]
 
 Call = pb.scheduler.Call
 

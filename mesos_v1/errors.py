@@ -138,33 +138,17 @@ class ApiError(MesosError):
     """The master or agent answered a request with something else than success.
 
     Attributes:
-        status: The HTTP status.
         body: The body as text; Mesos explains itself in plain words there.
-        meaning: What follows from it, by `classify`.
-        location: The `Location` header of a redirect, if there was one.
+        meaning: What follows from the status, by `classify`; what it holds is here, too.
+        location: The `Location` header of a redirect, if there was one: who answers instead.
     """
 
     def __init__(self, status: int, body: str = "", *, location: str | None = None) -> None:
         self.status = status
         self.body = body
         self.location = location
-        self.meaning = classify(status, body)
+        self.meaning = meaning = classify(status, body)
+        self.retryable, self.subscription_lost = meaning.retryable, meaning.subscription_lost
+        self.unauthorized, self.not_leader = meaning.unauthorized, meaning.not_leader
         shown = body if len(body) <= _BODY_SHOWN else body[:_BODY_SHOWN] + "…"
-        super().__init__(f"HTTP {status}, {self.meaning.text}" + (f": {shown}" if shown else ""))
-
-    @property
-    def retryable(self) -> bool:
-        return self.meaning.retryable
-
-    @property
-    def subscription_lost(self) -> bool:
-        return self.meaning.subscription_lost
-
-    @property
-    def unauthorized(self) -> bool:
-        return self.meaning.unauthorized
-
-    @property
-    def not_leader(self) -> bool:
-        """Another master answers this; `location` says which."""
-        return self.meaning.not_leader
+        super().__init__(f"HTTP {status}, {meaning.text}" + (f": {shown}" if shown else ""))

@@ -6,7 +6,7 @@ The ids of framework and executor are filled in just before sending (`with_ids`)
 from collections.abc import Iterable
 
 from mesos_v1 import pb
-from mesos_v1._texts import encodable, set_labels
+from mesos_v1._texts import encodable, labels_proto
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 Call = pb.executor.Call
@@ -26,8 +26,8 @@ def subscribe(
     """Open the stream of events; after a lost connection, say what the agent may not know.
 
     Args:
-        unacknowledged_tasks: Tasks of which no update was acknowledged yet.
-        unacknowledged_updates: Updates that were sent and not acknowledged, in order.
+        unacknowledged_tasks: Those of which no update was acknowledged yet.
+        unacknowledged_updates: In the order in which they were sent.
     """
     updates = [Call.Update(status=status) for status in unacknowledged_updates]
     body = Call.Subscribe(unacknowledged_tasks=unacknowledged_tasks, unacknowledged_updates=updates)
@@ -77,19 +77,17 @@ def status(
     Raises:
         ValueError: No such state or reason.
     """
-    proto = pb.mesos.TaskStatus(
+    return pb.mesos.TaskStatus(
         task_id=pb.mesos.TaskID(value=task_id),
         state=pb.mesos.TaskState.Value(state),
         source=pb.mesos.TaskStatus.SOURCE_EXECUTOR,
         uuid=uuid,
         timestamp=timestamp,
-        message=None if message is None else encodable(message),
+        message=encodable(message),
         data=data,
         reason=None if reason is None else pb.mesos.TaskStatus.Reason.Value(reason),
         healthy=healthy,
+        labels=labels_proto(labels),
         agent_id=None if agent_id is None else pb.mesos.AgentID(value=agent_id),
         executor_id=None if executor_id is None else pb.mesos.ExecutorID(value=executor_id),
     )
-    if labels:
-        set_labels(proto.labels, labels)
-    return proto

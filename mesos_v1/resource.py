@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
-from mesos_v1._texts import Labels, clean, labels_of, set_labels, text
+from mesos_v1._texts import Labels, clean, labels_of, labels_proto, text
 from mesos_v1.errors import ResourceError
 from mesos_v1.ranges import Ranges
 
@@ -49,9 +49,8 @@ class Reservation:
     def to_proto(self) -> pb.mesos.Resource.ReservationInfo:
         """Return it as the API writes it."""
         kind = _RESERVATION.DYNAMIC if self.dynamic else _RESERVATION.STATIC
-        proto = _RESERVATION(type=kind, role=self.role, principal=self.principal)
-        set_labels(proto.labels, self.labels)
-        return proto
+        labels = labels_proto(self.labels)
+        return _RESERVATION(type=kind, role=self.role, principal=self.principal, labels=labels)
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.Resource.ReservationInfo) -> "Reservation":

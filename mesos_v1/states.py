@@ -46,16 +46,8 @@ class OperationState(StrEnum):
 
 
 TERMINAL_STATES = frozenset(
-    {
-        TaskState.TASK_FINISHED,
-        TaskState.TASK_FAILED,
-        TaskState.TASK_KILLED,
-        TaskState.TASK_ERROR,
-        TaskState.TASK_LOST,
-        TaskState.TASK_DROPPED,
-        TaskState.TASK_GONE,
-        TaskState.TASK_GONE_BY_OPERATOR,
-    }
+    TaskState[f"TASK_{name}"]
+    for name in ["FINISHED", "FAILED", "KILLED", "ERROR", "LOST", "DROPPED", "GONE", "GONE_BY_OPERATOR"]
 )
 """States that a task does not leave. TASK_LOST is among them for a framework without PARTITION_AWARE; the master
 may still hear of such a task again when its agent comes back, and then kills it."""

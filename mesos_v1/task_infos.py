@@ -4,19 +4,14 @@ They return protobuf, ready for `calls`; what is left out here can be set on the
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mesos_v1 import pb
-from mesos_v1._texts import encodable, set_labels
+from mesos_v1._texts import encodable, labels_proto
 from mesos_v1.resources import Resources
-from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
+from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
 
-DEFAULT_CAPABILITIES = (
-    "MULTI_ROLE",
-    "PARTITION_AWARE",
-    "TASK_KILLING_STATE",
-    "RESERVATION_REFINEMENT",
-)
+DEFAULT_CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "RESERVATION_REFINEMENT")
 """What a framework written today should be able to deal with (Mesos: Framework Capabilities)."""
 
 
@@ -38,13 +33,7 @@ class Uri:
 
     def to_proto(self) -> pb.mesos.CommandInfo.URI:
         """Return it as the API writes it."""
-        return pb.mesos.CommandInfo.URI(
-            value=self.value,
-            executable=self.executable,
-            extract=self.extract,
-            cache=self.cache or None,
-            output_file=self.output_file,
-        )
+        return pb.mesos.CommandInfo.URI(**asdict(self) | {"cache": self.cache or None})
 
 
 def framework_info(
@@ -78,6 +67,7 @@ def framework_info(
     info = pb.mesos.FrameworkInfo(
         name=encodable(name),
         user=user,
+        labels=labels_proto(labels),
         id=None if framework_id is None else pb.mesos.FrameworkID(value=framework_id),
         failover_timeout=failover_timeout,
         checkpoint=checkpoint,
@@ -90,7 +80,6 @@ def framework_info(
         info.roles.extend(roles)
     else:
         info.role = next(iter(roles), "*")
-    set_labels(info.labels, labels)
     return info
 
 
@@ -143,18 +132,17 @@ def executor_info(
         data: For the executor; it gets them in SUBSCRIBED.
         shutdown_grace_period: Seconds between SHUTDOWN and the kill.
     """
-    info = pb.mesos.ExecutorInfo(
+    return pb.mesos.ExecutorInfo(
         type=pb.mesos.ExecutorInfo.DEFAULT if command is None else pb.mesos.ExecutorInfo.CUSTOM,
         executor_id=pb.mesos.ExecutorID(value=executor_id),
         framework_id=None if framework_id is None else pb.mesos.FrameworkID(value=framework_id),
         command=command,
         resources=None if resources is None else resources.to_proto(),
-        name=None if name is None else encodable(name),
+        name=encodable(name),
         data=data,
         shutdown_grace_period=duration_proto(shutdown_grace_period),
+        labels=labels_proto(labels),
     )
-    set_labels(info.labels, labels)
-    return info
 
 
 def task_info(
@@ -182,7 +170,8 @@ def task_info(
         kill_grace_period: Seconds between SIGTERM and SIGKILL.
         max_completion_time: Seconds after which it is killed (TASK_FAILED).
     """
-    task = pb.mesos.TaskInfo(
+    grace = duration_proto(kill_grace_period)
+    return pb.mesos.TaskInfo(
         name=task_id if name is None else encodable(name),
         task_id=pb.mesos.TaskID(value=task_id),
         agent_id=pb.mesos.AgentID(value=agent_id),
@@ -194,8 +183,6 @@ def task_info(
         max_completion_time=duration_proto(max_completion_time),
         health_check=health_check,
         check=check,
+        kill_policy=None if grace is None else pb.mesos.KillPolicy(grace_period=grace),
+        labels=labels_proto(labels),
     )
-    if kill_grace_period is not None:
-        task.kill_policy.grace_period.nanoseconds = round(kill_grace_period * NANOS)
-    set_labels(task.labels, labels)
-    return task
