@@ -33,11 +33,6 @@ class Unknown:
     type_name: str
 
 
-def optional_id(proto: Any, field: str) -> Any:
-    """Return the text of an id; None if it is not set."""
-    return text(getattr(proto, field).value) if proto.HasField(field) else None
-
-
 def reader(
     types: Any, rules: Mapping[str, Callable[[Any], object]], without_body: Mapping[str, object]
 ) -> Callable[[Any], Any]:

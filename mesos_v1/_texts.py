@@ -26,6 +26,11 @@ def text(value: Any) -> Any:
     return value.decode("utf-8", "replace") if type(value) is bytes else value
 
 
+def optional_id(proto: Any, field: str) -> Any:
+    """Return the text of an id; None if it is not set."""
+    return text(getattr(proto, field).value) if proto.HasField(field) else None
+
+
 def encodable(value: Any) -> Any:
     """Return text for people (or None) as a message can carry it: a surrogate, which UTF-8 does not have, becomes U+FFFD.
 
@@ -67,19 +72,8 @@ def _clean_text(message: Message, name: str, value: Any) -> None:
         setattr(message, name, text(value))
 
 
-def _clean_texts(_message: Message, _name: str, values: Any) -> None:
-    for index, item in enumerate(values):
-        if type(item) is bytes:
-            values[index] = text(item)
-
-
-def _clean_messages(_message: Message, _name: str, values: Any) -> None:
-    for item in values:
-        clean(item)
-
-
-def _clean_map(_message: Message, name: str, entries: Any) -> None:
-    for key in keys_of(name, entries):
+def _clean_each(entries: Any, keys: Iterable[Any]) -> None:
+    for key in keys:
         value = entries[key]
         if isinstance(value, Message):
             clean(value)
@@ -102,13 +96,13 @@ def keys_of(name: str, entries: Any) -> list[Any]:
 
 def _cleaner_of(field: Any, above: tuple[Any, ...]) -> _Cleaner | None:
     """Return how a field is cleaned; messages that hold no string anywhere need not be."""
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return _clean_texts if field.is_repeated else _clean_text
     inner = field.message_type
-    if inner is None:
+    if inner is None and field.type != FieldDescriptor.TYPE_STRING:
         return None
-    if inner not in above and not any(_cleaner_of(each, (*above, inner)) for each in inner.fields):
+    if inner and inner not in above and not any(_cleaner_of(each, (*above, inner)) for each in inner.fields):
         return None
-    if inner.GetOptions().map_entry:
-        return _clean_map
-    return _clean_messages if field.is_repeated else lambda _message, _name, value: clean(value)
+    if inner and inner.GetOptions().map_entry:
+        return lambda _message, name, entries: _clean_each(entries, keys_of(name, entries))
+    if field.is_repeated:
+        return lambda _message, _name, items: _clean_each(items, range(len(items)))
+    return (lambda _message, _name, value: clean(value)) if inner else _clean_text

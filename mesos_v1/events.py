@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from mesos_v1 import _reading, pb
 from mesos_v1 import values as v
-from mesos_v1._reading import optional_id, reader
-from mesos_v1._texts import text
+from mesos_v1._texts import optional_id, text
 from mesos_v1.content import ContentType
 from mesos_v1.content import parse as _parse
 
@@ -20,10 +19,9 @@ DEFAULT_HEARTBEAT_INTERVAL = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The subscription stands.
+    """The subscription stands; the framework's id is to be kept, and sent again at every later subscription.
 
     Attributes:
-        framework_id: To be kept and sent again at every later subscription.
         heartbeat_interval: Seconds between heartbeats; when several are missed the connection is dead.
     """
 
@@ -85,11 +83,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An executor ended (`executor_id` is set), or an agent is gone. Not reliable: updates are.
-
-    Attributes:
-        status: The executor's exit status as `wait` gives it.
-    """
+    """An executor ended (with a status as `wait` gives it), or an agent is gone. Not reliable: updates are."""
 
     agent_id: v.AgentId | None
     executor_id: v.ExecutorId | None
@@ -132,7 +126,7 @@ def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
 def _subscribed(body: pb.scheduler.Event.Subscribed) -> Subscribed:
     interval = body.heartbeat_interval_seconds if body.HasField("heartbeat_interval_seconds") else 0.0
     return Subscribed(
-        v.FrameworkId(text(body.framework_id.value)),
+        text(body.framework_id.value),
         interval if 0 < interval < float("inf") else DEFAULT_HEARTBEAT_INTERVAL,
         v.MasterInfo.from_proto(body.master_info) if body.HasField("master_info") else None,
     )
@@ -143,13 +137,13 @@ def _failure(body: pb.scheduler.Event.Failure) -> Failure:
     return Failure(optional_id(body, "agent_id"), optional_id(body, "executor_id"), status)
 
 
-read: Callable[[pb.scheduler.Event], SchedulerEvent] = reader(
+read: Callable[[pb.scheduler.Event], SchedulerEvent] = _reading.reader(
     Event.Type,
     {
         "SUBSCRIBED": _subscribed,
         "OFFERS": lambda body: Offers(tuple([v.Offer.from_proto(each) for each in body.offers])),
         "INVERSE_OFFERS": lambda body: InverseOffers(
-            tuple(v.InverseOffer.from_proto(each) for each in body.inverse_offers)
+            tuple(map(v.InverseOffer.from_proto, body.inverse_offers))
         ),
         "RESCIND": lambda body: Rescind(text(body.offer_id.value)),
         "RESCIND_INVERSE_OFFER": lambda body: RescindInverseOffer(text(body.inverse_offer_id.value)),

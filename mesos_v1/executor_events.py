@@ -1,7 +1,6 @@
-"""The events of the executor API, read: protobuf in, one of a closed union of immutable values out.
+"""The events of the executor API, read as those of the scheduler API are (Mesos: Executor HTTP API, "Events").
 
-What an executor passes on unread (tasks, infos) stays in protobuf bytes. A type that this version does not know becomes
-`Unknown`; an event that lacks what its type promises raises `BadEvent`. Source: Mesos: Executor HTTP API, "Events".
+What an executor passes on unread (tasks, infos) stays in protobuf bytes.
 """
 
 from collections.abc import Callable
@@ -9,18 +8,12 @@ from dataclasses import dataclass
 
 from mesos_v1 import _reading, pb
 from mesos_v1 import values as v
-from mesos_v1._reading import optional_id, reader
-from mesos_v1._texts import text
+from mesos_v1._texts import optional_id, text
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The subscription with the agent stands.
-
-    Attributes:
-        executor_info: Protobuf bytes of the `ExecutorInfo` (as are the next two of theirs).
-        container_id: Of the executor; None when an old agent does not say.
-    """
+    """The subscription with the agent stands; the infos are protobuf bytes. An old agent does not name the container."""
 
     executor_info: bytes
     framework_info: bytes
@@ -33,11 +26,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start a task.
-
-    Attributes:
-        task: Protobuf bytes of the `TaskInfo`.
-    """
+    """Start a task, given as the protobuf bytes of its `TaskInfo`."""
 
     task: bytes
     task_id: v.TaskId
@@ -45,11 +34,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class LaunchGroup:
-    """Start several tasks, or none of them.
-
-    Attributes:
-        tasks: Protobuf bytes of the `TaskInfo` of each.
-    """
+    """Start several tasks, each given as the protobuf bytes of its `TaskInfo`, or none of them."""
 
     tasks: tuple[bytes, ...]
     task_ids: tuple[v.TaskId, ...]
@@ -57,11 +42,7 @@ class LaunchGroup:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End a task.
-
-    Attributes:
-        grace_period: Seconds that it may take; None to go by the task's own kill policy.
-    """
+    """End a task within so many seconds; None to go by the task's own kill policy."""
 
     task_id: v.TaskId
     grace_period: float | None
@@ -105,40 +86,35 @@ def _subscribed(body: pb.executor.Event.Subscribed) -> Subscribed:
         framework_info=body.framework_info.SerializePartialToString(),
         agent_info=body.agent_info.SerializePartialToString(),
         container_id=optional_id(body, "container_id"),
-        agent_id=v.AgentId(text(body.agent_info.id.value)),
-        framework_id=v.FrameworkId(
-            text(body.framework_info.id.value or body.executor_info.framework_id.value)
-        ),
-        executor_id=v.ExecutorId(text(body.executor_info.executor_id.value)),
+        agent_id=text(body.agent_info.id.value),
+        framework_id=text(body.framework_info.id.value or body.executor_info.framework_id.value),
+        executor_id=text(body.executor_info.executor_id.value),
     )
 
 
-def _launch(body: pb.executor.Event.Launch) -> Launch:
-    return Launch(body.task.SerializePartialToString(), v.TaskId(text(body.task.task_id.value)))
+def _launch(task: pb.mesos.TaskInfo) -> Launch:
+    return Launch(task.SerializePartialToString(), text(task.task_id.value))
 
 
 def _launch_group(body: pb.executor.Event.LaunchGroup) -> LaunchGroup:
-    tasks = body.task_group.tasks
-    return LaunchGroup(
-        tuple(task.SerializePartialToString() for task in tasks),
-        tuple(v.TaskId(text(task.task_id.value)) for task in tasks),
-    )
+    launches = list(map(_launch, body.task_group.tasks))
+    return LaunchGroup(tuple(each.task for each in launches), tuple(each.task_id for each in launches))
 
 
 def _kill(body: pb.executor.Event.Kill) -> Kill:
     policy = body.kill_policy
     grace = policy.grace_period.nanoseconds / v.NANOS if policy.HasField("grace_period") else None
-    return Kill(v.TaskId(text(body.task_id.value)), grace)
+    return Kill(text(body.task_id.value), grace)
 
 
-read: Callable[[pb.executor.Event], ExecutorEvent] = reader(
+read: Callable[[pb.executor.Event], ExecutorEvent] = _reading.reader(
     Event.Type,
     {
         "SUBSCRIBED": _subscribed,
-        "LAUNCH": _launch,
+        "LAUNCH": lambda body: _launch(body.task),
         "LAUNCH_GROUP": _launch_group,
         "KILL": _kill,
-        "ACKNOWLEDGED": lambda body: Acknowledged(v.TaskId(text(body.task_id.value)), body.uuid),
+        "ACKNOWLEDGED": lambda body: Acknowledged(text(body.task_id.value), body.uuid),
         "MESSAGE": lambda body: Message(body.data),
     },
     {"SHUTDOWN": Shutdown(), "HEARTBEAT": Heartbeat()},

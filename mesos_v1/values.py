@@ -1,16 +1,15 @@
 """The API's things as immutable values: ids, offers, statuses. What crosses an actor's border is made of these.
 
-Each is a frozen dataclass of plain immutable fields, made by `from_proto`, and packable by a codec that knows such
-classes. An absent optional field is `None` (or empty, for text, bytes and tuples). The larger ones keep the protobuf bytes
-that they were read from (`raw`), so that a field that is not here can still be read.
+An absent optional field is `None` (or empty, for text, bytes and tuples). The larger ones keep the protobuf bytes that
+they were read from (`raw`), so that a field that is not here can still be read.
 """
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NewType
+from typing import Any, NewType
 
 from mesos_v1 import pb, ranges
-from mesos_v1._texts import Labels, labels_of, text
+from mesos_v1._texts import Labels, labels_of, optional_id, text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
 
@@ -30,6 +29,7 @@ _SOURCES = {number: name for name, number in pb.mesos.TaskStatus.Source.items()}
 _REASONS = {number: name for name, number in pb.mesos.TaskStatus.Reason.items()}
 _TASK_STATES = {number: TaskState(name) for name, number in pb.mesos.TaskState.items()}
 _OPERATION_STATES = {number: OperationState(name) for name, number in pb.mesos.OperationState.items()}
+_CAPABILITIES = {number: name for name, number in pb.mesos.MasterInfo.Capability.Type.items()}
 _VALUE_TYPES = {number: name for name, number in pb.mesos.Value.Type.items()}
 
 
@@ -40,11 +40,7 @@ def duration_proto(seconds: float | None) -> pb.mesos.DurationInfo | None:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute of an agent, such as `rack:r1`.
-
-    Attributes:
-        type: TEXT, SCALAR, RANGES or SET; says which of the other fields holds the value.
-    """
+    """An attribute of an agent, such as `rack:r1`; its type (TEXT, SCALAR, RANGES, SET) says which field holds the value."""
 
     name: str
     type: str = "TEXT"
@@ -56,11 +52,13 @@ class Attribute:
     @classmethod
     def from_proto(cls, proto: pb.mesos.Attribute) -> "Attribute":
         """Read an attribute."""
-        return _attribute(proto.SerializePartialToString())
+        return cls._read(proto.SerializePartialToString())
 
-    @classmethod
-    def _read(cls, proto: pb.mesos.Attribute) -> "Attribute":
-        return cls(
+    @staticmethod
+    @lru_cache(1024)  # few are different, and each offer has some
+    def _read(wire: bytes) -> "Attribute":
+        proto = pb.mesos.Attribute.FromString(wire)
+        return Attribute(
             name=text(proto.name),
             type=_VALUE_TYPES[proto.type],
             text=text(proto.text.value),
@@ -84,19 +82,9 @@ class Attribute:
         return f"{self.name}:{self.value}"
 
 
-@lru_cache(1024)  # few are different, and each offer has some
-def _attribute(wire: bytes) -> Attribute:
-    return Attribute._read(pb.mesos.Attribute.FromString(wire))
-
-
 @dataclass(frozen=True, slots=True)
 class Unavailability:
-    """When an agent is to be down.
-
-    Attributes:
-        start: Unix time in seconds.
-        duration: Seconds, or None for no end that is known.
-    """
+    """When an agent is to be down: from a Unix time on, for so many seconds, or None for no end that is known."""
 
     start: float
     duration: float | None = None
@@ -125,12 +113,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class MasterInfo:
-    """The master that a scheduler is subscribed with.
-
-    Attributes:
-        hostname: As the master announces it; empty when it does not.
-        port: Where its HTTP endpoints are.
-    """
+    """The master that a scheduler is subscribed with, and where its HTTP endpoints are; what it does not say is empty."""
 
     id: str
     hostname: str
@@ -143,17 +126,15 @@ class MasterInfo:
     @classmethod
     def from_proto(cls, proto: pb.mesos.MasterInfo) -> "MasterInfo":
         """Read what a master says of itself."""
-        address = proto.address if proto.HasField("address") else None
+        address = proto.address
         return cls(
             id=text(proto.id),
-            hostname=text(proto.hostname or (address.hostname or address.ip if address else "")),
-            port=address.port if address else proto.port,
+            hostname=text(proto.hostname or address.hostname or address.ip),
+            port=address.port if proto.HasField("address") else proto.port,
             version=text(proto.version),
             pid=text(proto.pid),
             domain=Domain.from_proto(proto.domain) if proto.HasField("domain") else None,
-            capabilities=tuple(
-                pb.mesos.MasterInfo.Capability.Type.Name(each.type) for each in proto.capabilities
-            ),
+            capabilities=tuple(_CAPABILITIES[each.type] for each in proto.capabilities),
         )
 
 
@@ -190,14 +171,14 @@ class Offer:
         """
         has = proto.HasField
         return cls(
-            OfferId(text(proto.id.value)),
-            FrameworkId(text(proto.framework_id.value)),
-            AgentId(text(proto.agent_id.value)),
+            text(proto.id.value),
+            text(proto.framework_id.value),
+            text(proto.agent_id.value),
             text(proto.hostname),
             Resources.from_proto(proto.resources),
             text(proto.allocation_info.role) if has("allocation_info") else "*",
             tuple([Attribute.from_proto(each) for each in proto.attributes]),
-            tuple([ExecutorId(text(each.value)) for each in proto.executor_ids]),
+            tuple([text(each.value) for each in proto.executor_ids]),
             Unavailability.from_proto(proto.unavailability) if has("unavailability") else None,
             _print_url(proto.url) if has("url") else "",
             Domain.from_proto(proto.domain) if has("domain") else None,
@@ -211,12 +192,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class InverseOffer:
-    """A request of the master to free an agent (or some resources) before it goes down.
-
-    Attributes:
-        agent_id: None when the whole framework is meant.
-        resources: What is asked back; empty means all.
-    """
+    """A request of the master to free resources (none: all) of an agent (None: of any) before it goes down."""
 
     id: OfferId
     framework_id: FrameworkId
@@ -230,9 +206,9 @@ class InverseOffer:
     def from_proto(cls, proto: pb.mesos.InverseOffer) -> "InverseOffer":
         """Read an inverse offer."""
         return cls(
-            id=OfferId(text(proto.id.value)),
-            framework_id=FrameworkId(text(proto.framework_id.value)),
-            agent_id=AgentId(text(proto.agent_id.value)) if proto.HasField("agent_id") else None,
+            id=text(proto.id.value),
+            framework_id=text(proto.framework_id.value),
+            agent_id=optional_id(proto, "agent_id"),
             unavailability=Unavailability.from_proto(proto.unavailability),
             resources=Resources.from_proto(proto.resources),
             url=_print_url(proto.url) if proto.HasField("url") else "",
@@ -242,11 +218,7 @@ class InverseOffer:
 
 @dataclass(frozen=True, slots=True)
 class CheckStatus:
-    """What the latest check of a task found; nothing yet when all fields are None.
-
-    Attributes:
-        type: COMMAND, HTTP or TCP.
-    """
+    """What the latest check (COMMAND, HTTP or TCP) of a task found; nothing yet when all fields are None."""
 
     type: str
     exit_code: int | None = None
@@ -307,21 +279,17 @@ class TaskStatus:
             ResourceError: The resources of its limitation are not valid.
         """
         has = proto.HasField
-        container_ids: tuple[ContainerId, ...] = ()
-        ip_addresses: tuple[str, ...] = ()
-        if has("container_status"):
-            ids, ip_addresses = _containers_of(proto.container_status)
-            container_ids = tuple([ContainerId(each) for each in ids])
+        container = proto.container_status if has("container_status") else None
         return cls(
-            TaskId(text(proto.task_id.value)),
+            text(proto.task_id.value),
             # a state from the future is an unknown field to protobuf, and the field itself is not set
             _TASK_STATES[proto.state] if has("state") else TaskState.TASK_UNKNOWN,
             text(proto.message),
             _SOURCES[proto.source] if has("source") else "",
             _REASONS[proto.reason] if has("reason") else "",
             proto.data,
-            AgentId(text(proto.agent_id.value)) if has("agent_id") else None,
-            ExecutorId(text(proto.executor_id.value)) if has("executor_id") else None,
+            text(proto.agent_id.value) if has("agent_id") else None,
+            text(proto.executor_id.value) if has("executor_id") else None,
             proto.timestamp,
             proto.uuid,
             proto.healthy if has("healthy") else None,
@@ -329,8 +297,8 @@ class TaskStatus:
             CheckStatus.from_proto(proto.check_status) if has("check_status") else None,
             proto.unreachable_time.nanoseconds / NANOS if has("unreachable_time") else None,
             Resources.from_proto(proto.limitation.resources) if has("limitation") else None,
-            container_ids,
-            ip_addresses,
+            _containers_of(container) if container else (),
+            _addresses_of(container) if container else (),
             proto.SerializePartialToString(),
         )
 
@@ -367,17 +335,16 @@ class OperationStatus:
     @classmethod
     def from_proto(cls, proto: pb.mesos.OperationStatus) -> "OperationStatus":
         """Read an operation's status."""
-        has = proto.HasField
         return cls(
-            operation_id=OperationId(text(proto.operation_id.value)) if has("operation_id") else None,
-            state=_OPERATION_STATES[proto.state] if has("state") else OperationState.OPERATION_UNSUPPORTED,
+            operation_id=optional_id(proto, "operation_id"),
+            state=_OPERATION_STATES[proto.state]
+            if proto.HasField("state")
+            else OperationState.OPERATION_UNSUPPORTED,
             message=text(proto.message),
             converted_resources=Resources.from_proto(proto.converted_resources),
             uuid=proto.uuid.value,
-            agent_id=AgentId(text(proto.agent_id.value)) if has("agent_id") else None,
-            resource_provider_id=text(proto.resource_provider_id.value)
-            if has("resource_provider_id")
-            else None,
+            agent_id=optional_id(proto, "agent_id"),
+            resource_provider_id=optional_id(proto, "resource_provider_id"),
             raw=proto.SerializePartialToString(),
         )
 
@@ -396,19 +363,17 @@ def _print_url(url: pb.mesos.URL) -> str:
     return printed + (f"#{text(url.fragment)}" if url.HasField("fragment") else "")
 
 
-def _containers_of(status: pb.mesos.ContainerStatus) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return a container's id, then those of the containers it is nested in; and its addresses."""
-    ids: list[str] = []
-    if status.HasField("container_id"):
-        container = status.container_id
-        ids.append(text(container.value))
-        while container.HasField("parent"):
-            container = container.parent
-            ids.append(text(container.value))
-    addresses = [
-        text(each.ip_address)
-        for info in status.network_infos
-        for each in info.ip_addresses
-        if each.ip_address
-    ]
-    return tuple(ids), tuple(addresses)
+def _containers_of(status: pb.mesos.ContainerStatus) -> tuple[ContainerId, ...]:
+    """Return a container's id, then those of the containers it is nested in."""
+    ids: list[ContainerId] = []
+    holder: Any = status
+    field = "container_id"
+    while holder.HasField(field):
+        holder, field = getattr(holder, field), "parent"
+        ids.append(text(holder.value))
+    return tuple(ids)
+
+
+def _addresses_of(status: pb.mesos.ContainerStatus) -> tuple[str, ...]:
+    found = [address.ip_address for info in status.network_infos for address in info.ip_addresses]
+    return tuple([text(each) for each in found if each])
