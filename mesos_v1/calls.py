@@ -1,7 +1,8 @@
-"""Every call of the scheduler API as a plain function that returns a `Call`; nothing else spells them out.
+"""Every call of the scheduler API as a plain function that returns a `Call` (Mesos: Scheduler HTTP API, "Calls").
 
 The framework's id is left out and filled in just before sending (`with_framework_id`), since only the connection knows it.
-Ids, roles and bytes come in as plain values, infos and resources as protobuf or as this package's own. Source: Mesos: Scheduler HTTP API, "Calls"; operations: `mesos_v1.offer_operations`.
+`refuse_seconds` are how long not to offer the same again; None is Mesos's default of 5 s. The `uuid` of an
+acknowledgement is the bytes of the status as they came; only a status that has one may be acknowledged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -90,24 +91,13 @@ def accept(
     operations: Iterable[pb.mesos.Offer.Operation] = (),
     refuse_seconds: float | None = None,
 ) -> pb.scheduler.Call:
-    """Use offers of one agent together, by operations in order; what they leave is declined.
-
-    Args:
-        offer_ids: All of the same agent (and role), or every task becomes TASK_LOST.
-        operations: Each sees what the one before it left.
-        refuse_seconds: How long not to offer the rest again; None is Mesos's default of 5 s.
-    """
+    """Use offers of one agent (and role, or every task becomes TASK_LOST), each operation on what the one before it left; decline the rest."""
     ids = map(_id, offer_ids)
     return _call("ACCEPT", offer_ids=ids, operations=operations, filters=_filters(refuse_seconds))
 
 
 def decline(offer_ids: Iterable[OfferId], refuse_seconds: float | None = None) -> pb.scheduler.Call:
-    """Give offers back.
-
-    Args:
-        offer_ids: Of any agents.
-        refuse_seconds: How long not to offer these resources again; None is Mesos's default of 5 s.
-    """
+    """Give offers back, of any agents."""
     return _call("DECLINE", offer_ids=map(_id, offer_ids), filters=_filters(refuse_seconds))
 
 
@@ -144,11 +134,9 @@ def kill(
     agent_id: AgentId | None = None,
     kill_policy: pb.mesos.KillPolicy | float | None = None,
 ) -> pb.scheduler.Call:
-    """Kill a task; an update says when it is done.
+    """Kill a task, by its own kill policy, by another, or within so many seconds; an update says when it is done.
 
-    Args:
-        agent_id: Helps a master that has just failed over and does not know the task yet.
-        kill_policy: A policy, or a grace period in seconds, instead of the task's own.
+    The agent helps a master that has just failed over and does not know the task yet.
     """
     if isinstance(kill_policy, int | float):
         kill_policy = pb.mesos.KillPolicy(grace_period=duration_proto(kill_policy))
@@ -161,11 +149,7 @@ def shutdown(executor_id: ExecutorId, agent_id: AgentId) -> pb.scheduler.Call:
 
 
 def acknowledge(agent_id: AgentId, task_id: TaskId, uuid: bytes) -> pb.scheduler.Call:
-    """Tell the agent that an update has been received and stored, so that it sends the next one.
-
-    Args:
-        uuid: The bytes of the status as they came. Only a status with a uuid may be acknowledged.
-    """
+    """Tell the agent that an update has been received and stored, so that it sends the next one."""
     return _call("ACKNOWLEDGE", agent_id=_id(agent_id), task_id=_id(task_id), uuid=uuid)
 
 
@@ -177,10 +161,7 @@ def acknowledge_operation_status(
 ) -> pb.scheduler.Call:
     """Tell the agent (or resource provider) that the status of an operation has been received.
 
-    Args:
-        uuid: The raw bytes of the status's uuid (`OperationStatus.uuid`), not the message around them.
-        agent_id: As in the status; the master needs it to find the way.
-        resource_provider_id: As in the status, when it has one.
+    Agent and resource provider are those of the status; the `uuid` is the raw bytes (`OperationStatus.uuid`).
     """
     return _call(
         "ACKNOWLEDGE_OPERATION_STATUS",
@@ -194,8 +175,7 @@ def acknowledge_operation_status(
 def reconcile(tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> pb.scheduler.Call:
     """Ask for the latest state of these tasks (explicit), or of all that the master knows when none is named (implicit).
 
-    Args:
-        tasks: Pairs of task and agent; the agent may be unknown (None).
+    Each is a pair of task and agent; the agent may be unknown (None).
     """
     return _call("RECONCILE", tasks=[{"task_id": _id(task), "agent_id": _id(agent)} for task, agent in tasks])
 
@@ -207,8 +187,7 @@ def reconcile_operations(
 ) -> pb.scheduler.Call:
     """Ask for the latest state of these operations, or of all that the master knows when none is named.
 
-    Args:
-        operations: Operation, agent if known, and resource provider if there is one.
+    Each is an operation, its agent if known, and its resource provider if there is one.
     """
     fields = ("operation_id", "agent_id", "resource_provider_id")
     asked = [dict(zip(fields, map(_id, operation), strict=False)) for operation in operations]

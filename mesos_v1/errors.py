@@ -13,9 +13,6 @@ class MesosError(Exception):
     """Base of all errors that come from talking the Mesos V1 API."""
 
 
-# -- The bytes are wrong ---------------------------------------------------------------------------------------------
-
-
 class RecordIOError(MesosError):
     """The RecordIO stream is broken; nothing after this point can be read."""
 
@@ -50,18 +47,12 @@ class BadEvent(MesosError):  # noqa: N818
     """An event came in that lacks what its type promises."""
 
 
-# -- The values are wrong --------------------------------------------------------------------------------------------
-
-
 class ResourceError(MesosError, ValueError):
     """A resource cannot be: no such text, a negative amount, a range that ends before it begins."""
 
 
 class OperationError(MesosError):
     """An offer operation cannot be applied to the resources at hand."""
-
-
-# -- Mesos answered, but not with what was asked for -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +97,7 @@ MEANINGS: dict[int, Meaning] = {
 }
 """Status → meaning, for the statuses that Mesos (or a proxy before it) is known to answer."""
 
-LOST_SUBSCRIPTION = (
-    # Mesos: Scheduler HTTP API, "Calls": the stream id ties a call to its subscription.
-    "stream ID",
-    "Framework cannot be found",
-    "Framework is not subscribed",
-    "Executor is not subscribed",
-    "Executor cannot be found",
-    "not subscribed",
-)
+LOST_SUBSCRIPTION = ("stream ID", "Framework cannot be found", "Executor cannot be found", "not subscribed")
 """Words in the body of a 400 or 403 which say that the sender's subscription is not the current one."""
 
 MISSING_STREAM_ID = "should include the 'Mesos-Stream-Id' header"
@@ -129,9 +112,8 @@ def classify(status: int, body: str = "") -> Meaning:
     ):
         return Meaning("the subscription is not the current one", subscription_lost=True)
     families = {3: "an unexpected redirect", 4: "the request is refused", 5: "the server failed"}
-    family = status // 100
-    text = families.get(family, "an unexpected status")
-    return MEANINGS.get(status) or Meaning(text, retryable=family == 5)
+    unforeseen = families.get(status // 100, "an unexpected status")
+    return MEANINGS.get(status) or Meaning(unforeseen, retryable=status // 100 == 5)
 
 
 class ApiError(MesosError):

@@ -23,11 +23,9 @@ def subscribe(
     unacknowledged_tasks: Iterable[pb.mesos.TaskInfo] = (),
     unacknowledged_updates: Iterable[pb.mesos.TaskStatus] = (),
 ) -> pb.executor.Call:
-    """Open the stream of events; after a lost connection, say what the agent may not know.
+    """Open the stream of events; after a lost connection, with what the agent may not know.
 
-    Args:
-        unacknowledged_tasks: Those of which no update was acknowledged yet.
-        unacknowledged_updates: In the order in which they were sent.
+    These are the tasks of which no update was acknowledged, and the updates that were not, in the order of sending.
     """
     updates = [Call.Update(status=status) for status in unacknowledged_updates]
     body = Call.Subscribe(unacknowledged_tasks=unacknowledged_tasks, unacknowledged_updates=updates)

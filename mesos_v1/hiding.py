@@ -18,12 +18,9 @@ _HIDDEN_BYTES = {"mesos.v1.Secret.Value": ("data",)}
 
 
 def hidden(kind: type[Message], data: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """A serialized message of that kind without the values of environment variables, credentials and secrets.
+    """A serialized message of a kind without the values of environment variables, credentials and secrets.
 
-    Args:
-        kind: its class.
-        data: the message; what is not one is given back as its size.
-        redact: called with every other bytes field (a task's data, say), which gets what it returns.
+    What is not such a message is given back as its size. Every other bytes field (a task's data, say) becomes what `redact` makes of it.
     """
     message = kind()
     try:

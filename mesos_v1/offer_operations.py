@@ -1,7 +1,7 @@
 """Builders for every offer operation; they go into `calls.accept`, in the order in which they are to happen.
 
-With an `operation_id` the master reports what became of an operation (UPDATE_OPERATION_STATUS), which must then be
-acknowledged; launches cannot have one. To see what an operation leaves for the next: `mesos_v1.operations.apply`.
+Resources are given as they are to be (RESERVE, CREATE), or else as they are. With an `operation_id` the master reports
+what became of an operation (UPDATE_OPERATION_STATUS), which must then be acknowledged; launches cannot have one.
 Sources: Mesos: Reservation; Persistent Volumes; Shared Persistent Volumes; CSI; Scheduler HTTP API, "Operation feedback".
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mesos_v1 import pb
-from mesos_v1.resource import Resource, to_millis
+from mesos_v1.resource import MILLIS, Resource, to_millis
 from mesos_v1.resources import Resources
 from mesos_v1.values import OperationId
 
@@ -38,40 +38,26 @@ def launch_group(
 def reserve(
     resources: Resources, source: Resources | None = None, operation_id: OperationId | None = None
 ) -> pb.mesos.Offer.Operation:
-    """Reserve resources.
+    """Reserve resources (see `Resources.push_reservation`).
 
-    Args:
-        resources: As they should be, reservation included (see `Resources.push_reservation`).
-        source: As they are now; may be left out when only the innermost reservation is new.
+    `source` is what they are now; it may be left out when only the innermost reservation is new.
     """
     before = None if source is None else source.to_proto()
     return _operation("RESERVE", operation_id, resources=resources.to_proto(), source=before)
 
 
 def unreserve(resources: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
-    """Undo the innermost (dynamic) reservation of resources.
-
-    Args:
-        resources: As they are now.
-    """
+    """Undo the innermost (dynamic) reservation of resources."""
     return _operation("UNRESERVE", operation_id, resources=resources.to_proto())
 
 
 def create(volumes: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
-    """Make persistent volumes of reserved disk.
-
-    Args:
-        volumes: As they should be, with persistence id and container path (see `volume`).
-    """
+    """Make persistent volumes of reserved disk (see `volume`)."""
     return _operation("CREATE", operation_id, volumes=volumes.to_proto())
 
 
 def destroy(volumes: Resources, operation_id: OperationId | None = None) -> pb.mesos.Offer.Operation:
-    """Delete persistent volumes and what is on them.
-
-    Args:
-        volumes: As they are now.
-    """
+    """Delete persistent volumes and what is on them."""
     return _operation("DESTROY", operation_id, volumes=volumes.to_proto())
 
 
@@ -85,11 +71,7 @@ def grow_volume(
 def shrink_volume(
     volume: Resource, subtract: float, operation_id: OperationId | None = None
 ) -> pb.mesos.Offer.Operation:
-    """Make a persistent volume smaller.
-
-    Args:
-        subtract: By how many megabytes.
-    """
+    """Make a persistent volume smaller, by so many megabytes."""
     return _operation("SHRINK_VOLUME", operation_id, volume=volume.to_proto(), subtract={"value": subtract})
 
 
@@ -138,5 +120,5 @@ def volume(
     if shared:
         proto.shared.SetInParent()
     if megabytes is not None:
-        proto.scalar.value = to_millis(megabytes) / 1000
+        proto.scalar.value = to_millis(megabytes) / MILLIS
     return Resource.from_proto(proto)

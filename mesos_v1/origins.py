@@ -4,8 +4,6 @@ A server on loopback is out of the network's reach, but not out of the reach of 
 sends requests for any page, and with a name that the page's owner points to 127.0.0.1 (DNS rebinding) the page may even read
 the answers. What gives such requests away are the headers that no page can set: `Host` is the name that the page knows,
 `Origin` is the page's own, and `Sec-Fetch-Site` says how the two are related (Fetch Standard and Fetch Metadata).
-
-Pure: the servers of the scheduler and of the embedded cluster ask here, each in its own middleware.
 """
 
 from __future__ import annotations
@@ -28,9 +26,7 @@ def refusal(
     """Why a request is refused, in one sentence; None for one that no foreign page can have sent.
 
     Args:
-        hosts: the values of its `Host` headers.
-        origins: of its `Origin` headers.
-        fetch_sites: of its `Sec-Fetch-Site` headers.
+        hosts: the values of its `Host` headers (as the next two of theirs).
         names: the server's own names besides those of loopback, in lower case.
         address: the address at which the request arrived.
     """

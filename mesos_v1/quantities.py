@@ -25,11 +25,7 @@ MEGABYTES_EXPECTED = 'a number of MB, or a size such as "512MB" or "2GB"'
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a duration; a bare number is seconds.
-
-    Raises:
-        ValueError: not a number with a known unit.
-    """
+    """Seconds in a duration; a bare number is seconds. Raises ValueError for what has no known unit."""
     number, unit = _split(text)
     if unit not in _SECONDS and unit:
         raise ValueError(f"{unit!r} is not a unit of time")
@@ -57,11 +53,7 @@ def mesos_duration(seconds: float) -> str:
 
 
 def parse_size(text: str, *, default_unit: str = "B") -> int:
-    """Bytes in a size; a bare number counts in `default_unit`.
-
-    Raises:
-        ValueError: not a number with a known unit.
-    """
+    """Bytes in a size; a bare number counts in `default_unit`. Raises ValueError for what has no known unit."""
     number, unit = _split(text)
     unit = (unit or default_unit).lower()
     if unit not in _BYTES:

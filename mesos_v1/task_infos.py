@@ -92,11 +92,9 @@ def command_info(
     uris: Iterable[Uri | str] = (),
     user: str | None = None,
 ) -> pb.mesos.CommandInfo:
-    """Describe a command.
+    """Describe a command: a line for the shell, or without `shell` the path of a program and all of its argv.
 
     Args:
-        value: A line for the shell; without `shell`, the path of a program.
-        arguments: Without `shell`, all of argv, the program's name first.
         environment: Variables.
         uris: Files for the sandbox; plain text is a URI that is unpacked if it is an archive.
         user: Whom it runs as, instead of the framework's user.
