@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, EncodeError, Message
 
-from mesos_v1._texts import clean, keys_of, text
+from mesos_v1._reading import clean, keys_of, text
 from mesos_v1.errors import ContentError
 
 __all__ = ["ContentError", "ContentType", "from_json", "parse", "serialize", "to_json"]

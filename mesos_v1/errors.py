@@ -98,7 +98,8 @@ MEANINGS: dict[int, Meaning] = {
 """Status → meaning, for the statuses that Mesos (or a proxy before it) is known to answer."""
 
 LOST_SUBSCRIPTION = ("stream ID", "Framework cannot be found", "Executor cannot be found", "not subscribed")
-"""Words in the body of a 400 or 403 which say that the sender's subscription is not the current one."""
+"""Words in the body of a 400 or 403 which say that the sender's subscription is not the current one: the stream id ties a
+call to its subscription (Mesos: Scheduler HTTP API, "Calls")."""
 
 MISSING_STREAM_ID = "should include the 'Mesos-Stream-Id' header"
 

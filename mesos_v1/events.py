@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mesos_v1 import _reading, pb
 from mesos_v1 import values as v
-from mesos_v1._texts import optional_id, text
+from mesos_v1._reading import optional_id, text
 from mesos_v1.content import ContentType
 from mesos_v1.content import parse as _parse
 

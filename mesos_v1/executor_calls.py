@@ -6,7 +6,7 @@ The ids of framework and executor are filled in just before sending (`with_ids`)
 from collections.abc import Iterable
 
 from mesos_v1 import pb
-from mesos_v1._texts import encodable, labels_proto
+from mesos_v1._reading import encodable, labels_proto
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 
 Call = pb.executor.Call

@@ -28,24 +28,11 @@ def union(left: Ranges, right: Ranges) -> Ranges:
 
 def subtract(left: Ranges, right: Ranges) -> Ranges:
     """Return the numbers of `left` that are not in `right`."""
-    out: list[tuple[int, int]] = []
-    at = 0
-    for begin, end in left:
-        start = begin
-        while at < len(right) and right[at][1] < start:
-            at += 1
-        index = at
-        while index < len(right) and right[index][0] <= end:
-            hole_begin, hole_end = right[index]
-            if hole_begin > start:
-                out.append((start, hole_begin - 1))
-            start = max(start, hole_end + 1)
-            if hole_end >= end:
-                break
-            index += 1
-        if start <= end:
-            out.append((start, end))
-    return tuple(out)
+    if not left:
+        return ()
+    ends, begins = [-1, *(end for _, end in right)], [*(begin for begin, _ in right), left[-1][1] + 1]
+    gaps = tuple([(end + 1, begin - 1) for end, begin in zip(ends, begins, strict=True)])
+    return intersect(left, gaps)
 
 
 def intersect(left: Ranges, right: Ranges) -> Ranges:
@@ -62,17 +49,6 @@ def intersect(left: Ranges, right: Ranges) -> Ranges:
         else:
             j += 1
     return tuple(out)
-
-
-def contains(left: Ranges, right: Ranges) -> bool:
-    """Whether every number of `right` is in `left`."""
-    index = 0
-    for begin, end in right:
-        while index < len(left) and left[index][1] < begin:
-            index += 1
-        if index == len(left) or left[index][0] > begin or left[index][1] < end:
-            return False
-    return True
 
 
 def count(ranges: Ranges) -> int:

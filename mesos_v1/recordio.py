@@ -56,23 +56,18 @@ class Decoder:
         """
         if self._error is not None:
             raise self._error
-        if not isinstance(data, bytes):
-            data = bytes(data)
+        data, self._header = self._header + bytes(data), b""
         records: list[bytes] = []
         position = self._complete(data, records) if self._missing else 0
         end = len(data)
         try:
             while position < end:
-                if self._header:
-                    newline, size = self._resume_length(data)
-                    if newline < 0:
-                        break
-                else:
-                    newline = data.find(b"\n", position, position + _MAX_DIGITS + 1)
-                    if newline < 0:
-                        self._header = self._partial_length(data[position : position + _MAX_DIGITS + 1])
-                        break
-                    size = self._length(data[position:newline])
+                newline = data.find(b"\n", position, position + _MAX_DIGITS + 1)
+                if newline < 0:  # refuse garbage without waiting for one
+                    self._header = data[position : position + _MAX_DIGITS + 1]
+                    self._length(self._header)
+                    break
+                size = self._length(data[position:newline], b"\n")
                 position = newline + 1
                 stop = position + size
                 if stop > end:
@@ -98,9 +93,8 @@ class Decoder:
             raise self._error
         if self._missing:
             got = len(self._partial)
-            raise TruncatedRecord(
-                f"the stream ended after {got} of the {got + self._missing} bytes of a record"
-            )
+            whole = got + self._missing
+            raise TruncatedRecord(f"the stream ended after {got} of the {whole} bytes of a record")
         if self._header:
             raise TruncatedRecord(
                 f"the stream ended inside a record's length, after {self._header.decode()!r}"
@@ -119,25 +113,9 @@ class Decoder:
         self._missing = 0
         return taken
 
-    def _resume_length(self, data: bytes) -> tuple[int, int]:
-        """Continue the length that an earlier chunk began, at the start of `data`."""
-        newline = data.find(b"\n", 0, _MAX_DIGITS + 1 - len(self._header))
-        if newline < 0:
-            self._header = self._partial_length(self._header + data[: _MAX_DIGITS + 1])
-            return -1, 0
-        size = self._length(self._header + data[:newline])
-        self._header = b""
-        return newline, size
-
-    def _partial_length(self, digits: bytes) -> bytes:
-        """Check what is there of a length, so that garbage is refused without waiting for a newline."""
-        if not digits.isdigit() or len(digits) > _MAX_DIGITS or int(digits) > self._max:
-            raise self._refusal(digits)
-        return digits
-
-    def _length(self, digits: bytes) -> int:
+    def _length(self, digits: bytes, end: bytes = b"") -> int:
         if not digits.isdigit() or len(digits) > _MAX_DIGITS or (size := int(digits)) > self._max:
-            raise self._refusal(digits + b"\n")
+            raise self._refusal(digits + end)
         return size
 
     def _refusal(self, found: bytes) -> RecordIOError:
@@ -148,6 +126,5 @@ class Decoder:
             size = int(found[: index + 1])
             if size > self._max:
                 return RecordTooLong(f"a record of at least {size} bytes; the limit is {self._max}")
-        return MalformedLength(
-            f"expected the length of a record in decimal digits and a newline, found {found[: _MAX_DIGITS + 1]!r}"
-        )
+        wanted = "the length of a record in decimal digits and a newline"
+        return MalformedLength(f"expected {wanted}, found {found[: _MAX_DIGITS + 1]!r}")

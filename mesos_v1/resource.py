@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from mesos_v1 import pb
 from mesos_v1 import ranges as range_sets
-from mesos_v1._texts import Labels, clean, labels_of, labels_proto, text
+from mesos_v1._reading import Labels, clean, labels_of, labels_proto, text
 from mesos_v1.errors import ResourceError
 from mesos_v1.ranges import Ranges
 

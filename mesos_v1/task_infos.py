@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from mesos_v1 import pb
-from mesos_v1._texts import encodable, labels_proto
+from mesos_v1._reading import encodable, labels_proto
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
 

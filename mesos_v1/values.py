@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, NewType
 
 from mesos_v1 import pb, ranges
-from mesos_v1._texts import Labels, labels_of, optional_id, text
+from mesos_v1._reading import Labels, labels_of, optional_id, text
 from mesos_v1.resources import Resources
 from mesos_v1.states import OperationState, TaskState
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesos_v1 import ranges
+from mesos_v1.resource import Kind, Resource
 
 pairs = st.lists(
     st.tuples(st.integers(0, 60), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1])),
@@ -43,7 +44,8 @@ def test_union_difference_and_intersection_are_those_of_the_numbers(left, right)
 
 @given(normal, normal)
 def test_one_contains_the_other_when_its_numbers_do(left, right):
-    assert ranges.contains(left, right) == (numbers(right) <= numbers(left))
+    there, wanted = (Resource("ports", Kind.RANGES, ranges=each) for each in (left, right))
+    assert there.covers(wanted) == (numbers(right) <= numbers(left))
 
 
 @given(normal, st.integers(-1, 50))
