@@ -26,7 +26,9 @@ from mesostic.errors import ClusterError
 if TYPE_CHECKING:
     from playa.settings import ClusterSettings
 
+_PROGRAM = Path(__file__).with_name("cluster_process.py")
 _WORK_DIR = "mesostic-run-"
+_LOG = "cluster.log"
 _STOP_TIMEOUT = 20.0
 _LOG_LINES_SHOWN = 5
 _SANDBOXES_SHOWN = 3
@@ -44,41 +46,35 @@ def working_folder() -> TemporaryFolder:
 
 
 class EmbeddedCluster:
-    """One embedded cluster: `launch`, `await start(settings)`, `await stop()`, then `clean_up` or `keep`.
+    """One embedded cluster: `launch`, `await start(settings)`, `await stop()`, then keep or remove its folder.
 
     Attributes:
-        work_dir: holds the log and, unless the settings name another folder, everything of the cluster.
-        log: the file with the cluster's log.
+        folder: holds the log and, unless the settings name another, everything of the cluster.
         url: of the master, once started.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], folder: TemporaryFolder) -> None:
         """Use `launch`."""
-        self._process = process
-        self._folder = folder
-        self.work_dir = folder.path
-        self.log = self.work_dir / "cluster.log"
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._orders, self._answers = process, process.stdin, process.stdout
+        self.folder, self.work_dir = folder, folder.path
         self.url = ""
 
     @classmethod
     def launch(cls) -> EmbeddedCluster:
         """Start the process; it imports, and waits for its settings."""
         folder = working_folder()
-        work_dir = folder.path
-        log_file = os.open(work_dir / "cluster.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_file = os.open(folder.path / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_file, "ab") as log:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    str(Path(__file__).with_name("cluster_process.py")),
-                    str(folder.fileno()),  # which holds the lock on its folder, too
-                ],
+                # which holds the lock on its folder, too
+                [sys.executable, "-P", str(_PROGRAM), str(folder.fileno())],
                 pass_fds=(folder.fileno(),),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                cwd=work_dir,
+                cwd=folder.path,
                 start_new_session=True,
             )
         return cls(process, folder)
@@ -115,35 +111,15 @@ class EmbeddedCluster:
 
     async def wait(self, hear: Callable[[str], None] = lambda _: None) -> None:
         """Until the process ends: its standard output is closed then. Errors meanwhile go to `hear`, in sentences."""
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        said = bytearray()
-
-        def readable() -> None:
-            data = os.read(descriptor, 64 * 1024)
-            said.extend(data)
-            while (line := said.partition(b"\n"))[1]:
-                del said[: len(line[0]) + 1]
-                hear(str(json.loads(line[0]).get("error", "")))
-            if not data:
-                loop.remove_reader(descriptor)
-                ended.set()
-
-        loop.add_reader(descriptor, readable)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
+        while line := await asyncio.to_thread(self._answers.readline):
+            hear(str(json.loads(line).get("error", "")))
 
     async def stop(self, *, at_once: bool = False) -> None:
         """End the cluster with everything it started; returns when it is gone."""
         if at_once:
             self.kill()
         with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()  # what keeps it alive
+            self._orders.close()  # what keeps it alive
         try:
             await asyncio.to_thread(self._process.wait, _STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -160,14 +136,15 @@ class EmbeddedCluster:
         """End the process at once and, unless to `keep` it, remove the folder; without a loop, from any thread."""
         self.kill()
         if keep:
-            self.keep()
+            self.folder.keep()
         else:
-            self.clean_up()
+            self.folder.remove()
 
     def log_tail(self) -> str:
         """The last lines of the cluster's log, as the end of a message."""
         with contextlib.suppress(OSError):
-            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            text = (self.work_dir / _LOG).read_text(errors="replace")
+            lines = [line for line in text.splitlines() if line.strip()]
             if lines:
                 shown = "\n".join(f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:])
                 return f" Its log ends with:\n{shown}"
@@ -188,21 +165,11 @@ class EmbeddedCluster:
         ]
         return untold[:_SANDBOXES_SHOWN]
 
-    def clean_up(self) -> None:
-        """Remove the folder."""
-        self._folder.remove()
-
-    def keep(self) -> None:
-        """Keep the folder."""
-        self._folder.keep()
-
     def _exchange(self, order: bytes) -> bytes:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(order)
-            self._process.stdin.flush()
-        return self._process.stdout.readline()
+            self._orders.write(order)
+            self._orders.flush()
+        return self._answers.readline()
 
 
 def _end_of(file: Path) -> bytes:

@@ -148,7 +148,7 @@ async def test_somebody_else_on_the_machine_gets_nothing_and_changes_nothing(pro
         assert stat.S_IMODE(embedded.work_dir.stat().st_mode) & 0o066 == 0
     finally:
         await embedded.stop(at_once=True)
-        embedded.clean_up()
+        embedded.folder.remove()
 
 
 async def test_the_cluster_of_tests_asks_for_a_credential_unless_it_is_told_not_to() -> None:
@@ -211,4 +211,4 @@ async def test_an_agent_that_cannot_write_any_more_is_told_to_the_user(project: 
         listening.cancel()
     finally:
         await embedded.stop(at_once=True)
-        embedded.clean_up()
+        embedded.folder.remove()

@@ -116,4 +116,4 @@ async def test_no_daemon_outlives_what_started_it(project: Path, tmp_path: Path,
                 await ended(of_command, of_executor)
     finally:
         await embedded.stop(at_once=True)
-        embedded.clean_up()
+        embedded.folder.remove()
