@@ -7,6 +7,7 @@ standard input ends.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import difflib
 import gc
 import json
@@ -15,68 +16,35 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 from actors.runtime import hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
 from mesos_v1.quantities import parse_duration
-from playa import harmless_flags
 from playa.cluster import Cluster
+from playa.flags import HARMLESS, OtherValueError, read_credentials, take_harmless, warning
 from playa.master.agents.registry import RegistryError
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
 
 
-def duration(text: str) -> float:
-    """Seconds, from a number or Mesos's form (`15secs`, `1.5mins`).
+def explained(read: Callable[[str], object], expected: str = "") -> Callable[[str], object]:
+    """As `read`, with an error that argparse shows: what the text is not, or what `read` says."""
 
-    Raises:
-        argparse.ArgumentTypeError: It is neither.
-    """
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 15secs, 500ms, 2mins") from None
+    def convert(text: str) -> object:
+        try:
+            return read(text)
+        except ValueError as error:
+            why = f"{text!r} is not {expected}" if expected else str(error)
+            raise argparse.ArgumentTypeError(why) from None
+
+    return convert
 
 
 def weights(text: str) -> tuple[tuple[str, float], ...]:
-    """`role=weight,role=weight`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is written otherwise.
-    """
-    result = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        role, _, number = part.partition("=")
-        try:
-            result.append((role, float(number)))
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{part!r} is not role=weight") from None
-    return tuple(result)
-
-
-def credentials(path: str) -> tuple[tuple[str, str], ...]:
-    """The file of `--credentials`: JSON (`{"credentials": [{"principal": …, "secret": …}]}`) or lines `principal secret`.
-
-    Raises:
-        argparse.ArgumentTypeError: It cannot be read, or says something else.
-    """
-    try:
-        text = Path(path.removeprefix("file://")).read_text()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
-    if text.lstrip().startswith("{"):
-        try:
-            pairs = [[str(one["principal"]), str(one["secret"])] for one in json.loads(text)["credentials"]]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise argparse.ArgumentTypeError(f"{path}: not Mesos's JSON for credentials") from None
-    else:
-        pairs = [line.split() for line in text.splitlines() if line.strip()]
-    if any(len(pair) != 2 for pair in pairs):
-        raise argparse.ArgumentTypeError(f"{path}: each line must be a principal and a secret")
-    if not pairs:
-        raise argparse.ArgumentTypeError(f"{path}: no credentials in it, so nobody would have access")
-    return tuple((pair[0], pair[1]) for pair in pairs)
+    """`role=weight,role=weight`."""
+    pairs = [part.partition("=") for part in names(text)]
+    return tuple((role, float(number)) for role, _, number in pairs)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -87,6 +55,7 @@ def names(text: str) -> tuple[str, ...]:
 def parser() -> argparse.ArgumentParser:
     """All flags; underscores and dashes in their names are the same."""
     cluster, agent = ClusterSettings(), AgentSettings()
+    duration = explained(parse_duration, "a duration such as 15secs, 500ms, 2mins")
     p = argparse.ArgumentParser(prog="python -m playa", description="A Mesos cluster on this machine.")
     p.add_argument("--port", type=int, default=cluster.port, help="of the master; 0 takes a free one")
     p.add_argument("--ip", default=cluster.ip, help="where master and agents listen")
@@ -95,32 +64,28 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resources", default=agent.resources, help="of each agent")
     p.add_argument("--attributes", default=agent.attributes, help="of each agent, rack:r1;zone:eu")
     p.add_argument("--roles", type=names, default=(), help="the only roles allowed, if given")
-    p.add_argument("--weights", type=weights, default=(), help="role=weight,role=weight")
     p.add_argument(
-        "--credentials", type=credentials, default=(), metavar="FILE", help="principals and secrets"
+        "--weights", type=explained(weights, "role=weight"), default=(), help="role=weight,role=weight"
+    )
+    p.add_argument(
+        "--credentials",
+        type=explained(read_credentials),
+        default=(),
+        metavar="FILE",
+        help="principals and secrets",
     )
     p.add_argument("--work_dir", default="", help="where everything is kept; default: a temporary folder")
     for name in ("frameworks", "readonly", "readwrite"):
         p.add_argument(f"--authenticate_http_{name}", action="store_true", default=None)
     p.add_argument("--insecure", action="store_true", help="listen beyond this machine without credentials")
-    durations = {
-        "offer_timeout": None,
-        "allocation_interval": cluster.allocation_interval,
-        "agent_ping_timeout": cluster.agent_ping_timeout,
-        "agent_reregister_timeout": cluster.agent_reregister_timeout,
-        "heartbeat_interval": cluster.heartbeat_interval,
-        "executor_registration_timeout": agent.executor_registration_timeout,
-        "executor_reregistration_timeout": agent.executor_reregistration_timeout,
-        "executor_shutdown_grace_period": agent.executor_shutdown_grace_period,
-        "recovery_timeout": agent.recovery_timeout,
-        "registration_backoff_factor": agent.registration_backoff_factor,
-        "status_update_retry_interval_min": agent.status_update_retry_interval_min,
-        "gc_delay": agent.gc_delay,
-    }
-    for name, default in durations.items():
-        aliases = ["--heartbeat"] if name == "heartbeat_interval" else []
-        p.add_argument(f"--{name}", *aliases, type=duration, default=default, metavar="DURATION")
-    p.add_argument("--max_agent_ping_timeouts", type=int, default=cluster.max_agent_ping_timeouts)
+    for settings in (cluster, agent):
+        for field in dataclasses.fields(settings):
+            if float in {field.type, *get_args(field.type)}:
+                alias = ["--heartbeat"] if field.name == "heartbeat_interval" else []
+                default = getattr(settings, field.name)
+                p.add_argument(f"--{field.name}", *alias, type=duration, default=default, metavar="DURATION")
+            elif field.type is int and field.name != "port":
+                p.add_argument(f"--{field.name}", type=int, default=getattr(settings, field.name))
     p.add_argument("--min_allocatable_resources", default=cluster.min_allocatable_resources)
     p.add_argument("--simulate", action="store_true", help="run tasks without processes, for tests of scale")
     p.add_argument("--no_faults", action="store_true", help="without the HTTP API for misbehaviour on demand")
@@ -151,12 +116,10 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     """`--offer-timeout` → `--offer_timeout`: Mesos's flags have underscores, most others' have dashes."""
     result = []
     for argument in arguments:
-        name, equals, value = argument.partition("=")
-        result.append(
-            (name.replace("-", "_").replace("__", "--", 1) if name.startswith("--") else name)
-            + equals
-            + value
-        )
+        name, *value = argument.split("=", 1)
+        if name.startswith("--"):
+            name = "--" + name[2:].replace("-", "_")
+        result.append("=".join((name, *value)))
     return result
 
 
@@ -186,14 +149,14 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; an unknown flag ends the program, with the nearest known one."""
     flags = parser()
     try:
-        arguments, harmless = harmless_flags.take(arguments)
-    except harmless_flags.OtherValueError as error:
+        arguments, harmless = take_harmless(arguments)
+    except OtherValueError as error:
         flags.error(str(error))
     if harmless:
-        print(f"playa: {harmless_flags.warning(harmless)}", file=sys.stderr)  # noqa: T201
+        print(f"playa: {warning(harmless)}", file=sys.stderr)  # noqa: T201
     options, unknown = flags.parse_known_args(arguments)
     if unknown:
-        known = [f"--{name}" for name in (*vars(options), *harmless_flags.NAMES)]
+        known = [f"--{name}" for name in (*vars(options), *HARMLESS)]
         near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
         flags.error(f"there is no flag {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
     return options

@@ -7,7 +7,6 @@ A flag's value is read as a configuration's value is, so it is checked and expla
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import pwd
 from collections import Counter
@@ -22,9 +21,12 @@ from actors.runtime import hide_secrets_in_logs
 from mesos_v1.origins import is_loopback
 from mesos_v1.quantities import format_duration
 from mesostic.commands.options import log_level_option, say, set_up_logging
+from mesostic.config.cluster import build_cluster
+from mesostic.config.document import Override, load_document, parse_document
 from mesostic.config.settings import FieldInfo, settings_fields
+from mesostic.config.toml import value_or_text
 from mesostic.errors import ClusterError, ConfigError, reason_of
-from playa import harmless_flags
+from playa.flags import HARMLESS, OtherValueError, read_credentials, take_harmless, warning
 from playa.settings import AgentSettings, ClusterSettings, SettingsError
 
 if TYPE_CHECKING:
@@ -51,28 +53,21 @@ def _options() -> list[click.Option]:
 
 
 def _option(info: FieldInfo, whose: str = "") -> click.Option:
-    flag = bool in {info.type, *get_args(info.type)}
-    metavar = (
-        "BOOL" if flag else _TEXT_FORMS.get(info.name, {int: "N", float: "NUMBER"}.get(info.type, "TEXT"))
-    )
-    if info.unit == "seconds":
-        metavar = "DURATION"
-    default = "" if info.secret or info.default in {None, "", ()} else f"  [default: {_shown(info)}]"
-    bare: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if flag else {}  # others need a value
-    return click.Option(
-        [f"--{info.name.replace('_', '-')}", info.name],
-        metavar=metavar,
-        **bare,
-        help=whose + info.help + default,
-    )
-
-
-def _shown(info: FieldInfo) -> object:
-    if info.name == "agents":
-        return len(info.default)
-    if info.unit == "seconds":
-        return format_duration(info.default)
-    return str(info.default).lower() if isinstance(info.default, bool) else info.default
+    kinds = {info.type, *get_args(info.type)}
+    metavar = _TEXT_FORMS.get(info.name, "N" if int in kinds else "TEXT")
+    default: Any = len(info.default) if info.name == "agents" else info.default
+    bare: dict[str, Any] = {}  # others need a value
+    if bool in kinds:
+        metavar, default, bare = (
+            "BOOL",
+            "" if default is None else str(default).lower(),
+            {"is_flag": False, "flag_value": "true"},
+        )
+    elif info.unit == "seconds":
+        metavar, default = "DURATION", None if default is None else format_duration(default)
+    shown = "" if info.secret or default in {None, "", ()} else f"  [default: {default}]"
+    flag = f"--{info.name.replace('_', '-')}"
+    return click.Option([flag, info.name], metavar=metavar, help=f"{whose}{info.help}{shown}", **bare)
 
 
 class _Command(click.Command):
@@ -80,16 +75,16 @@ class _Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            args, harmless = harmless_flags.take(args)
-        except harmless_flags.OtherValueError as error:
+            args, harmless = take_harmless(args)
+        except OtherValueError as error:
             raise click.UsageError(str(error), ctx) from None
         if harmless:
-            say(harmless_flags.warning(harmless))
+            say(warning(harmless))
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             own = [name for parameter in self.params for name in parameter.opts]
-            known = [*own, *(f"--{name.replace('_', '-')}" for name in harmless_flags.NAMES)]
+            known = [*own, *(f"--{name.replace('_', '-')}" for name in HARMLESS)]
             near = get_close_matches(error.option_name.replace("_", "-"), known, n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
 
@@ -123,21 +118,20 @@ def settings_from_flags(flags: dict[str, str], config: str | None = None) -> Clu
     Raises:
         ConfigError: with every problem that was found.
     """
-    from mesostic.config.cluster import build_cluster
-    from mesostic.config.document import Override, load_document, parse_document
-
-    document = (
-        load_document(config)
-        if config is not None
-        else parse_document("", file="mesostic cluster", folder=Path.cwd())
-    )
+    if config is None:
+        document = parse_document("", file="mesostic cluster", folder=Path.cwd())
+    else:
+        document = load_document(config)
     table = document.table.setdefault("cluster", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{document.file}: cluster: expected a table.")
     for name, text in flags.items():
-        value = _value(name, text)
-        table[name] = value
         flag = f"--{name.replace('_', '-')}"
+        try:
+            value = _value(name, text)
+        except SettingsError as error:
+            raise ConfigError(f"{flag}: {error}.") from None
+        table[name] = value
         document.overrides["cluster", name] = Override(flag, value, text, is_flag=True)
     cluster, _ = build_cluster(document)
     document.fail_on_problems()
@@ -146,59 +140,16 @@ def settings_from_flags(flags: dict[str, str], config: str | None = None) -> Clu
 
 
 def _value(name: str, text: str) -> Any:
-    from mesostic.config.toml import value_or_text
-
     if name == "roles":
         return [role for role in text.split(",") if role]
     if name in {"weights", "environment", "executor_environment"}:
         pairs = [item.partition("=") for item in text.split(",") if item]
         if not all(equals for _, equals, _ in pairs):
-            raise ConfigError(f"--{name.replace('_', '-')}: expected {_TEXT_FORMS[name]}, found {text!r}.")
+            raise SettingsError(f"expected {_TEXT_FORMS[name]}, found {text!r}")
         return {key: value_or_text(value) if name == "weights" else value for key, _, value in pairs}
     if name in {"credentials", "http_credentials"}:
-        return read_credentials(Path(text))
+        return dict(read_credentials(text))
     return value_or_text(text)
-
-
-def read_credentials(file: Path) -> dict[str, str]:
-    """Secrets by principal, from a file as Mesos reads it: JSON, or one "principal secret" pair per line.
-
-    No error ever quotes what the file holds.
-
-    Raises:
-        ConfigError: the file cannot be read, or has neither form.
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"The credentials {file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"The credentials {file} are not text.") from None
-    found = _from_json(text, file) if text.lstrip().startswith("{") else _from_lines(text, file)
-    if not found:
-        raise ConfigError(f"The file {file} holds no credentials, so no one would have access.")
-    return found
-
-
-def _from_json(text: str, file: Path) -> dict[str, str]:
-    try:
-        entries = json.loads(text)["credentials"]
-        return {str(entry["principal"]): str(entry["secret"]) for entry in entries}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ConfigError(
-            f'The credentials {file} are not of the form {{"credentials": [{{"principal": …, "secret": …}}]}}.'
-        ) from None
-
-
-def _from_lines(text: str, file: Path) -> dict[str, str]:
-    credentials = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if len(words) == 2:
-            credentials[words[0]] = words[1]
-        elif words:
-            raise ConfigError(f'{file}:{number}: expected "principal secret", found {len(words)} words.')
-    return credentials
 
 
 async def _serve(settings: ClusterSettings) -> int:

@@ -4,9 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from mesostic.commands.cluster import command
-from playa import harmless_flags
 from playa.__main__ import main, parser
-from playa.harmless_flags import OtherValueError, take
+from playa.flags import HARMLESS, OtherValueError, take_harmless
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ from playa.harmless_flags import OtherValueError, take
     ],
 )  # fmt: skip
 def test_flags_without_effect_are_taken_out(arguments: list[str], rest: list[str], taken: list[str]) -> None:
-    assert take(arguments) == (rest, taken)
+    assert take_harmless(arguments) == (rest, taken)
 
 
 @pytest.mark.parametrize(
@@ -42,23 +41,20 @@ def test_flags_without_effect_are_taken_out(arguments: list[str], rest: list[str
 )
 def test_a_value_that_would_change_something_is_refused(argument: str, text: str) -> None:
     with pytest.raises(OtherValueError, match=text):
-        take([argument])
+        take_harmless([argument])
 
 
 @pytest.mark.parametrize(
     "name", ["acls", "zk", "credential", "modules", "isolation", "rate_limits", "whitelist"]
 )
 def test_what_would_protect_or_change_something_is_not_harmless(name: str) -> None:
-    assert name not in harmless_flags.NAMES
+    assert name not in HARMLESS
 
 
 def test_a_flag_of_our_own_is_not_among_them() -> None:
     own = {name.removeprefix("--") for action in parser()._actions for name in action.option_strings}
-    assert not own & harmless_flags.NAMES
-    assert (
-        not {name.replace("-", "_") for p in command.params for name in (p.name or "",)}
-        & harmless_flags.NAMES
-    )
+    assert not own & HARMLESS
+    assert not {name.replace("-", "_") for p in command.params for name in (p.name or "",)} & HARMLESS
 
 
 def test_the_program_says_which_flags_have_no_effect(capfd: pytest.CaptureFixture[str]) -> None:
