@@ -26,46 +26,38 @@ PATIENCE = 3.0
 """Seconds that threads have to end, when everything else has."""
 
 COMMANDS = {
-    "check": ("mesostic.commands.check", "Check a configuration and print its composition."),
-    "cluster": ("mesostic.commands.cluster", "Start the embedded cluster alone, for any framework."),
-    "init": ("mesostic.commands.init", "Write a first framework of your own."),
-    "run": ("mesostic.commands.run", "Run a framework."),
-    "trace": ("mesostic.commands.trace", "Read traces: which messages were sent, and why."),
+    "check": "Check a configuration and print its composition.",
+    "cluster": "Start the embedded cluster alone, for any framework.",
+    "init": "Write a first framework of your own.",
+    "run": "Run a framework.",
+    "trace": "Read traces: which messages were sent, and why.",
 }
 
 
-class Commands(click.Group):
+class _Commands(click.Group):
     """A group whose commands are imported when they are called; the list of them needs no import."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, sorted."""
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
         if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, with the nearest command in the message."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from mesostic.config.document import suggestion
 
-            ctx.fail(f"There is no command {args[0]!r}{suggestion(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
+            if cmd_name.startswith("-"):
+                return None  # an option that click refuses itself
+            ctx.fail(f"There is no command {cmd_name!r}{suggestion(cmd_name, COMMANDS)}")
+        command: click.Command = importlib.import_module(f"mesostic.commands.{cmd_name}").command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table of commands, from `COMMANDS`."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, message="mesostic %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks of unexpected errors.")
 def cli(debug: bool) -> None:
@@ -92,35 +84,26 @@ def run(arguments: list[str]) -> int:
         click.echo(presentable(f"mesostic: {error}"), err=True)
         return error.exit_code
     except BrokenPipeError:
-        return _quiet_broken_pipe()
+        sys.stdout = None  # its reader has seen enough; or the interpreter complains while it flushes
+        return errors.OK
     except Exception as error:
         report_bug(error, debug="--debug" in arguments)
         return errors.BUG
     return result if isinstance(result, int) else errors.OK
 
 
-def _quiet_broken_pipe() -> int:
-    """The reader of our output has seen enough (`mesostic trace show … | head`)."""
-    sys.stdout = None  # or the interpreter complains while it flushes
-    return errors.OK
-
-
 def report_bug(error: Exception, *, debug: bool) -> None:
     """One line, and the traceback where it can be found (or, with `debug`, here)."""
-    text = (
-        f"mesostic: an unexpected error, a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    )
+    what = " ".join(str(error).split())[:300]
+    text = presentable(f"mesostic: an unexpected error, a bug: {type(error).__name__}: {what}")
+    trace = presentable("".join(traceback.format_exception(error)))
     if debug:
-        click.echo(presentable("".join(traceback.format_exception(error))) + presentable(text), err=True)
+        click.echo(trace + text, err=True)
         return
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="mesostic-error-", suffix=".log", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(presentable("".join(traceback.format_exception(error))))
-    click.echo(
-        f"{presentable(text)}. The traceback is in {file.name} (or run it with mesostic --debug).",
-        err=True,
-    )
+    handle, file = tempfile.mkstemp(prefix="mesostic-error-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as log:
+        log.write(trace)
+    click.echo(f"{text}. The traceback is in {file} (or run it with mesostic --debug).", err=True)
 
 
 def leave(code: int) -> NoReturn:

@@ -8,23 +8,16 @@ import sys
 
 # What the `mesostic` command ends with (docs/commands.md).
 OK = 0
-FAILED = (
-    1  # the framework ended with a failure, or with the code that its scheduler chose in `finish(exit_code)`
-)
+# 1: the framework ended with a failure, or with the code that its scheduler chose in `finish(exit_code)`
 USAGE = 2  # a wrong command line, a configuration or a file that cannot be used: nothing was started
 CLUSTER_FAILED = 3  # the cluster could not be started or reached, or it ended before the framework did
 BUG = 70  # an unexpected error (sysexits' EX_SOFTWARE); the message names a file with the traceback
-INTERRUPTED = (
-    130  # ended at once by a second Ctrl-C, or by one before the framework was running (128 + SIGINT)
-)
+# 128 + SIGINT: ended at once by a second Ctrl-C, or by one before the framework was running
+INTERRUPTED = 130
 
 
 class MesosticError(Exception):
-    """Something the user can put right. The text is complete sentences, ready to be printed.
-
-    Attributes:
-        exit_code: what the `mesostic` command ends with.
-    """
+    """Something the user can put right. The text is complete sentences, ready to be printed."""
 
     exit_code = USAGE
 
@@ -37,8 +30,6 @@ class ConfigError(MesosticError):
     """
 
     def __init__(self, heading: str, problems: tuple[str, ...] = ()) -> None:
-        """Join the heading and the problems into one text."""
-        self.heading = heading
         self.problems = problems
         super().__init__("\n".join([heading, *(f"  {problem}" for problem in problems)]))
 
@@ -54,13 +45,10 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
-_LONGEST = 500
-
-
-def one_paragraph(text: str) -> str:
+def one_paragraph(text: str, longest: int = 500) -> str:
     """A text from elsewhere (a server's answer, say) as one paragraph of bearable length."""
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def presentable(text: str) -> str:

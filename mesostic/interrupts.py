@@ -18,40 +18,26 @@ from mesostic.errors import INTERRUPTED
 class Interrupts:
     """Listens from its creation on, on the running loop.
 
-    Attributes:
-        on_first: what the first signal does, given its name; while it is None, there is nothing to ask, and the first
-            signal is final.
+    `on_first` is what the first signal does, given its name; while it is None, there is nothing to ask, and the first signal is
+    final. An end in order may take `patience` seconds after a second signal; then `clean_up` ends and removes what must not
+    outlive us.
     """
 
     def __init__(self, clean_up: Callable[[], None] = lambda: None, *, patience: float = PATIENCE) -> None:
-        """Begin to listen.
-
-        Args:
-            clean_up: ends and removes what must not outlive us, when only that is left to do.
-            patience: seconds that an end in order may take after a second signal.
-        """
         self.on_first: Callable[[str], None] | None = None
         self._clean_up = clean_up
-        self._final = asyncio.Event()
-        self._signals = Signals(
+        self.final = asyncio.Event()
+        self.signals = Signals(
             (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
             on_first=self._first,
-            on_second=self._final.set,
+            on_second=self.final.set,
             last_resort=self._last_resort,
             patience=patience,
         )
 
-    async def wait_for_final(self) -> None:
-        """Until everything is to end at once."""
-        await self._final.wait()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._signals.close()
-
     def _first(self, number: signal.Signals) -> None:
         if self.on_first is None:
-            self._final.set()
+            self.final.set()
         else:
             self.on_first("Ctrl-C" if number == signal.SIGINT else number.name)
 

@@ -105,17 +105,11 @@ async def run(
     sets: Sequence[str] = (),
     timeout: float = _PATIENCE,  # noqa: ASYNC109 - what the reader of a test looks for
 ) -> Run:
-    """Run a framework to its end.
-
-    Args:
-        framework: a configuration file, or what was made of one.
-        on: the cluster, whatever the configuration says.
-        sets: as `--set key=value`.
-        timeout: seconds until it has to have ended.
+    """Run a framework, given as in `running`, to its end.
 
     Raises:
         ConfigError: the configuration has problems.
-        TimeoutError: it did not end in time.
+        TimeoutError: it did not end in `timeout` seconds.
     """
     async with running(framework, on, sets=sets) as started:
         outcome = await started.outcome(timeout=timeout)
@@ -136,7 +130,9 @@ async def running(
     Raises:
         ConfigError: the configuration has problems.
     """
-    composition = _composition(framework, sets)
+    if isinstance(framework, str | Path):
+        framework = load_configuration(framework, sets)
+    composition = framework if isinstance(framework, Composition) else framework.composition
     master = replace(composition.framework, master=on.url)
     composition = replace(composition, framework=logged_in(master, on.settings))
     trace = _WatchedTrace(composition.framework.name)
@@ -148,17 +144,10 @@ async def running(
 
 
 class RunningFramework:
-    """A framework under test.
-
-    Attributes:
-        system: its actors.
-    """
+    """A framework under test, made by `running`; `system` are its actors."""
 
     def __init__(self, system: ActorSystem, trace: _WatchedTrace, ending: asyncio.Future[Outcome]) -> None:
-        """Use `running`."""
-        self.system = system
-        self._trace = trace
-        self._ending = ending
+        self.system, self._trace, self._ending = system, trace, ending
 
     def actor(self, name: str) -> ActorRef[Any]:
         """An actor by its name, to tell it something: "scheduler", "offers", "task:…"."""
@@ -178,12 +167,9 @@ class RunningFramework:
             return await asyncio.shield(self._ending)
 
     def records(self, type: str = "*", *, actor: str = "*", contains: str = "") -> list[TraceRecord]:  # noqa: A002
-        """The messages so far, in order.
+        """The messages so far, in order: of this class's name, from or to this actor, with this text in it.
 
-        Args:
-            type: the class's name; "*" stands for anything.
-            actor: its sender or receiver; "*" stands for anything.
-            contains: a text in it.
+        In names, "*" stands for anything.
         """
         wanted = _wanted(type, actor, contains)
         return [record for record in self._trace.records if wanted(record)]
@@ -212,7 +198,8 @@ class RunningFramework:
                         if found == count:
                             return record
                     seen = len(self._trace.records)
-                    await self._trace.next_record()
+                    self._trace.written.clear()
+                    await self._trace.written.wait()
         except TimeoutError:
             of, with_ = f" of {actor}" if actor != "*" else "", f" with {contains!r}" if contains else ""
             raise TimeoutError(f"{found} of {count} messages {type}{of}{with_} in {timeout:g} s") from None
@@ -223,25 +210,13 @@ class _WatchedTrace(ListTrace):
 
     def __init__(self, system_name: str) -> None:
         super().__init__(system_name)
-        self._written = asyncio.Event()
+        self.written = asyncio.Event()
 
     def write(self, *parts: Any) -> None:
         super().write(*parts)
-        self._written.set()
-
-    async def next_record(self) -> None:
-        self._written.clear()
-        await self._written.wait()
+        self.written.set()
 
 
 def _wanted(type_: str, actor: str, contains: str) -> Callable[[TraceRecord], bool]:
     filters = Filters(types=() if type_ == "*" else (type_,), actors=() if actor == "*" else (actor,))
     return lambda record: filters.match(record) and (not contains or mentions(record, contains))
-
-
-def _composition(framework: str | Path | Configuration | Composition, sets: Sequence[str]) -> Composition:
-    if isinstance(framework, Composition):
-        return framework
-    if isinstance(framework, Configuration):
-        return framework.composition
-    return load_configuration(framework, sets).composition

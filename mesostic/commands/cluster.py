@@ -167,7 +167,7 @@ async def _serve(settings: ClusterSettings) -> int:
     try:
         async with Cluster(settings) as cluster:
             _announce(settings, cluster)
-            await interrupts.wait_for_final()
+            await interrupts.final.wait()
             say("stopping the cluster")
     except OSError as error:
         where = f" on port {settings.port}" if settings.port else ""

@@ -150,13 +150,13 @@ async def _run(
             running = _run_on(cluster, configuration, interrupts, log_level)
         else:
             running = _run_on_a_master(configuration, interrupts, master_timeout)
-        outcome = await first_of(running, interrupts.wait_for_final())
+        outcome = await first_of(running, interrupts.final.wait())
         if at_once := outcome is None:
             say("ended at once")
     finally:
         if cluster is not None:
             await cluster.stop(at_once=at_once)
-        interrupts.close()
+        interrupts.signals.close()
     if outcome is None:
         return INTERRUPTED
     if outcome.exit_code != 0 and outcome.reason:

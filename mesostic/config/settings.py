@@ -219,8 +219,7 @@ class Reader:
         """The value; `INVALID` after noting what is wrong with it."""
         taken = self.take(value, place)
         if taken is _MISFIT:
-            found = _kind(value) if place.is_secret else show(value)
-            return place.wrong(f"expected {self.expected}, found {found}")
+            return place.wrong(f"expected {self.expected}, found {show(value, hidden=place.is_secret)}")
         return taken
 
     @property
@@ -242,8 +241,7 @@ def reader_of(hint: Any, unit: str | None) -> Reader:
 def _reader(shape: s.Shape, unit: str | None) -> Reader:
     match shape:
         case s.PlainShape(cls) if cls in {int, float} and unit in _UNITS:
-            parse, expected = _UNITS[unit]
-            return Reader(expected, _quantity(parse, _SCALARS[cls][1]), cls)
+            return _quantity(cls, unit)
         case s.PlainShape(cls) if cls is str and unit == "path":
             return Reader(_PATH_EXPECTED, _path_text, str)
         case s.PlainShape(cls):
@@ -263,7 +261,8 @@ def _reader(shape: s.Shape, unit: str | None) -> Reader:
             expected = "one of " + ", ".join(map(show_literal, values))
             return Reader(expected, lambda value, _: value if _key(value) in allowed else _MISFIT)
         case s.TupleShape((), s.TupleShape((s.PlainShape(cls), item), None) as pair) if cls is str:
-            return _table(_reader(item, unit), lambda items: tuple(items.items()), _reader(pair, unit))
+            pairs = _list("", tuple, rest=_reader(pair, unit))
+            return _table(_reader(item, unit), lambda items: tuple(items.items()), pairs)
         case s.TupleShape(items, None):
             readers = [_reader(item, unit) for item in items]
             return _list("a list of " + ", ".join(reader.expected for reader in readers), tuple, readers)
@@ -322,18 +321,16 @@ def _list(
     return Reader(expected, take, list)
 
 
-def _table(item: Reader, make: Callable[[Any], Any], pair: Reader | None = None) -> Reader:
-    """Keys are texts; what is kept as pairs (of the reader `pair`) may be a list of them, too."""
+def _table(item: Reader, make: Callable[[Any], Any], pairs: Reader | None = None) -> Reader:
+    """Keys are texts; what is kept as pairs may be a list of them (read by `pairs`), too."""
 
     def take(value: Any, place: _Place) -> Any:
         if place.raw is not None and not isinstance(value, list | dict):
-            pairs = [part.partition("=") for part in place.raw.split(",")]
-            if all(equals and key.strip() for key, equals, _ in pairs):
-                value = {key.strip(): _part(item, text) for key, _, text in pairs}
-        if isinstance(value, list | tuple) and pair is not None:
-            value = dict(enumerate(value))
-            taken = {index: pair.read(each, place.inside(index)) for index, each in value.items()}
-            return INVALID if INVALID in taken.values() else tuple(taken.values())
+            parts = [part.partition("=") for part in place.raw.split(",")]
+            if all(equals and key.strip() for key, equals, _ in parts):
+                value = {key.strip(): _part(item, text) for key, _, text in parts}
+        if isinstance(value, list | tuple) and pairs is not None:
+            return pairs.take(value, place)
         if not isinstance(value, dict):
             return _MISFIT
         taken = {key: item.read(each, place.inside(key)) for key, each in value.items()}
@@ -347,17 +344,17 @@ def _part(item: Reader, text: str) -> Any:
     return text.strip() if item.toml is str else value_or_text(text.strip())
 
 
-def _class(cls: type) -> Reader:
+def _class(cls: Any) -> Reader:
     parse = getattr(cls, "parse", None)
-    if dataclasses.is_dataclass(cls) and parse is None:
-        return Reader("a table", lambda value, place: _built(cls, value, place), dict)
-    expected = f"a string that says {cls.__name__.lower()}"
+    is_table = dataclasses.is_dataclass(cls)
+    expected = f"a string that says {cls.__name__.lower()}" if parse or not is_table else "a table"
 
     def take(value: Any, place: _Place) -> Any:
-        if isinstance(value, dict) and dataclasses.is_dataclass(cls):
-            return _built(cls, value, place)
+        if isinstance(value, dict) and is_table:
+            built = build(cls, value, place.path, place.document)
+            return INVALID if built is None else built
         if isinstance(value, dict) and issubclass(cls, Mapping):
-            return cast("Any", cls)(value)
+            return cls(value)
         if parse is None or not isinstance(value, str):
             return _MISFIT
         try:
@@ -365,14 +362,7 @@ def _class(cls: type) -> Reader:
         except ValueError as error:
             return place.wrong(f"expected {expected}, found {show(value)}: {error}")
 
-    return Reader(expected, take)
-
-
-def _built(cls: type, value: Any, place: _Place) -> Any:
-    if not isinstance(value, dict):
-        return _MISFIT
-    built: Any = build(cls, value, place.path, place.document)
-    return INVALID if built is None else built
+    return Reader(expected, take, dict if expected == "a table" else None)
 
 
 def _enum(cls: type[enum.Enum]) -> Reader:
@@ -411,16 +401,16 @@ def _float(value: Any, _: _Place) -> Any:
     return float(value) if fits else _MISFIT
 
 
-def _quantity(
-    parse: Callable[[str], float], take: Callable[[Any, _Place], Any]
-) -> Callable[[Any, _Place], Any]:
-    def take_quantity(value: Any, place: _Place) -> Any:
+def _quantity(cls: type, unit: str) -> Reader:
+    parse, expected = _UNITS[unit]
+
+    def take(value: Any, place: _Place) -> Any:
         try:
-            return take(parse(value) if isinstance(value, str) else value, place)
+            return _SCALARS[cls][1](parse(value) if isinstance(value, str) else value, place)
         except ValueError:
             return _MISFIT
 
-    return take_quantity
+    return Reader(expected, take, cls)
 
 
 def _str(value: Any, place: _Place) -> Any:
@@ -480,8 +470,6 @@ _SCALARS: dict[Any, tuple[str, Callable[[Any, _Place], Any]]] = {
     str: ("a string", _str),
     bytes: ("a string", _bytes),
 }
-
-
 _KINDS = {
     bool: "a boolean",
     str: "a string",
@@ -492,16 +480,13 @@ _KINDS = {
 }
 
 
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "a date or time")
-
-
-def show(value: Any) -> str:
-    """A value as a message quotes it: cut to a readable length, with its type when that is the point."""
-    if isinstance(value, dict):
-        return "a table"
+def show(value: Any, *, hidden: bool = False) -> str:
+    """A value as a message quotes it: cut to a readable length, and its type; `hidden`: the type alone."""
+    kind = _KINDS.get(type(value), "a date or time")
+    if hidden or isinstance(value, dict):
+        return kind
     text = show_literal(value)
-    return f"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'} ({_kind(value)})"
+    return f"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + '…'} ({kind})"
 
 
 def show_literal(value: Any) -> str:
