@@ -55,11 +55,7 @@ def labels_proto(labels: Iterable[tuple[str, str | None]]) -> pb.mesos.Labels | 
 
 
 def clean(message: Message) -> None:
-    """Replace what is not UTF-8 in all strings of `message`, in place.
-
-    Raises:
-        ContentError: The key of a map is not UTF-8.
-    """
+    """Replace what is not UTF-8 in all strings of `message`, in place; raises ContentError if it is the key of a map."""
     for field, value in message.ListFields():
         try:
             cleaner = _cleaners[field]
@@ -84,10 +80,9 @@ def _clean_each(entries: Any, keys: Iterable[Any]) -> None:
 
 
 def keys_of(name: str, entries: Any) -> list[Any]:
-    """Return the keys of a map in order.
+    """Return the keys of a map in order; raises ContentError if one is not UTF-8.
 
-    Raises:
-        ContentError: One is not UTF-8. Protobuf neither gives nor deletes an entry with such a key, so it cannot be replaced.
+    Protobuf neither gives nor deletes an entry with such a key, so it cannot be replaced.
     """
     keys = list(entries)
     for key in keys:

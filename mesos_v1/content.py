@@ -38,11 +38,7 @@ class ContentType(Enum):
 
 
 def serialize(message: Message, content_type: ContentType) -> bytes:
-    """Return the body for `message`.
-
-    Raises:
-        ContentError: A required field is missing; names it.
-    """
+    """Return the body for `message`; raises ContentError if required fields are missing, and names them."""
     if content_type is ContentType.PROTOBUF:
         try:
             return message.SerializeToString()
@@ -54,13 +50,10 @@ def serialize(message: Message, content_type: ContentType) -> bytes:
 
 
 def parse(cls: type[M], data: bytes, content_type: ContentType, *, clean_text: bool = True) -> M:
-    """Read a body or record as a message of type `cls`; text in it that is not UTF-8 is replaced.
+    """Read a body or record as a message of type `cls`; raises ContentError if it is none, and says what is wrong, and where.
 
-    Args:
-        clean_text: False leaves such text to the code that reads the fields, which is faster (`events.parse` does so).
-
-    Raises:
-        ContentError: The data is not such a message; says what is wrong, and where.
+    Text that is not UTF-8 is replaced, unless `clean_text` is False: that leaves it to the code that reads the fields, which is
+    faster (`events.parse` does so).
     """
     if content_type is ContentType.PROTOBUF:
         message = cls()
@@ -108,11 +101,7 @@ def _shown(field: _Field, value: Any) -> Any:
 
 
 def from_json(cls: type[M], value: Any) -> M:
-    """Build a message of type `cls` from plain values, as Mesos would read them.
-
-    Raises:
-        ContentError: A value does not fit its field, or a required field is missing.
-    """
+    """Build a message from plain values, as Mesos would read them; raises ContentError if one does not fit its field."""
     message = cls()
     if not isinstance(value, dict):
         raise ContentError(f"expected a JSON object, found {_kind_of(value)}")
@@ -186,11 +175,7 @@ def _plan_of(cls: type[Message]) -> _Plan:
 
 
 def _field(descriptor: FieldDescriptor, lists: bool = False) -> _Field:
-    """Make the plan of one field.
-
-    Args:
-        lists: Whether the message is one whose lists are printed even when they are empty.
-    """
+    """Make the plan of one field, of a message whose `lists` are printed even when they are empty, or not."""
     repeated, inner = descriptor.is_repeated, descriptor.message_type
     if inner is not None and repeated and inner.GetOptions().map_entry:
         entry = _field(inner.fields_by_name["value"])

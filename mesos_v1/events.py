@@ -114,12 +114,7 @@ Event = pb.scheduler.Event
 
 
 def parse(data: bytes, content_type: ContentType) -> SchedulerEvent:
-    """Return a record of the stream as a value: `content.parse` and `read` in one, and faster than the two.
-
-    Raises:
-        ContentError: The record is not an event.
-        BadEvent: As `read`.
-    """
+    """Return a record of the stream as a value: `content.parse` and `read` in one, and faster than the two."""
     return read(_parse(Event, data, content_type, clean_text=False))
 
 

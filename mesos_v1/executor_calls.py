@@ -71,9 +71,6 @@ def status(
         data: For the scheduler.
         reason: Such as `REASON_TASK_CHECK_STATUS_UPDATED`.
         healthy: The latest health check, if there are any.
-
-    Raises:
-        ValueError: No such state or reason.
     """
     return pb.mesos.TaskStatus(
         task_id=pb.mesos.TaskID(value=task_id),

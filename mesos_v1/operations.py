@@ -16,11 +16,7 @@ def apply_all(
     *,
     running_executors: Collection[str] = (),
 ) -> Resources:
-    """Return what is left after several operations, each seeing what the one before it left.
-
-    Raises:
-        OperationError: One of them does not fit.
-    """
+    """Return what is left after several operations, each seeing what the one before it left; raises as `apply`."""
     running = set(running_executors)
     for operation in operations:
         resources = resources.apply(operation, running_executors=running)

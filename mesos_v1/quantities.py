@@ -33,11 +33,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_mesos_duration(text: str) -> float:
-    """Seconds in a duration as Mesos writes it: a number and one of its own units, with no space between.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Seconds in a duration as Mesos writes it, and nothing else: a number and one of its own units, with no space between."""
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None or match[2] not in _OF_MESOS or " " in match[0]:
         raise ValueError(f"{text!r} is not a duration (a number and one of {', '.join(_OF_MESOS)})")

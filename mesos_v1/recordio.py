@@ -24,8 +24,7 @@ def encode(record: bytes) -> bytes:
 class Decoder:
     """Turns the bytes of a stream, in pieces of any size, into records.
 
-    Args:
-        max_record_bytes: A record that announces more is refused before any of it is kept.
+    A record that announces more than `max_record_bytes` is refused before any of it is kept.
     """
 
     __slots__ = ("_error", "_header", "_max", "_missing", "_partial")
@@ -48,12 +47,7 @@ class Decoder:
         return len(self._header) + len(self._partial)
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[bytes]:
-        """Return the records that `data` completes, in order.
-
-        Raises:
-            MalformedLength: Something else than a length stands where one must be.
-            RecordTooLong: A length is above the limit.
-        """
+        """Return the records that `data` completes, in order; raises RecordIOError for a length that cannot be."""
         if self._error is not None:
             raise self._error
         data, self._header = self._header + bytes(data), b""
@@ -83,12 +77,7 @@ class Decoder:
         return records
 
     def finish(self) -> None:
-        """Tell the decoder that the stream has ended.
-
-        Raises:
-            TruncatedRecord: The end came inside a record.
-            RecordIOError: The stream was broken before its end.
-        """
+        """Tell the decoder that the stream has ended; raises TruncatedRecord if that was inside a record."""
         if self._error is not None:
             raise self._error
         if self._missing:

@@ -82,8 +82,6 @@ class Facts:
         bare: The `key` without allocation and reservations.
         reservations: From the outermost to the innermost.
         role: Whom it is reserved for, `*` for anyone.
-        allocated_to: The role that it is allocated to, if it is.
-        persistence_id: Of a persistent volume, else None.
         indivisible: It is taken whole or not at all: a persistent volume, a mounted or block disk, a shared resource.
         label: How Mesos prints it, between the name and the colon.
     """
@@ -130,11 +128,7 @@ def reserved_for(role: str) -> bytes:
 
 @lru_cache(4096)
 def facts_of(meta: bytes) -> Facts:
-    """Return the facts of a meta.
-
-    Raises:
-        ResourceError: Both forms of reservation are used at once.
-    """
+    """Return the facts of a meta."""
     proto = parse_meta(meta)
     modernise(proto)
     label, disk, shared = label_of(proto), proto.disk, proto.HasField("shared")
@@ -169,11 +163,7 @@ def facts_of(meta: bytes) -> Facts:
 
 
 def modernise(proto: pb.mesos.Resource) -> None:
-    """Turn `role` and `reservation`, the form before reservation refinement, into `reservations`.
-
-    Raises:
-        ResourceError: Both forms are used at once.
-    """
+    """Turn `role` and `reservation`, the form before reservation refinement, into `reservations`; it may not be both."""
     dynamic = proto.HasField("reservation")
     if dynamic or (proto.HasField("role") and proto.role != ANYONE):
         if proto.reservations:
@@ -262,11 +252,7 @@ _KINDS = {number: kind for kind, number in _TYPES.items()}
 
 
 def to_millis(value: float) -> int:
-    """Return `value` in thousandths, rounded half away from zero as Mesos does.
-
-    Raises:
-        ResourceError: Not a number that a resource can have.
-    """
+    """Return `value` in thousandths, rounded half away from zero as Mesos does; ResourceError if no resource has it."""
     if not 0 <= value <= _MAX_MILLIS / MILLIS:
         raise ResourceError(f"{value!r} is not an amount of a resource: it must be zero or more, and finite")
     exact = value * MILLIS
@@ -402,11 +388,7 @@ class Resource(_Derived):
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.Resource) -> "Resource":
-        """Read a resource of the API.
-
-        Raises:
-            ResourceError: It is not valid; says why in Mesos's words.
-        """
+        """Read a resource of the API; raises ResourceError if it is not valid, and says why in Mesos's words."""
         try:
             return cls.from_wire(proto.SerializePartialToString())
         except EncodeError:  # what protobuf says of a message that is not there

@@ -40,11 +40,7 @@ def parse_resources(text: str, role: str = ANYONE) -> list[Resource]:
 
 
 def parse_attributes(text: str) -> list[pb.mesos.Attribute]:
-    """Read attributes as an agent's `--attributes` gives them.
-
-    Raises:
-        ResourceError: It cannot be read; says where.
-    """
+    """Read attributes as an agent's `--attributes` gives them; raises ResourceError if they cannot be read, and says where."""
     parts = _parts(text)
     return [pb.mesos.Attribute(name=name, type=value.type, **_amount(value)) for _, name, value in parts]
 
@@ -55,11 +51,7 @@ def _amount(value: pb.mesos.Value) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Value:
-    """Read one value: a number, `[1-2, 5-6]`, `{a, b}`, or else text.
-
-    Raises:
-        ResourceError: It begins like ranges or a set, and is not one.
-    """
+    """Read a number, `[1-2, 5-6]`, `{a, b}`, or else text; ResourceError if it begins like ranges or a set, and is none."""
     text = text.strip()
     if text.startswith("["):
         if not text.endswith("]"):

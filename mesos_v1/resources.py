@@ -1,9 +1,9 @@
 """The algebra of resources: what agents have, offers hold and tasks take.
 
-A `Resources` is immutable. Entries that are the same but for their amount (name, reservations, allocation, disk, …) are
-one entry; others of the same name stand side by side, and `scalar("cpus")` sums them. `a + b`, `a - b` (never below
-zero; ask `b in a` first), `wanted in a`; `take` picks what a task wants out of differently reserved entries: the deepest
-reservations first, as nobody else can use them, then what is not reserved (Mesos: `Resources::find`).
+Entries that are the same but for their amount (name, reservations, allocation, disk, …) are one entry; others of the same
+name stand side by side, and `scalar("cpus")` sums them. `a + b`, `a - b` (never below zero; ask `b in a` first),
+`wanted in a`; `take` picks what a task wants out of differently reserved entries: the deepest reservations first, as nobody
+else can use them, then what is not reserved (Mesos: `Resources::find`).
 
 Operations on offers are applied as the master and the agent do it, by one rule each: what it consumes, which must be there,
 and what that becomes. Launches consume what their tasks (and executors that are not running yet) take.
@@ -43,13 +43,7 @@ __all__ = ["OperationError", "Reservation", "Resource", "ResourceError", "Resour
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """A resource that does not suffice.
-
-    Attributes:
-        wanted: How much is wanted; for ports and sets, how many.
-        available: How much of it could be taken.
-        detail: What exactly is wanted and there, for ranges and sets.
-    """
+    """A resource of which there is less than is wanted (of ports and sets: how many); the detail names the ranges and sets."""
 
     resource: str
     wanted: float
@@ -75,11 +69,7 @@ class _Indexed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resources(_Indexed):
-    """An immutable collection of resources; see the head of this module.
-
-    Attributes:
-        entries: At most one for each kind of resource, in the order in which they came, none of them empty.
-    """
+    """An immutable collection: one entry for each kind of resource, in the order in which they came, none of them empty."""
 
     entries: tuple[Resource, ...] = ()
 
@@ -110,14 +100,7 @@ class Resources(_Indexed):
     ) -> "Resources":
         """Return plain amounts; with a `role`, statically reserved for it.
 
-        Args:
-            cpus: Cores.
-            mem: Megabytes.
-            disk: Megabytes.
-            gpus: Whole devices.
-            ports: Ranges with both ends included.
-            role: Whom they are reserved for, `*` for anyone.
-            others: Any other scalars by name.
+        In cores, megabytes (`mem`, `disk`), whole devices, ranges with both ends included, and any other scalars by name.
         """
         meta = reserved_for(role)
         scalars = {"cpus": cpus, "mem": mem, "disk": disk, "gpus": gpus, **others}
@@ -130,22 +113,15 @@ class Resources(_Indexed):
 
     @classmethod
     def parse(cls, text: str, role: str = "*") -> "Resources":
-        """Read Mesos's text form, or its JSON form (a list of resources).
+        """Read Mesos's text form, or its JSON form (a list of resources); raises ResourceError if it cannot, and says where.
 
         `cpus:4;mem:1024;ports:[31000-32000];cpus(ads):2;disks:{sda1, sdb1}`: where no role is given, `role` is taken.
-
-        Raises:
-            ResourceError: It cannot be read; says where.
         """
         return cls(tuple(parse_resources(text, role)))
 
     @classmethod
     def from_proto(cls, protos: Iterable[pb.mesos.Resource]) -> "Resources":
-        """Read resources of the API; same-named ones that are the same are summed.
-
-        Raises:
-            ResourceError: One is not valid.
-        """
+        """Read resources of the API, and sum those that are the same; raises ResourceError if one is not valid."""
         return _read(tuple([proto.SerializePartialToString() for proto in protos]))
 
     def to_proto(self) -> list[pb.mesos.Resource]:
@@ -320,11 +296,7 @@ class Resources(_Indexed):
         return self.with_each_meta(lambda proto: push_reservation(proto, reservation))
 
     def pop_reservation(self) -> "Resources":
-        """Return them without their innermost reservation.
-
-        Raises:
-            ResourceError: One of them is not reserved.
-        """
+        """Return them without their innermost reservation; raises ResourceError if one is not reserved."""
 
         def pop(proto: pb.mesos.Resource) -> None:
             modernise(proto)
@@ -392,10 +364,7 @@ class Resources(_Indexed):
     def apply(
         self, operation: pb.mesos.Offer.Operation, *, running_executors: Collection[str] = ()
     ) -> "Resources":
-        """Return what the next operation on the same offer sees after this one.
-
-        Args:
-            running_executors: Ids of the executors whose resources are taken already, for launches.
+        """Return what the next operation on the same offer sees; a launch pays for executors that are not running yet.
 
         Raises:
             OperationError: The operation does not fit, or is not one that can be applied; says why, as Mesos does.
@@ -486,15 +455,11 @@ def _of(index: dict[Ident, Resource]) -> Resources:
     return new
 
 
-# -- offer operations: what they consume, and what that becomes -------------------------------------------------
+# -- offer operations --
 
 
 def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Collection[str] = ()) -> Resources:
-    """Return what an operation takes out of an offer: for a launch, its tasks and new executors.
-
-    Raises:
-        OperationError: There is no such operation, or a resource in it is not valid.
-    """
+    """Return what an operation takes out of an offer: for a launch, its tasks and new executors; raises as `apply`."""
     return _conversion(operation, running_executors)[0]
 
 

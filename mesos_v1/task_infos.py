@@ -58,9 +58,6 @@ def framework_info(
         failover_timeout: Seconds that tasks live on without a scheduler.
         checkpoint: Tasks survive a restart of their agent.
         capabilities: By name; what the framework can deal with.
-
-    Raises:
-        ValueError: No such capability.
     """
     kinds = pb.mesos.FrameworkInfo.Capability
     names = tuple(capabilities)

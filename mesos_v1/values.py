@@ -164,11 +164,7 @@ class Offer:
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.Offer) -> "Offer":
-        """Read an offer.
-
-        Raises:
-            ResourceError: One of its resources is not valid.
-        """
+        """Read an offer; raises ResourceError if one of its resources is not valid."""
         has = proto.HasField
         return cls(
             text(proto.id.value),
@@ -273,11 +269,7 @@ class TaskStatus:
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.TaskStatus) -> "TaskStatus":
-        """Read a status.
-
-        Raises:
-            ResourceError: The resources of its limitation are not valid.
-        """
+        """Read a status; raises ResourceError if a resource of its limitation is not valid."""
         has = proto.HasField
         container = proto.container_status if has("container_status") else None
         return cls(
