@@ -133,28 +133,23 @@ class Unknown:
     type_name: str
 
 
-def reader(
-    types: Any, rules: Mapping[str, Callable[[Any], object]], without_body: Mapping[str, object]
-) -> Callable[[Any], Any]:
-    """Make the function that reads an event as a value.
+def reader(types: Any, rules: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """Make the function that reads an event as a value, by rules for the names of the types.
 
-    Args:
-        types: the enum of its types.
-        rules: by the name of the type, what makes a value of the event's body.
-        without_body: the values of the events that have none.
+    A rule makes a value of the event's body, or is the value of events that have none.
     """
-    bodies: dict[int, tuple[str, Callable[[Any], object]]] = {
-        types.Value(name): (name.lower(), rule)
-        for name, rule in {**rules, "ERROR": lambda body: Error(text(body.message))}.items()
+    rules = {"ERROR": lambda body: Error(text(body.message)), "HEARTBEAT": Heartbeat(), **rules}
+    known = {
+        types.Value(name): (name.lower() if callable(rule) else None, rule) for name, rule in rules.items()
     }
-    plain = {types.Value(name): value for name, value in without_body.items()}
 
     def read(event: Any) -> object:
         kind = event.type
-        rule = bodies.get(kind)
-        if rule is None:
-            return plain.get(kind) or Unknown(types.Name(kind))
-        field, build = rule
+        if kind not in known:
+            return Unknown(types.Name(kind))
+        field, build = known[kind]
+        if field is None:
+            return build
         if not event.HasField(field):
             raise BadEvent(f"an event {types.Name(kind)} without '{field}'")
         try:

@@ -86,11 +86,11 @@ def to_json(message: Message) -> dict[str, Any]:
         ((name, value),) = values.items()
         return {name: _shown(plan.by_name[name], value)}
     out: dict[str, Any] = {}
-    for field in plan.in_order:
-        if field.name in values:
-            out[field.name] = _shown(field, values[field.name])
-        elif field.prints_default:
-            out[field.name] = [] if field.repeated else field.default
+    for name, field in plan.by_name.items():
+        if name in values:
+            out[name] = _shown(field, values[name])
+        elif field.default is not None:
+            out[name] = [] if field.repeated else field.default
     return out
 
 
@@ -119,7 +119,7 @@ def _missing_required(message: Message) -> str:
     return "Missing required fields: " + ", ".join(missing)
 
 
-# -- the plan of a message type ---------------------------------------------------------------------------------------
+# -- the plan of a message type --
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,7 @@ class _Field:
         read: Makes one value of JSON: `_BAD` if it cannot be one, None for a value of an enum that is not known here; None
             for a message.
         entry: For a map, its values.
-        prints_default: Printed even when it is not set: it has a default and is not deprecated, as in Mesos.
-        default: That default, as printed; of a list that is always printed, an empty one.
+        default: Printed when it is not set: a default that is not deprecated, as in Mesos, or an empty list; else None.
     """
 
     name: str
@@ -140,14 +139,12 @@ class _Field:
     read: Callable[[Any], Any] | None
     repeated: bool
     entry: _Field | None = None
-    prints_default: bool = False
     default: Any = None
 
 
 class _Plan(NamedTuple):
-    """The fields of a message type, in the order of their declaration and by name."""
+    """The fields of a message type, in the order of their declaration."""
 
-    in_order: tuple[_Field, ...]
     by_name: dict[str, _Field]
     has_defaults: bool
 
@@ -168,9 +165,8 @@ def _plan_of(cls: type[Message]) -> _Plan:
     if plan is not None:
         return plan
     lists = cls.DESCRIPTOR.full_name in SNAPSHOTS
-    fields = tuple(_field(cast("FieldDescriptor", each), lists) for each in cls.DESCRIPTOR.fields)
-    by_name = {each.name: each for each in fields}
-    plan = _plans[cls] = _Plan(fields, by_name, any(each.prints_default for each in fields))
+    by_name = {each.name: _field(cast("FieldDescriptor", each), lists) for each in cls.DESCRIPTOR.fields}
+    plan = _plans[cls] = _Plan(by_name, any(each.default is not None for each in by_name.values()))
     return plan
 
 
@@ -192,8 +188,9 @@ def _field(descriptor: FieldDescriptor, lists: bool = False) -> _Field:
     else:
         show, read = _SCALARS.get(descriptor.type, (text, _integer))
     prints = lists if repeated else descriptor.has_default_value
-    prints = prints and not descriptor.GetOptions().deprecated
-    return _Field(descriptor.name, show, read, repeated, prints_default=prints, default=default)
+    if not prints or descriptor.GetOptions().deprecated:
+        default = None
+    return _Field(descriptor.name, show, read, repeated, default=default)
 
 
 _BAD = object()
@@ -237,7 +234,7 @@ _SCALARS: dict[int, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     ),
 }
 
-# -- reading ---------------------------------------------------------------------------------------------------------
+# -- reading --
 
 
 def _fill(message: Message, values: dict[str, Any], where: str) -> None:

@@ -149,6 +149,5 @@ read: Callable[[pb.scheduler.Event], SchedulerEvent] = _reading.reader(
         "MESSAGE": lambda body: Message(text(body.agent_id.value), text(body.executor_id.value), body.data),
         "FAILURE": _failure,
     },
-    {"HEARTBEAT": Heartbeat()},
 )
 """Return an event of the stream as a value; raises BadEvent if it lacks what its type promises, or holds what cannot be."""

@@ -116,7 +116,7 @@ read: Callable[[pb.executor.Event], ExecutorEvent] = _reading.reader(
         "KILL": _kill,
         "ACKNOWLEDGED": lambda body: Acknowledged(text(body.task_id.value), body.uuid),
         "MESSAGE": lambda body: Message(body.data),
+        "SHUTDOWN": Shutdown(),
     },
-    {"SHUTDOWN": Shutdown(), "HEARTBEAT": Heartbeat()},
 )
 """Return an event of the stream as a value; raises BadEvent if it lacks what its type promises."""

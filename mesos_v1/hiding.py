@@ -10,11 +10,9 @@ from google.protobuf.message import DecodeError, Message
 
 HIDDEN = "***"
 
-_HIDDEN_TEXTS = {
-    "mesos.v1.Environment.Variable": ("value",),
-    "mesos.v1.Credential": ("secret",),
-}
-_HIDDEN_BYTES = {"mesos.v1.Secret.Value": ("data",)}
+_SECRETS = frozenset(
+    {"mesos.v1.Environment.Variable.value", "mesos.v1.Credential.secret", "mesos.v1.Secret.Value.data"}
+)
 
 
 def hidden(kind: type[Message], data: bytes, redact: Callable[[bytes], bytes]) -> bytes:
@@ -32,17 +30,13 @@ def hidden(kind: type[Message], data: bytes, redact: Callable[[bytes], bytes]) -
 
 
 def _hide(message: Any, redact: Callable[[bytes], bytes]) -> None:
-    name = message.DESCRIPTOR.full_name
-    texts, secrets = _HIDDEN_TEXTS.get(name, ()), _HIDDEN_BYTES.get(name, ())
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             parts = value.values() if isinstance(value, Mapping) else value
             for part in (value,) if isinstance(value, Message) else parts:
                 if isinstance(part, Message):  # a map may also hold plain values
                     _hide(part, redact)
-        elif field.name in texts:
-            setattr(message, field.name, HIDDEN)
-        elif field.name in secrets:
+        elif field.full_name in _SECRETS:
             setattr(message, field.name, HIDDEN.encode())
         elif field.type == FieldDescriptor.TYPE_BYTES and isinstance(value, bytes):
             setattr(message, field.name, redact(value))

@@ -62,9 +62,8 @@ def first(ranges: Ranges, wanted: int) -> Ranges:
     for begin, end in ranges:
         if wanted <= 0:
             break
-        last = min(end, begin + wanted - 1)
-        out.append((begin, last))
-        wanted -= last - begin + 1
+        out.append((begin, min(end, begin + wanted - 1)))
+        wanted -= end - begin + 1
     return tuple(out)
 
 

@@ -225,11 +225,10 @@ def _disk_label(disk: pb.mesos.Resource.DiskInfo) -> str:
     if disk.HasField("persistence"):
         out += ("," if out else "") + disk.persistence.id
     if disk.HasField("volume"):
-        host = f":{volume.host_path}" if volume.HasField("host_path") else ""
-        mode = (
-            f":{pb.mesos.Volume.Mode.Name(volume.mode).lower()}" if host else ""
-        )  # Mesos prints it only then
-        out += f"{host}:{volume.container_path}{mode}"
+        where = volume.container_path
+        if volume.HasField("host_path"):  # Mesos prints the mode only then
+            where = f"{volume.host_path}:{where}:{pb.mesos.Volume.Mode.Name(volume.mode).lower()}"
+        out += f":{where}"
     return out
 
 
@@ -282,7 +281,7 @@ class Resource(_Derived):
         millis: The amount of a scalar, in thousandths.
         ranges: The amount of a range resource such as ports: sorted, coalesced, both ends included.
         items: The amount of a set resource, sorted.
-        meta: Everything else, as protobuf bytes (see `resource_meta`); empty for plain resources.
+        meta: What it is besides, as protobuf bytes; empty for plain resources.
         count: How often it is there; above 1 only for shared resources, and for indivisible ones that look the same.
     """
 
@@ -327,8 +326,6 @@ class Resource(_Derived):
         if self.kind is Kind.SCALAR:
             return self.millis / MILLIS
         return float(range_sets.count(self.ranges) if self.kind is Kind.RANGES else len(self.items))
-
-    # -- arithmetic between resources of equal ident --
 
     def plus(self, other: "Resource") -> "Resource":
         """Return the sum; both must have the same ident."""

@@ -84,8 +84,6 @@ class Resources(_Indexed):
     def __reduce__(self) -> tuple[object, ...]:
         return Resources, (self.entries,)
 
-    # -- making them --
-
     @classmethod
     def of(
         cls,
@@ -185,8 +183,6 @@ class Resources(_Indexed):
 
     def __str__(self) -> str:
         return "; ".join(str(entry) for entry in self.entries)
-
-    # -- reading --
 
     def scalar(self, name: str) -> float:
         """Return how much of a scalar there is, however reserved; a shared one counts once."""
