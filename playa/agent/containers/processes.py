@@ -320,11 +320,11 @@ def start_time(pid: int) -> int:
 
 
 class Usage(NamedTuple):
-    """What processes have used: CPU seconds, bytes of memory that they hold now."""
+    """What processes have used, as in `mesos.v1.ResourceStatistics`: seconds, and bytes of memory that they hold now."""
 
-    user: float
-    system: float
-    resident: int
+    cpus_user_time_secs: float
+    cpus_system_time_secs: float
+    mem_rss_bytes: int
 
 
 def usage(session: int) -> Usage:

@@ -1,6 +1,6 @@
 """What operators see of an agent: the V1 operator API's reading calls, `/state` and the flags, made from its records."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord
 from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 
 Call = pb.agent.Call
-Response = pb.agent.Response
+_Response: Any = pb.agent.Response
 Json = dict[str, Any]
 
 BUILD: Final[Json] = {
@@ -33,16 +33,13 @@ class AgentView:
     context: AgentContext
     operations: Operations
 
-    def answer(self, kind: "Call.Type.ValueType") -> Response | None:
+    def answer(self, kind: int) -> pb.agent.Response | None:
         """The answer to a reading call; None for a call that is not one of them."""
-        fill = _PARTS.get(kind)
-        if fill is None:
+        read = _PARTS.get(kind)
+        if read is None:
             return None
-        name = Call.Type.Name(kind)
-        response = Response(type=Response.Type.Value(name))
-        part = getattr(response, name.lower())
-        part.SetInParent()
-        fill(self, part)
+        name = Call.Type.Name(Call.Type.ValueType(kind))
+        response: pb.agent.Response = _Response(type=name, **{name.lower(): read(self)})
         return response
 
     def flags(self) -> dict[str, str]:
@@ -73,10 +70,10 @@ class AgentView:
             "slave/frameworks_active": float(len(self.context.frameworks)),
             "slave/uptime_secs": self.context.time() - self.context.start_time,
         }
-        for state in ("RUNNING", "REGISTERING", "TERMINATING"):
-            numbers[f"slave/executors_{state.lower()}"] = float(executors.count(state))
-        for state in ("STAGING", "STARTING", "RUNNING", "KILLING"):
-            numbers[f"slave/tasks_{state.lower()}"] = float(tasks.count(f"TASK_{state}"))
+        for state in ("running", "registering", "terminating"):
+            numbers[f"slave/executors_{state}"] = float(executors.count(state.upper()))
+        for state in ("staging", "starting", "running", "killing"):
+            numbers[f"slave/tasks_{state}"] = float(tasks.count(f"TASK_{state.upper()}"))
         for name in ("cpus", "mem", "disk", "gpus"):
             have, taken = total.scalar(name), used.scalar(name)
             numbers[f"slave/{name}_total"] = have
@@ -100,12 +97,9 @@ class AgentView:
             "capabilities": list(AGENT_CAPABILITIES),
             **drain,
             "resources": amounts(total),
-            "reserved_resources": _by_role(total, amounts),
-            "unreserved_resources": amounts(total.unreserved()),
-            "reserved_resources_full": _by_role(total, _full),
-            "unreserved_resources_full": _full(total.unreserved()),
-            "reserved_resources_allocated": _by_role(used, amounts),
-            "unreserved_resources_allocated": amounts(used.unreserved()),
+            **_split("", total, amounts),
+            **_split("_full", total, _full),
+            **_split("_allocated", used, amounts),
             "resource_providers": [],
             "attributes": {a.name: attribute(a) for a in context.info.attributes},
             "master_hostname": "localhost",
@@ -116,24 +110,22 @@ class AgentView:
 
     def _framework(self, framework: FrameworkRecord) -> Json:
         info = framework.info
-        out: Json = {
+        alike = ("name", "user", "failover_timeout", "checkpoint", "hostname")
+        return {
             "id": info.id.value,
-            "name": info.name,
-            "user": info.user,
-            "failover_timeout": info.failover_timeout,
-            "checkpoint": info.checkpoint,
-            "hostname": info.hostname,
+            **{name: getattr(info, name) for name in alike},
             "roles": list(info.roles),
             "executors": [self._executor(e, e.all_tasks()) for e in framework.executors.values()],
             "completed_executors": [self._executor(e, e.completed) for e in framework.completed],
+            **({"principal": info.principal} if info.principal else {}),
         }
-        if info.principal:
-            out["principal"] = info.principal
-        return out
 
     def _executor(self, executor: ExecutorRecord, tasks: Iterable[TaskRecord]) -> Json:
         info = executor.info
-        shown = [(task.phase, self._task(executor, task)) for task in tasks]
+        lists: dict[str, list[Json]] = {"tasks": [], "queued_tasks": [], "completed_tasks": []}
+        names = {TaskPhase.LAUNCHED: "tasks", TaskPhase.QUEUED: "queued_tasks"}
+        for task in tasks:
+            lists[names.get(task.phase, "completed_tasks")].append(self._task(executor, task))
         out: Json = {
             "id": info.executor_id.value,
             "name": info.name,
@@ -141,11 +133,7 @@ class AgentView:
             "container": executor.run.container_id,
             "directory": executor.sandbox,
             "resources": amounts(executor.allocated()),
-            "tasks": [task for phase, task in shown if phase is TaskPhase.LAUNCHED],
-            "queued_tasks": [task for phase, task in shown if phase is TaskPhase.QUEUED],
-            "completed_tasks": [
-                task for phase, task in shown if phase in {TaskPhase.TERMINATED, TaskPhase.COMPLETED}
-            ],
+            **lists,
         }
         if info.resources:
             out["role"] = info.resources[0].allocation_info.role
@@ -168,7 +156,7 @@ class AgentView:
                 {
                     "state": pb.mesos.TaskState.Name(status.state),
                     "timestamp": status.timestamp,
-                    "container_status": _container_status(status.container_status),
+                    "container_status": _container_status(status),
                 }
                 for status in task.statuses
             ],
@@ -177,98 +165,91 @@ class AgentView:
             out["labels"] = [content.to_json(label) for label in task.labels.labels]
         return out
 
-    def _completed_executors(self) -> Iterator[ExecutorRecord]:
-        for framework in (*self.context.frameworks.values(), *self.context.completed_frameworks):
-            yield from framework.completed
+    def _completed_executors(self) -> list[ExecutorRecord]:
+        frameworks = (*self.context.frameworks.values(), *self.context.completed_frameworks)
+        return [executor for framework in frameworks for executor in framework.completed]
 
     def _tasks(self) -> Iterator[tuple[ExecutorRecord, TaskRecord]]:
-        for executor in self.context.executors():
-            yield from ((executor, task) for task in executor.all_tasks())
-        for executor in self._completed_executors():
-            yield from ((executor, task) for task in executor.completed)
+        yield from ((e, task) for e in self.context.executors() for task in e.all_tasks())
+        yield from ((e, task) for e in self._completed_executors() for task in e.completed)
 
     def _allocated(self) -> Resources:
         return sum((executor.allocated() for executor in self.context.executors()), Resources())
 
     # --- The parts of the V1 responses ------------------------------------------------------------------------
 
-    def _fill_flags(self, part: "Response.GetFlags") -> None:
-        for name, value in sorted(self.flags().items()):
-            part.flags.add(name=name, value=value)
+    def _agent(self) -> Json:
+        context, started = self.context, {"nanoseconds": int(self.context.drain_started or 0.0) * NANOS}
+        drain = {"drain_config": context.drain, "estimated_drain_start_time": started}
+        return {"agent_info": context.info, **(drain if context.drain is not None else {})}
 
-    def _fill_metrics(self, part: "Response.GetMetrics") -> None:
-        for name, value in self.metrics().items():
-            part.metrics.add(name=name, value=value)
-
-    def _fill_agent(self, part: "Response.GetAgent") -> None:
-        part.agent_info.CopyFrom(self.context.info)
-        if self.context.drain is not None:
-            part.drain_config.CopyFrom(self.context.drain)
-            part.estimated_drain_start_time.nanoseconds = int(self.context.drain_started or 0.0) * NANOS
-
-    def _fill_tasks(self, part: "Response.GetTasks") -> None:
-        part.SetInParent()
-        lists = {
-            TaskPhase.QUEUED: part.queued_tasks,
-            TaskPhase.LAUNCHED: part.launched_tasks,
-            TaskPhase.TERMINATED: part.terminated_tasks,
-            TaskPhase.COMPLETED: part.completed_tasks,
-        }
+    def _all_tasks(self) -> Json:
+        out: Json = {f"{phase.value.lower()}_tasks": [] for phase in TaskPhase}
         for executor, task in self._tasks():
-            lists[task.phase].append(self.context.task_proto(executor, task))
+            out[f"{task.phase.value.lower()}_tasks"].append(self.context.task_proto(executor, task))
+        return out
 
-    def _fill_executors(self, part: "Response.GetExecutors") -> None:
-        part.SetInParent()
-        for executor in self.context.executors():
-            part.executors.add().executor_info.CopyFrom(executor.info)
-        for executor in self._completed_executors():
-            part.completed_executors.add().executor_info.CopyFrom(executor.info)
+    def _executors(self) -> Json:
+        return {
+            "executors": [{"executor_info": e.info} for e in self.context.executors()],
+            "completed_executors": [{"executor_info": e.info} for e in self._completed_executors()],
+        }
 
-    def _fill_frameworks(self, part: "Response.GetFrameworks") -> None:
-        part.SetInParent()
-        for framework in self.context.frameworks.values():
-            part.frameworks.add().framework_info.CopyFrom(framework.info)
-        for framework in self.context.completed_frameworks:
-            part.completed_frameworks.add().framework_info.CopyFrom(framework.info)
+    def _frameworks(self) -> Json:
+        here, completed = self.context.frameworks.values(), self.context.completed_frameworks
+        return {
+            "frameworks": [{"framework_info": framework.info} for framework in here],
+            "completed_frameworks": [{"framework_info": framework.info} for framework in completed],
+        }
 
-    def _fill_state(self, part: "Response.GetState") -> None:
-        self._fill_tasks(part.get_tasks)
-        self._fill_executors(part.get_executors)
-        self._fill_frameworks(part.get_frameworks)
+    def _containers(self) -> Json:
+        executors = self.context.executors()
+        return {
+            "containers": [self._container(e) for e in executors if e.state is not ExecutorState.TERMINATED]
+        }
 
-    def _fill_containers(self, part: "Response.GetContainers") -> None:
-        for executor in self.context.executors():
-            if executor.state is ExecutorState.TERMINATED:
-                continue
-            entry = part.containers.add(executor_name=executor.info.name)
-            entry.framework_id.CopyFrom(executor.framework.info.id)
-            entry.executor_id.CopyFrom(executor.info.executor_id)
-            entry.container_id.value = entry.container_status.container_id.value = executor.run.container_id
-            limits, statistics = executor.allocated(), entry.resource_statistics
-            statistics.timestamp = self.context.time()
-            statistics.cpus_soft_limit = limits.cpus
-            statistics.mem_limit_bytes = statistics.mem_soft_limit_bytes = int(limits.mem * (1 << 20))
-            if executor.pid:
-                entry.container_status.executor_pid = executor.pid
-                used = usage(executor.pid)
-                statistics.cpus_user_time_secs, statistics.cpus_system_time_secs = used.user, used.system
-                statistics.mem_rss_bytes = used.resident
+    def _container(self, executor: ExecutorRecord) -> Json:
+        container_id, limits = {"value": executor.run.container_id}, executor.allocated()
+        memory = int(limits.mem * (1 << 20))
+        used = usage(executor.pid) if executor.pid else None
+        return {
+            "framework_id": executor.framework.info.id,
+            "executor_id": executor.info.executor_id,
+            "executor_name": executor.info.name,
+            "container_id": container_id,
+            "container_status": {"container_id": container_id, "executor_pid": executor.pid or None},
+            "resource_statistics": {
+                "timestamp": self.context.time(),
+                "cpus_soft_limit": limits.cpus,
+                "mem_limit_bytes": memory,
+                "mem_soft_limit_bytes": memory,
+                **({} if used is None else used._asdict()),
+            },
+        }
 
 
-_PARTS: Final[dict[int, Callable[[AgentView, Any], None]]] = {
-    Call.GET_HEALTH: lambda _, part: setattr(part, "healthy", True),
-    Call.GET_FLAGS: AgentView._fill_flags,
-    Call.GET_VERSION: lambda _, part: part.version_info.MergeFrom(pb.mesos.VersionInfo(**BUILD)),
-    Call.GET_METRICS: AgentView._fill_metrics,
-    Call.GET_LOGGING_LEVEL: lambda _, part: setattr(part, "level", 0),
-    Call.GET_STATE: AgentView._fill_state,
-    Call.GET_CONTAINERS: AgentView._fill_containers,
-    Call.GET_FRAMEWORKS: AgentView._fill_frameworks,
-    Call.GET_EXECUTORS: AgentView._fill_executors,
-    Call.GET_OPERATIONS: lambda view, part: part.operations.extend(view.operations.operations.values()),
-    Call.GET_TASKS: AgentView._fill_tasks,
-    Call.GET_AGENT: AgentView._fill_agent,
-    Call.GET_RESOURCE_PROVIDERS: lambda _view, _part: None,
+def _pairs(values: Mapping[str, object]) -> list[Json]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+_PARTS: Final[dict[int, Callable[[AgentView], Json]]] = {
+    Call.GET_HEALTH: lambda _: {"healthy": True},
+    Call.GET_FLAGS: lambda view: {"flags": _pairs(dict(sorted(view.flags().items())))},
+    Call.GET_VERSION: lambda _: {"version_info": BUILD},
+    Call.GET_METRICS: lambda view: {"metrics": _pairs(view.metrics())},
+    Call.GET_LOGGING_LEVEL: lambda _: {"level": 0},
+    Call.GET_STATE: lambda view: {
+        "get_tasks": view._all_tasks(),
+        "get_executors": view._executors(),
+        "get_frameworks": view._frameworks(),
+    },
+    Call.GET_CONTAINERS: AgentView._containers,
+    Call.GET_FRAMEWORKS: AgentView._frameworks,
+    Call.GET_EXECUTORS: AgentView._executors,
+    Call.GET_OPERATIONS: lambda view: {"operations": view.operations.operations.values()},
+    Call.GET_TASKS: AgentView._all_tasks,
+    Call.GET_AGENT: AgentView._agent,
+    Call.GET_RESOURCE_PROVIDERS: lambda _: {},
 }
 
 
@@ -281,12 +262,15 @@ def _full(resources: Resources) -> list[Json]:
     return out
 
 
-def _by_role(resources: Resources, form: Callable[[Resources], Any]) -> Json:
+def _container_status(status: pb.mesos.TaskStatus) -> Json:
+    shown: Json = content.to_json(status.container_status)
+    return {name: value for name, value in shown.items() if name != "executor_pid"}
+
+
+def _split(end: str, resources: Resources, form: Callable[[Resources], Any]) -> Json:
+    """Resources by role, and those of none."""
     roles = sorted({r.facts.reservations[-1].role for r in resources if r.facts.reservations})
-    return {role: form(resources.reserved(role)) for role in roles}
-
-
-def _container_status(status: pb.mesos.ContainerStatus) -> Json:
-    out: Json = content.to_json(status)
-    out.pop("executor_pid", None)
-    return out
+    return {
+        f"reserved_resources{end}": {role: form(resources.reserved(role)) for role in roles},
+        f"unreserved_resources{end}": form(resources.unreserved()),
+    }
