@@ -1,22 +1,20 @@
-"""The agent actor: takes the master's messages, executors' calls and timers, and hands each to the part that knows.
+"""The agent actor: the parts of an agent in one mailbox.
 
-Theory of operation: the parts (`registration`, `launching`, `executors` with `updating` and `simulation`, `operations`)
-share one `AgentContext` and run only here, one message at a time. Processes, checks and downloads are awaited by child actors.
+Theory of operation: the parts share one `AgentContext`; their handlers are the actor's, and run one message at a time. Processes,
+checks and downloads are awaited by child actors.
 Stopping this actor is the agent's sudden death: what checkpoints lives on, all else is killed; the next actor with the same
 work directory recovers. An orderly end is `ShutdownAgent`.
 """
 
 import errno
 import functools
-import json
 import logging
 import os
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from actors.runtime import Actor, ChildFailed, receive
+from actors.runtime import Actor, receive
 from mesos_v1 import pb
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
@@ -42,20 +40,39 @@ from playa.settings import AgentSettings
 log = logging.getLogger(__name__)
 
 Call = pb.executor.Call
-M = TypeVar("M")
+A = TypeVar("A", bound=type[Actor])
 
 
-def passed_to(part: str, method: Callable[[Any, M], None]) -> Callable[["AgentActor", M], None]:
-    """A handler of the message that a part of the agent takes, which does nothing but pass it on."""
-    part_of = attrgetter(part)
+def made_of(**parts: type) -> Callable[[A], A]:
+    """Give an actor class the handlers of its parts: each passes its message on to the part that the actor has by that name."""
 
-    @functools.wraps(method)
-    def handle(actor: "AgentActor", message: M) -> None:
-        method(part_of(actor), message)
+    def passing(part: str, handler: Any) -> Any:
+        @functools.wraps(handler)
+        def handle(actor: Actor, message: Any) -> Any:
+            return handler(getattr(actor, part), message)
 
-    return receive(handle)
+        return handle
+
+    def decorate(cls: A) -> A:
+        for part, kind in parts.items():
+            for name, member in vars(kind).items():
+                if hasattr(member, "__receives__"):
+                    setattr(cls, name, passing(part, member))
+        return cls
+
+    return decorate
 
 
+@made_of(
+    _draining=Draining,
+    _executors=Executors,
+    _launching=Launching,
+    _operations=Operations,
+    _registration=Registration,
+    _simulation=SimulatedTasks,
+    _updates=StatusUpdates,
+    _view=AgentView,
+)
 class AgentActor(Actor):
     """One agent of the embedded cluster."""
 
@@ -88,9 +105,10 @@ class AgentActor(Actor):
         self._operations = Operations(context, total)
         self._view = AgentView(context, self._operations)
         self._executors = Executors(context)
-        self._updates = self._executors.updates
+        self._updates, self._simulation = self._executors.updates, self._executors.simulation
         self._launching = Launching(context, self._executors, self._operations)
         self._draining = Draining(context, self._executors, self._operations)
+        context.less_is_here = self._less_is_here
         self._registration = Registration(context, self._updates, self._operations)
         self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = checkpoint.read(context.ledger.read())
@@ -159,63 +177,6 @@ class AgentActor(Actor):
         if self._site is not None:
             self._site.abandon()
 
-    # --- What a part does alone -------------------------------------------------------------------------------
-
-    handle_kill_task = passed_to("_executors", Executors.kill)
-    handle_framework_message = passed_to("_executors", Executors.message_to_executor)
-    handle_container_started = passed_to("_executors", Executors.started)
-    handle_registration_overdue = passed_to("_executors", Executors.registration_overdue)
-    handle_shutdown_overdue = passed_to("_executors", Executors.shutdown_overdue)
-    handle_heartbeat_executors = passed_to("_executors", Executors.heartbeat)
-    handle_collect_garbage = passed_to("_executors", Executors.collect_garbage)
-    handle_simulated_due = passed_to("_executors.simulation", SimulatedTasks.due)
-    handle_apply_operation = passed_to("_operations", Operations.apply)
-    handle_operation_acknowledged = passed_to("_operations", Operations.acknowledged)
-    handle_reconcile_operations = passed_to("_operations", Operations.reconcile)
-    handle_agent_registered = passed_to("_registration", Registration.registered)
-    handle_agent_reregistered = passed_to("_registration", Registration.reregistered)
-    handle_ping = passed_to("_registration", Registration.ping)
-    handle_silence = passed_to("_registration", Registration.silence)
-    handle_registration_due = passed_to("_registration", Registration.attempt)
-    handle_ping_overdue = passed_to("_registration", Registration.ping_overdue)
-    handle_silence_over = passed_to("_registration", Registration.silence_over)
-    handle_update_acknowledged = passed_to("_updates", StatusUpdates.acknowledged)
-
-    # --- The master -------------------------------------------------------------------------------------------
-
-    @receive
-    def handle_run_task(self, message: m.RunTask) -> None:
-        framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
-        self._launching.run(framework, [pb.mesos.TaskInfo.FromString(message.task)])
-
-    @receive
-    def handle_run_task_group(self, message: m.RunTaskGroup) -> None:
-        framework = pb.mesos.FrameworkInfo.FromString(message.framework_info)
-        group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
-        executor = pb.mesos.ExecutorInfo.FromString(message.executor)
-        self._launching.run(framework, list(group.tasks), executor)
-
-    @receive
-    def handle_shutdown_executor(self, message: m.ShutdownExecutor) -> None:
-        framework = self._context.frameworks.get(message.framework_id)
-        executor = framework.executors.get(message.executor_id) if framework is not None else None
-        if executor is not None and not executor.framework.terminating:
-            self._executors.shut_down(executor)
-
-    @receive
-    def handle_shutdown_framework(self, message: m.ShutdownFramework) -> None:
-        framework = self._context.frameworks.get(message.framework_id)
-        if framework is not None:
-            self._executors.shut_down_framework(framework)
-
-    @receive
-    def handle_update_framework(self, message: m.UpdateFramework) -> None:
-        self._launching.update_framework(pb.mesos.FrameworkInfo.FromString(message.framework_info))
-
-    @receive
-    def handle_drain_agent(self, message: m.DrainAgent) -> None:
-        self._draining.start(pb.mesos.DrainConfig.FromString(message.config))
-
     @receive
     def handle_shutdown_agent(self, message: m.ShutdownAgent) -> None:
         context = self._context
@@ -227,9 +188,7 @@ class AgentActor(Actor):
         context.ledger.forget()
         for framework in list(context.frameworks.values()):
             self._executors.shut_down_framework(framework)
-        self._end_if_idle()
-
-    # --- Executors --------------------------------------------------------------------------------------------
+        self._less_is_here()
 
     @receive
     def handle_executor_called(self, message: own.ExecutorCalled) -> own.CallAnswer:
@@ -262,38 +221,6 @@ class AgentActor(Actor):
         return own.CallAnswer(202)
 
     @receive
-    def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
-        executor = self._context.executor(message.run)
-        if executor is not None:
-            self._executors.subscribe(executor)
-
-    @receive
-    def handle_built_in_update(self, message: own.BuiltInUpdate) -> None:
-        framework = self._context.frameworks.get(message.run.framework_id)
-        if framework is not None:
-            status = pb.mesos.TaskStatus.FromString(message.status)
-            self._updates.from_executor(framework, status, message.pid)
-
-    @receive
-    def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
-        self._executors.launch_failed(message)
-        self._end_if_idle()
-
-    @receive
-    def handle_container_exited(self, message: own.ContainerExited) -> None:
-        self._executors.ended(message)
-        self._end_if_idle()
-
-    @receive
-    def handle_child_failed(self, message: ChildFailed) -> None:
-        log.error("%s failed: %s", message.name, message.error)
-        for executor in self._context.executors():
-            if executor.runner is not None and executor.runner.name == message.name:
-                self._executors.crashed(executor, str(message.error))
-
-    # --- Timers -----------------------------------------------------------------------------------------------
-
-    @receive
     def handle_resend_due(self, message: own.ResendDue) -> None:
         part = self._operations if message.operation else self._updates
         part.streams.due()
@@ -313,20 +240,11 @@ class AgentActor(Actor):
             self._context.recovering = False
             self._begin()
 
-    def _end_if_idle(self) -> None:
+    def _less_is_here(self) -> None:
+        """A framework or an operation has gone: the agent may have drained, or be free to end."""
+        self._draining.check()
         if self._context.terminating and not self._context.frameworks:
             self.actor_ref.stop(block=False)
-
-    # --- Operators --------------------------------------------------------------------------------------------
-
-    @receive
-    def handle_operator_called(self, message: own.OperatorCalled) -> bytes | None:
-        response = self._view.answer(pb.agent.Call.Type.ValueType(message.kind))
-        return None if response is None else response.SerializeToString()
-
-    @receive
-    def handle_query_state(self, message: own.QueryState) -> str:
-        return json.dumps(self._view.state(), separators=(",", ":"))
 
 
 def _explain(error: OSError, settings: AgentSettings) -> str:

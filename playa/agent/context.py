@@ -92,9 +92,13 @@ class AgentContext:
 
     def executor(self, run: ExecutorRun) -> ExecutorRecord | None:
         """An executor, if it is still in this run."""
-        framework = self.frameworks.get(run.framework_id)
-        found = framework.executors.get(run.executor_id) if framework is not None else None
+        found = self.find_executor(run.framework_id, run.executor_id)
         return found if found is not None and found.run == run else None
+
+    def find_executor(self, framework_id: str, executor_id: str) -> ExecutorRecord | None:
+        """An executor by its ids."""
+        framework = self.frameworks.get(framework_id)
+        return framework.executors.get(executor_id) if framework is not None else None
 
     def task_proto(self, executor: ExecutorRecord, task: TaskRecord) -> pb.mesos.Task:
         """A task as the master and operators are told of it, with the update that is on its way to the scheduler."""

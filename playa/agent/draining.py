@@ -6,13 +6,14 @@ an agent that starts again continues to drain, until nothing of any framework an
 
 import logging
 
+from actors.runtime import receive
 from mesos_v1 import pb
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import TaskPhase
 from playa.agent.operations import Operations
-from playa.messages import KillTask
+from playa.messages import DrainAgent, KillTask
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,12 @@ class Draining:
         self._context = context
         self._executors = executors
         self._operations = operations
-        context.less_is_here = self.check
 
-    def start(self, config: pb.mesos.DrainConfig) -> None:
+    @receive
+    def handle_drain_agent(self, message: DrainAgent) -> None:
+        self._start(pb.mesos.DrainConfig.FromString(message.config))
+
+    def _start(self, config: pb.mesos.DrainConfig) -> None:
         """Kill everything that runs; nothing happens if there is nothing."""
         context = self._context
         if self._is_empty():
@@ -42,12 +46,14 @@ class Draining:
             for task in executor.in_phase(phase)
         ]
         for framework_id, task in running:
-            self._executors.kill(KillTask(framework_id, task.task_id, _policy(config, task.info.kill_policy)))
+            self._executors.handle_kill_task(
+                KillTask(framework_id, task.task_id, _policy(config, task.info.kill_policy))
+            )
 
     def resume(self) -> None:
         """After a restart of the agent: kill what is there still."""
         if self._context.drain is not None:
-            self.start(self._context.drain)
+            self._start(self._context.drain)
             self.check()
 
     def check(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
+from actors.runtime import receive
 from mesos_v1 import pb
 from mesos_v1.errors import MesosError
 from mesos_v1.resources import Resources
@@ -42,8 +43,8 @@ class Operations:
             ResendDue(operation=True),
         )
 
-    def apply(self, message: ApplyOperation) -> None:
-        """Apply an operation and say how that went."""
+    @receive
+    def handle_apply_operation(self, message: ApplyOperation) -> None:
         info = Operation.FromString(message.operation)
         status = Status(state=pb.mesos.OPERATION_FINISHED, agent_id=self._context.info.id)
         plain = Operation()
@@ -83,16 +84,16 @@ class Operations:
             PendingUpdate(framework_id, operation_uuid.hex(), status.uuid.value, data, terminal=True)
         )
 
-    def acknowledged(self, message: OperationAcknowledged) -> None:
-        """The scheduler has seen an operation's status."""
+    @receive
+    def handle_operation_acknowledged(self, message: OperationAcknowledged) -> None:
         key = message.operation_uuid
         done = self.streams.acknowledge(message.framework_id, key.hex(), message.status_uuid)
         if done is not None and self.operations.pop(key, None) is not None:
             self._context.ledger.write(Entry.OPERATION_ACKNOWLEDGED, key)
             self._context.less_is_here()
 
-    def reconcile(self, message: ReconcileOperations) -> None:
-        """Operations that never got here are OPERATION_DROPPED."""
+    @receive
+    def handle_reconcile_operations(self, message: ReconcileOperations) -> None:
         for uuid in message.operation_uuids:
             if uuid not in self.operations:
                 status = Status(state=pb.mesos.OPERATION_DROPPED, agent_id=self._context.info.id)

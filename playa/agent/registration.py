@@ -7,6 +7,7 @@ pause until it is answered. When the master's pings stop, or say that the master
 
 import logging
 
+from actors.runtime import receive
 from playa import messages as m
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
@@ -41,10 +42,10 @@ class Registration:
             self._updates.streams.pause()
             self._operations.streams.pause()
         self._series += 1
-        self.attempt(RegistrationDue(self._series, 0))
+        self.handle_registration_due(RegistrationDue(self._series, 0))
 
-    def attempt(self, message: RegistrationDue) -> None:
-        """Try once, unless it was answered or begun again meanwhile."""
+    @receive
+    def handle_registration_due(self, message: RegistrationDue) -> None:
         context = self._context
         if context.connected or context.terminating or message.series != self._series:
             return
@@ -53,8 +54,8 @@ class Registration:
         pause = context.actor.ids.uniform(longest / 2, longest)
         context.after(pause, RegistrationDue(message.series, min(message.tries + 1, MOST_TRIES)))
 
-    def registered(self, message: m.AgentRegistered) -> None:
-        """The master gave an id."""
+    @receive
+    def handle_agent_registered(self, message: m.AgentRegistered) -> None:
         context = self._context
         if not context.agent_id:
             context.info.id.value = message.agent_id
@@ -63,8 +64,8 @@ class Registration:
         if context.agent_id == message.agent_id:
             self._connected(message.total_ping_timeout)
 
-    def reregistered(self, message: m.AgentReregistered) -> None:
-        """The master knows the agent again, and asks after tasks that the agent did not name."""
+    @receive
+    def handle_agent_reregistered(self, message: m.AgentReregistered) -> None:
         context = self._context
         if context.agent_id != message.agent_id or context.terminating:
             return
@@ -74,8 +75,8 @@ class Registration:
             if framework is None or wanted.task_id not in framework.executor_of_task:
                 self._updates.unknown_task(wanted.framework_id, wanted.task_id)
 
-    def ping(self, message: m.Ping) -> None:
-        """The master asks whether the agent is there."""
+    @receive
+    def handle_ping(self, message: m.Ping) -> None:
         context = self._context
         self._last_ping = context.now()
         context.to_master(m.Pong(context.agent_id))
@@ -83,8 +84,8 @@ class Registration:
             log.info("the master takes this agent for lost: re-registering")
             self.begin()
 
-    def ping_overdue(self, message: PingOverdue) -> None:
-        """See whether a ping came in time."""
+    @receive
+    def handle_ping_overdue(self, message: PingOverdue) -> None:
         context = self._context
         self._watching = False
         if not context.connected:
@@ -96,14 +97,16 @@ class Registration:
         else:
             self._watch(self._ping_timeout - silent_for)
 
-    def silence(self, message: m.Silence) -> None:
-        """Fault: say nothing for a while."""
+    @receive
+    def handle_silence(self, message: m.Silence) -> None:
         self._context.silent = True
         if message.seconds is not None:
             self._context.after(message.seconds, SilenceOver())
 
-    def silence_over(self, message: SilenceOver) -> None:
-        """The fault is over; updates that were lost meanwhile are sent again in their own time."""
+    @receive
+    def handle_silence_over(
+        self, message: SilenceOver
+    ) -> None:  # what was lost meanwhile is sent again in its own time
         self._context.silent = False
         if not self._context.connected:
             self.begin()

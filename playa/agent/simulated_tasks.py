@@ -14,6 +14,7 @@ All tasks of an agent share one timer.
 import heapq
 import itertools
 
+from actors.runtime import receive
 from mesos_v1 import pb
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import TaskPhase
@@ -45,8 +46,8 @@ class SimulatedTasks:
                 heapq.heappush(self._ends, (context.now() + seconds, next(self._order), executor, task))
         self._arm()
 
-    def due(self, message: SimulatedDue) -> None:
-        """The timer rang: end what is over."""
+    @receive
+    def handle_simulated_due(self, message: SimulatedDue) -> None:
         self._timer_at = None
         now = self._context.now()
         while self._ends and self._ends[0][0] <= now:

@@ -7,12 +7,13 @@ it is known only later, and only the agent waits for that (Mesos documentation, 
 import logging
 from collections.abc import Callable
 
+from actors.runtime import receive
 from mesos_v1 import pb
 from playa.agent import statuses
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
-from playa.agent.messages import ResendDue, UpdateHandled
+from playa.agent.messages import BuiltInUpdate, ResendDue, UpdateHandled
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
 from playa.agent.statuses import State, Status, Why, is_terminal
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
@@ -32,6 +33,12 @@ class StatusUpdates:
         self.streams = context.streams = UpdateStreams(
             context.settings, context.now, context.after, self._send, ResendDue(operation=False)
         )
+
+    @receive
+    def handle_built_in_update(self, message: BuiltInUpdate) -> None:
+        framework = self._context.frameworks.get(message.run.framework_id)
+        if framework is not None:
+            self.from_executor(framework, Status.FromString(message.status), message.pid)
 
     def from_executor(self, framework: FrameworkRecord, status: Status, pid: int | None) -> None:
         """A well-formed update of an executor, to be completed here; `pid` is of the process that runs the task."""
@@ -89,8 +96,8 @@ class StatusUpdates:
         state = statuses.dropped(None if framework is None else framework.info)
         self._queue(framework_id, None, self._status(task_id, state, statuses.UNKNOWN_TO_AGENT))
 
-    def acknowledged(self, message: UpdateAcknowledged) -> None:
-        """The scheduler has seen an update: send the next one, or forget the task."""
+    @receive
+    def handle_update_acknowledged(self, message: UpdateAcknowledged) -> None:
         framework_id, task_id = message.framework_id, message.task_id
         done = self.streams.acknowledge(framework_id, task_id, message.uuid)
         if done is None:

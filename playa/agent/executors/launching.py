@@ -9,6 +9,7 @@ again in time; a built-in one takes its tasks' processes up again; one that was 
 
 from pathlib import Path
 
+from actors.runtime import receive
 from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from playa.agent import statuses
@@ -22,11 +23,12 @@ from playa.agent.executors.calls import command_executor, unsupported
 from playa.agent.executors.environment import executor_environment
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
-from playa.agent.messages import ContainerExited, ContainerLaunchFailed, ExecutorRun, RegistrationOverdue
+from playa.agent.messages import ContainerLaunchFailed, ExecutorRun, RegistrationOverdue
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.statuses import Status, Why
 from playa.agent.update_streams import PendingUpdate
+from playa.messages import RunTask, RunTaskGroup, UpdateFramework
 
 Tasks = list[pb.mesos.TaskInfo]
 
@@ -41,8 +43,9 @@ class Launching:
 
     # --- Tasks come in ----------------------------------------------------------------------------------------
 
-    def update_framework(self, info: pb.mesos.FrameworkInfo) -> None:
-        """A framework changed what it says of itself."""
+    @receive
+    def handle_update_framework(self, message: UpdateFramework) -> None:
+        info = pb.mesos.FrameworkInfo.FromString(message.framework_info)
         framework = self._context.frameworks.get(info.id.value)
         if framework is not None:
             framework.info = info
@@ -58,18 +61,24 @@ class Launching:
             data = framework.info.SerializeToString()
             self._context.ledger.write(Entry.FRAMEWORK, framework.framework_id, data)
 
-    def run(
-        self,
-        framework_info: pb.mesos.FrameworkInfo,
-        tasks: Tasks,
-        group_executor: pb.mesos.ExecutorInfo | None = None,
-    ) -> None:
+    @receive
+    def handle_run_task(self, message: RunTask) -> None:
+        self._run(message.framework_info, [pb.mesos.TaskInfo.FromString(message.task)], None)
+
+    @receive
+    def handle_run_task_group(self, message: RunTaskGroup) -> None:
+        group = pb.mesos.TaskGroupInfo.FromString(message.task_group)
+        executor = pb.mesos.ExecutorInfo.FromString(message.executor)
+        self._run(message.framework_info, list(group.tasks), executor)
+
+    def _run(self, framework_info: bytes, tasks: Tasks, group_executor: pb.mesos.ExecutorInfo | None) -> None:
         """Take one task in, or with an executor of their own all tasks of a group."""
         if self._context.terminating:
             return
-        framework = self._context.frameworks.get(framework_info.id.value)
+        from_master = pb.mesos.FrameworkInfo.FromString(framework_info)
+        framework = self._context.frameworks.get(from_master.id.value)
         if framework is None:
-            framework = self._add_framework(framework_info)
+            framework = self._add_framework(from_master)
             self._checkpoint_framework(framework)
         if framework.terminating:
             return
@@ -163,7 +172,7 @@ class Launching:
             return
         why = unsupported(executor.info.container) if executor.info.HasField("container") else None
         if why:
-            self._executors.launch_failed(ContainerLaunchFailed(executor.run, why))
+            self._executors.handle_container_launch_failed(ContainerLaunchFailed(executor.run, why))
         elif why is not None:
             self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
         else:
@@ -251,7 +260,7 @@ class Launching:
         if runs:
             self._start_runner(executor, [], recovered=runs)
         else:  # the agent was killed before a process was there
-            self._executors.ended(ContainerExited(executor.run, None))
+            self._executors.ended(executor, None)
         return False
 
     def _recover_task(self, executor: ExecutorRecord, task_id: str, saved: RecoveredTask) -> None:

@@ -8,6 +8,7 @@ import logging
 import shutil
 from collections import deque
 
+from actors.runtime import ChildFailed, receive
 from mesos_v1 import pb
 from mesos_v1.quantities import mesos_duration
 from mesos_v1.values import NANOS
@@ -20,7 +21,14 @@ from playa.agent.records import Ending, ExecutorRecord, FrameworkRecord, Kind, T
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status, Why
-from playa.messages import ExecutorMessage, ExitedExecutor, FrameworkMessage, KillTask
+from playa.messages import (
+    ExecutorMessage,
+    ExitedExecutor,
+    FrameworkMessage,
+    KillTask,
+    ShutdownExecutor,
+    ShutdownFramework,
+)
 from playa.web import RecordStream
 
 log = logging.getLogger(__name__)
@@ -40,8 +48,8 @@ class Executors:
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
-    def started(self, message: own.ContainerStarted) -> None:
-        """Its process runs, or that of a built-in executor's task."""
+    @receive
+    def handle_container_started(self, message: own.ContainerStarted) -> None:
         executor = self._context.executor(message.run)
         if executor is None:
             return
@@ -55,6 +63,12 @@ class Executors:
         if executor.checkpoint:
             run = executor.run
             self._context.ledger.write(entry, run.framework_id, run.executor_id, run.container_id, *more)
+
+    @receive
+    def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
+        executor = self._context.executor(message.run)
+        if executor is not None:
+            self.subscribe(executor)
 
     def subscribe(
         self,
@@ -153,10 +167,10 @@ class Executors:
         if context.connected and not executor.framework.terminating:
             context.to_master(ExecutorMessage(context.agent_id, run.framework_id, run.executor_id, data))
 
-    def message_to_executor(self, message: FrameworkMessage) -> None:
-        """A framework message to an executor; lost unless it is there (Mesos: best effort)."""
-        executor_id, framework = message.executor_id, self._context.frameworks.get(message.framework_id)
-        executor = framework.executors.get(executor_id) if framework is not None else None
+    @receive
+    def handle_framework_message(self, message: FrameworkMessage) -> None:  # Mesos: best effort
+        executor_id = message.executor_id
+        executor = self._context.find_executor(message.framework_id, executor_id)
         if executor is None or executor.framework.terminating:
             log.warning("dropping a message for executor %s: it does not exist", executor_id)
         elif executor.state is not ExecutorState.RUNNING:
@@ -164,11 +178,8 @@ class Executors:
         elif executor.stream is not None:
             executor.stream.send_message(Event(type=Event.MESSAGE, message=Event.Message(data=message.data)))
 
-    def kill(self, message: KillTask) -> None:
-        """The master wants a task killed.
-
-        A command task has its own kill policy: Mesos's command executor is not told of another.
-        """
+    @receive
+    def handle_kill_task(self, message: KillTask) -> None:
         task_id, framework = message.task_id, self._context.frameworks.get(message.framework_id)
         if framework is None or framework.terminating:
             log.warning("cannot kill task %s: its framework is not here", task_id)
@@ -203,25 +214,31 @@ class Executors:
             kill = Event.Kill(task_id=pb.mesos.TaskID(value=task_id), kill_policy=policy)
             executor.stream.send_message(Event(type=Event.KILL, kill=kill))
         elif executor.runner is not None:
-            grace = None
+            grace = None  # of a command task its own: Mesos's command executor is not told of another
             if executor.kind is Kind.DEFAULT and policy is not None and policy.HasField("grace_period"):
                 grace = policy.grace_period.nanoseconds / NANOS
             self._context.tell(executor.runner, own.KillRun(task_id, grace))
 
-    def heartbeat(self, message: own.HeartbeatExecutors) -> None:
-        """HEARTBEAT to every executor over HTTP."""
+    @receive
+    def handle_heartbeat_executors(self, message: own.HeartbeatExecutors) -> None:
         for executor in self._context.executors():
             if executor.stream is not None and not executor.stream.closing:
                 executor.stream.send_message(Event(type=Event.HEARTBEAT))
 
     # --- Going ------------------------------------------------------------------------------------------------
 
+    @receive
+    def handle_shutdown_executor(self, message: ShutdownExecutor) -> None:
+        executor = self._context.find_executor(message.framework_id, message.executor_id)
+        if executor is not None and not executor.framework.terminating:
+            self.shut_down(executor)
+
     def shut_down(self, executor: ExecutorRecord) -> None:
         """Ask an executor to end, and see to it that it does."""
         if executor.life.on(ExecutorEvent.SHUTDOWN).ignored:
             return
         if executor.kind is Kind.SIMULATED:
-            self.ended(own.ContainerExited(executor.run, 0))
+            self.ended(executor, 0)
             return
         grace = executor.shutdown_grace_period(self._context.settings.executor_shutdown_grace_period)
         if executor.stream is not None:
@@ -230,15 +247,15 @@ class Executors:
             self._context.tell(executor.runner, own.ShutDown(grace))
         self._context.after(grace, own.ShutdownOverdue(executor.run))
 
-    def shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
-        """The grace period is over."""
+    @receive
+    def handle_shutdown_overdue(self, message: own.ShutdownOverdue) -> None:
         executor = self._context.executor(message.run)
         if executor is not None and executor.state is ExecutorState.TERMINATING:
             log.info("executor %s did not end in time: killed", executor.executor_id)
             self.destroy(executor)
 
-    def registration_overdue(self, message: own.RegistrationOverdue) -> None:
-        """The time to subscribe is over."""
+    @receive
+    def handle_registration_overdue(self, message: own.RegistrationOverdue) -> None:
         executor = self._context.executor(message.run)
         if executor is not None:
             limit = mesos_duration(self._context.settings.executor_registration_timeout)
@@ -264,8 +281,8 @@ class Executors:
         if executor.runner is not None:
             self._context.tell(executor.runner, own.DestroyContainer())
 
-    def launch_failed(self, message: own.ContainerLaunchFailed) -> None:
-        """There will be no executor: its tasks fail, with the reason why."""
+    @receive
+    def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
         text = f"Failed to launch container: {message.why}"
         executor = self._context.executor(message.run)
         if executor is not None:
@@ -274,19 +291,31 @@ class Executors:
     def never_started(self, executor: ExecutorRecord, why: Why) -> None:
         """There will be no executor: its tasks fail."""
         executor.ending = Ending(pb.mesos.TASK_FAILED, why)
-        self.ended(own.ContainerExited(executor.run, None), ExecutorEvent.LAUNCH_FAILED)
+        self.ended(executor, None, ExecutorEvent.LAUNCH_FAILED)
 
-    def crashed(self, executor: ExecutorRecord, why: str) -> None:
+    @receive
+    def handle_child_failed(self, message: ChildFailed) -> None:
         """The actor of an executor's container failed (a bug of this cluster): its tasks fail, nothing else does."""
-        if executor.state is ExecutorState.REGISTERING:
-            self.launch_failed(own.ContainerLaunchFailed(executor.run, why))
-        else:
-            self.ended(own.ContainerExited(executor.run, None))
+        log.error("%s failed: %s", message.name, message.error)
+        for executor in self._context.executors():
+            if executor.runner is None or executor.runner.name != message.name:
+                continue
+            if executor.state is ExecutorState.REGISTERING:
+                self.handle_container_launch_failed(own.ContainerLaunchFailed(executor.run, message.error))
+            else:
+                self.ended(executor, None)
 
-    def ended(self, message: own.ContainerExited, event: ExecutorEvent = ExecutorEvent.EXITED) -> None:
-        """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
+    @receive
+    def handle_container_exited(self, message: own.ContainerExited) -> None:
         executor = self._context.executor(message.run)
-        if executor is None or executor.life.on(event).ignored:
+        if executor is not None:
+            self.ended(executor, message.status)
+
+    def ended(
+        self, executor: ExecutorRecord, status: int | None, event: ExecutorEvent = ExecutorEvent.EXITED
+    ) -> None:
+        """An executor's process is over: FAILURE to the framework, then the end of each of its tasks."""
+        if executor.life.on(event).ignored:
             return
         executor.runner = None
         if executor.stream is not None:
@@ -294,8 +323,7 @@ class Executors:
             executor.stream = None
         self._checkpoint(executor, Entry.EXITED)
         if not executor.for_command_task:
-            status = -1 if message.status is None else message.status
-            run = message.run
+            run, status = executor.run, -1 if status is None else status
             self._context.to_master(
                 ExitedExecutor(self._context.agent_id, run.framework_id, run.executor_id, status)
             )
@@ -321,8 +349,8 @@ class Executors:
                 self._context.after(delay, own.CollectGarbage())
         self.remove_if_idle(framework)
 
-    def collect_garbage(self, message: own.CollectGarbage) -> None:
-        """Remove the sandboxes that were kept long enough."""
+    @receive
+    def handle_collect_garbage(self, message: own.CollectGarbage) -> None:
         now = self._context.now()
         while self._garbage and self._garbage[0][0] <= now:
             shutil.rmtree(self._garbage.popleft()[1], ignore_errors=True)
@@ -341,6 +369,12 @@ class Executors:
         if framework.info.checkpoint:
             context.ledger.write(Entry.FRAMEWORK_GONE, framework.framework_id)
         context.less_is_here()
+
+    @receive
+    def handle_shutdown_framework(self, message: ShutdownFramework) -> None:
+        framework = self._context.frameworks.get(message.framework_id)
+        if framework is not None:
+            self.shut_down_framework(framework)
 
     def shut_down_framework(self, framework: FrameworkRecord) -> None:
         """The framework is over: end its executors, say nothing more to it."""

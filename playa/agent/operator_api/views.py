@@ -1,15 +1,18 @@
 """What operators see of an agent: the V1 operator API's reading calls, `/state` and the flags, made from its records."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from actors.runtime import receive
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
 from playa.agent.containers.processes import usage
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState, TaskPhase
+from playa.agent.messages import OperatorCalled, QueryState
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord
 from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
@@ -33,14 +36,18 @@ class AgentView:
     context: AgentContext
     operations: Operations
 
-    def answer(self, kind: int) -> pb.agent.Response | None:
-        """The answer to a reading call; None for a call that is not one of them."""
-        read = _PARTS.get(kind)
+    @receive
+    def handle_operator_called(self, message: OperatorCalled) -> bytes | None:
+        read = _PARTS.get(message.kind)
         if read is None:
             return None
-        name = Call.Type.Name(Call.Type.ValueType(kind))
-        response: pb.agent.Response = _Response(type=name, **{name.lower(): read(self)})
-        return response
+        name = Call.Type.Name(Call.Type.ValueType(message.kind))
+        answer: bytes = _Response(type=name, **{name.lower(): read(self)}).SerializeToString()
+        return answer
+
+    @receive
+    def handle_query_state(self, message: QueryState) -> str:
+        return json.dumps(self._state(), separators=(",", ":"))
 
     def flags(self) -> dict[str, str]:
         """The flags that the embedded agents have, as Mesos prints them."""
@@ -81,7 +88,7 @@ class AgentView:
             numbers[f"slave/{name}_percent"] = taken / have if have else 0.0
         return numbers
 
-    def state(self) -> Json:
+    def _state(self) -> Json:
         """The document of `/state`, which the agent's page and old tools read."""
         context, total, used = self.context, self.operations.total, self._allocated()
         drain: Json = {}
