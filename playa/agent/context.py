@@ -27,7 +27,7 @@ class AgentContext:
         domain_socket: Where its site can be reached besides; empty if nowhere.
         key: What executors' tokens are signed with; empty if they need none.
         completed_frameworks: The last ones that are gone.
-        streams: The updates of tasks that are not acknowledged; of `status_updates`.
+        streams: The updates of tasks that are not acknowledged; made by `status_updates`.
         silent: A fault: nothing goes to the master.
         connected: Whether the master knows the agent.
         recovering: Whether executors from before a restart still have time to come back.
@@ -36,6 +36,9 @@ class AgentContext:
         drain_started: Since when, in seconds since 1970.
         less_is_here: Called when a framework or an operation has gone.
     """
+
+    streams: UpdateStreams
+    less_is_here: Callable[[], None]
 
     def __init__(
         self, actor: Actor, settings: AgentSettings, work_dir: Path, info: pb.mesos.AgentInfo
@@ -49,15 +52,10 @@ class AgentContext:
         self.key = b""
         self.frameworks: dict[str, FrameworkRecord] = {}
         self.completed_frameworks: list[FrameworkRecord] = []
-        self.streams: UpdateStreams
         self.ledger = Ledger(work_dir / "meta")
-        self.silent = False
-        self.connected = False
-        self.recovering = False
-        self.terminating = False
+        self.silent = self.connected = self.recovering = self.terminating = False
         self.drain: pb.mesos.DrainConfig | None = None
         self.drain_started: float | None = None
-        self.less_is_here: Callable[[], None] = lambda: None
         self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes
@@ -67,13 +65,11 @@ class AgentContext:
 
     @property
     def agent_id(self) -> str:
-        """The id that the master gave, empty before."""
-        return self.info.id.value
+        return self.info.id.value  # empty before the master gave one
 
     @property
     def pid(self) -> str:
-        """The agent as Mesos writes it."""
-        return f"slave(1)@{self.settings.ip}:{self.port}"
+        return f"slave(1)@{self.settings.ip}:{self.port}"  # as Mesos writes it
 
     def to_master(self, message: Any) -> None:
         """Tell the master, unless a fault keeps the agent silent."""
@@ -100,9 +96,12 @@ class AgentContext:
         framework = self.frameworks.get(framework_id)
         return framework.executors.get(executor_id) if framework is not None else None
 
+    def executor_of(self, framework_id: str, task_id: str) -> ExecutorRecord | None:
+        """The executor of a task that is not completed."""
+        framework = self.frameworks.get(framework_id)
+        return framework.executor_of_task.get(task_id) if framework is not None else None
+
     def task_proto(self, executor: ExecutorRecord, task: TaskRecord) -> pb.mesos.Task:
         """A task as the master and operators are told of it, with the update that is on its way to the scheduler."""
         head = self.streams.head(executor.run.framework_id, task.task_id)
-        return task_proto(
-            executor, task, None if head is None else pb.mesos.TaskStatus.FromString(head.status)
-        )
+        return task_proto(executor, task, head and pb.mesos.TaskStatus.FromString(head.status))

@@ -60,31 +60,21 @@ class TaskRecord:
         self.statuses.append(status)
 
 
-@dataclass(slots=True)
-class Ending:
-    """What the end of an executor will mean for its tasks, when that is known beforehand."""
-
-    state: State
-    why: Why
-
-
 @dataclass(slots=True, eq=False)
 class ExecutorRecord:
     """One executor.
 
     Attributes:
-        info: Its ExecutorInfo, with framework id.
+        info: With framework id.
         for_command_task: Whether the agent made it up for a command task; the master does not know of such ones.
         sandbox: Path of its sandbox; empty for a simulated one.
         checkpoint: Whether it survives its agent.
-        life: See `executors/states.py`.
         tasks: By task id, but for the completed ones.
         groups: The task groups that wait for it, as tuples of task ids.
-        completed: The last tasks that are over and acknowledged.
         stream: Of a custom executor, while it is subscribed.
         runner: The actor of its container, or of the built-in executor itself.
         pid: Of its process; 0 if there is none (yet).
-        ending: Set when the agent ends it for a reason of its own.
+        ending: What its end will mean for its tasks, where the agent ends it for a reason of its own.
         ever_sent: Whether it was ever sent a task.
         token: What its calls must present, if anything.
     """
@@ -104,7 +94,7 @@ class ExecutorRecord:
     stream: RecordStream | None = None
     runner: ActorRef[Any] | None = None
     pid: int = 0
-    ending: Ending | None = None
+    ending: tuple[State, Why] | None = None
     ever_sent: bool = False
 
     @property
@@ -162,25 +152,20 @@ def task_proto(
 ) -> pb.mesos.Task:
     """A task as the master and operators are told of it; `in_flight` is the status on its way to the scheduler."""
     info = task.info
-    out = pb.mesos.Task(
+    last = in_flight or (task.statuses[-1] if task.statuses else None)
+    user = info.command.user if info.HasField("command") else info.executor.command.user
+    more = ("labels", "discovery", "container", "health_check", "kill_policy")
+    return pb.mesos.Task(
         name=info.name,
         task_id=info.task_id,
         agent_id=info.agent_id,
         framework_id=executor.framework.info.id,
+        executor_id=None if executor.for_command_task else executor.info.executor_id,
         state=task.state,
         resources=info.resources,
         statuses=task.statuses,
+        status_update_state=None if last is None else last.state,
+        status_update_uuid=None if last is None else last.uuid,
+        user=user or None,
+        **{name: getattr(info, name) for name in more if info.HasField(name)},  # type: ignore[arg-type]
     )
-    if not executor.for_command_task:
-        out.executor_id.CopyFrom(executor.info.executor_id)
-    last = in_flight or (task.statuses[-1] if task.statuses else None)
-    if last is not None:
-        out.status_update_state = last.state
-        out.status_update_uuid = last.uuid
-    for name in ("labels", "discovery", "container", "health_check", "kill_policy"):
-        if info.HasField(name):
-            getattr(out, name).CopyFrom(getattr(info, name))
-    user = info.command.user if info.HasField("command") else info.executor.command.user
-    if user:
-        out.user = user
-    return out

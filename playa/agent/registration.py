@@ -71,8 +71,7 @@ class Registration:
             return
         self._connected(message.total_ping_timeout)
         for wanted in message.reconcile:
-            framework = context.frameworks.get(wanted.framework_id)
-            if framework is None or wanted.task_id not in framework.executor_of_task:
+            if context.executor_of(wanted.framework_id, wanted.task_id) is None:
                 self._updates.unknown_task(wanted.framework_id, wanted.task_id)
 
     @receive

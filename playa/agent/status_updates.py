@@ -103,16 +103,15 @@ class StatusUpdates:
         if done is None:
             log.debug("task %s: an acknowledgement of another update", task_id)
             return
-        framework = self._context.frameworks.get(framework_id)
-        executor = framework.executor_of_task.get(task_id) if framework is not None else None
-        if framework is None or executor is None:
+        executor = self._context.executor_of(framework_id, task_id)
+        if executor is None:
             return
         if executor.checkpoint:
             self._context.ledger.write(Entry.ACKNOWLEDGED, framework_id, task_id, message.uuid)
         if not done.terminal:
             return
         if not executor.tasks[task_id].life.on(TaskEvent.ACKNOWLEDGED).ignored:
-            del framework.executor_of_task[task_id]
+            del executor.framework.executor_of_task[task_id]
             executor.completed.append(executor.tasks.pop(task_id))
         if executor.state is ExecutorState.TERMINATED and not executor.tasks:
             self._remove(executor)
@@ -154,13 +153,10 @@ class StatusUpdates:
         self.streams.add(PendingUpdate(framework_id, task_id, status.uuid, data, is_terminal(status.state)))
 
     def _send(self, update: PendingUpdate) -> None:
-        framework = self._context.frameworks.get(update.framework_id)
-        executor = framework.executor_of_task.get(update.task_id) if framework is not None else None
-        if executor is None:
-            executor_id, latest = "", Status.FromString(update.status).state
-        else:
-            executor_id = "" if executor.for_command_task else executor.executor_id
-            latest = executor.tasks[update.task_id].state
+        executor = self._context.executor_of(update.framework_id, update.task_id)
+        executor_id = "" if executor is None or executor.for_command_task else executor.executor_id
+        task = None if executor is None else executor.tasks[update.task_id]
+        latest = Status.FromString(update.status).state if task is None else task.state
         self._context.to_master(
             AgentUpdate(
                 agent_id=self._context.agent_id,

@@ -17,7 +17,7 @@ from playa.agent import statuses
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import EXECUTOR, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
-from playa.agent.records import Ending, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
+from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status, Why
@@ -273,7 +273,7 @@ class Executors:
 
     def _give_up(self, executor: ExecutorRecord, state: State, why: Why) -> None:
         if not executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
-            executor.ending = Ending(state, why)
+            executor.ending = state, why
             self.destroy(executor)
 
     def destroy(self, executor: ExecutorRecord) -> None:
@@ -290,7 +290,7 @@ class Executors:
 
     def never_started(self, executor: ExecutorRecord, why: Why) -> None:
         """There will be no executor: its tasks fail."""
-        executor.ending = Ending(pb.mesos.TASK_FAILED, why)
+        executor.ending = pb.mesos.TASK_FAILED, why
         self.ended(executor, None, ExecutorEvent.LAUNCH_FAILED)
 
     @receive
@@ -327,10 +327,10 @@ class Executors:
             self._context.to_master(
                 ExitedExecutor(self._context.agent_id, run.framework_id, run.executor_id, status)
             )
-        ending = executor.ending or Ending(pb.mesos.TASK_FAILED, statuses.EXECUTOR_TERMINATED)
+        state, why = executor.ending or (pb.mesos.TASK_FAILED, statuses.EXECUTOR_TERMINATED)
         for phase in (TaskPhase.LAUNCHED, TaskPhase.QUEUED):
             for task in executor.in_phase(phase):
-                self._end_task(executor, task.task_id, ending.state, ending.why)
+                self._end_task(executor, task.task_id, state, why)
         if executor.framework.terminating or self._context.terminating or not executor.tasks:
             self.remove(executor)
 
