@@ -83,10 +83,7 @@ class AgentActor(Actor):
         self._site: AgentSite | None = None
 
     async def on_start(self) -> None:
-        """Open the site, recover what is to be recovered, look for the master.
-
-        What a user can get wrong about an agent's port or folder is told to the cluster, in a sentence.
-        """
+        """Begin; what a user can get wrong about an agent's port or folder is told to the cluster, in a sentence."""
         try:
             await self._start()
         except OSError as error:

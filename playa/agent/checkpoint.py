@@ -90,21 +90,14 @@ class Ledger:
 
 @dataclass(slots=True)
 class RecoveredTask:
-    """A task (`mesos.v1.TaskInfo`) that was not completed.
-
-    Attributes:
-        group: The ids of its group's tasks, empty for a single one.
-        pid: Its process, if a built-in executor ran it.
-        updates: `mesos.v1.TaskStatus` each, in order, acknowledged ones too.
-        acknowledged: The uuids of those that are.
-    """
+    """A task (`mesos.v1.TaskInfo`) that was not completed."""
 
     info: bytes
-    group: tuple[str, ...]
-    pid: int = 0
+    group: tuple[str, ...]  # the ids of its group's tasks, empty for a single one
+    pid: int = 0  # its process, if a built-in executor ran it
     started: int = 0
-    updates: list[bytes] = field(default_factory=list)
-    acknowledged: set[bytes] = field(default_factory=set)
+    updates: list[bytes] = field(default_factory=list)  # `mesos.v1.TaskStatus`, acknowledged ones too
+    acknowledged: set[bytes] = field(default_factory=set)  # the uuids of those
 
 
 @dataclass(slots=True)
@@ -143,7 +136,7 @@ class RecoveredExecutor:
 
 @dataclass(slots=True)
 class RecoveredFramework:
-    """A framework (`mesos.v1.FrameworkInfo`) that checkpoints, with its executors by id."""
+    """A framework (`mesos.v1.FrameworkInfo`) that checkpoints."""
 
     info: bytes
     executors: dict[str, RecoveredExecutor] = field(default_factory=dict)
@@ -151,21 +144,17 @@ class RecoveredFramework:
 
 @dataclass(slots=True)
 class Recovered:
-    """All that was checkpointed.
+    """All that was checkpointed."""
 
-    Attributes:
-        agent_info: `mesos.v1.AgentInfo` with its id; None for an agent that never was registered.
-        resources: `mesos.v1.Resource` each, after the operations; None if there were none.
-        frameworks: By id.
-        operations: `mesos.v1.Operation` by uuid, not acknowledged.
-        drain: `mesos.v1.DrainConfig`, empty for an agent that did not drain.
-    """
-
-    agent_info: bytes | None = None
-    resources: tuple[bytes, ...] | None = None
+    agent_info: bytes | None = None  # `mesos.v1.AgentInfo` with its id, if it was ever registered
+    resources: tuple[bytes, ...] | None = (
+        None  # `mesos.v1.Resource` each, after the operations, if there were any
+    )
     frameworks: dict[str, RecoveredFramework] = field(default_factory=dict)
-    operations: dict[bytes, bytes] = field(default_factory=dict)
-    drain: bytes = b""
+    operations: dict[bytes, bytes] = field(
+        default_factory=dict
+    )  # `mesos.v1.Operation` by uuid, not acknowledged
+    drain: bytes = b""  # `mesos.v1.DrainConfig`, empty for an agent that did not drain
 
 
 def read(said: Iterable[Record]) -> Recovered:

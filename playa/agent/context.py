@@ -18,27 +18,10 @@ from playa.settings import AgentSettings
 
 
 class AgentContext:
-    """One agent's state and its ways out.
+    """One agent's state and its ways out."""
 
-    Attributes:
-        actor: The agent actor: clock, timers, ids, children.
-        info: `AgentInfo`; has an id once the master gave one.
-        port: Of its site; 0 for a simulated agent.
-        domain_socket: Where its site can be reached besides; empty if nowhere.
-        key: What executors' tokens are signed with; empty if they need none.
-        completed_frameworks: The last ones that are gone.
-        streams: The updates of tasks that are not acknowledged; made by `status_updates`.
-        silent: A fault: nothing goes to the master.
-        connected: Whether the master knows the agent.
-        recovering: Whether executors from before a restart still have time to come back.
-        terminating: Whether the agent is on its way out.
-        drain: How it drains, None unless it does.
-        drain_started: Since when, in seconds since 1970.
-        less_is_here: Called when a framework or an operation has gone.
-    """
-
-    streams: UpdateStreams
-    less_is_here: Callable[[], None]
+    streams: UpdateStreams  # made by `status_updates`
+    less_is_here: Callable[[], None]  # called when a framework or an operation has gone
 
     def __init__(
         self, actor: Actor, settings: AgentSettings, work_dir: Path, info: pb.mesos.AgentInfo
@@ -46,16 +29,19 @@ class AgentContext:
         self.actor = actor
         self.settings = settings
         self.work_dir = work_dir
-        self.info = info
-        self.port = 0
-        self.domain_socket = ""
-        self.key = b""
+        self.info = info  # has an id once the master gave one
+        self.port = 0  # of its site; 0 for a simulated agent
+        self.domain_socket = ""  # where its site can be reached besides; empty if nowhere
+        self.key = b""  # what executors' tokens are signed with; empty if they need none
         self.frameworks: dict[str, FrameworkRecord] = {}
-        self.completed_frameworks: list[FrameworkRecord] = []
+        self.completed_frameworks: list[FrameworkRecord] = []  # the last ones that are gone
         self.ledger = Ledger(work_dir / "meta")
-        self.silent = self.connected = self.recovering = self.terminating = False
+        self.silent = False  # a fault: nothing goes to the master
+        self.connected = False  # the master knows the agent
+        self.recovering = False  # executors from before a restart still have time to come back
+        self.terminating = False
         self.drain: pb.mesos.DrainConfig | None = None
-        self.drain_started: float | None = None
+        self.drain_started: float | None = None  # in seconds since 1970
         self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes

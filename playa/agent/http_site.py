@@ -57,19 +57,11 @@ class AgentSite:
         self.port = 0
 
     async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: The port is in use, or may not be used.
-        """
+        """Listen; raises OSError when the port is in use, or may not be used."""
         self.port = await self._site.start()
 
     async def listen_unix(self, path: str) -> None:
-        """Be there for executors on a domain socket too.
-
-        Raises:
-            OSError: The path is too long, or no socket can be made there.
-        """
+        """Be there for executors on a domain socket too, in place of that of an agent before this one."""
         _make_room(Path(path))
         try:
             await self._site.listen_unix(path)
@@ -139,11 +131,7 @@ class AgentSite:
         return http.plain(answer.status, answer.text)
 
     def _claims(self, request: web.Request) -> Claims | None:
-        """Who calls, by the bearer token; None where nobody is asked.
-
-        Raises:
-            Refused: 401, for a request without a token that this agent has signed.
-        """
+        """Who calls, by a bearer token that this agent has signed; None where nobody is asked."""
         if not self._key:
             return None
         challenge = f'Bearer realm="{EXECUTOR_REALM}"'

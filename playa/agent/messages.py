@@ -62,16 +62,11 @@ class BuiltInUpdate:
 
 @message
 class ExecutorCalled:
-    """A well-formed `mesos.v1.executor.Call` that came over HTTP; answered with `CallAnswer`.
-
-    Attributes:
-        stream: For SUBSCRIBE: under which key the site keeps the stream.
-        claims: Those of the bearer token that came with it, where the agent asks for one.
-    """
+    """A well-formed `mesos.v1.executor.Call` that came over HTTP; answered with `CallAnswer`."""
 
     call: bytes
-    stream: int = 0
-    claims: tuple[tuple[str, str], ...] | None = None
+    stream: int = 0  # for SUBSCRIBE: under which key the site keeps the stream
+    claims: tuple[tuple[str, str], ...] | None = None  # of the bearer token, where the agent asks for one
 
 
 @message

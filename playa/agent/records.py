@@ -62,40 +62,25 @@ class TaskRecord:
 
 @dataclass(slots=True, eq=False)
 class ExecutorRecord:
-    """One executor.
+    """One executor."""
 
-    Attributes:
-        info: With framework id.
-        for_command_task: Whether the agent made it up for a command task; the master does not know of such ones.
-        sandbox: Path of its sandbox; empty for a simulated one.
-        checkpoint: Whether it survives its agent.
-        tasks: By task id, but for the completed ones.
-        groups: The task groups that wait for it, as tuples of task ids.
-        stream: Of a custom executor, while it is subscribed.
-        runner: The actor of its container, or of the built-in executor itself.
-        pid: Of its process; 0 if there is none (yet).
-        ending: What its end will mean for its tasks, where the agent ends it for a reason of its own.
-        ever_sent: Whether it was ever sent a task.
-        token: What its calls must present, if anything.
-    """
-
-    info: pb.mesos.ExecutorInfo
+    info: pb.mesos.ExecutorInfo  # with framework id
     framework: "FrameworkRecord"
     run: ExecutorRun
     kind: Kind
-    for_command_task: bool
-    sandbox: str
-    checkpoint: bool
-    token: str
+    for_command_task: bool  # the agent made it up, and the master does not know of it
+    sandbox: str  # empty for a simulated one
+    checkpoint: bool  # whether it survives its agent
+    token: str  # what its calls must present, if anything
     life: Machine[ExecutorState, ExecutorEvent, None] = field(default_factory=lambda: Machine(EXECUTOR))
-    tasks: dict[str, TaskRecord] = field(default_factory=dict)
-    groups: list[tuple[str, ...]] = field(default_factory=list)
+    tasks: dict[str, TaskRecord] = field(default_factory=dict)  # but for the completed ones
+    groups: list[tuple[str, ...]] = field(default_factory=list)  # that wait for it, as task ids
     completed: deque[TaskRecord] = field(default_factory=lambda: deque(maxlen=MAX_COMPLETED_TASKS))
-    stream: RecordStream | None = None
-    runner: ActorRef[Any] | None = None
-    pid: int = 0
-    ending: tuple[State, Why] | None = None
-    ever_sent: bool = False
+    stream: RecordStream | None = None  # of a custom executor, while it is subscribed
+    runner: ActorRef[Any] | None = None  # its container, or the built-in executor itself
+    pid: int = 0  # of its process; 0 if there is none (yet)
+    ending: tuple[State, Why] | None = None  # of its tasks, where the agent ends it for a reason of its own
+    ever_sent: bool = False  # whether it was ever sent a task
 
     @property
     def executor_id(self) -> str:

@@ -129,11 +129,7 @@ class StatusUpdates:
         )
 
     def _add_container(self, status: Status, executor: ExecutorRecord, pid: int | None) -> None:
-        """What the agent knows of the container (MESOS-3545 and later).
-
-        A container id that the executor has set (of a nested container) stays; then only a running one (with a pid) has an
-        address.
-        """
+        """What the agent knows of the container. The id of a nested one stays, and that has an address only while it runs."""
         container = status.container_status
         if not container.HasField("container_id"):
             container.container_id.value = executor.run.container_id

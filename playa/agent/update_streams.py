@@ -42,13 +42,7 @@ class _Stream:
 
 
 class UpdateStreams:
-    """The streams of an agent's tasks, or of its operations.
-
-    Args:
-        now: The clock's time.
-        after: Has the agent told `due` after so many seconds; it then calls the method of that name.
-        send: Sends an update to the master.
-    """
+    """The streams of an agent's tasks, or of its operations. After the message `due` the agent calls the method of that name."""
 
     def __init__(
         self,

@@ -53,37 +53,24 @@ class End(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run of a task's command, from its start (or from what an agent before left running) to its end.
-
-    Attributes:
-        container_id: Of its own container; empty when it runs in its executor's.
-        group: The ids of the tasks that end with it.
-        child: Its process, while there is one.
-        exec_failed: It could not be started: it ends as if it had exited with status 1.
-        killing: It was told to end (`kill_started`), and is killed at `kill_deadline` by the timer `escalation`.
-        killed_unhealthy: Because its health check failed too often.
-        overran: Because it used up its max_completion_time (timer `completion`).
-        killing_group: Its end ends nobody else any more.
-        last: Its newest status.
-        checks: Its check (False) and its health check (True), while they are done.
-    """
+    """One run of a task's command, from its start (or from what an agent before left running) to its end."""
 
     task: pb.mesos.TaskInfo
     sandbox: Path
-    container_id: str
-    group: tuple[str, ...]
+    container_id: str  # of its own container; empty when it runs in its executor's
+    group: tuple[str, ...]  # the ids of the tasks that end with it
     child: Child | None = None
-    exec_failed: bool = False
+    exec_failed: bool = False  # it ends as if it had exited with status 1
     killing: bool = False
-    killed_unhealthy: bool = False
-    overran: bool = False
-    killing_group: bool = False
+    killed_unhealthy: bool = False  # because its health check failed too often
+    overran: bool = False  # because it used up its max_completion_time
+    killing_group: bool = False  # its end ends nobody else any more
     kill_started: float = 0.0
-    kill_deadline: float = 0.0
+    kill_deadline: float = 0.0  # when `escalation` is due
     last: Status | None = None
     escalation: Timer | None = None
     completion: Timer | None = None
-    checks: dict[bool, CheckJudge | HealthJudge] = field(default_factory=dict)
+    checks: dict[bool, CheckJudge | HealthJudge] = field(default_factory=dict)  # True: its health check
 
     @property
     def task_id(self) -> str:
@@ -178,7 +165,7 @@ class BuiltInExecutor(Actor):
             self._kill_all()
 
     def on_failure(self, *_: object) -> None:
-        """A bug here: the agent hears of it, and no process is left."""
+        """A bug here: no process is left."""
         self._kill_all()
 
     async def _prepare(self) -> None:

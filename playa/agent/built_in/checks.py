@@ -91,11 +91,7 @@ def empty_check_status(check: _CheckInfo) -> Result:
 
 
 async def perform(check: AnyCheck, environment: Mapping[str, str], directory: Path, owner: str) -> Result:
-    """Do a check once.
-
-    Raises:
-        CheckFailed: It gave no result.
-    """
+    """Do a check once. Raises CheckFailed when it gives no result."""
     result = Result(type=_CheckInfo.Type.ValueType(check.type))
     try:
         async with asyncio.timeout(check.timeout_seconds or None):

@@ -22,18 +22,7 @@ from playa.settings import AgentSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """What an executor's container is made from, or a built-in executor.
-
-    Attributes:
-        executor: Its command is what runs; the URIs of that are fetched first.
-        environment: All variables of the process.
-        volumes: Persistent volumes to link into the sandbox: (path of the data, path in the sandbox).
-        owner: The agent's work directory.
-        checkpoint: Whether it lives on when its agent is killed.
-        pid: Of a process that runs already, and is only to be followed; else 0.
-        started: The start time of that (`processes.start_time`).
-        recovered: The tasks that a built-in executor ran before its agent was started again.
-    """
+    """What an executor's container is made from, or a built-in executor."""
 
     run: m.ExecutorRun
     executor: pb.mesos.ExecutorInfo
@@ -41,17 +30,16 @@ class Container:
     settings: AgentSettings
     sandbox: Path
     environment: Mapping[str, str]
-    volumes: tuple[tuple[str, str], ...]
-    owner: str
-    checkpoint: bool
-    pid: int
-    started: int
-    recovered: tuple[RecoveredTask, ...]
+    volumes: tuple[tuple[str, str], ...]  # where the data of each is, and its path in the sandbox
+    owner: str  # the agent's work directory
+    checkpoint: bool  # whether it lives on when its agent is killed
+    pid: int  # of a process that runs already, and is only to be followed; else 0
+    started: int  # the start time of that
+    recovered: tuple[RecoveredTask, ...]  # what a built-in executor ran before its agent was started again
 
     @property
     def user(self) -> str:
-        """Who the process is to run as; empty: whoever the agent runs as."""
-        return self.executor.command.user or self.framework.user
+        return self.executor.command.user or self.framework.user  # empty: whoever the agent runs as
 
     @property
     def outlives(self) -> bool:
@@ -64,11 +52,7 @@ class PrepareFailed(Exception):  # noqa: N818 - an outcome, told to a framework
 
 
 async def prepare(container: Container, in_thread: Blocking) -> None:
-    """Make an executor's sandbox with its volumes, and fetch what its command needs.
-
-    Raises:
-        PrepareFailed: Something of it could not be done.
-    """
+    """Make an executor's sandbox with its volumes, and fetch what its command needs, or raise PrepareFailed."""
     sandbox = container.sandbox
     try:
         make_sandbox(sandbox, container.user, container.volumes)
@@ -80,11 +64,7 @@ async def prepare(container: Container, in_thread: Blocking) -> None:
 async def fetch_uris(
     info: pb.mesos.CommandInfo, sandbox: Path, container_id: str, in_thread: Blocking
 ) -> None:
-    """Fetch what a command needs. Why that failed is in the sandbox's stderr, as with Mesos's fetcher.
-
-    Raises:
-        PrepareFailed: Something could not be fetched.
-    """
+    """Fetch what a command needs, or raise PrepareFailed: why is in the sandbox's stderr, as with Mesos's fetcher."""
     try:
         await fetch(info.uris, sandbox, in_thread)
     except FetchFailed as error:
@@ -113,7 +93,7 @@ class ContainerActor(Actor):
             self._kill()
 
     def on_failure(self, *_: object) -> None:
-        """A bug here: the agent hears of it, and no process is left."""
+        """A bug here: no process is left."""
         self._kill()
 
     def _kill(self) -> None:

@@ -172,11 +172,7 @@ class Folder:
 
 
 def _parts(name: str) -> list[str]:
-    """The steps from a folder to something in it; a leading slash is dropped, as by tar.
-
-    Raises:
-        UnpackError: It leads out.
-    """
+    """The steps from a folder to something in it, which may not lead out; a leading slash is dropped, as by tar."""
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
         raise UnpackError(f"{_shown(name)} would land outside of the sandbox")
@@ -292,11 +288,7 @@ def _unzip(packed: zipfile.ZipFile, folder: Folder, budget: _Budget) -> None:
 
 
 def base_name(uri: str) -> str:
-    """The file name that a URI gets in the sandbox.
-
-    Raises:
-        FetchFailed: It has characters that no URI may have, or no path.
-    """
+    """The file name that a URI gets in the sandbox; raises FetchFailed for one that can be none."""
     if any(c in uri for c in "\\'\0"):
         raise FetchFailed(f"Illegal characters in URI: {uri!r}")
     scheme, separator, path = uri.partition("://")
@@ -309,11 +301,7 @@ def base_name(uri: str) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path on this machine that a URI means; None if it means something elsewhere.
-
-    Raises:
-        FetchFailed: A relative path: the agent has no framework home to look in.
-    """
+    """The path on this machine that a URI means; None if it means something elsewhere."""
     if uri.startswith("file://"):
         path = unquote(uri.removeprefix("file://").removeprefix("localhost"))
         if not path.startswith("/"):
@@ -330,11 +318,7 @@ def local_path(uri: str) -> Path | None:
 
 
 async def fetch(uris: Iterable[Uri], sandbox: Path, blocking: Blocking) -> None:
-    """Bring every URI into the sandbox, in order.
-
-    Raises:
-        FetchFailed: The first that could not be; the sandbox keeps what came before.
-    """
+    """Bring every URI into the sandbox, in order; raises FetchFailed for the first that could not be."""
     for item in uris:
         try:
             await _fetch_one(item, sandbox, blocking)

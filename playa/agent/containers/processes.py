@@ -32,21 +32,13 @@ _MOST_REMEMBERED: Final = 10_000
 
 
 class Command(NamedTuple):
-    """What to run.
+    """What to run."""
 
-    Attributes:
-        program: Path, or name to be found on the child's PATH.
-        argv: The argument vector, the program's own name first.
-        environment: All of its variables.
-        directory: Where it runs; `stdout` and `stderr` are appended to there.
-        user: Name of the user to run as; empty, or not changeable: the cluster's own.
-    """
-
-    program: str
-    argv: tuple[str, ...]
+    program: str  # path, or name to be found on the child's PATH
+    argv: tuple[str, ...]  # the program's own name first
     environment: Mapping[str, str]
-    directory: Path
-    user: str = ""
+    directory: Path  # where it runs; `stdout` and `stderr` are appended to there
+    user: str = ""  # empty, or not changeable: the cluster's own
 
     @classmethod
     def of(
@@ -108,16 +100,13 @@ class ProcessTable:
         remember: bool = False,
         status_file: Path | None = None,
     ) -> Child:
-        """Start a process.
+        """Start a process; raises OSError when it cannot be (no such program, no such directory, …).
 
         Args:
             owner: The cluster's or agent's directory, by which `end_all` finds it.
             survives: Not to be killed when the cluster's process dies.
             remember: Keep its wait status for an agent that may be started again and `adopt` it after its end.
             status_file: Where its wait status is to be kept for an agent that is not its parent.
-
-        Raises:
-            OSError: It could not be started (no such program, no such directory, …).
         """
         if status_file is not None:
             status_file.unlink(missing_ok=True)
@@ -146,12 +135,8 @@ class ProcessTable:
     def adopt(self, pid: int, started: int, *, owner: str, status_file: Path | None) -> Child | None:
         """Take over a process that an agent before this one started; None when nothing is known of it any more.
 
-        One that has ended meanwhile is given back as ended, if its status was remembered.
-
-        Args:
-            started: Its `start_time`, so that another process with its id is not mistaken for it.
-            owner: The directory it belongs to.
-            status_file: Where its supervisor writes how it ended.
+        One that has ended meanwhile is given back as ended, if its status was remembered. By its `start_time` another process
+        with its id is not mistaken for it.
         """
         known = self._children.get(pid)
         if known is not None and known.ended.get_loop() is asyncio.get_running_loop():
@@ -231,11 +216,7 @@ class _Launcher:
         return pid == 0
 
     def start(self, request: dict[str, Any], out: int, err: int) -> tuple[int, socket.socket] | None:
-        """Start a command: its id and the leash of its supervisor; None if the launcher is gone.
-
-        Raises:
-            OSError: The supervisor could not start it.
-        """
+        """Start a command: its id and the leash of its supervisor; None if the launcher is gone."""
         leash, theirs = socket.socketpair()
         try:
             with theirs:

@@ -35,11 +35,7 @@ def _segment(name: str) -> str:
 
 
 def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
-    """A user to run as, None for the cluster's own: only root can switch, and only to somebody else.
-
-    Raises:
-        OSError: There is no such user.
-    """
+    """A user to run as, None for the cluster's own: only root can switch, and only to somebody else."""
     if not name or os.geteuid() != 0:
         return None
     try:
@@ -50,12 +46,7 @@ def user_to_switch_to(name: str) -> pwd.struct_passwd | None:
 
 
 def make_sandbox(path: Path, user: str, volumes: Iterable[tuple[str, str]]) -> None:
-    """Make a run's sandbox, for its user's eyes only, with its volumes, and point the executor's `latest` at it.
-
-    Raises:
-        OSError: It cannot be made, or there is no such user.
-        ValueError: A volume would be outside of it.
-    """
+    """Make a run's sandbox, for its user's eyes only, with its volumes, and point the executor's `latest` at it."""
     path.mkdir(parents=True, exist_ok=True)
     _give_to(path, user)
     fresh = path.parent / f".latest-{path.name}"
@@ -66,11 +57,7 @@ def make_sandbox(path: Path, user: str, volumes: Iterable[tuple[str, str]]) -> N
 
 
 def make_nested_sandbox(path: Path, executor_sandbox: Path, task: pb.mesos.TaskInfo, user: str) -> None:
-    """Make the sandbox of a task of a group: inside its executor's, with a link by the task's id, and with its volumes.
-
-    Raises:
-        OSError: It cannot be made, or there is no such user.
-    """
+    """Make the sandbox of a task of a group: inside its executor's, with a link by the task's id, and with its volumes."""
     path.mkdir(parents=True)
     if _give_to(path, user) and executor_sandbox.stat().st_uid != path.stat().st_uid:
         executor_sandbox.chmod(0o711)  # to be passed through, not looked into
@@ -93,22 +80,13 @@ def _give_to(folder: Path, name: str) -> bool:
 
 
 def open_output(folder: Path, name: str) -> BinaryIO:
-    """A sandbox's `stdout` or `stderr`, to write more to; a link that a task or an archive has put there is not followed.
-
-    Raises:
-        OSError: It is a link, or cannot be written.
-    """
+    """A sandbox's `stdout` or `stderr`, to write more to; OSError for a link that a task or an archive has put there."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(folder / name, flags, 0o644), "ab")
 
 
 def link_volume(volume: Path, sandbox: Path, container_path: str) -> None:
-    """Make a persistent volume appear in a sandbox (a symbolic link, as for command executors without images).
-
-    Raises:
-        ValueError: The container path leaves the sandbox.
-        OSError: The link cannot be made.
-    """
+    """Make a persistent volume appear in a sandbox (a symbolic link, as for command executors without images)."""
     volume.mkdir(parents=True, exist_ok=True)
     volume.chmod(0o700)
     if os.geteuid() == 0:  # whoever the task runs as can use it, and nobody else
@@ -121,11 +99,7 @@ def link_volume(volume: Path, sandbox: Path, container_path: str) -> None:
 
 
 def inside(folder: Path, relative: str) -> Path:
-    """`folder / relative`, which must not lead out of the folder.
-
-    Raises:
-        ValueError: It is absolute, or leads out.
-    """
+    """`folder / relative`; ValueError if that is absolute, or leads out of the folder."""
     target = Path(os.path.normpath(folder / relative))
     if Path(relative).is_absolute() or target == folder or folder not in target.parents:
         raise ValueError(f"path '{relative}' is not inside the sandbox")

@@ -188,13 +188,7 @@ class Launching:
         recovered: tuple[RecoveredTask, ...] = (),
         started: int = 0,
     ) -> None:
-        """Start the actor of an executor's container, or of a built-in executor.
-
-        Args:
-            tasks: The tasks it starts with, for their volumes.
-            recovered: For a built-in executor: what it ran before the agent was started again.
-            started: The start time of its process, for one that runs already.
-        """
+        """Start the actor of an executor's container, or of a built-in executor; `tasks` have volumes for it."""
         context, info = self._context, executor.info
         container = Container(
             run=executor.run,

@@ -76,13 +76,7 @@ class Executors:
         stream: RecordStream | None = None,
         call: "pb.executor.Call.Subscribe | None" = None,
     ) -> None:
-        """An executor subscribes, the first time or again.
-
-        Args:
-            executor: Itself.
-            stream: Where its events go; None for a built-in one.
-            call: What it has unacknowledged; None for a built-in one.
-        """
+        """An executor subscribes, the first time or again; one over HTTP has a stream and tells what it has unacknowledged."""
         framework = executor.framework
         unwanted = EXECUTOR[executor.state, ExecutorEvent.SUBSCRIBED].ignored
         if unwanted or framework.terminating or self._context.terminating:

@@ -1,7 +1,5 @@
 """The life of an executor, of a task and of a task's update stream at the agent: three tables.
 
-Everything that *happens* on the way (processes, messages) is the agent's business; here is only what may follow what.
-
 Executor: REGISTERING from the start of its container until it subscribes; a shutdown or a missed registration makes it
 TERMINATING; only the end of its container makes it TERMINATED.
 

@@ -22,11 +22,7 @@ _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 
 
 def key_of(folder: Path) -> bytes:
-    """The key that is kept in a folder, made when there is none. Only its owner can read it.
-
-    Raises:
-        OSError: It cannot be read or written.
-    """
+    """The key that is kept in a folder, made when there is none. Only its owner can read it."""
     path = folder / "jwt_secret_key"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

@@ -28,11 +28,7 @@ class Files:
         self._agent_id = agent_id
 
     def resolve(self, path: str) -> Path:
-        """A path of a client as one on the disk.
-
-        Raises:
-            Refused: 400 without a path; 404 for what is not there or not to be seen.
-        """
+        """A path of a client as one on the disk; 404 for what is not there or not to be seen."""
         if not path:
             raise Refused(400, "Expecting 'path=value' in query.\n")
         root = Path(os.path.realpath(self._work_dir))
@@ -73,13 +69,7 @@ class Files:
         ]
 
     def read(self, path: str, offset: int, length: int | None) -> tuple[bytes, int]:
-        """A piece of a file, and the file's size.
-
-        Args:
-            path: The file.
-            offset: From where; -1 asks only for the size.
-            length: How much at most; None: up to a page.
-        """
+        """A piece of a file, up to a page, and the file's size; an offset of -1 asks only for that."""
         file = self.resolve(path)
         if file.is_dir():
             raise Refused(400, "Cannot read a directory.\n")
