@@ -24,7 +24,6 @@ from actors.runtime.codec.envelope import (
     unpack_payload,
     unpack_value,
 )
-from actors.runtime.codec.frozen import FrozenDict, Immutable
 from actors.runtime.codec.packing import registered_messages
 from actors.runtime.codec.secrets import (
     HIDDEN,
@@ -34,6 +33,7 @@ from actors.runtime.codec.secrets import (
     hide_secrets_in_logs,
     masked,
 )
+from actors.runtime.codec.shapes import FrozenDict, Immutable
 from actors.runtime.errors import (
     ActorDeadError,
     CodecError,

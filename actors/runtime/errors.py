@@ -7,6 +7,8 @@ written for pykka catches what it always caught.
 from __future__ import annotations
 
 import queue
+from dataclasses import FrozenInstanceError
+from typing import NoReturn
 
 from actors.runtime.pykka_seam import ActorDeadError, Timeout
 
@@ -23,6 +25,7 @@ __all__ = [
     "TraceError",
     "UnhandledMessageError",
     "WouldBlockError",
+    "refuse_change",
 ]
 
 
@@ -67,3 +70,8 @@ class DecodeError(CodecError):
 
 class TraceError(ValueError):
     """A file is not a trace, or is broken in its middle. Says where."""
+
+
+def refuse_change(self: object, name: str, *_: object) -> NoReturn:
+    """The `__setattr__` and `__delattr__` of what cannot change."""
+    raise FrozenInstanceError(f"cannot change field {name!r} of a {type(self).__qualname__}")

@@ -13,19 +13,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
+from typing import Any, TypeVar, dataclass_transform, overload
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from actors.runtime.codec.frozen import is_frozen_dataclass
-from actors.runtime.codec.packing import (
-    exact_test,
-    freeze_as,
-    freezes,
-    register_type,
+from actors.runtime.codec.packing import exact_tests, freeze_as, freezes, function_of, register_type
+from actors.runtime.codec.shapes import (
+    AnyShape,
+    DataShape,
+    Shape,
+    field_shapes,
+    is_frozen_dataclass,
+    reached,
 )
-from actors.runtime.codec.shapes import AnyShape, DataShape, Shape, field_shapes, reached
+from actors.runtime.errors import refuse_change
 from actors.runtime.settings import carrier, secret, setting
 
 T = TypeVar("T")
@@ -133,7 +135,7 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
         frozen=True,
         kw_only=bool(keyword),
     )
-    made.__setattr__ = made.__delattr__ = _refuse
+    made.__setattr__ = made.__delattr__ = refuse_change
     made.__dataclass_fields__ = vars(target)["__dataclass_fields__"]
     made.__dataclass_params__ = vars(target)["__dataclass_params__"]
     if DataShape(target) in found:
@@ -169,27 +171,27 @@ def _parameter(cls: type, field: dataclasses.Field[Any]) -> Any:
 
 def _post_init(cls: type, shapes: dict[str, Shape]) -> Callable[[Any], None] | None:
     """What copies whatever could change into what cannot, and then lets the author check; None if there is no need."""
-    names: dict[str, Any] = {
-        "_set": force_setattr,
-        "_freeze": freeze_as,
-        "_author": getattr(cls, "__post_init__", None),
-    }
-    body: list[str] = []
-    for name, shape in shapes.items():
-        if freezes(shape):
-            names[f"_shape_{name}"] = shape
-            where = name if isinstance(shape, AnyShape) else f"{cls.__qualname__}.{name}"
-            body += [
-                f"if not ({exact_test(shape, f'self.{name}', names, frozen=True)}):",
-                f"    _set(self, {name!r}, _freeze(_shape_{name}, self.{name}, {where!r}))",
-            ]
-    if not body:
+    check: Callable[[Any], None] = getattr(cls, "__post_init__", lambda _: None)
+    freezing = [name for name, shape in shapes.items() if freezes(shape)]
+
+    def freeze(self: Any, name: str) -> None:
+        where = name if isinstance(shapes[name], AnyShape) else f"{cls.__qualname__}.{name}"
+        force_setattr(self, name, freeze_as(shapes[name], getattr(self, name), where))
+
+    def freeze_all(self: Any) -> None:
+        for name in freezing:
+            freeze(self, name)
+        check(self)
+
+    if not freezing:
         return None
-    if names["_author"] is not None:
-        body.append("_author(self)")
-    exec("def __post_init__(self):\n" + "".join(f"    {line}\n" for line in body), names)  # noqa: S102 - fields' names
-    made: Callable[[Any], None] = names["__post_init__"]
-    return made
+    names: dict[str, Any] = {"freeze": freeze, "freeze_all": freeze_all, "check": check}
+    wrong = "return freeze_all(self)"
+    lines: list[str] = []
+    for name in freezing:
+        tests = exact_tests(shapes[name], f"self.{name}", names, wrong, frozen=True)
+        lines += [f"freeze(self, {name!r})"] if tests == [wrong] else tests
+    return function_of("self", [*lines, *(["check(self)"] if hasattr(cls, "__post_init__") else [])], names)
 
 
 def _shown(self: Any) -> list[tuple[str, Any]]:
@@ -202,10 +204,6 @@ def _repr(self: Any) -> str:
 
 def _rich_repr(self: Any) -> Iterator[tuple[str, Any]]:
     yield from _shown(self)
-
-
-def _refuse(self: Any, name: str, *_: object) -> NoReturn:
-    raise dataclasses.FrozenInstanceError(f"cannot change field {name!r} of a {type(self).__qualname__}")
 
 
 @message(name="runtime:Terminated")

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, cast, overload
 
-from actors.runtime.codec.frozen import MUTABLE, own_copy
+from actors.runtime.codec.shapes import MUTABLE, own_copy
 from actors.runtime.errors import ActorDeadError, NoSystemError, WouldBlockError
 from actors.runtime.handlers import HandlerTable
 from actors.runtime.life.states import TABLE, State

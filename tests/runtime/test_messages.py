@@ -24,7 +24,7 @@ from actors.runtime import (
     registered_messages,
     unpack,
 )
-from actors.runtime.codec.frozen import check_immutable
+from actors.runtime.codec.shapes import check_immutable
 from mesos_v1 import pb
 from tests.support.virtual import virtual
 

@@ -13,19 +13,16 @@ from typing import Any, TypeVar
 import msgpack
 import msgspec
 
-from actors.runtime.codec.frozen import is_frozen_dataclass
 from actors.runtime.codec.packing import (
     ANY,
     Mismatch,
-    Schema,
+    encode,
     known_message,
-    mask_as,
     pack_as,
     ready,
     registered_message,
     schema_of,
     schema_of_message,
-    schemas,
     unpack_as,
 )
 from actors.runtime.codec.secrets import masked, masked_bytes
@@ -55,7 +52,7 @@ MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
 _INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
-_encode = msgspec.msgpack.Encoder().encode
+_value_shapes: dict[Any, Shape] = {}
 _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
 
@@ -84,16 +81,15 @@ def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
     Raises:
         EncodeError: it, or something in it, cannot be packed.
     """
-    schema = ready.get(message.__class__)
+    known = ready.get(message.__class__)
     try:
-        if schema is not None and schema.fits(message):
-            return _encode((VERSION, schema.name, id, cause, message))
+        if known is not None and (checked := known.checked(message)) is not None:
+            return encode((VERSION, known.name, id, cause, checked))
     except Exception:  # noqa: S110 - an integer beyond 64 bits, text that is not Unicode: the careful way takes more
         pass
     schema = schema_of_message(type(message))
-    if schema is None:
-        return _to_bytes([VERSION, "", id, cause, _careful(ANY, message)])
-    return _to_bytes([VERSION, schema.name, id, cause, _careful(DataShape(schema.cls), message)])
+    name, shape = ("", ANY) if schema is None else (schema.name, DataShape(schema.cls))
+    return _to_bytes([VERSION, name, id, cause, _careful(shape, message)])
 
 
 def unpack_message(data: bytes) -> Envelope:
@@ -160,10 +156,8 @@ def unpack(
     try:
         if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
             version, name, id_, cause, fields = _head(data)
-            known = ready.get(name)
-            if known is None and (cls := registered_message(name)) is not None:
-                known = schema_of_message(cls)
-            if version == VERSION and known is not None and known.native:
+            known = ready.get(name) or schema_of_message(registered_message(name))
+            if version == VERSION and known is not None and known.decode is not None:
                 return Envelope(known.decode(fields), id_, cause)
     except Exception:  # noqa: S110 - the careful way takes it all the same, or says what is wrong where
         pass
@@ -196,11 +190,11 @@ def pack_value(value: Any, kind: Any = None) -> bytes:
         shape = _value_shape(type(value) if kind is None else kind)
     except TypeError as error:
         raise EncodeError(str(error)) from None
-    data = _written(schema_of(shape.type), value) if isinstance(shape, DataShape) else None
+    data = _written(shape, value)
     return _to_bytes(_careful(shape, value)) if data is None else data
 
 
-def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> T:
+def unpack_value(kind: type[T], data: bytes) -> T:
     """The value of type `kind` that `pack_value` packed.
 
     Raises:
@@ -209,24 +203,26 @@ def unpack_value(kind: type[T], data: bytes, *, max_bytes: int = MAX_BYTES, max_
     shape = _value_shape(kind)
     made: T
     try:
-        fast = len(data) <= MAX_ELEMENTS and len(data) <= max_bytes and max_depth == MAX_DEPTH
-        if fast and isinstance(shape, DataShape) and (schema := schema_of(kind)).native:
-            made = schema.decode(data)
+        fast = isinstance(shape, DataShape) and len(data) <= MAX_ELEMENTS
+        if fast and (decode := schema_of(kind).decode) is not None:
+            made = decode(data)
             return made
     except Exception:  # noqa: S110 - as in `unpack`
         pass
     try:
-        made = unpack_as(shape, _from_bytes(data, max_bytes), max_depth)
+        made = unpack_as(shape, _from_bytes(data, MAX_BYTES), MAX_DEPTH)
     except Mismatch as error:
         raise DecodeError(error.told(getattr(kind, "__qualname__", str(kind)))) from None
     return made
 
 
 def _value_shape(kind: Any) -> Shape:
-    known = schemas.get(kind)
-    if known is None and is_frozen_dataclass(kind):
-        known = schema_of(kind)
-    return shape_of(kind, "value") if known is None else known.shape
+    known = _value_shapes.get(kind)
+    if known is None:
+        known = shape_of(kind, "value")
+        if isinstance(known, DataShape):
+            _value_shapes[kind] = known
+    return known
 
 
 def payload_of(message: Any) -> bytes:
@@ -236,17 +232,16 @@ def payload_of(message: Any) -> bytes:
     """
     kind = type(message)
     schema = ready.get(kind) or schema_of_message(kind)
+    shape = ANY if schema is None else DataShape(kind)
     try:
-        data = None if schema is None else _written(schema, message)
-        if schema is not None and data is not None:
-            hides = schema.hides or (schema.has_bytes and ENVELOPE in data)
-            return masked_bytes(_masked(DataShape(kind), _plain(data)) if hides else data)
-        if kind is ProxyCall:
-            message = (message.args, tuple(message.kwargs.items()))
-        elif kind is ProxySetAttr:
-            message = (message.value,)
-        shape = ANY if schema is None else DataShape(kind)
-        return masked_bytes(_masked(shape, pack_as(shape, message)))
+        data = None if schema is None or schema.hides else _written(shape, message)
+        if schema is None or data is None or (schema.has_bytes and ENVELOPE in data):
+            if kind is ProxyCall:
+                message = (message.args, tuple(message.kwargs.items()))
+            elif kind is ProxySetAttr:
+                message = (message.value,)
+            data = _to_bytes(pack_as(shape, message, redacted))
+        return masked_bytes(data)
     except Exception as error:  # a trace must never harm what it traces
         if schema is not None and schema.hides:
             return _to_bytes(f"a {kind.__qualname__} that cannot be packed ({type(error).__name__})")
@@ -258,18 +253,16 @@ def redacted(data: bytes) -> bytes:
     if data[:2] != ENVELOPE:
         return data
     try:
-        parts = _plain(data)
+        version, name, id_, cause, _ = _head(data)
         shape: Shape = ANY
-        if parts[1]:
-            cls = registered_message(parts[1])
-            if cls is None or not (schema_of(cls).hides or schema_of(cls).has_bytes):
+        if name:
+            schema = schema_of_message(registered_message(name))
+            if schema is None or not (schema.hides or schema.has_bytes):
                 return data
-            shape = DataShape(cls)
-        parts[4] = mask_as(shape, parts[4], redacted)
-        made: bytes = msgpack.packb(parts, unicode_errors="surrogatepass")
+            shape = DataShape(schema.cls)
+        return _to_bytes([version, name, id_, cause, pack_as(shape, unpack(data).message, redacted)])
     except Exception:  # whatever is wrong with it: what cannot be read is not shown
         return b"(%d bytes)" % len(data)
-    return made
 
 
 def unpack_payload(payload: bytes) -> Any:
@@ -300,10 +293,11 @@ def _shown(message: Any) -> str:
         return f"something of type {type(message).__qualname__} that cannot be shown ({type(error).__name__})"
 
 
-def _written(schema: Schema, value: Any) -> bytes | None:
+def _written(shape: Shape, value: Any) -> bytes | None:
     """What msgspec writes for an instance; None leaves it to the careful way."""
     try:
-        return _encode(value) if schema.native and schema.fits(value) else None
+        checked = schema_of(shape.type).checked(value) if isinstance(shape, DataShape) else None
+        return None if checked is None else encode(checked)
     except Exception:  # an integer beyond 64 bits, text that is not Unicode
         return None
 
@@ -321,15 +315,6 @@ def _careful(shape: Shape, value: Any) -> Any:
     except Mismatch as error:
         raise EncodeError(error.told(title)) from None
     return plain
-
-
-def _masked(shape: Shape, plain: Any) -> bytes:
-    return _to_bytes(mask_as(shape, plain, redacted))
-
-
-def _plain(data: bytes) -> Any:
-    """What was packed here, for masking: large integers stay packed."""
-    return msgpack.unpackb(data, unicode_errors="surrogatepass", strict_map_key=False)
 
 
 def _to_bytes(parts: Any) -> bytes:

@@ -6,9 +6,9 @@
 * a member of a union as `[label, value]`;
 * `Immutable` as itself if plain, else as `[kind, …]`, with a `Kind`.
 
-Where msgspec reads and writes the same bytes, a Schema is `native`, and the envelope leaves the work to msgspec. `pack_as` and
-`unpack_as` are the careful way, for everything else and for whatever msgspec refuses. `unpack_as` trusts nothing, and says what
-is wrong where; `pack_as` checks little, since what it makes is unpacked again before it is sent.
+Where msgspec reads and writes the same bytes, a Schema lets it do so. `pack_as` and `unpack_as` are the careful way, for everything
+else and for whatever msgspec refuses. `unpack_as` trusts nothing, and says what is wrong where; `pack_as` checks little, since what
+it makes is unpacked again before it is sent.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import enum
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING
+from functools import lru_cache
 from operator import is_
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from actors.runtime.codec.frozen import MUTABLE, FrozenDict, check_immutable
 from actors.runtime.codec.secrets import HIDDEN, Secret
 from actors.runtime.codec.shapes import (
+    MUTABLE,
     PLAIN,
     AnyShape,
     DataShape,
     EnumShape,
+    FrozenDict,
     LiteralShape,
     MapShape,
     OptionalShape,
@@ -42,6 +44,7 @@ from actors.runtime.codec.shapes import (
     Shape,
     TupleShape,
     UnionShape,
+    check_immutable,
     field_shapes,
     reached,
     wire_name,
@@ -52,12 +55,17 @@ from actors.runtime.threads import schema_lock
 
 _messages: dict[str, type] = {}
 _enums: dict[str, type[enum.Enum]] = {}
-schemas: dict[type, Schema] = {}
+_schemas: dict[type, Schema] = {}
 _looking: set[type] = set()
 """Classes whose schemas are being made."""
 
 ready: dict[type | str, Schema] = {}
 """By class and by name: the schemas of registered messages that msgspec reads and writes."""
+
+KEPT, KEPT_BYTES = 500, 1000
+"""So many values of each field that holds a dataclass are known in both forms, if they are no larger than that."""
+
+encode = msgspec.msgpack.Encoder().encode
 
 _find_ref: Callable[[str, str], Any] | None = None
 
@@ -73,16 +81,16 @@ class Mismatch(Exception):  # noqa: N818 - becomes a DecodeError at the codec's 
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
-        self.path: list[str] = []
+        self.path = ""
 
     def within(self, step: str) -> Mismatch:
         """The same, seen from one level further out."""
-        self.path.insert(0, step)
+        self.path = step + self.path
         return self
 
     def told(self, root: str) -> str:
         """What is wrong, and where."""
-        where = f"{root}{''.join(self.path)}"
+        where = f"{root}{self.path}"
         return f"{where}: {self}" if where else str(self)
 
 
@@ -101,7 +109,7 @@ class Kind(enum.IntEnum):
 
 ANY, TEXT = AnyShape(), PlainShape(str)
 
-KINDS: dict[Kind, Shape] = {
+KINDS: dict[int, Shape] = {
     Kind.TUPLE: TupleShape((), ANY),
     Kind.SET: SetShape(ANY),
     Kind.MAP: MapShape(ANY),
@@ -121,39 +129,50 @@ def _kind_of(value: Any) -> Kind | None:
     return Kind.PATH if isinstance(value, Path) else _EXACT.get(type(value))
 
 
-def pack_as(shape: Shape, value: Any) -> Any:
-    """A value as a plain structure; EncodeError, AttributeError or TypeError if it cannot be one."""
+Redact = Callable[[bytes], bytes]
+
+
+def pack_as(shape: Shape, value: Any, redact: Redact | None = None) -> Any:
+    """A value as a plain structure; EncodeError, AttributeError or TypeError if it cannot be one.
+
+    With `redact` it is for a trace: without secrets, and with `redact` applied to bytes.
+    """
     match shape:
         case PlainShape(kind):
-            return value if type(value) is kind else _pack_plain(kind, value)
+            plain = value if type(value) is kind else _pack_plain(kind, value)
+            return redact(plain) if redact and type(plain) is bytes else plain
         case OptionalShape(item):
-            return None if value is None else pack_as(item, value)
+            return None if value is None else pack_as(item, value, redact)
         case TupleShape(items, rest):
             if not isinstance(value, tuple) or (rest is None and len(value) != len(items)):
                 _refuse(value, "a tuple" if rest else f"a tuple of {len(items)}")
-            return [pack_as(part, item) for part, item in shape.each(value)]
+            return [pack_as(part, item, redact) for part, item in shape.each(value)]
         case DataShape(cls):
-            return schema_of(cls).pack(value)
+            return schema_of(cls).pack(value, redact)
         case EnumShape():
             return value.value
         case AnyShape():
-            return _pack_any(value)
+            return _pack_any(value, redact)
         case UnionShape(options, _):
-            return None if value is None else _pack_one_of(dict(options), value)
+            return None if value is None else _pack_one_of(dict(options), value, redact)
         case SetShape(item) if isinstance(value, frozenset):
-            return sorted((pack_as(item, member) for member in value), key=repr)
+            return sorted((pack_as(item, member, redact) for member in value), key=repr)
         case SetShape():
             _refuse(value, "a frozenset")
         case MapShape(item):
-            return {pack_as(TEXT, key): pack_as(item, part) for key, part in value.items()}
+            return {pack_as(TEXT, key): pack_as(item, part, redact) for key, part in value.items()}
         case PathShape():
             return str(value)
         case RefShape():
-            return _pack_ref(value)
+            name = getattr(value, "name", None)
+            if not isinstance(value, PykkaRef) or name is None:
+                _refuse(value, "a ref of this runtime")
+            system_name = getattr(value, "system_name", None)
+            return [value.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
         case SecretShape() if not isinstance(value, Secret):
             raise EncodeError(f"a {type(value).__qualname__} is not a Secret")  # it may be one: not quoted
         case SecretShape():
-            return value.reveal()
+            return HIDDEN if redact else value.reveal()
     return value
 
 
@@ -167,57 +186,31 @@ def _pack_plain(wanted: type, value: Any) -> Any:
     return wanted(value) if wanted in {int, float, bytes} and issubclass(kind, wanted) else value
 
 
-def _pack_one_of(options: dict[str, Shape], value: Any) -> Any:
+def _pack_one_of(options: dict[str, Shape], value: Any, redact: Redact | None) -> Any:
     kind = _kind_of(value)
-    label = PLAIN.get(type(value)) or (KINDS[kind].label if kind is not None else wire_name(type(value)))
+    label = PLAIN.get(type(value)) or (wire_name(type(value)) if kind is None else KINDS[kind].label)
     for known in (label, "float" if label == "int" else label, "literal", "any"):
         if known in options:
-            return [known, pack_as(options[known], value)]
+            return [known, pack_as(options[known], value, redact)]
     return _refuse(value, " or ".join(options))
 
 
-def _pack_ref(ref: Any) -> list[str]:
-    name = getattr(ref, "name", None)
-    if not isinstance(ref, PykkaRef) or name is None:
-        _refuse(ref, "a ref of this runtime")
-    system_name = getattr(ref, "system_name", None)
-    return [ref.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
-
-
-def _pack_any(value: Any) -> Any:
+def _pack_any(value: Any, redact: Redact | None) -> Any:
     cls = type(value)
     if cls in PLAIN:
-        return value
+        return redact(value) if redact and cls is bytes else value
     kind = _kind_of(value)
     if kind is not None:
-        packed = pack_as(KINDS[kind], value)
+        packed = pack_as(KINDS[kind], value, redact)
         return [int(kind), *packed] if kind in SPREAD else [int(kind), packed]
     name, title = wire_name(cls), cls.__qualname__
     if _messages.get(name) is cls:
-        return [int(Kind.MESSAGE), name, schema_of(cls).pack(value)]
+        return [int(Kind.MESSAGE), name, schema_of(cls).pack(value, redact)]
     if _enums.get(name) is cls:
         return [int(Kind.ENUM), name, value.value]
     if isinstance(value, enum.Enum):
         raise EncodeError(f"{title} is not known to the codec; register({title}) first")
     raise EncodeError(f"{title} is neither a message nor another immutable value that can be packed")
-
-
-def _opened(plain: Any) -> tuple[list[Any], Shape, Any]:
-    """A packed immutable value that is not plain, as what says its kind, its shape, and what is packed by that."""
-    if type(plain) is not list or not plain or type(plain[0]) is not int:
-        raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
-    match plain:
-        case [Kind.TUPLE | Kind.SET as kind, *items]:
-            return [kind], KINDS[Kind(kind)], items
-        case [Kind.MAP | Kind.REF | Kind.PATH | Kind.SECRET as kind, inner]:
-            return [kind], KINDS[Kind(kind)], inner
-        case [Kind.MESSAGE as kind, str() as name, inner]:
-            return [kind, name], DataShape(known_message(name)), inner
-        case [Kind.ENUM as kind, str() as name, inner]:
-            if name not in _enums:
-                raise Mismatch(f"unknown enum {name!r:.200}")
-            return [kind, name], EnumShape(_enums[name]), inner
-    raise Mismatch(f"unknown kind {plain[0]} of an immutable value")
 
 
 def unpack_as(shape: Shape, plain: Any, depth: int) -> Any:
@@ -239,11 +232,14 @@ def unpack_as(shape: Shape, plain: Any, depth: int) -> Any:
             except (ValueError, TypeError, KeyError):
                 raise Mismatch(f"{_named(plain)} is not a member of {cls.__qualname__}") from None
         case AnyShape():
-            return _unpack_any(plain, depth)
+            return plain if type(plain) in PLAIN else _unpack_any(plain, depth)
         case UnionShape(options, with_none):
             return None if plain is None and with_none else _unpack_one_of(dict(options), plain, depth)
-        case SetShape():
-            return _frozenset(_unpack_each(plain, TupleShape((), shape.item).each, depth))
+        case SetShape(item):
+            try:
+                return frozenset(_unpack_each(plain, TupleShape((), item).each, depth))
+            except TypeError as error:
+                raise Mismatch(f"a member of a set cannot be hashed: {error}") from None
         case MapShape(item):
             return _unpack_map(item, plain, depth)
         case PathShape():
@@ -312,44 +308,25 @@ def _unpack_one_of(options: dict[str, Shape], plain: Any, depth: int) -> Any:
 
 
 def _unpack_any(plain: Any, depth: int) -> Any:
-    if type(plain) in PLAIN:
-        return plain
-    _, shape, inner = _opened(plain)
+    """An immutable value that is not plain: by the kind that stands in front of it."""
+    if type(plain) is not list or not plain or type(plain[0]) is not int:
+        raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
+    shape: Shape
+    match plain:
+        case [Kind.TUPLE | Kind.SET as kind, *inner]:
+            shape, depth = KINDS[kind], depth + 1
+        case [Kind.MAP | Kind.REF | Kind.PATH | Kind.SECRET as kind, inner]:
+            shape = KINDS[kind]
+        case [Kind.MESSAGE, str() as name, inner]:
+            shape = DataShape(known_message(name))
+        case [Kind.ENUM, str() as name, inner]:
+            if name not in _enums:
+                raise Mismatch(f"unknown enum {name!r:.200}")
+            shape = EnumShape(_enums[name])
+        case _:
+            raise Mismatch(f"unknown kind {plain[0]} of an immutable value")
     _descend(depth)
-    return unpack_as(shape, inner, depth if plain[0] in SPREAD else depth - 1)
-
-
-def mask_as(shape: Shape, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
-    """A plain structure for a trace: without secrets, and with `redact` applied to bytes."""
-    match shape:
-        case PlainShape():
-            return redact(plain) if type(plain) is bytes else plain
-        case DataShape(cls):
-            return schema_of(cls).mask(plain, redact)
-        case SecretShape():
-            return HIDDEN
-        case OptionalShape() | UnionShape() if plain is None:
-            return None
-        case OptionalShape(item):
-            return mask_as(item, plain, redact)
-        case UnionShape(options, _):
-            return [plain[0], mask_as(dict(options)[plain[0]], plain[1], redact)]
-        case TupleShape():
-            return [mask_as(part, item, redact) for part, item in shape.each(plain)]
-        case SetShape(part):
-            return [mask_as(part, item, redact) for item in plain]
-        case MapShape(item):
-            return {key: mask_as(item, part, redact) for key, part in plain.items()}
-        case AnyShape() if type(plain) is bytes:
-            return redact(plain)
-        case AnyShape() if type(plain) is list:
-            try:
-                kind, inner_shape, inner = _opened(plain)
-            except Mismatch:  # of a type that is not known here
-                return plain
-            masked = mask_as(inner_shape, inner, redact)
-            return [*kind, *masked] if kind[0] in SPREAD else [*kind, masked]
-    return plain
+    return unpack_as(shape, inner, depth - 1)
 
 
 def freezes(shape: Shape) -> bool:
@@ -375,10 +352,9 @@ def freeze_as(shape: Shape, value: Any, where: str) -> Any:
             check_immutable(value, where)
             return value
         case UnionShape():
-            fitting = (part for part in shape.parts if kind in _FREEZABLE.get(part.label, ()))
-            part = next(fitting, None)
-            if part is not None:
-                return freeze_as(part, value, where)
+            for part in shape.parts:
+                if kind in _FREEZABLE.get(part.label, ()):
+                    return freeze_as(part, value, where)
         case SetShape() if kind in {set, list}:
             return frozenset(value)
         case MapShape(item) if isinstance(value, Mapping | list):
@@ -410,21 +386,22 @@ _FREEZABLE: dict[str, tuple[type, ...]] = {
 class Schema:
     """A message class or frozen dataclass, and how its instances travel: as a map from field to value.
 
+    A dataclass in a field of a message (a task's resources, a retry policy) is packed once and unpacked once: such values are
+    the same in thousands of messages.
+
     Attributes:
-        native: whether msgspec reads and writes its instances as this does; a class that holds itself is not.
+        decode: what msgspec reads an instance with; None if it would not read and write as this does. A class that holds itself
+            has none.
+        checked: an instance for msgspec to write; None if it may hold something else than its annotations say.
         hides: whether an instance can hold what a trace must not show, besides what travels in bytes.
         has_bytes: whether an instance can hold bytes, in which messages may travel.
-        decode: reads an instance, if native.
-        fits: whether an instance surely holds what its annotations say, if native; then msgspec may write it.
     """
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
-        self.shape = DataShape(cls)
         self.name = wire_name(cls)
-        self.native = False
-        self.decode: Callable[[Any], Any]
-        self.fits: Callable[[Any], bool]
+        self.decode: Callable[[Any], Any] | None = None
+        self.checked: Callable[[Any], Any] = lambda _: None
         self.shapes = field_shapes(cls)
         self.fields = [field for field in dataclasses.fields(cls) if field.init]
         self.secrets = {field.name for field in self.fields if field.metadata.get("secret")}
@@ -446,22 +423,41 @@ class Schema:
             self.decode = msgspec.msgpack.Decoder(cls).decode
         except Exception:  # what it is about a class that msgspec does not like, is not our business
             return
-        names: dict[str, Any] = {"_cls": cls}
-        tests = (exact_test(shape, f"v.{name}", names) for name, shape in self.shapes.items())
-        self.fits = eval(f"lambda v: {' and '.join(['v.__class__ is _cls', *tests])}", names)  # noqa: S307 - fields' names
-        self.native = True
+        found = {name: _part(shape) for name, shape in self.shapes.items() if struct and not self.hides}
+        parts = {name: part for name, part in found.items() if part is not None}
+        names: dict[str, Any] = {f"part_{name}": _part_packer(part) for name, part in parts.items()}
+        names["cls"] = cls
+        lines, written = ["if v.__class__ is not cls: return None"], []
+        for name, shape in self.shapes.items():
+            if name in parts:
+                maybe = f"None if v.{name} is None else " if isinstance(shape, OptionalShape) else ""
+                written.append(f"{name!r}: {maybe}part_{name}(v.{name})")
+            else:
+                lines += exact_tests(shape, f"v.{name}", names, "return None")
+                written.append(f"{name!r}: v.{name}")
+        if parts:
+            self.decode = _reader(cls, parts)
+        result = f"{{{', '.join(written)}}}" if parts else "v"
+        self.checked = function_of("v", [*lines, f"return {result}"], names)
 
-    def pack(self, value: Any) -> Any:
-        """An instance as a map."""
+    def pack(self, value: Any, redact: Redact | None = None) -> Any:
+        """An instance as a map; see `pack_as`."""
         if type(value) is not self.cls:
             _refuse(value, self.cls.__qualname__)
         made = {}
         for field in self.fields:
+            name = field.name
+            own = field.metadata.get("redact") if redact else None
             try:
-                made[field.name] = pack_as(self.shapes[field.name], getattr(value, field.name))
+                if redact and name in self.secrets:
+                    made[name] = HIDDEN
+                elif own:
+                    made[name] = own(pack_as(self.shapes[name], getattr(value, name)))
+                else:
+                    made[name] = pack_as(self.shapes[name], getattr(value, name), redact)
             except (AttributeError, TypeError, EncodeError) as error:
-                what = "a secret of another type" if field.name in self.secrets else error
-                raise EncodeError(f"{self.cls.__qualname__}.{field.name}: {what}") from None
+                what = "a secret of another type" if name in self.secrets else error
+                raise EncodeError(f"{self.cls.__qualname__}.{name}: {what}") from None
         return made
 
     def unpack(self, plain: Any, depth: int) -> Any:
@@ -486,23 +482,6 @@ class Schema:
         except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise Mismatch(f"{title} refuses these values: {error}") from None
 
-    def mask(self, plain: Any, redact: Callable[[bytes], bytes]) -> Any:
-        """A map for a trace."""
-        made = {}
-        for field in self.fields:
-            name = field.name
-            if name in plain:
-                own = field.metadata.get("redact")
-                shape = self.shapes[name]
-                made[name] = (
-                    HIDDEN
-                    if name in self.secrets
-                    else own(plain[name])
-                    if own
-                    else mask_as(shape, plain[name], redact)
-                )
-        return made
-
 
 def _is_plain(cls: Any) -> bool:
     """Whether a dataclass is made from all of its fields; msgspec leaves out those with an underscore."""
@@ -511,25 +490,82 @@ def _is_plain(cls: Any) -> bool:
     )
 
 
+def _part(shape: Shape) -> Schema | None:
+    """The schema of the dataclass that a field holds, perhaps."""
+    match shape:
+        case DataShape(cls) | OptionalShape(DataShape(cls)) if not issubclass(cls, msgspec.Struct):
+            return schema_of(cls)
+    return None
+
+
+def _part_packer(schema: Schema) -> Callable[[Any], Any]:
+    """What gives the bytes of a field's value; a value that has been packed once is known by its identity."""
+    kept: dict[int, tuple[Any, msgspec.Raw]] = {}
+
+    def packed(value: Any) -> Any:
+        known = kept.get(id(value))
+        if known is not None:
+            return known[1]
+        if schema.checked(value) is None:
+            raise TypeError  # the careful way tells
+        raw = msgspec.Raw(encode(value))
+        if len(raw) <= KEPT_BYTES:
+            if len(kept) >= KEPT:
+                kept.clear()
+            kept[id(value)] = value, raw  # which keeps the value, so that its id stays its own
+        return raw
+
+    return packed
+
+
+def _part_reader(kind: Any) -> Callable[[Any], Any]:
+    """What reads a field's value; one that has been read once is known by its bytes."""
+    decode = msgspec.msgpack.Decoder(kind).decode
+    known = lru_cache(KEPT)(decode)
+
+    def read(raw: Any) -> Any:
+        if raw.__class__ is not msgspec.Raw:  # the default: the field was missing
+            return raw
+        return known(bytes(raw)) if len(raw) <= KEPT_BYTES else decode(raw)
+
+    return read
+
+
+def _reader(cls: type, parts: Iterable[str]) -> Callable[[Any], Any]:
+    """What reads an instance of which some fields are parts: as a Struct in which they are not read yet."""
+    names: dict[str, Any] = {"cls": cls}
+    fields, given = [], []
+    for field in msgspec.structs.fields(cls):
+        name, kind = field.name, field.type
+        if name in parts:
+            names[f"part_{name}"] = _part_reader(kind)
+        given.append(f"{name}=part_{name}(found.{name})" if name in parts else f"{name}=found.{name}")
+        default = msgspec.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]
+        fields.append((name, msgspec.Raw if name in parts else kind, default))
+    struct = msgspec.defstruct(cls.__name__, fields, kw_only=True, gc=False)
+    names["decode"] = msgspec.msgpack.Decoder(struct).decode
+    return function_of("data", ["found = decode(data)", f"return cls({', '.join(given)})"], names)
+
+
 def schema_of(cls: type) -> Schema:
     """What is known of a message class or frozen dataclass."""
-    schema = schemas.get(cls)
+    schema = _schemas.get(cls)
     if schema is None:
         with schema_lock:
             _looking.add(cls)
             try:
-                schema = schemas[cls] = Schema(cls)
+                schema = _schemas[cls] = Schema(cls)
             finally:
                 _looking.discard(cls)
     return schema
 
 
-def schema_of_message(kind: type) -> Schema | None:
+def schema_of_message(kind: type | None) -> Schema | None:
     """The schema of a message class; None if it is not registered."""
-    if _messages.get(wire_name(kind)) is not kind:
+    if kind is None or _messages.get(wire_name(kind)) is not kind:
         return None
     schema = schema_of(kind)
-    if schema.native:
+    if schema.decode is not None:
         ready[kind] = ready[schema.name] = schema
     return schema
 
@@ -551,7 +587,7 @@ def native(shape: Shape, *, maps: bool) -> Any:
             return Literal[values]
         case EnumShape(kind) if {type(member.value) for member in kind} in ({str}, {int}):
             return kind
-        case DataShape(cls) if cls not in _looking and schema_of(cls).native:
+        case DataShape(cls) if cls not in _looking and schema_of(cls).decode is not None:
             return cls
         case TupleShape(_, None) if inner:
             return types.GenericAlias(tuple, inner)
@@ -564,48 +600,61 @@ def native(shape: Shape, *, maps: bool) -> Any:
     return None
 
 
-def exact_test(shape: Shape, value: str, names: dict[str, Any], *, frozen: bool = False) -> str:
-    """The source of an expression that is true if a value surely is of that shape; of a subclass, say, it may be all the same.
+def exact_tests(
+    shape: Shape, value: str, names: dict[str, Any], wrong: str, *, frozen: bool = False
+) -> list[str]:
+    """Statements that do something unless a value surely is of that shape; of a subclass, say, it may be all the same.
 
     Args:
         shape: one that msgspec knows, or (with `frozen`) one that freezes.
         value: the source of an expression for the value.
-        names: takes the names that the expression needs.
+        names: takes the names that the statements need.
+        wrong: the statement to do.
         frozen: whether it is enough that the value cannot change.
     """
 
-    def named(thing: Any) -> str:
+    def named(thing: Any = None) -> str:
         name = f"_{len(names)}"
         names[name] = thing
         return name
 
+    def inner(part: Shape, expression: str, indent: str = "") -> list[str]:
+        return [f"{indent}{line}" for line in exact_tests(part, expression, names, wrong, frozen=frozen)]
+
     if frozen and not freezes(shape):
-        return "True"
+        return []
+    own = named()
+    let = f"{own} = {value}"
     match shape:
         case PlainShape(kind) | EnumShape(kind):
-            return f"{value}.__class__ is {named(kind)}"
+            return [f"if {value}.__class__ is not {named(kind)}: {wrong}"]
         case OptionalShape(item):
-            return f"({value} is None or {exact_test(item, value, names, frozen=frozen)})"
+            return [let, f"if {own} is not None:", *(inner(item, own, " ") or [" pass"])]
         case TupleShape(_, rest) if rest:
-            each = f"{value.replace('.', '_').replace('[', '_').replace(']', '')}_"
-            inner = exact_test(rest, each, names, frozen=frozen)
-            every = "" if inner == "True" else f" and all([{inner} for {each} in {value}])"
-            return f"({value}.__class__ is tuple{every})"
+            each = named()
+            tests = inner(rest, each, " ")
+            loop = [f"for {each} in {own}:", *tests] if tests else []
+            return [let, f"if {own}.__class__ is not tuple: {wrong}", *loop]
         case TupleShape(items):
-            tests = [
-                exact_test(item, f"{value}[{index}]", names, frozen=frozen)
-                for index, item in enumerate(items)
-            ]
-            return (
-                f"({' and '.join([f'{value}.__class__ is tuple and len({value}) == {len(items)}', *tests])})"
-            )
+            tests = [line for index, item in enumerate(items) for line in inner(item, f"{own}[{index}]")]
+            return [let, f"if {own}.__class__ is not tuple or len({own}) != {len(items)}: {wrong}", *tests]
         case LiteralShape(values):
-            return f"({value}.__class__, {value}) in {named({(type(known), known) for known in values})}"
+            known = named({(type(one), one) for one in values})
+            return [f"if ({value}.__class__, {value}) not in {known}: {wrong}"]
         case DataShape(cls):
-            return f"{named(schema_of(cls).fits)}({value})"
+            shapes = schema_of(cls).shapes.items()
+            tests = [line for name, part in shapes for line in inner(part, f"{own}.{name}")]
+            return [let, f"if {own}.__class__ is not {named(cls)}: {wrong}", *tests]
         case MapShape(item) if frozen and not freezes(item):
-            return f"{value}.__class__ is {named(FrozenDict)}"
-    return "False"
+            return [f"if {value}.__class__ is not {named(FrozenDict)}: {wrong}"]
+    return [wrong]
+
+
+def function_of(argument: str, lines: Iterable[str], names: dict[str, Any]) -> Callable[[Any], Any]:
+    """A function of one argument that runs these lines."""
+    exec(f"def made({argument}):\n" + "\n".join(f" {line}" for line in lines), names)  # noqa: S102 - fields' names
+    made: Callable[[Any], Any] = names["made"]
+    return made
 
 
 def register_type(cls: type) -> None:
@@ -642,13 +691,6 @@ def known_message(name: str) -> type:
         module = name.partition(":")[0]
         raise Mismatch(f"unknown message type {name!r:.200}; is {module!r:.100} imported?")
     return _messages[name]
-
-
-def _frozenset(values: Iterable[Any]) -> frozenset[Any]:
-    try:
-        return frozenset(values)
-    except TypeError as error:
-        raise Mismatch(f"a member of a set cannot be hashed: {error}") from None
 
 
 def _tuples(plain: Any) -> Any:

@@ -13,6 +13,7 @@ import logging
 from dataclasses import fields
 from typing import NoReturn
 
+from actors.runtime.errors import refuse_change
 from actors.runtime.terminal import harmless
 
 HIDDEN = "***"
@@ -73,11 +74,7 @@ class Secret:
     def __hash__(self) -> int:
         return hash((Secret, self._value))
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a Secret cannot change")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("a Secret cannot change")
+    __setattr__ = __delattr__ = refuse_change
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is packed by the message codec, not pickled")

@@ -1,10 +1,10 @@
-"""The one schema engine: what a field may be, read from its annotation.
+"""What a field may be, read from its annotation: the one schema engine. And the values that it may hold: they cannot change.
 
-How to use it: `shape_of(annotation, where)` gives a small tree of shapes, one class per kind of value, to be taken apart with
-`match` (`case TupleShape(items, rest)`, …). It refuses with a TypeError whatever could change: lists, dicts, sets, protobuf
-messages, dataclasses that are not frozen. With `loose=True` nothing is refused, for values that are only read, such as a
-configuration: a list is a TupleShape, a set a SetShape, any mapping a MapShape, Any and object an AnyShape, and a class that is
-not known here an OtherShape. `field_shapes(cls)` reads the fields of a message or dataclass. `packing` says how values travel.
+`shape_of(annotation, where)` gives a small tree of shapes, one class per kind of value, to be taken apart with `match` (`case
+TupleShape(items, rest)`, …). It refuses with a TypeError whatever could change: lists, dicts, sets, protobuf messages, dataclasses
+that are not frozen. With `loose=True` nothing is refused, for values that are only read, such as a configuration: a list is a
+TupleShape, a set a SetShape, any mapping a MapShape, Any and object an AnyShape, and a class that is not known here an OtherShape.
+`field_shapes(cls)` reads the fields of a message or dataclass. `packing` says how values travel.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Literal, NewType
+from typing import Annotated, Any, Literal, NewType, TypeAlias, TypeVar
 
-from actors.runtime.codec.frozen import _IMMUTABLE, FrozenDict, hint_for, is_frozen_dataclass
 from actors.runtime.codec.secrets import Secret
+from actors.runtime.errors import refuse_change
 from actors.runtime.pykka_seam import PykkaRef
+
+T = TypeVar("T")
 
 PLAIN: dict[type, str] = {
     type(None): "None",
@@ -30,6 +32,95 @@ PLAIN: dict[type, str] = {
     str: "str",
     bytes: "bytes",
 }
+
+_IMMUTABLE = "any immutable value"
+
+Immutable: TypeAlias = Annotated[Any, _IMMUTABLE]
+"""The type of a message's field that holds any immutable value; checked when the message is made."""
+
+MUTABLE = frozenset({list, dict, set, bytearray})
+"""What a caller may hand over although it can change: it is copied at the border."""
+
+
+class FrozenDict(Mapping[str, T]):
+    """A mapping from text that cannot change. Equal to any mapping with the same items; hashable if its values are."""
+
+    __slots__ = ("_items",)
+    _items: dict[str, T]
+
+    def __init__(self, items: Mapping[str, T] | Iterable[tuple[str, T]] = ()) -> None:
+        object.__setattr__(self, "_items", dict(items))
+
+    __setattr__ = __delattr__ = refuse_change
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return f"FrozenDict({self._items!r})"
+
+    def __reduce__(self) -> tuple[type[FrozenDict[T]], tuple[dict[str, T]]]:
+        return FrozenDict, (dict(self._items),)
+
+
+def is_frozen_dataclass(cls: type) -> bool:
+    """Whether `cls` is a dataclass declared frozen."""
+    return dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def check_immutable(value: object, where: str = "value") -> None:
+    """Raise TypeError, saying where, if `value` or anything in it can change."""
+    kind = type(value)
+    if kind in PLAIN or isinstance(value, enum.Enum | PykkaRef | PurePath | Secret):
+        return
+    inner: Iterable[tuple[str, object]]
+    if kind is tuple or kind is frozenset:
+        inner = ((f"[{index}]", item) for index, item in enumerate(value))  # type: ignore[arg-type,var-annotated]
+    elif kind is FrozenDict:
+        inner = ((f"[{key!r}]", item) for key, item in value.items())  # type: ignore[attr-defined]
+    elif is_frozen_dataclass(kind):
+        inner = ((f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))  # type: ignore[arg-type]
+    else:
+        raise TypeError(f"{where} is a {kind.__qualname__}, which can change; {hint_for(kind)}")
+    for step, item in inner:
+        check_immutable(item, where + step)
+
+
+def own_copy(value: Any) -> Any:
+    """A list, dict, set or bytearray of one's own, with all such things in it; anything else is given back as it is."""
+    kind = type(value)
+    if kind is dict:
+        return {own_copy(key): own_copy(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind(own_copy(item) for item in value)
+    return kind(value) if kind in MUTABLE else value
+
+
+_HINTS: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((dict, Mapping), "use Mapping[str, T], which is stored as a FrozenDict"),
+    ((list,), "use tuple[T, ...]"),
+    ((set,), "use frozenset[T]"),
+    ((bytearray, memoryview), "use bytes"),
+)
+
+
+def hint_for(kind: type) -> str:
+    """What to use in place of a mutable type."""
+    for kinds, hint in _HINTS:
+        if issubclass(kind, kinds):
+            return hint
+    if hasattr(kind, "SerializeToString"):
+        return "a protobuf message can change: send its bytes, or values read from it"
+    return "declare the dataclass frozen" if dataclasses.is_dataclass(kind) else "use an immutable type"
 
 
 @dataclass(frozen=True, slots=True)
