@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
 from actors.runtime.clock import Clock, Ids
 from actors.runtime.errors import ActorDeadError, NoSystemError, UnhandledMessageError
 from actors.runtime.handlers import Handler, HandlerTable
-from actors.runtime.life.life import in_thread
-from actors.runtime.life.supervision import Supervision
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor, ThreadingActor
-from actors.runtime.ref import REPLY, SENDER, ActorRef, NamedRef, acting_here, ref_of
+from actors.runtime.ref import REPLY, SENDER, ActorRef, NamedRef, Timers, acting_here, handling, ref_of
 from actors.runtime.reply import Reply
 from actors.runtime.settings import NoSettings
-from actors.runtime.timers import Timers
-
-if TYPE_CHECKING:
-    from actors.runtime.system import ActorSystem
+from actors.runtime.states import Supervision
+from actors.runtime.system import ActorSystem
+from actors.runtime.threads import get_ident
 
 P = ParamSpec("P")
 T = TypeVar("T")
 A = TypeVar("A", bound="Actor")
+
+_in_threads: dict[int, Callable[..., Any]] = {}
+"""What actors run in pool threads now, by the number of the thread."""
 
 
 class Actor(SeamActor):
@@ -183,7 +185,12 @@ class Actor(SeamActor):
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that blocks in a pool thread, and wait for it. It must not touch the actor's state."""
-        return await in_thread(ref_of(self), function, *args, **kwargs)
+        context = copy_context()
+        acting = acting_here()
+        if acting is not None:
+            context.run(handling.set, acting)
+        call = functools.partial(context.run, _run_in_thread, function, *args, **kwargs)
+        return await ref_of(self)._dispatcher.loop.run_in_executor(None, call)
 
     def on_start(self) -> Any:
         """Run before the first message, in a new instance after a restart too. May be `async`."""
@@ -223,6 +230,23 @@ class BlockingActor(ThreadingActor):
     @staticmethod
     def _create_future() -> Reply[Any]:
         return Reply()
+
+
+def function_in_thread(ident: int) -> str:
+    """The name of the function that an actor has this thread run; empty if there is none."""
+    function = _in_threads.get(ident)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return "" if function is None else f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+
+
+def _run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    ident = get_ident()
+    _in_threads[ident] = function
+    try:
+        return function(*args, **kwargs)
+    finally:
+        del _in_threads[ident]
 
 
 def _at(root: Any, path: tuple[str, ...]) -> Any:

@@ -7,7 +7,7 @@ pykka, so that a new release of it has to be read against this file alone. pypro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from pykka import Actor as PykkaActor
 from pykka import ActorDeadError, ActorProxy, CallableProxy, Future, ThreadingActor, Timeout, traversable
@@ -38,7 +38,9 @@ PykkaStop = _ActorStop
 if TYPE_CHECKING:
 
     class SeamActor:
-        """What type checkers see below our `Actor`: nothing, so that its hooks may be `async` where pykka's return None."""
+        """What type checkers see below our `Actor`: no hook of pykka's, so that ours may be `async`."""
+
+        _handlers: ClassVar[Any]
 
 else:
 

@@ -11,31 +11,29 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from actors.runtime.actor import Actor
 from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
+from actors.runtime.codec.envelope import payload_of, trace_type
 from actors.runtime.codec.packing import set_ref_finder
 from actors.runtime.codec.secrets import masked
+from actors.runtime.codec.shapes import wire_name
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.errors import ActorDeadError, NameTakenError, NoSystemError, WouldBlockError
-from actors.runtime.handlers import START
-from actors.runtime.life import watchdog
-from actors.runtime.life.life import Life
-from actors.runtime.life.states import State
-from actors.runtime.life.supervision import STOP, Supervision
+from actors.runtime.handlers import START, Control
 from actors.runtime.messages import Terminated
-from actors.runtime.ref import MESSAGE, SENDER, ActorRef, Envelope, NamedRef, belongings
+from actors.runtime.pykka_seam import A, SeamActor
+from actors.runtime.ref import CAUSE, ID, MESSAGE, SENDER, ActorRef, Envelope, NamedRef, belongings
 from actors.runtime.reply import Reply
+from actors.runtime.states import ENDED, ENDING, STOP, Supervision
 from actors.runtime.threads import LoopThread, get_ident
-from actors.runtime.timers import TimerHeap
-from actors.runtime.trace.writer import TraceSink, Tracing
+from actors.runtime.trace import TraceSink
+from actors.runtime.watchdog import forget, watch
 
-A = TypeVar("A", bound=Actor)
 S = TypeVar("S", bound="ActorSystem")
+
+Ref = ActorRef[Any]
 
 logger = logging.getLogger("actors")
 
-ENDED = frozenset({State.CLOSING, State.STOPPED})
-ENDING = ENDED | {State.STOPPING}
 FLUSH_SECONDS = 0.5
 KEPT = 100
 LOGGED_ONE_BY_ONE = 100
@@ -46,8 +44,8 @@ _systems: WeakValueDictionary[str, ActorSystem] = WeakValueDictionary()
 """The systems of this process, so that a ref that comes back over a wire is the actor it was."""
 
 
-def _find_ref(system_name: str, name: str) -> ActorRef[Any]:
-    def find(name: str) -> ActorRef[Any] | None:
+def _find_ref(system_name: str, name: str) -> Ref:
+    def find(name: str) -> Ref | None:
         system = _systems.get(system_name)
         return None if system is None else system.find(name)
 
@@ -55,6 +53,65 @@ def _find_ref(system_name: str, name: str) -> ActorRef[Any]:
 
 
 set_ref_finder(_find_ref)
+
+
+class Tracing:
+    """Makes the records of one system. Control messages are not traced: `started` and `stopped` say it better."""
+
+    def __init__(self, sink: TraceSink, clock: Clock, next_id: Callable[[], int]) -> None:
+        self._write = sink.write
+        self._payload_of = payload_of if sink.payloads else lambda _: None
+        self._time = clock.time
+        self._next_id = next_id
+
+    def delivery(self, ref: Ref | str, envelope: Envelope, kind: str = "") -> None:
+        """A message is about to be handled."""
+        message, sender, _, id_, cause, sent_as = envelope
+        self._write(
+            self._time(),
+            kind or sent_as,
+            "" if sender is None else sender._name,
+            ref if isinstance(ref, str) else ref._name,
+            trace_type(message),
+            id_ or "",
+            cause or "",
+            self._payload_of(message),
+        )
+
+    def dead_letter(self, ref: Ref | str, envelope: Envelope) -> None:
+        """A message was not handled."""
+        if not isinstance(envelope[MESSAGE], Control):
+            self.delivery(ref, envelope, "dead_letter")
+
+    def reply(self, ref: Ref, envelope: Envelope, value: Any) -> None:
+        """An ask was answered."""
+        asker = "" if envelope[SENDER] is None else envelope[SENDER]._name
+        self._note("reply", ref._name, asker, trace_type(value), envelope, self._payload_of(value))
+
+    def started(self, ref: Ref, envelope: Envelope) -> None:
+        """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
+        id_, cause = envelope[ID] or self._next_id(), envelope[CAUSE] or ""
+        self._write(
+            self._time(), "started", _parent_of(ref), ref._name, wire_name(ref.actor_class), id_, cause, None
+        )
+
+    def ended(self, ref: Ref, cause: Envelope | None) -> None:
+        """An actor stopped, because of the message `cause` if that is known."""
+        self._note("stopped", _parent_of(ref), ref._name, wire_name(ref.actor_class), cause, None)
+
+    def failed(self, ref: Ref, cause: Envelope | None, error: BaseException) -> None:
+        """An actor failed; the type is the error's, the payload its text."""
+        self._note("failed", "", ref._name, type(error).__qualname__, cause, self._payload_of(error))
+
+    def _note(  # noqa: PLR0917 - as in a record
+        self, kind: str, sender: str, receiver: str, type_: str, cause: Envelope | None, payload: bytes | None
+    ) -> None:
+        cause_id = "" if cause is None else cause[ID] or ""
+        self._write(self._time(), kind, sender, receiver, type_, self._next_id(), cause_id, payload)
+
+
+def _parent_of(ref: Ref) -> str:
+    return "" if ref._parent is None else ref._parent._name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +143,12 @@ class DeadLetters:
     def __init__(self) -> None:
         self.count = 0
         self.last: deque[DeadLetter] = deque(maxlen=KEPT)
-        self.trace: Callable[[ActorRef[Any] | str, Envelope], None] | None = None
+        self.trace: Callable[[Ref | str, Envelope], None] | None = None
 
     def __len__(self) -> int:
         return self.count
 
-    def add(self, receiver: ActorRef[Any] | str, envelope: Envelope, reason: str) -> None:
+    def add(self, receiver: Ref | str, envelope: Envelope, reason: str) -> None:
         """Note a message that was not handled. A flood is logged in thousands, so that it does not drown the log."""
         sender = envelope[SENDER]
         name = receiver if isinstance(receiver, str) else receiver.name
@@ -154,10 +211,9 @@ class ActorSystem:
         self._trace = trace
         self._given_clock = clock
         self._dispatcher: Dispatcher | None = None
-        self._tracing: Tracing | None = None
         self.dead_letters = DeadLetters()
-        self._actors: dict[str, ActorRef[Any]] = {}
-        self._top: dict[ActorRef[Any], None] = {}
+        self._actors: dict[str, Ref] = {}
+        self._top: dict[Ref, None] = {}
         self._numbers: dict[type, int] = {}
         self._restarts = 0
         self._stopping = False
@@ -187,13 +243,10 @@ class ActorSystem:
     def _attach(self) -> None:
         loop = asyncio.get_running_loop()
         self.clock = LoopClock(loop) if self._given_clock is None else self._given_clock
-        dispatcher = Dispatcher(self, loop)
-        dispatcher.timers = TimerHeap(loop)
-        dispatcher.life = Life(self, dispatcher)
-        self._dispatcher = dispatcher
+        self._dispatcher = Dispatcher(self, loop)
         _systems[self.name] = self
-        if dispatcher.real_time:
-            watchdog.watch(dispatcher)
+        if self._dispatcher.real_time:
+            watch(self._dispatcher)
         if self._trace is not None:
             self.trace_to(self._trace)
 
@@ -204,9 +257,8 @@ class ActorSystem:
         """
         dispatcher = self._running()
         self._trace = trace
-        self._tracing = Tracing(trace, self.clock, dispatcher.message_ids.__next__)
-        dispatcher.tracing = self._tracing
-        self.dead_letters.trace = self._tracing.dead_letter
+        dispatcher.tracing = Tracing(trace, self.clock, dispatcher.message_ids.__next__)
+        self.dead_letters.trace = dispatcher.tracing.dead_letter
         self._flush_timer = dispatcher.loop.call_later(FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
@@ -225,7 +277,7 @@ class ActorSystem:
         cls: type[A],
         *args: Any,
         name: str | None = None,
-        parent: ActorRef[Any] | None = None,
+        parent: Ref | None = None,
         supervision: Supervision | None = None,
         **kwargs: Any,
     ) -> ActorRef[A]:
@@ -305,7 +357,7 @@ class ActorSystem:
             if name not in self._actors:
                 return name
 
-    def get(self, name: str) -> ActorRef[Any]:
+    def get(self, name: str) -> Ref:
         """The living actor called `name`.
 
         Raises:
@@ -316,11 +368,11 @@ class ActorSystem:
             raise ActorDeadError(f"no actor of system {self.name!r} is called {name!r}")
         return found
 
-    def find(self, name: str) -> ActorRef[Any] | None:
+    def find(self, name: str) -> Ref | None:
         """The living actor called `name`, or None."""
         return self._actors.get(name)
 
-    def free_name(self, ref: ActorRef[Any]) -> None:
+    def free_name(self, ref: Ref) -> None:
         """Take the name of an actor that was asked to stop, so that its heir can have it before it has stopped."""
         self._forget(ref)
 
@@ -328,7 +380,7 @@ class ActorSystem:
         """A handle on whoever is called `name`, now or later."""
         return NamedRef(name, self.name, self._actors.get)
 
-    def actors(self) -> tuple[ActorRef[Any], ...]:
+    def actors(self) -> tuple[Ref, ...]:
         """All living actors, in order of birth."""
         return tuple(self._actors.values())
 
@@ -336,22 +388,22 @@ class ActorSystem:
         """All living actors of a class or of a subclass of it, in order of birth. Not for hot paths: it looks at all."""
         return tuple(ref for ref in self.actors() if issubclass(ref.actor_class, cls))
 
-    def find_by_class_name(self, name: str) -> tuple[ActorRef[Any], ...]:
+    def find_by_class_name(self, name: str) -> tuple[Ref, ...]:
         """All living actors whose class is called `name`, in order of birth."""
         return tuple(ref for ref in self.actors() if ref.actor_class.__name__ == name)
 
-    def find_by_urn(self, urn: str) -> ActorRef[Any] | None:
+    def find_by_urn(self, urn: str) -> Ref | None:
         """The living actor whose `actor_urn` this is, or None."""
         prefix = f"urn:actor:{self.name}:"
         return self.find(urn.removeprefix(prefix)) if urn.startswith(prefix) else None
 
     def broadcast(self, message: Any, *, to: type[Any] | str | None = None) -> None:
         """Tell `message` to all living actors, or to those of a class (or of a class with that name)."""
-        chosen = self.find_by_class_name(to) if isinstance(to, str) else self.find_by_class(to or Actor)
+        chosen = self.find_by_class_name(to) if isinstance(to, str) else self.find_by_class(to or SeamActor)
         for ref in chosen:
             self.tell(ref, message)
 
-    def tell(self, to: ActorRef[Any] | str, message: Any) -> None:
+    def tell(self, to: Ref | str, message: Any) -> None:
         """Send `message`; to a dead actor or a name that nobody has, it is a dead letter."""
         dispatcher = self._running()
         ref = self._actors.get(to) if isinstance(to, str) else to
@@ -410,12 +462,12 @@ class ActorSystem:
             return
         if self._flush_timer is not None:
             self._flush_timer.cancel()
-        watchdog.forget(self._running())
+        forget(self._running())
         if self._trace is not None:
             self._trace.close()
         self._stopped.set(None)
 
-    def _fail(self, ref: ActorRef[Any], error: BaseException) -> None:
+    def _fail(self, ref: Ref, error: BaseException) -> None:
         """The failure of an actor at the top that supervision does not forgive: the system ends with it."""
         if self.failure is None:
             self.failure = error
@@ -423,16 +475,16 @@ class ActorSystem:
             logger.critical("system %r stops: %s failed for good with %r", self.name, ref, error)
             self.stop()
 
-    def _forget(self, ref: ActorRef[Any]) -> None:
+    def _forget(self, ref: Ref) -> None:
         if self._actors.get(ref._name) is ref:
             del self._actors[ref._name]
 
-    def _child_of_root_gone(self, ref: ActorRef[Any]) -> None:
+    def _child_of_root_gone(self, ref: Ref) -> None:
         self._top.pop(ref, None)
         if self._stopping and not self._top:
             self._end()
 
-    def _watch(self, watcher: ActorRef[Any], watched: ActorRef[Any]) -> None:
+    def _watch(self, watcher: Ref, watched: Ref) -> None:
         if isinstance(watched, NamedRef):
             found = self._actors.get(watched.name)
             if found is None:

@@ -13,8 +13,7 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
 from actors.runtime.clock import RandomIds
-from actors.runtime.trace.reader import TraceRecord
-from actors.runtime.trace.writer import KINDS, Note
+from actors.runtime.trace import KINDS, Note, TraceRecord
 
 __all__ = ["ListTrace", "ManualIds", "StuckError", "VirtualTimeLoop", "run_virtual"]
 

@@ -143,8 +143,8 @@ def test_only_one_module_imports_threads_and_one_pykka():
 
 
 def test_only_the_life_of_actors_makes_tasks():
-    makers = {p.parent.name for p in RUNTIME.rglob("*.py") if "create_task(" in p.read_text()}
-    assert makers == {"life"}
+    makers = {p.name for p in RUNTIME.rglob("*.py") if "create_task(" in p.read_text()}
+    assert makers == {"dispatcher.py"}
 
 
 def test_the_facade_names_exactly_what_it_imports():

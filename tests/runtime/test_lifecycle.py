@@ -19,7 +19,7 @@ from actors.runtime import (
     message,
     receive,
 )
-from actors.runtime.life.states import State
+from actors.runtime.states import State
 from actors.runtime.testing import run_virtual
 from tests.support.virtual import virtual
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.runtime import RESTART, STOP, Actor, Backoff, ChildFailed, Supervision, message, receive
-from actors.runtime.life.states import State
+from actors.runtime.states import State
 from tests.support.virtual import virtual
 
 

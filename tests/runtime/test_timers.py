@@ -8,8 +8,8 @@ import asyncio
 import pytest
 
 from actors.runtime import RESTART, Actor, ActorDeadError, Timer, message, receive
+from actors.runtime.ref import SWEEP_FROM
 from actors.runtime.testing import VirtualTimeLoop
-from actors.runtime.timers import SWEEP_FROM
 from tests.support.virtual import virtual
 
 

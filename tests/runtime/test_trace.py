@@ -29,7 +29,7 @@ from actors.runtime import (
     receive,
 )
 from actors.runtime.testing import ListTrace, run_virtual
-from actors.runtime.trace.writer import KINDS
+from actors.runtime.trace import KINDS
 from tests.support.virtual import virtual
 
 

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from actors.runtime import Actor, ActorSystem, message, receive
-from actors.runtime.life import watchdog
+from actors.runtime import Actor, ActorSystem, message, receive, watchdog
 
 
 @message

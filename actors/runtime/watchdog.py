@@ -13,14 +13,9 @@ import sys
 import time
 import traceback
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from actors.runtime.ref import MESSAGE
 from actors.runtime.threads import begin
-
-if TYPE_CHECKING:
-    from actors.runtime.dispatcher import Dispatcher
-    from actors.runtime.ref import ActorRef
 
 logger = logging.getLogger("actors")
 
@@ -34,6 +29,16 @@ FRAMES_SHOWN = 6
 
 _watched: dict[int, _Watch] = {}
 _looking = False
+
+
+class Dispatcher(Protocol):
+    """What is looked at of one; its actors' refs are only named."""
+
+    loop: asyncio.AbstractEventLoop
+    thread_id: int
+    system: Any
+    current: Any
+    envelope: Any
 
 
 def watch(dispatcher: Dispatcher) -> None:
@@ -142,7 +147,7 @@ class _Watch:
             running[id(handler)] = (handler, since)
         self._handlers = running
 
-    def _tell_of(self, ref: ActorRef[Any], handler: tuple[asyncio.Task[Any], Any], seconds: float) -> None:
+    def _tell_of(self, ref: Any, handler: tuple[asyncio.Task[Any], Any], seconds: float) -> None:
         """On the loop: only there a task's stack stands still."""
         task, envelope = handler
         if task.done():
@@ -160,9 +165,9 @@ class _Watch:
         )
 
 
-def _named(ref: ActorRef[Any] | None, envelope: Any, task: asyncio.Task[Any] | None) -> str:
-    if ref is not None and envelope is not None and envelope[MESSAGE] is not None:
-        return f"the handler of {ref} for {type(envelope[MESSAGE]).__qualname__}"
+def _named(ref: Any, envelope: Any, task: asyncio.Task[Any] | None) -> str:
+    if ref is not None and envelope is not None and envelope[0] is not None:
+        return f"the handler of {ref} for {type(envelope[0]).__qualname__}"
     if ref is not None:
         return f"a hook of {ref}"
     return "something on the event loop" if task is None else f"task {task.get_name()!r}"

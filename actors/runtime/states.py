@@ -1,8 +1,12 @@
-"""The life of an actor as a table. What it calls impossible is a bug of the runtime when it happens, and says so."""
+"""The life of an actor as a table, and what its supervision may say of a failure. The dispatcher's `Life` carries both out.
+
+What the table calls impossible is a bug of the runtime when it happens, and says so.
+"""
 
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 from actors.runtime.state_machine import Table
 
@@ -41,6 +45,9 @@ class Event(enum.Enum):
     CLOSED = "on_stop returned"
 
 
+ENDED = frozenset({State.CLOSING, State.STOPPED})
+ENDING = ENDED | {State.STOPPING}
+
 _FAILURES = (Event.FAILED_TO_RESTART, Event.FAILED_FOR_GOOD)
 
 TABLE = Table[State, Event, None](
@@ -67,3 +74,53 @@ TABLE = Table[State, Event, None](
     ],
     ends={State.STOPPED},
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The pause before the n-th restart in a row: `base * factor ** (n - 1)` seconds, at most `cap`."""
+
+    base: float = 0.1
+    factor: float = 2.0
+    cap: float = 30.0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait before restart number `attempt` (from 1)."""
+        if self.base <= 0 or attempt < 1:
+            return 0.0
+        try:
+            return float(min(self.cap, self.base * self.factor ** (attempt - 1)))
+        except OverflowError:
+            return self.cap
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """What to do when an actor fails.
+
+    Attributes:
+        restart: a new instance from the same arguments takes over name, refs and mailbox. Otherwise the actor stops.
+        max_restarts: so many restarts within `window` are fine; one more failure is final.
+        window: seconds.
+        backoff: the pause before each restart; counted from zero again once `window` has passed without a failure.
+        escalate: whether a final failure also fails a parent that has no handler for `ChildFailed`. By default, it
+            does when `restart` is set: who asked for restarts cannot do without the actor.
+    """
+
+    restart: bool
+    max_restarts: int = 5
+    window: float = 60.0
+    backoff: Backoff = Backoff()
+    escalate: bool | None = None
+
+    @property
+    def escalates(self) -> bool:
+        """Whether a final failure goes on to the parent."""
+        return self.restart if self.escalate is None else self.escalate
+
+
+STOP = Supervision(restart=False)
+"""As in pykka: the actor stops, what is in its mailbox is answered with `ActorDeadError`."""
+
+RESTART = Supervision(restart=True)
+"""Up to five restarts a minute with backoff; then the failure goes to the parent."""

@@ -1,1 +1,0 @@
-"""How actors live: start, stop, failure, supervision, background work. Private to the runtime."""
