@@ -14,8 +14,7 @@ from pathlib import Path
 
 logger = logging.getLogger("actors.server")
 
-_SHORTEST = 32
-"""Characters of a token; the file of one that is shorter was cut off."""
+_SHORTEST = 32  # characters of a token; the file of one that is shorter was cut off
 
 
 def token_for(store_path: str) -> str:

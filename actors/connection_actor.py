@@ -48,8 +48,7 @@ S, E = ConnectionState, ConnectionEvent
 
 TEARDOWN_PATIENCE = 5.0
 """Seconds that one TEARDOWN, and each step on the way to the next one, may take while the framework ends."""
-TEARDOWN_PAUSE = 2.0
-"""Upper bound, in seconds, of the waits between attempts while the framework ends."""
+TEARDOWN_PAUSE = 2.0  # upper bound, in seconds, of the waits between attempts while the framework ends
 
 API_PATH = "/api/v1/scheduler"
 NOT_HTTP = "not an HTTP response"

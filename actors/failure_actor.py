@@ -31,8 +31,7 @@ _KINDS_KEPT = 1000
 _AGENTS_KEPT = 100_000
 _LONGEST_MESSAGE = 600
 _SHORT_MESSAGE = 150
-_PARAGRAPHS = 10
-"""Kinds told in full per minute; more of them are counted."""
+_PARAGRAPHS = 10  # kinds told in full per minute; more of them are counted
 _MINUTE = 60.0
 _NUMBERS = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}|0x[0-9a-fA-F]+|\d+")
 # States in which nothing ran that could have written anything.
@@ -57,15 +56,11 @@ class FailureSettings:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure: of a task's first attempt, or of a task for good.
-
-    Attributes:
-        executor: its name; "" for a command.
-    """
+    """One failure: of a task's first attempt, or of a task for good."""
 
     said: m.TaskChanged | m.TaskDone
     attempts: int
-    executor: str
+    executor: str  # its name; "" for a command
     executor_id: ExecutorId
 
     @property
@@ -106,16 +101,10 @@ class SummaryDue:
 
 @dataclass(slots=True)
 class _Kind:
-    """Failures that are alike.
+    """Failures that are alike."""
 
-    Attributes:
-        example: the first of them, which was told in full.
-        more: how many have come since and were only counted.
-        newest: the last of those.
-    """
-
-    example: Failure
-    more: int = 0
+    example: Failure  # the first of them, which was told in full
+    more: int = 0  # so many have come since and were only counted, the newest last
     newest: TaskId = TaskId("")  # noqa: RUF009 - immutable
 
 

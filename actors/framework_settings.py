@@ -18,10 +18,8 @@ WEEK = 7 * 24 * 3600.0
 # What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
 BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
-TASK = "task"
-"""The name, in a composition, of what is not one actor but the class of every task's."""
-GPUS = "GPU_RESOURCES"
-"""The capability without which a framework is offered no agent with GPUs."""
+TASK = "task"  # the name, in a composition, of what is not one actor but the class of every task's
+GPUS = "GPU_RESOURCES"  # the capability without which a framework is offered no agent with GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +173,10 @@ class ActorSpec:
 
 @dataclass(slots=True)
 class Kept:
-    """What outlives a restart of an actor without being on disk: made for each run, and only for the actors named here.
+    """What outlives a restart of an actor without being on disk: made for each run, and only for the actors named here."""
 
-    Attributes:
-        records: the records of a store in memory.
-        unwritten: what the store has accepted and not written yet, in order.
-        uploads: the server's temporary folder for uploads.
-    """
-
-    records: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    unwritten: list[Any] = field(default_factory=list)
+    records: dict[tuple[str, str], bytes] = field(default_factory=dict)  # of a store in memory
+    unwritten: list[Any] = field(default_factory=list)  # what the store has accepted, in order
     uploads: TemporaryFolder | None = None
 
     def remove(self) -> None:

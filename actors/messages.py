@@ -58,17 +58,13 @@ for _event in (
 
 @message
 class Subscribed:
-    """The master has taken the subscription; offers that were held before are void.
-
-    Attributes:
-        suppressed_roles: the roles that SUBSCRIBE said want no offers.
-    """
+    """The master has taken the subscription; offers that were held before are void."""
 
     framework_id: FrameworkId
     heartbeat_interval: float
     master: MasterInfo | None
     reregistered: bool
-    suppressed_roles: tuple[str, ...] = ()
+    suppressed_roles: tuple[str, ...] = ()  # the roles that SUBSCRIBE said want no offers
 
 
 @message
@@ -228,16 +224,11 @@ class RequestResources:
 
 @message
 class UpdateFramework:
-    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo`, and what the call would clear if it were left out of it.
-
-    Attributes:
-        suppressed_roles: the roles that get no offers; None leaves them as they are.
-        offer_constraints: serialized `OfferConstraints`; None leaves them as they are.
-    """
+    """UPDATE_FRAMEWORK: a serialized `FrameworkInfo`, and what the call would clear if it were left out of it."""
 
     framework_info: bytes
-    suppressed_roles: tuple[str, ...] | None = None
-    offer_constraints: bytes | None = None
+    suppressed_roles: tuple[str, ...] | None = None  # None leaves them as they are, also below
+    offer_constraints: bytes | None = None  # serialized `OfferConstraints`
 
 
 @message
@@ -310,28 +301,22 @@ class CallFailed:
 
 @message
 class Demand:
-    """A task that waits for an offer.
-
-    Attributes:
-        order: first come, first served: the lowest number first.
-        info: the serialized `TaskInfo` without agent, resources and executor.
-        executor: name of the executor, or "" for a command task.
-        hosts: host names to which the task is bound; none means anywhere.
-        attributes: agent attributes that must be there with this text, as (name, value).
-        most_together: the broker's own mark: with so many tasks in one ACCEPT at most, since the master has refused one
-            with more; 0 means no such bound.
-    """
+    """A task that waits for an offer."""
 
     task_id: TaskId
     attempt_id: TaskId
-    order: int
+    order: int  # first come, first served: the lowest number first
     role: str
     resources: Resources
     ports: int
-    executor: str
+    executor: str  # name of the executor, or "" for a command task
+    # the serialized `TaskInfo` without agent, resources and executor
     info: bytes = carrier(_without_secrets(pb.mesos.TaskInfo))
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # host names to which the task is bound; none means anywhere
+    # agent attributes that must be there with this text, as (name, value)
     attributes: tuple[tuple[str, str], ...] = ()
+    # the broker's own mark: with so many tasks in one ACCEPT at most, since the master has refused one with
+    # more; 0 means no such bound
     most_together: int = 0
 
 
@@ -461,10 +446,8 @@ class PendingReport:
 # --- the life of tasks, and their reconciliation ------------------------------------------------------------
 
 
-DRAINING = "REASON_AGENT_DRAINING"
-"""Mesos's reason when the operator drains the agent."""
-MOVED = "moved"
-"""Our own, when an attempt is ended because its agent goes down for maintenance."""
+DRAINING = "REASON_AGENT_DRAINING"  # Mesos's reason when the operator drains the agent
+MOVED = "moved"  # our own, when an attempt is ended because its agent goes down for maintenance
 
 
 class TaskPhase(StrEnum):
@@ -537,12 +520,7 @@ class TaskChanged:
 
 @message
 class TaskDone:
-    """The outcome of a task, stored: finished, failed after the last attempt, or killed at the author's request.
-
-    Attributes:
-        attempts: how many were made.
-        last_attempt: the number of the last one, which is higher when a task with this id has ended before.
-    """
+    """The outcome of a task, stored: finished, failed after the last attempt, or killed at the author's request."""
 
     task_id: TaskId
     name: str
@@ -556,7 +534,7 @@ class TaskDone:
     message: str = ""
     agent_id: AgentId | None = None
     executor_id: ExecutorId | None = None
-    last_attempt: int = 1
+    last_attempt: int = 1  # its number: above `attempts` when a task with this id has ended before
 
 
 @message
@@ -680,27 +658,18 @@ class StorageTrouble:
 
 @message
 class OpenServer:
-    """Ask the server to listen; the reply is `ServerReady`.
+    """Ask the server to listen; the reply is `ServerReady`."""
 
-    Attributes:
-        port: where an earlier run listened, taken again if it is free and no port is set; or 0.
-    """
-
-    port: int = 0
+    port: int = 0  # where an earlier run listened, taken again if it is free and no port is set; or 0
 
 
 @message
 class ServerReady:
-    """The server listens.
+    """The server listens."""
 
-    Attributes:
-        url: as agents reach it, without a trailing slash.
-        artifacts: (executor name, artifact URL).
-    """
-
-    url: str
+    url: str  # as agents reach it, without a trailing slash
     upload_dir: str
-    artifacts: tuple[tuple[str, str], ...]
+    artifacts: tuple[tuple[str, str], ...]  # (executor name, artifact URL)
     port: int
 
 
@@ -762,15 +731,11 @@ class ShutdownRequested:
 
 @message
 class FrameworkError:
-    """The master ended the framework's subscription for good, or will never take it.
-
-    Attributes:
-        framework_gone: the master says that it has removed the framework.
-        coming_back: it said so when we subscribed again, not to a scheduler that was there: its patience was over.
-    """
+    """The master ended the framework's subscription for good, or will never take it."""
 
     reason: str
-    framework_gone: bool
+    framework_gone: bool  # the master says that it has removed the framework
+    # it said so when we subscribed again, not to a scheduler that was there: its patience was over
     coming_back: bool
 
 
@@ -798,18 +763,12 @@ class AskProgress:
 
 @message
 class Progress:
-    """How far the framework is, as its user is told.
-
-    Attributes:
-        subscribed: there is a subscription now.
-        ending: its end has been asked for.
-        phases: how many tasks there are in each phase; None where they are not counted.
-        offered: whether offers have come since the framework was subscribed, where they are the author's to accept; else None.
-    """
+    """How far the framework is, as its user is told."""
 
     subscribed: bool
     ending: bool
-    phases: tuple[tuple[str, int], ...] | None
+    phases: tuple[tuple[str, int], ...] | None  # how many tasks there are in each; None if not counted
+    # whether offers have come since it was subscribed; None where they are not the author's to accept
     offered: bool | None = None
 
 

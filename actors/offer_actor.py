@@ -31,10 +31,8 @@ logger = logging.getLogger("actors.offers")
 
 Fate = m.CallFate
 
-AGAIN = Backoff(1.0, 2.0, 60.0)
-"""The waits, in seconds, before what the master did not take is sent again."""
-REMEMBERED = 10_000
-"""So many early rescinds and refused attempts are remembered."""
+AGAIN = Backoff(1.0, 2.0, 60.0)  # the waits, in seconds, before what the master did not take is sent again
+REMEMBERED = 10_000  # so many early rescinds and refused attempts are remembered
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,17 +77,13 @@ class Kind(Generic[T]):
 
 
 class Writes(Generic[T]):
-    """An actor's own writes, and what it does when each is durable: acknowledge, tell, send.
-
-    Attributes:
-        waiting: what is to be done, by the write's reference.
-    """
+    """An actor's own writes, and what it does when each is durable: acknowledge, tell, send."""
 
     def __init__(self, owner: Actor) -> None:
         self._owner = owner
         # Not from 0: what the store still has to say to an instance that failed is not meant for this one.
         self._reference = int(owner.ids.uniform(0, 2.0**52))
-        self.waiting: dict[int, T] = {}
+        self.waiting: dict[int, T] = {}  # what is to be done, by the write's reference
 
     def store(self, *records: Record, then: T | None) -> None:
         """Have records stored; `then` waits until they are."""
@@ -111,50 +107,33 @@ _FORBIDDEN = frozenset("/\\")
 
 @message
 class TaskSpec:
-    """What the author asked for.
-
-    Attributes:
-        order: the place in the queue; first come, first served.
-        payload: the packed payload, or b"".
-        executor: name of the executor, or "" for a command task.
-        command: shell command of a command task.
-        timeout: seconds that one attempt may run; 0 means any time.
-        launch_timeout: seconds after which silence about a launch is looked into.
-        unreachable_timeout: seconds after which an attempt on an unreachable agent is given up.
-        first_attempt: the number of its first attempt: above 1 when a task with this id has ended before.
-    """
+    """What the author asked for."""
 
     task_id: TaskId
     name: str
-    order: int
-    payload: bytes
-    executor: str
+    order: int  # the place in the queue; first come, first served
+    payload: bytes  # the packed payload, or b""
+    executor: str  # name of the executor, or "" for a command task
     command: str
     resources: Resources
     ports: int
     role: str
     retry: RetryPolicy
     labels: tuple[tuple[str, str], ...] = ()
-    timeout: float = 0.0
-    launch_timeout: float = 60.0
-    unreachable_timeout: float = 600.0
+    timeout: float = 0.0  # seconds that one attempt may run; 0 means any time
+    launch_timeout: float = 60.0  # seconds after which silence about a launch is looked into
+    unreachable_timeout: float = 600.0  # seconds after which an attempt on an unreachable agent is given up
     kill_grace: float = 3.0
     hosts: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = secret(default=())
     uris: tuple[str, ...] = ()
-    first_attempt: int = 1
+    first_attempt: int = 1  # above 1 when a task with this id has ended before
 
 
 @message
 class TaskProgress:
-    """How far a task has come: enough to continue after a restart, and to deliver an outcome that was not delivered.
-
-    Attributes:
-        uuid: of the last update that was taken in.
-        killed: whether the author asked for the end.
-        running_since: when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts.
-    """
+    """How far a task has come: enough to continue after a restart, and to deliver an outcome that was not delivered."""
 
     attempt: int
     phase: TaskPhase
@@ -164,31 +143,28 @@ class TaskProgress:
     reason: str = ""
     message: str = ""
     result: bytes = b""
-    uuid: bytes = b""
+    uuid: bytes = b""  # of the last update that was taken in
     agent_id: AgentId | None = None
     executor_id: ExecutorId | None = None
-    killed: bool = False
+    killed: bool = False  # at the author's request
+    # when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts
     running_since: float | None = None
 
 
 @message
 class TaskHistory:
-    """What the store has of one task, to continue from.
-
-    Attributes:
-        demanded: the last attempt for which the broker may still hold a demand, made by an actor of this task that
-            has failed; 0 when there is none.
-    """
+    """What the store has of one task, to continue from."""
 
     spec: TaskSpec
     intent: Launched | None = None
     progress: TaskProgress | None = None
+    # the last attempt for which the broker may still hold a demand, made by an actor of this task that has
+    # failed; 0 when there is none
     demanded: int = 0
 
 
 SPEC = Kind("task-spec", TaskSpec)
-INTENT = Kind("task-intent", Launched)
-"""That an ACCEPT with this attempt is about to leave, or has left."""
+INTENT = Kind("task-intent", Launched)  # that an ACCEPT with this attempt is about to leave, or has left
 PROGRESS = Kind("task-progress", TaskProgress)
 ENDED = "task-ended"
 """That a task has ended, with its last attempt: updates of it that come again are not news of an unknown task."""
@@ -334,11 +310,7 @@ PHASE_OF_STATE: Mapping[OperationState, OperationPhase] = {
 
 @message
 class OperationRecord:
-    """An operation, where it was asked for, and how far it is known to have come.
-
-    Attributes:
-        status: the latest news of it.
-    """
+    """An operation, where it was asked for, and how far it is known to have come."""
 
     operation_id: OperationId
     agent_id: AgentId | None

@@ -87,16 +87,12 @@ from mesos_v1.values import (
 
 logger = logging.getLogger("actors.scheduler")
 
-ACTOR_FAILURES = 5
-"""Actor failures tolerated before the task itself fails."""
-EXECUTOR_PATIENCE = 3.0
-"""Seconds that executors get to hand in their traces at the end."""
-RELOAD_AFTER = 1.0
-"""Seconds before a store that could not be read is asked again."""
+ACTOR_FAILURES = 5  # actor failures tolerated before the task itself fails
+EXECUTOR_PATIENCE = 3.0  # seconds that executors get to hand in their traces at the end
+RELOAD_AFTER = 1.0  # seconds before a store that could not be read is asked again
 REGISTERED, FORGOTTEN, ENDS_WHEN_DONE = "registered", "attempts forgotten", "ends when done"
 """Facts: `on_registered` has been called; the highest attempt of a task that is no longer remembered; `finish_when_done`."""
-TASK_PREFIX = "task:"
-"""What the names of tasks' actors begin with."""
+TASK_PREFIX = "task:"  # what the names of tasks' actors begin with
 DEFAULT_RETRY = RetryPolicy()
 Texts = Iterable[str]
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]

@@ -50,10 +50,8 @@ _protocol_logger = logging.getLogger("actors.server.http")
 """What aiohttp says of malformed requests: tracebacks, with which anyone on the network could fill a log."""
 _protocol_logger.addFilter(lambda _record: logger.isEnabledFor(logging.DEBUG))
 
-STORE_PATIENCE = 20.0
-"""Seconds that an upload waits for the store, before its sender is asked to come again."""
-HEALTH_PATIENCE = 2.0
-"""Seconds in which a healthy actor answers."""
+STORE_PATIENCE = 20.0  # seconds that an upload waits for the store, before its sender is asked to come again
+HEALTH_PATIENCE = 2.0  # seconds in which a healthy actor answers
 _ASIDE = ".upload-"
 _TEMPORARY = "mesostic-uploads-"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -142,11 +140,7 @@ class ServerActor(Actor):
 
     @receive
     async def handle_open_server(self, asked: m.OpenServer) -> m.ServerReady:
-        """Pack the executors' code and listen.
-
-        Raises:
-            ServerError: The port is taken, or a package cannot be shipped.
-        """
+        """Pack the executors' code and listen (ServerError: the port is taken, or a package cannot be shipped)."""
         try:
             artifacts = await self.in_thread(self._build_artifacts)
         except (ArtifactError, OSError) as error:

@@ -47,11 +47,7 @@ class TaskDue:
 
 
 class TaskActor(Actor):
-    """Brings one task to its end; see the head of this module.
-
-    Attributes:
-        mesos_id: the Mesos task id of the present attempt.
-    """
+    """Brings one task to its end; see the head of this module."""
 
     def __init__(self, history: TaskHistory) -> None:
         super().__init__()

@@ -24,9 +24,6 @@ class TemporaryFolder:
 
     Args:
         prefix: what its name begins with; the same for all folders of one purpose.
-
-    Attributes:
-        path: where it is.
     """
 
     def __init__(self, prefix: str) -> None:

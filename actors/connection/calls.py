@@ -119,18 +119,12 @@ class Fate(Enum):
 
 
 class CallRule(NamedTuple):
-    """One row.
+    """One row."""
 
-    Attributes:
-        name: the call's name in Mesos.
-        build: makes the call of the fields of its message, in order.
-        fate: what happens to it without a subscription.
-        taken: makes what the connection is told when the master has taken it; None where nothing follows from it.
-    """
-
-    name: str
-    build: Callable[..., pb.scheduler.Call]
-    fate: Fate
+    name: str  # the call's name in Mesos
+    build: Callable[..., pb.scheduler.Call]  # makes the call of the fields of its message, in order
+    fate: Fate  # what happens to it without a subscription
+    # makes what the connection is told when the master has taken it; None where nothing follows from it
     taken: Callable[[Any], object] | None = None
 
 
@@ -183,26 +177,18 @@ def built(call: m.Call | m.Teardown) -> pb.scheduler.Call:
 
 
 class Outbox:
-    """The calls of one connection: on their way, kept for the next subscription, or reported to their senders.
-
-    Attributes:
-        pipeline: where calls go; None while there is no stream.
-        attempt: the number of the attempt that the pipeline belongs to.
-        suppressed: the roles that SUBSCRIBE has to say want no offers.
-        updated: the last UPDATE_FRAMEWORK that the master took.
-        level: how loudly failures are logged.
-    """
+    """The calls of one connection: on their way, kept for the next subscription, or reported to their senders."""
 
     def __init__(self, owner: Actor, composition: Composition) -> None:
         self.content = (
             ContentType.JSON if composition.framework.content_type == "json" else ContentType.PROTOBUF
         )
         self.framework_id: FrameworkId | None = None
-        self.pipeline: CallPipeline | None = None
-        self.attempt = 0
-        self.level = logging.WARNING
-        self.suppressed: frozenset[str] = frozenset()
-        self.updated: m.UpdateFramework | None = None
+        self.pipeline: CallPipeline | None = None  # where calls go; None while there is no stream
+        self.attempt = 0  # the number of the attempt that the pipeline belongs to
+        self.level = logging.WARNING  # how loudly failures are logged
+        self.suppressed: frozenset[str] = frozenset()  # the roles that SUBSCRIBE has to say want no offers
+        self.updated: m.UpdateFramework | None = None  # the last UPDATE_FRAMEWORK that the master took
         self._owner = owner
         self._framework = composition.framework
         self._tokens = TokenWriter(composition.token)

@@ -187,11 +187,7 @@ def leader_of(children: list[str]) -> str | None:
 
 
 def address_in(data: bytes) -> str:
-    """Return `host:port` from a master's `MasterInfo` as JSON.
-
-    Raises:
-        ValueError: It is not one.
-    """
+    """Return `host:port` from a master's `MasterInfo` as JSON (ValueError: it is not one)."""
     info = json.loads(data)
     if not isinstance(info, dict):
         raise ValueError("not a MasterInfo")  # noqa: TRY004 - it is the data that is wrong

@@ -11,18 +11,12 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One kind of failure.
+    """One kind of failure."""
 
-    Attributes:
-        words: what is looked for, as a regular expression; its first group may stand in the advice as {0}.
-        reason: Mesos's reason, without "REASON_", for a row without words.
-        executor: whether it is about an executor of ours (True), a command (False), or either.
-    """
-
-    words: str
+    words: str  # what is looked for, as a regular expression; its first group may stand in the advice as {0}
     advice: str
-    reason: str = ""
-    executor: bool | None = None
+    reason: str = ""  # Mesos's reason, without "REASON_", for a row without words
+    executor: bool | None = None  # whether it is about an executor of ours, a command (False), or either
 
 
 _INSTALL = (

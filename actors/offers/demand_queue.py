@@ -19,11 +19,9 @@ from actors.offers.interest import Interest
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, TaskId
 
-LOOKS_KEPT = 100
-"""So many vain looks a shape remembers."""
+LOOKS_KEPT = 100  # so many vain looks a shape remembers
 
-WORTH_SAYING = 10.0
-"""Seconds after which a look is so old that its age is said."""
+WORTH_SAYING = 10.0  # seconds after which a look is so old that its age is said
 
 
 class Shape(NamedTuple):

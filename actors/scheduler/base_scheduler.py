@@ -25,14 +25,10 @@ from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
 
-FRAMEWORK = "framework"
-"""The kind of the records that hold facts of the framework as a whole."""
-ENDING = "ending"
-"""Fact: the framework's end was asked for, and its master could not be told."""
-CLEAR_PATIENCE = 10.0
-"""Seconds in which a store has to forget a framework that has ended."""
-SAY_AFTER = 10.0
-"""Seconds without an answer after which a log line says what is being waited for."""
+FRAMEWORK = "framework"  # the kind of the records that hold facts of the framework as a whole
+ENDING = "ending"  # fact: the framework's end was asked for, and its master could not be told
+CLEAR_PATIENCE = 10.0  # seconds in which a store has to forget a framework that has ended
+SAY_AFTER = 10.0  # seconds without an answer after which a log line says what is being waited for
 
 
 class BaseScheduler(Actor):
@@ -47,8 +43,7 @@ class BaseScheduler(Actor):
 
     Settings: ClassVar[type] = NoSettings
     _hooks: ClassVar[frozenset[str]] = frozenset({"on_start", "on_stop", "on_error", "on_shutdown_requested"})
-    _offers_to: ClassVar[str]
-    """Which actor gets the offers."""
+    _offers_to: ClassVar[str]  # which actor gets the offers
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__()

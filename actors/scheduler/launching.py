@@ -26,8 +26,7 @@ from mesos_v1.values import ExecutorId
 from wire.start_letter import ExecutorBoot
 
 MAX_PORTS = 65_536
-MAX_SECONDS = 100 * 365 * 24 * 3600.0
-"""A hundred years; Mesos keeps durations as nanoseconds in 64 bits."""
+MAX_SECONDS = 100 * 365 * 24 * 3600.0  # a hundred years; Mesos keeps durations as nanoseconds in 64 bits
 LEAST_LAUNCH_TIMEOUT = 1.0
 """After each such time of silence the master is asked about the launch, so it must not be next to nothing."""
 
@@ -100,11 +99,7 @@ def _amounts(cpus: float, mem: float, disk: float, gpus: float) -> Resources:
 
 
 def packed_payload(payload: object) -> bytes:
-    """Return a payload as it travels.
-
-    Raises:
-        ValueError: It cannot.
-    """
+    """Return a payload as it travels (ValueError: it cannot)."""
     if payload is None:
         return b""
     try:

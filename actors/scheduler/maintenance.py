@@ -17,12 +17,9 @@ from typing import NamedTuple
 from actors.framework_settings import FrameworkSettings
 from mesos_v1.values import AgentId, InverseOffer
 
-DECLINED_FOR = 60.0
-"""Seconds until the master asks again about a window that we declined."""
-CALLED_OFF_AFTER = 120.0
-"""Seconds without a question after which a window is no longer believed in."""
-EXECUTORS_AFTER = 10.0
-"""Seconds that moved tasks have before their executors are ended, too."""
+DECLINED_FOR = 60.0  # seconds until the master asks again about a window that we declined
+CALLED_OFF_AFTER = 120.0  # seconds without a question after which a window is no longer believed in
+EXECUTORS_AFTER = 10.0  # seconds that moved tasks have before their executors are ended, too
 
 
 class Window(NamedTuple):
@@ -34,14 +31,10 @@ class Window(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is said to an inverse offer.
+    """What is said to an inverse offer."""
 
-    Attributes:
-        declined: why it is declined; None where it is accepted.
-        move_in: seconds after which the agent's tasks are to be moved; None where that need not be arranged now.
-    """
-
-    declined: str | None
+    declined: str | None  # why it is declined; None where it is accepted
+    # seconds after which the agent's tasks are to be moved; None where that need not be arranged now
     move_in: float | None = None
 
 

@@ -29,17 +29,13 @@ class TaskEntry(NamedTuple):
 
 
 class TaskBook:
-    """The tasks of a framework by id.
-
-    Attributes:
-        attempts_forgotten: no task that is no longer remembered had an attempt with a higher number.
-    """
+    """The tasks of a framework by id."""
 
     def __init__(self) -> None:
         self._entries: dict[TaskId, TaskEntry] = {}
         self._counts: Counter[TaskPhase] = Counter()
         self._ended: OrderedDict[TaskId, int] = OrderedDict()
-        self.attempts_forgotten = 0
+        self.attempts_forgotten = 0  # the highest attempt of the tasks that are no longer remembered
 
     def __len__(self) -> int:
         return len(self._entries)

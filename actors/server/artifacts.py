@@ -33,11 +33,7 @@ class Artifact(NamedTuple):
 
 
 def build_artifact(packages: Iterable[str]) -> Artifact:
-    """Pack our own packages and these.
-
-    Raises:
-        ArtifactError: One of them is not there.
-    """
+    """Pack our own packages and these (ArtifactError: one of them is not there)."""
     files: dict[str, Path] = {}
     for package in (*OWN_PACKAGES, *packages):
         files.update(_files_of(package))
