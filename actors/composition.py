@@ -20,7 +20,7 @@ from actors.messages import Outcome
 from actors.offer_actor import OfferActor
 from actors.reconciler_actor import ReconcilerActor
 from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
-from actors.scheduler.author_code import exit_of
+from actors.scheduler.base_scheduler import exit_of
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
 from actors.store_actor import StoreActor

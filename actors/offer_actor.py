@@ -18,10 +18,16 @@ from dataclasses import dataclass, replace
 
 from actors import messages as m
 from actors.framework_settings import Composition
-from actors.offers.demand_queue import DemandQueue, ShapeQueue, report
-from actors.offers.executor_infos import ExecutorBook
 from actors.offers.interest import Interest
-from actors.offers.matching import AgentOffers, Room, launch_operation, match
+from actors.offers.matching import (
+    AgentOffers,
+    DemandQueue,
+    ExecutorBook,
+    Room,
+    launch_operation,
+    match,
+    report,
+)
 from actors.records import INTENT, MAX_TASK_BYTES, Writes
 from actors.runtime import Actor, Backoff, message, receive, setting
 from mesos_v1 import events
@@ -478,14 +484,9 @@ class OfferActor(Actor):
 
     @receive
     def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:
-        shapes: list[ShapeQueue] = list(self.queue.shapes())
-        if asked.task_id is not None:
-            attempt_id = self.queue.attempt_of(asked.task_id)
-            found = self.queue.find(attempt_id) if attempt_id is not None else None
-            shapes = [found] if found is not None else []
         return report(
             self.queue,
-            shapes,
+            self.queue.shapes() if asked.task_id is None else self.queue.of_task(asked.task_id),
             self._book,
             self._interest,
             subscribed=self._subscribed,

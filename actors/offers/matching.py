@@ -1,27 +1,213 @@
 """Which demand goes to which agent: first come first served, several tasks per offer, several offers per agent.
 
-Pure: demands and offers in, placements out. Rules, in order: a demand takes only offers of its role; the demand that
-came first is tried first; one that fits nowhere lets the next shape try, so a big task does not stop small ones; an
-agent is filled before the next one is opened, so tasks share executors. One ACCEPT has bounds (`Room`): what is beyond
-them waits for the agent's next offer. An executor's own resources are counted once per agent, and only where it is not there yet (Mesos: `Offer.executor_ids` says which are).
+Pure: demands and offers in, placements out, and for people why something waits. Rules, in order: a demand takes only offers of
+its role; the demand that came first is tried first; one that fits nowhere lets the next shape try, so a big task does not
+stop small ones; an agent is filled before the next one is opened, so tasks share executors. One ACCEPT has bounds (`Room`):
+what is beyond them waits for the agent's next offer. An executor's own resources are counted once per agent, and only where it
+is not there yet (Mesos: `Offer.executor_ids` says which are).
+
+Demands that ask for the same are one *shape*: what does not fit for one of them does not fit for the others, so a look
+at the offers costs by shapes, not by demands, and 100,000 that wait are as cheap as ten. Within a shape, and between the
+heads of shapes, the lowest order number comes first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.messages import Demand, Launched, Shortfall
-from actors.offers.demand_queue import DemandQueue, Look
-from actors.offers.executor_infos import NOTHING, ExecutorBook
+from actors.framework_settings import GPUS
+from actors.messages import (
+    Demand,
+    ExecutorTemplate,
+    Launched,
+    OfferVerdict,
+    PendingGroup,
+    PendingReport,
+    Shortfall,
+)
+from actors.offers.interest import Interest
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
 
+LOOKS_KEPT = 100  # so many vain looks a shape remembers
+
+WORTH_SAYING = 10.0  # seconds after which a look is so old that its age is said
+NOTHING = Resources()
+_NO_EXECUTOR = ExecutorTemplate("", NOTHING, b"")
 # About what a task adds to its ACCEPT besides its `TaskInfo`: resources, agent, framing.
 TASK_OVERHEAD = 512
+
+
+class Shape(NamedTuple):
+    """What a demand asks for; equal shapes are interchangeable."""
+
+    role: str
+    resources: Resources
+    ports: int
+    executor: str
+    hosts: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+
+class Look(NamedTuple):
+    """One agent's offers that a shape was held against in vain, kept to say why later."""
+
+    agent_id: AgentId
+    hostname: str
+    left: Resources
+    needed: Resources
+    ports: int
+    constraint: Shortfall | None
+
+
+class ShapeQueue:
+    """The demands of one shape."""
+
+    __slots__ = ("_live", "looked_at", "looks", "looks_total", "shape", "waiting")
+
+    def __init__(self, shape: Shape, live: dict[TaskId, tuple[Demand, ShapeQueue]]) -> None:
+        self.shape = shape
+        self.looks: list[Look] = []
+        self.looks_total = 0
+        self.looked_at = 0.0
+        self.waiting: list[tuple[int, TaskId]] = []  # a heap, by order number; also of some that are gone
+        self._live = live
+
+    def note(self, look: Look) -> None:
+        """Remember a look in vain, to say why this shape waits."""
+        self.looks_total += 1
+        if len(self.looks) < LOOKS_KEPT:
+            self.looks.append(look)
+
+    def head(self) -> Demand | None:
+        """Return the demand whose turn it is, or None when all were withdrawn or placed."""
+        heap = self.waiting
+        while heap:
+            entry = self._live.get(heap[0][1])
+            if entry is not None and entry[1] is self:
+                return entry[0]
+            heapq.heappop(heap)
+        return None
+
+
+class DemandQueue:
+    """All demands of a framework."""
+
+    def __init__(self) -> None:
+        self._live: dict[TaskId, tuple[Demand, ShapeQueue]] = {}
+        self._shapes: dict[Shape, ShapeQueue] = {}
+        self._by_role: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __contains__(self, attempt_id: object) -> bool:
+        return attempt_id in self._live
+
+    def add(self, demand: Demand) -> bool:
+        """Queue a demand; returns whether nothing of its shape waited before. An attempt is queued once."""
+        if demand.attempt_id in self._live:
+            return False
+        shape = Shape(
+            demand.role, demand.resources, demand.ports, demand.executor, demand.hosts, demand.attributes
+        )
+        queue = self._shapes.get(shape)
+        new = queue is None
+        if queue is None:
+            queue = self._shapes[shape] = ShapeQueue(shape, self._live)
+        self._live[demand.attempt_id] = (demand, queue)
+        heapq.heappush(queue.waiting, (demand.order, demand.attempt_id))
+        self._by_role[demand.role] += 1
+        return new
+
+    def remove(self, attempt_id: TaskId) -> Demand | None:
+        """Take a demand out, because it was placed or withdrawn."""
+        entry = self._live.pop(attempt_id, None)
+        if entry is None:
+            return None
+        demand, queue = entry
+        self._by_role[demand.role] -= 1
+        if queue.head() is None:
+            self._shapes.pop(queue.shape, None)
+        return demand
+
+    def roles(self) -> frozenset[str]:
+        """Return the roles for which something waits."""
+        return frozenset(+self._by_role)
+
+    def shapes(self, role: str | None = None) -> Iterable[ShapeQueue]:
+        """Return the shapes that wait (for a role), in no particular order."""
+        return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
+
+    def looked(self, roles: Iterable[str], now: float) -> None:
+        """Note that all that waits for these roles was held against offers just now."""
+        for role in roles:
+            for queue in self.shapes(role):
+                queue.looked_at = now
+
+    def forget_looks(self, agent_id: AgentId | None = None) -> None:
+        """Forget what was looked at in vain: on an agent that is gone, or, without an id, on all."""
+        for queue in self._shapes.values():
+            gone = sum(1 for look in queue.looks if agent_id in {None, look.agent_id})
+            queue.looks = [look for look in queue.looks if agent_id not in {None, look.agent_id}]
+            queue.looks_total = queue.looks_total - gone if agent_id is not None else 0
+
+    # These two look at all demands, so they are for people's questions.
+
+    def of_task(self, task_id: TaskId) -> list[ShapeQueue]:
+        """Return the shape that a task waits in, if it waits."""
+        return [queue for demand, queue in self._live.values() if demand.task_id == task_id]
+
+    def count(self, queue: ShapeQueue) -> int:
+        """Return how many demands of a shape wait."""
+        return sum(1 for _, other in self._live.values() if other is queue)
+
+
+class ExecutorBook:
+    """The executors of a framework as the agents know them, by name and by id.
+
+    Mesos holds that one executor id has one `ExecutorInfo` on an agent, resources included, so the id carries a hash of the
+    whole: `<name>-<hash>`. What was built once is remembered, and recognised when an offer says that it runs on its agent.
+    """
+
+    def __init__(self, templates: Iterable[ExecutorTemplate] = (), roles: Iterable[str] = ()) -> None:
+        self._templates = {template.name: template for template in templates}
+        self.names: dict[ExecutorId, str] = {}
+        self.infos: dict[ExecutorId, pb.mesos.ExecutorInfo] = {}  # not to be changed
+        self._ids: dict[tuple[str, Resources], ExecutorId] = {}
+        for template in self._templates.values():
+            for role in roles:  # so that those of an earlier run of the scheduler are recognised
+                self.variant(template.name, template.resources.allocate(role))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._templates
+
+    def template(self, name: str) -> ExecutorTemplate:
+        """Return what an executor itself needs; nothing for one that is not known."""
+        return self._templates.get(name, _NO_EXECUTOR)
+
+    def variant(self, name: str, resources: Resources) -> ExecutorId:
+        """Return the id of an executor that runs on just these resources."""
+        known = self._ids.get((name, resources))
+        if known is not None:
+            return known
+        info = pb.mesos.ExecutorInfo()
+        info.MergeFromString(self._templates[name].info)
+        info.resources.extend(resources.to_proto())
+        digest = hashlib.sha256(info.SerializePartialToString(deterministic=True)).hexdigest()[:10]
+        executor_id = ExecutorId(f"{name}-{digest}")
+        info.executor_id.value = executor_id
+        self._ids[name, resources] = executor_id
+        self.names[executor_id] = name
+        self.infos[executor_id] = info
+        return executor_id
 
 
 class Room(NamedTuple):
@@ -66,7 +252,7 @@ class AgentOffers:
         self.offers[offer.id] = offer
         self.left = self.left + offer.resources
         for executor_id in offer.executor_ids:
-            name = book.name_of(executor_id)
+            name = book.names.get(executor_id)
             if name is not None:
                 self.executors[name] = executor_id
 
@@ -80,8 +266,9 @@ class AgentOffers:
     def place(self, demand: Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
         executor_id = self.executors.get(demand.executor)
-        own = book.resources_of(demand.executor) if executor_id is None else NOTHING
-        size = len(demand.info) + book.size_of(demand.executor) + TASK_OVERHEAD
+        template = book.template(demand.executor)
+        own = template.resources if executor_id is None else NOTHING
+        size = len(demand.info) + len(template.info) + TASK_OVERHEAD
         constraint = self._forbids(demand) or self._has_no_room(demand, size)
         shares = self._shares(own, demand) if constraint is None else None
         if shares is None:
@@ -176,7 +363,7 @@ def _match_role(
     shapes = list(queue.shapes(role))
     heads: list[tuple[int, int]] = []
     for number, shape in enumerate(shapes):
-        shape.begin_looking()
+        shape.looks, shape.looks_total = [], 0  # all agents are looked at again
         if (head := shape.head()) is not None:
             heads.append((head.order, number))
     heapq.heapify(heads)
@@ -212,7 +399,7 @@ def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
         info.agent_id.value = agent.agent_id
         info.resources.extend(resources.to_proto())
         if executor_id is not None:
-            info.executor.CopyFrom(book.info(executor_id))
+            info.executor.CopyFrom(book.infos[executor_id])
         elif demand.ports:  # a command is told its ports, as PORT0, PORT1, … and PORTS
             ports = [str(port) for begin, end in resources.ports for port in range(begin, end + 1)]
             variables = info.command.environment.variables
@@ -220,3 +407,74 @@ def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
                 variables.add(name=f"PORT{number}", value=port)
             variables.add(name="PORTS", value=",".join(ports))
     return operation.SerializeToString()
+
+
+def report(
+    queue: DemandQueue,
+    shapes: Iterable[ShapeQueue],
+    book: ExecutorBook,
+    interest: Interest,
+    *,
+    subscribed: bool,
+    capabilities: tuple[str, ...],
+    now: float,
+) -> PendingReport:
+    """Explain the given shapes of demands."""
+    groups = []
+    for shape in shapes:
+        head = shape.head()
+        if head is None:
+            continue
+        wanted = describe(head.resources, head.ports)
+        if head.executor:
+            own = describe(book.template(head.executor).resources)
+            wanted += f", and for its executor where it is not running yet {own}"
+        remark = _remark(shape, head, book, subscribed=subscribed, now=now)
+        if head.resources.gpus and GPUS not in capabilities:
+            remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
+        groups.append(
+            PendingGroup(
+                tasks=queue.count(shape),
+                first_task=head.task_id,
+                role=head.role,
+                wanted=wanted,
+                executor=head.executor,
+                agents_looked_at=shape.looks_total,
+                verdicts=tuple(map(_verdict, shape.looks)),
+                remark=remark,
+            )
+        )
+    return PendingReport(len(queue), interest.suppressed, tuple(groups))
+
+
+def _remark(shape: ShapeQueue, head: Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
+    if not subscribed:
+        return "there is no subscription to a master"
+    if head.executor and head.executor not in book:
+        return f"there is no executor called {head.executor}"
+    if not shape.looks_total:
+        return f"no offer for role {head.role} has come since it waits"
+    ago = now - shape.looked_at
+    when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
+    if shape.looks_total == 1:
+        return f"the only agent did not offer enough at the last look{when}"
+    return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
+
+
+def _verdict(look: Look) -> OfferVerdict:
+    short = [
+        Shortfall(s.resource, f"{s.wanted:g}", f"{s.available:g}")
+        for s in look.left.explain_shortfall(look.needed)
+    ]
+    there = sum(end - begin + 1 for begin, end in look.left.ports)
+    if look.ports > there:
+        short.append(Shortfall("ports", str(look.ports), str(there)))
+    if look.constraint is not None:
+        short.append(look.constraint)
+    return OfferVerdict(look.agent_id, look.hostname, describe(look.left), tuple(short))
+
+
+def describe(resources: Resources, ports: int = 0) -> str:
+    """Return resources in a few words."""
+    text = str(resources) or "nothing"
+    return f"{text}; {ports} ports" if ports else text

@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.messages import Demand, ExecutorTemplate
-from actors.offers.demand_queue import DemandQueue
-from actors.offers.executor_infos import ExecutorBook
-from actors.offers.matching import AgentOffers, match
+from actors.offers.matching import AgentOffers, DemandQueue, ExecutorBook, match
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, Attribute, ExecutorId, FrameworkId, Offer, OfferId, TaskId
 
@@ -129,7 +127,7 @@ def test_an_executor_of_an_earlier_run_is_recognised_by_its_id():
         [ExecutorTemplate("crawl", Resources.of(cpus=0.5, mem=64), b"\n\x03\n\x01x")], ("*",)
     )
     known = BOOK.variant("crawl", Resources.of(cpus=0.5, mem=64).allocate("*"))
-    assert again.name_of(known) == "crawl"
+    assert again.names[known] == "crawl"
 
 
 def test_a_demand_takes_offers_of_its_role_only():
@@ -149,7 +147,7 @@ def test_hosts_and_attributes_bind_a_task_and_the_look_says_so():
     )
     assert match(queue, agents, BOOK, 100) == 1
     assert placed(agents) == {"a": "a2"}
-    looks = queue.find(TaskId("b.1")).looks
+    looks = queue.of_task(TaskId("b"))[0].looks
     assert [(look.constraint.resource, look.constraint.available) for look in looks] == [
         ("host", "host-a1"),
         ("host", "host-a2"),
@@ -232,6 +230,6 @@ def test_no_resource_is_given_twice_and_no_demand_is_lost(wants, gives):
         new = {p.executor_id for p in agent.placements if p.executor_id}
         assert len(new) <= 1
         if new:
-            used = used + BOOK.resources_of("crawl").allocate(agent.role)
+            used = used + BOOK.template("crawl").resources.allocate(agent.role)
         assert used in offered
         assert used + agent.left == offered
