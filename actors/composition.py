@@ -114,7 +114,6 @@ async def run(
 
 
 def _completed(composition: Composition) -> Composition:
-    """Add the built-in actors that the composition does not speak of, with their default settings."""
     missing = (
         ActorSpec(name, cls, getattr(cls, "Settings", NoSettings)())
         for name, cls in BUILT_IN.items()

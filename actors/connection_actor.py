@@ -493,7 +493,6 @@ class ConnectionActor(Actor):
             self._apply(E.TEARDOWN_ASKED)
 
     def _close(self) -> None:
-        """Drop the stream and the call connection; calls in flight come back as `CallEnded`."""
         self._calls.close()
         self._close_stream()
         self._reader = None

@@ -132,8 +132,6 @@ class FailureActor(Actor):
             self.handle_tail_read(tail)
         self._sum_up()
 
-    # --- what others say --------------------------------------------------------------------------------------
-
     @receive
     def handle_agents_seen(self, seen: m.AgentsSeen) -> None:
         self._framework_id = seen.framework_id
@@ -154,7 +152,6 @@ class FailureActor(Actor):
 
     @receive
     def handle_task_done(self, done: m.TaskDone) -> None:
-        """A task has failed for good."""
         executor_id = done.executor_id or ExecutorId(f"{done.task_id}.{done.attempts}")
         self._take(Failure(done, done.attempts, done.executor, executor_id))
 
@@ -170,8 +167,6 @@ class FailureActor(Actor):
     def handle_summary_due(self, _due: SummaryDue) -> None:
         self._summary_due = False
         self._sum_up()
-
-    # --- telling ----------------------------------------------------------------------------------------------
 
     def _take(self, failure: Failure) -> None:
         said = failure.said
@@ -264,8 +259,6 @@ class FailureActor(Actor):
             return ""
         hostname = self._agents.get(failure.said.agent_id, ("", ""))[0]
         return f" on {printable(hostname)}" if hostname else f" on agent {failure.said.agent_id}"
-
-    # --- reading ----------------------------------------------------------------------------------------------
 
     async def _read_and_tell(self, number: int, failure: Failure) -> None:
         self.actor_ref.tell(await self._read(number, failure))

@@ -249,7 +249,6 @@ class LowLevelScheduler(BaseScheduler):
         self._operations[operation_id] = (ref, call)
 
     def _go_on_with(self, operation: OperationRecord) -> None:
-        """Follow an operation of an earlier run; or tell its outcome, if that is known already."""
         if operation.phase in ENDED_PHASES:
             done = m.OperationDone(operation.operation_id, operation.phase.value)
             self._untold_outcomes[operation.operation_id] = done

@@ -216,7 +216,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_disconnected(self, _news: m.Disconnected) -> None:
-        """Forget the offers; what was placed on them waits again."""
         self._subscribed = False
         self.queue.forget_looks()
         self._drop_offers()
@@ -243,7 +242,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_rescind(self, rescinded: events.Rescind) -> None:
-        """Let go of an offer; what was placed on its agent's offers waits again."""
         agent = self._by_offer.pop(rescinded.offer_id, None)
         if agent is None:
             self._rescinded_early[rescinded.offer_id] = None
@@ -259,7 +257,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> None:
-        """What was looked at on that agent says nothing any more."""
         self.queue.forget_looks(lost.agent_id)
 
     def _goes_down(self, offer: Offer, now: float) -> bool:
@@ -294,7 +291,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_linger_over(self, _over: LingerOver) -> None:
-        """Decline what is still held while nothing waits for its role."""
         self._lingering = False
         waiting = self.queue.roles()
         self._let_go(
@@ -307,7 +303,6 @@ class OfferActor(Actor):
             self.tell(self.actor_ref, MatchDue())
 
     def _flush(self, agents: list[AgentOffers]) -> None:
-        """Store the intents of a round; the ACCEPTs leave when that is durable."""
         if not agents:
             return
         records: list[m.Record] = []
@@ -453,7 +448,6 @@ class OfferActor(Actor):
 
     @receive
     def handle_suppress_due(self, _due: SuppressDue) -> None:
-        """Suppress the roles for which still nothing waits."""
         self._suppress_due = False
         idle = self._interest.suppress(self.queue.roles()) if self._subscribed else ()
         if idle:

@@ -91,7 +91,6 @@ class ReconcilerActor(Actor):
 
     @receive
     def handle_round_due(self, due: RoundDue) -> None:
-        """Begin the periodical round, unless one still runs."""
         if due.series != self._series or not self._active:
             return
         self.timers.after(self.settings.period, RoundDue(self._series))
@@ -129,7 +128,6 @@ class ReconcilerActor(Actor):
 
     @receive
     def handle_ask_again(self, due: AskAgain) -> None:
-        """Some have not answered: see which of them are still in question."""
         if due.round == self.round and self._active:
             self._timer = None
             self._list()

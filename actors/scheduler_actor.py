@@ -1,15 +1,11 @@
 """The actor that authors subclass: supervises the other built-in actors, creates a task actor per task, and routes.
 
-An author overrides hooks and gives commands (`launch`, `kill`, `finish`, …). Life: the store is loaded, the server opens,
-broker, reconciler and connection are spawned, tasks of an earlier run continue, and with the first subscription of its life
-`on_registered` is called. The end is `finish` (TEARDOWN: the framework and its tasks are gone) or `leave` (the master keeps
-them for the failover timeout, and the same store path takes them over again).
+Life: the store is loaded, the server opens, broker, reconciler and connection are spawned, tasks of an earlier run continue,
+and with the first subscription of its life `on_registered` is called. The end is `finish` (TEARDOWN: the framework and its
+tasks are gone) or `leave` (the master keeps them for the failover timeout, and the same store path takes them over again).
 
 What is launched in a hook is stored in one transaction with the fact that the hook was called: a scheduler that dies in
-between neither loses nor doubles work.
-
-Not here: how a task lives (`task_actor`), which offer it gets (`offer_actor`), how calls travel (`connection_actor`), and
-what has nothing to do with tasks (`scheduler/base_scheduler`).
+between neither loses nor doubles work. What has nothing to do with tasks is in `scheduler/base_scheduler`.
 """
 
 from __future__ import annotations
@@ -100,7 +96,7 @@ Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
 @message
 class TaskLost:
-    """A task's actor failed; it continues from what is stored of it."""
+    """A task's actor failed; it continues from what is stored."""
 
     task_id: TaskId
     error: str
@@ -415,7 +411,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     async def handle_actor_started(self, started: m.ActorStarted) -> None:
-        """A built-in actor is there, or there again: tell it what it has to know."""
         super().handle_actor_started(started)
         if started.name == "offers" and self._begun:
             self.tell("offers", m.UseExecutors(self._templates))
@@ -454,21 +449,17 @@ class SchedulerActor(BaseScheduler):
 
         If it raised before it launched anything, the next run calls it again: nothing has begun.
         """
-        self._introduced = True
-        self._outbox = []
+        self._introduced, self._outbox = True, []
+        before = self.hook_failures
 
-        def remember() -> None:
-            self._store_called(m.Record(FRAMEWORK, REGISTERED, b"1"))
-
-        def raised() -> None:
-            if self._outbox:
-                remember()
+        def called() -> None:
+            if self._outbox or self.hook_failures == before:
+                self._store_called(m.Record(FRAMEWORK, REGISTERED, b"1"))
             self._outbox = None
 
-        return self._call_then(self.on_registered, event, then=remember, if_raised=raised)
+        return self._after(self._call(self.on_registered, event), called)
 
     def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
-        """Store what follows from a hook having been called, in one transaction with what it launched."""
         launched, self._outbox = self._outbox or (), None
         self.tell("store", m.Write((*launched, *records), gone))
 
@@ -520,7 +511,6 @@ class SchedulerActor(BaseScheduler):
             order += 1  # the author has chosen just this one
 
     def _put(self, record: m.Record) -> None:
-        """Store a record: with the hook that is running, or at once."""
         if self._outbox is not None:
             self._outbox.append(record)
         else:
@@ -542,13 +532,10 @@ class SchedulerActor(BaseScheduler):
             return None
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
-        if split is None or not self._tasks.has_ended(split[0]):
-            return self._unknown(status)
-        if not is_terminal(status.state):
-            self.tell("connection", m.Kill(status.task_id, status.agent_id))
-        return None
-
-    def _unknown(self, status: TaskStatus) -> Any:
+        if split is not None and self._tasks.has_ended(split[0]):
+            if not is_terminal(status.state):
+                self.tell("connection", m.Kill(status.task_id, status.agent_id))
+            return None
         if is_terminal(status.state) and not status.uuid:
             return None  # an answer to a question about a task that is over
         logger.warning("unknown task %s (state %s)", status.task_id, status.state.value)
@@ -574,9 +561,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_task_done(self, done: m.TaskDone) -> Any:
-        return self._take_outcome(done)
-
-    def _take_outcome(self, done: m.TaskDone) -> Any:
         """Tell the author the outcome; then, in one transaction, forget the task and store what the hook launched."""
         if not self._announced:
             self._early.append(done)
@@ -589,7 +573,7 @@ class SchedulerActor(BaseScheduler):
             self.system.free_name(entry.ref)
         if done.reason == DRAINING:
             self._leave_agent(done.agent_id)
-        return self._after(self._tell_outcome(done), lambda: self._let_go(entry))
+        return self._tell_outcome(done, was_on_agent=entry.agent_id is not None)
 
     def _leave_agent(self, agent_id: AgentId | None) -> None:
         """End our executors on an agent that is being drained once they have no task: before that it is not drained.
@@ -605,11 +589,7 @@ class SchedulerActor(BaseScheduler):
             if agent == agent_id:
                 self.tell("connection", m.ShutdownExecutor(executor_id, agent))
 
-    def _let_go(self, entry: TaskEntry) -> None:
-        if entry.agent_id is not None:
-            self.tell("offers", m.ResourcesFreed())
-
-    def _tell_outcome(self, done: m.TaskDone) -> Coroutine[Any, Any, None] | None:
+    def _tell_outcome(self, done: m.TaskDone, *, was_on_agent: bool) -> Coroutine[Any, Any, None] | None:
         """Call the hook and store that; of an `async` hook a coroutine that does so."""
         self._actor_failures.pop(done.task_id, None)
         self._kills.pop(done.task_id, None)
@@ -625,9 +605,9 @@ class SchedulerActor(BaseScheduler):
         else:
             self.tell("failures", done)
             told = self._call(self.on_task_failed, failed(done, killed=False))
-        return self._after(told, lambda: self._outcome_told(done, forgotten))
+        return self._after(told, lambda: self._outcome_told(done, forgotten, was_on_agent))
 
-    def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None) -> None:
+    def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None, was_on_agent: bool) -> None:
         self._outcomes[done.phase] += 1
         if done.phase is TaskPhase.FAILED:  # a later run has to know for its exit code
             self._put(framework_record("failed", str(self._outcomes[done.phase])))
@@ -640,6 +620,8 @@ class SchedulerActor(BaseScheduler):
         if forgotten is not None:
             gone = (*gone, (ENDED, forgotten))
         self._store_called(ended_record(done.task_id, done.last_attempt), gone=gone)
+        if was_on_agent:
+            self.tell("offers", m.ResourcesFreed())
 
     @receive
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:
@@ -697,7 +679,9 @@ class SchedulerActor(BaseScheduler):
         history = next(iter(histories(loaded.records)), None)
         if history is None:
             message = f"its actor failed, and nothing is stored of it: {loaded.error}"
-            return self._take_outcome(m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message))
+            return self.handle_task_done(
+                m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message)
+            )
         split = split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
         demanded = split[1] if split is not None else history.spec.first_attempt
         if failures >= ACTOR_FAILURES:
@@ -714,7 +698,7 @@ class SchedulerActor(BaseScheduler):
         self.tell("offers", m.Withdraw(attempt_id(spec.task_id, demanded)))
         if intent is not None:
             self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
-        return self._take_outcome(
+        return self.handle_task_done(
             m.TaskDone(
                 task_id=spec.task_id,
                 name=spec.name,
@@ -728,8 +712,11 @@ class SchedulerActor(BaseScheduler):
         )
 
     @receive
-    def handle_withdrawn(self, _news: m.Withdrawn) -> None:
-        """The broker has dropped what a task that was given up had demanded."""
+    def handle_what_needs_no_answer(self, _news: m.Withdrawn | events.RescindInverseOffer) -> None:
+        """The broker has dropped the demand of a task that was given up; or a question of the master's is void.
+
+        If that was about a window that is called off, it does not come again.
+        """
 
     # --- maintenance ------------------------------------------------------------------------------------------
 
@@ -759,10 +746,6 @@ class SchedulerActor(BaseScheduler):
         return answer.declined
 
     @receive
-    def handle_rescind_inverse_offer(self, _rescinded: events.RescindInverseOffer) -> None:
-        """The master withdraws its question; if it was about a window that is called off, it does not come again."""
-
-    @receive
     def handle_maintenance_near(self, due: MaintenanceNear) -> None:
         if not self._maintenance.is_near(due.agent_id, due.start, self.clock.time()):
             return
@@ -783,7 +766,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
-        """Decode a framework message; garbage is an error in the log, never an exception."""
         source = MessageSource(
             arrived.agent_id,
             arrived.executor_id,
@@ -805,7 +787,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_uploaded(self, upload: m.Uploaded) -> Any:
-        """Tell the author of an upload; then, in one transaction, forget it and store what the hook launched."""
         if not self._announced:
             self._early.append(upload)
             return None
@@ -819,7 +800,6 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
-        """Pass it on; at the end, TEARDOWN follows the last of them."""
         self._executors.discard((lost.agent_id, lost.executor_id))
         if self._awaited:
             self._awaited.discard((lost.agent_id, lost.executor_id))

@@ -400,7 +400,6 @@ def _number(text: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """Return what was in a header as text that can be stored and shown."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -116,7 +116,6 @@ class StoreActor(Actor):
 
     @receive
     async def handle_load(self, asked: m.Load) -> m.Loaded:
-        """Answer with what has been accepted; raises StorageError at the asker."""
         if self._unusable is not None:
             raise self._unusable
         await self._settled()
@@ -164,12 +163,9 @@ class StoreActor(Actor):
 
     @receive
     def handle_commit(self, _due: Commit) -> None:
-        """Take the queue to the backend, in the background."""
         self._commit_due = False
         if self._attempt is None and self._queue and not self._begin():
             self.run_in_background(self._settled(), name="commit")
-
-    # --- one transaction --------------------------------------------------------------------------------------
 
     def _ask_for_commit(self) -> None:
         if not self._commit_due and self._attempt is None:
@@ -177,7 +173,6 @@ class StoreActor(Actor):
             self.tell(self.actor_ref, Commit())
 
     async def _write_queue(self) -> None:
-        """Try to make all of the queue durable, now."""
         if not self._begin():
             await self._settled()
 
@@ -232,7 +227,6 @@ class StoreActor(Actor):
 
 
 def _refusal(write: m.Write) -> str:
-    """Return why a write is refused, naming the record; or ""."""
     for record in write.records:
         kind, key = record.kind, record.key
         value: object = record.value

@@ -99,8 +99,6 @@ class TaskActor(Actor):
     def phase(self) -> TaskPhase:
         return self._life.state
 
-    # --- what others say --------------------------------------------------------------------------------------
-
     @receive
     def handle_news_of_the_broker(
         self, news: m.Launched | m.NotLaunched | m.LaunchRefused | m.LaunchUncertain | m.Withdrawn
@@ -153,7 +151,6 @@ class TaskActor(Actor):
 
     @receive
     def handle_stored(self, stored: m.Stored) -> None:
-        """Progress is durable: acknowledge what it came from, and tell the outcome."""
         status, done = self._writes.answered(stored) or (None, None)
         if status is not None:
             self._acknowledge(status)
@@ -179,8 +176,6 @@ class TaskActor(Actor):
         if failed.status:
             self.tell("scheduler", failed)
 
-    # --- time -------------------------------------------------------------------------------------------------
-
     @receive
     def handle_task_due(self, due: TaskDue) -> None:
         if due.attempt != self.attempt:
@@ -196,8 +191,6 @@ class TaskActor(Actor):
             self._note = Note("TASK_UNREACHABLE", "", f"unreachable for {self.spec.unreachable_timeout:g} s")
             event = self._lost()
         self._enter(event)
-
-    # --- classifying ------------------------------------------------------------------------------------------
 
     def _classify(self, status: TaskStatus) -> tuple[TaskEvent, bytes]:
         event = EVENT_OF_STATE[status.state]
@@ -244,8 +237,6 @@ class TaskActor(Actor):
         if not is_terminal(status.state) and status.state is not TaskState.TASK_UNREACHABLE:
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
         self._acknowledge(status)
-
-    # --- the table carried out --------------------------------------------------------------------------------
 
     def _enter(
         self,

@@ -1,8 +1,6 @@
 """What every scheduler actor is, with the broker or without: it can begin, end, and survive its author's mistakes.
 
-Here belongs what has nothing to do with tasks: calling hooks and containing what they raise, spawning the built-in actors,
-remembering the framework's id, TEARDOWN and the outcome. `SchedulerActor` adds tasks and the broker, `LowLevelScheduler`
-offers in hand.
+Here belongs what has nothing to do with tasks: `SchedulerActor` adds these and the broker, `LowLevelScheduler` offers in hand.
 """
 
 from __future__ import annotations
@@ -70,7 +68,6 @@ def _home_of_inner(cls: type, name: str) -> str | None:
 
 
 def _warn_of_misspelt_hooks(cls: type, known: frozenset[str]) -> None:
-    """Say which methods look like hooks and are not."""
     for name, member in vars(cls).items():
         if not inspect.isfunction(member) or hasattr(member, "__receives__"):
             continue
@@ -84,8 +81,6 @@ def _warn_of_misspelt_hooks(cls: type, known: frozenset[str]) -> None:
 
 
 def _contained(handler: Any) -> Any:
-    """Wrap an author's handler so that what it raises is contained."""
-
     @functools.wraps(handler)
     def contained(self: Any, asked: Any) -> Any:
         return self._call(handler.__get__(self), asked)
@@ -242,7 +237,6 @@ class BaseScheduler(Actor):
 
     @receive
     async def handle_begin(self, _asked: m.Begin) -> None:
-        """Load what is stored, spawn the others, and connect."""
         if self._begun:
             return
         self._begun = True
@@ -274,12 +268,10 @@ class BaseScheduler(Actor):
         """
 
     def _spawn_before_connecting(self) -> None:
-        """Start everything but the connection."""
         self.spawn_extra_actors()
 
     @receive
     def handle_actor_started(self, started: m.ActorStarted) -> Any:
-        """A built-in actor is there, or there again."""
         if started.name == "connection":
             self._connect()
 
@@ -342,7 +334,6 @@ class BaseScheduler(Actor):
             )
 
     async def _cleared(self) -> bool:
-        """Have the store forget everything, on disk; returns whether it has."""
         patience = self.clock.now() + CLEAR_PATIENCE
         while True:
             try:
@@ -401,8 +392,8 @@ class BaseScheduler(Actor):
         return None
 
     @receive
-    def handle_hook_failed(self, failure: m.HookFailed) -> None:
-        """Nothing to do: the message is there so that the trace shows it."""
+    def handle_hook_failed(self, _failure: m.HookFailed) -> None:
+        """The message is there so that the trace shows it."""
 
     def _tear_down(self) -> None:
         self._tearing_down = True
@@ -426,7 +417,6 @@ class BaseScheduler(Actor):
             self.tell("connection", m.Teardown())
 
     def _subscribe_as_new(self) -> None:
-        """Subscribe as a new framework, after the one of an earlier run has ended."""
         self.framework_id = None
         self._connect()
 
@@ -484,23 +474,24 @@ class BaseScheduler(Actor):
         try:
             result = hook(*arguments)
         except (Exception, SystemExit) as error:
-            self._hook_raised(hook, error)
-            return None
-        if type(result) is CoroutineType:
-            return self._contain(hook, result)
-        return result
+            return self._hook_raised(hook, error)
+        return self._contain(hook, result) if type(result) is CoroutineType else result
 
     async def _called(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a hook, plain or `async`, and give what it returned."""
         result = self._call(hook, *arguments)
         return await result if type(result) is CoroutineType else result
 
     def _after(self, called: Any, go_on: Callable[[], None]) -> Coroutine[Any, Any, None] | None:
         """Go on when a hook is done: at once after a plain one; after an `async` one, in the coroutine that this gives."""
-        if type(called) is CoroutineType:
-            return _awaited(called, go_on)
-        go_on()
-        return None
+        if type(called) is not CoroutineType:
+            go_on()
+            return None
+
+        async def awaited() -> None:
+            await called
+            go_on()
+
+        return awaited()
 
     def _call_then(
         self,
@@ -509,7 +500,6 @@ class BaseScheduler(Actor):
         then: Callable[[], None] = lambda: None,
         if_raised: Callable[[], None] = lambda: None,
     ) -> Coroutine[Any, Any, None] | None:
-        """Call a hook and, when it is done, do the one thing or the other."""
         before = self.hook_failures
         called = self._call(hook, *arguments)
         return self._after(called, lambda: if_raised() if self.hook_failures > before else then())
@@ -518,8 +508,7 @@ class BaseScheduler(Actor):
         try:
             return await coroutine
         except (Exception, SystemExit) as error:
-            self._hook_raised(hook, error)
-            return None
+            return self._hook_raised(hook, error)
 
     def _hook_raised(self, called: Callable[..., Any], error: Exception | SystemExit) -> None:
         hook = getattr(called, "__name__", type(called).__name__)
@@ -534,11 +523,8 @@ class BaseScheduler(Actor):
     def _exit_asked(self, hook: str, asked: SystemExit) -> None:
         """`sys.exit` in a hook ends the framework as Ctrl-C does, with that code."""
         code, text = exit_of(asked)
-        reason = text or f"{hook} called sys.exit({code})"
-        if self._is_durable():
-            self.leave(code, reason)
-        else:
-            self.finish(code, reason)
+        end = self.leave if self._is_durable() else self.finish
+        end(code, text or f"{hook} called sys.exit({code})")
 
     def _could_not_start(self, hook: str, error: Exception | SystemExit) -> None:
         """Without its `on_start` a scheduler is not what its author meant: end."""
@@ -564,11 +550,6 @@ def framework_record(key: str, value: str) -> m.Record:
 def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:
     """Return what was remembered of the framework as a whole."""
     return {record.key: record.value.decode() for record in records if record.kind == FRAMEWORK}
-
-
-async def _awaited(called: Coroutine[Any, Any, Any], go_on: Callable[[], None]) -> None:
-    await called
-    go_on()
 
 
 def _check_exit_code(exit_code: object) -> None:

@@ -270,7 +270,6 @@ class SqliteBackend:
         return self._connection
 
     def _roll_back(self) -> None:
-        """Leave no transaction open, whatever ended it."""
         try:
             if self._open.in_transaction:
                 self._open.execute("ROLLBACK")
@@ -304,7 +303,6 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _integrity(connection: sqlite3.Connection) -> str:
-    """Return what is wrong with the file's structure, or ""."""
     found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
     return "" if found == ["ok"] else " ".join(" ".join(found).split())
 
