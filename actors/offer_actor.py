@@ -138,10 +138,7 @@ class OfferActor(Actor):
         self._not_taken = 0
         self._not_taken_at = 0.0
         self._over = False
-        self._match_due = False
-        self._lingering = False
-        self._suppress_due = False
-        self._revive_due = False
+        self._due: set[type] = set()  # what is to be done soon, once
 
     def on_start(self) -> None:
         """Report that a broker has started; after a restart, demands are sent again."""
@@ -168,7 +165,7 @@ class OfferActor(Actor):
         if self._interest.wanted(demand.role, new_shape=new_shape):
             self._revive()
         if self._held:
-            self._match_soon()
+            self._soon(MatchDue())
 
     @receive
     def handle_withdraw(self, withdraw: m.Withdraw) -> None:
@@ -238,7 +235,7 @@ class OfferActor(Actor):
                 agent = self._held[key] = AgentOffers(offer.agent_id, offer.role, offer.hostname, self._room)
             agent.add(offer, self._book)
             self._by_offer[offer.id] = agent
-        self._match_soon()
+        self._soon(MatchDue())
 
     @receive
     def handle_rescind(self, rescinded: events.Rescind) -> None:
@@ -253,7 +250,7 @@ class OfferActor(Actor):
         if not agent.offers:
             self._held.pop((agent.agent_id, agent.role), None)
         agent.restart(self._book)
-        self._match_soon()
+        self._soon(MatchDue())
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> None:
@@ -271,36 +268,38 @@ class OfferActor(Actor):
     @receive
     def handle_match_due(self, _due: MatchDue) -> None:
         """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
-        self._match_due = False
+        self._due.discard(MatchDue)
         if not self._held or self._over:
             return
         agents = list(self._held.values())
         budget = self.settings.batch
         if self.queue and match(self.queue, agents, self._book, budget) >= budget:
             self._flush([agent for agent in agents if agent.turned_away])
-            self._match_soon()
+            self._soon(MatchDue())
             return
         self._flush([agent for agent in agents if agent.placements])
         self.queue.looked({agent.role for agent in agents}, self.clock.now())
         waiting = self.queue.roles()
         self._let_go([agent for agent in agents if not agent.placements and agent.role in waiting])
-        if self._held and not self._lingering:
-            self._lingering = True
-            self.timers.after(self.settings.linger, LingerOver())
+        if self._held:
+            self._soon(LingerOver(), self.settings.linger)
         self._suppress_later()
 
     @receive
     def handle_linger_over(self, _over: LingerOver) -> None:
-        self._lingering = False
+        self._due.discard(LingerOver)
         waiting = self.queue.roles()
         self._let_go(
             [agent for agent in self._held.values() if not agent.placements and agent.role not in waiting]
         )
 
-    def _match_soon(self) -> None:
-        if not self._match_due:
-            self._match_due = True
-            self.tell(self.actor_ref, MatchDue())
+    def _soon(self, due: object, wait: float = 0.0) -> None:
+        if type(due) not in self._due:
+            self._due.add(type(due))
+            if wait > 0:
+                self.timers.after(wait, due)
+            else:
+                self.tell(self.actor_ref, due)
 
     def _flush(self, agents: list[AgentOffers]) -> None:
         if not agents:
@@ -324,15 +323,14 @@ class OfferActor(Actor):
             self._interest.refused(agent.role)
             for task_id, launched in agent.launched():
                 self.tell(f"task:{task_id}", launched)
-            accept = m.Accept(
-                tuple(agent.offers),
-                (launch_operation(agent, self._book),),
-                # What is left is wanted at once where only this ACCEPT had no room for more.
-                0.0 if agent.turned_away else self._refusal(),
-                tuple(placement.demand.attempt_id for placement in agent.placements),
-                tuple(placement.demand.task_id for placement in agent.placements),
+            # What is left is wanted at once where only this ACCEPT had no room for more.
+            refuse = 0.0 if agent.turned_away else self._refusal()
+            placed = [placement.demand for placement in agent.placements]
+            ids = tuple(demand.attempt_id for demand in placed), tuple(demand.task_id for demand in placed)
+            self.tell(
+                "connection",
+                m.Accept(tuple(agent.offers), (launch_operation(agent, self._book),), refuse, *ids),
             )
-            self.tell("connection", accept)
             if agent.turned_away and agent.role in self.queue.roles():
                 self._revive()
 
@@ -442,29 +440,22 @@ class OfferActor(Actor):
     # --- suppress and revive ----------------------------------------------------------------------------------
 
     def _suppress_later(self) -> None:
-        if self._subscribed and not self._suppress_due and self._interest.idle(self.queue.roles()):
-            self._suppress_due = True
-            self.timers.after(self.settings.suppress_after, SuppressDue())
+        if self._subscribed and SuppressDue not in self._due and self._interest.idle(self.queue.roles()):
+            self._soon(SuppressDue(), self.settings.suppress_after)
 
     @receive
     def handle_suppress_due(self, _due: SuppressDue) -> None:
-        self._suppress_due = False
+        self._due.discard(SuppressDue)
         idle = self._interest.suppress(self.queue.roles()) if self._subscribed else ()
         if idle:
             self.tell("connection", m.Suppress(idle))
 
     def _revive(self) -> None:
-        if not self._revive_due:
-            self._revive_due = True
-            wait = self._interest.revive_in(self.clock.now(), self.settings.revive_interval)
-            if wait > 0:
-                self.timers.after(wait, ReviveDue())
-            else:
-                self.tell(self.actor_ref, ReviveDue())
+        self._soon(ReviveDue(), self._interest.revive_in(self.clock.now(), self.settings.revive_interval))
 
     @receive
     def handle_revive_due(self, _due: ReviveDue) -> None:
-        self._revive_due = False
+        self._due.discard(ReviveDue)
         roles = self._interest.revive(self.queue.roles(), self.clock.now()) if self._subscribed else ()
         if roles:
             self.tell("connection", m.Revive(roles))

@@ -99,10 +99,8 @@ class Writes(Generic[T]):
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
-_MAX_ID = 200
 MAX_TASK_BYTES = 16 * 1024 * 1024
 """Largest task, as the bytes of its `TaskInfo`: what is larger travels as a file (an upload, a URI), not in a call."""
-_FORBIDDEN = frozenset("/\\")
 
 
 @message
@@ -183,18 +181,6 @@ def split_attempt_id(mesos_id: TaskId) -> tuple[TaskId, int] | None:
     return TaskId(task_id), int(number)
 
 
-def check_task_id(task_id: str) -> None:
-    """Refuse an id that Mesos would not take.
-
-    Raises:
-        ValueError: One sentence that says why (Mesos: `validateID` in common/validation.cpp).
-    """
-    if not task_id or len(task_id) > _MAX_ID:
-        raise ValueError(f"a task id must have 1 to {_MAX_ID} characters, not {len(task_id)}")
-    if any(char in _FORBIDDEN or char.isspace() or not char.isprintable() for char in task_id):
-        raise ValueError(f"a task id must not hold slashes, spaces or control characters: {task_id!r}")
-
-
 def latest(history: TaskHistory) -> TaskProgress:
     """Return how far the task has come: what it stored itself, or an intent to launch a later attempt.
 
@@ -239,18 +225,9 @@ def task_info(spec: TaskSpec, attempt: int) -> bytes:
 
 def demand_of(spec: TaskSpec, attempt: int) -> Demand:
     """Return what an attempt asks of the broker."""
-    return Demand(
-        spec.task_id,
-        attempt_id(spec.task_id, attempt),
-        spec.order,
-        spec.role,
-        spec.resources,
-        spec.ports,
-        spec.executor,
-        task_info(spec, attempt),
-        spec.hosts,
-        spec.attributes,
-    )
+    what = spec.role, spec.resources, spec.ports, spec.executor, task_info(spec, attempt)
+    mesos_id = attempt_id(spec.task_id, attempt)
+    return Demand(spec.task_id, mesos_id, spec.order, *what, spec.hosts, spec.attributes)
 
 
 def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:

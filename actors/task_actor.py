@@ -290,38 +290,17 @@ class TaskActor(Actor):
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
 
     def _tell_change(self, status: TaskStatus | None = None) -> None:
-        self.tell(
-            "scheduler",
-            m.TaskChanged(
-                self.spec.task_id,
-                self.mesos_id,
-                self._attempts,
-                self.phase,
-                *self._note,
-                self.agent_id,
-                self.executor_id,
-                status.data if status is not None else b"",
-            ),
-        )
+        which = self.spec.task_id, self.mesos_id, self._attempts, self.phase
+        data = status.data if status is not None else b""
+        self.tell("scheduler", m.TaskChanged(*which, *self._note, self.agent_id, self.executor_id, data))
 
     def _outcome(self, phase: TaskPhase, result: bytes) -> m.TaskDone:
         note, stored = self._note, self._progress
         if phase in TERMINAL_PHASES and stored.phase is phase:
             note = Note(stored.state, stored.reason, stored.message)
         spec = self.spec
-        return m.TaskDone(
-            spec.task_id,
-            spec.name,
-            phase,
-            self._attempts,
-            spec.payload,
-            result,
-            spec.executor,
-            *note,
-            self.agent_id,
-            self.executor_id,
-            self.attempt,
-        )
+        what = spec.task_id, spec.name, phase, self._attempts, spec.payload, result, spec.executor
+        return m.TaskDone(*what, *note, self.agent_id, self.executor_id, self.attempt)
 
     @property
     def _attempts(self) -> int:

@@ -191,7 +191,8 @@ class Outbox:
         self.updated: m.UpdateFramework | None = None  # the last UPDATE_FRAMEWORK that the master took
         self._owner = owner
         self._framework = composition.framework
-        self._tokens = TokenWriter(composition.token)
+        self._token = composition.token
+        self._letters: dict[bytes, bytes] = {}  # those that the token is in, by what they were
         self._kept: dict[tuple[m.Call, str], None] = {}  # in order, and nothing twice
 
     def close(self) -> None:
@@ -206,7 +207,7 @@ class Outbox:
         assert self.framework_id is not None
         whole = calls.with_framework_id(built(call), self.framework_id)
         if isinstance(call, m.Accept):
-            self._tokens.fill(whole)
+            self.write_token(whole)
         return self.pipeline.send(serialize(whole, self.content), self.content.value)
 
     def send(self, call: m.Call, sender: str) -> None:
@@ -291,36 +292,26 @@ class Outbox:
             constraints = asked.SerializeToString() if asked is not None else b""
         return m.UpdateFramework(call.framework_info, suppressed, constraints)
 
+    def write_token(self, call: pb.scheduler.Call) -> None:
+        """Write the upload token into the start-up letters of an ACCEPT's executors, at the last moment.
+
+        A trace shows every message, so the token is in none. What is no letter of ours is left as it is.
+        """
+        for operation in call.accept.operations:
+            for info in operation.launch.task_infos:
+                if info.HasField("executor") and (data := info.executor.data):
+                    if data not in self._letters:
+                        self._letters[data] = self._with_token(data)
+                    info.executor.data = self._letters[data]
+
+    def _with_token(self, data: bytes) -> bytes:
+        try:
+            boot = unpack(data).message
+        except DecodeError:
+            return data
+        return pack(replace(boot, token=self._token)) if isinstance(boot, ExecutorBoot) else data
+
     def _roles(self) -> frozenset[str]:
         if self.updated is None:
             return frozenset(self._framework.roles)
         return frozenset(_roles_of(pb.mesos.FrameworkInfo.FromString(self.updated.framework_info)))
-
-
-class TokenWriter:
-    """Writes the upload token into the start-up letters of an ACCEPT's executors, at the last moment.
-
-    A trace shows every message, so the token is in none: it reaches the connection with the composition.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-        self._filled: dict[bytes, bytes] = {}
-
-    def fill(self, call: pb.scheduler.Call) -> None:
-        """Fill the letters in; an executor without a letter of ours is left as it is."""
-        for operation in call.accept.operations:
-            for info in operation.launch.task_infos:
-                if info.HasField("executor") and info.executor.data:
-                    info.executor.data = self._letter(info.executor.data)
-
-    def _letter(self, data: bytes) -> bytes:
-        known = self._filled.get(data)
-        if known is None:
-            try:
-                boot = unpack(data).message
-            except DecodeError:
-                boot = None
-            known = pack(replace(boot, token=self._token)) if isinstance(boot, ExecutorBoot) else data
-            self._filled[data] = known
-        return known

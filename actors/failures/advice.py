@@ -1,12 +1,13 @@
 """What to try when a task has failed: a table from what was said to what helps. Pure.
 
-A row matches by words (of the update, or of what an executor that is dead wrote at last), or else by Mesos's reason. The first
-row that matches counts, so what is special stands before what is general.
+A row matches by words (of the update, or of what an executor that is dead wrote at last); the first one that does counts, so
+what is special stands before what is general. Where none matches, Mesos's reason may help.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -15,7 +16,6 @@ class Row(NamedTuple):
 
     words: str  # what is looked for, as a regular expression; its first group may stand in the advice as {0}
     advice: str
-    reason: str = ""  # Mesos's reason, without "REASON_", for a row without words
     executor: bool | None = None  # whether it is about an executor of ours, a command (False), or either
 
 
@@ -68,31 +68,8 @@ TABLE: tuple[Row, ...] = (
         r"[Mm]emory limit exceeded|[Oo]ut of memory|OOM|MemoryError",
         "more memory: launch(mem=…), or executors.{executor}.mem where the executor itself needs it",
     ),
-    Row("", "more memory: launch(mem=…)", reason="CONTAINER_LIMITATION_MEMORY"),
-    Row("", "more disk: launch(disk=…)", reason="CONTAINER_LIMITATION_DISK"),
     Row(
         r"No space left on device|Disk quota exceeded", "the agent's disk is full: make room in its work_dir"
-    ),
-    Row(
-        "",
-        "give an attempt more time with launch(timeout=…), or find out what it waits for",
-        reason="timeout",
-    ),
-    Row(
-        "",
-        "the executor started and did not report in time: can it reach its agent, and does it import quickly enough? "
-        "(the agent's --executor_registration_timeout)",
-        reason="EXECUTOR_REGISTRATION_TIMEOUT",
-    ),
-    Row(
-        "",
-        "the master or the agent refuses the task as it is: correct what the message names in launch(…)",
-        reason="TASK_INVALID",
-    ),
-    Row(
-        "",
-        "the framework's principal may not do this: see the cluster's ACLs, framework.principal and framework.user",
-        reason="TASK_UNAUTHORIZED",
     ),
     Row(
         r"signal 9\b|\bKilled\b",
@@ -114,17 +91,21 @@ TABLE: tuple[Row, ...] = (
         "correct the executor's class; `mesostic check` finds what can be found here",
         executor=True,
     ),
-    Row(
-        "",
-        "the executor's process ended by itself: its last lines say why; the sandbox on the agent has all of its output",
-        reason="EXECUTOR_TERMINATED",
-    ),
-    Row(
-        "",
-        "the agent could not start the container: the agent's own log says why",
-        reason="CONTAINER_LAUNCH_FAILED",
-    ),
 )
+
+BY_REASON: Mapping[str, str] = {
+    "CONTAINER_LIMITATION_MEMORY": "more memory: launch(mem=…)",
+    "CONTAINER_LIMITATION_DISK": "more disk: launch(disk=…)",
+    "timeout": "give an attempt more time with launch(timeout=…), or find out what it waits for",
+    "EXECUTOR_REGISTRATION_TIMEOUT": "the executor started and did not report in time: can it reach its agent, and does it "
+    "import quickly enough? (the agent's --executor_registration_timeout)",
+    "TASK_INVALID": "the master or the agent refuses the task as it is: correct what the message names in launch(…)",
+    "TASK_UNAUTHORIZED": "the framework's principal may not do this: see the cluster's ACLs, framework.principal and "
+    "framework.user",
+    "EXECUTOR_TERMINATED": "the executor's process ended by itself: its last lines say why; the sandbox on the agent has all "
+    "of its output",
+    "CONTAINER_LAUNCH_FAILED": "the agent could not start the container: the agent's own log says why",
+}  # without "REASON_"
 
 
 def advise(*, reason: str, message: str, tail: str, executor: str, user: str) -> str:
@@ -144,12 +125,9 @@ def advise(*, reason: str, message: str, tail: str, executor: str, user: str) ->
     rows = [row for row in TABLE if row.executor is None or row.executor is bool(executor)]
     for text in texts:
         for row in rows:
-            found = re.search(row.words, text) if row.words else None
-            if found is not None:
+            if (found := re.search(row.words, text)) is not None:
                 return _fill(row.advice, executor, user, next((g for g in found.groups() if g), ""))
-    return next(
-        (_fill(row.advice, executor, user, "") for row in rows if row.reason and row.reason == short), ""
-    )
+    return _fill(BY_REASON.get(short, ""), executor, user, "")
 
 
 def _fill(advice: str, executor: str, user: str, found: str) -> str:

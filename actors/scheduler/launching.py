@@ -17,7 +17,6 @@ from typing import Any
 
 from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy
 from actors.messages import ExecutorTemplate, ServerReady
-from actors.records import check_task_id
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
 from mesos_v1 import task_infos
 from mesos_v1.resource import to_millis
@@ -171,8 +170,13 @@ def check_texts(call: Any) -> None:
 
 
 def _task_id(name: str, value: Any) -> str:
-    check_task_id(_text(name, value))
-    return str(value)
+    """Refuse an id that Mesos would not take (`validateID` in common/validation.cpp)."""
+    text = _text(name, value)
+    if not 0 < len(text) <= 200:
+        raise ValueError(f"a task id must have 1 to 200 characters, not {len(text)}")
+    if any(char in "/\\" or char.isspace() or not char.isprintable() for char in text):
+        raise ValueError(f"a task id must not hold slashes, spaces or control characters: {text!r}")
+    return text
 
 
 def _amount(name: str, value: Any) -> float:
@@ -213,9 +217,9 @@ def _resources(name: str, value: Any) -> Resources:
 
 
 def _retry_policy(name: str, value: Any) -> RetryPolicy:
-    if not isinstance(value, RetryPolicy):
-        raise _wrong_kind(name, "a `RetryPolicy`", value)
-    return value
+    if isinstance(value, RetryPolicy):
+        return value
+    raise _wrong_kind(name, "a `RetryPolicy`", value)
 
 
 def _seconds(least: float, *, above: bool = False) -> Check:
@@ -237,7 +241,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(_text(f"{name}[{at}]", each) for at, each in enumerate(value))
 
 
-def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+def _pairs(name: str, value: Any, *, secrets: bool = False) -> tuple[tuple[str, str], ...]:
     items = value.items() if isinstance(value, Mapping) else value
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise _wrong_kind(name, "a mapping of texts, or a list of pairs of them", value)
@@ -248,16 +252,14 @@ def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
         key = _text(f"the name of {name}[{at}]", item[0])
         if not key:
             raise ValueError(f"the name of {name}[{at}] is empty")
-        found.append((key, _text(f"{name}[{key!r}]", item[1])))
+        held = item[1].reveal() if secrets and isinstance(item[1], Secret) else item[1]
+        found.append((key, _text(f"{name}[{key!r}]", held)))
     return tuple(found)
 
 
 def _environment(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     """Check variables, as an operating system takes them; values may be `Secret`s."""
-    items = value.items() if isinstance(value, Mapping) else value
-    if isinstance(items, Iterable) and not isinstance(items, str | bytes):
-        items = [_revealed(item) for item in items]
-    found = _pairs(name, items)
+    found = _pairs(name, value, secrets=True)
     for key, held in found:
         if "=" in key or "\0" in key or "\0" in held:
             raise ValueError(
@@ -290,12 +292,6 @@ CHECKS: Mapping[str, Check] = {
     "unreachable_timeout": _seconds(0.0),
     "grace": _seconds(0.0),  # of `kill`
 }
-
-
-def _revealed(item: Any) -> Any:
-    if isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[1], Secret):
-        return item[0], item[1].reveal()
-    return item
 
 
 def _number(name: str, value: Any) -> float:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from actors.beside_store import token_for
-from actors.connection.calls import TokenWriter, framework_info, subscribe_call
+from actors.connection.calls import Outbox, framework_info, subscribe_call
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
@@ -14,7 +14,6 @@ from actors.records import (
     SPEC,
     TaskSpec,
     attempt_id,
-    check_task_id,
     ended_record,
     ended_tasks,
     histories,
@@ -22,7 +21,8 @@ from actors.records import (
     task_info,
     untold_uploads,
 )
-from actors.runtime import DecodeError, pack
+from actors.runtime import Actor, DecodeError, pack
+from actors.scheduler.launching import CHECKS
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import FrameworkId, TaskId
@@ -42,7 +42,7 @@ def test_an_id_that_is_no_attempt_of_ours_is_none(mesos_id):
 @pytest.mark.parametrize("task_id", ["", "a/b", "a\\b", "a b", "a\n", "x" * 201, "\x00"])
 def test_an_id_that_mesos_would_refuse_is_refused(task_id):
     with pytest.raises(ValueError, match="a task id must"):
-        check_task_id(task_id)
+        CHECKS["task_id"]("task_id", task_id)
 
 
 def spec(**changes):
@@ -212,7 +212,7 @@ def test_only_letters_of_ours_are_filled_in():
         info = operation.launch.task_infos.add(name="n")
         info.executor.executor_id.value = "e"
         info.executor.data = letter
-    TokenWriter("the-token").fill(call)
+    Outbox(Actor(), Composition(FrameworkSettings(), token="the-token")).write_token(call)
     filled = [info.executor.data for info in operation.launch.task_infos]
     assert b"the-token" in filled[0]
     assert filled[1:] == letters[1:]
