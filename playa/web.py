@@ -14,7 +14,7 @@ import logging
 import re
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,70 +36,46 @@ M = TypeVar("M", bound=Message)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(eq=False)
 class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
-    """A request that gets an error status; raised anywhere in a handler.
+    """A request that gets an error status, with a body of plain text; raised anywhere in a handler."""
 
-    Attributes:
-        status: The HTTP status.
-        text: The body, as plain text.
-        headers: More headers.
-    """
+    status: int
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def __init__(self, status: int, text: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.headers = dict(headers or {})
 
-    def response(self) -> web.Response:
-        """The answer to send."""
-        return plain(self.status, self.text, self.headers)
+def refuse(wrong: str | None, status: int = 400) -> None:
+    """Refuse a request that something is wrong with."""
+    if wrong is not None:
+        raise Refused(status, wrong)
 
 
 def plain(status: int, text: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer of plain text; without a text there is no content type either, as from Mesos."""
-    more = dict(headers or {})
-    if text:
-        more["Content-Type"] = _TEXT
+    more = {**(headers or {}), **({"Content-Type": _TEXT} if text else {})}
     return web.Response(status=status, body=text.encode(), headers=more)
 
 
-def accepted() -> web.Response:
-    """202 without a body: the answer to every call but SUBSCRIBE."""
-    return web.Response(status=202)
-
-
-def method_not_allowed(received: str, allowed: Iterable[str]) -> Refused:
+def method_not_allowed(received: str, allowed: Sequence[str]) -> Refused:
     """405 in Mesos's words."""
-    allowed = tuple(allowed)
     listed = ", ".join(f"'{method}'" for method in allowed)
     text = f"405 Method Not Allowed. Expecting one of {{ {listed} }}, but received '{received}'."
     return Refused(405, text, {"Allow": ", ".join(allowed)})
 
 
-def message_answer(message: Message, content_type: ContentType) -> web.Response:
-    """200 with a protobuf message in the form that the client accepts."""
-    body = content.serialize(message, content_type)
-    return web.Response(body=body, headers={"Content-Type": content_type.value})
+def json_bytes(value: object) -> bytes:
+    """JSON as Mesos writes it."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def json_answer(value: object) -> web.Response:
     """200 with JSON, as the endpoints outside the V1 API answer; without JSONP, which lets any web page read it."""
-    text = json.dumps(value, separators=(",", ":"))
-    return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
-
-
-async def read_message(request: web.Request, cls: type[M]) -> M:
-    """The body of a request as a protobuf message; see `parse_message`."""
-    return parse_message(await request.read(), request.headers.get("Content-Type"), cls)
+    return web.Response(body=json_bytes(value), headers={"Content-Type": "application/json"})
 
 
 def parse_message(body: bytes, content_type: str | None, cls: type[M], name: str = "Call") -> M:
-    """A body as a protobuf message, from JSON or protobuf by its content type.
-
-    Raises:
-        Refused: With status and text as Mesos gives them: 400, or 415 for another content type.
-    """
+    """A body as a protobuf message, from JSON or protobuf by its content type; else refused in Mesos's words."""
     if content_type is None:
         raise Refused(400, "Expecting 'Content-Type' to be present")
     media_type = content_type.split(";")[0].strip().lower()
@@ -134,25 +110,16 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
         raise Refused(400, f"Failed to convert JSON into {name} protobuf: {why}") from None
 
 
-def accepted_type(request: web.Request) -> ContentType:
-    """The form of the answer that the client asks for; see `chosen_type`."""
-    return chosen_type(request.headers.get("Accept"))
-
-
 def chosen_type(accept: str | None) -> ContentType:
-    """The form of the answer that an Accept header asks for; JSON where it asks for nothing, as Mesos.
-
-    Raises:
-        Refused: 406, when it accepts neither.
-    """
-    if accept is None or accepts(accept, ContentType.JSON.value):
+    """The form of the answer that an Accept header asks for; JSON where it asks for nothing, as Mesos; 406 for neither."""
+    if accept is None or _accepts(accept, ContentType.JSON.value):
         return ContentType.JSON
-    if accepts(accept, ContentType.PROTOBUF.value):
+    if _accepts(accept, ContentType.PROTOBUF.value):
         return ContentType.PROTOBUF
     raise Refused(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
 
 
-def accepts(header: str, media_type: str) -> bool:
+def _accepts(header: str, media_type: str) -> bool:
     """Whether an Accept header allows a media type (RFC 9110, section 12.5.1; a weight of 0 forbids)."""
     main, _, _ = media_type.partition("/")
     for entry in header.split(","):
@@ -163,29 +130,10 @@ def accepts(header: str, media_type: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Whom a server lets in.
-
-    Attributes:
-        credentials: Secrets by principal.
-        readonly: Whether what only reads asks for them.
-        readwrite: Whether what changes something does.
-    """
-
-    credentials: Mapping[str, str] = field(repr=False)
-    readonly: bool
-    readwrite: bool
-
-
 def principal_of(
     request: web.Request, credentials: Mapping[str, str], realm: str, *, required: bool
 ) -> str | None:
-    """Who sends the request, by HTTP Basic authentication (RFC 7617).
-
-    Raises:
-        Refused: 401, when credentials are required and there are none or wrong ones.
-    """
+    """Who sends the request, by HTTP Basic authentication (RFC 7617); 401 when that is required and wrong."""
     if not required:
         return None
     refused = Refused(401, "401 Unauthorized.", {"WWW-Authenticate": f'Basic realm="{realm}"'})
@@ -204,26 +152,22 @@ class RecordStream:
 
     `send` never waits. The HTTP handler of the subscription awaits `run`, which ends when the stream is closed from
     either side.
+
+    Attributes:
+        closing: Whether nothing more is taken.
+        taken: Whether the subscriber's connection has been given to it (`run`).
     """
 
     def __init__(self, content_type: ContentType, *, max_backlog: int) -> None:
         self.content_type = content_type
-        self.shape = Shape.NORMAL
+        self.closing = False
+        self.taken = False
+        self._shape = Shape.NORMAL
         self._max_backlog = max_backlog
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._wake = asyncio.Event()
-        self._closing = False
         self._transport: asyncio.Transport | None = None
-
-    @property
-    def closing(self) -> bool:
-        return self._closing
-
-    @property
-    def taken(self) -> bool:
-        """Whether the subscriber's connection has been given to it (`run`)."""
-        return self._transport is not None
 
     def send_message(self, message: Message) -> None:
         """Queue one event."""
@@ -235,7 +179,7 @@ class RecordStream:
 
     def send_raw(self, data: bytes) -> None:
         """Queue bytes as they are: framed already, or (faults) no record at all."""
-        if self._closing:
+        if self.closing:
             return
         self._backlog.append(data)
         self._backlog_bytes += len(data)
@@ -246,28 +190,27 @@ class RecordStream:
 
     def finish(self) -> None:
         """Close in order, after what is queued has been sent."""
-        self._closing = True
+        self.closing = True
         self._wake.set()
 
     def abort(self) -> None:
         """Cut the connection: what is queued is lost, as when a machine dies."""
-        self._closing = True
         self._backlog.clear()
         self._backlog_bytes = 0
-        self._wake.set()
+        self.finish()
         if self._transport is not None:
             self._transport.abort()
 
     def reshape(self, shape: Shape) -> None:
         """Change how records are cut from now on."""
-        self.shape = shape
+        self._shape = shape
         self._wake.set()
 
     async def run(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         """Answer a subscription: send the head, then records until the stream is closed."""
         response = web.StreamResponse(headers={"Content-Type": self.content_type.value, **headers})
         response.enable_chunked_encoding()
-        self._transport = request.transport
+        self.taken, self._transport = True, request.transport
         await response.prepare(request)
         try:
             await self._pump(response)
@@ -275,25 +218,25 @@ class RecordStream:
         except ConnectionError:
             log.debug("a subscriber went away")
         finally:
-            self._closing = True
+            self.closing = True
         return response
 
     async def _pump(self, response: web.StreamResponse) -> None:
         while True:
-            if self.shape is Shape.COALESCE and not self._closing:
+            if self._shape is Shape.COALESCE and not self.closing:
                 await asyncio.sleep(0.25)
-            if self._backlog and self.shape is not Shape.HELD:
+            if self._backlog and self._shape is not Shape.HELD:
                 data = b"".join(self._backlog)
                 self._backlog.clear()
                 await self._write(response, data)
-            elif self._closing:
+            elif self.closing:
                 return
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
     async def _write(self, response: web.StreamResponse, data: bytes) -> None:
-        if self.shape is Shape.SPLIT:
+        if self._shape is Shape.SPLIT:
             for i in range(len(data)):
                 await response.write(data[i : i + 1])
                 await asyncio.sleep(0)
@@ -308,16 +251,16 @@ async def mesos_errors(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         return await handler(request)
     except Refused as refused:
-        return refused.response()
+        return plain(refused.status, refused.text, refused.headers)
     except web.HTTPNotFound:
         return plain(404, "404 Not Found.")
     except web.HTTPMethodNotAllowed as error:
-        allowed = sorted(method for method in error.allowed_methods if method != "HEAD")
-        return method_not_allowed(request.method, allowed).response()
+        answer = method_not_allowed(request.method, sorted(error.allowed_methods - {"HEAD"}))
+        return plain(answer.status, answer.text, answer.headers)
     except web.HTTPRequestEntityTooLarge:
         return plain(413, "The request's body is too long")
     except web.HTTPException as error:
-        return plain(error.status, error.text or error.reason, {})
+        return plain(error.status, error.text or error.reason)
     except ConnectionError:
         raise
     except Exception:
@@ -355,9 +298,7 @@ async def _as_mesos_signs(_request: web.Request, response: web.StreamResponse) -
 def new_application(*, max_body: int, names: Iterable[str]) -> web.Application:
     """An application with the middleware and limits that master and agents share.
 
-    Args:
-        max_body: The longest body that is read, in bytes.
-        names: What the server may be called, besides its address and the names of loopback.
+    `names` is what the server may be called, besides its address and the names of loopback.
     """
     app = web.Application(client_max_size=max_body, middlewares=[mesos_errors, _own_pages_only(names)])
     app.on_response_prepare.append(_as_mesos_signs)
@@ -375,8 +316,6 @@ def _garbage_in_a_sentence(record: logging.LogRecord) -> bool:
 
 _http_log = log.getChild("http")
 _http_log.addFilter(_garbage_in_a_sentence)
-
-
 _abandoned: set[asyncio.Task[None]] = set()
 
 

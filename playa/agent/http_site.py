@@ -13,7 +13,7 @@ from aiohttp.helpers import content_disposition_header
 
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
-from mesos_v1.content import ContentType, to_json
+from mesos_v1.content import ContentType, serialize, to_json
 from playa import web as http
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import refusal
@@ -46,11 +46,7 @@ class AgentSite:
         self.files = files
         self.streams: dict[int, http.RecordStream] = {}
         self._keys = itertools.count(1)
-        self._access = http.Access(
-            dict(settings.http_credentials),
-            readonly=bool(settings.authenticate_http_readonly),
-            readwrite=bool(settings.authenticate_http_readwrite),
-        )
+        self._settings = settings
         app = http.new_application(max_body=MAX_BODY, names=(settings.hostname, settings.ip))
         self._route(app)
         self._site = http.Site(app, settings.ip, port)
@@ -104,14 +100,15 @@ class AgentSite:
 
     def _reader(self, handler: http.Handler) -> http.Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            http.principal_of(
-                request, self._access.credentials, READONLY_REALM, required=self._access.readonly
-            )
+            self._authenticate(request, READONLY_REALM, self._settings.authenticate_http_readonly)
             if request.method not in {"GET", "HEAD"}:
                 raise http.method_not_allowed(request.method, ["GET"])
             return await handler(request)
 
         return handle
+
+    def _authenticate(self, request: web.Request, realm: str, required: bool | None) -> None:
+        http.principal_of(request, dict(self._settings.http_credentials), realm, required=bool(required))
 
     # --- Executors --------------------------------------------------------------------------------------------
 
@@ -119,14 +116,14 @@ class AgentSite:
         claims = self._claims(request)
         if request.method != "POST":
             raise http.method_not_allowed(request.method, ["POST"])
-        call = await http.read_message(request, Call)
-        why = refusal(call)
-        if why is not None:
-            raise http.Refused(400, why)
+        call = http.parse_message(await request.read(), request.headers.get("Content-Type"), Call)
+        http.refuse(refusal(call))
         if call.type == Call.HEARTBEAT:
-            return http.accepted()
+            return http.plain(202)
         if call.type == Call.SUBSCRIBE:
-            return await self._subscribe(request, call, http.accepted_type(request), claims)
+            return await self._subscribe(
+                request, call, http.chosen_type(request.headers.get("Accept")), claims
+            )
         answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
         return http.plain(answer.status, answer.text)
 
@@ -166,16 +163,19 @@ class AgentSite:
     # --- Operators --------------------------------------------------------------------------------------------
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
-        http.principal_of(request, self._access.credentials, READWRITE_REALM, required=self._access.readwrite)
+        self._authenticate(request, READWRITE_REALM, self._settings.authenticate_http_readwrite)
         if request.method != "POST":
             raise http.method_not_allowed(request.method, ["POST"])
-        call = await http.read_message(request, AgentCall)
+        call = http.parse_message(await request.read(), request.headers.get("Content-Type"), AgentCall)
         if not call.HasField("type") or call.type == AgentCall.UNKNOWN:
             raise http.Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
-        content_type = http.accepted_type(request)
+        content_type = http.chosen_type(request.headers.get("Accept"))
         if call.type in {AgentCall.LIST_FILES, AgentCall.READ_FILE}:
-            return http.message_answer(self._files_call(call), content_type)
-        return http.message_answer(await self._view(call.type), content_type)
+            response = self._files_call(call)
+        else:
+            response = await self._view(call.type)
+        body = serialize(response, content_type)
+        return web.Response(body=body, headers={"Content-Type": content_type.value})
 
     def _files_call(self, call: AgentCall) -> Response:
         if call.type == AgentCall.LIST_FILES:

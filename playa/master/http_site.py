@@ -13,105 +13,87 @@ from aiohttp import web
 from actors.runtime import ActorRef
 from actors.runtime.errors import ActorDeadError
 from playa.faults import api as fault_api
-from playa.master.event_streams import Streams
 from playa.master.operator_api.endpoints import ENDPOINTS
-from playa.master.requests import ApiRequest, EndpointRequest, SiteAnswer, StreamClosed, StreamOpened
+from playa.master.ports import Ports
+from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
 from playa.settings import ClusterSettings
-from playa.web import (
-    STREAM_ID_HEADER,
-    Refused,
-    Site,
-    method_not_allowed,
-    new_application,
-    plain,
-    principal_of,
-)
+from playa.web import STREAM_ID_HEADER, Refused, Site, new_application, plain, principal_of
 
 
-class MasterSite:
+class MasterSite(Site):
     """The master's server."""
 
-    def __init__(self, settings: ClusterSettings, master: "ActorRef[Any]", streams: Streams) -> None:
+    def __init__(self, settings: ClusterSettings, master: "ActorRef[Any]", ports: Ports, port: int) -> None:
         self._settings = settings
         self._master = master
-        self._streams = streams
-        self._site: Site | None = None
-
-    async def start(self, ip: str, port: int) -> int:
-        """Listen; returns the port.
-
-        Raises:
-            OSError: The port is in use, or may not be used.
-        """
-        self._site = Site(self._application(), ip, port)
-        return await self._site.start()
-
-    async def stop(self) -> None:
-        """Break all connections and close the port."""
-        if self._site is not None:
-            await self._site.stop(abort=True)
-
-    def abandon(self) -> None:
-        """The same, for a master that has failed."""
-        if self._site is not None:
-            self._site.abandon()
+        self._ports = ports
+        super().__init__(self._application(), settings.ip, port)
 
     def _application(self) -> web.Application:
         names = (self._settings.hostname, self._settings.ip)
         app = new_application(max_body=self._settings.max_request_body, names=names)
         for base in ("", "/master"):
-            for slash in ("", "/"):
-                app.router.add_route("*", f"{base}/api/v1/scheduler{slash}", partial(self._post, True))
-                app.router.add_route("*", f"{base}/api/v1{slash}", partial(self._post, False))
             for route in ENDPOINTS:
                 if not (base and route == "/metrics/snapshot"):
                     path = base if base and route == "/" else base + route
-                    app.router.add_route("*", path, partial(self._endpoint, route))
+                    for end in ("", "/") if route.startswith("/api/") else ("",):
+                        app.router.add_route("*", path + end, partial(self._handle, route))
         if self._settings.faults:
             fault_api.add_routes(app, self._master, partial(self._principal, "readwrite"))
         return app
 
-    def _principal(self, realm: str, request: web.Request, *, asks: bool = True) -> str | None:
+    def _principal(self, realm: str | None, request: web.Request) -> str | None:
         """Who sends a request, if the realm asks: scheduler, readonly or readwrite."""
         settings = self._settings
-        flag = {
+        asks = {
+            None: False,
             "scheduler": settings.authenticate_http_frameworks,
             "readonly": settings.authenticate_http_readonly,
             "readwrite": settings.authenticate_http_readwrite,
         }[realm]
-        required = asks and settings.asks(flag)
-        return principal_of(request, dict(settings.credentials), f"mesos-master-{realm}", required=required)
+        credentials = dict(settings.credentials)
+        return principal_of(request, credentials, f"mesos-master-{realm}", required=settings.asks(asks))
 
-    async def _post(self, is_scheduler: bool, request: web.Request) -> web.StreamResponse:
-        """A request to the scheduler API or the operator API."""
-        principal = self._principal("scheduler" if is_scheduler else "readwrite", request)
-        if is_scheduler:
+    async def _handle(self, route: str, request: web.Request) -> web.StreamResponse:
+        realm = ENDPOINTS[route].realm
+        principal = self._principal(realm, request)
+        if realm == "scheduler":
             await self._misbehave(request)
-        if request.method != "POST":
-            raise method_not_allowed(request.method, ("POST",))
         headers = request.headers
         asked = ApiRequest(
-            is_scheduler,
+            route,
+            request.method,
+            tuple(
+                (name, str(value)) for name, value in (*request.query.items(), *request.match_info.items())
+            ),
             await request.read(),
             content_type=headers.get("Content-Type"),
             accept=headers.get("Accept"),
             stream_id=headers.get(STREAM_ID_HEADER),
             principal=principal,
         )
-        answer = await self._ask(request, asked)
-        if not isinstance(answer, StreamOpened):
-            return _response(answer)
-        stream = self._streams.get(answer.stream_id)
+        try:
+            answer = await self._master.ask(asked, block=False)
+        except ActorDeadError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the master died") from None
+        if isinstance(answer, StreamOpened):
+            return await self._pump(request, answer.stream_id, is_scheduler=realm == "scheduler")
+        return _response(answer)
+
+    async def _pump(self, request: web.Request, stream_id: str, *, is_scheduler: bool) -> web.StreamResponse:
+        stream = self._ports.stream(stream_id)
         if stream is None:
             raise ConnectionResetError("the stream is closed already")
         try:
-            return await stream.run(request, {STREAM_ID_HEADER: answer.stream_id} if is_scheduler else {})
+            return await stream.run(request, {STREAM_ID_HEADER: stream_id} if is_scheduler else {})
         finally:
             if self._master.is_alive():
-                self._master.tell(StreamClosed(answer.stream_id))
+                self._master.tell(StreamClosed(stream_id))
 
     async def _misbehave(self, request: web.Request) -> None:
-        plan = self._streams.plan
+        plan = self._ports.plan
         if plan.half_open:
             await request.read()
             await asyncio.Event().wait()  # until the client gives up
@@ -120,21 +102,6 @@ class MasterSite:
             raise Refused(307, "", {"Location": f"//{host}{request.path}"})
         if plan.answer_status:
             raise Refused(plan.answer_status, plan.answer_text)
-
-    async def _endpoint(self, route: str, request: web.Request) -> web.StreamResponse:
-        endpoint = ENDPOINTS[route]
-        self._principal("readwrite" if endpoint.changes else "readonly", request, asks=endpoint.asks)
-        query = tuple((k, str(v)) for k, v in (*request.query.items(), *request.match_info.items()))
-        asked = EndpointRequest(route, request.method, query, await request.read())
-        return _response(await self._ask(request, asked))
-
-    async def _ask(self, request: web.Request, asked: object) -> Any:
-        try:
-            return await self._master.ask(asked, block=False)
-        except ActorDeadError:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("the master died") from None
 
 
 def _response(answer: SiteAnswer) -> web.Response:

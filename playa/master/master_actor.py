@@ -4,7 +4,6 @@ Rules of this file: no rule of Mesos is in it. A handler reads a message, calls 
 actor owns its HTTP site; the site's handlers ask this actor and touch nothing of the state themselves.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import astuple
 from ipaddress import IPv4Address
@@ -16,49 +15,23 @@ from mesos_v1 import pb
 from playa import faults, messages
 from playa.master.agents import admission, liveness, registry, unreachable_or_gone
 from playa.master.allocation import offers
-from playa.master.event_streams import Streams
 from playa.master.http_site import MasterSite
 from playa.master.operator_api import calls as operator_calls
 from playa.master.operator_api import endpoints, views
+from playa.master.ports import DelayedEvent, Ports, SaveDue, StreamDue
 from playa.master.records import new
-from playa.master.requests import ApiRequest, EndpointRequest, SiteAnswer, StreamClosed, StreamOpened
-from playa.master.scheduler_api import calls, frameworks, operations, tasks
+from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
+from playa.master.scheduler_api import frameworks, operations, tasks
 from playa.master.state import VERSION, MasterState
-from playa.master.validation.calls import scheduler_call
 from playa.settings import ClusterSettings
-from playa.web import Refused, chosen_type, parse_message
-
-log = logging.getLogger(__name__)
+from playa.web import Refused
 
 REGISTRY_FILE = "registry.json"
-SAVE_SECONDS = 0.1
-TAKE_SECONDS = 10.0
-_Call = pb.scheduler.Call
 
 
 @message
 class AllocationDue:
     """It is time for a batch allocation."""
-
-
-@message
-class SaveDue:
-    """The registry has changed: write it. Changes that come together are written together."""
-
-
-@message
-class DelayedEvent:
-    """An event that a fault held back."""
-
-    stream_id: str
-    event: bytes
-
-
-@message
-class StreamDue:
-    """By now the connection of a subscription must have been given to its stream, or its client is gone."""
-
-    stream_id: str
 
 
 @message
@@ -71,45 +44,6 @@ class CountAgents:
     """Answered with the number of agents that are registered and connected."""
 
 
-class _Ports:
-    """What the logic needs of the world (`state.Ports`), as an actor reaches it; and faults of what is sent."""
-
-    def __init__(self, actor: Actor, streams: Streams) -> None:
-        self._actor = actor
-        self._streams = streams
-        self.to_agent = actor.tell
-        self.close_stream = streams.close
-        self.to_operators = streams.send_to_operators
-        self.operator_count = streams.operator_count
-        self.save_is_due = False  # whether the registry has changed since it was written
-
-    def now(self) -> float:
-        return self._actor.clock.time()
-
-    def uuid_bytes(self) -> bytes:
-        return self._actor.ids.uuid_bytes()
-
-    def later(self, seconds: float, message: object) -> None:
-        self._actor.timers.after(seconds, message)
-
-    def to_stream(self, stream_id: str, event: pb.scheduler.Event) -> None:
-        if event.type == pb.scheduler.Event.UPDATE:
-            if self._streams.count_down("drop_updates"):
-                return
-            delay = self._streams.plan.delay_updates
-            if delay > 0:
-                self.later(delay, DelayedEvent(stream_id, event.SerializeToString()))
-                return
-            if self._streams.count_down("duplicate_updates"):
-                self._streams.send(stream_id, event)
-        self._streams.send(stream_id, event)
-
-    def save(self) -> None:
-        if not self.save_is_due:
-            self.save_is_due = True
-            self.later(SAVE_SECONDS, SaveDue())
-
-
 class MasterActor(Actor):
     """A Mesos master.
 
@@ -120,15 +54,11 @@ class MasterActor(Actor):
         plan: How to misbehave from the start.
     """
 
-    def __init__(
-        self, settings: ClusterSettings, directory: str, port: int, plan: faults.FaultPlan | None = None
-    ) -> None:
+    def __init__(self, settings: ClusterSettings, directory: str, port: int, plan: faults.FaultPlan) -> None:
         self._settings = settings
         self._registry_path = Path(directory) / REGISTRY_FILE
         self._port = port
-        self._streams = Streams(settings.max_stream_backlog, settings.max_operator_event_stream_subscribers)
-        self._streams.set_plan(plan or faults.FaultPlan())
-        self._ports = _Ports(self, self._streams)
+        self._ports = Ports(self, settings, plan)
         self._site: MasterSite | None = None
         self._watched: set[str] = set()
         self._state: MasterState
@@ -139,8 +69,8 @@ class MasterActor(Actor):
     async def handle_listen(self, _message: Listen) -> int:
         """Start with what the registry of an earlier master knows; errors are the asker's."""
         known = registry.load(self._registry_path)
-        self._site = MasterSite(self._settings, self.actor_ref, self._streams)
-        self._port = await self._site.start(self._settings.ip, self._port)
+        self._site = MasterSite(self._settings, self.actor_ref, self._ports, self._port)
+        self._port = await self._site.start()
         master_id = self.ids.uuid()
         self._state = MasterState(
             settings=self._settings,
@@ -159,13 +89,13 @@ class MasterActor(Actor):
         try:
             self._save_now()
         finally:
-            self._streams.close_all(abort=True)
+            self._ports.close_all(abort=True)
             if self._site is not None:
-                await self._site.stop()
+                await self._site.stop(abort=True)
 
     def on_failure(self, *_: object) -> None:
         """As when the process dies; the next master wants the port."""
-        self._streams.close_all(abort=True)
+        self._ports.close_all(abort=True)
         if self._site is not None:
             self._site.abandon()
 
@@ -185,42 +115,18 @@ class MasterActor(Actor):
     # --- what is handed on ------------------------------------------------------------------------------------
 
     @receive
-    def handle_operator_heartbeat_due(self, message: operator_calls.OperatorHeartbeatDue) -> None:
-        operator_calls.heartbeat(self._state, self._streams, message.stream_id)
-
-    @receive
     def handle_delayed_event(self, message: DelayedEvent) -> None:
-        self._streams.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
+        self._ports.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
 
-    @receive
-    def handle_what_is_for_the_logic(
-        self,
-        message: AllocationDue
-        | frameworks.HeartbeatDue
-        | frameworks.FailoverTimedOut
-        | offers.OfferTimedOut
-        | liveness.PingTimedOut
-        | liveness.AgentReregisterTimedOut
-        | admission.RecoveryTimedOut
-        | messages.UnregisterAgent
-        | messages.Pong,
-    ) -> None:
-        """Hand on what the message says, in its order."""
-        _BY_FIELDS[type(message)](self._state, *astuple(message))
-
-    @receive
-    def handle_what_an_agent_says(
-        self,
-        message: messages.RegisterAgent
-        | messages.ReregisterAgent
-        | messages.AgentUpdate
-        | messages.ExitedExecutor
-        | messages.ExecutorMessage
-        | messages.OperationUpdate,
-    ) -> None:
+    def on_receive(self, message: Any) -> Any:
+        """Hand on what timers and agents say to the logic: the message, or its fields in their order."""
         if isinstance(message, messages.RegisterAgent | messages.ReregisterAgent):
             self._watch_agent(message.agent)
-        _BY_MESSAGE[type(message)](self._state, message)
+        if type(message) in _BY_FIELDS:
+            return _BY_FIELDS[type(message)](self._state, *astuple(message))
+        if type(message) in _BY_MESSAGE:
+            return _BY_MESSAGE[type(message)](self._state, message)
+        return super().on_receive(message)
 
     def _watch_agent(self, actor: str) -> None:
         """Hear of it when the agent's process dies, as a broken connection would tell."""
@@ -240,49 +146,6 @@ class MasterActor(Actor):
     @receive
     def handle_api_request(self, request: ApiRequest) -> SiteAnswer | StreamOpened:
         try:
-            if request.is_scheduler:
-                return self._scheduler_call(request)
-            return operator_calls.handle(self._state, self._streams, request, self.ids.uuid())
-        except Refused as refused:
-            return SiteAnswer(refused.status, refused.text)
-
-    def _scheduler_call(self, request: ApiRequest) -> SiteAnswer | StreamOpened:
-        call = parse_message(request.body, request.content_type, _Call)
-        wrong = scheduler_call(call, request.principal)
-        if wrong is not None:
-            return SiteAnswer(400, f"Failed to validate scheduler::Call: {wrong}")
-        if call.type == _Call.SUBSCRIBE:
-            return self._subscribe(call, request)
-        if call.type == _Call.RECONCILE_OPERATIONS:
-            chosen_type(request.accept)
-        if call.type == _Call.ACCEPT and self._accept_goes_wrong(call):
-            return SiteAnswer(202)
-        return calls.handle(self._state, call, request.stream_id, request.principal)
-
-    def _subscribe(self, call: pb.scheduler.Call, request: ApiRequest) -> SiteAnswer | StreamOpened:
-        content_type = chosen_type(request.accept)
-        if request.stream_id is not None:
-            return SiteAnswer(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
-        stream_id = self.ids.uuid()
-        self._streams.open_scheduler(stream_id, content_type)
-        self.timers.after(TAKE_SECONDS, StreamDue(stream_id))
-        frameworks.subscribe(self._state, call.subscribe, stream_id, request.principal)
-        return StreamOpened(stream_id)
-
-    def _accept_goes_wrong(self, call: pb.scheduler.Call) -> bool:
-        """Faults of an ACCEPT on its way; returns whether the call is lost."""
-        if self._streams.count_down("lose_accepts"):
-            return True
-        if self._streams.count_down("rescind_accepts"):
-            for offer_id in call.accept.offer_ids:
-                offer = self._state.offers.get(offer_id.value)
-                if offer is not None:
-                    offers.rescind(self._state, offer)
-        return False
-
-    @receive
-    def handle_endpoint_request(self, request: EndpointRequest) -> SiteAnswer:
-        try:
             return endpoints.answer(self._state, request)
         except Refused as refused:
             return SiteAnswer(refused.status, refused.text, headers=tuple(refused.headers.items()))
@@ -290,25 +153,25 @@ class MasterActor(Actor):
     @receive
     def handle_stream_due(self, message: StreamDue) -> None:
         """Give up a subscription whose client went away before it was answered."""
-        stream = self._streams.get(message.stream_id)
+        stream = self._ports.stream(message.stream_id)
         if stream is not None and not stream.taken:
             self.handle_stream_closed(StreamClosed(message.stream_id))
 
     @receive
     def handle_stream_closed(self, message: StreamClosed) -> None:
-        if self._streams.forget(message.stream_id):
+        if self._ports.forget_stream(message.stream_id):
             frameworks.stream_closed(self._state, message.stream_id)
 
     # --- faults -----------------------------------------------------------------------------------------------
 
     @receive
     def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
-        self._streams.set_plan(message.plan)
-        return self._streams.plan
+        self._ports.set_plan(message.plan)
+        return self._ports.plan
 
     @receive
     def handle_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
-        return self._streams.plan
+        return self._ports.plan
 
     @receive
     def handle_remove_framework(self, message: faults.RemoveFramework) -> int:
@@ -327,15 +190,16 @@ class MasterActor(Actor):
 
     @receive
     def handle_close_streams(self, message: faults.CloseStreams) -> int:
-        return self._streams.close_all(abort=message.abort)
+        return self._ports.close_all(abort=message.abort)
 
     @receive
     def handle_send_raw(self, message: faults.SendRaw) -> int:
-        return self._streams.send_raw(message.data)
+        return self._ports.send_raw(message.data)
 
 
 # What messages mean to the logic.
 _BY_FIELDS: dict[type, Callable[..., None]] = {
+    operator_calls.OperatorHeartbeatDue: operator_calls.heartbeat,
     AllocationDue: offers.allocate,
     frameworks.HeartbeatDue: frameworks.heartbeat,
     frameworks.FailoverTimedOut: frameworks.failover_timed_out,

@@ -5,28 +5,22 @@ from actors.runtime import message
 
 @message
 class ApiRequest:
-    """A POST to the scheduler API, or to the operator API. Answered with `SiteAnswer` or `StreamOpened`."""
-
-    is_scheduler: bool
-    body: bytes
-    content_type: str | None
-    accept: str | None
-    stream_id: str | None
-    principal: str | None
-
-
-@message
-class EndpointRequest:
-    """A request to an endpoint outside the V1 API (`operator_api.endpoints`). Answered with `SiteAnswer`.
+    """A request to one of the paths of `operator_api.endpoints`. Answered with `SiteAnswer` or `StreamOpened`.
 
     Attributes:
-        route: Which one; the query has what the route matches, too.
+        route: The path, as that table has it.
+        query: With what the route matches of the path.
+        principal: Who asks, if somebody had to say so.
     """
 
     route: str
     method: str
     query: tuple[tuple[str, str], ...]
     body: bytes
+    content_type: str | None
+    accept: str | None
+    stream_id: str | None
+    principal: str | None
 
 
 @message

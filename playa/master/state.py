@@ -1,4 +1,4 @@
-"""The master's whole state in one place, and the ports through which its logic acts.
+"""The master's whole state in one place, and the ways in which its logic tells others.
 
 Mutable, but owned by one actor and changed only while it handles a message. Logic is functions over it.
 """
@@ -6,46 +6,16 @@ Mutable, but owned by one actor and changed only while it handles a message. Log
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from mesos_v1 import pb
 from playa.master.agents.registry import Registry
 from playa.master.allocation.allocator import Allocator
+from playa.master.ports import Ports
 from playa.master.records import Agent, Framework, Machine, OfferRecord, new
 from playa.settings import ClusterSettings
 
 VERSION = "1.12.0"
-
-
-class Ports(Protocol):
-    """All that the logic needs of the world."""
-
-    def now(self) -> float:
-        """Unix time, in seconds."""
-
-    def uuid_bytes(self) -> bytes:
-        """16 random bytes."""
-
-    def later(self, seconds: float, message: object) -> None:
-        """Have the actor handle a message after a while."""
-
-    def to_agent(self, actor: str, message: object) -> None:
-        """Send to an agent; may be lost."""
-
-    def to_stream(self, stream_id: str, event: pb.scheduler.Event) -> None:
-        """Send an event to a scheduler's subscription."""
-
-    def close_stream(self, stream_id: str) -> None:
-        """End a subscription after what was sent before."""
-
-    def to_operators(self, event: pb.master.Event) -> None:
-        """Send an event to all who subscribed to the operator API."""
-
-    def operator_count(self) -> int:
-        """How many there are; without any, no events are built."""
-
-    def save(self) -> None:
-        """Have the registry kept soon, as the registrar does: a new master will start with it."""
 
 
 @dataclass(slots=True)

@@ -13,14 +13,16 @@ from playa import ClusterSettings, messages
 from playa.master.agents import admission
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
+from playa.master.ports import Ports
 from playa.master.records import Agent, Framework
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import calls, frameworks
 from playa.master.state import MasterState
+from tests.support.answers import answered
 
 
 @dataclass
-class World:
+class World(Ports):
     """Ports that remember, with a clock that is set by hand."""
 
     time: float = 1000.0
@@ -111,7 +113,7 @@ class Bench:
         from mesos_v1 import content
 
         call = content.from_json(pb.scheduler.Call, {"framework_id": {"value": framework.id}, **fields})
-        return calls.handle(self.state, call, framework.stream_id, None)
+        return answered(calls.carry_out, self.state, call, framework.stream_id, None)
 
     def events(self, framework: Framework, kind: str) -> list[Any]:
         """The events of a kind that a framework was sent, newest last."""

@@ -11,6 +11,7 @@ from playa.master.agents import admission, draining, unreachable_or_gone
 from playa.master.agents.registry import load, save
 from playa.master.operator_api import endpoints, views
 from playa.master.requests import SiteAnswer
+from tests.support.answers import answered
 
 CALLS: dict[str, Any] = {
     "DRAIN_AGENT": draining.drain,
@@ -24,8 +25,7 @@ def ask(bench: Any, kind: str, agent_id: str = "m-S0", **more: Any) -> SiteAnswe
     body = {"type": kind, kind.lower(): {"agent_id": {"value": agent_id}, **more}}
     call = content.from_json(pb.master.Call, body)
     with bench.saving():
-        answer: SiteAnswer = CALLS[kind](bench.state, getattr(call, kind.lower()))
-    return answer
+        return answered(CALLS[kind], bench.state, getattr(call, kind.lower()))
 
 
 def state(bench: Any) -> str | None:

@@ -8,6 +8,7 @@ from mesos_v1 import pb
 from playa import messages
 from playa.master.allocation import offers
 from playa.master.scheduler_api import frameworks
+from tests.support.answers import answered
 
 
 def kinds(bench: Any, stream: str) -> list[str]:
@@ -272,7 +273,7 @@ def test_calls_of_others_are_refused(bench: Any, fields: dict[str, Any], status:
     call = pb.scheduler.Call(type=pb.scheduler.Call.REVIVE)
     call.framework_id.value = fields.get("framework", framework.id)
     stream = fields.get("stream", framework.stream_id)
-    answer = calls.handle(bench.state, call, stream, fields.get("principal"))
+    answer = answered(calls.carry_out, bench.state, call, stream, fields.get("principal"))
     assert answer.status == status
     assert answer.text.startswith(text)
 

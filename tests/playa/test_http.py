@@ -430,7 +430,7 @@ async def test_only_so_many_operators_follow_and_the_first_one_goes(session: aio
 async def test_a_subscriber_that_left_before_it_was_looked_after_leaves_the_master_alone(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("playa.master.master_actor.TAKE_SECONDS", 0.1)
+    monkeypatch.setattr("playa.master.ports.TAKE_SECONDS", 0.1)
     await client.subscribe(failover_timeout=100.0)
     client.response.close()
     async with asyncio.timeout(5):

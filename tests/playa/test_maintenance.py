@@ -8,6 +8,8 @@ from mesos_v1 import content, pb
 from playa import messages
 from playa.master.agents import admission, maintenance
 from playa.master.records import Machine
+from playa.master.requests import SiteAnswer
+from tests.support.answers import answered
 
 HERE = {"hostname": "127.0.0.1", "ip": "127.0.0.1"}
 
@@ -29,7 +31,7 @@ def draining(bench: Any) -> Any:
     bench.framework = bench.subscribe()
     bench.launch(bench.framework)
     with bench.saving():
-        assert maintenance.update_schedule(bench.state, schedule(HERE)) is None
+        maintenance.update_schedule(bench.state, schedule(HERE))
     return bench
 
 
@@ -87,7 +89,7 @@ def test_the_status_shows_what_frameworks_answered(draining: Any, kind: str, sta
 
 def test_inverse_offers_are_rescinded_when_the_schedule_is_called_off(draining: Any) -> None:
     with draining.saving():
-        assert maintenance.update_schedule(draining.state, pb.maintenance.Schedule()) is None
+        maintenance.update_schedule(draining.state, pb.maintenance.Schedule())
     (event,) = draining.events(draining.framework, "RESCIND_INVERSE_OFFER")
     assert event.rescind_inverse_offer.inverse_offer_id.value == inverse(draining)[0].id.value
 
@@ -103,13 +105,13 @@ def test_inverse_offers_are_rescinded_when_the_schedule_is_called_off(draining: 
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused(bench: Any, wrong: pb.maintenance.Schedule, text: str) -> None:
-    assert text in str(maintenance.update_schedule(bench.state, wrong))
+    assert text in answered(maintenance.update_schedule, bench.state, wrong).text
     assert not bench.state.unavailability
 
 
 def test_a_machine_that_goes_down_takes_its_agent_with_it_and_lets_none_in(draining: Any) -> None:
     with draining.saving():
-        assert maintenance.start(draining.state, ids(HERE)) is None
+        maintenance.start(draining.state, ids(HERE))
     assert draining.told(messages.ShutdownAgent) == [
         messages.ShutdownAgent("Operator initiated 'Machine DOWN'")
     ]
@@ -123,22 +125,22 @@ def test_a_machine_that_goes_down_takes_its_agent_with_it_and_lets_none_in(drain
 
 def test_a_machine_comes_back_and_leaves_the_schedule(draining: Any) -> None:
     maintenance.start(draining.state, ids(HERE))
-    assert maintenance.stop(draining.state, ids(HERE)) is None
+    maintenance.stop(draining.state, ids(HERE))
     assert not draining.state.registry.schedule.windows
     draining.add_agent(2)
     assert draining.state.agents
 
 
 def test_what_is_not_scheduled_does_not_go_down_and_what_is_up_does_not_come_up(bench: Any) -> None:
-    assert "is not part of a maintenance schedule" in str(maintenance.start(bench.state, ids(HERE)))
-    assert "is not in DOWN mode" in str(maintenance.stop(bench.state, ids(HERE)))
-    assert maintenance.start(bench.state, []) == "List of machines is empty"
+    assert "is not part of a maintenance schedule" in answered(maintenance.start, bench.state, ids(HERE)).text
+    assert "is not in DOWN mode" in answered(maintenance.stop, bench.state, ids(HERE)).text
+    assert answered(maintenance.start, bench.state, []) == SiteAnswer(400, "List of machines is empty")
 
 
 def test_a_machine_that_is_down_stays_in_the_schedule(draining: Any) -> None:
     maintenance.start(draining.state, ids(HERE))
-    wrong = maintenance.update_schedule(draining.state, pb.maintenance.Schedule())
-    assert "is deactivated and cannot be removed from the schedule" in str(wrong)
+    answer = answered(maintenance.update_schedule, draining.state, pb.maintenance.Schedule())
+    assert "is deactivated and cannot be removed from the schedule" in answer.text
 
 
 def test_a_new_master_knows_what_drains_and_what_is_down(draining: Any, new_bench: Any) -> None:

@@ -14,6 +14,7 @@ from playa.master.allocation.quota import Quota
 from playa.master.operator_api import endpoints, metrics, quota_calls, views
 from playa.master.requests import SiteAnswer
 from tests.support.allocating import Allocator
+from tests.support.answers import answered
 
 OK = SiteAnswer(200)
 
@@ -28,7 +29,7 @@ def update(
 ) -> SiteAnswer:
     body = {"quota_configs": [config(role, limits, guarantees or {})], "force": force}
     with bench.saving():
-        return quota_calls.update(bench.state, to_call("UPDATE_QUOTA", body).update_quota)
+        return answered(quota_calls.update, bench.state, to_call("UPDATE_QUOTA", body).update_quota)
 
 
 def to_call(kind: str, body: dict[str, Any]) -> pb.master.Call:
@@ -39,7 +40,7 @@ def set_quota(bench: Any, role: str, *guarantee: tuple[str, float], **more: Any)
     listed = [{"name": name, "type": "SCALAR", "scalar": {"value": value}} for name, value in guarantee]
     request = {"role": role, "guarantee": listed, **more}
     with bench.saving():
-        return quota_calls.set_quota(bench.state, content.from_json(pb.quota.QuotaRequest, request))
+        return answered(quota_calls.set_quota, bench.state, content.from_json(pb.quota.QuotaRequest, request))
 
 
 def offered(bench: Any, framework: Any) -> str:
@@ -338,7 +339,7 @@ def test_a_quota_that_cannot_be_is_refused_in_the_words_of_mesos(
 def test_a_quota_is_a_number(one: Any, value: float, text: str) -> None:
     call = pb.master.Call(type=pb.master.Call.UPDATE_QUOTA)
     call.update_quota.quota_configs.add(role="a").limits["cpus"].value = value
-    assert text in quota_calls.update(one.state, call.update_quota).text
+    assert text in answered(quota_calls.update, one.state, call.update_quota).text
 
 
 def test_a_limit_below_what_is_used_needs_force(one: Any) -> None:
@@ -369,7 +370,7 @@ def test_guarantees_beyond_the_cluster_need_force(one: Any) -> None:
 
 def test_all_of_an_update_is_taken_or_nothing(one: Any) -> None:
     body = {"quota_configs": [config("a", {"cpus": 1}, {}), config("b/c", {}, {})]}
-    assert quota_calls.update(one.state, to_call("UPDATE_QUOTA", body).update_quota).status == 400
+    assert answered(quota_calls.update, one.state, to_call("UPDATE_QUOTA", body).update_quota).status == 400
     assert one.state.quotas == {}
 
 
@@ -381,9 +382,9 @@ def test_roles_that_the_master_does_not_list_have_no_quota(new_bench: Any) -> No
     text = "Failed to validate set quota request: Unknown role 'x'"
     assert set_quota(bench, "x", ("cpus", 1)) == SiteAnswer(400, text)
     text = "Failed to validate remove quota request for path '/master/quota/x': Unknown role 'x'"
-    assert quota_calls.remove(bench.state, "x", "/master/quota/x") == SiteAnswer(400, text)
+    assert answered(quota_calls.remove, bench.state, "x", "/master/quota/x") == SiteAnswer(400, text)
     with bench.saving():
-        assert quota_calls.remove(bench.state, "a", "/master/quota/a") == OK
+        assert answered(quota_calls.remove, bench.state, "a", "/master/quota/a") == OK
 
 
 @pytest.mark.parametrize(
@@ -436,7 +437,7 @@ def test_where_roles_are_listed_only_those_can_have_a_quota(new_bench: Any, role
 def test_set_quota_takes_plain_scalars_only(one: Any, more: dict[str, Any], text: str) -> None:
     resource = {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, **more}
     asked = content.from_json(pb.quota.QuotaRequest, {"role": "a", "guarantee": [resource]})
-    answer = quota_calls.set_quota(one.state, asked)
+    answer = answered(quota_calls.set_quota, one.state, asked)
     assert answer == SiteAnswer(400, f"Failed to validate set quota request: QuotaInfo {text}")
 
 
@@ -446,12 +447,12 @@ def test_set_quota_is_guarantee_and_limit_and_remove_quota_ends_it(one: Any) -> 
     assert set_quota(one, "a", ("cpus", 2)) == OK
     framework = one.subscribe(roles=("a",))
     assert "cpus:2" in offered(one, framework)
-    assert quota_calls.remove(one.state, "a") == OK
+    assert answered(quota_calls.remove, one.state, "a") == OK
     assert one.state.quotas == {}
     one.pass_time(1)
     assert "cpus:4" in offered(one, framework)
     text = "Failed to remove quota: Role 'a' has no quota set"
-    assert quota_calls.remove(one.state, "a") == SiteAnswer(400, text)
+    assert answered(quota_calls.remove, one.state, "a") == SiteAnswer(400, text)
 
 
 # --- what is told ---------------------------------------------------------------------------------------------
@@ -501,7 +502,7 @@ def test_metrics_tell_quotas_and_what_is_consumed(one: Any) -> None:
     one.launch(framework)
     one.pass_time(6)
     prefix = "allocator/mesos/quota/roles/"
-    shown = {k.removeprefix(prefix): v for k, v in metrics.snapshot(one.state, 0).items() if prefix in k}
+    shown = {k.removeprefix(prefix): v for k, v in metrics.snapshot(one.state).items() if prefix in k}
     assert shown == {
         "/resources/cpus/consumed": 1,
         "/resources/mem/consumed": 64,
@@ -514,7 +515,7 @@ def test_metrics_tell_quotas_and_what_is_consumed(one: Any) -> None:
         "a/resources/mem/offered_or_allocated": 2048,
     }
     update(one, "a")
-    assert not any("limit" in name for name in metrics.snapshot(one.state, 0))
+    assert not any("limit" in name for name in metrics.snapshot(one.state))
 
 
 def test_a_new_master_knows_the_quotas(one: Any, new_bench: Any, tmp_path: Any) -> None:

@@ -9,21 +9,18 @@ from mesos_v1 import pb
 from playa import messages
 from playa.master.agents import liveness, unreachable_or_gone
 from playa.master.records import Agent, new
-from playa.master.requests import SiteAnswer
 from playa.master.state import MasterState
+from playa.web import Refused
 
-_UNKNOWN = SiteAnswer(400, "Unknown agent")
 
-
-def drain(m: MasterState, asked: pb.master.Call.DrainAgent) -> SiteAnswer:
+def drain(m: MasterState, asked: pb.master.Call.DrainAgent) -> None:
     """DRAIN_AGENT; again while it drains, perhaps in another way."""
     agent_id = asked.agent_id.value
     agent = m.agents.get(agent_id)
     if agent is not None and agent.machine in m.unavailability:
         where = f"{agent.machine.hostname} ({agent.machine.ip})"
-        return SiteAnswer(400, f"Agent {agent_id} is part of a maintenance schedule under Machine {where}")
-    if not _knows(m, agent_id):
-        return _UNKNOWN
+        raise Refused(400, f"Agent {agent_id} is part of a maintenance schedule under Machine {where}")
+    _require_known(m, agent_id)
     config: dict[str, object] = {"mark_gone": asked.mark_gone}
     if asked.HasField("max_grace_period"):
         config["max_grace_period"] = {"nanoseconds": asked.max_grace_period.ToNanoseconds()}
@@ -32,15 +29,12 @@ def drain(m: MasterState, asked: pb.master.Call.DrainAgent) -> SiteAnswer:
     if agent is not None:
         agent.drain_started = m.ports.now()
         _tell(m, agent)
-    return SiteAnswer(200)
 
 
-def deactivate(m: MasterState, asked: pb.master.Call.DeactivateAgent) -> SiteAnswer:
+def deactivate(m: MasterState, asked: pb.master.Call.DeactivateAgent) -> None:
     """DEACTIVATE_AGENT."""
-    if not _knows(m, asked.agent_id.value):
-        return _UNKNOWN
+    _require_known(m, asked.agent_id.value)
     _deactivate(m, asked.agent_id.value)
-    return SiteAnswer(200)
 
 
 def _deactivate(m: MasterState, agent_id: str) -> None:
@@ -50,22 +44,21 @@ def _deactivate(m: MasterState, agent_id: str) -> None:
         liveness.deactivate(m, m.agents[agent_id])
 
 
-def reactivate(m: MasterState, asked: pb.master.Call.ReactivateAgent) -> SiteAnswer:
+def reactivate(m: MasterState, asked: pb.master.Call.ReactivateAgent) -> None:
     """REACTIVATE_AGENT, unless it still drains."""
     agent_id = asked.agent_id.value
     if agent_id not in m.deactivated:
-        return SiteAnswer(400, "Agent is not deactivated")
+        raise Refused(400, "Agent is not deactivated")
     if agent_id in m.draining and m.draining[agent_id].state == pb.mesos.DRAINING:
-        return SiteAnswer(400, "Agent is still in the DRAINING state")
+        raise Refused(400, "Agent is still in the DRAINING state")
     m.draining.pop(agent_id, None)
     m.deactivated.discard(agent_id)
     m.ports.save()
     agent = m.agents.get(agent_id)
     if agent is None:
-        return SiteAnswer(409, "Agent removed while processing the call")
+        raise Refused(409, "Agent removed while processing the call")
     agent.drain_started = None
     agent.active = agent.connected
-    return SiteAnswer(200)
 
 
 def came_back(m: MasterState, agent: Agent) -> None:
@@ -88,8 +81,9 @@ def check(m: MasterState, agent: Agent) -> None:
         m.ports.save()
 
 
-def _knows(m: MasterState, agent_id: str) -> bool:
-    return agent_id in m.agents or agent_id in m.recovered_agents or agent_id in m.unreachable_agents
+def _require_known(m: MasterState, agent_id: str) -> None:
+    if not any(agent_id in known for known in (m.agents, m.recovered_agents, m.unreachable_agents)):
+        raise Refused(400, "Unknown agent")
 
 
 def _tell(m: MasterState, agent: Agent) -> None:

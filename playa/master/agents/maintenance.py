@@ -2,7 +2,6 @@
 
 Mesos documentation, "Maintenance Primitives". A machine in the schedule drains: its offers carry the unavailability, and
 frameworks with something on it get inverse offers. START_MAINTENANCE takes its agents away, STOP_MAINTENANCE ends it.
-Each function that changes something returns what is wrong with the request, or None.
 """
 
 import ipaddress
@@ -16,6 +15,7 @@ from playa.master.allocation import offers
 from playa.master.records import Machine
 from playa.master.state import MasterState
 from playa.master.validation.rules import Rows, validator
+from playa.web import refuse
 
 MachineIDs = Collection[pb.mesos.MachineID]
 
@@ -40,11 +40,9 @@ def _schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> None:
     }
 
 
-def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | None:
+def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> None:
     """UPDATE_MAINTENANCE_SCHEDULE: replace the schedule."""
-    wrong = _schedule_problem(m, schedule)
-    if wrong is not None:
-        return wrong
+    refuse(_schedule_problem(m, schedule))
     before = m.unavailability
     _schedule(m, schedule)
     m.ports.save()
@@ -53,35 +51,29 @@ def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> str | 
             offers.end_all(m, agent, tell=True)
             m.allocator.forget_answers(agent)
     offers.allocate(m)
-    return None
 
 
-def start(m: MasterState, machine_ids: MachineIDs) -> str | None:
+def start(m: MasterState, machine_ids: MachineIDs) -> None:
     """START_MAINTENANCE: these machines go down now, with their agents."""
-    wrong = _named_problem(
-        machine_ids,
-        lambda machine: (
-            (machine not in m.unavailability and "is not part of a maintenance schedule")
-            or (machine in m.down_machines and "is not in DRAINING mode and cannot be brought down")
-        ),
-    )
-    if wrong is not None:
-        return wrong
+
+    def unfit(machine: Machine) -> str | bool:
+        not_scheduled = machine not in m.unavailability and "is not part of a maintenance schedule"
+        is_down = machine in m.down_machines and "is not in DRAINING mode and cannot be brought down"
+        return not_scheduled or is_down
+
+    refuse(_named_problem(machine_ids, unfit))
     machines = _machines(machine_ids)
     m.down_machines.update(machines)
     m.ports.save()
     for agent in [a for a in m.agents.values() if a.machine in machines]:
         m.to_agent(agent, messages.ShutdownAgent("Operator initiated 'Machine DOWN'"))
         unreachable_or_gone.remove_for_good(m, agent, "operator initiated 'Machine DOWN'")
-    return None
 
 
-def stop(m: MasterState, machine_ids: MachineIDs) -> str | None:
+def stop(m: MasterState, machine_ids: MachineIDs) -> None:
     """STOP_MAINTENANCE: these machines may come back; they leave the schedule."""
     not_down = "is not in DOWN mode and cannot be brought up"
-    wrong = _named_problem(machine_ids, lambda machine: machine not in m.down_machines and not_down)
-    if wrong is not None:
-        return wrong
+    refuse(_named_problem(machine_ids, lambda machine: machine not in m.down_machines and not_down))
     machines = set(_machines(machine_ids))
     m.down_machines -= machines
     schedule = pb.maintenance.Schedule()
@@ -91,7 +83,6 @@ def stop(m: MasterState, machine_ids: MachineIDs) -> str | None:
             schedule.windows.add(machine_ids=left, unavailability=window.unavailability)
     _schedule(m, schedule)
     m.ports.save()
-    return None
 
 
 def status(m: MasterState) -> pb.maintenance.ClusterStatus:

@@ -113,7 +113,6 @@ def end_all(m: MasterState, holder: Framework | Agent, *, tell: bool) -> None:
 
 def decline(m: MasterState, framework: Framework, call: Call.Decline) -> None:
     """DECLINE: the resources go to others, and not to this framework for a while."""
-    m.counts["messages_decline_offers"] += 1
     for offer_id in call.offer_ids:
         if offer_id.value in m.offers:
             discard(m, m.offers[offer_id.value], call.filters)  # without any, the default of 5 seconds

@@ -1,11 +1,10 @@
 """The operator API (`/api/v1`): a table of calls, SUBSCRIBE, and operations on resources.
 
-RESERVE_RESOURCES … SHRINK_VOLUME are the same operations as those of a framework's ACCEPT, checked by the same rules and carried
-out by the same code; but on what no framework holds (Mesos documentation, "Operator HTTP API"). What the embedded cluster cannot do (log levels, files of the master) is answered
-501, as an unknown call is.
+RESERVE_RESOURCES … SHRINK_VOLUME are the same operations as those of a framework's ACCEPT, checked by the same rules and
+carried out by the same code; but on what no framework holds (Mesos documentation, "Operator HTTP API"). What the embedded
+cluster cannot do (log levels, files of the master) is answered 501, as an unknown call is.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,6 @@ from mesos_v1.operations import resources_of
 from mesos_v1.resources import Resources, consumed_by
 from playa.master.agents import draining, maintenance, unreachable_or_gone
 from playa.master.allocation import offers, resource_forms
-from playa.master.event_streams import Streams
 from playa.master.operator_api import metrics, quota_calls, views
 from playa.master.records import Agent, new
 from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
@@ -25,7 +23,8 @@ from playa.master.scheduler_api import frameworks, operations
 from playa.master.state import MasterState
 from playa.master.validation import calls as validation
 from playa.master.validation import operations as operation_validation
-from playa.web import chosen_type, parse_message
+from playa.master.validation.rules import within
+from playa.web import Refused, chosen_type, json_bytes, parse_message, refuse
 
 Operation = pb.mesos.Offer.Operation
 
@@ -45,31 +44,24 @@ class OperatorHeartbeatDue:
     stream_id: str
 
 
-def handle(
-    m: MasterState, streams: Streams, request: ApiRequest, stream_id: str
-) -> SiteAnswer | StreamOpened:
-    """Answer a call.
-
-    Raises:
-        Refused: It cannot be read.
-    """
+def handle(m: MasterState, request: ApiRequest) -> SiteAnswer | StreamOpened:
+    """Answer a call."""
     call = parse_message(request.body, request.content_type, pb.master.Call)
-    wrong = validation.operator_call(call)
-    if wrong is not None:
-        return SiteAnswer(400, f"Failed to validate master::Call: {wrong}")
+    refuse(within("Failed to validate master::Call", validation.operator_call(call)))
     content_type = chosen_type(request.accept)
     name = pb.master.Call.Type.Name(call.type).lower()
     if name == "subscribe":
-        _subscribe(m, streams, stream_id, content_type)
-        return StreamOpened(stream_id)
+        return _subscribe(m, content_type)
     if name in _OPERATIONS:
-        return carry_out(m, call, request.principal)
+        carry_out(m, call, request.principal)
+        return SiteAnswer(202)
     if name in _CHANGING:
-        return _CHANGING[name](m, getattr(call, name))
+        _CHANGING[name](m, getattr(call, name))
+        return SiteAnswer(200)
     if name in _READING:
         response = new(pb.master.Response, type=name.upper(), **{name: _READING[name](m)})
         return SiteAnswer(200, body=_write(m, response, content_type), content_type=content_type.value)
-    return SiteAnswer(501)
+    raise Refused(501)
 
 
 def _write(m: MasterState, message: pb.master.Response | pb.master.Event, content_type: ContentType) -> bytes:
@@ -83,7 +75,7 @@ def _write(m: MasterState, message: pb.master.Response | pb.master.Event, conten
                 part[name].setdefault(array, [])
         for agent in part.get("get_agents", {}).get("agents", ()):
             agent["agent_info"]["checkpoint"] = _checkpoints(m, agent["agent_info"]["id"]["value"])
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json_bytes(value)
 
 
 def _checkpoints(m: MasterState, agent_id: str) -> bool:
@@ -93,52 +85,45 @@ def _checkpoints(m: MasterState, agent_id: str) -> bool:
     return listed[int(number) - 1].checkpoint if number.isdigit() and int(number) <= len(listed) else True
 
 
-def _subscribe(m: MasterState, streams: Streams, stream_id: str, content_type: ContentType) -> None:
-    streams.open_operator(stream_id, content_type)
+def _subscribe(m: MasterState, content_type: ContentType) -> StreamOpened:
+    stream_id = m.ports.open_stream(content_type, operator=True)
     interval = m.settings.heartbeat_interval
     subscribed = {"get_state": views.state(m), "heartbeat_interval_seconds": interval}
     event = new(pb.master.Event, type="SUBSCRIBED", subscribed=subscribed)
-    stream = streams.get(stream_id)
+    stream = m.ports.stream(stream_id)
     if stream is not None:
         stream.send(_write(m, event, content_type))
-        heartbeat(m, streams, stream_id)
+        heartbeat(m, stream_id)
+    return StreamOpened(stream_id)
 
 
-def heartbeat(m: MasterState, streams: Streams, stream_id: str) -> None:
+def heartbeat(m: MasterState, stream_id: str) -> None:
     """HEARTBEAT, now and again after the interval, as long as the stream is open."""
-    stream = streams.get(stream_id)
+    stream = m.ports.stream(stream_id)
     if stream is not None and not stream.closing:
         stream.send_message(new(pb.master.Event, type="HEARTBEAT"))
         m.ports.later(m.settings.heartbeat_interval, OperatorHeartbeatDue(stream_id))
 
 
-def done(wrong: str | None) -> SiteAnswer:
-    """The answer to what was done, or was wrong."""
-    return SiteAnswer(200) if wrong is None else SiteAnswer(400, wrong)
+def _update_weights(m: MasterState, asked: pb.master.Call.UpdateWeights) -> None:
+    refuse(validation.weights(asked))
+    m.allocator.roles.weights.update((info.role, info.weight) for info in asked.weight_infos)
+    m.registry.weights = dict(sorted(m.allocator.roles.weights.items()))
+    m.ports.save()
+    for offer in list(m.offers.values()):  # so that the new weights can take effect
+        offers.rescind(m, offer)
 
 
-def _update_weights(m: MasterState, asked: pb.master.Call.UpdateWeights) -> SiteAnswer:
-    wrong = validation.weights(asked)
-    if wrong is None:
-        m.allocator.roles.weights.update((info.role, info.weight) for info in asked.weight_infos)
-        m.registry.weights = dict(sorted(m.allocator.roles.weights.items()))
-        m.ports.save()
-        for offer in list(m.offers.values()):  # so that the new weights can take effect
-            offers.rescind(m, offer)
-    return done(wrong)
-
-
-def teardown(m: MasterState, framework_id: str) -> SiteAnswer:
+def teardown(m: MasterState, framework_id: str) -> None:
     """End a framework for its operator."""
     if framework_id not in m.frameworks:
-        return SiteAnswer(400, "No framework found with specified ID")
+        raise Refused(400, "No framework found with specified ID")
     frameworks.remove(m, m.frameworks[framework_id])
-    return SiteAnswer(200)
 
 
-def _mark_gone(m: MasterState, asked: pb.master.Call.MarkAgentGone) -> SiteAnswer:
-    known = unreachable_or_gone.mark_gone(m, asked.agent_id.value)
-    return SiteAnswer(200) if known else SiteAnswer(404, "404 Not Found.")
+def _mark_gone(m: MasterState, asked: pb.master.Call.MarkAgentGone) -> None:
+    if not unreachable_or_gone.mark_gone(m, asked.agent_id.value):
+        raise Refused(404, "404 Not Found.")
 
 
 # Which operation a call asks for; the fields of their messages have the same names.
@@ -153,34 +138,30 @@ _OPERATIONS = {
 _NAMES_NO_AGENT = ("UNRESERVE", "DESTROY")  # in what is wrong with it
 
 
-def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> SiteAnswer:
-    """Carry an operation out, or say why not."""
+def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> None:
+    """Carry an operation out, or refuse it."""
     name = pb.master.Call.Type.Name(call.type).lower()
     kind, asked = _OPERATIONS[name], getattr(call, name)
     body = {field.name: value for field, value in asked.ListFields() if field.name != "agent_id"}
     operation = new(Operation, type=kind, **{kind.lower(): body})
     agent = m.agents.get(asked.agent_id.value)
     if agent is None:
-        return SiteAnswer(400, "No agent found with specified ID")
-    wrong = operation_validation.unreadable(operation)
-    if wrong is not None:
-        return SiteAnswer(400, wrong)
+        raise Refused(400, "No agent found with specified ID")
+    refuse(operation_validation.unreadable(operation))
     resource_forms.to_new_form(resources_of(operation))
+    where = "" if kind in _NAMES_NO_AGENT else f" on agent {agent.printed}"
     wrong = operation_validation.problem(operation, None, agent, principal)
-    if wrong is not None:
-        where = "" if kind in _NAMES_NO_AGENT else f" on agent {agent.printed}"
-        return SiteAnswer(400, f"Invalid {kind} operation{where}: {wrong}")
+    refuse(within(f"Invalid {kind} operation{where}", wrong))
     try:
         needed = consumed_by(operation)
     except MesosError as error:
-        return SiteAnswer(400, str(error))
+        raise Refused(400, str(error)) from None
     _take_offers_back(m, agent, operation, needed)
     try:
         m.allocator.apply(agent, operation)
     except OperationError as error:
-        return SiteAnswer(409, str(error))
+        raise Refused(409, str(error)) from None
     operations.start(m, None, agent, operation)
-    return SiteAnswer(202)
 
 
 def _take_offers_back(m: MasterState, agent: Agent, operation: Operation, missing: Resources) -> None:
@@ -200,7 +181,7 @@ def _take_offers_back(m: MasterState, agent: Agent, operation: Operation, missin
         return
 
 
-_CHANGING: dict[str, Callable[[MasterState, Any], SiteAnswer]] = {
+_CHANGING: dict[str, Callable[[MasterState, Any], None]] = {
     "update_weights": _update_weights,
     "update_quota": quota_calls.update,
     "set_quota": lambda m, asked: quota_calls.set_quota(m, asked.quota_request),
@@ -210,16 +191,16 @@ _CHANGING: dict[str, Callable[[MasterState, Any], SiteAnswer]] = {
     "drain_agent": draining.drain,
     "deactivate_agent": draining.deactivate,
     "reactivate_agent": draining.reactivate,
-    "update_maintenance_schedule": lambda m, asked: done(maintenance.update_schedule(m, asked.schedule)),
-    "start_maintenance": lambda m, asked: done(maintenance.start(m, asked.machines)),
-    "stop_maintenance": lambda m, asked: done(maintenance.stop(m, asked.machines)),
+    "update_maintenance_schedule": lambda m, asked: maintenance.update_schedule(m, asked.schedule),
+    "start_maintenance": lambda m, asked: maintenance.start(m, asked.machines),
+    "stop_maintenance": lambda m, asked: maintenance.stop(m, asked.machines),
 }
 
 _READING: dict[str, Callable[[MasterState], Any]] = {
     "get_health": lambda _: {"healthy": True},
     "get_flags": lambda m: {"flags": _pairs(views.flags(m))},
     "get_version": lambda _: {"version_info": views.VERSION_INFO},
-    "get_metrics": lambda m: {"metrics": _pairs(metrics.snapshot(m, m.ports.operator_count()))},
+    "get_metrics": lambda m: {"metrics": _pairs(metrics.snapshot(m))},
     "get_logging_level": lambda _: {"level": 0},
     "get_state": views.state,
     "get_tasks": views.tasks,

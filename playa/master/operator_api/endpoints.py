@@ -3,7 +3,6 @@
 Mesos documentation, "HTTP Endpoints". Plain dictionaries, with the names and shapes of a Mesos master.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -19,9 +18,10 @@ from playa.master.allocation.amounts import Amounts
 from playa.master.allocation.resource_forms import both_forms
 from playa.master.operator_api import calls, metrics, quota_calls, status_page, views
 from playa.master.records import Agent, Framework, TaskRecord
-from playa.master.requests import EndpointRequest, SiteAnswer
+from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
+from playa.master.scheduler_api import calls as scheduler_calls
 from playa.master.state import VERSION, MasterState
-from playa.web import method_not_allowed, parse_message
+from playa.web import Refused, json_bytes, method_not_allowed, parse_message
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=Message)
@@ -296,27 +296,26 @@ def _status(status: pb.mesos.TaskStatus) -> Json:
 # --- requests -------------------------------------------------------------------------------------------------
 
 
-def _teardown(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+def _teardown(m: MasterState, request: ApiRequest) -> None:
     form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
     if "frameworkId" not in form:
-        return SiteAnswer(400, "Missing 'frameworkId' query parameter in the request body")
-    return calls.teardown(m, form["frameworkId"])
+        raise Refused(400, "Missing 'frameworkId' query parameter in the request body")
+    calls.teardown(m, form["frameworkId"])
 
 
-def _remove_quota(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+def _remove_quota(m: MasterState, request: ApiRequest) -> None:
     role = dict(request.query)["role"]
-    return quota_calls.remove(m, role, f"/master/quota/{role}")
+    quota_calls.remove(m, role, f"/master/quota/{role}")
 
 
-def _asked(request: EndpointRequest, cls: type[M]) -> M:
+def _asked(request: ApiRequest, cls: type[M]) -> M:
     return parse_message(request.body, "application/json", cls, cls.__name__)
 
 
-def _machines(m: MasterState, request: EndpointRequest) -> SiteAnswer:
+def _machines(m: MasterState, request: ApiRequest) -> None:
     wrapped = b'{"machines":' + request.body + b"}"
     listed = parse_message(wrapped, "application/json", pb.master.Call.StartMaintenance, "MachineIDs")
-    change = maintenance.start if request.route == "/machine/down" else maintenance.stop
-    return calls.done(change(m, listed.machines))
+    (maintenance.start if request.route == "/machine/down" else maintenance.stop)(m, listed.machines)
 
 
 def _page(m: MasterState, _: object) -> SiteAnswer:
@@ -328,69 +327,62 @@ class Endpoint(NamedTuple):
     """How requests to a path are answered.
 
     Attributes:
+        realm: Whether credentials are asked for: of schedulers, where something is read, where something is changed.
         read: What there is to read (as JSON, unless it is an answer already); the query says of what.
-        changes: Methods that change something. Such a path asks for credentials as the operator API does.
-        asks: Whether reading asks for credentials when reading endpoints do.
+        methods: Which others there are, and what they do; answered 200 unless they say something else.
     """
 
+    realm: str | None
     read: Callable[[MasterState, Mapping[str, str]], object] | None = None
-    changes: Mapping[str, Callable[[MasterState, EndpointRequest], SiteAnswer]] = {}
-    asks: bool = True
+    methods: Mapping[str, Callable[[MasterState, ApiRequest], SiteAnswer | StreamOpened | None]] = {}
 
 
 # By path without `/master`.
 ENDPOINTS = {
-    "/health": Endpoint(lambda *_: SiteAnswer(200), asks=False),
-    "/version": Endpoint(lambda *_: views.VERSION_INFO, asks=False),
+    "/api/v1/scheduler": Endpoint("scheduler", methods={"POST": scheduler_calls.handle}),
+    "/api/v1": Endpoint("readwrite", methods={"POST": calls.handle}),
+    "/health": Endpoint(None, lambda *_: SiteAnswer(200)),
+    "/version": Endpoint(None, lambda *_: views.VERSION_INFO),
     "/redirect": Endpoint(
-        lambda m, _: SiteAnswer(307, headers=(("Location", f"//{m.info.hostname}:{m.info.port}"),)),
-        asks=False,
+        None, lambda m, _: SiteAnswer(307, headers=(("Location", f"//{m.info.hostname}:{m.info.port}"),))
     ),
-    "/": Endpoint(_page),
-    "/state": Endpoint(lambda m, _: state(m)),
-    "/state.json": Endpoint(lambda m, _: state(m)),
-    "/state-summary": Endpoint(lambda m, _: _summary(m)),
-    "/slaves": Endpoint(lambda m, query: agents(m, query.get("slave_id"))),
-    "/frameworks": Endpoint(lambda m, _: frameworks(m)),
-    "/tasks": Endpoint(_tasks),
-    "/roles": Endpoint(lambda m, _: roles(m)),
-    "/flags": Endpoint(lambda m, _: {"flags": views.flags(m)}),
-    "/weights": Endpoint(lambda m, _: views.weights(m)),
-    "/metrics/snapshot": Endpoint(lambda m, _: metrics.snapshot(m, m.ports.operator_count())),
+    "/": Endpoint("readonly", _page),
+    "/state": Endpoint("readonly", lambda m, _: state(m)),
+    "/state.json": Endpoint("readonly", lambda m, _: state(m)),
+    "/state-summary": Endpoint("readonly", lambda m, _: _summary(m)),
+    "/slaves": Endpoint("readonly", lambda m, query: agents(m, query.get("slave_id"))),
+    "/frameworks": Endpoint("readonly", lambda m, _: frameworks(m)),
+    "/tasks": Endpoint("readonly", _tasks),
+    "/roles": Endpoint("readonly", lambda m, _: roles(m)),
+    "/flags": Endpoint("readonly", lambda m, _: {"flags": views.flags(m)}),
+    "/weights": Endpoint("readonly", lambda m, _: views.weights(m)),
+    "/metrics/snapshot": Endpoint("readonly", lambda m, _: metrics.snapshot(m)),
     "/maintenance/schedule": Endpoint(
+        "readwrite",
         lambda m, _: content.to_json(m.registry.schedule),
-        {
-            "POST": lambda m, asked: calls.done(
-                maintenance.update_schedule(m, _asked(asked, pb.maintenance.Schedule))
-            )
-        },
+        {"POST": lambda m, asked: maintenance.update_schedule(m, _asked(asked, pb.maintenance.Schedule))},
     ),
-    "/maintenance/status": Endpoint(lambda m, _: content.to_json(maintenance.status(m))),
-    "/machine/down": Endpoint(changes={"POST": _machines}),
-    "/machine/up": Endpoint(changes={"POST": _machines}),
+    "/maintenance/status": Endpoint("readonly", lambda m, _: content.to_json(maintenance.status(m))),
+    "/machine/down": Endpoint("readwrite", methods={"POST": _machines}),
+    "/machine/up": Endpoint("readwrite", methods={"POST": _machines}),
     "/quota": Endpoint(
+        "readwrite",
         lambda m, _: content.to_json(quota_calls.status(m)),
         {"POST": lambda m, asked: quota_calls.set_quota(m, _asked(asked, pb.quota.QuotaRequest))},
     ),
-    "/quota/{role:.+}": Endpoint(changes={"DELETE": _remove_quota}),
-    "/teardown": Endpoint(changes={"POST": _teardown}),
+    "/quota/{role:.+}": Endpoint("readwrite", methods={"DELETE": _remove_quota}),
+    "/teardown": Endpoint("readwrite", methods={"POST": _teardown}),
 }
 
 
-def answer(m: MasterState, request: EndpointRequest) -> SiteAnswer:
-    """Answer a request to one of these paths.
-
-    Raises:
-        Refused: It cannot be read, or its method is not for this path.
-    """
-    endpoint = ENDPOINTS[request.route]
-    if request.method in endpoint.changes:
-        return endpoint.changes[request.method](m, request)
-    if endpoint.read is None or (endpoint.changes and request.method != "GET"):
-        allowed = [*(["GET"] if endpoint.read else []), *endpoint.changes]
-        raise method_not_allowed(request.method, allowed)
-    value = endpoint.read(m, dict(request.query))
+def answer(m: MasterState, request: ApiRequest) -> SiteAnswer | StreamOpened:
+    """Answer a request to one of these paths."""
+    _, read, methods = ENDPOINTS[request.route]
+    if request.method in methods:
+        return methods[request.method](m, request) or SiteAnswer(200)
+    if read is None or (methods and request.method != "GET"):
+        raise method_not_allowed(request.method, [*(["GET"] if read else []), *methods])
+    value = read(m, dict(request.query))
     if isinstance(value, SiteAnswer):
         return value
-    text = json.dumps(value, separators=(",", ":"))
-    return SiteAnswer(200, body=text.encode(), content_type="application/json")
+    return SiteAnswer(200, body=json_bytes(value), content_type="application/json")

@@ -47,11 +47,11 @@ _ENDED = ("dropped", "error", "failed", "finished", "gone_by_operator", "unreach
 _UNDER_WAY = ("pending", "recovering")
 
 
-def snapshot(m: MasterState, operators: int) -> dict[str, float]:
+def snapshot(m: MasterState) -> dict[str, float]:
     """All metrics by name, sorted."""
     values = {f"master/{name}": float(m.counts[name]) for name in _COUNTERS}
     values.update({f"master/{name}": float(value) for name, value in _gauges(m).items()})
-    values["master/operator_event_stream_subscribers"] = float(operators)
+    values["master/operator_event_stream_subscribers"] = float(m.ports.operator_count())
     for framework in m.frameworks.values():
         prefix = f"master/frameworks/{framework.info.name}/{framework.id}/"
         values.update({prefix + name: float(value) for name, value in _of_framework(framework).items()})

@@ -15,10 +15,10 @@ from playa.master.allocation.amounts import Amounts, is_under
 from playa.master.allocation.quota import Quota, contains, missing
 from playa.master.operator_api import views
 from playa.master.records import new
-from playa.master.requests import SiteAnswer
 from playa.master.state import MasterState
 from playa.master.validation import resources as resource_validation
 from playa.master.validation.rules import Rows, role_name, validator, within
+from playa.web import Refused, refuse
 
 Configs = Mapping[str, pb.quota.QuotaConfig]
 _Config = pb.quota.QuotaConfig
@@ -45,15 +45,12 @@ def status(m: MasterState) -> pb.quota.QuotaStatus:
 # --- UPDATE_QUOTA ---------------------------------------------------------------------------------------------
 
 
-def update(m: MasterState, asked: pb.master.Call.UpdateQuota) -> SiteAnswer:
+def update(m: MasterState, asked: pb.master.Call.UpdateQuota) -> None:
     """UPDATE_QUOTA: all of its roles, or none."""
-    wrong = _update_problem(m, asked.quota_configs, force=asked.force)
-    if wrong is not None:
-        return SiteAnswer(400, wrong)
+    refuse(_update_problem(m, asked.quota_configs, force=asked.force))
     _keep(m, asked.quota_configs)
     for config in asked.quota_configs:
         _make_room(m, config.role, _quota(config))
-    return SiteAnswer(200)
 
 
 @validator
@@ -122,20 +119,16 @@ def _value_problem(value: float) -> Rows:
 # --- SET_QUOTA, REMOVE_QUOTA ----------------------------------------------------------------------------------
 
 
-def set_quota(m: MasterState, asked: pb.quota.QuotaRequest) -> SiteAnswer:
+def set_quota(m: MasterState, asked: pb.quota.QuotaRequest) -> None:
     """SET_QUOTA, before UPDATE_QUOTA there was nothing else: a guarantee, which is the limit too, for a role without."""
-    wrong = _request_problem(m, asked)
-    if wrong is not None:
-        return SiteAnswer(400, f"Failed to validate set quota request: {wrong}")
+    refuse(within("Failed to validate set quota request", _request_problem(m, asked)))
     guarantee = {resource.name: resource.scalar for resource in asked.guarantee}
     config = new(_Config, role=asked.role, guarantees=guarantee, limits=guarantee)
-    beyond = _beyond_capacity(m, {**m.quotas, asked.role: config})
-    if beyond is not None and not asked.force:
-        overcommit = "Quota guarantees overcommit the cluster (use 'force' to bypass this check)"
-        return SiteAnswer(409, f"{overcommit}: Total quota guarantees {beyond}")
+    beyond = None if asked.force else _beyond_capacity(m, {**m.quotas, asked.role: config})
+    overcommit = "Quota guarantees overcommit the cluster (use 'force' to bypass this check)"
+    refuse(beyond and f"{overcommit}: Total quota guarantees {beyond}", 409)
     _keep(m, [config])
     _take_back_enough(m, config)
-    return SiteAnswer(200)
 
 
 @validator
@@ -166,18 +159,16 @@ def _request_problem(m: MasterState, asked: pb.quota.QuotaRequest) -> Rows:
         )
 
 
-def remove(m: MasterState, role: str, path: str = "") -> SiteAnswer:
+def remove(m: MasterState, role: str, path: str = "") -> None:
     """REMOVE_QUOTA, or DELETE of a path."""
     where = f" for path '{path}'" if path else ""
     if path and not _is_allowed(m, role):
-        text = f"Failed to validate remove quota request{where}: Unknown role '{role}'"
-        return SiteAnswer(400, text)
+        raise Refused(400, f"Failed to validate remove quota request{where}: Unknown role '{role}'")
     if role not in m.quotas:
-        return SiteAnswer(400, f"Failed to remove quota{where}: Role '{role}' has no quota set")
+        raise Refused(400, f"Failed to remove quota{where}: Role '{role}' has no quota set")
     del m.quotas[role]
     _save(m)
     m.allocator.set_quota(role, Quota())
-    return SiteAnswer(200)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------

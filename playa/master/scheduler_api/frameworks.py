@@ -16,6 +16,8 @@ from playa.master.records import Framework, new
 from playa.master.scheduler_api import tasks
 from playa.master.state import MasterState
 from playa.master.validation import calls as validation
+from playa.master.validation.rules import within
+from playa.web import refuse
 
 Call = pb.scheduler.Call
 _Change = Call.Subscribe | Call.UpdateFramework
@@ -137,15 +139,12 @@ def heartbeat(m: MasterState, framework_id: str, stream_id: str) -> None:
         m.ports.later(m.settings.heartbeat_interval, HeartbeatDue(framework_id, stream_id))
 
 
-def update_framework(m: MasterState, framework: Framework, call: Call.UpdateFramework) -> str | None:
-    """UPDATE_FRAMEWORK; returns what is wrong with it, if anything is (the answer is then 400)."""
+def update_framework(m: MasterState, framework: Framework, call: Call.UpdateFramework) -> None:
+    """UPDATE_FRAMEWORK."""
     info = call.framework_info
-    if wrong := validation.framework_info(info, m.settings.roles):
-        return f"Supplied FrameworkInfo is not valid: {wrong}"
-    if wrong := validation.framework_update(framework.info, info):
-        return f"FrameworkInfo update is not valid: {wrong}"
-    if wrong := _options_problem(call):
-        return f"'UpdateFramework' call is not valid: {wrong}"
+    refuse(within("Supplied FrameworkInfo is not valid", validation.framework_info(info, m.settings.roles)))
+    refuse(within("FrameworkInfo update is not valid", validation.framework_update(framework.info, info)))
+    refuse(within("'UpdateFramework' call is not valid", _options_problem(call)))
     changed = framework.info != info
     for offer in list(framework.offers.values()):
         if offer.role not in validation.roles_of(info):
@@ -155,7 +154,6 @@ def update_framework(m: MasterState, framework: Framework, call: Call.UpdateFram
         _tell_agents(m, framework)
         _publish(m, "framework_updated", framework)
     offers.allocate(m)
-    return None
 
 
 def _tell_agents(m: MasterState, framework: Framework) -> None:
@@ -223,15 +221,13 @@ def _chosen_roles(framework: Framework, named: Collection[str]) -> list[str]:
     return [*(named or framework.roles)] if set(named) <= set(framework.roles) else []
 
 
-def suppress(m: MasterState, framework: Framework, call: Call.Suppress) -> None:
+def suppress(_m: MasterState, framework: Framework, call: Call.Suppress) -> None:
     """SUPPRESS: no offers for these roles."""
-    m.counts["messages_suppress_offers"] += 1
     framework.suppressed.update(_chosen_roles(framework, call.roles))
 
 
 def revive(m: MasterState, framework: Framework, call: Call.Revive) -> None:
     """REVIVE: offers for these roles again, at once, and their filters end."""
-    m.counts["messages_revive_offers"] += 1
     roles = _chosen_roles(framework, call.roles)
     if roles:
         m.allocator.revive(framework, roles)

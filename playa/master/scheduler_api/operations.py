@@ -119,7 +119,6 @@ def _apply_status(m: MasterState, record: OperationRecord, status: pb.mesos.Oper
 
 def acknowledge(m: MasterState, framework: Framework, call: Call.AcknowledgeOperationStatus) -> None:
     """ACKNOWLEDGE_OPERATION_STATUS."""
-    m.counts["messages_operation_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
     record = framework.operation_named(call.operation_id.value)
     statuses = record.proto.statuses if record is not None else ()
@@ -141,7 +140,6 @@ def acknowledge(m: MasterState, framework: Framework, call: Call.AcknowledgeOper
 
 def reconcile(m: MasterState, framework: Framework, call: Call.ReconcileOperations) -> None:
     """RECONCILE_OPERATIONS: those that it names, or (if it names none) all that the master knows."""
-    m.counts["messages_reconcile_operations"] += 1
     for record in list(framework.operations.values()) if not call.operations else ():
         _tell(m, framework, _latest(record))
     for entry in call.operations:

@@ -201,7 +201,6 @@ def status_update(m: MasterState, message: messages.AgentUpdate) -> None:
 
 def acknowledge(m: MasterState, framework: Framework, call: Call.Acknowledge) -> None:
     """The scheduler has seen an update: its agent need not send it any more."""
-    m.counts["messages_status_update_acknowledgement"] += 1
     agent = m.agents.get(call.agent_id.value)
     task = None if agent is None else agent.tasks.get((framework.id, call.task_id.value))
     never_told = task is not None and not task.proto.HasField("status_update_state")
@@ -253,7 +252,6 @@ def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
 
 def send_message(m: MasterState, framework: Framework, call: Call.Message) -> None:
     """A framework message goes to an executor; best effort."""
-    m.counts["messages_framework_to_executor"] += 1
     agent = m.agents.get(call.agent_id.value)
     if agent is None or not agent.connected:
         m.counts["invalid_framework_to_executor_messages"] += 1
@@ -271,10 +269,10 @@ def shutdown_executor(m: MasterState, framework: Framework, call: Call.Shutdown)
 
 def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
     """Kill a task; one that is unknown is reconciled instead."""
-    m.counts["messages_kill_task"] += 1
     task = framework.tasks.get(call.task_id.value)
     agent_id = call.agent_id if call.HasField("agent_id") else None
     if task is None:
+        m.counts["messages_reconcile_tasks"] += 1
         asked = new(Call.Reconcile, tasks=[{"task_id": call.task_id, "agent_id": agent_id}])
         reconcile(m, framework, asked)
         return
@@ -290,7 +288,6 @@ def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
 
 def reconcile(m: MasterState, framework: Framework, call: Call.Reconcile) -> None:
     """Tell the scheduler how tasks are: those that it names, or (if it names none) all that the master knows."""
-    m.counts["messages_reconcile_tasks"] += 1
     for task in list(framework.tasks.values()) if not call.tasks else ():
         m.send(framework, "update", status=_reconciled(m, task))
     for entry in call.tasks:
