@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
@@ -52,12 +51,7 @@ class GetProblems:
 
 
 class ClusterActor(Actor):
-    """Starts, kills and restarts the master and the agents.
-
-    Args:
-        settings: The cluster's.
-        directory: Where everything is kept.
-    """
+    """Starts, kills and restarts the master and the agents; everything is kept in the directory."""
 
     def __init__(self, settings: ClusterSettings, directory: str) -> None:
         self._settings = settings
@@ -80,15 +74,14 @@ class ClusterActor(Actor):
 
     @receive
     async def handle_start_all(self, _message: StartAll) -> int:
-        port = await self._start_master()
+        await self._start_master()
         for index in range(1, len(self._settings.agents) + 1):
             self._start_agent(index)
-        return port
+        return self._port
 
-    async def _start_master(self) -> int:
+    async def _start_master(self) -> None:
         master = self.spawn(MasterActor, self._settings, self._directory, self._port, self._plan, name=MASTER)
         self._port = await master.ask(Listen(), block=False)
-        return self._port
 
     def _start_agent(self, index: int) -> None:
         settings = self._settings.agent(index)
@@ -107,38 +100,38 @@ class ClusterActor(Actor):
             crashes = 0
         pause = min(LONGEST_RESTART, RESTART_SECONDS * 2.0**crashes)
         self._crashes[name] = (min(crashes + 1, 16), now + pause)
-        log.log(
-            logging.INFO if crashes else logging.ERROR,
-            "%s failed and is started again: %s%s",
-            name,
-            error,
-            self._hint(error),
-        )
+        hint = ""
+        if os.strerror(errno.ENOSPC) in error or os.strerror(errno.EDQUOT) in error:
+            hint = f" (make room on the disk of {self._directory}; what was not checkpointed is lost)"
+        level = logging.INFO if crashes else logging.ERROR
+        log.log(level, "%s failed and is started again: %s%s", name, error, hint)
         if name == MASTER:
             self.timers.after(pause, faults.StartMaster())
         elif name.startswith("agent:"):
             self.timers.after(pause, faults.StartAgent(int(name.partition(":")[2])))
 
-    def _hint(self, error: str) -> str:
-        if os.strerror(errno.ENOSPC) in error or os.strerror(errno.EDQUOT) in error:
-            return f" (make room on the disk of {self._directory}; what was not checkpointed is lost)"
-        return ""
-
     def _alive(self, name: str) -> "ActorRef[Any] | None":
         ref: ActorRef[Any] | None = self.system.find(name)
         return ref if ref is not None and ref.is_alive() else None
 
-    # --- the master -------------------------------------------------------------------------------------------
-
     @receive
     async def handle_kill_master(self, message: faults.KillMaster) -> bool:
-        master = self._alive(MASTER)
-        if master is None:
+        return await self._kill(MASTER, message.restart_after, faults.StartMaster())
+
+    @receive
+    async def handle_kill_agent(self, message: faults.KillAgent) -> bool:
+        start = faults.StartAgent(message.index)
+        return await self._kill(agent_name(message.index), message.restart_after, start)
+
+    async def _kill(self, name: str, restart_after: float | None, start: object) -> bool:
+        ref = self._alive(name)
+        if ref is None:
             return False
-        self._plan = await master.ask(faults.GetFaults(), block=False)
-        await master.stop(block=False)
-        if message.restart_after is not None:
-            self.timers.after(message.restart_after, faults.StartMaster())
+        if name == MASTER:
+            self._plan = await ref.ask(faults.GetFaults(), block=False)
+        await ref.stop(block=False)
+        if restart_after is not None:
+            self.timers.after(restart_after, start)
         return True
 
     @receive
@@ -155,18 +148,6 @@ class ClusterActor(Actor):
             return False
         return True
 
-    # --- agents -----------------------------------------------------------------------------------------------
-
-    @receive
-    async def handle_kill_agent(self, message: faults.KillAgent) -> bool:
-        agent = self._alive(agent_name(message.index))
-        if agent is None:
-            return False
-        await agent.stop(block=False)
-        if message.restart_after is not None:
-            self.timers.after(message.restart_after, faults.StartAgent(message.index))
-        return True
-
     @receive
     def handle_start_agent(self, message: faults.StartAgent) -> bool:
         exists = 1 <= message.index <= len(self._settings.agents)
@@ -178,35 +159,28 @@ class ClusterActor(Actor):
     @receive
     def handle_silence_agent(self, message: faults.SilenceAgent) -> bool:
         agent = self._alive(agent_name(message.index))
-        if agent is None:
-            return False
-        agent.tell(Silence(message.seconds))
-        return True
-
-    # --- what the master does itself --------------------------------------------------------------------------
+        if agent is not None:
+            agent.tell(Silence(message.seconds))
+        return agent is not None
 
     @receive
-    async def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
-        self._plan = message.plan
-        await self._ask_master(message)
-        return self._plan
-
-    @receive
-    async def handle_get_faults(self, message: faults.GetFaults) -> faults.FaultPlan:
-        plan = await self._ask_master(message)
-        return plan if isinstance(plan, faults.FaultPlan) else self._plan
-
-    @receive
-    async def handle_master_fault(
+    async def handle_what_the_master_does(
         self,
-        message: faults.RemoveFramework | faults.RescindOffers | faults.CloseStreams | faults.SendRaw,
-    ) -> int:
-        done = await self._ask_master(message)
-        return done if isinstance(done, int) else 0
-
-    async def _ask_master(self, message: object) -> object:
+        message: faults.SetFaults
+        | faults.GetFaults
+        | faults.RemoveFramework
+        | faults.RescindOffers
+        | faults.CloseStreams
+        | faults.SendRaw,
+    ) -> faults.FaultPlan | int:
+        """While there is no master, the plan is kept for the next one."""
+        if isinstance(message, faults.SetFaults):
+            self._plan = message.plan
         master = self._alive(MASTER)
-        return await master.ask(message, block=False) if master is not None else None
+        if master is not None:
+            answer: faults.FaultPlan | int = await master.ask(message, block=False)
+            return answer
+        return self._plan if isinstance(message, faults.SetFaults | faults.GetFaults) else 0
 
 
 class Cluster:
@@ -225,6 +199,8 @@ class Cluster:
         faults: Misbehaviour on demand.
     """
 
+    faults: Faults
+
     def __init__(self, settings: ClusterSettings | None = None, *, wait_for_agents: bool = True) -> None:
         self.settings = settings or ClusterSettings()
         self._wait_for_agents = wait_for_agents
@@ -232,7 +208,6 @@ class Cluster:
         self._port = self.settings.port
         self._temporary: Path | None = None
         self._directory = ""
-        self.faults: Faults
 
     @property
     def url(self) -> str:
@@ -266,15 +241,13 @@ class Cluster:
             RegistryError: The work_dir holds a registry that cannot be read.
         """
         self.settings.check_who_gets_in()
+        mode = 0o711 if os.geteuid() == 0 else 0o700  # tasks of other users have to get to their sandboxes
         self._directory = self.settings.work_dir
         if not self._directory:
             self._temporary = Path(tempfile.mkdtemp(prefix="playa-"))
-            if os.geteuid() == 0:  # tasks may run as other users, who have to get to their sandboxes
-                self._temporary.chmod(0o711)
+            self._temporary.chmod(mode)
             self._directory = str(self._temporary)
-        await asyncio.to_thread(
-            os.makedirs, self._directory, 0o711 if os.geteuid() == 0 else 0o700, exist_ok=True
-        )
+        await asyncio.to_thread(os.makedirs, self._directory, mode, exist_ok=True)
         settings = replace(self.settings, work_dir=self._directory)
         self._system = ActorSystem("playa")
         await self._system.__aenter__()
@@ -285,15 +258,13 @@ class Cluster:
             if self._wait_for_agents:
                 await self._all_registered(actor)
         except BaseException:
-            await self._end()
+            await self.__aexit__()
             raise
         return self
 
     async def _all_registered(self, actor: "ActorRef[ClusterActor]") -> None:
         count = len(self.settings.agents)
-        if self._system is None or not count:
-            return
-        master = self._system.ref(MASTER)
+        master = actor.system.ref(MASTER)
         async with asyncio.timeout(SETTLE_SECONDS + count / 20):
             while await master.ask(CountAgents(), block=False) < count:
                 problems = await actor.ask(GetProblems(), block=False)
@@ -301,16 +272,8 @@ class Cluster:
                     raise OSError("; ".join(problems))
                 await asyncio.sleep(0.01)
 
-    async def __aexit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End everything: executors and tasks too."""
-        await self._end()
-
-    async def _end(self) -> None:
         if self._system is not None:
             master = self._system.find(MASTER)
             if master is not None and master.is_alive():  # first, so that nobody tells it of agents that stop

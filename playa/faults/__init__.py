@@ -23,34 +23,19 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """How the master misbehaves; the default is not at all.
+    """How the master misbehaves; the default is not at all."""
 
-    Attributes:
-        answer_status: If not 0, the scheduler API answers every request with this status (503, say).
-        answer_text: The body of that answer.
-        redirect_to: If not empty, the scheduler API answers 307 with this base URL (as a master that does not lead).
-        silent: Send no heartbeats.
-        half_open: Read requests and never answer; streams stay open and nothing comes.
-        shape: How records are cut on the wire: "normal", "split" (every byte by itself), "coalesce" (several records
-            together, late), "held" (nothing is sent until it is "normal" again).
-        delay_updates: Seconds by which UPDATE events come late.
-        drop_updates: How many of the next UPDATE events are lost.
-        duplicate_updates: How many of the next UPDATE events come twice.
-        lose_accepts: How many of the next ACCEPT calls are answered 202 and lost.
-        rescind_accepts: How many of the next ACCEPT calls come after their offers were rescinded.
-    """
-
-    answer_status: int = 0
-    answer_text: str = "Master has not finished recovery"
-    redirect_to: str = ""
-    silent: bool = False
-    half_open: bool = False
-    shape: Shape = Shape.NORMAL
-    delay_updates: float = 0.0
-    drop_updates: int = 0
-    duplicate_updates: int = 0
-    lose_accepts: int = 0
-    rescind_accepts: int = 0
+    answer_status: int = 0  # if not 0, the scheduler API answers every request with this status (503, say)
+    answer_text: str = "Master has not finished recovery"  # the body of that answer
+    redirect_to: str = ""  # the scheduler API answers 307 with this base URL, as a master that does not lead
+    silent: bool = False  # no heartbeats
+    half_open: bool = False  # requests are read and never answered; streams stay open and nothing comes
+    shape: Shape = Shape.NORMAL  # or its value
+    delay_updates: float = 0.0  # seconds by which UPDATE events come late
+    drop_updates: int = 0  # how many of the next UPDATE events are lost
+    duplicate_updates: int = 0  # how many of the next UPDATE events come twice
+    lose_accepts: int = 0  # how many of the next ACCEPT calls are answered 202 and lost
+    rescind_accepts: int = 0  # how many of the next ACCEPT calls come after their offers were rescinded
 
     def __post_init__(self) -> None:
         """Refuse a value that cannot be right, and take a shape by its name."""
