@@ -1,8 +1,8 @@
 """What master and agents say to each other: the embedded cluster's own version of Mesos's internal protocol.
 
 In Mesos these are the messages of `messages.proto` (not part of the V1 API); here they are actor messages with the same
-names where there is one, and protobuf payloads of the V1 API as bytes. Like those, they are not answered and may be
-lost: who needs certainty sends again.
+names where there is one, and with messages of the V1 API (named beside the field) as bytes. Like those, they are not
+answered and may be lost: who needs certainty sends again.
 
 Ids are plain strings here, as on the wire. An executor id that is not there is the empty string.
 """
@@ -14,40 +14,31 @@ from actors.runtime import message
 
 @message
 class RegisterAgent:
-    """An agent that has no id yet asks for one; asked again until answered.
+    """An agent that has no id yet asks for one; asked again until answered."""
 
-    Attributes:
-        agent: The agent actor's name ("agent:1"), where answers go.
-        agent_info: `mesos.v1.AgentInfo` with hostname, port, resources, attributes, domain; no id.
-        pid: As Mesos writes it: `slave(1)@127.0.0.1:5051`.
-    """
-
-    agent: str
-    agent_info: bytes
-    pid: str
+    agent: str  # the agent actor's name ("agent:1"), where answers go
+    agent_info: bytes  # AgentInfo with hostname, port, resources, attributes, domain; no id
+    pid: str  # as Mesos writes it: `slave(1)@127.0.0.1:5051`
 
 
 @message
 class ReregisterAgent:
     """An agent with an id comes back: to a new master, after a restart of its own, or after an interruption.
 
-    Attributes:
-        total_resources: `mesos.v1.Resource` each: with the reservations and volumes that the agent checkpointed.
-        frameworks: `mesos.v1.FrameworkInfo` each, of every framework with an executor or a task here.
-        executors: `mesos.v1.ExecutorInfo` each, with framework id; without those of command tasks.
-        tasks: `mesos.v1.Task` each, as the agent knows it: state is the latest, status_update_state and
-            status_update_uuid are of the update that the agent is sending. Terminal ones that are not acknowledged too.
-        operations: `mesos.v1.Operation` each, not acknowledged yet.
+    Its tasks are as the agent knows them: state is the latest, status_update_state and status_update_uuid are of the update
+    that the agent is sending.
     """
 
     agent: str
     agent_info: bytes
     pid: str
-    total_resources: tuple[bytes, ...]
-    frameworks: tuple[bytes, ...]
-    executors: tuple[bytes, ...]
-    tasks: tuple[bytes, ...]
-    operations: tuple[bytes, ...]
+    total_resources: tuple[
+        bytes, ...
+    ]  # Resource: with the reservations and volumes that the agent checkpointed
+    frameworks: tuple[bytes, ...]  # FrameworkInfo of every framework with an executor or a task here
+    executors: tuple[bytes, ...]  # ExecutorInfo with framework id; without those of command tasks
+    tasks: tuple[bytes, ...]  # Task: terminal ones that are not acknowledged too
+    operations: tuple[bytes, ...]  # Operation: not acknowledged yet
 
 
 @message
@@ -59,29 +50,23 @@ class UnregisterAgent:
 
 @message
 class AgentUpdate:
-    """A status update on its way to the scheduler; sent again by the agent until it is acknowledged.
-
-    Attributes:
-        executor_id: Whose task it is; empty for a command task or when there is no executor.
-        status: `mesos.v1.TaskStatus` with uuid, as it goes to the scheduler.
-        latest_state: Name of the task's newest state, which may be further than this update's.
-    """
+    """A status update on its way to the scheduler; sent again by the agent until it is acknowledged."""
 
     agent_id: str
     framework_id: str
-    executor_id: str
-    status: bytes
-    latest_state: str
+    executor_id: str  # empty for a command task or when there is no executor
+    status: bytes  # TaskStatus with uuid, as it goes to the scheduler
+    latest_state: str  # the task's newest state, which may be further than this update's
 
 
 @message
 class ExitedExecutor:
-    """An executor's process ended; becomes FAILURE. `status` is what wait(2) gave (1792 for exit code 7)."""
+    """An executor's process ended; becomes FAILURE."""
 
     agent_id: str
     framework_id: str
     executor_id: str
-    status: int
+    status: int  # what wait(2) gave: 1792 for exit code 7
 
 
 @message
@@ -96,20 +81,13 @@ class ExecutorMessage:
 
 @message
 class OperationUpdate:
-    """The state of an operation; sent again until acknowledged if the operation has an id.
-
-    Attributes:
-        framework_id: For whom it is; empty for an operator's.
-        operation_uuid: The 16 bytes that the master gave in `ApplyOperation`.
-        status: `mesos.v1.OperationStatus`, with uuid if it wants an acknowledgement, with agent id and operation id.
-        latest_status: The same message in its newest state.
-    """
+    """The state of an operation; sent again until acknowledged if the operation has an id."""
 
     agent_id: str
-    framework_id: str
-    operation_uuid: bytes
-    status: bytes
-    latest_status: bytes
+    framework_id: str  # empty for an operator's
+    operation_uuid: bytes  # that of `ApplyOperation`
+    status: bytes  # OperationStatus with agent id and operation id, with uuid if it wants an acknowledgement
+    latest_status: bytes  # the same message in its newest state
 
 
 @message
@@ -131,24 +109,17 @@ class AgentRegistered:
 
 
 @message
-class TaskToReconcile:
-    """A task that the master knows and the agent did not name."""
-
-    framework_id: str
-    task_id: str
-
-
-@message
 class AgentReregistered:
     """The agent is known again.
 
-    `reconcile` names tasks that the master has and the agent did not report; for each one that the agent
-    does not have, it sends TASK_DROPPED (`REASON_RECONCILIATION`, "Reconciliation: task unknown to agent").
+    For each task to reconcile that it does not have it sends TASK_DROPPED (`REASON_RECONCILIATION`).
     """
 
     agent_id: str
     total_ping_timeout: float
-    reconcile: tuple[TaskToReconcile, ...]
+    reconcile: tuple[
+        tuple[str, str], ...
+    ]  # framework and task, which the master has and the agent did not report
 
 
 @message
@@ -160,31 +131,28 @@ class Ping:
 
 @message
 class RunTask:
-    """Launch a task. `framework_info`: `mesos.v1.FrameworkInfo` with id; `task`: `mesos.v1.TaskInfo`.
+    """Launch a task. Every resource has its `allocation_info`, and the executor (if there is one) its framework id."""
 
-    Every resource in them has its `allocation_info`, and the executor (if it has one) its framework id.
-    """
-
-    framework_info: bytes
-    task: bytes
+    framework_info: bytes  # FrameworkInfo with id
+    task: bytes  # TaskInfo
 
 
 @message
 class RunTaskGroup:
-    """Launch a task group. `executor`: `mesos.v1.ExecutorInfo`; `task_group`: `mesos.v1.TaskGroupInfo`."""
+    """Launch a task group."""
 
     framework_info: bytes
-    executor: bytes
-    task_group: bytes
+    executor: bytes  # ExecutorInfo
+    task_group: bytes  # TaskGroupInfo
 
 
 @message
 class KillTask:
-    """Kill a task. `kill_policy`: `mesos.v1.KillPolicy`, None when the call had none."""
+    """Kill a task."""
 
     framework_id: str
     task_id: str
-    kill_policy: bytes | None
+    kill_policy: bytes | None  # KillPolicy, if the call had one
 
 
 @message
@@ -229,17 +197,11 @@ class UpdateFramework:
 
 @message
 class ApplyOperation:
-    """Apply an operation to the agent's resources and checkpoint them.
+    """Apply an operation to the agent's resources and checkpoint them."""
 
-    Attributes:
-        framework_id: Empty for an operator's.
-        operation: `mesos.v1.Offer.Operation`; with its id the agent has to report the outcome until it is acknowledged.
-        operation_uuid: 16 bytes by which master and agent know the operation.
-    """
-
-    framework_id: str
-    operation: bytes
-    operation_uuid: bytes
+    framework_id: str  # empty for an operator's
+    operation: bytes  # Offer.Operation; with an id its outcome has to be reported until it is acknowledged
+    operation_uuid: bytes  # 16 bytes by which master and agent know it
 
 
 @message
@@ -260,9 +222,9 @@ class ReconcileOperations:
 
 @message
 class DrainAgent:
-    """Kill everything that runs; `config`: `mesos.v1.DrainConfig`. Told again when the agent comes back."""
+    """Kill everything that runs; told again when the agent comes back."""
 
-    config: bytes
+    config: bytes  # DrainConfig
 
 
 @message

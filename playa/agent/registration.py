@@ -70,9 +70,9 @@ class Registration:
         if context.agent_id != message.agent_id or context.terminating:
             return
         self._connected(message.total_ping_timeout)
-        for wanted in message.reconcile:
-            if context.executor_of(wanted.framework_id, wanted.task_id) is None:
-                self._updates.unknown_task(wanted.framework_id, wanted.task_id)
+        for framework_id, task_id in message.reconcile:
+            if context.executor_of(framework_id, task_id) is None:
+                self._updates.unknown_task(framework_id, task_id)
 
     @receive
     def handle_ping(self, message: m.Ping) -> None:

@@ -157,7 +157,7 @@ def test_an_agent_is_asked_for_tasks_that_it_did_not_name(bench: Any) -> None:
     liveness.disconnected(bench.state, agent.actor)
     admission.reregister(bench.state, reregistering(agent, tasks=()))
     (answer,) = bench.told(messages.AgentReregistered)
-    assert answer.reconcile == (messages.TaskToReconcile(framework.id, "t"),)
+    assert answer.reconcile == ((framework.id, "t"),)
 
 
 def test_a_disconnected_agent_has_ten_minutes_to_come_back(bench: Any) -> None:

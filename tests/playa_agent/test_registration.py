@@ -19,7 +19,6 @@ from playa.messages import (
     RunTask,
     ShutdownAgent,
     Silence,
-    TaskToReconcile,
     UnregisterAgent,
 )
 from playa.settings import AgentSettings
@@ -161,8 +160,7 @@ def test_tasks_that_the_master_has_and_the_agent_does_not_are_dropped(tmp_path):
         await stage.registered()
         stage.run("here")
         await asyncio.sleep(0.1)
-        asked = tuple(TaskToReconcile(framework_id="F", task_id=name) for name in ("here", "gone"))
-        asked += (TaskToReconcile(framework_id="G", task_id="other"),)
+        asked = (("F", "here"), ("F", "gone"), ("G", "other"))
         stage.agent.tell(AgentReregistered(agent_id="S0", total_ping_timeout=75.0, reconcile=asked))
         await asyncio.sleep(0.1)
 

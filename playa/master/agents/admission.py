@@ -117,7 +117,7 @@ def _came_back(
             tasks.index_task(agent, m.frameworks.get(key[0]), task)
             if not task.is_terminal:
                 m.allocator.take(key[0], agent.id, task.resources)
-    missing = tuple(messages.TaskToReconcile(*key) for key in agent.tasks if key not in reported)
+    missing = tuple(key for key in agent.tasks if key not in reported)
     m.to_agent(agent, messages.AgentReregistered(agent.id, m.settings.total_ping_timeout, missing))
     executors = map(pb.mesos.ExecutorInfo.FromString, message.executors)
     for key in agent.executors.keys() - {(e.framework_id.value, e.executor_id.value) for e in executors}:
