@@ -1,6 +1,7 @@
 """What the master keeps of each framework, agent, task, offer and operation. Data only; the rules are elsewhere."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,7 +9,6 @@ from google.protobuf.message import Message
 
 from mesos_v1 import pb, states
 from mesos_v1.resources import Resources
-from playa.master.allocation.decline_filters import DeclineFilters
 
 TERMINAL_TASK_STATES = frozenset(map(pb.mesos.TaskState.Value, states.TERMINAL_STATES))
 TERMINAL_OPERATION_STATES = frozenset(
@@ -109,6 +109,40 @@ class OperationRecord:
     def id(self) -> str | None:
         """What the framework calls it, if it wants feedback."""
         return self.proto.info.id.value if self.proto.info.HasField("id") else None
+
+
+class DeclineFilters:
+    """What a framework refused, on which agent and in which role, and until when (seconds of the caller's clock).
+
+    A refusal covers resources that are contained in what was refused: when there is more, it is offered in spite of it.
+    """
+
+    __slots__ = ("_refusals",)
+
+    def __init__(self) -> None:
+        self._refusals: defaultdict[tuple[str, str], list[tuple[Resources, float]]] = defaultdict(list)
+
+    def refuse(self, agent_id: str, role: str, refused: Resources, expires: float) -> None:
+        """Enter a refusal."""
+        self._refusals[agent_id, role].append((refused, expires))
+
+    def refuses(self, agent_id: str, role: str, offered: Resources, now: float) -> bool:
+        """Whether an offer would be refused; refusals that are over are forgotten."""
+        alive = [each for each in self._refusals.pop((agent_id, role), ()) if each[1] > now]
+        if alive:
+            self._refusals[agent_id, role] = alive
+        return any(refused.contains(offered) for refused, _ in alive)
+
+    def active(self, role: str, now: float) -> int:
+        """How many refusals of a role are in force."""
+        of_role = (refusals for key, refusals in self._refusals.items() if key[1] == role)
+        return sum(expires > now for refusals in of_role for _, expires in refusals)
+
+    def forget(self, *, agent_id: str | None = None, roles: Collection[str] | None = None) -> None:
+        """Forget those of an agent, those of some roles, or (without either) all."""
+        for key in list(self._refusals):
+            if agent_id in {None, key[0]} and (roles is None or key[1] in roles):
+                del self._refusals[key]
 
 
 @dataclass(slots=True)

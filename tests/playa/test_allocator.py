@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa.master.allocation import amounts, resource_forms
-from playa.master.allocation.decline_filters import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
+from playa.master.allocation.offers import DEFAULT_REFUSE_SECONDS, LONGEST_REFUSAL, refusal
 from tests.support.allocating import Allocator
 
 HALF = Resources.parse("cpus:2;mem:1024")

@@ -47,7 +47,7 @@ def db(bench: Any) -> Any:
 
 
 def test_what_an_operator_reserves_is_offered_to_that_role_only(db: Any) -> None:
-    assert ask(db, "RESERVE_RESOURCES", resources=[cpus(3)]) == SiteAnswer(200)
+    assert ask(db, "RESERVE_RESOURCES", resources=[cpus(3)]) == SiteAnswer(202)
     other = db.subscribe("other", roles=("other",))
     (offer,) = db.offers(other)
     assert Resources.from_proto(offer.resources).cpus == 1
@@ -84,21 +84,21 @@ def test_reserving_making_resizing_destroying_and_unreserving_lead_back_to_the_s
     ]
     assert statuses(*answers) == [202] * 5
     assert str(db.agent.total.reserved()) == "disk(reservations: [(DYNAMIC,db,ops)]):500"
-    assert ask(db, "UNRESERVE_RESOURCES", resources=[disk(500)]) == SiteAnswer(200)
+    assert ask(db, "UNRESERVE_RESOURCES", resources=[disk(500)]) == SiteAnswer(202)
     assert db.agent.total == before
 
 
 def test_one_reservation_can_become_another(db: Any) -> None:
     ask(db, "RESERVE_RESOURCES", resources=[cpus(1)])
     refined = cpus(1, reservations=[DB, {**DB, "role": "db/x"}])
-    assert ask(db, "RESERVE_RESOURCES", source=[cpus(1)], resources=[refined]) == SiteAnswer(200)
+    assert ask(db, "RESERVE_RESOURCES", source=[cpus(1)], resources=[refined]) == SiteAnswer(202)
     assert [len(r.facts.reservations) for r in db.agent.total.reserved()] == [2]
 
 
 def test_offers_are_taken_back_for_what_is_needed_and_not_offered_again_at_once(db: Any) -> None:
     framework = db.subscribe()
     (offer,) = db.offers(framework)
-    assert ask(db, "RESERVE_RESOURCES", resources=[cpus(1)]) == SiteAnswer(200)
+    assert ask(db, "RESERVE_RESOURCES", resources=[cpus(1)]) == SiteAnswer(202)
     (rescinded,) = db.events(framework, "RESCIND")
     assert rescinded.rescind.offer_id == offer.id
     db.pass_time(4)

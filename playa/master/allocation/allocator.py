@@ -6,10 +6,9 @@ run gives resources to frameworks by role and agent, and the caller makes offers
 How it works (Mesos documentation, "Allocation module", "Roles"). All that is free on an agent goes to one framework:
 of the roles that want any, the one furthest below its fair share, and in it the framework furthest below its own. A
 framework that refused resources is passed over for that agent until its filter runs out, unless there is more now than
-it refused. Offered and used resources count alike. Resources reserved for a role go to that role and those below it. A shared volume is offered to everyone who can deal with it, used or not.
-
-While some role has a quota, a run has two rounds: first what guarantees entitle roles to, then the rest, up to limits and
-without what is held back for guarantees (see `quota`).
+it refused. Offered and used resources count alike. Resources reserved for a role go to that role and those below it. A
+shared volume is offered to everyone who can deal with it, used or not. While some role has a quota, a run has two rounds:
+first what guarantees entitle roles to, then the rest, up to limits and without what is held back for guarantees.
 
 Limits: no random order of agents, no fault domains.
 """
@@ -32,7 +31,7 @@ Allocation = dict[str, dict[str, dict[str, Resources]]]
 
 @dataclass(slots=True)
 class _Run:
-    """One allocation: when it is, what it has given, and what quota leaves (None: nobody has any)."""
+    """One allocation: when it is, what quota leaves (None: nobody has any), and what it has given."""
 
     now: float
     room: Room | None
@@ -100,17 +99,11 @@ class Allocator:
     """What is where, who has it, who wants it: by the master's own records of frameworks and agents.
 
     Args:
-        frameworks: By id, as the master keeps them.
-        agents: By id, as the master keeps them.
-        weights: Weight by role.
+        frameworks: By id.
+        agents: By id.
+        weights: By role.
         min_allocatable: `--min_allocatable_resources`: what is worth an offer.
         interval: Seconds between batch allocations: no filter is shorter.
-
-    Attributes:
-        totals: Scalars of all agents together.
-        roles: What is offered to or used by each role, its share and its weight.
-        quotas: Quota by role, as far as there is any.
-        runs: How many allocations there were.
     """
 
     def __init__(
@@ -126,12 +119,10 @@ class Allocator:
         self._members: defaultdict[str, FairShares] = defaultdict(FairShares)  # by role
         self._min = amounts.parse_least(min_allocatable)
         self._interval = interval
-        self.totals: Amounts = Counter()
-        self.roles = FairShares(weights)
-        self.quotas: dict[str, Quota] = {}
-        self.runs = 0
-
-    # --- who is there -----------------------------------------------------------------------------------------
+        self.totals: Amounts = Counter()  # scalars of all agents together
+        self.roles = FairShares(weights)  # what is offered to or used by each
+        self.quotas: dict[str, Quota] = {}  # by role, as far as there is any
+        self.runs = 0  # how many allocations there were
 
     def remove_framework(self, framework_id: str) -> None:
         """A framework is gone; all that it had is free again."""
@@ -162,7 +153,7 @@ class Allocator:
             self._uncount(framework_id, held)
         for framework in self._frameworks.values():
             framework.filters.forget(agent_id=agent.id)
-            framework.inverse_filters.pop(agent.id, None)
+        self.forget_answers(agent)
 
     def set_quota(self, role: str, quota: Quota) -> None:
         """A role has another quota from the next run on; an empty one is none."""
@@ -170,8 +161,6 @@ class Allocator:
             self.quotas[role] = quota
         else:
             self.quotas.pop(role, None)
-
-    # --- resources --------------------------------------------------------------------------------------------
 
     def take(self, framework_id: str, agent_id: str, resources: Resources) -> None:
         """Count allocated resources to a framework."""
@@ -238,8 +227,6 @@ class Allocator:
             self.roles.subtract(role, scalars)
             self._members[role].subtract(framework_id, scalars)
 
-    # --- allocation -------------------------------------------------------------------------------------------
-
     def allocate(self, now: float, agent_ids: Iterable[str] | None = None) -> Allocation:
         """One run: who gets what of that which is free on these agents (None: all)."""
         self.runs += 1
@@ -263,7 +250,6 @@ class Allocator:
         return run.result
 
     def _room(self) -> Room | None:
-        """What quota leaves, None if nobody has any."""
         if not self.quotas:
             return None
         totals = [agent.total for agent in self._agents.values()]
@@ -298,12 +284,6 @@ class Allocator:
                     room.give(role, offered, due)
                 by_agent = run.result.setdefault(framework_id, {}).setdefault(role, {})
                 by_agent[agent.id] = by_agent.get(agent.id, Resources()) + allocated
-
-    def active_filters(self, role: str, now: float) -> int:
-        """How many refusals of a role are in force."""
-        return sum(framework.filters.active(role, now) for framework in self._frameworks.values())
-
-    # --- maintenance ------------------------------------------------------------------------------------------
 
     def forget_answers(self, agent: Agent) -> None:
         """Maintenance of the agent's machine is planned, or called off: earlier answers count no more."""

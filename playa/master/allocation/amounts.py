@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from mesos_v1.resource import MILLIS, Kind, Resource
 from mesos_v1.resources import Resources
 
-Amounts = Counter[str]
-"""Thousandths by name, as everywhere in resource arithmetic."""
+Amounts = Counter[str]  # thousandths by name, as everywhere in resource arithmetic
 
 
 def scalars(resources: Iterable[Resource]) -> Amounts:
@@ -94,10 +93,6 @@ def is_worth_offering(resources: Resources, least: tuple[Mapping[str, int], ...]
 
 
 def parse_least(text: str) -> tuple[Mapping[str, int], ...]:
-    """Read `--min_allocatable_resources`: alternatives with `|` between them, each like `cpus:0.01;mem:32`.
-
-    Raises:
-        ResourceError: It is not written so.
-    """
+    """Read `--min_allocatable_resources`: alternatives with `|` between them, each like `cpus:0.01;mem:32`."""
     parts = (part.strip() for part in text.split("|"))
     return tuple(scalars(Resources.parse(part)) for part in parts if part)

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from actors.runtime import message
 from mesos_v1 import pb
 from mesos_v1.values import NANOS
-from playa.master.allocation.decline_filters import refusal
 from playa.master.allocation.resource_forms import offered
 from playa.master.records import Agent, Framework, OfferRecord, new
 from playa.master.state import MasterState
 
 Call = pb.scheduler.Call
+DEFAULT_REFUSE_SECONDS = 5.0
+LONGEST_REFUSAL = 365 * 24 * 3600.0
 
 
 @message
@@ -22,6 +23,13 @@ class OfferTimedOut:
     """An offer was held for too long (`offer_timeout`)."""
 
     offer_id: str
+
+
+def refusal(filters: pb.mesos.Filters) -> float:
+    """For how many seconds a framework refuses resources: five by default, a year at most, 0 for no filter."""
+    if not filters.HasField("refuse_seconds") or not filters.refuse_seconds >= 0:
+        return DEFAULT_REFUSE_SECONDS
+    return min(filters.refuse_seconds, LONGEST_REFUSAL)
 
 
 def allocate(m: MasterState, agent_ids: Iterable[str] | None = None) -> None:
@@ -32,10 +40,8 @@ def allocate(m: MasterState, agent_ids: Iterable[str] | None = None) -> None:
         protos: list[pb.mesos.Offer] = []
         for role, by_agent in by_role.items():
             for agent_id, resources in by_agent.items():
-                offer, agent = (
-                    OfferRecord(m.new_id("O"), framework_id, agent_id, role, resources),
-                    m.agents[agent_id],
-                )
+                agent = m.agents[agent_id]
+                offer = OfferRecord(m.new_id("O"), framework_id, agent_id, role, resources)
                 m.offers[offer.id] = framework.offers[offer.id] = agent.offers[offer.id] = offer
                 if m.settings.offer_timeout is not None:
                     m.ports.later(m.settings.offer_timeout, OfferTimedOut(offer.id))
@@ -64,7 +70,6 @@ def _as_seen(m: MasterState, framework: Framework, agent: Agent, offer: OfferRec
 
 
 def _url_of(agent: Agent) -> pb.mesos.URL:
-    """Where an agent's own HTTP server is."""
     address = {"hostname": agent.info.hostname, "ip": agent.machine.ip, "port": agent.port}
     return new(pb.mesos.URL, scheme="http", path=f"/{agent.pid.partition('@')[0]}", address=address)
 

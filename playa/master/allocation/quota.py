@@ -15,15 +15,10 @@ from playa.master.allocation.amounts import Amounts, is_under, scalars, sum_of
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A role's quota.
+    """A role's quota."""
 
-    Attributes:
-        guarantees: What is held back for it; none of a resource that is not named.
-        limits: What it may have at most; any amount of a resource that is not named.
-    """
-
-    guarantees: Mapping[str, int] = field(default_factory=dict)
-    limits: Mapping[str, int] = field(default_factory=dict)
+    guarantees: Mapping[str, int] = field(default_factory=dict)  # held back for it; none of what is not named
+    limits: Mapping[str, int] = field(default_factory=dict)  # at most; any amount of what is not named
 
     def __bool__(self) -> bool:
         return bool(self.guarantees or self.limits)
@@ -52,12 +47,9 @@ class Room:
         self._quotas = quotas
         self._consumed = consumed
         self._free = free
-        self._held_back: Amounts = Counter()  # what guarantees still need
-        for role in quotas:
-            self._held_back.update(self._unsatisfied(role))
+        self._held_back = sum(map(self._unsatisfied, quotas), Counter[str]())  # what guarantees still need
 
     def _unsatisfied(self, role: str) -> Amounts:
-        """What of a role's guarantees it has not got yet."""
         return missing(self._quotas[role].guarantees, self._consumed[role])
 
     def guaranteed(self, role: str, offerable: Resources) -> tuple[Resources, Resources]:
@@ -108,13 +100,7 @@ def is_counted(entry: Resource) -> bool:
 
 
 def _shrink(resources: Resources, most: Mapping[str, int], *, unnamed: bool) -> Resources:
-    """As much of resources as there may be; what cannot be divided and is too much is left out.
-
-    Args:
-        resources: Scalars.
-        most: By name.
-        unnamed: Whether there may be any amount of what is not named.
-    """
+    """As much of scalars as there may be, of each name (`unnamed`: any amount of others); what cannot be divided is left out."""
     left = dict(most)
     kept: list[Resource] = []
     for entry in resources:

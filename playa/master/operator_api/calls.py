@@ -53,8 +53,7 @@ def handle(m: MasterState, request: ApiRequest) -> SiteAnswer | StreamOpened:
     if name == "subscribe":
         return _subscribe(m, content_type)
     if name in _OPERATIONS:
-        carry_out(m, call, request.principal)
-        return SiteAnswer(202)
+        return carry_out(m, call, request.principal)
     if name in _CHANGING:
         _CHANGING[name](m, getattr(call, name))
         return SiteAnswer(200)
@@ -138,7 +137,7 @@ _OPERATIONS = {
 _NAMES_NO_AGENT = ("UNRESERVE", "DESTROY")  # in what is wrong with it
 
 
-def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> None:
+def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> SiteAnswer:
     """Carry an operation out, or refuse it."""
     name = pb.master.Call.Type.Name(call.type).lower()
     kind, asked = _OPERATIONS[name], getattr(call, name)
@@ -162,6 +161,7 @@ def carry_out(m: MasterState, call: pb.master.Call, principal: str | None) -> No
     except OperationError as error:
         raise Refused(409, str(error)) from None
     operations.start(m, None, agent, operation)
+    return SiteAnswer(202)
 
 
 def _take_offers_back(m: MasterState, agent: Agent, operation: Operation, missing: Resources) -> None:

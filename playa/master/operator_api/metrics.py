@@ -143,7 +143,7 @@ def _of_allocator(m: MasterState) -> dict[str, float]:
     roles = sorted({role for framework in m.frameworks.values() for role in framework.roles})
     for role in roles:
         values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.roles.share(role, m.allocator.totals)
-        active = m.allocator.active_filters(role, m.ports.now())
+        active = sum(framework.filters.active(role, m.ports.now()) for framework in m.frameworks.values())
         values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
     values.update(_of_quota(m))
     parts = (part for agent in m.agents.values() for part in agent.allocated.values())

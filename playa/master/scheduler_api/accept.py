@@ -13,7 +13,6 @@ from mesos_v1.operations import inject_allocation
 from mesos_v1.resources import Resources, consumed_by, tasks_of
 from playa import messages
 from playa.master.allocation import offers, resource_forms
-from playa.master.allocation.decline_filters import refusal
 from playa.master.records import Agent, Framework
 from playa.master.scheduler_api import operations, tasks
 from playa.master.state import MasterState
@@ -78,7 +77,7 @@ def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept)
         agent.id,
         acceptance.remaining - new,
         now=m.ports.now(),
-        refuse_seconds=refusal(call.filters),
+        refuse_seconds=offers.refusal(call.filters),
     )
 
 
