@@ -56,7 +56,7 @@ def _unreachable_tasks_are_gone(m: MasterState, agent_id: str, text: str) -> Non
                 status = tasks.status_of(m, task, state, text, reason)
                 tasks.apply_status(m, task, status)
                 tasks.forward(m, framework, status)
-                tasks.remember_completed(m, framework, task)
+                framework.completed_tasks.append(task)
 
 
 def unregister(m: MasterState, agent_id: str) -> None:

@@ -44,25 +44,15 @@ def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept)
             m.counts["messages_launch_tasks" if has_tasks else "messages_decline_offers"] += 1
     wrong = _wrong_offers(m, framework, [o.value for o in call.offer_ids])
     if wrong is not None:
-        _discard(m, call)
-        for operation in call.operations:
-            if operation.type in _LAUNCHES:
-                text = f"Task launched with invalid offers: {wrong}"
-                _lose(m, framework, operation, text, "REASON_INVALID_OFFERS")
-            else:
-                text = f"Operation attempted with invalid offers: {wrong}"
-                operations.drop(m, framework, operation, text)
+        _refuse_all(m, framework, call, f"with invalid offers: {wrong}", "REASON_INVALID_OFFERS")
         return
     accepted = [m.offers[offer_id.value] for offer_id in call.offer_ids]
     agent = m.agents[accepted[0].agent_id]
     if not agent.connected:
-        for operation in call.operations:
-            _lose(m, framework, operation, "Agent disconnected", "REASON_AGENT_DISCONNECTED")
-        _discard(m, call)
+        _refuse_all(m, framework, call, "Agent disconnected", "REASON_AGENT_DISCONNECTED")
         return
-    offered = Resources()
+    offered = sum((offer.resources for offer in accepted), Resources())
     for offer in accepted:
-        offered = offered + offer.resources
         offers.forget_offer(m, offer)
     framework.counts["offers/accepted"] += len(accepted)
     in_order = Resources(tuple(resource_forms.in_offer_order(offered)))
@@ -70,15 +60,10 @@ def accept(m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept)
     for operation in _readable(m, framework, call.operations, accepted[0].role):
         _carry_out(acceptance, operation)
     # What was offered is refused for a while, what is new is not.
-    new = acceptance.remaining + acceptance.resized - offered
+    new, now = acceptance.remaining + acceptance.resized - offered, m.ports.now()
+    refused, seconds = acceptance.remaining - new, offers.refusal(call.filters)
     m.allocator.recover(framework.id, agent.id, new)
-    m.allocator.recover(
-        framework.id,
-        agent.id,
-        acceptance.remaining - new,
-        now=m.ports.now(),
-        refuse_seconds=offers.refusal(call.filters),
-    )
+    m.allocator.recover(framework.id, agent.id, refused, now=now, refuse_seconds=seconds)
 
 
 @validator
@@ -108,15 +93,21 @@ def _wrong_offers(m: MasterState, framework: Framework, offer_ids: list[str]) ->
         )
 
 
-def _discard(m: MasterState, call: pb.scheduler.Call.Accept) -> None:
+def _refuse_all(
+    m: MasterState, framework: Framework, call: pb.scheduler.Call.Accept, why: str, reason: str
+) -> None:
+    """Drop all operations, and discard those offers that there are."""
+    invalid = reason == "REASON_INVALID_OFFERS"
     for offer_id in call.offer_ids:
         if offer_id.value in m.offers:
             offers.discard(m, m.offers[offer_id.value])
-
-
-def _lose(m: MasterState, framework: Framework, operation: Operation, text: str, reason: str) -> None:
     state = "TASK_DROPPED" if framework.partition_aware else "TASK_LOST"
-    _tell(m, framework, tasks_of(operation), state, text=text, reason=reason)
+    for operation in call.operations:
+        if operation.type in _LAUNCHES:
+            text = f"Task launched {why}" if invalid else why
+            _tell(m, framework, tasks_of(operation), state, text, reason=reason)
+        elif invalid:
+            operations.drop(m, framework, operation, f"Operation attempted {why}")
 
 
 def _tell(
@@ -124,8 +115,8 @@ def _tell(
     framework: Framework,
     infos: Iterable[pb.mesos.TaskInfo],
     state: str,
-    *,
     text: str,
+    *,
     reason: str,
 ) -> None:
     for info in infos:
@@ -145,9 +136,7 @@ def _readable(m: MasterState, framework: Framework, asked: Iterable[Operation], 
             _complete(complete, framework)
             result.append(complete)
         elif operation.type in _LAUNCHES:
-            _tell(
-                m, framework, tasks_of(operation), "TASK_ERROR", text=wrong, reason=_INVALID[operation.type]
-            )
+            _tell(m, framework, tasks_of(operation), "TASK_ERROR", wrong, reason=_INVALID[operation.type])
         elif operation.type != Operation.UNKNOWN:
             text = f"Operation attempted with invalid resources: {wrong}"
             operations.drop(m, framework, operation, text)
@@ -210,7 +199,7 @@ def _launch(
     """Launch a task, or a task group, with an executor that may be there already."""
     m, framework, agent = left.m, left.framework, left.agent
     if wrong is not None:
-        _tell(m, framework, infos, "TASK_ERROR", text=wrong, reason=_INVALID[operation.type])
+        _tell(m, framework, infos, "TASK_ERROR", wrong, reason=_INVALID[operation.type])
         return
     if executor is not None and (framework.id, executor.executor_id.value) not in agent.executors:
         left.remaining = left.remaining - tasks.add_executor(framework, agent, executor).resources

@@ -5,6 +5,7 @@ subscription that is refused gets an ERROR event and its stream is closed. A fra
 its failover timeout; a second subscription with the same id takes the framework over.
 """
 
+from collections import deque
 from collections.abc import Collection
 
 from actors.runtime import message
@@ -44,11 +45,8 @@ def subscribe(m: MasterState, call: Call.Subscribe, stream_id: str, principal: s
     info = call.framework_info
     known = bool(info.id.value)
     m.counts["messages_reregister_framework" if known else "messages_register_framework"] += 1
-    wrong = validation.framework_info(info, m.settings.roles)
-    if wrong is None and info.id.value in m.completed_frameworks:
-        wrong = "Framework has been removed"
-    if wrong is None:
-        wrong = _options_problem(call)
+    removed = "Framework has been removed" if info.id.value in m.completed_frameworks else None
+    wrong = validation.framework_info(info, m.settings.roles) or removed or _options_problem(call)
     if wrong is not None:
         error = new(pb.scheduler.Event, type="ERROR", error={"message": wrong})
         m.ports.to_stream(stream_id, error)
@@ -61,9 +59,13 @@ def subscribe(m: MasterState, call: Call.Subscribe, stream_id: str, principal: s
     framework = m.frameworks.get(info.id.value)
     if framework is None:
         framework = add_framework(m, info)
-    else:
+    else:  # the subscription that it still has ends, and its offers, of which the new one knows nothing
         info.user, info.checkpoint = framework.info.user, framework.info.checkpoint  # these may not change
-        _take_over(m, framework)
+        m.send(framework, "error", message="Framework failed over")
+        _close(m, framework)
+        offers.end_all(m, framework, tell=False)
+        framework.reregistered_time = m.ports.now()
+        framework.recovered = False
     _update(framework, call)
     framework.counts.update(("calls", "calls/subscribe"))
     framework.stream_id = stream_id
@@ -94,26 +96,15 @@ def _publish(m: MasterState, kind: str, framework: Framework) -> None:
 
 def add_framework(m: MasterState, info: pb.mesos.FrameworkInfo) -> Framework:
     """Take a framework on, not connected yet."""
-    now = m.ports.now()
-    framework = Framework(
-        info=info,
-        roles=validation.roles_of(info),
-        capabilities=validation.capabilities_of(info),
-        registered_time=now,
-        reregistered_time=now,
+    framework = m.frameworks[info.id.value] = Framework(
+        info,
+        validation.roles_of(info),
+        validation.capabilities_of(info),
+        registered_time=m.ports.now(),
+        reregistered_time=m.ports.now(),
+        completed_tasks=deque(maxlen=m.settings.max_completed_tasks_per_framework),
     )
-    m.frameworks[framework.id] = framework
     return framework
-
-
-def _take_over(m: MasterState, framework: Framework) -> None:
-    """End the subscription that a framework still has, and its offers, of which the new one knows nothing."""
-    if framework.stream_id is not None:
-        m.send(framework, "error", message="Framework failed over")
-        _close(m, framework)
-    offers.end_all(m, framework, tell=False)
-    framework.reregistered_time = m.ports.now()
-    framework.recovered = False
 
 
 def _close(m: MasterState, framework: Framework) -> None:
@@ -197,8 +188,7 @@ def remove(m: MasterState, framework: Framework) -> None:
         killed = tasks.status_of(m, task, "TASK_KILLED", text, "REASON_FRAMEWORK_REMOVED")
         tasks.apply_status(m, task, killed)
         tasks.remove_task(m, task)
-    for task in framework.unreachable_tasks.values():
-        tasks.remember_completed(m, framework, task)
+    framework.completed_tasks.extend(framework.unreachable_tasks.values())
     framework.unreachable_tasks.clear()
     for agent_id, executor_id in list(framework.executors):
         if agent_id in m.agents:
@@ -216,9 +206,9 @@ def remove(m: MasterState, framework: Framework) -> None:
     m.publish("framework_removed", lambda: {"framework_info": framework.info})
 
 
-def _chosen_roles(framework: Framework, named: Collection[str]) -> list[str]:
+def _chosen_roles(framework: Framework, named: Collection[str]) -> Collection[str]:
     """The roles that a call names (none: all of the framework's); nothing when it names others."""
-    return [*(named or framework.roles)] if set(named) <= set(framework.roles) else []
+    return (named or framework.roles) if set(named) <= set(framework.roles) else ()
 
 
 def suppress(_m: MasterState, framework: Framework, call: Call.Suppress) -> None:

@@ -5,6 +5,8 @@ knows are speculative: the master takes for granted that the agent will apply th
 An operation with an id is kept until its final status is acknowledged; one without is forgotten when it is final.
 """
 
+from itertools import zip_longest
+
 from mesos_v1 import pb
 from playa import messages
 from playa.master.records import TERMINAL_OPERATION_STATES, Agent, Framework, OperationRecord, new
@@ -96,10 +98,8 @@ def operation_update(m: MasterState, message: messages.OperationUpdate) -> None:
         _tell(m, framework, status)
     elif not is_acknowledged:  # by the master, as there is no scheduler that will
         is_acknowledged = True
-        acknowledged = messages.OperationAcknowledged(
-            message.framework_id, message.operation_uuid, status.uuid.value
-        )
-        m.to_agent(agent, acknowledged)
+        ids = (message.framework_id, message.operation_uuid, status.uuid.value)
+        m.to_agent(agent, messages.OperationAcknowledged(*ids))
     if is_acknowledged and record.proto.latest_status.state in TERMINAL_OPERATION_STATES:
         remove(m, record)
 
@@ -140,25 +140,19 @@ def acknowledge(m: MasterState, framework: Framework, call: Call.AcknowledgeOper
 
 def reconcile(m: MasterState, framework: Framework, call: Call.ReconcileOperations) -> None:
     """RECONCILE_OPERATIONS: those that it names, or (if it names none) all that the master knows."""
-    for record in list(framework.operations.values()) if not call.operations else ():
-        _tell(m, framework, _latest(record))
-    for entry in call.operations:
-        known = framework.operation_named(entry.operation_id.value)
-        if known is not None:
-            _tell(m, framework, _latest(known))
+    named = [framework.operation_named(entry.operation_id.value) for entry in call.operations]
+    for record, entry in zip_longest(named or [*framework.operations.values()], call.operations):
+        if record is not None:
+            latest = [record.proto.latest_status, *record.proto.statuses][-1]
+            status = new(pb.mesos.OperationStatus)
+            status.CopyFrom(latest)
+            status.ClearField("uuid")
         else:
             agent_id = entry.agent_id.value if entry.HasField("agent_id") else None
             state, text = _unknown(m, agent_id)
             ids = {"operation_id": entry.operation_id.value, "agent_id": agent_id}
-            _tell(m, framework, _status(state, f"Reconciliation: {text}", **ids))
-
-
-def _latest(record: OperationRecord) -> pb.mesos.OperationStatus:
-    status = pb.mesos.OperationStatus()
-    proto = record.proto
-    status.CopyFrom(proto.statuses[-1] if proto.statuses else proto.latest_status)
-    status.ClearField("uuid")
-    return status
+            status = _status(state, f"Reconciliation: {text}", **ids)
+        _tell(m, framework, status)
 
 
 def _unknown(m: MasterState, agent_id: str | None) -> tuple[str, str]:

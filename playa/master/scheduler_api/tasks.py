@@ -5,6 +5,8 @@ Reconciliation". The resources of a task are free again when its newest state is
 the scheduler has seen that state; the task is forgotten when the scheduler has acknowledged it.
 """
 
+from itertools import zip_longest
+
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
@@ -18,9 +20,6 @@ _CHECK_REASONS = (
     pb.mesos.TaskStatus.REASON_TASK_CHECK_STATUS_UPDATED,
     pb.mesos.TaskStatus.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED,
 )
-
-
-# --- what is known --------------------------------------------------------------------------------------------
 
 
 def add_task(m: MasterState, framework: Framework, agent: Agent, info: pb.mesos.TaskInfo) -> TaskRecord:
@@ -83,15 +82,8 @@ def remove_task(m: MasterState, task: TaskRecord, *, unreachable: bool = False) 
             while len(framework.unreachable_tasks) > m.settings.max_unreachable_tasks_per_framework:
                 framework.unreachable_tasks.popitem(last=False)
         else:
-            remember_completed(m, framework, task)
+            framework.completed_tasks.append(task)
     agent.tasks.pop((task.framework_id, task.id), None)
-
-
-def remember_completed(m: MasterState, framework: Framework, task: TaskRecord) -> None:
-    """Put a task on the list of those that ended."""
-    framework.completed_tasks.append(task)
-    while len(framework.completed_tasks) > m.settings.max_completed_tasks_per_framework:
-        framework.completed_tasks.popleft()
 
 
 def _is_over(state: int) -> bool:
@@ -104,19 +96,17 @@ def apply_status(
 ) -> None:
     """Bring a task to a new state; its resources are free when that is terminal or unreachable."""
     proto = task.proto
-    new_state = latest_state if latest_state is not None else status.state
+    new_state = status.state if latest_state is None else latest_state
     was_over = _is_over(proto.state)
     if not task.is_terminal:
         proto.state = new_state  # type: ignore[assignment]
-    tell = status.HasField("reason") and status.reason in _CHECK_REASONS
-    if proto.statuses and proto.statuses[-1].state == status.state:
+    repeats = bool(proto.statuses) and proto.statuses[-1].state == status.state
+    if repeats:
         del proto.statuses[-1]
-    else:
-        tell = True
     kept = proto.statuses.add()
     kept.CopyFrom(status)
     kept.ClearField("data")
-    if tell:
+    if not repeats or (status.HasField("reason") and status.reason in _CHECK_REASONS):
         update = {"framework_id": proto.framework_id, "status": kept, "state": proto.state}
         m.publish("task_updated", lambda: update)
     if _is_over(new_state) and not was_over:
@@ -159,14 +149,9 @@ def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> p
     proto = task.proto
     state = proto.status_update_state if proto.HasField("status_update_state") else proto.state
     status = status_of(m, task, _States.Name(state), text, reason)
-    if proto.statuses:
-        last = proto.statuses[-1]
-        if last.HasField("healthy"):
-            status.healthy = last.healthy
-        if last.HasField("check_status"):
-            status.check_status.CopyFrom(last.check_status)
-        if last.HasField("container_status"):
-            status.container_status.CopyFrom(last.container_status)
+    for last in proto.statuses[-1:]:
+        alike = [n for n in ("healthy", "check_status", "container_status") if last.HasField(n)]  # type: ignore[arg-type]
+        status.MergeFrom(new(pb.mesos.TaskStatus, **{name: getattr(last, name) for name in alike}))
     return status
 
 
@@ -221,13 +206,8 @@ def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
         return
     remove_executor(m, agent, message.framework_id, message.executor_id)
     if message.framework_id in m.frameworks:
-        m.send(
-            m.frameworks[message.framework_id],
-            "failure",
-            agent_id={"value": agent.id},
-            executor_id={"value": message.executor_id},
-            status=message.status,
-        )
+        ids = {"agent_id": {"value": agent.id}, "executor_id": {"value": message.executor_id}}
+        m.send(m.frameworks[message.framework_id], "failure", **ids, status=message.status)
 
 
 def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
@@ -238,13 +218,8 @@ def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
         m.counts["invalid_executor_to_framework_messages"] += 1
         return
     m.counts["valid_executor_to_framework_messages"] += 1
-    m.send(
-        framework,
-        "message",
-        agent_id={"value": message.agent_id},
-        executor_id={"value": message.executor_id},
-        data=message.data,
-    )
+    ids = {"agent_id": {"value": message.agent_id}, "executor_id": {"value": message.executor_id}}
+    m.send(framework, "message", **ids, data=message.data)
 
 
 # --- calls ----------------------------------------------------------------------------------------------------
@@ -288,33 +263,28 @@ def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
 
 def reconcile(m: MasterState, framework: Framework, call: Call.Reconcile) -> None:
     """Tell the scheduler how tasks are: those that it names, or (if it names none) all that the master knows."""
-    for task in list(framework.tasks.values()) if not call.tasks else ():
-        m.send(framework, "update", status=_reconciled(m, task))
-    for entry in call.tasks:
+    known = [framework.tasks.get(entry.task_id.value) for entry in call.tasks] or [*framework.tasks.values()]
+    for task, entry in zip_longest(known, call.tasks):
+        if task is not None:
+            text = "Reconciliation: Latest task state"
+            m.send(framework, "update", status=latest_status(m, task, text, "REASON_RECONCILIATION"))
+            continue
         agent_id = entry.agent_id.value if entry.HasField("agent_id") else None
-        known = framework.tasks.get(entry.task_id.value)
-        if known is not None:
-            m.send(framework, "update", status=_reconciled(m, known))
-        elif not (bool(m.recovered_agents) if agent_id is None else agent_id in m.recovered_agents):
+        if not (bool(m.recovered_agents) if agent_id is None else agent_id in m.recovered_agents):
             m.send(framework, "update", status=_unknown(m, framework, entry.task_id.value, agent_id))
         # else it may still come back with its agent
 
 
-def _reconciled(m: MasterState, task: TaskRecord) -> pb.mesos.TaskStatus:
-    return latest_status(m, task, "Reconciliation: Latest task state", "REASON_RECONCILIATION")
-
-
 def _unknown(m: MasterState, framework: Framework, task_id: str, agent_id: str | None) -> pb.mesos.TaskStatus:
     if agent_id in m.agents:
-        state, text = "TASK_GONE", "Reconciliation: Task is unknown to the agent"
+        state, text = "TASK_GONE", "Task is unknown to the agent"
     elif agent_id in m.unreachable_agents:
-        state, text = "TASK_UNREACHABLE", "Reconciliation: Task is unreachable"
+        state, text = "TASK_UNREACHABLE", "Task is unreachable"
     elif agent_id in m.gone_agents:
-        state, text = "TASK_GONE_BY_OPERATOR", "Reconciliation: Task is gone"
+        state, text = "TASK_GONE_BY_OPERATOR", "Task is gone"
     else:
-        state, text = "TASK_UNKNOWN", "Reconciliation: Task is unknown"
+        state, text = "TASK_UNKNOWN", "Task is unknown"
     state = state if framework.partition_aware else "TASK_LOST"
     since = m.unreachable_agents.get(agent_id or "")
-    return task_status(
-        m, state, text, "REASON_RECONCILIATION", since=since, task_id=task_id, agent_id=agent_id
-    )
+    ids = {"task_id": task_id, "agent_id": agent_id}
+    return task_status(m, state, f"Reconciliation: {text}", "REASON_RECONCILIATION", since=since, **ids)
