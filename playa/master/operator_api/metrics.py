@@ -49,14 +49,13 @@ _UNDER_WAY = ("pending", "recovering")
 
 def snapshot(m: MasterState) -> dict[str, float]:
     """All metrics by name, sorted."""
-    values = {f"master/{name}": float(m.counts[name]) for name in _COUNTERS}
-    values.update({f"master/{name}": float(value) for name, value in _gauges(m).items()})
-    values["master/operator_event_stream_subscribers"] = float(m.ports.operator_count())
+    values: dict[str, float] = {f"master/{name}": m.counts[name] for name in _COUNTERS}
+    values.update((f"master/{name}", value) for name, value in _gauges(m).items())
     for framework in m.frameworks.values():
         prefix = f"master/frameworks/{framework.info.name}/{framework.id}/"
-        values.update({prefix + name: float(value) for name, value in _of_framework(framework).items()})
-    values.update(_of_allocator(m))
-    return dict(sorted(values.items()))
+        values.update((prefix + name, value) for name, value in _of_framework(framework).items())
+    values.update((f"allocator/mesos/{name}", value) for name, value in _of_allocator(m).items())
+    return {name: float(values[name]) for name in sorted(values)}
 
 
 def _gauges(m: MasterState) -> dict[str, float]:
@@ -76,8 +75,9 @@ def _gauges(m: MasterState) -> dict[str, float]:
         "slaves_disconnected": sum(not a.connected for a in agents),
         "slaves_unreachable": len(m.unreachable_agents),
         "tasks_unreachable": sum(len(f.unreachable_tasks) for f in frameworks),
+        "operator_event_stream_subscribers": m.ports.operator_count(),
+        **_by_state("tasks_", (task for f in frameworks for task in f.tasks.values())),
     }
-    gauges.update(_by_state("tasks_", (task for f in frameworks for task in f.tasks.values())))
     used = sum(map(views.used, agents), Resources())
     for name in _SCALARS:
         total = m.allocator.totals[name] / MILLIS
@@ -98,26 +98,21 @@ def _by_state(prefix: str, tasks: Iterable[TaskRecord]) -> dict[str, float]:
 
 def _operations(m: MasterState) -> dict[str, float]:
     """Operations by kind and state; those that are under way are counted as they are, the others as they ended."""
-    values: dict[str, float] = dict.fromkeys(
-        [f"operations/{s}" for s in (*_ENDED, *_UNDER_WAY, "total")]
-        + [f"operations/{n}/{s}" for n in _CONVERSIONS for s in (*_ENDED, *_UNDER_WAY, "total")],
-        0.0,
-    )
+    values: Counter[str] = Counter({"operations/total": 0})
     for name in _CONVERSIONS:
-        for state in _ENDED:
+        for state in (*_ENDED, *_UNDER_WAY):
             values[f"operations/{name}/{state}"] = m.counts[f"operations/{name}/{state}"]
     for agent in m.agents.values():
         for record in agent.operations.values():
             name = pb.mesos.Offer.Operation.Type.Name(record.proto.info.type).lower()
             state = pb.mesos.OperationState.Name(record.proto.latest_status.state)
-            key = f"operations/{name}/{state.removeprefix('OPERATION_').lower()}"
-            if key in values and key.rpartition("/")[2] in _UNDER_WAY:
-                values[key] += 1
+            state = state.removeprefix("OPERATION_").lower()
+            values[f"operations/{name}/{state}"] += state in _UNDER_WAY
     for name in _CONVERSIONS:
         for state in (*_ENDED, *_UNDER_WAY):
             for total in (f"operations/{state}", f"operations/{name}/total", "operations/total"):
                 values[total] += values[f"operations/{name}/{state}"]
-    return values
+    return dict(values)
 
 
 def _of_framework(framework: Framework) -> dict[str, float]:
@@ -128,48 +123,42 @@ def _of_framework(framework: Framework) -> dict[str, float]:
         *(f"operations/{name}" for name in _OPERATIONS),
         *(f"tasks/terminal/task_{state}" for state in _TERMINAL),
     ]
-    values: dict[str, float] = {name: framework.counts[name] for name in names}
-    values["subscribed"] = float(framework.connected)
-    values.update(_by_state("tasks/active/task_", framework.tasks.values()))
-    values["tasks/active/task_unreachable"] = len(framework.unreachable_tasks)
-    for role in framework.roles:
-        values[f"roles/{role}/suppressed"] = float(role in framework.suppressed)
-    return values
+    return {
+        **{name: framework.counts[name] for name in names},
+        "subscribed": framework.connected,
+        **_by_state("tasks/active/task_", framework.tasks.values()),
+        "tasks/active/task_unreachable": len(framework.unreachable_tasks),
+        **{f"roles/{role}/suppressed": role in framework.suppressed for role in framework.roles},
+    }
 
 
 def _of_allocator(m: MasterState) -> dict[str, float]:
-    prefix = "allocator/mesos/"
-    values = {prefix + "allocation_runs": float(m.allocator.runs)}
-    roles = sorted({role for framework in m.frameworks.values() for role in framework.roles})
-    for role in roles:
-        values[f"{prefix}roles/{role}/shares/dominant"] = m.allocator.roles.share(role, m.allocator.totals)
-        active = sum(framework.filters.active(role, m.ports.now()) for framework in m.frameworks.values())
-        values[f"{prefix}offer_filters/roles/{role}/active"] = float(active)
-    values.update(_of_quota(m))
-    parts = (part for agent in m.agents.values() for part in agent.allocated.values())
-    held = sum(parts, Resources())
+    now, totals = m.ports.now(), m.allocator.totals
+    values: dict[str, float] = {"allocation_runs": m.allocator.runs}
+    for role in {role for framework in m.frameworks.values() for role in framework.roles}:
+        values[f"roles/{role}/shares/dominant"] = m.allocator.roles.share(role, totals)
+        active = sum(framework.filters.active(role, now) for framework in m.frameworks.values())
+        values[f"offer_filters/roles/{role}/active"] = active
+    held = sum((part for agent in m.agents.values() for part in agent.allocated.values()), Resources())
     for name in ("cpus", "disk", "mem"):
-        values[f"{prefix}resources/{name}/total"] = m.allocator.totals[name] / MILLIS
-        values[f"{prefix}resources/{name}/offered_or_allocated"] = held.scalar(name)
-    return values
+        values[f"resources/{name}/total"] = totals[name] / MILLIS
+        values[f"resources/{name}/offered_or_allocated"] = held.scalar(name)
+    return values | {f"quota/roles/{name}": millis / MILLIS for name, millis in _of_quota(m).items()}
 
 
-def _of_quota(m: MasterState) -> dict[str, float]:
-    """What roles consume of their quota, whether they have any or not; the empty role is all of them."""
-    prefix = "allocator/mesos/quota/roles/"
-    values: dict[str, float] = {}
-    everyone: Counter[str] = Counter()
-    totals = m.allocator.totals
+def _of_quota(m: MasterState) -> dict[str, int]:
+    """What roles consume of their quota, whether they have any or not; the empty role is all of them. In thousandths."""
+    values: Counter[str] = Counter()
     for role in views.known_roles(m):
-        consumed = {n: a for n, a in views.breakdown(m, role).consumed.items() if n in totals and a}
-        if "/" not in role:
-            everyone.update(consumed)
-        values.update({f"{prefix}{role}/resources/{n}/consumed": a / MILLIS for n, a in consumed.items()})
-    values.update({f"{prefix}/resources/{n}/consumed": a / MILLIS for n, a in everyone.items()})
+        for name, amount in views.breakdown(m, role).consumed.items():
+            if amount and name in m.allocator.totals:
+                values[f"{role}/resources/{name}/consumed"] = amount
+                if "/" not in role:
+                    values[f"/resources/{name}/consumed"] += amount
     for role, quota in m.allocator.quotas.items():
         has = m.allocator.roles.amounts(role)
         for kind, of_kind in (("guarantee", quota.guarantees), ("limit", quota.limits)):
-            for name, millis in of_kind.items():
-                values[f"{prefix}{role}/resources/{name}/{kind}"] = millis / MILLIS
-                values[f"{prefix}{role}/resources/{name}/offered_or_allocated"] = has.get(name, 0) / MILLIS
+            for name, amount in of_kind.items():
+                values[f"{role}/resources/{name}/{kind}"] = amount
+                values[f"{role}/resources/{name}/offered_or_allocated"] = has.get(name, 0)
     return values

@@ -42,13 +42,11 @@ def status(m: MasterState) -> pb.quota.QuotaStatus:
     return result
 
 
-# --- UPDATE_QUOTA ---------------------------------------------------------------------------------------------
-
-
 def update(m: MasterState, asked: pb.master.Call.UpdateQuota) -> None:
     """UPDATE_QUOTA: all of its roles, or none."""
     refuse(_update_problem(m, asked.quota_configs, force=asked.force))
-    _keep(m, asked.quota_configs)
+    _take(m, asked.quota_configs)
+    _save(m)
     for config in asked.quota_configs:
         _make_room(m, config.role, _quota(config))
 
@@ -100,23 +98,16 @@ def _config_problem(config: pb.quota.QuotaConfig) -> Rows:
         )
     for kind, name, scalar in values:
         configuration = f"Invalid {kind} configuration {{'{name}': {_number(scalar.value)}}}"
-        yield within(configuration, _value_problem(scalar.value))
+        value = scalar.value
+        yield math.isinf(value) and f"{configuration}: Infinite values not supported"
+        yield math.isnan(value) and f"{configuration}: NaN not supported"
+        yield 0 < abs(value) < _LEAST_NORMAL and f"{configuration}: Subnormal values not supported"
+        yield value < 0 and f"{configuration}: Negative values not supported"
     quota = _quota(config)
     yield not contains(quota.limits, quota.guarantees) and (
         f"'QuotaConfig.guarantees' {_as_map(config.guarantees)} is not contained within the "
         f"'QuotaConfig.limits' {_as_map(config.limits)}"
     )
-
-
-@validator
-def _value_problem(value: float) -> Rows:
-    yield math.isinf(value) and "Infinite values not supported"
-    yield math.isnan(value) and "NaN not supported"
-    yield 0 < abs(value) < _LEAST_NORMAL and "Subnormal values not supported"
-    yield value < 0 and "Negative values not supported"
-
-
-# --- SET_QUOTA, REMOVE_QUOTA ----------------------------------------------------------------------------------
 
 
 def set_quota(m: MasterState, asked: pb.quota.QuotaRequest) -> None:
@@ -127,7 +118,8 @@ def set_quota(m: MasterState, asked: pb.quota.QuotaRequest) -> None:
     beyond = None if asked.force else _beyond_capacity(m, {**m.quotas, asked.role: config})
     overcommit = "Quota guarantees overcommit the cluster (use 'force' to bypass this check)"
     refuse(beyond and f"{overcommit}: Total quota guarantees {beyond}", 409)
-    _keep(m, [config])
+    _take(m, [config])
+    _save(m)
     _take_back_enough(m, config)
 
 
@@ -171,24 +163,15 @@ def remove(m: MasterState, role: str, path: str = "") -> None:
     m.allocator.set_quota(role, Quota())
 
 
-# --- parts ----------------------------------------------------------------------------------------------------
-
-
 def recover(m: MasterState) -> None:
     """Start with what the registry knows."""
-    for config in m.registry.quotas:
-        _take(m, config)
+    _take(m, m.registry.quotas)
 
 
-def _take(m: MasterState, config: pb.quota.QuotaConfig) -> None:
-    m.quotas[config.role] = config
-    m.allocator.set_quota(config.role, _quota(config))
-
-
-def _keep(m: MasterState, configs: Iterable[pb.quota.QuotaConfig]) -> None:
+def _take(m: MasterState, configs: Iterable[pb.quota.QuotaConfig]) -> None:
     for config in configs:
-        _take(m, config)
-    _save(m)
+        m.quotas[config.role] = config
+        m.allocator.set_quota(config.role, _quota(config))
 
 
 def _save(m: MasterState) -> None:
@@ -218,9 +201,6 @@ def _number(value: float) -> str:
 
 def _as_map(values: Mapping[str, pb.mesos.Value.Scalar]) -> str:
     return "{ " + ", ".join(f"{name}: {_number(scalar.value)}" for name, scalar in values.items()) + " }"
-
-
-# --- offers that are in the way -------------------------------------------------------------------------------
 
 
 def _make_room(m: MasterState, role: str, quota: Quota) -> None:

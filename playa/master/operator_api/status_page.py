@@ -1,15 +1,16 @@
 """The page that a person sees at the master's address: frameworks, agents, tasks. Plain HTML, nothing is loaded from elsewhere."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from html import escape
 
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa.master.operator_api import views
-from playa.master.records import TaskRecord
+from playa.master.records import Agent, Framework, TaskRecord
 from playa.master.state import VERSION, MasterState
 
 _SHOWN_TASKS = 200
+_STATES = {True: "connected", False: "disconnected"}
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
 h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
@@ -22,27 +23,17 @@ th{font-weight:600;color:#555}code{font-size:.9em}.none{color:#777}
 def render(m: MasterState) -> str:
     """The page, of how things are now."""
     frameworks = [
-        (
-            _code(f.id),
-            escape(f.info.name),
-            escape(f.info.user),
-            escape(", ".join(f.roles)),
-            "connected" if f.connected else "disconnected",
-            str(len(f.tasks)),
-            escape(_short(views.used(f))),
-            escape(_short(views.offered(f))),
-        )
+        (f.id, f.info.name, f.info.user, ", ".join(f.roles), _STATES[f.connected], len(f.tasks), *_shares(f))
         for f in m.frameworks.values()
     ]
     agents = [
         (
-            _code(a.id),
-            escape(a.pid),
-            "active" if a.active else ("deactivated" if a.connected else "disconnected"),
-            str(len(a.tasks)),
-            escape(_short(a.total)),
-            escape(_short(views.used(a))),
-            escape(_short(views.offered(a))),
+            a.id,
+            a.pid,
+            "active" if a.active else "deactivated" if a.connected else _STATES[False],
+            len(a.tasks),
+            _short(a.total),
+            *_shares(a),
         )
         for a in m.agents.values()
     ]
@@ -53,7 +44,7 @@ def render(m: MasterState) -> str:
             "<!doctype html><html lang=en><head><meta charset=utf-8><meta http-equiv=refresh content=5>",
             f"<title>Master {escape(m.info.pid)}</title><style>{_STYLE}</style></head><body>",
             f"<h1>Mesos {VERSION}, embedded: {escape(m.info.pid)}</h1>",
-            f"<p>Master {_code(m.id)}. The same as JSON: <a href=/state>/state</a>.</p>",
+            f"<p>Master <code>{escape(m.id)}</code>. The same as JSON: <a href=/state>/state</a>.</p>",
             _table("Frameworks", "id name user roles state tasks used offered", frameworks),
             _table("Agents", "id address state tasks total used offered", agents),
             _table(f"Tasks ({len(running)})", "id name state agent resources", _tasks(running)),
@@ -63,31 +54,29 @@ def render(m: MasterState) -> str:
     )
 
 
-def _tasks(tasks: list[TaskRecord]) -> list[tuple[str, ...]]:
-    return [
-        (
-            _code(task.id),
-            escape(task.proto.name),
-            pb.mesos.TaskState.Name(task.proto.state),
-            _code(task.agent_id),
-            escape(_short(task.resources)),
-        )
-        for task in tasks[:_SHOWN_TASKS]
-    ]
+def _shares(holder: Framework | Agent) -> tuple[str, str]:
+    return _short(views.used(holder)), _short(views.offered(holder))
 
 
-def _code(text: str) -> str:
-    return f"<code>{escape(text)}</code>"
+def _tasks(tasks: list[TaskRecord]) -> list[tuple[object, ...]]:
+    state = pb.mesos.TaskState.Name
+    shown = tasks[:_SHOWN_TASKS]
+    return [(t.id, t.proto.name, state(t.proto.state), t.agent_id, _short(t.resources)) for t in shown]
 
 
 def _short(resources: Resources) -> str:
     return ", ".join(f"{name} {amount:g}" for name, amount in resources.scalars().items()) or "none"
 
 
-def _table(title: str, heads: str, rows: Iterable[tuple[str, ...]]) -> str:
-    listed = list(rows)
-    if not listed:
+def _table(title: str, heads: str, rows: Sequence[tuple[object, ...]]) -> str:
+    names = heads.split()
+    if not rows:
         return f"<h2>{escape(title)}</h2><p class=none>none</p>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads.split())
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in listed)
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(map(_cell, names, row))}</tr>" for row in rows)
     return f"<h2>{escape(title)}</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(name: str, value: object) -> str:
+    text = escape(str(value))
+    return f"<td><code>{text}</code></td>" if name in {"id", "agent"} else f"<td>{text}</td>"

@@ -224,17 +224,22 @@ VERSION_INFO = {
     "build_user": "",
     "version": VERSION,
 }
-_DURATIONS = ("agent_ping_timeout", "agent_reregister_timeout", "allocation_interval", "offer_timeout")
-_SWITCHES = ("authenticate_http_frameworks", "authenticate_http_readonly", "authenticate_http_readwrite")
-_AS_THEY_ARE = (
+_OF_SETTINGS = [
+    "agent_ping_timeout",
+    "agent_reregister_timeout",
+    "allocation_interval",
+    "authenticate_http_frameworks",
+    "authenticate_http_readonly",
+    "authenticate_http_readwrite",
     "max_agent_ping_timeouts",
     "max_completed_frameworks",
     "max_completed_tasks_per_framework",
     "max_operator_event_stream_subscribers",
     "max_unreachable_tasks_per_framework",
     "min_allocatable_resources",
+    "offer_timeout",
     "work_dir",
-)
+]
 _FIXED_FLAGS = {
     "allocator": "hierarchical",
     "authenticate_agents": "false",
@@ -249,11 +254,13 @@ _FIXED_FLAGS = {
 def flags(m: MasterState) -> dict[str, str]:
     """The flags that the embedded cluster has, with their values as Mesos prints them; credentials are not among them."""
     settings = m.settings
-    values = dict(_FIXED_FLAGS)
-    values.update((n, duration(getattr(settings, n))) for n in _DURATIONS if getattr(settings, n) is not None)
-    values.update((name, str(settings.asks(getattr(settings, name))).lower()) for name in _SWITCHES)
-    values.update((name, str(getattr(settings, name))) for name in _AS_THEY_ARE)
-    values.update(hostname=settings.hostname or settings.ip, ip=settings.ip, port=str(m.info.port))
+    values = {**_FIXED_FLAGS, "hostname": m.info.hostname, "ip": settings.ip, "port": str(m.info.port)}
+    for name in _OF_SETTINGS:
+        value = getattr(settings, name)
+        if name.startswith("authenticate_"):
+            values[name] = str(settings.asks(value)).lower()
+        elif value is not None:
+            values[name] = duration(value) if isinstance(value, float) else str(value)
     if settings.roles:
         values["roles"] = ",".join(settings.roles)
     if settings.weights:
