@@ -150,7 +150,7 @@ def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> p
     state = proto.status_update_state if proto.HasField("status_update_state") else proto.state
     status = status_of(m, task, _States.Name(state), text, reason)
     for last in proto.statuses[-1:]:
-        alike = [n for n in ("healthy", "check_status", "container_status") if last.HasField(n)]  # type: ignore[arg-type]
+        alike = [n for n in ("healthy", "check_status", "container_status") if last.HasField(n)]
         status.MergeFrom(new(pb.mesos.TaskStatus, **{name: getattr(last, name) for name in alike}))
     return status
 
