@@ -96,12 +96,13 @@ def _publish(m: MasterState, kind: str, framework: Framework) -> None:
 
 def add_framework(m: MasterState, info: pb.mesos.FrameworkInfo) -> Framework:
     """Take a framework on, not connected yet."""
+    now = m.ports.now()
     framework = m.frameworks[info.id.value] = Framework(
         info,
         validation.roles_of(info),
         validation.capabilities_of(info),
-        registered_time=m.ports.now(),
-        reregistered_time=m.ports.now(),
+        registered_time=now,
+        reregistered_time=now,
         completed_tasks=deque(maxlen=m.settings.max_completed_tasks_per_framework),
     )
     return framework
