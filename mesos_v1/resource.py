@@ -28,8 +28,6 @@ from mesos_v1.ranges import Ranges
 MILLIS = 1000
 _MAX_MILLIS = 2**53  # what a double can hold exactly
 MAX_BOUND = 2**64 - 1  # of ranges, which have 64 bits
-PLAIN = b""
-"""The meta of a resource that is not reserved, not allocated, and nothing else either."""
 
 _PROTO = pb.mesos.Resource
 _SOURCE = _PROTO.DiskInfo.Source
@@ -121,9 +119,8 @@ def print_meta(message: pb.mesos.Resource) -> bytes:
 
 def reserved_for(role: str) -> bytes:
     """Return the meta of what is statically reserved for a role, `*` for anyone, and nothing else."""
-    if role == ANYONE:
-        return PLAIN
-    return print_meta(_PROTO(reservations=[Reservation(role, dynamic=False).to_proto()]))
+    levels = [] if role == ANYONE else [Reservation(role, dynamic=False).to_proto()]
+    return print_meta(_PROTO(reservations=levels)) if levels else b""
 
 
 @lru_cache(4096)
@@ -290,7 +287,7 @@ class Resource(_Derived):
     millis: int = 0
     ranges: Ranges = ()
     items: tuple[str, ...] = ()
-    meta: bytes = PLAIN
+    meta: bytes = b""
     count: int = 1
 
     def __post_init__(self) -> None:
@@ -364,8 +361,6 @@ class Resource(_Derived):
         items = of_sets({*self.items}, {*other.items})
         return self.with_millis(ranges=ranges, items=tuple(items)) if ranges or items else None
 
-    # -- the same amount, but … --
-
     def with_meta(self, meta: bytes) -> "Resource":
         """Return the same amount of something else."""
         return Resource(self.name, self.kind, self.millis, self.ranges, self.items, meta, self.count)
@@ -380,8 +375,6 @@ class Resource(_Derived):
         if how.disk.HasField("volume"):
             proto.disk.volume.CopyFrom(how.disk.volume)
         return replace(self, meta=print_meta(proto), count=want.count)
-
-    # -- protobuf and text --
 
     @classmethod
     def from_proto(cls, proto: pb.mesos.Resource) -> "Resource":

@@ -150,13 +150,10 @@ class Resources(_Indexed):
 
     def contains(self, other: "Resources | Resource") -> bool:
         """Whether all of `other` is here, reservations and all (see `covers` for the amounts alone)."""
-        if isinstance(other, Resource):
-            mine = self._index.get(other.ident)
-            return other.empty or (mine is not None and mine.covers(other))
-        index = self._index
-        for ident, entry in other._index.items():
-            mine = index.get(ident)
-            if mine is None or not mine.covers(entry):
+        entries = {other.ident: other} if isinstance(other, Resource) else other._index
+        for ident, entry in entries.items():
+            mine = self._index.get(ident)
+            if not (mine.covers(entry) if mine else entry.empty):
                 return False
         return True
 
@@ -277,11 +274,8 @@ class Resources(_Indexed):
 
     def allocate(self, role: str) -> "Resources":
         """Return them allocated to `role`, whatever they were before."""
-
-        def change(proto: pb.mesos.Resource) -> None:
-            proto.allocation_info.role = role
-
-        return self.with_each_meta(change)
+        allocation = pb.mesos.Resource.AllocationInfo(role=role)
+        return self.with_each_meta(lambda proto: proto.allocation_info.CopyFrom(allocation))
 
     def unallocate(self) -> "Resources":
         """Return them without allocation."""
