@@ -19,8 +19,8 @@ from mesos_v1.errors import BadEvent, ContentError, ResourceError
 Labels = tuple[tuple[str, str | None], ...]
 """Pairs of key and value, in order; Mesos allows a key more than once, and a label without value."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_Cleaner = Callable[[Message, str, Any], None]
-_cleaners: dict[Any, _Cleaner | None] = {}  # never more than there are fields
+_SKIP, _TEXT, _TEXTS, _MESSAGE, _MESSAGES, _MAP = range(6)
+_how: dict[Any, int] = {}  # how each field is cleaned; never more than there are fields
 
 
 def text(value: Any) -> Any:
@@ -50,33 +50,34 @@ def labels_of(proto: pb.mesos.Labels) -> Labels:
 
 def labels_proto(labels: Iterable[tuple[str, str | None]]) -> pb.mesos.Labels | None:
     """Return labels as the API writes them; None for none."""
+    if not labels:
+        return None
     said = [pb.mesos.Label(key=encodable(key), value=encodable(value)) for key, value in labels]
-    return pb.mesos.Labels(labels=said) if said else None
+    return pb.mesos.Labels(labels=said)
 
 
 def clean(message: Message) -> None:
     """Replace what is not UTF-8 in all strings of `message`, in place; raises ContentError if it is the key of a map."""
     for field, value in message.ListFields():
-        try:
-            cleaner = _cleaners[field]
-        except KeyError:
-            cleaner = _cleaners[field] = _cleaner_of(field, ())
-        if cleaner is not None:
-            cleaner(message, field.name, value)
-
-
-def _clean_text(message: Message, name: str, value: Any) -> None:
-    if type(value) is bytes:
-        setattr(message, name, text(value))
-
-
-def _clean_each(entries: Any, keys: Iterable[Any]) -> None:
-    for key in keys:
-        value = entries[key]
-        if isinstance(value, Message):
+        how = _how.get(field)
+        if how is None:
+            how = _how[field] = _how_to_clean(field, ())
+        if how == _SKIP:
+            continue
+        if how == _MESSAGE:
             clean(value)
-        elif type(value) is bytes:
-            entries[key] = text(value)
+        elif how == _TEXT:
+            if type(value) is bytes:
+                setattr(message, field.name, text(value))
+        elif how == _MESSAGES:
+            for item in value:
+                clean(item)
+        else:
+            for key in keys_of(field.name, value) if how == _MAP else range(len(value)):
+                if isinstance(value[key], Message):
+                    clean(value[key])
+                elif type(value[key]) is bytes:
+                    value[key] = text(value[key])
 
 
 def keys_of(name: str, entries: Any) -> list[Any]:
@@ -91,18 +92,16 @@ def keys_of(name: str, entries: Any) -> list[Any]:
     return sorted(keys)
 
 
-def _cleaner_of(field: Any, above: tuple[Any, ...]) -> _Cleaner | None:
+def _how_to_clean(field: Any, above: tuple[Any, ...]) -> int:
     """Return how a field is cleaned; messages that hold no string anywhere need not be."""
     inner = field.message_type
-    if inner is None and field.type != FieldDescriptor.TYPE_STRING:
-        return None
-    if inner and inner not in above and not any(_cleaner_of(each, (*above, inner)) for each in inner.fields):
-        return None
-    if inner and inner.GetOptions().map_entry:
-        return lambda _message, name, entries: _clean_each(entries, keys_of(name, entries))
-    if field.is_repeated:
-        return lambda _message, _name, items: _clean_each(items, range(len(items)))
-    return (lambda _message, _name, value: clean(value)) if inner else _clean_text
+    if inner is None:
+        return _SKIP if field.type != FieldDescriptor.TYPE_STRING else _TEXTS if field.is_repeated else _TEXT
+    if inner not in above and all(_how_to_clean(each, (*above, inner)) == _SKIP for each in inner.fields):
+        return _SKIP
+    if inner.GetOptions().map_entry:
+        return _MAP
+    return _MESSAGES if field.is_repeated else _MESSAGE
 
 
 # -- events --

@@ -92,8 +92,14 @@ def accept(
     refuse_seconds: float | None = None,
 ) -> pb.scheduler.Call:
     """Use offers of one agent (and role, or every task becomes TASK_LOST), each operation on what the one before it left; decline the rest."""
-    ids = map(_id, offer_ids)
-    return _call("ACCEPT", offer_ids=ids, operations=operations, filters=_filters(refuse_seconds))
+    call = Call(type=Call.ACCEPT)  # this and ACKNOWLEDGE are the most frequent: made in the fastest way
+    body = call.accept
+    for offer_id in offer_ids:
+        body.offer_ids.add(value=offer_id)
+    body.operations.extend(operations)
+    if refuse_seconds is not None:
+        body.filters.refuse_seconds = refuse_seconds
+    return call
 
 
 def decline(offer_ids: Iterable[OfferId], refuse_seconds: float | None = None) -> pb.scheduler.Call:
@@ -150,7 +156,10 @@ def shutdown(executor_id: ExecutorId, agent_id: AgentId) -> pb.scheduler.Call:
 
 def acknowledge(agent_id: AgentId, task_id: TaskId, uuid: bytes) -> pb.scheduler.Call:
     """Tell the agent that an update has been received and stored, so that it sends the next one."""
-    return _call("ACKNOWLEDGE", agent_id=_id(agent_id), task_id=_id(task_id), uuid=uuid)
+    call = Call(type=Call.ACKNOWLEDGE)
+    body = call.acknowledge
+    body.agent_id.value, body.task_id.value, body.uuid = agent_id, task_id, uuid
+    return call
 
 
 def acknowledge_operation_status(

@@ -28,11 +28,21 @@ def union(left: Ranges, right: Ranges) -> Ranges:
 
 def subtract(left: Ranges, right: Ranges) -> Ranges:
     """Return the numbers of `left` that are not in `right`."""
-    if not left:
-        return ()
-    ends, begins = [-1, *(end for _, end in right)], [*(begin for begin, _ in right), left[-1][1] + 1]
-    gaps = tuple([(end + 1, begin - 1) for end, begin in zip(ends, begins, strict=True)])
-    return intersect(left, gaps)
+    out: list[tuple[int, int]] = []
+    at = 0
+    for begin, end in left:
+        start = begin
+        while at < len(right) and right[at][0] <= end:
+            hole_begin, hole_end = right[at]
+            if hole_begin > start:
+                out.append((start, hole_begin - 1))
+            start = max(start, hole_end + 1)
+            if hole_end > end:  # it may reach into the next
+                break
+            at += 1
+        if start <= end:
+            out.append((start, end))
+    return tuple(out)
 
 
 def intersect(left: Ranges, right: Ranges) -> Ranges:

@@ -243,8 +243,7 @@ class Kind(Enum):
     SET = "SET"
 
 
-_TYPES = {kind: pb.mesos.Value.Type.Value(kind.value) for kind in Kind}
-_KINDS = {number: kind for kind, number in _TYPES.items()}
+_KINDS = {pb.mesos.Value.Type.Value(kind.value): (kind, kind.value.lower()) for kind in Kind}
 
 
 def to_millis(value: float) -> int:
@@ -390,33 +389,36 @@ class Resource(_Derived):
         """Read a resource of the API from its protobuf bytes."""
         proto = pb.mesos.Resource.FromString(wire)
         name: str = text(proto.name)
-        kind = _KINDS.get(proto.type)
+        kind, field = _KINDS.get(proto.type, (None, ""))
         if kind is None:
             raise ResourceError(f"Unsupported resource type of {name or 'a resource'}")
-        field = kind.value.lower()
         if [each for each in ("scalar", "ranges", "set") if proto.HasField(each)] != [field]:
             raise ResourceError(f"Invalid {field} resource: {name}")
-        return Resource(
-            name,
-            kind,
-            to_millis(proto.scalar.value),
-            tuple([(each.begin, each.end) for each in proto.ranges.range]),
-            tuple(map(text, proto.set.item)),
-            print_meta(proto),
-        )
+        millis = 0
+        ranges: Ranges = ()
+        items: tuple[str, ...] = ()
+        if kind is Kind.SCALAR:
+            millis = to_millis(proto.scalar.value)
+        elif kind is Kind.RANGES:
+            ranges = tuple([(each.begin, each.end) for each in proto.ranges.range])
+        else:
+            items = tuple(map(text, proto.set.item))
+        return Resource(name, kind, millis, ranges, items, print_meta(proto))
 
     def to_proto(self) -> pb.mesos.Resource:
         """Return it as the API writes it; once, whatever `count` says."""
         proto = pb.mesos.Resource.FromString(self.meta)
         proto.name = self.name
-        proto.type = _TYPES[self.kind]
         if self.kind is Kind.SCALAR:
+            proto.type = pb.mesos.Value.SCALAR
             proto.scalar.value = self.millis / MILLIS
         elif self.kind is Kind.RANGES:
+            proto.type = pb.mesos.Value.RANGES
             proto.ranges.SetInParent()
             for begin, end in self.ranges:
                 proto.ranges.range.add(begin=begin, end=end)
         else:
+            proto.type = pb.mesos.Value.SET
             proto.set.SetInParent()
             proto.set.item.extend(self.items)
         return proto

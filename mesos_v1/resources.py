@@ -471,16 +471,16 @@ def executors_of(operation: pb.mesos.Offer.Operation) -> list[pb.mesos.ExecutorI
     return []
 
 
+_LAUNCHES = (Operation.LAUNCH, Operation.LAUNCH_GROUP)
+_BODIES = {number: name.lower() for name, number in Operation.Type.items()}
 Conversion = tuple[Resources, Resources]
 """What an operation consumes, and what that becomes."""
 
 
 def _conversion(operation: pb.mesos.Offer.Operation, running_executors: Collection[str]) -> Conversion:
-    name = Operation.Type.Name(operation.type)
-    body, rule = name.lower(), _RULES.get(operation.type)
-    launches = operation.type in {Operation.LAUNCH, Operation.LAUNCH_GROUP}
-    if rule is None and not launches:
-        raise OperationError(f"operation {name} cannot be applied")
+    body, rule = _BODIES[operation.type], _RULES.get(operation.type)
+    if rule is None and operation.type not in _LAUNCHES:
+        raise OperationError(f"operation {body.upper()} cannot be applied")
     try:
         if not operation.HasField(body):  # type: ignore[arg-type]  # the stub wants a literal
             raise ResourceError(f"Expecting '{body}' to be present")
@@ -488,7 +488,7 @@ def _conversion(operation: pb.mesos.Offer.Operation, running_executors: Collecti
             rule(getattr(operation, body)) if rule else (_launched(operation, running_executors), Resources())
         )
     except ResourceError as error:
-        raise OperationError(f"Invalid {name} operation: {error}") from None
+        raise OperationError(f"Invalid {body.upper()} operation: {error}") from None
 
 
 def _launched(operation: pb.mesos.Offer.Operation, running_executors: Collection[str]) -> Resources:

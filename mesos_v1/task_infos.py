@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from mesos_v1 import pb
 from mesos_v1._reading import encodable, labels_proto
 from mesos_v1.resources import Resources
-from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
+from mesos_v1.values import NANOS, AgentId, ExecutorId, FrameworkId, TaskId, duration_proto
 
 DEFAULT_CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "RESERVATION_REFINEMENT")
 """What a framework written today should be able to deal with (Mesos: Framework Capabilities)."""
@@ -165,19 +165,22 @@ def task_info(
         kill_grace_period: Seconds between SIGTERM and SIGKILL.
         max_completion_time: Seconds after which it is killed (TASK_FAILED).
     """
-    grace = duration_proto(kill_grace_period)
-    return pb.mesos.TaskInfo(
+    task = pb.mesos.TaskInfo(
         name=task_id if name is None else encodable(name),
-        task_id=pb.mesos.TaskID(value=task_id),
-        agent_id=pb.mesos.AgentID(value=agent_id),
         resources=resources.to_proto(),
         executor=executor,
         command=command,
         container=container,
         data=data,
-        max_completion_time=duration_proto(max_completion_time),
-        health_check=health_check,
-        check=check,
-        kill_policy=None if grace is None else pb.mesos.KillPolicy(grace_period=grace),
         labels=labels_proto(labels),
     )
+    task.task_id.value, task.agent_id.value = task_id, agent_id
+    if kill_grace_period is not None:
+        task.kill_policy.grace_period.nanoseconds = round(kill_grace_period * NANOS)
+    if max_completion_time is not None:
+        task.max_completion_time.nanoseconds = round(max_completion_time * NANOS)
+    if health_check is not None:
+        task.health_check.CopyFrom(health_check)
+    if check is not None:
+        task.check.CopyFrom(check)
+    return task

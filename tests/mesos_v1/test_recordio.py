@@ -176,9 +176,9 @@ def test_a_large_record_in_small_pieces_takes_linear_time_and_bounded_memory():
     def seconds(size):
         data = encode(b"x" * size)
         pieces = [data[i : i + 64] for i in range(0, len(data), 64)]
-        began = time.perf_counter()
+        began = time.process_time()
         assert run(pieces)[1] is None
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     seconds(1 << 16)
     small = min(seconds(1 << 18) for _ in range(3))
