@@ -1,8 +1,8 @@
 """The credential of the embedded cluster: made for each run, known only to the cluster and its framework.
 
-A port of loopback is open to every user of the machine and, through their browsers, to web pages; the framework that runs
-on an embedded cluster wants no such visitors. So its master and agents ask for a credential, in the way that a real
-Mesos with `--credentials` does. The secret stands on no command line, in no log and in no trace; it ends with the cluster.
+A port of loopback is open to every user of the machine and, through their browsers, to web pages. So master and agents ask for
+a credential, in the way that a real Mesos with `--credentials` does. The secret stands on no command line, in no log and in no
+trace; it ends with the cluster.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ def draw() -> tuple[str, str]:
 
 
 def closed(cluster: ClusterSettings, framework: FrameworkSettings) -> ClusterSettings:
-    """The cluster's settings with a credential for the framework, asked for everywhere.
-
-    Credentials of the settings stay valid, beside the one that is drawn.
-    """
+    """The cluster's settings with a credential for the framework, beside theirs, asked for everywhere."""
     known = dict(cluster.credentials)
     principal, secret = draw()
     known.setdefault(framework.principal or principal, framework.secret or secret)
@@ -53,7 +50,7 @@ def closed(cluster: ClusterSettings, framework: FrameworkSettings) -> ClusterSet
 
 
 def logged_in(framework: FrameworkSettings, cluster: ClusterSettings) -> FrameworkSettings:
-    """The framework's settings with a credential that the cluster knows: its own principal's, if the cluster knows that one."""
+    """The framework's settings with a credential that the cluster knows: its own principal's, if that is known."""
     known = dict(cluster.credentials)
     if not known or (framework.principal and framework.secret):
         return framework

@@ -10,14 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from mesos_http import (
-    ConnectFailed,
-    Endpoint,
-    Timeouts,
-    TlsSettings,
-    TransportError,
-    exchange,
-)
+from mesos_http import ConnectFailed, Endpoint, Timeouts, TlsSettings, TransportError, exchange
 from mesostic.errors import ClusterError
 
 _CONNECT_TIMEOUT = 5.0
@@ -33,42 +26,34 @@ async def wait_for_master(
     *,
     tls: TlsSettings | None = None,
 ) -> None:
-    """Return as soon as one of the addresses answers as a master may.
+    """Return as soon as one of the addresses (URLs, or one zk:// address) answers as a master may.
 
-    Args:
-        masters: URLs, or one zk:// address.
-        patience: seconds to keep trying; 0: forever.
-        tell: takes a message after the first failure, and when it does not look like a master.
-        tls: which authorities to trust, and our own certificate.
+    Tries for `patience` seconds (0: forever), and says so after the first failure.
 
     Raises:
         ClusterError: no address answered in time (names each address with its reason), or an agent did.
     """
-    addresses = [(master, *address) for master in masters for address in addresses_of(master)]
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience if patience else None
+    now = asyncio.get_running_loop().time
+    deadline = now() + patience if patience else None
     told = False
     while True:
         reasons = []
-        for master, host, port in addresses:
-            reason = await _try(host, port)
-            if reason is None and not master.startswith("zk:"):
-                reason = await _ask(master, tls, tell)
-            if reason is None:
-                return
-            reasons.append(f"{host}:{port} ({reason})")
+        for master in masters:
+            for host, port in addresses_of(master):
+                reason = await _try(host, port)
+                if reason is None and not master.startswith("zk:"):
+                    reason = await _ask(master, tls, tell)
+                if reason is None:
+                    return
+                reasons.append(f"{host}:{port} ({reason})")
         text = f"No master can be reached at {', '.join(reasons)}."
-        if deadline is not None and loop.time() >= deadline:
+        if deadline is not None and now() >= deadline:
             raise ClusterError(
                 f"{text} Tried for {patience:g} s. Check framework.master and that the master runs; "
                 "--set framework.master=embedded runs on the built-in cluster."
             )
         if not told:
-            tell(
-                f"{text} Trying again for {patience:g} s."
-                if patience
-                else f"{text} Trying again until it answers."
-            )
+            tell(f"{text} Trying again {f'for {patience:g} s' if patience else 'until it answers'}.")
             told = True
         await asyncio.sleep(_PAUSE)
 
@@ -76,16 +61,9 @@ async def wait_for_master(
 def addresses_of(master: str) -> list[tuple[str, int]]:
     """Where to connect to: host and port of each server that the address names."""
     scheme, _, rest = master.partition("://")
-    if scheme == "zk":
-        hosts = rest.partition("/")[0].rpartition("@")[2].split(",")
-        urls = [f"zk://{host}" for host in hosts if host]
-    else:
-        urls = [master]
-    addresses = []
-    for url in urls:
-        parts = urlsplit(url)
-        addresses.append((parts.hostname or "", parts.port or _DEFAULT_PORTS.get(scheme, 80)))
-    return addresses
+    hosts = rest.partition("/")[0].rpartition("@")[2].split(",")
+    servers = [urlsplit(f"//{host}") for host in hosts if host]
+    return [(server.hostname or "", server.port or _DEFAULT_PORTS.get(scheme, 80)) for server in servers]
 
 
 async def _try(host: str, port: int) -> str | None:

@@ -1,7 +1,7 @@
 """Says what a framework waits for when it waits for long: silent waiting looks just like work.
 
-Two actors are asked now and then: the broker, why tasks get no offer, and the scheduler, how far it is. What has not changed between
-two questions is reported, within ten seconds, and again as long as it lasts, at growing intervals.
+The broker is asked now and then why tasks get no offer, the scheduler how far it is. What has not changed between two questions
+is reported, within ten seconds, and again as long as it lasts, at growing intervals.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ _ALL_OF_THEM = {
 
 
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:
-    """Ask the broker and the scheduler now and then, and report what has not changed since the last time. Never returns."""
+    """Never returns."""
     waiting: set[str] = set()
     before: tuple[str, Progress | None] = ("", None)
     told: dict[
         object, tuple[float, float]
     ] = {}  # until when a text is not repeated, and the pause after that
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_LOOK_AGAIN)
         report = await _ask(system, "offers", WhyPending())
@@ -50,7 +49,7 @@ async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -
             if stands and (stands, progress) == before:
                 texts[stands] = stands
             before = (stands, progress)
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         told = {key: told[key] for key in texts if key in told}
         for key, text in texts.items():
             until, pause = told.get(key, (0.0, _RARELY))
@@ -73,17 +72,13 @@ async def _ask(system: ActorSystem, name: str, question: object) -> Any:
 
 def stands_still(progress: Progress) -> str:
     """What a framework waits for that has not changed for a while, in a sentence; "" where all is well."""
-    if progress.ending:
-        return (
-            ""
-            if progress.subscribed
-            else "the framework is ending, and waits for the master to answer TEARDOWN"
-        )
+    if progress.ending and not progress.subscribed:
+        return "the framework is ending, and waits for the master to answer TEARDOWN"
     if not progress.subscribed:
         return (
             "not subscribed: no master has accepted the framework yet, or the last one is gone; still trying"
         )
-    if progress.phases is None:
+    if progress.ending or progress.phases is None:
         return ""
     phases = dict(progress.phases)
     total = sum(phases.values())
@@ -108,9 +103,8 @@ def stands_still(progress: Progress) -> str:
             f"{_tasks(total)} being started: the agent fetches files, or starts the executor"
             " (its log and the sandbox say more)"
         )
-    return next(
-        (f"{_tasks(total)} {text}" for phase, text in _ALL_OF_THEM.items() if phases.get(phase) == total), ""
-    )
+    all_of_them = [text for phase, text in _ALL_OF_THEM.items() if phases.get(phase) == total]
+    return f"{_tasks(total)} {all_of_them[0]}" if all_of_them else ""
 
 
 def _tasks(count: int) -> str:
@@ -119,18 +113,14 @@ def _tasks(count: int) -> str:
 
 def explain(group: PendingGroup) -> str:
     """One group of tasks that wait for the same, in a paragraph."""
-    tasks = (
-        f"{group.first_task} waits"
-        if group.tasks == 1
-        else f"{group.tasks:,} tasks wait, {group.first_task} first"
-    )
-    text = f"{tasks} for {group.wanted}"
-    if group.executor:
-        text += f" (executor {group.executor})"
+    one = group.tasks == 1
+    tasks = f"{group.first_task} waits" if one else f"{group.tasks:,} tasks wait, {group.first_task} first"
+    executor = f" (executor {group.executor})" if group.executor else ""
     looked = []
     for verdict in group.verdicts[:_AGENTS_SHOWN]:
         lacks = ", ".join(f"{s.resource} {s.wanted} wanted, {s.available} there" for s in verdict.shortfalls)
         looked.append(f"{verdict.hostname} offers {verdict.offered}: {lacks}")
     if group.agents_looked_at > len(looked) > 0:
         looked.append(f"and {group.agents_looked_at - len(looked)} more agents")
-    return f"{text}; {group.remark}{'. ' if looked else ''}{'; '.join(looked)}."
+    text = f"{tasks} for {group.wanted}{executor}; {group.remark}"
+    return f"{text}. {'; '.join(looked)}." if looked else f"{text}."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -79,26 +78,12 @@ class TraceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that a file says, checked.
+    """All that a file says, checked."""
 
-    Attributes:
-        file: as the user named it.
-        composition: the framework and its actors; `framework.master` may still be "embedded".
-        trace: where messages are written.
-        cluster: settings of the embedded cluster; None when the master is another.
-        embedded: when its folder is kept.
-    """
-
-    file: str
-    composition: Composition
+    composition: Composition  # whose `framework.master` may still be "embedded"
     trace: TraceSettings
-    cluster: ClusterSettings | None
+    cluster: ClusterSettings | None  # None when the master is another
     embedded: EmbeddedSettings
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the framework runs on the embedded cluster."""
-        return self.cluster is not None
 
 
 def load_configuration(path: str | FilePath, sets: Sequence[str] = ()) -> Configuration:
@@ -119,7 +104,10 @@ def compose(document: Document) -> Configuration:
         elif not isinstance(value, dict):
             document.problem((key,), "expected a table")
     document.fail_on_problems()
-    framework = _framework(document)
+    table = {"master": EMBEDDED, **document.table.get("framework", {})}
+    framework = build(FrameworkSettings, table, ("framework",), document)
+    if framework is not None:
+        check_master(framework.master, ("framework", "master"), document)
     actors = _actors(document)
     executors = _executors(document)
     trace = build(TraceSettings, document.table.get("trace", {}), ("trace",), document)
@@ -129,20 +117,11 @@ def compose(document: Document) -> Configuration:
     assert trace is not None
     assert embedded is not None
     return Configuration(
-        file=document.file,
         composition=Composition(framework, tuple(actors), tuple(executors), trace_file=trace.file),
         trace=trace,
         cluster=cluster if framework.master == EMBEDDED else None,
         embedded=embedded,
     )
-
-
-def _framework(document: Document) -> FrameworkSettings | None:
-    table = {"master": EMBEDDED, **document.table.get("framework", {})}
-    framework = build(FrameworkSettings, table, ("framework",), document)
-    if framework is not None:
-        check_master(framework.master, ("framework", "master"), document)
-    return framework
 
 
 def check_master(master: str | tuple[str, ...], path: Path, document: Document) -> None:
@@ -158,28 +137,25 @@ def check_master(master: str | tuple[str, ...], path: Path, document: Document) 
     elif master.startswith("zk://"):
         hosts, slash, node = master.removeprefix("zk://").rpartition("@")[2].partition("/")
         if not hosts or not slash or not node:
-            document.problem(
-                path, f'expected "zk://host:port,host:port/path", found "{without_credentials(master)}"'
-            )
+            shown = without_credentials(master)
+            document.problem(path, f'expected "zk://host:port,host:port/path", found "{shown}"')
     elif (wrong := _wrong_with_url(master)) is not None:
         document.problem(path, wrong)
 
 
 def _wrong_with_url(url: str) -> str | None:
+    found = f'{_A_MASTER}, found "{without_credentials(url)}"'
     try:
         parts = urlsplit(url)
-        host, user = parts.hostname, parts.username
-        _ = parts.port
+        host, user, _ = parts.hostname, parts.username, parts.port
     except ValueError as error:
-        return f'{_A_MASTER}, found "{without_credentials(url)}" ({error})'
+        return f"{found} ({error})"
     if parts.scheme not in {"http", "https"} or not host:
         near = suggestion(url, [EMBEDDED])
-        return f'{_A_MASTER}, found "{without_credentials(url)}"{near if "did you mean" in near else ""}'
-    if user is not None:
-        return (
-            "the URL of the master holds credentials; they belong in framework.principal and framework.secret"
-        )
-    return None
+        return found + (near if "did you mean" in near else "")
+    if user is None:
+        return None
+    return "the URL of the master holds credentials; they belong in framework.principal and framework.secret"
 
 
 def without_credentials(address: str) -> str:
@@ -230,11 +206,11 @@ def _can_be_made(cls: type, path: Path, document: Document) -> bool:
     try:
         inspect.signature(cls).bind("composition", "settings")
     except TypeError:
-        document.problem(
-            path,
+        text = (
             f"{cls.__name__} is made with (composition, settings): write def __init__(self, composition, settings) "
-            "and call super().__init__(composition, settings) in it",
+            "and call super().__init__(composition, settings) in it"
         )
+        document.problem(path, text)
         return False
     return True
 
@@ -288,10 +264,8 @@ def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document)
         elif package.replace(".", "").isidentifier() and importlib.util.find_spec(package.partition(".")[0]):
             packages.append(package)
         else:
-            document.problem(
-                (*path, "packages", index),
-                f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported',
-            )
+            text = f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported'
+            document.problem((*path, "packages", index), text)
     top = cls.__module__.partition(".")[0]
     lying = lies_in(cls.__module__, document.folder)
     own = top if lying is None else str(lying)
@@ -300,22 +274,18 @@ def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document)
     return tuple(packages)
 
 
-def _settings(cls: Any, table: dict[str, Any], path: Path, document: Document) -> object | None:
+def _settings(cls: Any, table: dict[str, Any], path: Path, document: Document) -> Any:
     settings_class = getattr(cls, "Settings", NoSettings)
     try:
         settings_fields(settings_class)
     except TypeError as error:
         document.problem(path, f"{cls.__name__}.Settings cannot be filled: {error}")
-        return None
     except NameError as error:
-        module = sys.modules[settings_class.__module__]
-        document.problem(
-            path,
-            f"{module.__name__}:{settings_class.__qualname__} has an annotation that cannot be resolved: {error}",
-        )
-        return None
-    built: object | None = build(settings_class, table, path, document)
-    return built
+        name = f"{settings_class.__module__}:{settings_class.__qualname__}"
+        document.problem(path, f"{name} has an annotation that cannot be resolved: {error}")
+    else:
+        return build(settings_class, table, path, document)
+    return None
 
 
 def _is_table(value: Any, path: Path, document: Document) -> bool:

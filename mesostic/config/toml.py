@@ -1,7 +1,4 @@
-"""TOML texts: what they hold, read by `tomllib`, and on which line each key stands, which `tomllib` does not say.
-
-No integer goes beyond the 64 bits that TOML promises: Python can neither read nor print a number of thousands of digits.
-"""
+"""TOML texts: what they hold, read by `tomllib`, and on which line each key stands, which `tomllib` does not say."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import Any
 Path = tuple[str | int, ...]
 """Where a value stands: the keys of the tables around it, and its indexes in arrays."""
 
+# TOML promises no more; and Python can neither read nor print a number of thousands of digits
 _TOO_LARGE = "an integer must fit into 64 bits (19 digits)"
 
 _TOKEN = re.compile(

@@ -165,7 +165,7 @@ def test_agents_may_be_listed_with_defaults_for_all(project):
 
 def test_another_master_leaves_the_cluster_aside(project):
     configuration = project(SMALL + "[cluster]\nagents = 3\n", ["framework.master=http://h:5050"])
-    assert not configuration.is_embedded
+    assert configuration.cluster is None
     assert configuration.composition.framework.master == "http://h:5050"
 
 
