@@ -16,65 +16,45 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 _log = logging.getLogger("mesostic.cluster")
 
 _MOST_TOLD = 20
 
-STOP_TIMEOUT = 15.0
-"""Seconds that the cluster may take to stop its agents and their executors."""
-
 
 def main() -> int:
     """Serve one cluster; 0 when it was stopped in order."""
-    for handle in map(int, sys.argv[1:]):
-        os.set_inheritable(
-            handle, False
-        )  # the lock on the cluster's folder: held by us, and by nothing that we start
+    for handle in map(
+        int, sys.argv[1:]
+    ):  # the lock on the cluster's folder: held by us, and by nothing that we start
+        os.set_inheritable(handle, False)
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # the parent decides, by closing our standard input
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
-    from actors.runtime import hide_secrets_in_logs
-    from playa import Cluster  # the slow part: done before there is anything to wait for
+    from actors.runtime import hide_secrets_in_logs, unpack_value
+    from mesostic.collector import spare_the_collector
+    from playa import ClusterSettings  # the slow part: done before there is anything to wait for
+    from playa.__main__ import run
 
     hide_secrets_in_logs()
-
     line = sys.stdin.buffer.readline()
     if not line.strip():
         return 0  # the configuration was wrong: nothing to do
     order = json.loads(line)
-    logging.getLogger().setLevel(str(order.get("log_level", "info")).upper())
-    return asyncio.run(_serve(Cluster, base64.b64decode(order["settings"])))
+    logging.getLogger().setLevel(order["log_level"].upper())
 
+    def say_where(url: str) -> None:
+        spare_the_collector()
+        _answer({"url": url})
+        logging.getLogger("playa").addHandler(_ToParent(logging.ERROR))
 
-async def _serve(cluster_class: Any, packed: bytes) -> int:
-    from actors.runtime import unpack_value
-    from playa import ClusterSettings
-
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, ended.set)
-    threading.Thread(target=_wait_for_parent, args=(loop, ended), daemon=True).start()
     try:
-        cluster = cluster_class(unpack_value(ClusterSettings, packed))
-        await cluster.__aenter__()
+        settings = unpack_value(ClusterSettings, base64.b64decode(order["settings"]))
+        asyncio.run(run(settings, say_where, exit_with_parent=True))
     except Exception as error:
-        _log.exception("The cluster could not be started")
+        _log.exception("The cluster could not be started, or not be stopped in order")
         _answer({"error": _why_not_started(error)})
-        return 1
-    from mesostic.collector import spare_the_collector
-
-    spare_the_collector()
-    _answer({"url": cluster.url})
-    logging.getLogger("playa").addHandler(_ToParent(logging.ERROR))
-    await ended.wait()
-    try:
-        await asyncio.wait_for(cluster.__aexit__(None, None, None), STOP_TIMEOUT)
-    except TimeoutError:
-        _log.error("The cluster did not stop in %s s", STOP_TIMEOUT)
         return 1
     return 0
 
@@ -103,20 +83,12 @@ class _ToParent(logging.Handler):
         text = record.getMessage()
         if text not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(text)
-            with contextlib.suppress(OSError):
-                _answer({"error": text})
-
-
-def _wait_for_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """Blocks until the pipe from the parent is closed (a thread: files and pipes alike)."""
-    while sys.stdin.buffer.read(1024):
-        pass
-    loop.call_soon_threadsafe(ended.set)
+            _answer({"error": text})
 
 
 def _answer(answer: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # the parent hears no more
+        print(json.dumps(answer), flush=True)  # noqa: T201 - it is how we speak to it
 
 
 if __name__ == "__main__":

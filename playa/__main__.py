@@ -123,18 +123,25 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     return result
 
 
-async def run(settings: ClusterSettings, *, exit_with_parent: bool) -> None:
-    """Run a cluster until it is asked to end."""
+async def run(
+    settings: ClusterSettings, say_where: Callable[[str], object], *, exit_with_parent: bool
+) -> None:
+    """Run a cluster until it is asked to end; says its URL when it is ready."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, ended.set)
     if exit_with_parent:
         threading.Thread(target=_until_input_ends, args=(loop, ended), daemon=True).start()
     async with Cluster(settings) as cluster:
-        gc.freeze()  # what is there now stays: the collector need not look at it again and again
-        print(json.dumps({"url": cluster.url}), flush=True)  # noqa: T201 - it is what this program says
+        say_where(cluster.url)
         await ended.wait()
+
+
+def _print_where(url: str) -> None:
+    gc.freeze()  # what is there now stays: the collector need not look at it again and again
+    print(json.dumps({"url": url}), flush=True)  # noqa: T201 - it is what this program says
 
 
 def _until_input_ends(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
@@ -171,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000, 20, 50)  # messages are short-lived and have no cycles
     try:
         settings = settings_of(options)
-        asyncio.run(run(settings, exit_with_parent=options.exit_with_parent))
+        asyncio.run(run(settings, _print_where, exit_with_parent=options.exit_with_parent))
     except (SettingsError, ResourceError, RegistryError) as error:
         print(f"playa: {error}", file=sys.stderr)  # noqa: T201
         return 2

@@ -32,6 +32,8 @@ from playa.settings import AgentSettings, ClusterSettings, SettingsError
 if TYPE_CHECKING:
     from playa import Cluster
 
+_STOP_TIMEOUT = 15.0
+"""Seconds that the cluster may take to stop its agents and their executors."""
 _TEXT_FORMS = {
     "agents": "N",
     "roles": "ROLE,…",
@@ -153,13 +155,12 @@ def _value(name: str, text: str) -> Any:
 
 
 async def _serve(settings: ClusterSettings) -> int:
-    from mesostic.cluster_process import STOP_TIMEOUT
     from mesostic.embedded import working_folder
     from mesostic.interrupts import Interrupts
     from playa import Cluster
     from playa.master.agents.registry import RegistryError
 
-    interrupts = Interrupts(patience=STOP_TIMEOUT)
+    interrupts = Interrupts(patience=_STOP_TIMEOUT)
     folder = None
     if not settings.work_dir:
         folder = working_folder()
