@@ -68,7 +68,7 @@ class EmbeddedCluster:
         log_file = os.open(folder.path / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_file, "ab") as log:
             process = subprocess.Popen(
-                # which holds the lock on its folder, too
+                # it holds the lock on its folder, too
                 [sys.executable, "-P", str(_PROGRAM), str(folder.fileno())],
                 pass_fds=(folder.fileno(),),
                 stdin=subprocess.PIPE,
@@ -96,16 +96,14 @@ class EmbeddedCluster:
             line = await asyncio.wait_for(asyncio.to_thread(self._exchange, order.encode()), patience)
         except TimeoutError:
             await self.stop(at_once=True)
-            raise ClusterError(
-                f"The embedded cluster did not start in {patience:g} s.{self.log_tail()}"
-            ) from None
+            text = f"The embedded cluster did not start in {patience:g} s.{self.log_tail()}"
+            raise ClusterError(text) from None
         answer = json.loads(line) if line.strip() else {"error": "its process ended" + self.log_tail()}
         if "url" not in answer:
             await self.stop()
             port = f" on port {settings.port}" if settings.port else ""
-            raise ClusterError(
-                f"The embedded cluster could not be started{port}: {answer['error'].rstrip('.')}."
-            )
+            why = answer["error"].rstrip(".")
+            raise ClusterError(f"The embedded cluster could not be started{port}: {why}.")
         self.url = str(answer["url"])
         return self.url
 
@@ -158,21 +156,15 @@ class EmbeddedCluster:
         files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
         words: dict[str, str] = {}
         for file in files:
-            for line in last_lines(_end_of(file), 1):
-                words.setdefault(file.parents[2].name, line)
-        untold = [
-            f"executor {name} said last: {line}" for name, line in words.items() if not is_told(name, line)
-        ]
-        return untold[:_SANDBOXES_SHOWN]
+            with file.open("rb") as opened:
+                opened.seek(max(0, file.stat().st_size - _LAST_WORDS_BYTES))
+                for line in last_lines(opened.read(), 1):
+                    words.setdefault(file.parents[2].name, line)
+        untold = [(name, line) for name, line in words.items() if not is_told(name, line)]
+        return [f"executor {name} said last: {line}" for name, line in untold[:_SANDBOXES_SHOWN]]
 
     def _exchange(self, order: bytes) -> bytes:
         with contextlib.suppress(BrokenPipeError):
             self._orders.write(order)
             self._orders.flush()
         return self._answers.readline()
-
-
-def _end_of(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - _LAST_WORDS_BYTES))
-        return opened.read()

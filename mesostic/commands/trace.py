@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,21 +60,22 @@ def show(
         raise MesosticError("--follow and --contains do not go together: a story is told from its end.")
     filters = traces.Filters(*(options.pop(name) for name in ("actors", "types", "tasks", "kinds")))
     records = traces.follow(files) if follow else traces.read_all(files)
-    if contains is not None:
-        from mesostic.tracing.story import tell_story
-
-        known = list(records)
-        story = tell_story(known, contains, everything=everything)
-        printer = Printer(**options, first=next(iter(known), None))
-        if not printer.print(line for line in story if filters.match(line.record)):
-            raise MesosticError(f"Nothing in {files[0]} has to do with {contains!r}.")
-        return
-    printer = Printer(**options)
+    printed = 0
     try:
-        printer.print((0, record) for record in printer.watch(records) if filters.match(record))
+        if (first := next(records, None)) is not None:
+            known = chain((first,), records)
+            lines: Iterable[tuple[int, TraceRecord]] = ((0, record) for record in known)
+            if contains is not None:
+                from mesostic.tracing.story import tell_story
+
+                lines = tell_story(list(known), contains, everything=everything)
+            chosen = (line for line in lines if filters.match(line[1]))
+            printed = Printer(first, **options).print(chosen)
     except KeyboardInterrupt:
         if not follow:
             raise
+    if contains is not None and not printed:
+        raise MesosticError(f"Nothing in {files[0]} has to do with {contains!r}.")
 
 
 @command.command("stats", short_help="Count messages by type, actor and process.")
@@ -86,9 +88,8 @@ def stats(files: tuple[Path, ...], top: int) -> None:
 
     counted = statistics(read_all(files))
     rate = f", {counted.kinds['message'] / counted.seconds:,.0f} messages a second" if counted.seconds else ""
-    click.echo(
-        f"{counted.records:,} records in {counted.seconds:.3f} s{rate}; {counted.bytes:,} bytes of contents"
-    )
+    records = f"{counted.kinds.total():,} records in {counted.seconds:.3f} s{rate}"
+    click.echo(f"{records}; {counted.bytes:,} bytes of contents")
     click.echo(f"at most {counted.most_actors:,} actors at a time")
     for title, counter in (
         ("records by kind", counted.kinds),
@@ -108,7 +109,6 @@ def stats(files: tuple[Path, ...], top: int) -> None:
 class Statistics:
     """What the records of a trace amount to."""
 
-    records: int = 0
     seconds: float = 0.0  # from the first record to the last
     bytes: int = 0  # of all payloads
     most_actors: int = 0  # at a time
@@ -123,12 +123,10 @@ def statistics(records: Iterable[TraceRecord]) -> Statistics:
     from mesostic.tracing.records import short_type
 
     stats = Statistics()
-    first: float | None = None
-    alive = 0
+    first, alive = 0.0, 0
     for record in records:
-        first = record.time if first is None else first
+        first = first or record.time
         stats.seconds = max(stats.seconds, record.time - first)
-        stats.records += 1
         stats.bytes += len(record.payload or b"")
         stats.kinds[record.kind] += 1
         stats.systems[record.system] += 1

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -32,30 +32,23 @@ _LONGEST_TEXT = 160
 
 
 class Printer:
-    """Prints records: the first one's time is the zero of all others, and its system goes without saying."""
+    """Prints records: the time of the `first` is the zero of all others, and its system goes without saying."""
 
-    def __init__(self, *, full: bool, ids: bool, as_json: bool, first: TraceRecord | None = None) -> None:
+    def __init__(self, first: TraceRecord, *, full: bool, ids: bool, as_json: bool) -> None:
         self.full, self.ids, self.as_json, self.first = full, ids, as_json, first
         self._aliases: dict[str, str] = {}
         narrowest = 80 if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
         self.width = shutil.get_terminal_size((narrowest, 24)).columns
 
-    def watch(self, records: Iterable[TraceRecord]) -> Iterator[TraceRecord]:
-        """Pass records on, with an eye on the first."""
-        for record in records:
-            self.first = self.first or record
-            yield record
-
     def print(self, lines: Iterable[tuple[int, TraceRecord]]) -> int:
-        """Print them; how many there were."""
+        """Print records at their depths; how many there were."""
         count = 0
         for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is the answer
             click.echo(self._json(*line) if self.as_json else self._text(*line))
         return count
 
     def _text(self, depth: int, record: TraceRecord) -> str:
-        since = record.time - (self.first.time if self.first else 0.0)
-        head = f"{since:9.3f}  {'  ' * min(depth, 30)}"
+        head = f"{record.time - self.first.time:9.3f}  {'  ' * min(depth, 30)}"
         route = self._name(record, record.receiver)
         if record.kind not in {"started", "stopped", "failed"}:
             route = f"{self._name(record, record.sender)} -> {route}"
@@ -70,11 +63,10 @@ class Printer:
     def _name(self, record: TraceRecord, name: str) -> str:
         """The actor's name; of other processes with a short name of the process in front."""
         name, system = name or "(outside)", record.system
-        if self.first and system == self.first.system:
+        if system == self.first.system:
             return name
-        if (
-            system not in self._aliases
-        ):  # "crawl" for "executor:crawl-75852bbe31.09364017"; "crawl#2" for the next
+        if system not in self._aliases:
+            # "crawl" for "executor:crawl-75852bbe31.09364017", "crawl#2" for the next
             base = system.removeprefix("executor:").rpartition("-")[0] or system
             same = sum(alias.partition("#")[0] == base for alias in self._aliases.values())
             self._aliases[system] = f"{base}#{same + 1}" if same else base
@@ -89,19 +81,18 @@ class Printer:
 
 def compact(record: TraceRecord) -> str:
     """The contents without what is empty, long or said already, and without the braces around them."""
-    value = contents(record)
-    if value is None:
-        return ""
-    return _fields(value) if isinstance(value, dict) else show(value)
+    return _bare(contents(record), full=False)
 
 
 def summary(record: TraceRecord) -> str:
     """The contents in full: `task_id="crawl-1" cpus=0.1 …`."""
-    value = contents(record)
-    if value is None:
-        return ""
-    shown = show(value, full=True)
-    return shown[1:-1] if isinstance(value, dict) else shown
+    return _bare(contents(record), full=True)
+
+
+def _bare(value: Any, *, full: bool) -> str:
+    if isinstance(value, dict):
+        return _fields(value, full=full)
+    return "" if value is None else show(value, full=full)
 
 
 def show(value: Any, *, full: bool = False) -> str:
@@ -113,10 +104,8 @@ def show(value: Any, *, full: bool = False) -> str:
             return _bytes_in_full(value) if full else _bytes(value)
         case {"entries": entries} if not full and len(value) == 1:
             return _resources(entries)
-        case dict() if full:
-            return "{" + " ".join(f"{key}={show(item, full=True)}" for key, item in value.items()) + "}"
         case dict():
-            return "{" + _fields(value) + "}"
+            return "{" + _fields(value, full=full) + "}"
         case list() | tuple():
             return "[" + ", ".join(show(item, full=full) for item in value) + "]"
         case float() if not full:
@@ -126,7 +115,9 @@ def show(value: Any, *, full: bool = False) -> str:
     return str(value)
 
 
-def _fields(fields: Mapping[str, Any]) -> str:
+def _fields(fields: Mapping[str, Any], *, full: bool = False) -> str:
+    if full:
+        return " ".join(f"{name}={show(value, full=True)}" for name, value in fields.items())
     parts = []
     for name, value in fields.items():
         if name in _SKIPPED or value is None or value in ("", b"", [], {}, False):
@@ -148,7 +139,7 @@ def _text(text: str) -> str:
 def _bytes(data: bytes) -> str:
     if (message := packed_message(data)) is not None:
         name, fields = message
-        return f"{name.rpartition(':')[2]}({_fields(fields) if isinstance(fields, dict) else show(fields)})"
+        return f"{name.rpartition(':')[2]}({_bare(fields, full=False)})"
     texts = [text for text in dict.fromkeys(texts_in(data)) if text.isprintable()][:3]
     return f"<{len(data)} bytes{': ' + ' '.join(map(_text, texts)) if texts else ''}>"
 

@@ -34,12 +34,8 @@ _MAX_DEPTH = 24
 _LENGTH_DELIMITED = 2
 
 
-def with_executors(files: Iterable[Path]) -> list[Path]:
-    """The files, before each the older ones of it (`FILE.1`, …), and beside it its executors' (`FILE.executors/*.trace`).
-
-    Raises:
-        MesosticError: a file is not there.
-    """
+def _with_executors(files: Iterable[Path]) -> list[Path]:
+    """The files, each between its older ones (`FILE.1`, …) and those of its executors (`FILE.executors/*.trace`)."""
     found: list[Path] = []
     for file in files:
         if not file.exists():
@@ -55,9 +51,9 @@ def read_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
     """The records of all the files, in order of time; within a file in its own order.
 
     Raises:
-        MesosticError: a file is not a trace.
+        MesosticError: a file is not there, or is not a trace.
     """
-    yield from heapq.merge(*(_read(file) for file in with_executors(files)), key=lambda record: record.time)
+    yield from heapq.merge(*(_read(file) for file in _with_executors(files)), key=lambda record: record.time)
 
 
 def follow(files: Iterable[Path]) -> Iterator[TraceRecord]:
@@ -69,7 +65,7 @@ def follow(files: Iterable[Path]) -> Iterator[TraceRecord]:
     while True:
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + _LOOK_AGAIN
-            for file in with_executors(files):
+            for file in _with_executors(files):
                 if file not in followed:
                     followed.add(file)
                     threading.Thread(target=_follow_one, args=(file, records), daemon=True).start()
