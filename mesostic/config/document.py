@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from mesostic.config.toml import Path, key_lines, loads, nearest_line, split_key, value_or_text
+from mesostic.config.toml import Path, key_lines, loads, split_key, value_or_text
 from mesostic.errors import ConfigError
 
 _PLAIN = re.compile(r"[\w-]+", re.ASCII)
@@ -51,8 +51,8 @@ class Document:
         """Where the key stands, to start a message with: "hello.toml:7" or "--set scheduler.seed=…"."""
         if (override := self.override_of(path)) is not None:
             return override.key if override.is_flag else f"--set {override.key}"
-        line = nearest_line(self.lines, path)
-        return self.file if line is None else f"{self.file}:{line}"
+        line = self._line(path)
+        return f"{self.file}:{line}" if line else self.file
 
     def override_of(self, path: Path) -> Override | None:
         """The override that set this key or a table around it."""
@@ -67,21 +67,22 @@ class Document:
 
     def problem(self, path: Path, text: str) -> None:
         """Note a problem; the message gets the place and the key in front."""
-        line = nearest_line(self.lines, path) or 0
         override = self.override_of(path)
         key = "" if override is not None and override.is_flag else dotted(path)
-        self.problems.append((line, f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
+        self.problems.append((self._line(path), f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
+
+    def _line(self, path: Path) -> int:
+        """The line of the key, or of the nearest table or key around it; 0 when nothing of it is in the text."""
+        return next(
+            (self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), 0
+        )
 
     def unknown_key(self, path: Path, known: Iterable[str]) -> None:
         """Note an unknown key, with the nearest known ones."""
         self.problem(path, "unknown key" + suggestion(str(path[-1]), known))
 
     def fail_on_problems(self) -> None:
-        """Raise what was found.
-
-        Raises:
-            ConfigError: there is at least one problem; all are in it, in the order of the file.
-        """
+        """Raise one ConfigError with all problems, in the order of the file, if there are any."""
         if self.problems:
             texts = tuple(dict.fromkeys(text for _, text in sorted(self.problems, key=lambda item: item[0])))
             count = "an error" if len(texts) == 1 else f"{len(texts)} errors"
@@ -89,11 +90,7 @@ class Document:
 
 
 def load_document(path: str | FilePath, sets: Sequence[str] = ()) -> Document:
-    """Read a TOML file and lay `key=value` overrides over it.
-
-    Raises:
-        ConfigError: the file cannot be read, is not TOML, or an override is not `key=value`.
-    """
+    """Read a TOML file and lay `key=value` overrides over it; ConfigError where that cannot be done."""
     file = FilePath(path)
     try:
         text = file.read_bytes().decode("utf-8")
@@ -129,15 +126,13 @@ def _override(document: Document, setting: str) -> None:
     """Put the value of `key=value` in its place, making tables on the way; a number may index an array."""
     key, equals, raw = setting.partition("=")
     if not equals:
-        raise ConfigError(
-            f"--set {_beginning(setting)}: expected key=value, for example --set scheduler.limit=100."
-        )
+        shown = _beginning(setting)
+        raise ConfigError(f"--set {shown}: expected key=value, for example --set scheduler.limit=100.")
     try:
         parts = split_key(key.strip())
     except ValueError:
-        raise ConfigError(
-            f"--set {_beginning(key)}=…: that is not a key; keys look like table.key or actors.name.key."
-        ) from None
+        text = f"--set {_beginning(key)}=…: that is not a key; keys look like table.key or actors.name.key."
+        raise ConfigError(text) from None
     try:
         override = Override(key.strip(), value_or_text(raw), raw)
     except ValueError as error:
@@ -152,9 +147,8 @@ def _override(document: Document, setting: str) -> None:
         elif isinstance(holder, dict):
             path.append(part)
         else:
-            raise ConfigError(
-                f"--set {override.key}=…: {'.'.join(parts[:position])} is not a table, so it has no keys."
-            )
+            where = ".".join(parts[:position])
+            raise ConfigError(f"--set {override.key}=…: {where} is not a table, so it has no keys.")
     holder[path[-1]] = override.value
     document.overrides[tuple(path)] = override
 

@@ -30,6 +30,7 @@ from mesostic.config.document import Document, dotted, suggestion
 from mesostic.config.toml import Path, value_or_text
 
 T = TypeVar("T")
+Table = Mapping[str, Any]
 
 
 class _Mark(enum.Enum):
@@ -84,11 +85,7 @@ class FieldInfo:
 
 
 def settings_fields(cls: type) -> dict[str, FieldInfo]:
-    """The fields that a table may set, by name, in the order of the class.
-
-    Raises:
-        TypeError: `cls` is not a frozen dataclass.
-    """
+    """The fields that a table may set, by name, in the order of the class; TypeError if it is not a frozen dataclass."""
     return _read_fields(cls)
 
 
@@ -97,30 +94,25 @@ def _read_fields(cls: Any) -> dict[str, FieldInfo]:
     if not dataclasses.is_dataclass(cls) or not cast("Any", cls).__dataclass_params__.frozen:
         raise TypeError(f"{cls.__module__}:{cls.__qualname__} is not a frozen dataclass")
     hints, helps = typing.get_type_hints(cls), _documented(cls)
-    return {
-        field.name: _info(field, hints[field.name], helps.get(field.name, ""))
-        for field in dataclasses.fields(cls)
-        if field.init and not field.name.startswith("_")
-    }
+    fields = {}
+    for field in dataclasses.fields(cls):
+        name, hint, metadata = field.name, hints[field.name], field.metadata
+        if not field.init or name.startswith("_"):
+            continue
+        unit = metadata.get("unit") or ("path" if name.endswith("_dir") else None)
+        if unit is None and _DURATION_NAME.search(name) and float in {hint, *typing.get_args(hint)}:
+            unit = "seconds"
+        secret = bool(metadata.get("secret") or looks_secret(name))
+        text = str(metadata.get("help") or helps.get(name, ""))
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        required = default is dataclasses.MISSING
+        fields[name] = FieldInfo(name, hint, unit, secret, text, required, None if required else default)
+    return fields
 
 
 def looks_secret(name: str) -> bool:
     """Whether a key or an environment variable of this name should not be shown."""
     return _SECRET_NAME.search(name) is not None
-
-
-def _info(field: "dataclasses.Field[Any]", hint: Any, documented: str) -> FieldInfo:
-    metadata = field.metadata
-    unit = metadata.get("unit")
-    if unit is None and _DURATION_NAME.search(field.name) and float in {hint, *typing.get_args(hint)}:
-        unit = "seconds"
-    if unit is None and field.name.endswith("_dir"):
-        unit = "path"
-    secret = bool(metadata.get("secret") or looks_secret(field.name))
-    text = str(metadata.get("help") or documented)
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    required = default is dataclasses.MISSING
-    return FieldInfo(field.name, hint, unit, secret, text, required, None if required else default)
 
 
 def _documented(cls: Any) -> dict[str, str]:
@@ -141,12 +133,7 @@ def _documented(cls: Any) -> dict[str, str]:
 
 
 def build(
-    cls: type[T],
-    table: Mapping[str, Any],
-    path: Path,
-    document: Document,
-    *,
-    given: Mapping[str, Any] | None = None,
+    cls: type[T], table: Table, path: Path, document: Document, *, given: Table | None = None
 ) -> T | None:
     """An instance of the settings class `cls` from the table at `path`; None after noting what is wrong with it.
 
@@ -243,13 +230,15 @@ def _reader(shape: s.Shape, unit: str | None) -> Reader:
         case s.PlainShape(cls) if cls in {int, float} and unit in _UNITS:
             return _quantity(cls, unit)
         case s.PlainShape(cls) if cls is str and unit == "path":
-            return Reader(_PATH_EXPECTED, _path_text, str)
+            return Reader(_PATH_EXPECTED, _made(lambda text, at: str(at.file(text)) if text else text), str)
         case s.PlainShape(cls):
             return Reader(*_SCALARS[cls], cls)
         case s.PathShape():
-            return Reader(_PATH_EXPECTED, _path)
+            return Reader(
+                _PATH_EXPECTED, lambda value, at: at.file(value) if isinstance(value, str) else _MISFIT
+            )
         case s.SecretShape():
-            return Reader("a string", _secret)
+            return Reader("a string", _made(lambda text, _: Secret(text), secret=True))
         case s.AnyShape():
             return Reader("anything", lambda value, _: value)
         case s.OptionalShape(item):
@@ -383,10 +372,6 @@ def _enum(cls: type[enum.Enum]) -> Reader:
     return Reader(expected, take)
 
 
-def _bool(value: Any, _: _Place) -> Any:
-    return value if isinstance(value, bool) else _MISFIT
-
-
 def _int(value: Any, place: _Place) -> Any:
     number = _float(value, place)
     if number is _MISFIT or not number.is_integer():
@@ -444,31 +429,24 @@ def _text_from_elsewhere(kind: str, name: Any, place: _Place) -> Any:
     return text
 
 
-def _path(value: Any, place: _Place) -> Any:
-    return place.file(value) if isinstance(value, str) else _MISFIT
+def _made(make: Callable[[str, _Place], Any], *, secret: bool = False) -> Callable[[Any, _Place], Any]:
+    """What is made of a text."""
 
+    def take(value: Any, place: _Place) -> Any:
+        if secret:
+            place = dataclasses.replace(place, field=dataclasses.replace(place.field, secret=True))
+        text = _str(value, place)
+        return make(text, place) if isinstance(text, str) else text
 
-def _path_text(value: Any, place: _Place) -> Any:
-    text = _str(value, place)
-    return str(place.file(text)) if isinstance(text, str) and text else text
-
-
-def _secret(value: Any, place: _Place) -> Any:
-    text = _str(value, dataclasses.replace(place, field=dataclasses.replace(place.field, secret=True)))
-    return Secret(text) if isinstance(text, str) else text
-
-
-def _bytes(value: Any, place: _Place) -> Any:
-    text = _str(value, place) if isinstance(value, str | dict) else _MISFIT
-    return text.encode() if isinstance(text, str) else text
+    return take
 
 
 _SCALARS: dict[Any, tuple[str, Callable[[Any, _Place], Any]]] = {
-    bool: ("true or false", _bool),
+    bool: ("true or false", lambda value, _: value if isinstance(value, bool) else _MISFIT),
     int: ("a whole number", _int),
     float: ("a number", _float),
     str: ("a string", _str),
-    bytes: ("a string", _bytes),
+    bytes: ("a string", _made(lambda text, _: text.encode())),
 }
 _KINDS = {
     bool: "a boolean",

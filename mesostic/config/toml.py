@@ -25,10 +25,7 @@ _TOKEN = re.compile(
 def loads(text: str) -> dict[str, Any]:
     """Read a TOML text.
 
-    Raises:
-        TOMLDecodeError: it is not TOML (a ValueError).
-        RecursionError: it is nested too deeply.
-        ValueError: an integer in it is too large; says which key.
+    Raises TOMLDecodeError where it is none, RecursionError where it is nested too deeply, ValueError for too large integers.
     """
     try:
         table = tomllib.loads(text)
@@ -52,11 +49,7 @@ def _check(where: str, value: Any) -> None:
 
 
 def value_or_text(raw: str) -> Any:
-    """The TOML value that the text is, or the text.
-
-    Raises:
-        ValueError: it starts like a list, a table or a quoted string, but is not one; or a number in it is too large.
-    """
+    """The TOML value that the text is, or the text; ValueError where it only starts like a list, a table or a quoted string."""
     try:
         parsed = loads(f"value = {raw}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -68,11 +61,7 @@ def value_or_text(raw: str) -> Any:
 
 
 def split_key(text: str) -> tuple[str, ...]:
-    """The parts of a dotted TOML key: `a."b.c".d` → ("a", "b.c", "d").
-
-    Raises:
-        ValueError: not a TOML key.
-    """
+    """The parts of a dotted TOML key: `a."b.c".d` → ("a", "b.c", "d"); ValueError where it is none."""
     if "\n" in text or "=" in text.split('"', maxsplit=1)[0] or text.lstrip().startswith(("[", "#")):
         raise ValueError(f"{text!r} is not a key")
     parts = list(_paths(tomllib.loads(f"{text} = 0")))
@@ -110,11 +99,6 @@ def key_lines(text: str) -> dict[Path, int]:
                 table += (last_index[table],)
         lines[table] = line
     return lines
-
-
-def nearest_line(lines: Mapping[Path, int], path: Path) -> int | None:
-    """The line of the key, or of the nearest table or key around it; None when nothing of it is in the text."""
-    return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
