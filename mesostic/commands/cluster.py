@@ -32,8 +32,7 @@ from playa.settings import AgentSettings, ClusterSettings, SettingsError
 if TYPE_CHECKING:
     from playa import Cluster
 
-_STOP_TIMEOUT = 15.0
-"""Seconds that the cluster may take to stop its agents and their executors."""
+_STOP_TIMEOUT = 15.0  # seconds for its agents and their executors
 _TEXT_FORMS = {
     "agents": "N",
     "roles": "ROLE,…",
@@ -48,10 +47,9 @@ _TEXT_FORMS = {
 
 def _options() -> list[click.Option]:
     of_master, of_agents = settings_fields(ClusterSettings), settings_fields(AgentSettings)
-    return [_option(info) for info in of_master.values()] + [
-        # what both have is the master's here; agents take theirs from --config
-        _option(info, "Each agent: ") for name, info in of_agents.items() if name not in of_master
-    ]  # fmt: skip
+    # what both have is the master's here; agents take theirs from --config
+    only_agents = [info for name, info in of_agents.items() if name not in of_master]
+    return [*map(_option, of_master.values()), *(_option(info, "Each agent: ") for info in only_agents)]
 
 
 def _option(info: FieldInfo, whose: str = "") -> click.Option:
@@ -115,11 +113,7 @@ def command(config: str | None, log_level: str, **flags: str | None) -> int:
 
 
 def settings_from_flags(flags: dict[str, str], config: str | None = None) -> ClusterSettings:
-    """The cluster's settings from texts of flags over a file's `[cluster]`.
-
-    Raises:
-        ConfigError: with every problem that was found.
-    """
+    """The cluster's settings from texts of flags over a file's `[cluster]`; ConfigError with every problem."""
     if config is None:
         document = parse_document("", file="mesostic cluster", folder=Path.cwd())
     else:
@@ -170,13 +164,13 @@ async def _serve(settings: ClusterSettings) -> int:
             _announce(settings, cluster)
             await interrupts.final.wait()
             say("stopping the cluster")
-    except OSError as error:
-        where = f" on port {settings.port}" if settings.port else ""
-        raise ClusterError(f"The cluster could not be started{where}: {reason_of(error)}.") from None
     except SettingsError as error:
         raise ConfigError(f"The cluster is not started: {error}.") from None
     except RegistryError as error:
         raise ClusterError(f"The cluster could not be started: {error}.") from None
+    except OSError as error:
+        where = f" on port {settings.port}" if settings.port else ""
+        raise ClusterError(f"The cluster could not be started{where}: {reason_of(error)}.") from None
     finally:
         if folder is not None:
             folder.remove()
@@ -184,12 +178,10 @@ async def _serve(settings: ClusterSettings) -> int:
 
 
 def _announce(settings: ClusterSettings, cluster: Cluster) -> None:
-    kinds = Counter(
-        agent.resources + (f" [{agent.attributes}]" if agent.attributes else "") for agent in settings.agents
-    )
     click.echo(f"master: {cluster.url}")
-    for text, count in kinds.items():
-        click.echo(f"agents: {count} x {text}")
+    kinds = Counter((agent.resources, agent.attributes) for agent in settings.agents)
+    for (resources, attributes), count in kinds.items():
+        click.echo(f"agents: {count} x {resources}{f' [{attributes}]' if attributes else ''}")
     click.echo(f"status page: {cluster.url}/")
     click.echo(f"who can use it: {_who_gets_in(settings)}")
     click.echo(f"for a framework of Mesostic: --set framework.master={cluster.url}")
@@ -204,16 +196,12 @@ def _who_gets_in(settings: ClusterSettings) -> str:
     )
     if settings.credentials and all(settings.asks(flag) for flag in flags):
         return "everyone with one of its credentials"
-    everyone = (
-        "every user of this machine" if is_loopback(settings.ip) else f"everyone who can reach {settings.ip}"
-    )
+    local = is_loopback(settings.ip)
+    everyone = "every user of this machine" if local else f"everyone who can reach {settings.ip}"
     if settings.credentials:
         return f"{everyone}, for what the --authenticate-http flags leave open; the rest with one of its credentials"
-    return f"{everyone}, to run any command as {_user()} (--credentials FILE requires credentials)"
-
-
-def _user() -> str:
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return f"user {os.geteuid()}"
+        user = f"user {os.geteuid()}"
+    return f"{everyone}, to run any command as {user} (--credentials FILE requires credentials)"

@@ -9,10 +9,10 @@ import importlib
 import re
 import sys
 import traceback
-from functools import reduce
+from operator import attrgetter
 from pathlib import Path as FilePath
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from actors.framework_settings import OWN_PACKAGES
 from mesostic.config.document import Document
@@ -40,22 +40,17 @@ def load_class(class_path: object, base: type, what: str, path: Path, document: 
         document.problem(path, f'expected a class path such as "scheduler:MyScheduler", found {class_path!r}')
         return None
     module_name, _, class_name = class_path.partition(":")
-    module = _import(module_name, document.folder)
-    found: type | str = ""
-    if isinstance(module, ModuleType):
-        found = _shadow(module_name, document.folder) or _class_in(module, class_name, base, what)
-    if isinstance(found, str):
-        document.problem(path, f"{class_path}{found or module}")
+    try:
+        module = _import(module_name, document.folder)
+        _refuse_shadow(module_name, document.folder)
+        return _class_in(module, class_name, base, what)
+    except _LoadError as wrong:
+        document.problem(path, f"{class_path}{wrong}")
         return None
-    return found
 
 
-def class_named(class_path: str) -> type:
-    """The class of a path that has been loaded before."""
-    module_name, _, class_name = class_path.partition(":")
-    found: Any = reduce(getattr, class_name.split("."), cast("Any", importlib.import_module(module_name)))
-    assert isinstance(found, type)
-    return found
+class _LoadError(Exception):
+    """The end of a sentence that begins with the class path."""
 
 
 def lies_in(module_name: str, folder: FilePath) -> FilePath | None:
@@ -71,57 +66,59 @@ def lies_in(module_name: str, folder: FilePath) -> FilePath | None:
     return None
 
 
-def _import(module_name: str, folder: FilePath) -> ModuleType | str:
-    """The module, or what is wrong with it."""
+def _import(module_name: str, folder: FilePath) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
-        if missing and f"{module_name}.".startswith(f"{missing}."):
-            return f": there is no module {missing}{_near_module(missing, folder)}"
-        return f": the module {module_name} imports {missing}, which is not installed{_frame(error)}"
+        if not missing or not f"{module_name}.".startswith(f"{missing}."):
+            text = f"the module {module_name} imports {missing}, which is not installed{_frame(error)}"
+        else:
+            packages = {entry.parent.name for entry in folder.glob("*/__init__.py")}
+            names = {entry.stem for entry in folder.glob("*.py")} | packages
+            near = difflib.get_close_matches(missing, sorted(names), n=1)
+            looked = f" (looked in {folder} and in the installed packages)"
+            text = f"there is no module {missing}{f'; did you mean {near[0]}?' if near else looked}"
     except SyntaxError as error:
         file = FilePath(error.filename or "?")
         shown = file.relative_to(folder) if file.is_relative_to(folder) else file.name
-        return f": the module {module_name} is not valid Python: {error.msg} ({shown}, line {error.lineno})"
+        text = f"the module {module_name} is not valid Python: {error.msg} ({shown}, line {error.lineno})"
     except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return f": importing the module {module_name} failed: {text}{_frame(error)}"
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        text = f"importing the module {module_name} failed: {why}{_frame(error)}"
+    raise _LoadError(f": {text}")
 
 
-def _shadow(module_name: str, folder: FilePath) -> str:
-    """Says so where the module beside the file cannot be had, because Python knows another one of that name."""
+def _refuse_shadow(module_name: str, folder: FilePath) -> None:
+    """Complain where the module beside the file cannot be had, because Python knows another one of that name."""
     top = module_name.partition(".")[0]
     other = getattr(sys.modules.get(top), "__file__", None) or "a module of Python itself"
-    if (
-        not (folder / f"{top}.py").exists()
-        or lies_in(module_name, folder) is not None
-        # one of the same project, from where it was loaded first (in a process that loads several)
-        or ("site-packages" not in other and top not in sys.stdlib_module_names)
-    ):
-        return ""
-    return (
-        f": there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"
-        " was imported first; rename your module"
-    )
+    # or one of the same project, from where it was loaded first (in a process that loads several)
+    is_foreign = "site-packages" in other or top in sys.stdlib_module_names
+    if is_foreign and (folder / f"{top}.py").exists() and lies_in(module_name, folder) is None:
+        raise _LoadError(
+            f": there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"
+            " was imported first; rename your module"
+        )
 
 
-def _class_in(module: ModuleType, class_name: str, base: type, what: str) -> type | str:
+def _class_in(module: ModuleType, class_name: str, base: type, what: str) -> type:
     try:
-        found: Any = reduce(getattr, class_name.split("."), cast("Any", module))
+        found: Any = attrgetter(class_name)(module)
     except AttributeError:
         classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
         names = [name for name, cls in classes.items() if issubclass(cls, base) and cls is not base]
         near = difflib.get_close_matches(class_name, names, n=1, cutoff=0.5)
         has = f"; it has {', '.join(sorted(names))}" if names else ""
         hint = f"; did you mean {module.__name__}:{near[0]}?" if near else has
-        return f": the module {module.__name__} has no {class_name}{hint}"
+        raise _LoadError(f": the module {module.__name__} has no {class_name}{hint}") from None
     if not isinstance(found, type):
         name = type(found).__name__
-        return f" is not a class but {'an' if name[0].lower() in 'aeiou' else 'a'} {name}; expected {what}"
+        article = "an" if name[0].lower() in "aeiou" else "a"
+        raise _LoadError(f" is not a class but {article} {name}; expected {what}")
     if not issubclass(found, base):
         bases = ", ".join(cls.__name__ for cls in found.__mro__[1:-1]) or "object"
-        return f" is not {what}; it is a subclass of {bases}"
+        raise _LoadError(f" is not {what}; it is a subclass of {bases}")
     return found
 
 
@@ -134,10 +131,3 @@ def _frame(error: BaseException) -> str:
     ]
     own = [place for place in places if "site-packages" not in place[0]] or places
     return f" ({FilePath(own[-1][0]).name}, line {own[-1][1]})" if own else ""
-
-
-def _near_module(missing: str, folder: FilePath) -> str:
-    packages = {entry.parent.name for entry in folder.glob("*/__init__.py")}
-    names = {entry.stem for entry in folder.glob("*.py")} | packages
-    near = difflib.get_close_matches(missing, sorted(names), n=1)
-    return f"; did you mean {near[0]}?" if near else f" (looked in {folder} and in the installed packages)"

@@ -6,8 +6,10 @@ import ast
 import dataclasses
 import enum
 import inspect
+import pkgutil
 import sys
 import types
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,7 +19,6 @@ from actors.framework_settings import TASK, FrameworkSettings
 from actors.runtime import HIDDEN, NoSettings, registered_messages, understood_types, unpack_value
 from actors.task_actor import TaskActor
 from mesos_v1.quantities import format_duration
-from mesostic.config.classes import class_named
 from mesostic.config.compose import Configuration, TraceSettings, without_credentials
 from mesostic.config.settings import FieldInfo, looks_secret, settings_fields, show_literal
 
@@ -27,9 +28,8 @@ TASK_ACTORS = "task:<id>"
 def describe(configuration: Configuration, *, everything: bool = False) -> Iterator[str]:
     """The lines; with `everything`, also settings that have their default values."""
     composition = configuration.composition
-    framework = composition.framework
-    yield f"framework {framework.name}"
-    yield from _settings(framework, everything, skip=("name", "master"))
+    yield f"framework {composition.framework.name}"
+    yield from _settings(composition.framework, everything, skip=("name", "master"))
     yield from _cluster(configuration, everything)
     yield ""
     yield "actors"
@@ -47,8 +47,8 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
         for executor in composition.executors:
             yield f"  {executor.name}: {executor.cls}"
             yield from _settings(executor, everything, skip=("name", "cls", "settings"), indent="    ")
-            settings_class = getattr(class_named(executor.cls), "Settings", NoSettings)
             if executor.settings:
+                settings_class = getattr(pkgutil.resolve_name(executor.cls), "Settings", NoSettings)
                 settings = unpack_value(settings_class, executor.settings)
                 yield from _settings(settings, True, indent="    settings.")
     yield ""
@@ -69,8 +69,8 @@ def _cluster(configuration: Configuration, everything: bool) -> Iterator[str]:
     agents = configuration.cluster.agents
     yield f"  master: embedded, {len(agents)} {'agent' if len(agents) == 1 else 'agents'}"
     yield from _settings(configuration.cluster, everything, skip=("agents",), indent="    ")
-    for text in dict.fromkeys(agent.resources for agent in agents):
-        yield f"    {sum(agent.resources == text for agent in agents)} x {text}"
+    for text, count in Counter(agent.resources for agent in agents).items():
+        yield f"    {count} x {text}"
     yield from _settings(configuration.embedded, everything, indent="    ")
 
 
@@ -109,10 +109,6 @@ def _path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-_Place = tuple[str, str]
-"""A definition to be searched (a class, a function, or a table of a module): the module, and the name in it."""
-
-
 def relations(classes: Mapping[str, type]) -> Iterator[tuple[str, str, list[str]]]:
     """Who may tell whom which messages, read from the code of the actors without running any of it.
 
@@ -131,18 +127,20 @@ def relations(classes: Mapping[str, type]) -> Iterator[tuple[str, str, list[str]
 
 
 def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
-    """The message classes that the code of `cls` calls."""
+    """The message classes that the code of `cls` calls, found from definition to definition (module, name)."""
     pending = [(base.__module__, base.__qualname__) for base in cls.__mro__ if _is_searched(base.__module__)]
     found: set[type] = set()
-    seen: set[_Place] = set()
+    seen: set[tuple[str, str]] = set()
     while pending:
         place = pending.pop()
         if place in seen:
             continue
         seen.add(place)
         names = vars(sys.modules[place[0]])
-        for path, called in _references(*place):
-            value = _look_up(names, path)
+        for (name, *attribute), called in _references(*place):
+            value = names.get(name)
+            if attribute:
+                value = getattr(value, attribute[0], None) if isinstance(value, types.ModuleType) else None
             if isinstance(value, type) and value in messages:
                 if called:
                     found.add(value)
@@ -150,18 +148,15 @@ def _constructed(cls: type, messages: frozenset[type]) -> set[type]:
                 another_actor = isinstance(value, type) and understood_types(value)  # speaks for itself
                 if _is_searched(value.__module__) and not another_actor:
                     pending.append((value.__module__, value.__qualname__))
-            elif _is_routes(value, messages):
-                found.update(value)
-            elif isinstance(value, Mapping | tuple) and len(path) == 1:
-                pending.append((place[0], path[0]))
+            elif isinstance(value, Mapping) and all(
+                kind in messages and isinstance(receiver, str) for kind, receiver in value.items()
+            ):
+                found.update(
+                    value
+                )  # a table from messages to the names of the actors that they are handed on to
+            elif isinstance(value, Mapping | tuple) and not attribute:
+                pending.append((place[0], name))
     return found
-
-
-def _is_routes(value: Any, messages: frozenset[type]) -> bool:
-    """Whether it is a table from messages to the names of the actors that they are handed on to."""
-    return isinstance(value, Mapping) and all(
-        isinstance(kind, type) and kind in messages and isinstance(name, str) for kind, name in value.items()
-    )
 
 
 @lru_cache(maxsize=4096)
@@ -204,13 +199,6 @@ def _definitions(module_name: str) -> dict[str, ast.AST]:
                 ):
                     found[prefix + name] = node
     return found
-
-
-def _look_up(names: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    value = names.get(path[0])
-    if len(path) == 1:
-        return value
-    return getattr(value, path[1], None) if isinstance(value, types.ModuleType) else None
 
 
 @lru_cache(maxsize=1024)
