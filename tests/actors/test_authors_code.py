@@ -86,6 +86,24 @@ async def test_a_framework_that_is_ended_before_it_is_connected_ends_and_no_mast
     assert master.types == []
 
 
+@pytest.mark.parametrize(
+    ("how", "exit_code", "reason"),
+    [("finish", 0, "finished"), ("finish", 2, "failed"), ("leave", 0, "left"), ("leave", 2, "left")],
+)
+@pytest.mark.parametrize("said", [(), ("",)], ids=["nothing", "empty"])
+async def test_an_end_without_a_reason_has_one_all_the_same_and_counts_once(
+    master, how, exit_code, reason, said
+):
+    class Ends(SchedulerActor):
+        def on_registered(self, event):
+            getattr(self, how)(exit_code, *said)
+            self.finish(7, "too late")
+            self.leave(8, "too late")
+
+    assert await play(composition(master, Ends)) == m.Outcome(exit_code, reason)
+    assert ("TEARDOWN" in master.types) is (how == "finish")
+
+
 async def test_finish_in_on_start_tears_down_the_framework_that_an_earlier_run_left(master, tmp_path):
     class Leaves(SchedulerActor):
         def on_registered(self, event):

@@ -46,7 +46,8 @@ class Pipeline:
         answer = asyncio.get_running_loop().create_future()
         self.connection.calls.append(pb.scheduler.Call.FromString(body))
         if self.connection.answers_calls:
-            answer.set_result(Response(202, "Accepted", ()))
+            status, body = self.connection.answers.pop(0) if self.connection.answers else (202, b"")
+            answer.set_result(Response(status, "", (), body=body))
         return answer
 
     def close(self):
@@ -63,6 +64,7 @@ class TwinConnection(ConnectionActor):
         self.streams = []
         self.calls = []
         self.answers_calls = True
+        self.answers = []
 
     async def open_stream(self, endpoint, body):
         self.attempts.append((self.clock.now(), endpoint.host))
@@ -231,15 +233,28 @@ async def test_an_event_of_a_newer_mesos_is_passed_over(bench):
 @scenario()
 async def test_kept_calls_that_the_master_was_too_busy_for_are_sent_again(bench):
     await bench.connect()
+    bench.twin.answers = [(503, b"busy")]
     bench.say("offers", "connection", m.Kill(TaskId("t")))
-    await bench.settle()
-    from actors.connection.calls import CallEnded
-
-    bench.ref.tell(CallEnded(1, m.Kill(TaskId("t")), "offers", 503, "busy"))
     await bench.settle(0.9)
     assert len(bench.twin.calls) == 1
     await bench.settle(0.2)
     assert len(bench.twin.calls) == 2
+    await bench.settle(10)
+    assert len(bench.twin.calls) == 2
+
+
+@scenario([None, *[ConnectFailed("restarting")] * 10], backoff=30.0, backoff_cap=30.0)
+async def test_a_call_that_is_due_again_when_the_stream_has_gone_waits_for_the_next_one(bench):
+    await bench.connect()
+    bench.twin.answers = [(503, b"busy")]
+    bench.say("offers", "connection", m.Kill(TaskId("t")))
+    await bench.settle()
+    bench.twin.streams[0].queue.put_nowait(None)
+    await bench.settle(2)
+    assert len(bench.twin.calls) == 1
+    while len(bench.twin.streams) == 1:
+        await bench.settle(1)
+    assert [call.kill.task_id.value for call in bench.twin.calls] == ["t", "t"]
 
 
 @scenario([ConnectFailed("restarting")] * 7, backoff=0.5, backoff_cap=64.0, stable_after=10.0)

@@ -120,6 +120,16 @@ async def test_a_failure_is_told_with_host_state_reason_attempts_last_words_and_
 
 
 @pytest.mark.parametrize(
+    ("name", "told_as"),
+    [("", "task crawl-1 has"), ("crawl-1", "task crawl-1 has"), ("a", "task crawl-1 (a) has")],
+)
+async def test_a_task_is_called_by_its_name_too_where_that_says_more(caplog, name, told_as):
+    await watched("", replace(done(1), name=name))
+    ((_, text),) = told(caplog)
+    assert text.startswith(told_as)
+
+
+@pytest.mark.parametrize(
     ("state", "reads"),
     [
         ("TASK_FAILED", True),

@@ -181,6 +181,31 @@ async def test_a_list_that_was_not_asked_for_begins_no_round(bench):
     bench.actor.tell(m.TasksOnCluster(((TaskId("t7"), A),)))
     await bench.settle()
     assert bench.asked == [["t1", "t2"]]
+    await bench.settle(5.1)
+    assert bench.asked[1:] == [["t1", "t2"]]  # and ends none
+
+
+@scenario()
+async def test_a_list_that_comes_after_its_round_begins_no_other(bench):
+    await bench.start()
+    await bench.answer("t1")
+    await bench.answer("t2")
+    bench.actor.tell(m.TasksOnCluster(((TaskId("t7"), A),)))
+    await bench.settle(500)
+    assert bench.asked == [["t1", "t2"]]
+
+
+@scenario()
+async def test_a_suspect_after_a_round_is_asked_about_until_it_has_answered(bench):
+    await bench.start()
+    await bench.answer("t1")
+    await bench.answer("t2")
+    bench.actor.tell(m.Suspect(TaskId("t2"), A))
+    await bench.settle(5.1)
+    assert bench.asked == [["t1", "t2"], ["t2"], ["t2"]]
+    await bench.answer("t2")
+    await bench.settle(500)
+    assert len(bench.asked) == 3
 
 
 @scenario()

@@ -439,6 +439,21 @@ async def test_the_authors_kill_is_stored(task):
     assert (task.progress()[-1].phase, task.progress()[-1].killed) == (P.KILLING, True)
 
 
+@scenario(store_answers=False)
+async def test_an_update_that_comes_again_while_something_else_is_being_stored_is_acknowledged_at_once(task):
+    await task.launch()
+    running = await task.update("TASK_RUNNING")
+    for write in task.take("store", m.Write):
+        task.say("store", "task:t", m.Stored(write.reference))
+    await task.settle()
+    assert task.acknowledged == [running.uuid]
+    task.task.tell(m.KillTask())
+    await task.settle()
+    assert task.progress()[-1].phase is P.KILLING  # on its way to the store
+    await task.update("TASK_RUNNING", uuid=running.uuid)
+    assert task.acknowledged == [running.uuid, running.uuid]
+
+
 @scenario()
 async def test_the_authors_kill_of_a_waiting_task_is_stored(task):
     await task.settle()

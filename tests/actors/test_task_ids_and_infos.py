@@ -67,9 +67,10 @@ def spec(**changes):
 def test_a_command_tasks_info_holds_what_was_asked_for():
     info = pb.mesos.TaskInfo.FromString(task_info(spec(), 3))
     assert (info.task_id.value, info.name, info.data) == ("t.3", "n", b"p")
-    assert (info.command.value, info.command.uris[0].value) == ("echo $X", "http://u")
-    assert info.command.environment.variables[0].name == "X"
-    assert info.labels.labels[0].key == "k"
+    assert (info.command.value, info.command.shell) == ("echo $X", True)
+    assert [uri.value for uri in info.command.uris] == ["http://u"]
+    assert [(each.name, each.value) for each in info.command.environment.variables] == [("X", "1")]
+    assert [(each.key, each.value) for each in info.labels.labels] == [("k", "v")]
     assert info.kill_policy.grace_period.nanoseconds == 3_000_000_000
 
 

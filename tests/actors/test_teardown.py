@@ -182,6 +182,31 @@ async def test_a_master_that_says_nothing_is_told_again_until_the_time_is_over(b
     assert "no answer to TEARDOWN within 5 s" in done.reason
 
 
+@scenario(teardown_timeout=30.0)
+async def test_the_time_for_one_teardown_is_not_taken_from_the_next(bench):
+    await bench.connect()
+    bench.ref.tell(m.Teardown())
+    await bench.settle(20)
+    assert bench.take("scheduler", m.TeardownDone) == [m.TeardownDone()]
+    await bench.connect()
+    bench.twin.answers_calls = False
+    bench.ref.tell(m.Teardown())
+    await bench.settle(29)
+    assert bench.of("scheduler", m.TeardownDone) == []
+    await bench.settle(1.1)
+    assert [done.answered for done in bench.of("scheduler", m.TeardownDone)] == [False]
+
+
+@scenario()
+async def test_what_a_master_answers_is_told_but_no_book(bench):
+    await bench.connect()
+    bench.twin.answers = [(400, b"x" * 10_000)]
+    bench.ref.tell(m.Teardown())
+    await bench.settle()
+    (done,) = bench.of("scheduler", m.TeardownDone)
+    assert done.reason == f"TEARDOWN was answered 400: {'x' * 500}"
+
+
 @scenario([None] + [ConnectFailed("refused")] * 8, teardown_timeout=30.0)
 async def test_a_master_that_is_away_for_a_while_is_told_when_it_listens_again(bench):
     await bench.connect()

@@ -179,6 +179,8 @@ def test_what_is_not_secret_is_traced_as_it_is():
     assert "four" not in repr(Carrier(b"four"))
     unknown = pack(Marked("ann", WORD)).replace(b"Marked", b"Warped")
     assert redacted(unknown) == unknown  # no class says what of it is secret
+    within = pack((Marked("ann", WORD), 1)).replace(b"Marked", b"Warped")
+    assert redacted(within) == within
 
 
 def test_known_secrets_are_overwritten_in_whatever_is_traced_or_logged():
@@ -193,6 +195,8 @@ def test_known_secrets_are_overwritten_in_whatever_is_traced_or_logged():
 def test_short_secrets_are_not_searched_for():
     Secret("abc")
     assert masked("abcdef") == "abcdef"
+    Secret("pqrs")
+    assert masked("pqrstu") == "***tu"
 
 
 def test_logs_show_stars(capsys):

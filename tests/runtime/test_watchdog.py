@@ -88,6 +88,34 @@ async def test_an_async_handler_that_does_not_come_back_is_named_once(caplog, re
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(
+    "who",
+    ["task 'grinder'", "something on the event loop", "a hook of Grinding (grinding)"],
+    ids=["task", "callback", "hook"],
+)
+async def test_whatever_else_blocks_is_named_as_what_it_is(caplog, release, who):
+    class Grinding(Actor):
+        def on_stop(self) -> None:
+            release.wait(30.0)
+
+    async def grind() -> None:
+        release.wait(30.0)
+
+    loop = asyncio.get_running_loop()
+    async with ActorSystem("t") as system:
+        grinding = system.spawn(Grinding, name="grinding")
+        told = loop.run_in_executor(None, Told(caplog, release).until, "has been running")
+        if who.startswith("task"):
+            await loop.create_task(grind(), name="grinder")
+        elif who.startswith("something"):
+            loop.call_soon(release.wait, 30.0)
+        else:
+            grinding.stop(block=False)
+        await told
+    assert f"{who} has been running for 0 s" in caplog.text
+
+
+@pytest.mark.usefixtures("fast")
 async def test_many_handlers_that_are_quick_are_not_named(caplog, release):
     async with ActorSystem("t") as system:
         slow = system.spawn(Slow, release)
