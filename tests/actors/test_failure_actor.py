@@ -1,6 +1,7 @@
 """What the log says of tasks that fail: once for each kind, with what the executor wrote at last and what to try."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -127,6 +128,15 @@ async def test_a_task_is_called_by_its_name_too_where_that_says_more(caplog, nam
     await watched("", replace(done(1), name=name))
     ((_, text),) = told(caplog)
     assert text.startswith(told_as)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(600, 600), (601, 600), (9_000, 600)])
+async def test_a_long_message_is_cut_and_says_so(caplog, length, shown):
+    await watched("", done(1, message="z" * length))
+    ((_, text),) = told(caplog)
+    (message,) = re.findall(r"z+…?", text)
+    assert len(message) == shown
+    assert message.endswith("…") is (length > shown)
 
 
 @pytest.mark.parametrize(

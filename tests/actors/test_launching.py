@@ -117,6 +117,43 @@ async def test_each_argument_that_cannot_be_is_refused_by_name_and_nothing_is_la
     assert master.launched == []
 
 
+async def test_an_id_that_the_author_has_taken_is_passed_over_and_no_other(master):
+    class Choosy(SchedulerActor):
+        def on_registered(self, event):
+            first = self.launch(command="x")
+            name, _, number = first.rpartition("-")
+            taken = [f"{name}-{int(number) + more}" for more in (2, 3)]
+            for task_id in taken:
+                self.launch(command="x", task_id=task_id)
+            self.finish(0, f"{number} {self.launch(command='x').removeprefix(name)}")
+
+    outcome = await play(composition(master, Choosy))
+    number, drawn = outcome.reason.split()
+    assert drawn == f"-{int(number) + 4}"
+
+
+async def test_ids_that_later_runs_draw_say_which_run_drew_them(master, tmp_path):
+    drawn = []
+
+    class Draws(SchedulerActor):
+        def on_registered(self, event):
+            self.draw()
+
+        def on_reregistered(self, event):
+            self.draw()
+
+        def draw(self):
+            drawn.append(self.launch(command="x"))
+            self.leave()
+
+    for _ in range(3):
+        await play(composition(master, Draws, store=str(tmp_path / "s.db")))
+    first, second, third = drawn
+    assert first.startswith("task-")
+    assert second.startswith("task-r2-")
+    assert third.startswith("task-r3-")
+
+
 async def test_mappings_and_lists_are_taken(master):
     class Takes(SchedulerActor):
         def on_registered(self, event):

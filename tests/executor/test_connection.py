@@ -211,14 +211,14 @@ async def test_shutdown_in_place_of_subscribed_ends_the_executor(start):
 @on_virtual_time
 async def test_an_update_that_got_lost_is_sent_again(start):
     script = AgentScript()
-    script.call_answers.extend([None, (503, "busy"), (202, "")])
+    script.call_answers.extend([None, (503, "busy"), (403, "Executor is not subscribed"), (202, "")])
     async with start(script=script) as run:
         await script.until_subscribed()
         run.launch("t1", Wait(1000))
-        await script.until(lambda: len(script.updates("t1")) == 3)
+        await script.until(lambda: len(script.updates("t1")) == 4)
         assert len({status.uuid for status in script.updates("t1")}) == 1
         await asyncio.sleep(60)
-        assert len(script.updates("t1")) == 3
+        assert len(script.updates("t1")) == 4
 
 
 @on_virtual_time

@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Timeouts, exchange
+from mesos_http import BearerToken, ConnectFailed, ConnectionLost, Endpoint, Timeouts, exchange
 from tests.support.raw_server import raw_server, response
 
 
@@ -29,6 +29,22 @@ async def test_a_file_is_streamed(tmp_path):
     path.write_bytes(b"abc" * 1_000_000)
     async with raw_server(echo_size) as server:
         assert (await exchange("PUT", server.endpoint, path)).body == b"3000000"
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1, True), (107, True), (108, False)])
+async def test_a_domain_socket_is_found_if_at_least_its_relative_path_fits(tmp_path, monkeypatch, size, fits):
+    """An address has room for a path of 107 bytes."""
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    name = "s" * size
+    async with raw_server(echo_size, socket_path=name if fits else "s"):
+        asked = exchange("PUT", Endpoint.unix(str(deep / name), "/"), b"12345")
+        if fits:
+            assert (await asked).body == b"5"
+        else:
+            with pytest.raises(ConnectFailed, match="is longer than 107 bytes"):
+                await asked
 
 
 async def test_a_missing_file_is_an_os_error(tmp_path):

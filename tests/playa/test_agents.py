@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mesos_v1 import pb
+from mesos_v1 import content, pb
+from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission, liveness, registry, unreachable_or_gone
 
@@ -41,7 +42,7 @@ def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.Rer
         pid=agent.pid,
         total_resources=tuple(r.SerializeToString() for r in agent.total.to_proto()),
         frameworks=tuple(info.SerializeToString() for info in framework_infos),
-        executors=(),
+        executors=tuple(info.SerializeToString() for info in changes.pop("executors", ())),
         tasks=changes.pop("tasks", tuple(found)),
         operations=(),
     )
@@ -50,6 +51,35 @@ def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.Rer
 def last_status(bench: Any, framework: Any) -> pb.mesos.TaskStatus:
     status: pb.mesos.TaskStatus = bench.events(framework, "UPDATE")[-1].update.status
     return status
+
+
+def test_all_that_a_registry_holds_is_read_again_as_it_was_written(tmp_path: Any) -> None:
+    written = registry.Registry(
+        agents=[pb.mesos.AgentInfo(hostname="h", port=1, id=pb.mesos.AgentID(value="S0"))],
+        unreachable={"S1": 1.5},
+        gone={"S2": 2.5},
+        schedule=content.from_json(
+            pb.maintenance.Schedule,
+            {
+                "windows": [
+                    {"machine_ids": [{"hostname": "h"}], "unavailability": {"start": {"nanoseconds": 7}}}
+                ]
+            },
+        ),
+        down_machines=[("h", "127.0.0.1")],
+        weights={"ads": 2.0},
+        draining={
+            "S0": pb.mesos.DrainInfo(state=pb.mesos.DRAINING, config=pb.mesos.DrainConfig(mark_gone=True))
+        },
+        deactivated=["S0"],
+        quotas=[pb.quota.QuotaConfig(role="ads", limits={"cpus": pb.mesos.Value.Scalar(value=1)})],
+    )
+    empty = registry.Registry()
+    for name in written.__dataclass_fields__:
+        assert getattr(written, name) != getattr(empty, name), f"{name} is tried too"
+    for each in (written, empty):
+        registry.save(each, tmp_path / "registry.json")
+        assert registry.load(tmp_path / "registry.json") == each
 
 
 def test_an_agent_gets_an_id_and_hears_how_long_to_wait_for_pings(bench: Any) -> None:
@@ -188,6 +218,22 @@ def test_an_unreachable_agent_comes_back_with_its_tasks(bench: Any) -> None:
     assert list(framework.tasks) == ["t"]
     assert not framework.unreachable_tasks
     assert bench.state.agents[agent.id].allocated[framework.id].cpus >= 1
+
+
+def test_an_agent_that_comes_back_has_less_to_offer_by_its_tasks_and_their_executors(bench: Any) -> None:
+    agent = bench.add_agent(resources="cpus:4;mem:4096")
+    framework = bench.subscribe()
+    bench.launch(framework)
+    executor = pb.mesos.ExecutorInfo()
+    executor.executor_id.value, executor.framework_id.value = "e", framework.id
+    for resource in Resources.parse("cpus:0.5;mem:32").to_proto():
+        resource.allocation_info.role = "*"
+        executor.resources.append(resource)
+    message = reregistering(agent, "TASK_RUNNING", executors=(executor,))
+    unreachable_or_gone.mark_unreachable(bench.state, agent, "health check timed out")
+    admission.reregister(bench.state, message)
+    left = Resources.from_proto(bench.offers(framework)[-1].resources)
+    assert (left.cpus, left.mem) == (2.5, 4000)
 
 
 def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench: Any) -> None:

@@ -197,6 +197,19 @@ async def test_an_agent_dies_and_comes_back(client: Client) -> None:
     await client.wait("OFFERS")
 
 
+async def test_an_agent_that_dies_is_noticed_at_once_however_seldom_it_is_asked() -> None:
+    settings = replace(SETTINGS, agent_ping_timeout=1000.0)
+    async with aiohttp.ClientSession() as session, Cluster(settings) as cluster:
+        client = Client(cluster, session)
+        await client.subscribe()
+        await client.wait("OFFERS")
+        for _ in range(2):  # the second time it is another's process, under the same name
+            await cluster.faults.kill_agent(1)
+            await client.wait("RESCIND")
+            await cluster.faults.start_agent(1)
+            await client.wait("OFFERS")
+
+
 async def test_an_agent_that_is_cut_off_becomes_unreachable_and_returns(client: Client) -> None:
     await client.subscribe()
     assert await client.cluster.faults.silence_agent(1, seconds=1.5)

@@ -260,6 +260,7 @@ async def test_the_status_page_lists_what_is_there_and_escapes_it(client: Client
     "path",
     [
         "/state",
+        "/state.json",
         "/state-summary",
         "/slaves",
         "/frameworks",
@@ -283,6 +284,23 @@ async def test_endpoints_beside_the_api_answer_json(client: Client, path: str) -
     wrapped = await client.get(path, params={"jsonp": "f"})
     assert wrapped.content_type == "application/json"
     await wrapped.json()  # and not a script that hands it to any page
+
+
+async def test_what_is_asked_for_is_answered(client: Client) -> None:
+    await client.subscribe()
+    flags = await (await client.get("/flags")).json()
+    assert flags["flags"]["port"] == str(client.cluster.port)
+    assert flags["flags"]["max_agent_ping_timeouts"] == "5"
+    state, old = [await (await client.get(path)).json() for path in ("/state", "/state.json")]
+    assert [framework["id"] for framework in state["frameworks"]] == [client.framework_id]
+    assert old == state
+    for path, key in (
+        ("/slaves", "slaves"),
+        ("/frameworks", "frameworks"),
+        ("/tasks", "tasks"),
+        ("/roles", "roles"),
+    ):
+        assert key in await (await client.get(path)).json()
 
 
 async def test_the_leading_master_is_where_the_redirect_points(client: Client) -> None:

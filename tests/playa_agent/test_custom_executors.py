@@ -289,6 +289,17 @@ async def test_an_agent_that_shuts_down_ends_when_what_it_was_about_to_launch_ca
         await bench.until(lambda: not bench.agent.is_alive())
 
 
+async def test_an_agent_that_shuts_down_ends_when_all_that_ran_on_it_has_ended(bench):
+    await bench.start()
+    bench.run(bench.custom("run"))
+    await bench.running()
+    bench.run({"task_id": "c", "command": {"value": "sleep 1000"}}, id={"value": "M-0001"})
+    await bench.running("c")
+    bench.agent.tell(ShutdownAgent(reason="test"))
+    await bench.until(lambda: not bench.agent.is_alive())
+    assert bench.of(UnregisterAgent)
+
+
 async def test_what_was_due_in_an_earlier_run_of_an_executor_does_not_concern_the_next(bench):
     await bench.start(executor_registration_timeout=1.5)
     first, second = bench.custom("run", task_id="a"), bench.custom("run", task_id="b")

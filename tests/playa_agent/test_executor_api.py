@@ -87,6 +87,52 @@ def test_the_executor_of_a_command_task_looks_as_recorded(recorded):
     assert ours == from_json(pb.mesos.ExecutorInfo, body)
 
 
+def test_the_executor_of_a_command_task_takes_over_what_concerns_it():
+    body = {
+        "name": "n",
+        "task_id": {"value": "t"},
+        "agent_id": {"value": "S"},
+        "command": {
+            "value": "true",
+            "user": "ann",
+            "uris": [{"value": "/a"}, {"value": "/b", "extract": False}],
+            "environment": {"variables": [{"name": "X", "value": "1"}]},
+        },
+        "container": {"type": "MESOS"},
+        "labels": {"labels": [{"key": "k", "value": "v"}]},
+        "discovery": {"visibility": "CLUSTER", "name": "d"},
+        "kill_policy": {"grace_period": {"nanoseconds": 7_000_000_000}},
+    }
+    task = from_json(pb.mesos.TaskInfo, body)
+    task.resources.add(name="cpus").allocation_info.role = "ads"
+    info = command_executor("F", task)
+    assert (info.container, info.labels, info.discovery) == (task.container, task.labels, task.discovery)
+    assert (list(info.command.uris), info.command.environment) == (
+        list(task.command.uris),
+        task.command.environment,
+    )
+    assert (info.command.user, info.executor_id.value, info.source) == ("ann", "t", "t")
+    assert info.shutdown_grace_period.nanoseconds == 9_000_000_000
+    assert {each.allocation_info.role for each in info.resources} == {"ads"}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, "Expecting 'type' to be present"),
+        ({"type": "UNKNOWN"}, "Expecting 'type' to be present"),
+        ({"type": "SUBSCRIBE"}, "Expecting 'subscribe' to be present"),
+        ({"type": "UPDATE"}, "Expecting 'update' to be present"),
+        ({"type": "MESSAGE"}, "Expecting 'message' to be present"),
+        ({"type": "HEARTBEAT"}, None),
+    ],
+)
+def test_a_call_has_a_type_and_the_part_of_its_name(body, text):
+    ids = {"framework_id": {"value": "F"}, "executor_id": {"value": "E"}}
+    why = refusal(from_json(pb.executor.Call, {**ids, **body}))
+    assert why == (None if text is None else f"Failed to validate Executor::Call: {text}")
+
+
 def test_a_long_command_is_shortened_in_the_executors_name():
     task = pb.mesos.TaskInfo()
     task.task_id.value = "t"

@@ -108,6 +108,21 @@ async def test_an_operation_with_an_id_is_reported_until_acknowledged(bench, rec
     await bench.until(lambda: status_of(bench.of(OperationUpdate)[-1]).state == pb.mesos.OPERATION_DROPPED)
 
 
+async def test_an_operation_that_was_acknowledged_is_forgotten_even_over_a_restart(bench):
+    await bench.start()
+    for number, name in ((1, "told"), (2, "open")):
+        bench.agent.tell(operation("RESERVE", [RESERVED], number=number, name=name))
+    told, _ = await bench.until(lambda: len(bench.of(OperationUpdate)) == 2 and bench.of(OperationUpdate))
+    uuid = status_of(told).uuid.value
+    bench.agent.tell(OperationAcknowledged(framework_id=F, operation_uuid=b"\1" * 16, status_uuid=uuid))
+    bench.agent.tell(ReconcileOperations(operation_uuids=(b"\1" * 16,)))
+    await bench.until(lambda: len(bench.of(OperationUpdate)) == 3)
+    await bench.die()
+    await bench.start()
+    (kept,) = bench.of(ReregisterAgent)[0].operations
+    assert pb.mesos.Operation.FromString(kept).info.id.value == "open"
+
+
 async def test_an_operation_that_does_not_fit_fails_with_the_reason(bench):
     await bench.start()
     bench.agent.tell(operation("UNRESERVE", [RESERVED], number=1, name="op-bad"))

@@ -58,6 +58,17 @@ async def test_with_a_work_dir_that_stays_even_the_exit_code_is_kept(bench, tmp_
     assert (await bench.ended()).message == "Command exited with status 3"
 
 
+async def test_of_each_task_in_such_a_work_dir_it_is_kept_how_it_ended(bench, tmp_path):
+    await bench.start(work_dir=str(tmp_path / "stays"))
+    for number, task_id in ((3, "a"), (4, "b")):
+        task = {"task_id": task_id, "command": {"value": f"sleep 0.3; exit {number}"}}
+        bench.run_group(task, checkpoint=True)  # of one executor
+    for number, task_id in ((3, "a"), (4, "b")):
+        assert (await bench.ended(task_id)).message == f"Command exited with status {number}"
+    kept = [path.read_text() for path in (tmp_path / "stays" / "meta" / "statuses").iterdir()]
+    assert sorted(map(int, kept)) == [3 << 8, 4 << 8]
+
+
 async def test_without_checkpoint_a_task_dies_with_its_agent_and_is_not_named_again(bench):
     await bench.start()
     bench.run({"command": {"value": "sleep 1000"}})

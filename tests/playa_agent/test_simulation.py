@@ -6,7 +6,7 @@ from typing import Any
 
 from mesos_v1 import pb
 from playa.agent.messages import QueryState
-from playa.messages import ExitedExecutor, KillTask, RegisterAgent, ShutdownFramework
+from playa.messages import ExitedExecutor, KillTask, RegisterAgent, ShutdownExecutor, ShutdownFramework
 
 
 def labels(**pairs: str) -> dict[str, Any]:
@@ -46,6 +46,16 @@ async def test_without_a_duration_it_runs_until_it_is_killed(bench):
     await asyncio.sleep(0.05)
     bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=None))
     assert (await bench.ended()).state == pb.mesos.TASK_KILLED
+
+
+async def test_an_executor_that_is_told_to_end_ends_well(bench):
+    await bench.start(simulate=True)
+    bench.run(bench.custom("x"))
+    await bench.running()
+    bench.agent.tell(ShutdownExecutor(framework_id="M-0000", executor_id="e"))
+    (exited,) = await bench.until(lambda: bench.of(ExitedExecutor))
+    assert (exited.executor_id, exited.status) == ("e", 0)
+    assert (await bench.ended()).message == "Executor terminated"
 
 
 async def test_a_simulated_agent_listens_nowhere(bench):

@@ -1,12 +1,13 @@
 """Task groups on the default executor."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesos_v1 import pb
-from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor
+from playa.messages import ExitedExecutor, KillTask, ShutdownExecutor, UpdateAcknowledged
 
 F = "M-0000"
 STUBBORN = {"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.1; done"}}
@@ -14,6 +15,12 @@ STUBBORN = {"command": {"value": "trap '' TERM; echo up; while true; do sleep 0.
 
 def command(task_id: str, value: str, **more) -> dict[str, Any]:
     return {"task_id": task_id, "command": {"value": value}, **more}
+
+
+async def first(bench, task_id: str) -> pb.mesos.TaskStatus:
+    await bench.until(lambda: bench.statuses(task_id))
+    status: pb.mesos.TaskStatus = bench.statuses(task_id)[0]
+    return status
 
 
 async def test_a_group_runs_and_its_executor_ends_when_all_is_acknowledged(bench, recorded):
@@ -58,6 +65,68 @@ async def test_killing_one_task_kills_its_group_but_not_another_group(bench):
     assert bench.states("c")[-1] == "TASK_RUNNING"
     bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="pod"))
     assert (await bench.ended("c")).state == pb.mesos.TASK_KILLED
+
+
+async def test_a_group_that_is_killed_before_it_is_delivered_ends_and_only_the_next_one_runs(bench):
+    bench.acknowledging = False
+    await bench.start()
+    bench.run_group(command("a", "sleep 1000"), command("b", "sleep 1000"))
+    bench.run_group(command("c", "true"))
+    bench.agent.tell(KillTask(framework_id=F, task_id="a", kill_policy=None))
+    for task_id in "ab":
+        status = await bench.ended(task_id)
+        assert (bench.states(task_id), status.message) == (
+            ["TASK_KILLED"],
+            "A task within the task group was killed before delivery to the executor",
+        )
+    bench.acknowledging = True
+    bench.agent.tell(UpdateAcknowledged(framework_id=F, task_id="c", uuid=(await first(bench, "c")).uuid))
+    assert (await bench.ended("c")).state == pb.mesos.TASK_FINISHED
+    (sandbox,) = bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/pod/runs/latest")
+    assert len(list((sandbox / "containers").iterdir())) == 1
+
+
+async def test_a_task_that_is_killed_while_it_is_fetched_for_ends_as_killed_whenever_that_is(bench):
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def serve(_reader, writer):
+        asked.set()
+        await over.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        await bench.start()
+        port = server.sockets[0].getsockname()[1]
+        uris = [{"value": f"http://127.0.0.1:{port}/x"}]
+        policy = {"grace_period": {"nanoseconds": 1_000_000}}
+        bench.run_group({"task_id": "t", "command": {"value": "true", "uris": uris}, "kill_policy": policy})
+        await asyncio.wait_for(asked.wait(), 10)
+        bench.agent.tell(KillTask(framework_id=F, task_id="t", kill_policy=None))
+        await asyncio.sleep(0.2)  # its grace period is over, and there is nothing yet to kill
+        over.set()
+        assert (await bench.ended()).state == pb.mesos.TASK_KILLED
+        assert bench.states() == ["TASK_STARTING", "TASK_KILLED"]
+
+
+async def test_only_a_command_task_shares_the_environment_of_its_executor(bench):
+    await bench.start()
+    variables = [{"name": "WORD", "value": "hello"}]
+    env = {"value": "env", "environment": {"variables": variables}}
+    bench.run({"task_id": "alone", "command": env})
+    bench.run_group({"task_id": "grouped", "command": env})
+    seen = {}
+    for name in ("alone", "grouped"):
+        await bench.ended(name)
+        outs = [path for path in bench.directory.glob("agents/0/slaves/**/stdout") if path.stat().st_size]
+        (out,) = [path for path in outs if ("containers" in path.parts) is (name == "grouped")]
+        seen[name] = dict(line.split("=", 1) for line in out.read_text().splitlines())
+        assert (seen[name]["WORD"], seen[name]["MESOS_ALLOCATION_ROLE"]) == ("hello", "*")
+        assert seen[name]["MESOS_SANDBOX"] == str(out.parent.resolve())
+    mesos = {name: {key for key in found if key.startswith("MESOS_")} for name, found in seen.items()}
+    assert mesos["grouped"] == {"MESOS_ALLOCATION_ROLE", "MESOS_CONTAINER_IP", "MESOS_SANDBOX"}
+    assert seen["alone"]["MESOS_EXECUTOR_ID"] == "alone"
+    assert {"MESOS_FRAMEWORK_ID", "MESOS_SLAVE_ID", "MESOS_AGENT_ENDPOINT"} < mesos["alone"]
 
 
 async def test_each_task_has_a_sandbox_of_its_own_under_tasks(bench):

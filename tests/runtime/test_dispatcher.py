@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -69,6 +71,33 @@ class Collector(Actor):
     @receive
     def forward(self, m: Forward) -> None:
         m.to.tell(m.item)
+
+
+class Letter:
+    """A message that a test can watch vanish."""
+
+
+class TestWhatIsKept:
+    @virtual
+    async def test_a_message_is_let_go_once_it_is_handled(self, system):
+        class Reader(Actor):
+            async def on_receive(self, message: Any) -> None:
+                await asyncio.sleep(1.0)
+
+        class Skimmer(Actor):
+            def on_receive(self, message: Any) -> None:
+                pass
+
+        for cls in (Reader, Skimmer):
+            ref = system.spawn(cls)
+            letter = Letter()
+            seen = weakref.ref(letter)
+            ref.tell(letter)
+            del letter
+            await asyncio.sleep(2.0)
+            gc.collect()
+            assert seen() is None, cls
+            await ref.stop(block=False)
 
 
 class TestOrder:
