@@ -403,12 +403,10 @@ class ConnectionActor(Actor):
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream; a seam for transports of another kind."""
-        media = self._calls.content.value
         return await Subscription.open(
             endpoint,
             body,
-            content_type=media,
-            accept=media,
+            content_type=self._calls.content.value,
             timeouts=Timeouts(
                 self._in_time(self.settings.connect_timeout), self._in_time(self.settings.subscribe_timeout)
             ),

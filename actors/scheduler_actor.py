@@ -363,7 +363,7 @@ class SchedulerActor(BaseScheduler):
         Raises:
             ValueError: It is nothing that can be packed, or larger than the executor reads.
         """
-        data = pack_message(message, id=str(current_message_id() or ""))
+        data = pack_message(message, id=current_message_id())
         call = m.SendMessage(agent_id, executor_id, data)
         check_texts(call)
         self.tell("connection", call)

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect
 from mesos_http.endpoint import Endpoint
 from mesos_http.errors import ProtocolError, RedirectFailed, StreamBroken
-from mesos_http.http1 import END, Head, Headers, RequestWriter, ResponseParser
+from mesos_http.http1 import END, Head, RequestWriter, ResponseParser
 from mesos_v1.errors import ApiError
 from mesos_v1.recordio import Decoder, RecordIOError
 
@@ -53,8 +53,6 @@ class Subscription:
         body: bytes,
         *,
         content_type: str = "application/x-protobuf",
-        accept: str = "",
-        headers: Headers = (),
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - immutable
         tls: TlsSettings | None = None,
         credentials: Credentials | BearerToken | None = None,
@@ -65,7 +63,7 @@ class Subscription:
         """Subscribe.
 
         Args:
-            accept: Content type of the records; as ``content_type`` if empty.
+            content_type: Of the body, and of the records that are asked for.
             follow_redirects: How many redirects to follow; from https to http nothing is followed.
             trusted: Hosts that may be told the credentials, as the endpoint's own. With credentials, a redirect to any
                 other host is not followed.
@@ -78,9 +76,7 @@ class Subscription:
         seen = {endpoint}
         first = endpoint.host
         while True:
-            writer = RequestWriter(
-                endpoint, headers=(("Accept", accept or content_type), *headers), credentials=credentials
-            )
+            writer = RequestWriter(endpoint, headers=(("Accept", content_type),), credentials=credentials)
             transport, stream = await connect(
                 lambda: _Stream(max_record_bytes), endpoint, tls=tls, seconds=timeouts.connect
             )

@@ -748,11 +748,13 @@ class Life:
             logger.error("%s: on_stop failed", ref, exc_info=error)
         own = ref._belongings
         self._system._forget(ref)
-        if self._dispatcher.tracing is not None:
-            self._dispatcher.tracing.ended(ref, None if own is None else own.cause)
         ref._actor = None
         parent = ref._parent
         if own is not None:
+            if (
+                self._dispatcher.tracing is not None
+            ):  # whose end is traced has belongings: the cause is in them
+                self._dispatcher.tracing.ended(ref, own.cause)
             _disarm(own)
             reason = "stopped" if own.failure is None else one_line(own.failure)
             for envelope in own.leftovers:

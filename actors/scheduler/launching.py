@@ -102,7 +102,7 @@ def packed_payload(payload: object) -> bytes:
     if payload is None:
         return b""
     try:
-        packed = pack(payload, id=str(current_message_id() or ""))
+        packed = pack(payload, id=current_message_id())
     except EncodeError as error:
         raise ValueError(f"the payload cannot be sent: {error}") from error
     check_size("the payload", packed)

@@ -103,6 +103,17 @@ async def test_no_task_at_all_ends_too_and_says_so(master, caplog):
     assert "no task was launched: the framework ends" in caplog.text
 
 
+@pytest.mark.parametrize("how", ["finish", "leave"])
+async def test_an_end_that_was_asked_for_is_not_taken_for_one_without_tasks(master, caplog, how):
+    class Both(SchedulerActor):
+        def on_registered(self, event):
+            self.finish_when_done()
+            getattr(self, how)(3, "enough")
+
+    assert await play(composition(master, Both)) == m.Outcome(3, "enough")
+    assert "no task was launched" not in caplog.text
+
+
 async def test_a_later_run_knows_that_it_is_to_end_and_what_failed_before(master, tmp_path):
     class First(Some):
         names = ("bad", "slow")

@@ -13,9 +13,9 @@ E = {"executor_id": {"value": "e"}}
 
 def counted(bench: Any, framework: Any, **call: Any) -> dict[str, float]:
     """What is different after a call; of the framework's own counts, without the prefix."""
-    before = metrics.snapshot(bench.state, 0)
+    before = metrics.snapshot(bench.state)
     bench.call(framework, **call)
-    after = metrics.snapshot(bench.state, 0)
+    after = metrics.snapshot(bench.state)
     mine = f"master/frameworks/f/{framework.id}/"
     return {
         name.removeprefix(mine).removeprefix("master/"): after[name] - before[name]

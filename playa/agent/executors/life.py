@@ -165,7 +165,7 @@ class Executors:
     def handle_framework_message(self, message: FrameworkMessage) -> None:  # Mesos: best effort
         executor_id = message.executor_id
         executor = self._context.find_executor(message.framework_id, executor_id)
-        if executor is None or executor.framework.terminating:
+        if executor is None:
             log.warning("dropping a message for executor %s: it does not exist", executor_id)
         elif executor.state is not ExecutorState.RUNNING:
             log.warning("dropping a message for executor %s: it is %s", executor_id, executor.state.value)
