@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 import traceback
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -126,18 +125,18 @@ def _end_anyway(code: int) -> None:
     """Runs beside the interpreter's own end, which joins the threads."""
     time.sleep(PATIENCE)
     try:
-        frames = sys._current_frames()
-        where = "; ".join(_doing(each, frames.get(each.ident or 0)) for each in _left())
+        where = "; ".join(map(_doing, _left()))
         told = f"mesostic: ended without waiting for {where or 'what runs at exit'}: it had {PATIENCE:g} s to return\n"
         os.write(2, told.encode(errors="replace"))
     finally:
         os._exit(code)
 
 
-def _doing(thread: threading.Thread, frame: FrameType | None) -> str:
+def _doing(thread: threading.Thread) -> str:
     from actors.runtime import function_in_thread
 
     function = function_in_thread(thread.ident or 0) or f"the thread {thread.name!r}"
+    frame = sys._current_frames().get(thread.ident or 0)
     if frame is None:
         return function
     return f"{function} (now in {frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno})"

@@ -34,17 +34,12 @@ if TYPE_CHECKING:
     from mesostic.config.compose import Configuration
 
 
-class Duration(click.ParamType[float]):
-    """A duration as an option: "30s", "5min", or seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"{error}; expected something like 30s or 5min.", param, ctx)
+def _seconds(context: click.Context, option: click.Parameter, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        told = f"{error}; expected something like 30s or 5min."
+        raise click.BadParameter(told, context, option) from None
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -62,7 +57,8 @@ class _Loop(asyncio.SelectorEventLoop):
 )
 @click.option(
     "--master-timeout",
-    type=Duration(),
+    callback=_seconds,
+    metavar="DURATION",
     default="30s",
     show_default=True,
     help="How long to wait for a master that cannot be reached before giving up; 0: forever.",
@@ -92,7 +88,13 @@ def command(
 
         hide_secrets_in_logs()
         configuration = compose(document)
-        _check_trace(configuration.trace.file)
+        trace_file = configuration.trace.file
+        try:
+            if trace_file:
+                Path(trace_file).open("ab").close()
+        except OSError as error:
+            text = f"The trace cannot be written to {trace_file}: {error.strerror}."
+            raise ConfigError(text) from None
         with asyncio.Runner(loop_factory=_Loop) as runner:
             exit_code = runner.run(_run(configuration, cluster, master_timeout, log_level))
         kept = _is_kept(configuration, exit_code)
@@ -222,15 +224,6 @@ async def _run_actors(
         if outcome is None:
             raise system.failure or RuntimeError("the actor system stopped before the framework ended")
         return outcome
-
-
-def _check_trace(file: str) -> None:
-    """Complain about a trace that cannot be written before anything is started."""
-    try:
-        if file:
-            Path(file).open("ab").close()
-    except OSError as error:
-        raise ConfigError(f"The trace cannot be written to {file}: {error.strerror}.") from None
 
 
 def _open_trace(configuration: Configuration) -> TraceWriter | None:

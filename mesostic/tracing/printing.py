@@ -10,17 +10,15 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from google.protobuf.message import Message
 
 from actors.runtime import TraceRecord
 from actors.runtime.terminal import harmless_json, harmless_line
 from mesos_v1 import pb
 from mesostic.tracing.records import as_json, contents, packed_message, short_type, texts_in
 
-_M = TypeVar("_M", bound=Message)
 _COLOURS = {"dead_letter": "yellow", "failed": "red", "started": "green", "stopped": "green", "reply": "blue"}
 _WIDTH_WITHOUT_TERMINAL = 240
 
@@ -124,8 +122,10 @@ def _fields(fields: Mapping[str, Any], *, full: bool = False) -> str:
             continue
         if name == "task_id" and "status" in fields:
             continue  # which says so itself
-        text = _SPECIAL[name](value) if name in _SPECIAL else None
-        parts.append(f"{name}={show(value)}" if text is None else text)
+        try:
+            parts.append(_SPECIAL[name](value))
+        except Exception:  # no special one, or not what it looks like: then it is shown as anything else
+            parts.append(f"{name}={show(value)}")
     return " ".join(part for part in parts if part)
 
 
@@ -162,76 +162,51 @@ def _resources(entries: Any) -> str:
     return ";".join(parts)
 
 
-def _status(value: Any) -> str | None:
+def _status(value: Any) -> str:
     """A task's status: as our table, or as Mesos's message."""
-    if isinstance(value, dict) and "state" in value:
+    if isinstance(value, dict):
         head = f"{value.get('task_id', '')} {value['state']}"
         return f"{head} {_fields({name: value.get(name) for name in ('reason', 'message', 'data')})}".strip()
-    if (status := _parsed(pb.mesos.TaskStatus, value)) is not None:
-        data = f" {_bytes(status.data)}" if status.data else ""
-        message = f" {_text(status.message)}" if status.message else ""
-        return f"{status.task_id.value} {pb.mesos.TaskState.Name(status.state)}{message}{data}"
-    return None
+    status = pb.mesos.TaskStatus.FromString(value)
+    data = f" {_bytes(status.data)}" if status.data else ""
+    message = f" {_text(status.message)}" if status.message else ""
+    return f"{status.task_id.value} {pb.mesos.TaskState.Name(status.state)}{message}{data}"
 
 
-def _parsed(cls: type[_M], value: Any) -> _M | None:
-    try:
-        return cls.FromString(value)
-    except Exception:
-        return None
+def _operation(data: bytes) -> str:
+    """An offer operation with its tasks."""
+    operation = pb.mesos.Offer.Operation.FromString(data)
+    tasks = [*operation.launch.task_infos, *operation.launch_group.task_group.tasks]
+    names = " ".join(task.task_id.value for task in tasks)
+    return f"{pb.mesos.Offer.Operation.Type.Name(operation.type)} {names}".strip()
 
 
-def _operations(value: Any) -> str | None:
-    """Offer operations, each with its tasks."""
-    shown = []
-    for data in value if isinstance(value, list) else (None,):
-        operation = _parsed(pb.mesos.Offer.Operation, data)
-        if operation is None:
-            return None
-        tasks = [*operation.launch.task_infos, *operation.launch_group.task_group.tasks]
-        names = " ".join(task.task_id.value for task in tasks)
-        shown.append(f"{pb.mesos.Offer.Operation.Type.Name(operation.type)} {names}".strip())
-    return f"operations=[{', '.join(shown)}]"
-
-
-def _task_info(value: Any) -> str | None:
+def _task_info(value: Any) -> str:
     """What a task is to do: the message in its data, or its command."""
-    info = _parsed(pb.mesos.TaskInfo, value)
-    if info is None:
-        return None
+    info = pb.mesos.TaskInfo.FromString(value)
     if info.data:
         return _bytes(info.data)
     return f"command={_text(info.command.value)}" if info.HasField("command") else ""
 
 
-def _offers(value: Any) -> str | None:
-    """Offers: where, and how much."""
-    if not isinstance(value, list) or not all(isinstance(offer, dict) for offer in value):
-        return None
-    return ", ".join(
-        f"{_text(offer.get('id', ''))} of {offer.get('hostname', '')}: {show(offer.get('resources', ''))}"
-        for offer in value
-    )
+def _offer(offer: Mapping[str, Any]) -> str:
+    """Where, and how much."""
+    where = f"{_text(offer.get('id', ''))} of {offer.get('hostname', '')}"
+    return f"{where}: {show(offer.get('resources', ''))}"
 
 
-def _records(value: Any) -> str | None:
+def _records(value: Any) -> str:
     """Records of the store: their keys. Records of a stream: how many."""
-    if isinstance(value, list) and all(isinstance(item, bytes) for item in value):
+    if all(isinstance(item, bytes) for item in value):
         return f"{len(value)} records"
-    if isinstance(value, list) and all(isinstance(item, dict) and "key" in item for item in value):
-        return "write=[" + ", ".join(f"{item.get('kind')} {item['key']}" for item in value) + "]"
-    return None
+    return "write=[" + ", ".join(f"{item.get('kind')} {item['key']}" for item in value) + "]"
 
 
-def _deletes(value: Any) -> str | None:
-    return "delete=[" + ", ".join(" ".join(map(str, item)) for item in value) + "]" if value else ""
-
-
-_SPECIAL: dict[str, Callable[[Any], str | None]] = {
-    "deletes": _deletes,
+_SPECIAL: dict[str, Callable[[Any], str]] = {
+    "deletes": lambda value: f"delete=[{', '.join(' '.join(map(str, item)) for item in value)}]",
     "info": _task_info,
-    "offers": _offers,
-    "operations": _operations,
+    "offers": lambda value: ", ".join(map(_offer, value)),
+    "operations": lambda value: f"operations=[{', '.join(map(_operation, value))}]",
     "records": _records,
     "status": _status,
     "task": _task_info,
