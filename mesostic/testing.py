@@ -87,12 +87,7 @@ async def cluster(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A framework that has run to its end.
-
-    Attributes:
-        outcome: `.exit_code` and `.reason`.
-        records: every message between its actors; `contents(record)` are the fields of one.
-    """
+    """A framework that has run to its end: how, and every message between its actors (`contents(record)`: its fields)."""
 
     outcome: Outcome
     records: tuple[TraceRecord, ...]
@@ -158,11 +153,7 @@ class RunningFramework:
         self.actor("scheduler").tell(ShutdownRequested(reason))
 
     async def outcome(self, *, timeout: float = _PATIENCE) -> Outcome:  # noqa: ASYNC109
-        """How it ended, once it has.
-
-        Raises:
-            TimeoutError: it did not end in time.
-        """
+        """How it ended, once it has; TimeoutError if it did not in time."""
         async with asyncio.timeout(timeout):
             return await asyncio.shield(self._ending)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -14,26 +13,21 @@ T = TypeVar("T")
 async def first_of(wanted: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T | None:
     """The result of `wanted`, or None when one of the `others` is done before it; the rest is cancelled.
 
-    Raises:
-        Exception: whatever the first one to end raised.
+    Whatever the first one to end raised comes out.
     """
     first = asyncio.ensure_future(wanted)
-    rest = [asyncio.ensure_future(coroutine) for coroutine in others]
+    futures: list[asyncio.Future[Any]] = [first, *map(asyncio.ensure_future, others)]
     try:
-        await asyncio.wait([first, *rest], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         if first.done():
             return first.result()
-        for task in rest:
-            if task.done():
-                task.result()
+        for future in done:
+            future.result()
         return None
     finally:
-        tasks: list[asyncio.Future[Any]] = [first, *rest]
-        for future in tasks:
+        for future in futures:
             future.cancel()
-        for future in tasks:
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await future
+        await asyncio.gather(*futures, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -13,12 +13,17 @@ from typing import Any
 from actors.messages import AskProgress, PendingGroup, PendingReport, Progress, WhyPending
 from actors.runtime import ActorDeadError, ActorSystem
 
-_LOOK_AGAIN = 4.8
-_RARELY = 60.0
-_MOST_RARELY = 3600.0
-_PATIENCE = 4.0
+_LOOK_AGAIN, _RARELY, _MOST_RARELY, _PATIENCE = 4.8, 60.0, 3600.0, 4.0
 _AGENTS_SHOWN = 3
 _STARTING = ("launching", "staging")
+_NO_TASK = {
+    False: "nothing happens: the framework is subscribed, but the master has offered nothing yet: its agents have nothing"
+    " free for the framework's roles, or other frameworks hold it",
+    True: "nothing happens: offers have come, but no update tells of an active task, and finish() was not called."
+    " What to launch on offers is the scheduler's to decide; Ctrl-C ends it",
+    None: "nothing to do: no task is active, and finish() was not called. The framework waits for its own hooks, messages or"
+    " timers to launch more; Ctrl-C ends it (finish_when_done() does so by itself)",
+}
 _ALL_OF_THEM = {
     "backing off": "waiting for the next attempt, after failing",
     "unreachable": "on agents that the master has lost",
@@ -30,9 +35,7 @@ async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -
     """Never returns."""
     waiting: set[str] = set()
     before: tuple[str, Progress | None] = ("", None)
-    told: dict[
-        object, tuple[float, float]
-    ] = {}  # until when a text is not repeated, and the pause after that
+    told: dict[object, tuple[float, float]] = {}  # when a text may be told again, and the pause after that
     while True:
         await asyncio.sleep(_LOOK_AGAIN)
         report = await _ask(system, "offers", WhyPending())
@@ -82,21 +85,8 @@ def stands_still(progress: Progress) -> str:
         return ""
     phases = dict(progress.phases)
     total = sum(phases.values())
-    if not total and progress.offered is False:
-        return (
-            "nothing happens: the framework is subscribed, but the master has offered nothing yet: its agents have nothing"
-            " free for the framework's roles, or other frameworks hold it"
-        )
-    if not total and progress.offered:
-        return (
-            "nothing happens: offers have come, but no update tells of an active task, and finish() was not called."
-            " What to launch on offers is the scheduler's to decide; Ctrl-C ends it"
-        )
     if not total:
-        return (
-            "nothing to do: no task is active, and finish() was not called. The framework waits for its own hooks, "
-            "messages or timers to launch more; Ctrl-C ends it (finish_when_done() does so by itself)"
-        )
+        return _NO_TASK[progress.offered]
     starting = sum(phases.get(phase, 0) for phase in _STARTING)
     if starting == total:
         return (

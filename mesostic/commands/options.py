@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 
 import click
 
@@ -26,11 +26,8 @@ log_level_option = click.option(
 
 def set_up_logging(level: str) -> None:
     """Log to standard error, one line per record; asyncio and aiohttp only when it matters."""
-    import logging
-
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S", level=level.upper()
-    )
+    form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logging.basicConfig(format=form, datefmt="%H:%M:%S", level=level.upper())
     if level != "debug":
         for name in ("asyncio", "aiohttp.access"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -38,7 +35,4 @@ def set_up_logging(level: str) -> None:
 
 def say(text: str) -> None:
     """Tell the user on standard error what is happening."""
-    text = presentable(text)
-    click.echo(
-        click.style(f"mesostic: {text}", dim=True) if sys.stderr.isatty() else f"mesostic: {text}", err=True
-    )
+    click.echo(click.style(presentable(f"mesostic: {text}"), dim=True), err=True)

@@ -216,16 +216,15 @@ def _can_be_made(cls: type, path: Path, document: Document) -> bool:
 
 
 def _executors(document: Document) -> list[ExecutorSettings]:
-    executors = []
-    for name, table in document.table.get("executors", {}).items():
-        path: Path = ("executors", name)
-        if _is_table(table, path, document):
-            _check_name("an executor", path, document)
-            executors.append(_executor(name, table, path, document))
+    tables = document.table.get("executors", {})
+    executors = [_executor(name, table, ("executors", name), document) for name, table in tables.items()]
     return [executor for executor in executors if executor is not None]
 
 
-def _executor(name: str, table: dict[str, Any], path: Path, document: Document) -> ExecutorSettings | None:
+def _executor(name: str, table: Any, path: Path, document: Document) -> ExecutorSettings | None:
+    if not _is_table(table, path, document):
+        return None
+    _check_name("an executor", path, document)
     cls = _class(table, _AN_EXECUTOR, path, document)
     if cls is not None:
         try:
@@ -233,11 +232,11 @@ def _executor(name: str, table: dict[str, Any], path: Path, document: Document) 
         except BadExecutor as error:
             document.problem((*path, "class"), f"{table['class']}: {error}")
             cls = None
-    packed = b""
+    settings = None
     authors: Any = table.get("settings", {})
     if cls is not None and _is_table(authors, (*path, "settings"), document):
         settings = _settings(cls, authors, (*path, "settings"), document)
-        packed = pack_value(settings) if settings is not None else b""
+    packed = b"" if settings is None else pack_value(settings)
     given = {"name": name, "cls": table.get("class", ""), "settings": packed}
     built = build(ExecutorSettings, executor_table(table, path, document), path, document, given=given)
     if built is None or cls is None:
