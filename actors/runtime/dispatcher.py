@@ -412,7 +412,7 @@ class Life:
         """The first instance's `__init__` raised: unregister the actor, and clean up whatever it had started."""
         siblings.pop(ref, None)
         ref._parent = None
-        self._system._forget(ref)
+        self._system.free_name(ref)
         if ref._belongings is not None or ref._inbox:
             ref._life.on(Event.STOP)
             self.wind_down(ref)
@@ -747,7 +747,7 @@ class Life:
         if error is not None:
             logger.error("%s: on_stop failed", ref, exc_info=error)
         own = ref._belongings
-        self._system._forget(ref)
+        self._system.free_name(ref)
         ref._actor = None
         parent = ref._parent
         if own is not None:

@@ -28,7 +28,7 @@ from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
 from actors.runtime.state_machine import Machine
-from actors.runtime.states import TABLE, State, Supervision
+from actors.runtime.states import ENDING, TABLE, State, Supervision
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ def acting_here() -> tuple[ActorRef[Any], Envelope] | None:
 def current_message_id() -> str:
     """The id of the message being handled, unique over processes; empty outside of handlers or without trace."""
     acting = acting_here()
-    if acting is None or acting[1][ID] is None:
-        return ""
-    ref, envelope = acting
-    return f"{ref.system.name}#{envelope[ID]}"
+    return "" if acting is None or acting[1][ID] is None else f"{acting[0].system.name}#{acting[1][ID]}"
 
 
 class _Closed:
@@ -118,10 +115,9 @@ class Belongings:
 
 def belongings(ref: ActorRef[Any]) -> Belongings:
     """The belongings of an actor, made now if it had none."""
-    found = ref._belongings
-    if found is None:
-        found = ref._belongings = Belongings()
-    return found
+    if ref._belongings is None:
+        ref._belongings = Belongings()
+    return ref._belongings
 
 
 class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
@@ -170,17 +166,14 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
 
     @property
     def name(self) -> str:
-        """The actor's name in its system."""
         return self._name
 
     @property
     def system(self) -> ActorSystem:
-        """The system that the actor lives in."""
         return self._dispatcher.system
 
     @property
     def state(self) -> State:
-        """Where the actor is in its life."""
         return self._life.state
 
     @property
@@ -190,7 +183,6 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
 
     @property
     def mailbox_size(self) -> int:
-        """How many messages wait."""
         return 0 if self._inbox is None else len(self._inbox)
 
     def _actor_weakref(self) -> A | None:  # type: ignore[override]  # what pykka's proxy asks for
@@ -270,6 +262,9 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
             self._dispatcher.send(self, message, reply)
         except ActorDeadError as error:
             reply.set_exception(error)
+        return self._answer(reply, block, timeout)
+
+    def _answer(self, reply: Reply[Any], block: bool, timeout: float | None) -> Any:
         if block:
             return reply.get(timeout=timeout)
         if timeout is not None:
@@ -299,11 +294,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
             refuse_to_block("stop")
         reply: Reply[bool] = Reply()
         self._dispatcher.request_stop(self, reply)
-        if block:
-            return reply.get(timeout=timeout)
-        if timeout is not None:
-            self._dispatcher.expire(reply, timeout)
-        return reply
+        return self._answer(reply, block, timeout)  # type: ignore[no-any-return]
 
     def proxy(self: ActorRef[A]) -> Proxy[A]:
         """The actor's methods and attributes as if they were local; each access gives a reply.
@@ -320,9 +311,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
 
 def refuse_to_block(what: str) -> None:
     """Raise WouldBlockError if this thread runs an event loop."""
-    from asyncio import _get_running_loop
-
-    if _get_running_loop() is not None:
+    if asyncio._get_running_loop() is not None:
         raise WouldBlockError(
             f"{what}(block=True) on the event loop would wait for ever: use await ref.{what}(…, block=False)"
         )
@@ -368,23 +357,19 @@ class NamedRef(ActorRef[Any]):
 
     @property
     def system(self) -> ActorSystem:
-        """The system of the living actor of that name."""
         return self.resolve().system
 
     @property
     def state(self) -> State:
-        """Where the actor of that name is in its life."""
         found = self._find(self._name)
         return State.STOPPED if found is None else found.state
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]
-        """See ActorRef."""
         return f"urn:actor:{self.system_name}:{self._name}"
 
     @property
     def mailbox_size(self) -> int:
-        """How many messages wait."""
         found = self._find(self._name)
         return 0 if found is None else found.mailbox_size
 
@@ -403,30 +388,30 @@ class NamedRef(ActorRef[Any]):
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """See ActorRef."""
-        found = self._find(self._name)
-        if found is not None:
-            return found.ask(message, block=block, timeout=timeout)
-        error = ActorDeadError(f"no actor is called {self}")
-        if block:
-            raise error
-        reply: Reply[Any] = Reply()
-        reply.set_exception(error)
-        return reply
+        try:
+            found = self.resolve()
+        except ActorDeadError as error:
+            if block:
+                raise
+            return _answered(None, error)
+        return found.ask(message, block=block, timeout=timeout)
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """See ActorRef."""
         found = self._find(self._name)
         if found is not None:
             return found.stop(block=block, timeout=timeout)
-        if block:
-            return False
-        reply: Reply[bool] = Reply()
-        reply.set(False)
-        return reply
+        return False if block else _answered(False)
 
     def proxy(self) -> Any:
         """See ActorRef."""
         return self.resolve().proxy()
+
+
+def _answered(value: Any, error: BaseException | None = None) -> Reply[Any]:
+    reply: Reply[Any] = Reply()
+    reply._finish(value, error)
+    return reply
 
 
 def ref_of(actor: SeamActor) -> ActorRef[Any]:
@@ -578,6 +563,6 @@ class Timers:
 
     def _make(self, seconds: float, message: Any, to: ActorRef[Any] | None, period: float | None) -> Timer:
         owner = self._owner
-        if owner.state in {State.STOPPING, State.CLOSING, State.STOPPED}:
+        if owner.state in ENDING:
             raise ActorDeadError(f"{owner} is stopping and can set no timer")
         return Timer(owner, owner if to is None else to, message, seconds, period)

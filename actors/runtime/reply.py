@@ -12,21 +12,14 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from actors.runtime.errors import AlreadyAnsweredError, Timeout, WouldBlockError
 from actors.runtime.pykka_seam import Future
-from actors.runtime.threads import Latch, new_latch, registration_lock
+from actors.runtime.threads import Latch, registration_lock
 
 T = TypeVar("T")
 M = TypeVar("M")
-
-
-class Asked(Protocol):
-    """Who will answer, as far as a reply cares."""
-
-    def _is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether `task` is the handler that it is in."""
 
 
 class Reply(Future[T]):
@@ -41,7 +34,7 @@ class Reply(Future[T]):
     _error: BaseException | None = None
     _waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] | None = None
     _latch: Latch | None = None
-    _asked: Asked | None = None
+    _asked: Any = None  # the ref of who will answer
 
     def __init__(self) -> None:
         # pykka's __init__ is left out on purpose: its two fields are class attributes here.
@@ -99,10 +92,17 @@ class Reply(Future[T]):
             if self._get_hook is not None:
                 yield from loop.run_in_executor(None, self._keep, self._get_hook, None).__await__()
             else:
-                self._refuse_to_wait_for_itself()
+                asked = self._asked
+                if asked is not None and asked._is_run_by(asyncio.current_task()):
+                    raise WouldBlockError(
+                        f"{asked} waits in its handler for an answer of itself, which can never come"
+                    )
                 waiter: asyncio.Future[None] = loop.create_future()
-                self._register((loop, waiter))
-                if not self._done:
+                with registration_lock:
+                    self._waiters = [*(self._waiters or ()), (loop, waiter)]
+                if (
+                    not self._done
+                ):  # who answers sets it first and looks for waiters after: one sees the other
                     yield from waiter
         return self._result()
 
@@ -124,13 +124,6 @@ class Reply(Future[T]):
         """A reply with the list of this answer and those of `futures`; a timeout of `get` is for all together."""
         return Derived((self, *futures), lambda values: values)
 
-    def _refuse_to_wait_for_itself(self) -> None:
-        asked = self._asked
-        if asked is not None and asked._is_run_by(asyncio.current_task()):
-            raise WouldBlockError(
-                f"{asked} waits in its handler for an answer of itself, which can never come"
-            )
-
     def _result(self) -> T:
         error = self._error
         if error is not None:
@@ -142,17 +135,9 @@ class Reply(Future[T]):
         if not self._done:
             self._value, self._done = value, True
 
-    def _register(self, waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]) -> None:
-        with registration_lock:
-            if self._waiters is None:
-                self._waiters = []
-            self._waiters.append(waiter)
-        # The one who answers sets _done first and looks for waiters after, so one of the two sees the other.
-
     def _sleep(self, timeout: float | None) -> None:
         with registration_lock:
-            if self._latch is None:
-                self._latch = new_latch()
+            self._latch = self._latch or Latch()
         if not self._done and not self._latch.wait(timeout):
             raise Timeout(f"{timeout} seconds")
 
@@ -177,19 +162,14 @@ class Derived(Reply[T]):
         super().__init__()
         self._sources = sources
         self._func = func
-        self._get_hook = self._blocking
-
-    def _blocking(self, timeout: float | None) -> T:
-        return self._func(get_all(self._sources, timeout=timeout))
+        self._get_hook = lambda timeout: func(get_all(sources, timeout=timeout))
 
     def __await__(self) -> Generator[Any, None, T]:
+        values: list[Any] = []
+        for source in () if self._done else self._sources:
+            values.append((yield from source.__await__()))  # noqa: PERF401 - no yield in a comprehension
         if not self._done:
-            values: list[Any] = []
-            for source in self._sources:
-                values.append((yield from source.__await__()))  # noqa: PERF401 - no yield in a comprehension
-            if not self._done:
-                self._value = self._func(values)
-                self._done = True
+            self._value, self._done = self._func(values), True
         return self._result()
 
     __iter__ = __await__
@@ -212,6 +192,4 @@ def _error_of(exc_info: Any) -> BaseException:
     if isinstance(exc_info, BaseException):
         return exc_info
     kind, error, traceback = exc_info
-    if error is None:
-        error = kind()
-    return cast("BaseException", error.with_traceback(traceback))
+    return cast("BaseException", (error or kind()).with_traceback(traceback))

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
@@ -35,10 +34,8 @@ Ref = ActorRef[Any]
 logger = logging.getLogger("actors")
 
 FLUSH_SECONDS = 0.5
-KEPT = 100
-LOGGED_ONE_BY_ONE = 100
+KEPT = LOGGED_ONE_BY_ONE = 100
 LOGGED_EVERY = 1000
-
 
 _systems: WeakValueDictionary[str, ActorSystem] = WeakValueDictionary()
 """The systems of this process, so that a ref that comes back over a wire is the actor it was."""
@@ -85,33 +82,38 @@ class Tracing:
 
     def reply(self, ref: Ref, envelope: Envelope, value: Any) -> None:
         """An ask was answered."""
-        asker = "" if envelope[SENDER] is None else envelope[SENDER]._name
+        asker = _name(envelope[SENDER])
         self._note("reply", ref._name, asker, trace_type(value), envelope, self._payload_of(value))
 
     def started(self, ref: Ref, envelope: Envelope) -> None:
         """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
         id_, cause = envelope[ID] or self._next_id(), envelope[CAUSE] or ""
-        self._write(
-            self._time(), "started", _parent_of(ref), ref._name, wire_name(ref.actor_class), id_, cause, None
-        )
+        type_ = wire_name(ref.actor_class)
+        self._write(self._time(), "started", _name(ref._parent), ref._name, type_, id_, cause, None)
 
     def ended(self, ref: Ref, cause: Envelope | None) -> None:
         """An actor stopped, because of the message `cause` if that is known."""
-        self._note("stopped", _parent_of(ref), ref._name, wire_name(ref.actor_class), cause, None)
+        self._note("stopped", _name(ref._parent), ref._name, wire_name(ref.actor_class), cause)
 
     def failed(self, ref: Ref, cause: Envelope | None, error: BaseException) -> None:
         """An actor failed; the type is the error's, the payload its text."""
         self._note("failed", "", ref._name, type(error).__qualname__, cause, self._payload_of(error))
 
     def _note(  # noqa: PLR0917 - as in a record
-        self, kind: str, sender: str, receiver: str, type_: str, cause: Envelope | None, payload: bytes | None
+        self,
+        kind: str,
+        sender: str,
+        receiver: str,
+        type_: str,
+        cause: Envelope | None,
+        payload: bytes | None = None,
     ) -> None:
         cause_id = "" if cause is None else cause[ID] or ""
         self._write(self._time(), kind, sender, receiver, type_, self._next_id(), cause_id, payload)
 
 
-def _parent_of(ref: Ref) -> str:
-    return "" if ref._parent is None else ref._parent._name
+def _name(ref: Ref | None) -> str:
+    return "" if ref is None else ref._name
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +160,10 @@ class DeadLetters:
         if self.trace is not None:
             self.trace(receiver, envelope)
         if self.count <= LOGGED_ONE_BY_ONE or self.count % LOGGED_EVERY == 0:
-            logger.warning(
-                "dead letter %d: %s from %s to %s: %s",
-                self.count,
-                _short(letter.message),
-                letter.sender or "outside",
-                letter.receiver,
-                reason,
-            )
-
-
-def _short(message: Any) -> str:
-    text = masked(repr(message))
-    return text if len(text) <= 200 else f"{text[:200]}…"
+            text = masked(repr(letter.message))
+            shown = text if len(text) <= 200 else f"{text[:200]}…"
+            says = "dead letter %d: %s from %s to %s: %s"
+            logger.warning(says, self.count, shown, letter.sender or "outside", name, reason)
 
 
 class ActorSystem:
@@ -235,9 +228,7 @@ class ActorSystem:
             self._attach()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     def _attach(self) -> None:
@@ -336,19 +327,17 @@ class ActorSystem:
                 f"system {self.name!r} lives in another thread, and making an actor there blocks: "
                 "use await asyncio.to_thread(system.spawn, …)"
             )
-        made: Reply[ActorRef[A]] = Reply()
 
-        def here() -> None:
-            try:
-                made.set(spawn())
-            except Exception as error:
-                made.set_exception(error)
+        async def here() -> ActorRef[A]:
+            return spawn()
 
+        work = here()
         try:
-            self._running().loop.call_soon_threadsafe(here)
+            made = asyncio.run_coroutine_threadsafe(work, self._running().loop)
         except RuntimeError:
+            work.close()
             raise ActorDeadError(f"system {self.name!r} has ended") from None
-        return made.get()
+        return made.result()
 
     def _free_name(self, cls: type) -> str:
         while True:
@@ -363,10 +352,9 @@ class ActorSystem:
         Raises:
             ActorDeadError: there is none.
         """
-        found = self._actors.get(name)
-        if found is None:
+        if name not in self._actors:
             raise ActorDeadError(f"no actor of system {self.name!r} is called {name!r}")
-        return found
+        return self._actors[name]
 
     def find(self, name: str) -> Ref | None:
         """The living actor called `name`, or None."""
@@ -374,7 +362,8 @@ class ActorSystem:
 
     def free_name(self, ref: Ref) -> None:
         """Take the name of an actor that was asked to stop, so that its heir can have it before it has stopped."""
-        self._forget(ref)
+        if self._actors.get(ref._name) is ref:
+            del self._actors[ref._name]
 
     def ref(self, name: str) -> NamedRef:
         """A handle on whoever is called `name`, now or later."""
@@ -407,13 +396,13 @@ class ActorSystem:
         """Send `message`; to a dead actor or a name that nobody has, it is a dead letter."""
         dispatcher = self._running()
         ref = self._actors.get(to) if isinstance(to, str) else to
-        reason = f"no actor is called {to!r}" if ref is None else "the actor is dead"
-        if ref is not None:
-            try:
+        try:
+            if ref is not None:
                 ref.tell(message)
                 return
-            except ActorDeadError:
-                pass
+            reason = f"no actor is called {to!r}"
+        except ActorDeadError:
+            reason = "the actor is dead"
         receiver = to if isinstance(to, str) else to.name
         self.dead_letters.add(receiver, dispatcher.wrap(message, None), reason)
 
@@ -431,7 +420,6 @@ class ActorSystem:
 
     @property
     def stopping(self) -> bool:
-        """Whether the system is stopping, or has stopped."""
         return self._stopping
 
     def stop(self) -> Reply[None]:
@@ -475,26 +463,19 @@ class ActorSystem:
             logger.critical("system %r stops: %s failed for good with %r", self.name, ref, error)
             self.stop()
 
-    def _forget(self, ref: Ref) -> None:
-        if self._actors.get(ref._name) is ref:
-            del self._actors[ref._name]
-
     def _child_of_root_gone(self, ref: Ref) -> None:
         self._top.pop(ref, None)
         if self._stopping and not self._top:
             self._end()
 
     def _watch(self, watcher: Ref, watched: Ref) -> None:
-        if isinstance(watched, NamedRef):
-            found = self._actors.get(watched.name)
-            if found is None:
-                watcher.tell(Terminated(watched.name, "no actor has this name"))
-                return
-            watched = found
-        if watched.state in ENDED:
+        found = self._actors.get(watched.name) if isinstance(watched, NamedRef) else watched
+        if found is None:
+            watcher.tell(Terminated(watched.name, "no actor has this name"))
+        elif found.state in ENDED:
             watcher.tell(Terminated(watched.name, "stopped"))
         else:
-            belongings(watched).watchers[watcher] = None
+            belongings(found).watchers[watcher] = None
 
 
 class SystemThread(Generic[S]):
@@ -507,18 +488,13 @@ class SystemThread(Generic[S]):
 
     def start(self) -> S:
         """Start; returns the system once it takes actors."""
-        made: Reply[S] = Reply()
 
-        async def make() -> None:
-            try:
-                made.set(self._make())
-            except Exception as error:
-                made.set_exception(error)
+        async def make() -> S:
+            return self._make()
 
         loop = self._thread.start()
-        asyncio.run_coroutine_threadsafe(make(), loop)
         try:
-            self._system = made.get()
+            self._system = asyncio.run_coroutine_threadsafe(make(), loop).result()
         except BaseException:
             self._thread.stop()
             raise
@@ -535,7 +511,5 @@ class SystemThread(Generic[S]):
     def __enter__(self) -> S:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -17,14 +17,8 @@ get_ident = threading.get_ident
 registration_lock = threading.Lock()
 """Held for the instant in which a waiter is added to a reply, from whatever thread."""
 
-
 schema_lock = threading.RLock()
 """Held while it is found out how the instances of a class travel."""
-
-
-def new_latch() -> Latch:
-    """A latch that a waiting thread sleeps on; made only when a thread really waits."""
-    return threading.Event()
 
 
 def begin(function: Callable[..., None], *args: Any, name: str) -> None:

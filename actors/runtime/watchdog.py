@@ -58,15 +58,12 @@ def forget(dispatcher: Dispatcher) -> None:
 def _look_around() -> None:
     while True:  # to the end of the process: an idle thread costs less than to know when it is not needed
         time.sleep(LOOK_SECONDS)
-        now = time.monotonic()
         for key, one in list(_watched.items()):
             try:
-                alive = one.look(now)
+                if not one.look(time.monotonic()):
+                    _watched.pop(key, None)
             except Exception:  # whatever it was: it must not end the thread
                 logger.debug("the watchdog could not look at a loop", exc_info=True)
-                alive = True
-            if not alive:
-                _watched.pop(key, None)
 
 
 class _Watch:
@@ -80,7 +77,7 @@ class _Watch:
         self._next_report = STUCK_SECONDS
         self._busy = ""
         self._next_scan = 0.0
-        self._handlers: dict[int, tuple[Any, float]] = {}
+        self._handlers: dict[asyncio.Task[Any], float] = {}
 
     def look(self, now: float) -> bool:
         """Look once; False when there is nothing left to look at."""
@@ -128,41 +125,31 @@ class _Watch:
             " run it in a thread (an actor's self.in_thread(…); a plain function in an executor). It is here:\n%s",
             self._busy,
             seconds,
-            _stack(frame),
+            _shown(traceback.extract_stack(frame)),
         )
 
     def _scan(self, now: float) -> None:
         """Look for async handlers that have run since long ago."""
-        running: dict[int, tuple[Any, float]] = {}
+        running: dict[asyncio.Task[Any], float] = {}
         for ref in list(self._dispatcher.system._actors.values()):
-            own = ref._belongings
-            handler = None if own is None else own.handler
-            if handler is None:
-                continue
-            known = self._handlers.get(id(handler))
-            since = now if known is None or known[0] is not handler else known[1]
-            if now - since >= HANGING_SECONDS:
-                self._dispatcher.loop.call_soon_threadsafe(self._tell_of, ref, handler, now - since)
-                since = float("inf")  # told
-            running[id(handler)] = (handler, since)
+            handler = None if ref._belongings is None else ref._belongings.handler
+            if handler is not None:
+                since = self._handlers.get(handler[0], now)
+                if now - since >= HANGING_SECONDS:
+                    self._dispatcher.loop.call_soon_threadsafe(self._tell_of, ref, handler, now - since)
+                    since = float("inf")  # told
+                running[handler[0]] = since
         self._handlers = running
 
     def _tell_of(self, ref: Any, handler: tuple[asyncio.Task[Any], Any], seconds: float) -> None:
         """On the loop: only there a task's stack stands still."""
         task, envelope = handler
-        if task.done():
-            return
-        frames = task.get_stack(limit=FRAMES_SHOWN)
-        where = "".join(
-            f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}\n'
-            for frame in frames
-        )
-        logger.warning(
-            "%s has been running for %.0f s, and its actor handles no other message meanwhile. It waits here:\n%s",
-            _named(ref, envelope, None),
-            seconds,
-            where.rstrip("\n"),
-        )
+        if not task.done():
+            frames = [(frame, frame.f_lineno) for frame in task.get_stack(limit=FRAMES_SHOWN)]
+            says = "%s has been running for %.0f s, and its actor handles no other message meanwhile. It waits here:\n%s"
+            logger.warning(
+                says, _named(ref, envelope, None), seconds, _shown(traceback.StackSummary.extract(frames))
+            )
 
 
 def _named(ref: Any, envelope: Any, task: asyncio.Task[Any] | None) -> str:
@@ -177,15 +164,9 @@ def _is_idle(frame: FrameType) -> bool:
     return frame.f_code.co_name == "select" and frame.f_globals.get("__name__") == "selectors"
 
 
-def _stack(frame: FrameType) -> str:
+def _shown(frames: list[traceback.FrameSummary]) -> str:
     """The innermost frames, without our own and asyncio's around them."""
-    frames = traceback.extract_stack(frame)
-    outer = max(
-        (
-            n
-            for n, one in enumerate(frames)
-            if "/asyncio/" in one.filename or "/actors/runtime/" in one.filename
-        ),
-        default=-1,
-    )
-    return "".join(traceback.format_list((frames[outer + 1 :] or frames)[-FRAMES_SHOWN:])).rstrip("\n")
+    around = ("/asyncio/", "/actors/runtime/")
+    own = [n for n, one in enumerate(frames) if any(folder in one.filename for folder in around)]
+    inner = frames[own[-1] + 1 :] if own else frames
+    return "".join(traceback.format_list((inner or frames)[-FRAMES_SHOWN:])).rstrip("\n")

@@ -25,30 +25,8 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
+from actors.runtime.codec import shapes as k
 from actors.runtime.codec.secrets import HIDDEN, Secret
-from actors.runtime.codec.shapes import (
-    MUTABLE,
-    PLAIN,
-    AnyShape,
-    DataShape,
-    EnumShape,
-    FrozenDict,
-    LiteralShape,
-    MapShape,
-    OptionalShape,
-    PathShape,
-    PlainShape,
-    RefShape,
-    SecretShape,
-    SetShape,
-    Shape,
-    TupleShape,
-    UnionShape,
-    check_immutable,
-    field_shapes,
-    reached,
-    wire_name,
-)
 from actors.runtime.errors import EncodeError
 from actors.runtime.pykka_seam import PykkaRef
 from actors.runtime.threads import schema_lock
@@ -107,20 +85,20 @@ class Kind(enum.IntEnum):
     SECRET = 7
 
 
-ANY, TEXT = AnyShape(), PlainShape(str)
+ANY, TEXT = k.AnyShape(), k.PlainShape(str)
 
-KINDS: dict[int, Shape] = {
-    Kind.TUPLE: TupleShape((), ANY),
-    Kind.SET: SetShape(ANY),
-    Kind.MAP: MapShape(ANY),
-    Kind.REF: RefShape(),
-    Kind.PATH: PathShape(),
-    Kind.SECRET: SecretShape(),
+KINDS: dict[int, k.Shape] = {
+    Kind.TUPLE: k.TupleShape((), ANY),
+    Kind.SET: k.SetShape(ANY),
+    Kind.MAP: k.MapShape(ANY),
+    Kind.REF: k.RefShape(),
+    Kind.PATH: k.PathShape(),
+    Kind.SECRET: k.SecretShape(),
 }
 SPREAD = (Kind.TUPLE, Kind.SET)
 """Kinds whose items follow at once."""
 
-_EXACT = {tuple: Kind.TUPLE, frozenset: Kind.SET, FrozenDict: Kind.MAP, Secret: Kind.SECRET}
+_EXACT = {tuple: Kind.TUPLE, frozenset: Kind.SET, k.FrozenDict: Kind.MAP, Secret: Kind.SECRET}
 
 
 def _kind_of(value: Any) -> Kind | None:
@@ -132,46 +110,46 @@ def _kind_of(value: Any) -> Kind | None:
 Redact = Callable[[bytes], bytes]
 
 
-def pack_as(shape: Shape, value: Any, redact: Redact | None = None) -> Any:
+def pack_as(shape: k.Shape, value: Any, redact: Redact | None = None) -> Any:
     """A value as a plain structure; EncodeError, AttributeError or TypeError if it cannot be one.
 
     With `redact` it is for a trace: without secrets, and with `redact` applied to bytes.
     """
     match shape:
-        case PlainShape(kind):
+        case k.PlainShape(kind):
             plain = value if type(value) is kind else _pack_plain(kind, value)
             return redact(plain) if redact and type(plain) is bytes else plain
-        case OptionalShape(item):
+        case k.OptionalShape(item):
             return None if value is None else pack_as(item, value, redact)
-        case TupleShape(items, rest):
+        case k.TupleShape(items, rest):
             if not isinstance(value, tuple) or (rest is None and len(value) != len(items)):
                 _refuse(value, "a tuple" if rest else f"a tuple of {len(items)}")
             return [pack_as(part, item, redact) for part, item in shape.each(value)]
-        case DataShape(cls):
+        case k.DataShape(cls):
             return schema_of(cls).pack(value, redact)
-        case EnumShape():
+        case k.EnumShape():
             return value.value
-        case AnyShape():
+        case k.AnyShape():
             return _pack_any(value, redact)
-        case UnionShape(options, _):
+        case k.UnionShape(options, _):
             return None if value is None else _pack_one_of(dict(options), value, redact)
-        case SetShape(item) if isinstance(value, frozenset):
+        case k.SetShape(item) if isinstance(value, frozenset):
             return sorted((pack_as(item, member, redact) for member in value), key=repr)
-        case SetShape():
+        case k.SetShape():
             _refuse(value, "a frozenset")
-        case MapShape(item):
+        case k.MapShape(item):
             return {pack_as(TEXT, key): pack_as(item, part, redact) for key, part in value.items()}
-        case PathShape():
+        case k.PathShape():
             return str(value)
-        case RefShape():
+        case k.RefShape():
             name = getattr(value, "name", None)
             if not isinstance(value, PykkaRef) or name is None:
                 _refuse(value, "a ref of this runtime")
             system_name = getattr(value, "system_name", None)
             return [value.system.name if system_name is None else system_name, name]  # type: ignore[attr-defined]
-        case SecretShape() if not isinstance(value, Secret):
+        case k.SecretShape() if not isinstance(value, Secret):
             raise EncodeError(f"a {type(value).__qualname__} is not a Secret")  # it may be one: not quoted
-        case SecretShape():
+        case k.SecretShape():
             return HIDDEN if redact else value.reveal()
     return value
 
@@ -186,9 +164,9 @@ def _pack_plain(wanted: type, value: Any) -> Any:
     return wanted(value) if wanted in {int, float, bytes} and issubclass(kind, wanted) else value
 
 
-def _pack_one_of(options: dict[str, Shape], value: Any, redact: Redact | None) -> Any:
+def _pack_one_of(options: dict[str, k.Shape], value: Any, redact: Redact | None) -> Any:
     kind = _kind_of(value)
-    label = PLAIN.get(type(value)) or (wire_name(type(value)) if kind is None else KINDS[kind].label)
+    label = k.PLAIN.get(type(value)) or (k.wire_name(type(value)) if kind is None else KINDS[kind].label)
     for known in (label, "float" if label == "int" else label, "literal", "any"):
         if known in options:
             return [known, pack_as(options[known], value, redact)]
@@ -197,13 +175,13 @@ def _pack_one_of(options: dict[str, Shape], value: Any, redact: Redact | None) -
 
 def _pack_any(value: Any, redact: Redact | None) -> Any:
     cls = type(value)
-    if cls in PLAIN:
+    if cls in k.PLAIN:
         return redact(value) if redact and cls is bytes else value
     kind = _kind_of(value)
     if kind is not None:
         packed = pack_as(KINDS[kind], value, redact)
         return [int(kind), *packed] if kind in SPREAD else [int(kind), packed]
-    name, title = wire_name(cls), cls.__qualname__
+    name, title = k.wire_name(cls), cls.__qualname__
     if _messages.get(name) is cls:
         return [int(Kind.MESSAGE), name, schema_of(cls).pack(value, redact)]
     if _enums.get(name) is cls:
@@ -213,48 +191,48 @@ def _pack_any(value: Any, redact: Redact | None) -> Any:
     raise EncodeError(f"{title} is neither a message nor another immutable value that can be packed")
 
 
-def unpack_as(shape: Shape, plain: Any, depth: int) -> Any:
+def unpack_as(shape: k.Shape, plain: Any, depth: int) -> Any:
     """The value of a plain structure that may have `depth` levels, or Mismatch."""
     match shape:
-        case PlainShape(kind):
+        case k.PlainShape(kind):
             return plain if type(plain) is kind else _unpack_plain(kind, plain)
-        case OptionalShape(item):
+        case k.OptionalShape(item):
             return None if plain is None else unpack_as(item, plain, depth)
-        case TupleShape(items, rest):
+        case k.TupleShape(items, rest):
             if type(plain) is list and rest is None and len(plain) != len(items):
                 raise Mismatch(f"expected an array of {len(items)}, found {_named(plain)}")
             return tuple(_unpack_each(plain, shape.each, depth))
-        case DataShape(cls):
+        case k.DataShape(cls):
             return schema_of(cls).unpack(plain, depth)
-        case EnumShape(cls):
+        case k.EnumShape(cls):
             try:
                 return cls(_tuples(plain))
             except (ValueError, TypeError, KeyError):
                 raise Mismatch(f"{_named(plain)} is not a member of {cls.__qualname__}") from None
-        case AnyShape():
-            return plain if type(plain) in PLAIN else _unpack_any(plain, depth)
-        case UnionShape(options, with_none):
+        case k.AnyShape():
+            return plain if type(plain) in k.PLAIN else _unpack_any(plain, depth)
+        case k.UnionShape(options, with_none):
             return None if plain is None and with_none else _unpack_one_of(dict(options), plain, depth)
-        case SetShape(item):
+        case k.SetShape(item):
             try:
-                return frozenset(_unpack_each(plain, TupleShape((), item).each, depth))
+                return frozenset(_unpack_each(plain, k.TupleShape((), item).each, depth))
             except TypeError as error:
                 raise Mismatch(f"a member of a set cannot be hashed: {error}") from None
-        case MapShape(item):
+        case k.MapShape(item):
             return _unpack_map(item, plain, depth)
-        case PathShape():
+        case k.PathShape():
             return Path(unpack_as(TEXT, plain, depth))
-        case RefShape():
+        case k.RefShape():
             match plain:
                 case [str() as system, str() as name]:
                     assert _find_ref is not None
                     return _find_ref(system, name)
             raise Mismatch(f"expected an actor's system and name, found {_named(plain)}")
-        case SecretShape():
+        case k.SecretShape():
             if type(plain) is str:
                 return Secret(plain)
             raise Mismatch(f"expected a secret, found a {type(plain).__name__}")
-        case LiteralShape(values):
+        case k.LiteralShape(values):
             for known in values:
                 if type(known) is type(plain) and known == plain:
                     return known
@@ -268,10 +246,12 @@ def _unpack_plain(kind: type, plain: Any) -> Any:
             return float(plain)
         except OverflowError:
             raise Mismatch("an integer too large for a float") from None
-    raise Mismatch(f"expected {'a float' if kind is float else PLAIN[kind]}, found {_named(plain)}")
+    raise Mismatch(f"expected {'a float' if kind is float else k.PLAIN[kind]}, found {_named(plain)}")
 
 
-def _unpack_each(plain: Any, each: Callable[[Any], Iterable[tuple[Shape, Any]]], depth: int) -> Iterator[Any]:
+def _unpack_each(
+    plain: Any, each: Callable[[Any], Iterable[tuple[k.Shape, Any]]], depth: int
+) -> Iterator[Any]:
     if type(plain) is not list:
         raise Mismatch(f"expected an array, found {_named(plain)}")
     _descend(depth)
@@ -282,7 +262,7 @@ def _unpack_each(plain: Any, each: Callable[[Any], Iterable[tuple[Shape, Any]]],
             raise error.within(f"[{index}]") from None
 
 
-def _unpack_map(item: Shape, plain: Any, depth: int) -> FrozenDict[Any]:
+def _unpack_map(item: k.Shape, plain: Any, depth: int) -> k.FrozenDict[Any]:
     if type(plain) is not dict:
         raise Mismatch(f"expected a map, found {_named(plain)}")
     _descend(depth)
@@ -294,10 +274,10 @@ def _unpack_map(item: Shape, plain: Any, depth: int) -> FrozenDict[Any]:
             made[key] = unpack_as(item, part, depth - 1)
         except Mismatch as error:
             raise error.within(f"[{key!r}]") from None
-    return FrozenDict(made)
+    return k.FrozenDict(made)
 
 
-def _unpack_one_of(options: dict[str, Shape], plain: Any, depth: int) -> Any:
+def _unpack_one_of(options: dict[str, k.Shape], plain: Any, depth: int) -> Any:
     if type(plain) is not list or len(plain) != 2 or type(plain[0]) is not str:
         raise Mismatch(f"expected a labelled value, found {_named(plain)}")
     label, value = plain
@@ -311,64 +291,64 @@ def _unpack_any(plain: Any, depth: int) -> Any:
     """An immutable value that is not plain: by the kind that stands in front of it."""
     if type(plain) is not list or not plain or type(plain[0]) is not int:
         raise Mismatch(f"expected an immutable value with its kind, found {_named(plain)}")
-    shape: Shape
+    shape: k.Shape
     match plain:
         case [Kind.TUPLE | Kind.SET as kind, *inner]:
             shape, depth = KINDS[kind], depth + 1
         case [Kind.MAP | Kind.REF | Kind.PATH | Kind.SECRET as kind, inner]:
             shape = KINDS[kind]
         case [Kind.MESSAGE, str() as name, inner]:
-            shape = DataShape(known_message(name))
+            shape = k.DataShape(known_message(name))
         case [Kind.ENUM, str() as name, inner]:
             if name not in _enums:
                 raise Mismatch(f"unknown enum {name!r:.200}")
-            shape = EnumShape(_enums[name])
+            shape = k.EnumShape(_enums[name])
         case _:
             raise Mismatch(f"unknown kind {plain[0]} of an immutable value")
     _descend(depth)
     return unpack_as(shape, inner, depth - 1)
 
 
-def freezes(shape: Shape) -> bool:
+def freezes(shape: k.Shape) -> bool:
     """Whether a value can be given as something that can change, which is then copied into something that cannot."""
     match shape:
-        case PlainShape(kind):
+        case k.PlainShape(kind):
             return kind is bytes
-        case OptionalShape() | UnionShape():
+        case k.OptionalShape() | k.UnionShape():
             return any(map(freezes, shape.parts))
         case _:
-            return isinstance(shape, TupleShape | SetShape | MapShape | AnyShape)
+            return isinstance(shape, k.TupleShape | k.SetShape | k.MapShape | k.AnyShape)
 
 
-def freeze_as(shape: Shape, value: Any, where: str) -> Any:
+def freeze_as(shape: k.Shape, value: Any, where: str) -> Any:
     """A value that cannot change, or TypeError. One of a wrong type that cannot change is noticed when it is packed."""
     kind = type(value)
     match shape:
-        case PlainShape(wanted):
+        case k.PlainShape(wanted):
             return bytes(value) if wanted is bytes and kind in {bytearray, memoryview} else value
-        case OptionalShape(item):
+        case k.OptionalShape(item):
             return None if value is None else freeze_as(item, value, where)
-        case AnyShape():
-            check_immutable(value, where)
+        case k.AnyShape():
+            k.check_immutable(value, where)
             return value
-        case UnionShape():
+        case k.UnionShape():
             for part in shape.parts:
                 if kind in _FREEZABLE.get(part.label, ()):
                     return freeze_as(part, value, where)
-        case SetShape() if kind in {set, list}:
+        case k.SetShape() if kind in {set, list}:
             return frozenset(value)
-        case MapShape(item) if isinstance(value, Mapping | list):
-            made: FrozenDict[Any] = value if type(value) is FrozenDict else FrozenDict(value)
+        case k.MapShape(item) if isinstance(value, Mapping | list):
+            made: k.FrozenDict[Any] = value if type(value) is k.FrozenDict else k.FrozenDict(value)
             if not freezes(item):
                 return made
-            return FrozenDict({key: freeze_as(item, part, where) for key, part in made.items()})
-        case TupleShape(items, rest) if isinstance(value, tuple | list):
+            return k.FrozenDict({key: freeze_as(item, part, where) for key, part in made.items()})
+        case k.TupleShape(items, rest) if isinstance(value, tuple | list):
             given = value if isinstance(value, tuple) else tuple(value)
             if rest is None and len(given) != len(items):
                 return given
             frozen = [freeze_as(part, item, where) for part, item in shape.each(given)]
             return given if all(map(is_, frozen, given)) else tuple(frozen)
-    if kind in MUTABLE and freezes(shape):
+    if kind in k.MUTABLE and freezes(shape):
         raise TypeError(f"{where} is a {kind.__name__}, which can change, and not what is expected there")
     return value
 
@@ -376,9 +356,9 @@ def freeze_as(shape: Shape, value: Any, where: str) -> Any:
 _FREEZABLE: dict[str, tuple[type, ...]] = {
     "tuple": (tuple, list),
     "set": (frozenset, set),
-    "map": (FrozenDict, dict),
+    "map": (k.FrozenDict, dict),
     "bytes": (bytes, bytearray),
-    "any": (tuple, list, frozenset, set, FrozenDict, dict, bytearray),
+    "any": (tuple, list, frozenset, set, k.FrozenDict, dict, bytearray),
 }
 """What a member of a union is known by when it is given."""
 
@@ -399,16 +379,16 @@ class Schema:
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
-        self.name = wire_name(cls)
+        self.name = k.wire_name(cls)
         self.decode: Callable[[Any], Any] | None = None
         self.checked: Callable[[Any], Any] = lambda _: None
-        self.shapes = field_shapes(cls)
+        self.shapes = k.field_shapes(cls)
         self.fields = [field for field in dataclasses.fields(cls) if field.init]
         self.secrets = {field.name for field in self.fields if field.metadata.get("secret")}
         classes = {cls: self.shapes}
-        shapes = list(reached(self.shapes.values(), classes))
-        self.has_bytes = PlainShape(bytes) in shapes
-        self.hides = any(isinstance(shape, SecretShape | AnyShape) for shape in shapes) or any(
+        shapes = list(k.reached(self.shapes.values(), classes))
+        self.has_bytes = k.PlainShape(bytes) in shapes
+        self.hides = any(isinstance(shape, k.SecretShape | k.AnyShape) for shape in shapes) or any(
             field.metadata.keys() & {"secret", "redact"}
             for one in classes
             for field in dataclasses.fields(one)
@@ -430,7 +410,7 @@ class Schema:
         lines, written = ["if v.__class__ is not cls: return None"], []
         for name, shape in self.shapes.items():
             if name in parts:
-                maybe = f"None if v.{name} is None else " if isinstance(shape, OptionalShape) else ""
+                maybe = f"None if v.{name} is None else " if isinstance(shape, k.OptionalShape) else ""
                 written.append(f"{name!r}: {maybe}part_{name}(v.{name})")
             else:
                 lines += exact_tests(shape, f"v.{name}", names, "return None")
@@ -490,10 +470,10 @@ def _is_plain(cls: Any) -> bool:
     )
 
 
-def _part(shape: Shape) -> Schema | None:
+def _part(shape: k.Shape) -> Schema | None:
     """The schema of the dataclass that a field holds, perhaps."""
     match shape:
-        case DataShape(cls) | OptionalShape(DataShape(cls)) if not issubclass(cls, msgspec.Struct):
+        case k.DataShape(cls) | k.OptionalShape(k.DataShape(cls)) if not issubclass(cls, msgspec.Struct):
             return schema_of(cls)
     return None
 
@@ -562,7 +542,7 @@ def schema_of(cls: type) -> Schema:
 
 def schema_of_message(kind: type | None) -> Schema | None:
     """The schema of a message class; None if it is not registered."""
-    if kind is None or _messages.get(wire_name(kind)) is not kind:
+    if kind is None or _messages.get(k.wire_name(kind)) is not kind:
         return None
     schema = schema_of(kind)
     if schema.decode is not None:
@@ -570,38 +550,38 @@ def schema_of_message(kind: type | None) -> Schema | None:
     return schema
 
 
-def native(shape: Shape, *, maps: bool) -> Any:
+def native(shape: k.Shape, *, maps: bool) -> Any:
     """The annotation with which msgspec reads and writes a shape as this module does; None if there is none.
 
     Args:
         shape: what it is for.
-        maps: whether the owner makes a FrozenDict of the dict that msgspec reads.
+        maps: whether the owner makes a k.FrozenDict of the dict that msgspec reads.
     """
     inner = tuple(native(part, maps=maps) for part in shape.parts)
     if None in inner:
         return None
     match shape:
-        case PlainShape(kind):
+        case k.PlainShape(kind):
             return kind
-        case LiteralShape(values) if all(type(value) in {int, str, type(None)} for value in values):
+        case k.LiteralShape(values) if all(type(value) in {int, str, type(None)} for value in values):
             return Literal[values]
-        case EnumShape(kind) if {type(member.value) for member in kind} in ({str}, {int}):
+        case k.EnumShape(kind) if {type(member.value) for member in kind} in ({str}, {int}):
             return kind
-        case DataShape(cls) if cls not in _looking and schema_of(cls).decode is not None:
+        case k.DataShape(cls) if cls not in _looking and schema_of(cls).decode is not None:
             return cls
-        case TupleShape(_, None) if inner:
+        case k.TupleShape(_, None) if inner:
             return types.GenericAlias(tuple, inner)
-        case TupleShape(_, rest) if rest:
+        case k.TupleShape(_, rest) if rest:
             return types.GenericAlias(tuple, (*inner, ...))
-        case MapShape() if maps:
+        case k.MapShape() if maps:
             return types.GenericAlias(dict, (str, *inner))
-        case OptionalShape():
+        case k.OptionalShape():
             return inner[0] | None
     return None
 
 
 def exact_tests(
-    shape: Shape, value: str, names: dict[str, Any], wrong: str, *, frozen: bool = False
+    shape: k.Shape, value: str, names: dict[str, Any], wrong: str, *, frozen: bool = False
 ) -> list[str]:
     """Statements that do something unless a value surely is of that shape; of a subclass, say, it may be all the same.
 
@@ -618,7 +598,7 @@ def exact_tests(
         names[name] = thing
         return name
 
-    def inner(part: Shape, expression: str, indent: str = "") -> list[str]:
+    def inner(part: k.Shape, expression: str, indent: str = "") -> list[str]:
         return [f"{indent}{line}" for line in exact_tests(part, expression, names, wrong, frozen=frozen)]
 
     if frozen and not freezes(shape):
@@ -626,27 +606,27 @@ def exact_tests(
     own = named()
     let = f"{own} = {value}"
     match shape:
-        case PlainShape(kind) | EnumShape(kind):
+        case k.PlainShape(kind) | k.EnumShape(kind):
             return [f"if {value}.__class__ is not {named(kind)}: {wrong}"]
-        case OptionalShape(item):
+        case k.OptionalShape(item):
             return [let, f"if {own} is not None:", *(inner(item, own, " ") or [" pass"])]
-        case TupleShape(_, rest) if rest:
+        case k.TupleShape(_, rest) if rest:
             each = named()
             tests = inner(rest, each, " ")
             loop = [f"for {each} in {own}:", *tests] if tests else []
             return [let, f"if {own}.__class__ is not tuple: {wrong}", *loop]
-        case TupleShape(items):
+        case k.TupleShape(items):
             tests = [line for index, item in enumerate(items) for line in inner(item, f"{own}[{index}]")]
             return [let, f"if {own}.__class__ is not tuple or len({own}) != {len(items)}: {wrong}", *tests]
-        case LiteralShape(values):
+        case k.LiteralShape(values):
             known = named({(type(one), one) for one in values})
             return [f"if ({value}.__class__, {value}) not in {known}: {wrong}"]
-        case DataShape(cls):
+        case k.DataShape(cls):
             shapes = schema_of(cls).shapes.items()
             tests = [line for name, part in shapes for line in inner(part, f"{own}.{name}")]
             return [let, f"if {own}.__class__ is not {named(cls)}: {wrong}", *tests]
-        case MapShape(item) if frozen and not freezes(item):
-            return [f"if {value}.__class__ is not {named(FrozenDict)}: {wrong}"]
+        case k.MapShape(item) if frozen and not freezes(item):
+            return [f"if {value}.__class__ is not {named(k.FrozenDict)}: {wrong}"]
     return [wrong]
 
 
@@ -663,7 +643,7 @@ def register_type(cls: type) -> None:
     Raises:
         TypeError: another class has that name.
     """
-    name = wire_name(cls)
+    name = k.wire_name(cls)
     if issubclass(cls, enum.Enum):
         _enums[name] = cls
         return
