@@ -3,10 +3,13 @@
 A page asks for it by a pair of comments, between which it is written; `--check` only says whether all pages are up to date.
 """
 
+import itertools
 import re
 import sys
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from actors.runtime.state_machine import Table
 from mesostic.config.reference import reference
@@ -26,8 +29,22 @@ def block(mark: re.Match[str]) -> str:
     else:
         table = getattr(import_module(mark["module"]), mark["name"])
         assert isinstance(table, Table)
-        text = f"```mermaid\n{table.diagram()}\n```"
+        text = f"```mermaid\n{diagram(table)}\n```"
     return f"{mark[1]}\n{text}\n\n{mark[5]}"
+
+
+def diagram(table: Table[Enum, Enum, Any]) -> str:
+    """The table as a state diagram for Mermaid: what changes the state, or does something."""
+    arrows: dict[tuple[Enum, Enum], list[str]] = {}
+    for state, event in itertools.product(table.states, table.events):
+        step = table.get((state, event))
+        if step and (step.state is not state or step.actions):
+            arrows.setdefault((state, step.state), []).append(event.value.replace(":", " -"))
+    lines = [f'state "{state.value}" as {state.name}' for state in table.states]
+    lines.append(f"[*] --> {table.start.name}")
+    lines += [f"{a.name} --> {b.name}: {' / '.join(events)}" for (a, b), events in arrows.items()]
+    lines += [f"{state.name} --> [*]" for state in table.states if state in table.ends]
+    return "\n    ".join(["stateDiagram-v2", *lines])
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 Here belong the actor and its system, supervision, timers, the message codec and the trace. What actors say to each other, and
 anything that knows of Mesos, does not. The only room that touches pykka; it imports nothing else of the project. Names
-listed here are public, the modules are not (but for `testing` and `settings`).
+listed here are public, the modules are not (but for `testing`).
 
 Modules are imported from leaf to root: codec and messages, handlers, replies, refs, dispatcher, system, actor. Refs, dispatcher and
 system are one mechanism in three files, and name each other's types upwards too, under TYPE_CHECKING only: a ref says in which
@@ -10,7 +10,7 @@ system it is, and a system makes refs.
 """
 
 from actors.runtime.actor import Actor, BlockingActor, function_in_thread
-from actors.runtime.clock import Clock, Ids, RandomIds
+from actors.runtime.clock import Clock, Ids
 from actors.runtime.codec import shapes
 from actors.runtime.codec.envelope import (
     Envelope,
@@ -47,12 +47,20 @@ from actors.runtime.errors import (
     WouldBlockError,
 )
 from actors.runtime.handlers import receive, understood_types
-from actors.runtime.messages import ChildFailed, Terminated, message, register
+from actors.runtime.messages import (
+    ChildFailed,
+    NoSettings,
+    Terminated,
+    carrier,
+    message,
+    register,
+    secret,
+    setting,
+)
 from actors.runtime.proxy import set_attribute
 from actors.runtime.pykka_seam import traversable
 from actors.runtime.ref import ActorRef, NamedRef, Timer, current_message_id
 from actors.runtime.reply import Reply, get_all
-from actors.runtime.settings import NoSettings, carrier, secret, setting
 from actors.runtime.states import RESTART, STOP, Backoff, Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.trace import TraceRecord, TraceWriter, older_files, read_trace
@@ -80,7 +88,6 @@ __all__ = [
     "NamedRef",
     "NoSettings",
     "NoSystemError",
-    "RandomIds",
     "Reply",
     "Secret",
     "Supervision",

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 from actors.runtime.clock import Clock, Ids
 from actors.runtime.errors import ActorDeadError, NoSystemError, UnhandledMessageError
 from actors.runtime.handlers import Handler, HandlerTable
+from actors.runtime.messages import NoSettings
 from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, SeamActor, ThreadingActor
 from actors.runtime.ref import REPLY, SENDER, ActorRef, NamedRef, Timers, acting_here, handling, ref_of
 from actors.runtime.reply import Reply
-from actors.runtime.settings import NoSettings
 from actors.runtime.states import Supervision
 from actors.runtime.system import ActorSystem
 from actors.runtime.threads import get_ident

@@ -37,40 +37,24 @@ class LoopClock:
         self.time = getattr(loop, "wall_time", time.time)
 
 
-class Ids(Protocol):
-    """Where an actor's ids and random numbers come from."""
-
-    def uuid(self) -> str:
-        """A random UUID (version 4) as text."""
-
-    def uuid_bytes(self) -> bytes:
-        """A random UUID (version 4) as 16 bytes, as Mesos carries them."""
-
-    def uniform(self, low: float, high: float) -> float:
-        """A float between `low` and `high`, for jitter."""
-
-    def choice(self, options: Sequence[T]) -> T:
-        """One of `options`, which must not be empty."""
-
-
-class RandomIds:
-    """Ids and random numbers from a generator; the operating system seeds it unless `seed` is given."""
+class Ids:
+    """Where an actor's ids and random numbers come from; the operating system seeds it unless `seed` is given."""
 
     def __init__(self, seed: int | str | None = None) -> None:
         self._random = random.Random(seed)
 
     def uuid_bytes(self) -> bytes:
-        """A random UUID (version 4) as 16 bytes."""
+        """A random UUID (version 4) as 16 bytes, as Mesos carries them."""
         return uuid.UUID(int=self._random.getrandbits(128), version=4).bytes
 
     def uuid(self) -> str:
         """A random UUID (version 4) as text."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return str(uuid.UUID(bytes=self.uuid_bytes()))
 
     def uniform(self, low: float, high: float) -> float:
-        """A float between `low` and `high`."""
+        """A float between `low` and `high`, for jitter."""
         return self._random.uniform(low, high)
 
     def choice(self, options: Sequence[T]) -> T:
-        """One of `options`."""
+        """One of `options`, which must not be empty."""
         return self._random.choice(options)

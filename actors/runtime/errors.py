@@ -10,23 +10,10 @@ import queue
 from dataclasses import FrozenInstanceError
 from typing import NoReturn
 
-from actors.runtime.pykka_seam import ActorDeadError, Timeout
+from actors.runtime import pykka_seam
 
-__all__ = [
-    "ActorDeadError",
-    "AlreadyAnsweredError",
-    "CodecError",
-    "DecodeError",
-    "EncodeError",
-    "NameTakenError",
-    "NoSystemError",
-    "RuntimeStateError",
-    "Timeout",
-    "TraceError",
-    "UnhandledMessageError",
-    "WouldBlockError",
-    "refuse_change",
-]
+ActorDeadError = pykka_seam.ActorDeadError
+Timeout = pykka_seam.Timeout
 
 
 class WouldBlockError(RuntimeError):

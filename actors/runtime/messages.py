@@ -1,8 +1,9 @@
-"""`@message`: how a message class is declared.
+"""`@message` and `setting`: how the classes of messages and settings, and their fields, are declared.
 
 A message is a frozen `msgspec.Struct`, which is made, packed and unpacked fast. To `dataclasses` it is a frozen dataclass:
 `replace`, `fields` and `asdict` take it. A field whose type could change is refused when the class is declared, not when the
-message first goes wrong.
+message first goes wrong. Settings are frozen dataclasses whose fields carry their own help text, so that whoever reads a configuration
+or prints a reference finds default and help in the same place; reading them from TOML is the product's business.
 """
 
 from __future__ import annotations
@@ -28,9 +29,51 @@ from actors.runtime.codec.shapes import (
     reached,
 )
 from actors.runtime.errors import refuse_change
-from actors.runtime.settings import carrier, secret, setting
 
 T = TypeVar("T")
+
+
+def secret(default: Any = MISSING) -> Any:
+    """A field of a message or settings class that is a secret: left out of its `repr`, and of every trace."""
+    return setting(default, secret=True)
+
+
+def carrier(redact: Callable[[Any], Any], default: Any = MISSING) -> Any:
+    """A field of a message that carries other messages packed, and with them perhaps secrets.
+
+    Args:
+        redact: makes the value that stands in traces: the same without the secrets. The field is left out of the `repr`.
+        default: the value unless given.
+    """
+    return field(default=default, metadata={"redact": redact}, repr=False)
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    help: str = "",  # noqa: A002
+    unit: str | None = None,
+    secret: bool = False,
+    default_factory: Callable[[], Any] | None = None,
+) -> Any:
+    """A field of a settings dataclass: its default (none means required) and what it means to a user.
+
+    Args:
+        default: the value when a configuration does not name the key.
+        help: one sentence, printed in the reference of all settings.
+        unit: "seconds", "bytes", "MB" or "path"; a configuration may then write 30s, 64MB, or a relative path.
+        secret: never printed: left out of `repr`, and of every trace.
+        default_factory: makes the default instead, for a nested settings class.
+    """
+    metadata = {"help": help} | ({"unit": unit} if unit else {}) | ({"secret": True} if secret else {})
+    if default_factory is not None:
+        return field(default_factory=default_factory, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True)
+class NoSettings:
+    """The settings of an actor that has none."""
 
 
 def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None = None) -> type[T]:
@@ -146,17 +189,7 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
 
 _MADE = {
     f"__{name}__"
-    for name in [
-        "annotations",
-        "delattr",
-        "dict",
-        "hash",
-        "init",
-        "match_args",
-        "setattr",
-        "slots",
-        "weakref",
-    ]
+    for name in "annotations delattr dict hash init match_args setattr slots weakref".split()  # noqa: SIM905
 }
 """What a class has that is made again for the Struct."""
 

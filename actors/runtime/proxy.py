@@ -55,18 +55,9 @@ class Proxy(ActorProxy[A], Generic[A]):  # type: ignore[type-var]  # our actors 
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         if callable(found):
             return CallableProxy(actor_ref=self.actor_ref, attr_path=path)
-        if (
-            getattr(found, "_pykka_traversable", False) is True
-            or getattr(found, "pykka_traversable", False) is True
-        ):
+        if any(getattr(found, mark, False) is True for mark in ("_pykka_traversable", "pykka_traversable")):
             return Proxy(actor_ref=self.actor_ref, attr_path=path)
         return self.actor_ref.ask(ProxyGetAttr(attr_path=path), block=False)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "actor_ref" or name.startswith("_"):
-            object.__setattr__(self, name, value)
-        else:
-            self.actor_ref.ask(ProxySetAttr(attr_path=(*self._attr_path, name), value=value))
 
     def _target(self) -> Any:
         target: Any = self.actor_ref._actor_weakref()
@@ -85,10 +76,6 @@ def set_attribute(proxy: Proxy[Any], name: str, value: Any) -> Reply[None]:
 
 def _static_attribute(target: Any, name: str) -> Any:
     """The attribute as it is stored, so that looking at a property does not run it in the wrong place."""
-    own = getattr(target, "__dict__", {})
-    if name in own:
-        return own[name]
-    for cls in type(target).__mro__:
-        if name in cls.__dict__:
-            return cls.__dict__[name]
-    return _ABSENT
+    places = (target, *type(target).__mro__)
+    found = (vars(place)[name] for place in places if name in getattr(place, "__dict__", ()))
+    return next(found, _ABSENT)

@@ -7,7 +7,7 @@ pykka, so that a new release of it has to be read against this file alone. pypro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pykka import Actor as PykkaActor
 from pykka import ActorDeadError, ActorProxy, CallableProxy, Future, ThreadingActor, Timeout, traversable
@@ -51,16 +51,7 @@ else:
         each system has its own registry.
         """
 
-        @staticmethod
-        def _create_actor_inbox() -> NoReturn:
-            raise NotImplementedError("the mailbox of a loop actor belongs to its ActorRef")
-
-        @staticmethod
-        def _create_future() -> NoReturn:
-            raise NotImplementedError("replies are made by ActorRef.ask")
-
-        def _start_actor_loop(self) -> NoReturn:
-            raise NotImplementedError("loop actors are run by their system's dispatcher")
+        _create_actor_inbox = _create_future = _start_actor_loop = None
 
 
 A = TypeVar("A", bound=SeamActor)

@@ -2,13 +2,12 @@
 
 A table is written down once, as rows, pairs that are ignored and pairs that cannot happen, the latter two each with a reason.
 A pair that is in none of the three, or in two, is refused when the module is imported. `Machine` is what has a state; it is
-the only place where one is set. The documentation's diagrams are drawn from the tables (`Table.diagram`).
+the only place where one is set. `tools/generate_reference.py` draws the documentation's diagrams from the tables.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
@@ -59,25 +58,21 @@ class Table(dict[tuple[S, E], Step[S, A]], Generic[S, E, A]):
         impossible: Iterable[tuple[S | Iterable[S], E | Iterable[E], str]] = (),
         ends: Collection[S] = (),
     ) -> None:
-        super().__init__()
         self.what, self.start, self.events, self.ends = what, start, events, frozenset(ends)
         self.states = type(start)
         self.impossible: dict[tuple[S, E], str] = {}
-        decided: Counter[tuple[S, E]] = Counter()
+        decided: list[tuple[S, E]] = []
         for states, events_, following, *actions in rows:
-            for pair in _pairs(states, events_):
-                decided[pair] += 1
+            for pair in _pairs(states, events_, decided):
                 self[pair] = Step(pair[0] if following is None else following, tuple(actions))
         for states, events_, why in ignored:
-            for pair in _pairs(states, events_):
-                decided[pair] += 1
+            for pair in _pairs(states, events_, decided):
                 self[pair] = Step(pair[0], (), why)
         for states, events_, why in impossible:
-            for pair in _pairs(states, events_):
-                decided[pair] += 1
+            for pair in _pairs(states, events_, decided):
                 self.impossible[pair] = why
         for state, event in itertools.product(self.states, events):
-            if (times := decided[state, event]) != 1:
+            if (times := decided.count((state, event))) != 1:
                 raise RuntimeStateError(
                     f"the table of {what} must say once what {event!r} means in {state!r}, and says it {times} times: "
                     "give it one row, or one reason why it is ignored or impossible"
@@ -91,19 +86,6 @@ class Table(dict[tuple[S, E], Step[S, A]], Generic[S, E, A]):
         raise RuntimeStateError(
             f"{self.what} that is {state.value} cannot be: {event.value} ({self.impossible[pair]})"
         )
-
-    def diagram(self) -> str:
-        """The table as a state diagram for Mermaid: what changes the state, or does something."""
-        arrows: dict[tuple[S, S], list[str]] = {}
-        for state, event in itertools.product(self.states, self.events):
-            step = self.get((state, event))
-            if step and (step.state is not state or step.actions):
-                arrows.setdefault((state, step.state), []).append(event.value.replace(":", " -"))
-        lines = [f'state "{state.value}" as {state.name}' for state in self.states]
-        lines.append(f"[*] --> {self.start.name}")
-        lines += [f"{a.name} --> {b.name}: {' / '.join(events)}" for (a, b), events in arrows.items()]
-        lines += [f"{state.name} --> [*]" for state in self.states if state in self.ends]
-        return "\n    ".join(["stateDiagram-v2", *lines])
 
 
 class Machine(Generic[S, E, A]):
@@ -126,7 +108,12 @@ class Machine(Generic[S, E, A]):
         return step
 
 
-def _pairs(states: S | Iterable[S], events: E | Iterable[E]) -> Iterable[tuple[S, E]]:
-    return itertools.product(
-        (states,) if isinstance(states, Enum) else states, (events,) if isinstance(events, Enum) else events
-    )
+def _pairs(
+    states: S | Iterable[S], events: E | Iterable[E], decided: list[tuple[S, E]]
+) -> Iterable[tuple[S, E]]:
+    """Each of the states with each of the events; notes them as decided."""
+    one = (states,) if isinstance(states, Enum) else states
+    other = (events,) if isinstance(events, Enum) else events
+    pairs = list(itertools.product(one, other))
+    decided += pairs
+    return pairs

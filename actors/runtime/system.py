@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from actors.runtime.clock import Clock, Ids, LoopClock, RandomIds
+from actors.runtime.clock import Clock, Ids, LoopClock
 from actors.runtime.codec.envelope import payload_of, trace_type
 from actors.runtime.codec.packing import set_ref_finder
 from actors.runtime.codec.secrets import masked
@@ -199,7 +199,7 @@ class ActorSystem:
             ids: random unless given.
         """
         self.name = name
-        self.ids: Ids = RandomIds() if ids is None else ids
+        self.ids = Ids() if ids is None else ids
         self.failure: BaseException | None = None
         self._trace = trace
         self._given_clock = clock

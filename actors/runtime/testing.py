@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
-from actors.runtime.clock import RandomIds
-from actors.runtime.trace import KINDS, Note, TraceRecord
+from actors.runtime.clock import Ids
+from actors.runtime.trace import KINDS, Note, TraceRecord, record
 
 __all__ = ["ListTrace", "ManualIds", "StuckError", "VirtualTimeLoop", "run_virtual"]
 
@@ -94,7 +94,7 @@ def run_virtual(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-class ManualIds(RandomIds):
+class ManualIds(Ids):
     """Ids and random numbers that come out the same in each run with the same seed."""
 
     def __init__(self, seed: int | str = 0) -> None:
@@ -111,11 +111,8 @@ class ListTrace:
 
     def write(self, *note: *Note) -> None:
         """Keep a record."""
-        time, kind, sender, receiver, type_, id_, cause, payload = note
-        assert kind in KINDS
-        known, known_cause = (f"{self.system_name}#{n}" if isinstance(n, int) else n for n in (id_, cause))
-        parts = (self.system_name, kind, sender, receiver, type_, known, known_cause, payload)
-        self.records.append(TraceRecord(len(self.records) + 1, time, *parts))
+        assert note[1] in KINDS
+        self.records.append(record(len(self.records) + 1, self.system_name, *note))
 
     def flush(self) -> None:
         """Nothing to do."""

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, BinaryIO, Protocol, Self
 
 import msgpack
@@ -110,9 +109,10 @@ class TraceWriter:
         os.close(self._file)
         self._file = -1
         older = older_files(self.path)
-        for file in older[: max(0, len(older) - self._keep + 1)]:
+        dropped = max(0, len(older) - self._keep + 1)
+        for file in older[:dropped]:
             file.unlink()
-        for file in older[max(0, len(older) - self._keep + 1) :]:
+        for file in older[dropped:]:
             file.rename(_numbered(self.path, int(file.suffix[1:]) + 1))
         if self._keep:
             self.path.rename(_numbered(self.path, 1))
@@ -141,11 +141,8 @@ class TraceWriter:
                     written += os.write(self._file, memoryview(buffer)[written:])
                 self._size += written
             except OSError as error:
-                logger.error(
-                    "the trace ends here: %s: %s; everything else continues",
-                    self.path,
-                    error.strerror or error,
-                )
+                says = "the trace ends here: %s: %s; everything else continues"
+                logger.error(says, self.path, error.strerror or error)
                 self._shut()
         self._buffer = bytearray()
 
@@ -163,9 +160,7 @@ class TraceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -316,8 +311,14 @@ def _record(path: Path, start: int, system: str, parts: Any) -> TraceRecord:
             raise TypeError
     except (TypeError, msgspec.ValidationError):
         raise _damaged(path, start, "no record") from None
-    id_, cause = (f"{system}#{number}" if isinstance(number, int) else number for number in (id_, cause))
-    return TraceRecord(seq, at, system, KINDS[kind], sender, receiver, type_, id_, cause, payload)
+    return record(seq, system, at, KINDS[kind], sender, receiver, type_, id_, cause, payload)
+
+
+def record(seq: int, system: str, /, *note: *Note) -> TraceRecord:
+    """What was noted, for readers: ids of the system's own messages are its name and a number."""
+    at, kind, sender, receiver, type_, *ids, payload = note
+    id_, cause = (f"{system}#{number}" if isinstance(number, int) else number for number in ids)
+    return TraceRecord(seq, at, system, kind, sender, receiver, type_, id_, cause, payload)
 
 
 def _damaged(path: Path, start: int, what: str) -> TraceError:
