@@ -79,22 +79,18 @@ class Actor(SeamActor):
 
     @property
     def actor_ref(self) -> ActorRef[Self]:
-        """The actor's own ref, to pass on."""
         return ref_of(self)
 
     @property
     def name(self) -> str:
-        """The actor's name in its system."""
         return ref_of(self)._name
 
     @property
     def system(self) -> ActorSystem:
-        """The system that the actor lives in."""
         return ref_of(self)._dispatcher.system
 
     @property
     def actor_urn(self) -> str:
-        """See ActorRef."""
         return ref_of(self).actor_urn
 
     @property
@@ -110,15 +106,8 @@ class Actor(SeamActor):
     @property
     def sender(self) -> ActorRef[Any] | None:
         """Who sent the message being handled; None if it came from outside of any actor."""
-        ref: ActorRef[Any] | None = self._actor_ref
-        if ref is not None:
-            dispatcher = ref._dispatcher
-            if (
-                dispatcher.current is ref and dispatcher.envelope is not None
-            ):  # the fast path: in a plain handler
-                return dispatcher.envelope[SENDER]
         acting = acting_here()
-        return None if acting is None or acting[0] is not ref else acting[1][SENDER]
+        return None if acting is None or acting[0] is not self._actor_ref else acting[1][SENDER]
 
     @property
     def children(self) -> tuple[ActorRef[Any], ...]:
@@ -137,7 +126,6 @@ class Actor(SeamActor):
 
     @property
     def ids(self) -> Ids:
-        """Source of ids and random numbers."""
         return ref_of(self)._dispatcher.system.ids
 
     @property
@@ -250,21 +238,11 @@ def _run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwarg
 
 
 def _at(root: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        root = getattr(root, name)
-    return root
+    return functools.reduce(getattr, path, root)
 
 
-def _proxy_call(actor: Any, message: ProxyCall) -> Any:
-    return _at(actor, message.attr_path)(*message.args, **message.kwargs)
-
-
-def _proxy_get(actor: Any, message: ProxyGetAttr) -> Any:
-    return _at(actor, message.attr_path)
-
-
-def _proxy_set(actor: Any, message: ProxySetAttr) -> None:
-    setattr(_at(actor, message.attr_path[:-1]), message.attr_path[-1], message.value)
-
-
-BUILT_IN: dict[type, Handler] = {ProxyCall: _proxy_call, ProxyGetAttr: _proxy_get, ProxySetAttr: _proxy_set}
+BUILT_IN: dict[type, Handler] = {
+    ProxyCall: lambda actor, m: _at(actor, m.attr_path)(*m.args, **m.kwargs),
+    ProxyGetAttr: lambda actor, m: _at(actor, m.attr_path),
+    ProxySetAttr: lambda actor, m: setattr(_at(actor, m.attr_path[:-1]), m.attr_path[-1], m.value),
+}

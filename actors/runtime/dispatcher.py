@@ -109,11 +109,7 @@ class Dispatcher:
         cause: int | str | None = None,
         kind: str = "message",
     ) -> None:
-        """Put a message into a mailbox. From any thread.
-
-        Raises:
-            ActorDeadError: the actor has stopped.
-        """
+        """Put a message into a mailbox; ActorDeadError if the actor has stopped. From any thread."""
         if type(message) is PykkaStop:
             self.request_stop(ref, reply)
             return
@@ -144,11 +140,7 @@ class Dispatcher:
         return (message, sender, None, next(self.message_ids), None if cause is None else cause[ID], kind)
 
     def put(self, ref: Ref, envelope: Envelope) -> None:
-        """Put an envelope into a mailbox; an idle actor goes on the run queue. On the loop's thread.
-
-        Raises:
-            ActorDeadError: the actor has stopped.
-        """
+        """Put an envelope into a mailbox, and an idle actor on the run queue; ActorDeadError if the actor has stopped."""
         inbox = ref._inbox
         if inbox is None:
             ref._inbox = [envelope]
@@ -387,8 +379,7 @@ class Life:
     def begin(self, ref: Ref, envelope: Envelope) -> None:
         """Give `ref` an instance, and let it start. `envelope` is the START, whose cause is whoever spawned it.
 
-        Raises:
-            BaseException: what the actor's `__init__` raised; the actor never was.
+        If the actor's `__init__` raises, the actor never was.
         """
         ref._inbox = []
         cls = ref.actor_class

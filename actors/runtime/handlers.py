@@ -106,13 +106,7 @@ class HandlerTable:
     __slots__ = ("_fallback", "_table", "by_type", "declared")
 
     def __init__(self, cls: type, built_in: dict[type, Handler], fallback: Handler | None) -> None:
-        """Read the handlers of `cls`.
-
-        Args:
-            cls: the actor class.
-            built_in: handlers that every actor has.
-            fallback: what handles any other type.
-        """
+        """Read the handlers of `cls`, which every actor's `built_in` ones join; `fallback` handles any other type."""
         self.declared = _declared(cls)
         self._table: dict[type, Handler] = {**built_in, **self.declared}
         self._fallback = fallback

@@ -79,14 +79,8 @@ class NoSettings:
 def register(cls: type[T], *, redact: Mapping[str, Callable[[Any], Any]] | None = None) -> type[T]:
     """Make a frozen dataclass that was declared elsewhere a message: it is packed and traced by its name.
 
-    An enum can be registered too: its members may then stand in fields of type `Immutable`.
-
-    Args:
-        cls: the class.
-        redact: by field, what makes the value that stands in traces; see `carrier`.
-
-    Raises:
-        TypeError: it is not a frozen dataclass, or has a field that could change.
+    An enum can be registered too: its members may then stand in fields of type `Immutable`. `redact` makes, by field, the value that
+    stands in traces; see `carrier`. What is not a frozen dataclass, or has a field that could change, is a TypeError.
     """
     if not issubclass(cls, enum.Enum):
         if not is_frozen_dataclass(cls):

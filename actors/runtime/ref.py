@@ -202,11 +202,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         return self._inbox is not CLOSED
 
     def tell(self, message: Any) -> None:
-        """Put `message` into the actor's mailbox. From any thread; never blocks.
-
-        Raises:
-            ActorDeadError: the actor has stopped.
-        """
+        """Put `message` into the actor's mailbox; ActorDeadError if it has stopped. From any thread; never blocks."""
         if type(message) in MUTABLE:
             message = own_copy(message)
         dispatcher = self._dispatcher
@@ -224,11 +220,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
             inbox.append((message, sender, None, None, None, "message"))
 
     def tell_caused(self, message: Any, cause: str) -> None:
-        """`tell` with the id of the message that caused it, when that came over a wire.
-
-        Raises:
-            ActorDeadError: the actor has stopped.
-        """
+        """`tell` with the id of the message that caused it, when that came over a wire."""
         self._dispatcher.send(self, message, None, cause or None)
 
     @overload
@@ -297,11 +289,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         return self._answer(reply, block, timeout)  # type: ignore[no-any-return]
 
     def proxy(self: ActorRef[A]) -> Proxy[A]:
-        """The actor's methods and attributes as if they were local; each access gives a reply.
-
-        Raises:
-            ActorDeadError: the actor has stopped.
-        """
+        """The actor's methods and attributes as if they were local; each access gives a reply."""
         return Proxy(actor_ref=self)
 
     def _is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
@@ -345,11 +333,7 @@ class NamedRef(ActorRef[Any]):
         return hash((self._name, self.system_name))
 
     def resolve(self) -> ActorRef[Any]:
-        """The living actor of that name.
-
-        Raises:
-            ActorDeadError: there is none.
-        """
+        """The living actor of that name; ActorDeadError if there is none."""
         found = self._find(self._name)
         if found is None:
             raise ActorDeadError(f"no actor is called {self}")
@@ -415,11 +399,7 @@ def _answered(value: Any, error: BaseException | None = None) -> Reply[Any]:
 
 
 def ref_of(actor: SeamActor) -> ActorRef[Any]:
-    """The ref of an actor of this runtime.
-
-    Raises:
-        NoSystemError: it was made by hand, outside of a system.
-    """
+    """The ref of an actor; NoSystemError if it was made by hand, outside of a system."""
     ref = actor.__dict__.get("_actor_ref")
     if ref is None:
         cls = type(actor).__qualname__
@@ -552,11 +532,7 @@ class Timers:
         return self._make(max(0.0, seconds), message, to, None)
 
     def every(self, seconds: float, message: Any, to: ActorRef[Any] | None = None) -> Timer:
-        """Send `message` each `seconds`, first in `seconds`. A late loop skips beats.
-
-        Raises:
-            ValueError: `seconds` is not positive.
-        """
+        """Send `message` each `seconds` (more than 0), first in `seconds`. A late loop skips beats."""
         if seconds <= 0:
             raise ValueError(f"a timer cannot fire every {seconds} seconds")
         return self._make(seconds, message, to, seconds)

@@ -71,11 +71,9 @@ class Reply(Future[T]):
         self._get_hook = func
 
     def get(self, *, timeout: float | None = None) -> T:
-        """The answer; blocks until it is there, at most `timeout` seconds.
+        """The answer; blocks until it is there, or raises Timeout after `timeout` seconds.
 
-        Raises:
-            WouldBlockError: on a thread that runs an event loop, unless the answer is there already.
-            Timeout: it did not come in time.
+        On a thread that runs an event loop it raises WouldBlockError unless the answer is there already.
         """
         if not self._done:
             if asyncio._get_running_loop() is not None:

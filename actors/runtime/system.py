@@ -347,11 +347,7 @@ class ActorSystem:
                 return name
 
     def get(self, name: str) -> Ref:
-        """The living actor called `name`.
-
-        Raises:
-            ActorDeadError: there is none.
-        """
+        """The living actor called `name`; ActorDeadError if there is none."""
         if name not in self._actors:
             raise ActorDeadError(f"no actor of system {self.name!r} is called {name!r}")
         return self._actors[name]

@@ -52,6 +52,7 @@ MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
 _INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
+_PROXIED = {ProxyCall: "call", ProxyGetAttr: "get", ProxySetAttr: "set"}
 _value_shapes: dict[Any, Shape] = {}
 _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
@@ -71,15 +72,9 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
-    """A message (or another immutable value) as bytes.
+    """A message (an instance of a registered class, or another immutable value) as bytes; EncodeError if it cannot be packed.
 
-    Args:
-        message: an instance of a registered class, or None, bool, int, float, str, bytes, a tuple, frozenset or FrozenDict.
-        id: its id, for the receiver's trace (`current_message_id()`).
-        cause: the id of what caused it.
-
-    Raises:
-        EncodeError: it, or something in it, cannot be packed.
+    With its id, for the receiver's trace (`current_message_id()`), and the id of what caused it.
     """
     known = ready.get(message.__class__)
     try:
@@ -93,32 +88,19 @@ def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
 
 
 def unpack_message(data: bytes) -> Envelope:
-    """`unpack` for what may come at any time, from whoever: within the limits for such messages.
-
-    Raises:
-        DecodeError: as `unpack`, and for a message that is too large.
-    """
+    """`unpack` for what may come at any time, from whoever: a message beyond the limits for such is a DecodeError, too."""
     return unpack(data, max_bytes=MAX_MESSAGE_BYTES + MAX_IDS_BYTES, max_elements=MAX_MESSAGE_ELEMENTS)
 
 
 def pack_message(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
-    """`pack` for what `unpack_message` has to read: what would be refused there is refused here.
-
-    Raises:
-        EncodeError: as `pack`.
-        ValueError: it is too large.
-    """
+    """`pack` for what `unpack_message` has to read: what would be too large there is a ValueError here."""
     data = pack(message, id=id, cause=cause)
     check_size("the message", data, MAX_MESSAGE_BYTES + MAX_IDS_BYTES, MAX_MESSAGE_ELEMENTS)
     return data
 
 
 def check_size(what: str, data: bytes, max_bytes: int = MAX_BYTES, max_elements: int = MAX_ELEMENTS) -> None:
-    """See whether the other side will read packed data; elements are counted only where there may be too many.
-
-    Raises:
-        ValueError: it will not; names size and limit.
-    """
+    """ValueError with size and limit unless the other side will read packed data; elements are counted only if there may be too many."""
     if len(data) > max_bytes:
         raise ValueError(f"{what} has {len(data):,} bytes, and at most {max_bytes:,} are taken: {_INSTEAD}")
     if len(data) <= max_elements:
@@ -142,16 +124,11 @@ def unpack(
     max_depth: int = MAX_DEPTH,
     max_elements: int = MAX_ELEMENTS,
 ) -> Envelope:
-    """The message in `data`.
-
-    Args:
-        data: what `pack` made, or whatever the other side sent.
-        max_bytes: larger data is refused unread.
-        max_depth: so many levels of nesting are fine.
-        max_elements: so many elements of all arrays and maps together are fine.
+    """The message in `data`: what `pack` made, or whatever the other side sent.
 
     Raises:
-        DecodeError: it is not a message of a type known here; says what is wrong, and where.
+        DecodeError: it is not a message of a type known here, or has more bytes (it is not read then), levels of nesting, or
+            elements of all arrays and maps together, than may be; says what is wrong, and where.
     """
     try:
         if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
@@ -177,14 +154,9 @@ def unpack(
 
 
 def pack_value(value: Any, kind: Any = None) -> bytes:
-    """A value without envelope, for whoever knows its type: settings, for example.
+    """A value without envelope, for whoever knows its type: settings, for example. EncodeError if it cannot be packed.
 
-    Args:
-        value: an instance of a frozen dataclass, or of what `kind` says.
-        kind: its annotation; the value's class unless given.
-
-    Raises:
-        EncodeError: it cannot be packed.
+    It is an instance of a frozen dataclass, or of what the annotation `kind` says.
     """
     try:
         shape = _value_shape(type(value) if kind is None else kind)
@@ -195,11 +167,7 @@ def pack_value(value: Any, kind: Any = None) -> bytes:
 
 
 def unpack_value(kind: type[T], data: bytes) -> T:
-    """The value of type `kind` that `pack_value` packed.
-
-    Raises:
-        DecodeError: it is not such a value.
-    """
+    """The value of type `kind` that `pack_value` packed; DecodeError if it is not one."""
     shape = _value_shape(kind)
     made: T
     try:
@@ -209,11 +177,14 @@ def unpack_value(kind: type[T], data: bytes) -> T:
             return made
     except Exception:  # noqa: S110 - as in `unpack`
         pass
+    return _unpacked(shape, _from_bytes(data, MAX_BYTES), MAX_DEPTH, getattr(kind, "__qualname__", str(kind)))  # type: ignore[no-any-return]
+
+
+def _unpacked(shape: Shape, plain: Any, max_depth: int, title: str) -> Any:
     try:
-        made = unpack_as(shape, _from_bytes(data, MAX_BYTES), MAX_DEPTH)
+        return unpack_as(shape, plain, max_depth)
     except Mismatch as error:
-        raise DecodeError(error.told(getattr(kind, "__qualname__", str(kind)))) from None
-    return made
+        raise DecodeError(error.told(title)) from None
 
 
 def _value_shape(kind: Any) -> Shape:
@@ -226,10 +197,7 @@ def _value_shape(kind: Any) -> Shape:
 
 
 def payload_of(message: Any) -> bytes:
-    """A message's content for the trace: like `pack`, without envelope, and without what is marked secret.
-
-    What cannot be packed is noted as text.
-    """
+    """A message's content for the trace: without what is marked secret; what cannot be packed is noted as text."""
     kind = type(message)
     schema = ready.get(kind) or schema_of_message(kind)
     shape = ANY if schema is None else DataShape(kind)
@@ -266,23 +234,15 @@ def redacted(data: bytes) -> bytes:
 
 
 def unpack_payload(payload: bytes) -> Any:
-    """A trace record's payload as plain values (dicts, lists, text…), without needing the message's class.
-
-    Raises:
-        DecodeError: it is not msgpack.
-    """
+    """A trace record's payload as plain values (dicts, lists, text…), whose class is not needed; DecodeError if it is not msgpack."""
     return _from_bytes(payload, MAX_BYTES)
 
 
 def trace_type(message: Any) -> str:
     """What a message is called in the trace."""
     kind = type(message)
-    if kind is ProxyCall:
-        return f"call {'.'.join(message.attr_path)}"
-    if kind is ProxyGetAttr:
-        return f"get {'.'.join(message.attr_path)}"
-    if kind is ProxySetAttr:
-        return f"set {'.'.join(message.attr_path)}"
+    if kind in _PROXIED:
+        return f"{_PROXIED[kind]} {'.'.join(message.attr_path)}"
     return wire_name(kind) if hasattr(kind, "__dataclass_fields__") else kind.__qualname__
 
 
@@ -326,12 +286,12 @@ def _to_bytes(parts: Any) -> bytes:
 
 
 def _large_int(value: Any) -> Any:
-    if type(value) is int:
-        size = value.bit_length() // 8 + 1
-        if size <= MAX_INT_BYTES:
-            return msgpack.ExtType(_BIG_INT, value.to_bytes(size, "big", signed=True))
+    if type(value) is not int:
+        raise EncodeError(f"a {type(value).__qualname__} cannot be packed")
+    size = value.bit_length() // 8 + 1
+    if size > MAX_INT_BYTES:
         raise EncodeError(f"an integer of {size} bytes; at most {MAX_INT_BYTES} can be packed")
-    raise EncodeError(f"a {type(value).__qualname__} cannot be packed")
+    return msgpack.ExtType(_BIG_INT, value.to_bytes(size, "big", signed=True))
 
 
 class _Budget:

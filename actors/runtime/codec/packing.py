@@ -553,9 +553,7 @@ def schema_of_message(kind: type | None) -> Schema | None:
 def native(shape: k.Shape, *, maps: bool) -> Any:
     """The annotation with which msgspec reads and writes a shape as this module does; None if there is none.
 
-    Args:
-        shape: what it is for.
-        maps: whether the owner makes a k.FrozenDict of the dict that msgspec reads.
+    With `maps`, the owner makes a FrozenDict of the dict that msgspec reads.
     """
     inner = tuple(native(part, maps=maps) for part in shape.parts)
     if None in inner:
@@ -583,14 +581,10 @@ def native(shape: k.Shape, *, maps: bool) -> Any:
 def exact_tests(
     shape: k.Shape, value: str, names: dict[str, Any], wrong: str, *, frozen: bool = False
 ) -> list[str]:
-    """Statements that do something unless a value surely is of that shape; of a subclass, say, it may be all the same.
+    """Statements that do `wrong` unless a value surely is of that shape (of a subclass, say, it may be all the same).
 
-    Args:
-        shape: one that msgspec knows, or (with `frozen`) one that freezes.
-        value: the source of an expression for the value.
-        names: takes the names that the statements need.
-        wrong: the statement to do.
-        frozen: whether it is enough that the value cannot change.
+    `value` is the source of an expression, `names` takes what the statements need, and with `frozen` it is enough that the value
+    cannot change.
     """
 
     def named(thing: Any = None) -> str:
@@ -638,11 +632,7 @@ def function_of(argument: str, lines: Iterable[str], names: dict[str, Any]) -> C
 
 
 def register_type(cls: type) -> None:
-    """Let a message class or an enum be known by its name.
-
-    Raises:
-        TypeError: another class has that name.
-    """
+    """Let a message class or an enum be known by its name; TypeError if another class has that name."""
     name = k.wire_name(cls)
     if issubclass(cls, enum.Enum):
         _enums[name] = cls

@@ -38,11 +38,7 @@ class Secret:
     _value: str
 
     def __init__(self, value: str | Secret) -> None:
-        """Keep `value`, and see that it is overwritten wherever this process writes traces and logs.
-
-        Raises:
-            TypeError: it is not text (which is not told).
-        """
+        """Keep `value`, and see that it is overwritten wherever this process writes traces and logs."""
         text = value._value if isinstance(value, Secret) else value
         if not isinstance(text, str):
             raise TypeError(f"a Secret holds text, not a {type(text).__qualname__}")

@@ -237,16 +237,9 @@ class UnionShape(Shape):
 
 
 def shape_of(annotation: Any, where: str, *, maps: bool = True, loose: bool = False) -> Shape:
-    """The shape of a field annotated `annotation`.
+    """The shape of a field with a resolved annotation (no strings), called `where` in the TypeError for one that could change.
 
-    Args:
-        annotation: a resolved annotation (no strings).
-        where: how to call the field in an error.
-        maps: whether `Mapping[str, T]` is fine (its owner freezes it), or only `FrozenDict[T]`.
-        loose: whether anything is taken; see the head of this module.
-
-    Raises:
-        TypeError: values of this type could change, or cannot be packed.
+    With `maps`, `Mapping[str, T]` is fine (its owner freezes it), and not only `FrozenDict[T]`. `loose`: see the head of this module.
     """
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
@@ -335,14 +328,7 @@ def field_shapes(
 ) -> dict[str, Shape]:
     """The shapes of a dataclass's fields by name, in order; see `shape_of`.
 
-    Args:
-        cls: a dataclass or message.
-        namespace: more names for annotations given as text (local classes).
-        maps: whether a field may be annotated `Mapping[str, T]`: it is, or will be, a FrozenDict.
-        loose: whether anything is taken.
-
-    Raises:
-        TypeError: a field could change, or its annotation cannot be read.
+    `namespace` has more names for annotations given as text (local classes). An annotation that cannot be read is a TypeError.
     """
     known: dict[str, Shape] | None = cls.__dict__.get("__field_shapes__")
     if known is not None:
