@@ -26,8 +26,9 @@ import itertools
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextvars import Context, copy_context
+from functools import partial
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ from actors.runtime.ref import (
     handling,
     running_in,
 )
-from actors.runtime.reply import Reply
+from actors.runtime.reply import Reply, settle
 from actors.runtime.states import ENDING, Event, State
 from actors.runtime.threads import get_ident
 
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("actors")
 
 Ref = ActorRef[Any]
+Then = Callable[[Ref, Envelope, asyncio.Task[Any]], None]
+After = Callable[[Ref, BaseException | None], None]
 
 BATCH = 64
 TURN = 1024
@@ -101,37 +104,28 @@ class Dispatcher:
         self._inbound: deque[tuple[Ref, Envelope]] = deque()
         self._inbound_wake = False
 
-    def send(
-        self,
-        ref: Ref,
-        message: Any,
-        reply: Reply[Any] | None,
-        cause: int | str | None = None,
-        kind: str = "message",
-    ) -> None:
+    def send(self, ref: Ref, message: Any, reply: Reply[Any] | None, cause: int | str | None = None) -> None:
         """Put a message into a mailbox; ActorDeadError if the actor has stopped. From any thread."""
         if type(message) is PykkaStop:
             self.request_stop(ref, reply)
             return
-        envelope = self.wrap(message, reply, cause, kind)
+        envelope = self.wrap(message, reply, cause)
         if get_ident() != self.thread_id:
             self._send_from_thread(ref, envelope)
         else:
             self.put(ref, envelope)
 
-    def wrap(
-        self, message: Any, reply: Reply[Any] | None, cause: int | str | None = None, kind: str = "message"
-    ) -> Envelope:
+    def wrap(self, message: Any, reply: Reply[Any] | None, cause: int | str | None = None) -> Envelope:
         """A message with its sender, and with its id and cause if a trace is written. From any thread."""
         acting = acting_here()
         sender = None if acting is None else acting[0]
         if self.tracing is None:
-            return (message, sender, reply, None, None, kind)
+            return (message, sender, reply, None, None, "message")
         if cause is None and acting is not None:
             cause = acting[1][ID]
             if cause is not None and acting[0]._dispatcher is not self:
                 cause = f"{acting[0]._dispatcher.name}#{cause}"
-        return (message, sender, reply, next(self.message_ids), cause, kind)
+        return (message, sender, reply, next(self.message_ids), cause, "message")
 
     def wrap_from(self, sender: Ref, cause: Envelope | None, message: Any, kind: str = "message") -> Envelope:
         """A message that `sender` meant to send when it handled `cause`. On the loop's thread."""
@@ -186,16 +180,11 @@ class Dispatcher:
         try:
             self._send_from_thread(ref, envelope)
         except ActorDeadError:
-            if reply is not None:
-                reply.set(False)
+            settle(reply, False)
 
     def expire(self, reply: Reply[Any], timeout: float) -> None:
         """Answer `reply` with Timeout unless it is answered within `timeout` seconds. From any thread."""
-
-        def late() -> None:
-            if not reply.done():
-                reply.set_exception(Timeout(f"{timeout} seconds"))
-
+        late = partial(settle, reply, None, Timeout(f"{timeout} seconds"))
         if get_ident() == self.thread_id:
             self.loop.call_later(timeout, late)
         else:
@@ -205,11 +194,9 @@ class Dispatcher:
         """What was in the mailbox of an actor that stopped: refused to an asker, else a dead letter."""
         message, _, reply, *_ = envelope
         if isinstance(message, Stop):
-            if reply is not None and not reply.done():
-                reply.set(True)
+            settle(reply, True)
         elif reply is not None:
-            if not reply.done():
-                reply.set_exception(ActorDeadError(f"{ref} stopped before handling the message"))
+            settle(reply, None, ActorDeadError(f"{ref} stopped before handling the message"))
             if self.tracing is not None:
                 self.tracing.dead_letter(ref, envelope)
         else:
@@ -376,10 +363,10 @@ class Life:
         self._system = system
         self._dispatcher = dispatcher
 
-    def begin(self, ref: Ref, envelope: Envelope) -> None:
-        """Give `ref` an instance, and let it start. `envelope` is the START, whose cause is whoever spawned it.
+    def begin(self, ref: Ref, envelope: Envelope, collected: Iterable[Envelope] = ()) -> None:
+        """Give `ref` an instance, and let it start; if its `__init__` raises, it never was.
 
-        If the actor's `__init__` raises, the actor never was.
+        `envelope` is the START, whose cause is whoever spawned it; then comes what was `collected` in the mailbox before.
         """
         ref._inbox = []
         cls = ref.actor_class
@@ -393,8 +380,9 @@ class Life:
             ref._recipe = ((), {})
         if self._dispatcher.tracing is not None:
             self._dispatcher.tracing.started(ref, envelope)
+        ref._inbox = [*collected, *ref._inbox]
         if cls._has_on_start:
-            ref._inbox = [envelope, *ref._inbox]
+            ref._inbox.insert(0, envelope)
             self._dispatcher.resume(ref)
         else:
             self._started(ref, None)
@@ -431,10 +419,6 @@ class Life:
             self._dispatcher.answer(ref, envelope, None, error)
         self.fail(ref, error, envelope)
 
-    def run_handler(self, ref: Ref, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run an async handler as a task; the actor is busy until it is done."""
-        self._run_task(ref, envelope, coroutine, self._handler_done)
-
     def _handler_done(self, ref: Ref, envelope: Envelope, task: asyncio.Task[Any]) -> None:
         error = _error_of(task)
         asked = envelope[REPLY] is not None and isinstance(error, Exception | asyncio.CancelledError)
@@ -444,14 +428,11 @@ class Life:
         else:
             self.handler_failed(ref, envelope, error)
 
-    def _run_task(
-        self,
-        ref: Ref,
-        envelope: Envelope,
-        coroutine: Coroutine[Any, Any, Any],
-        then: Callable[[Ref, Envelope, asyncio.Task[Any]], None],
+    def run_handler(
+        self, ref: Ref, envelope: Envelope, work: Coroutine[Any, Any, Any], then: Then | None = None
     ) -> None:
-        task = self._make_task(ref, envelope, coroutine, f"{envelope[MESSAGE]!r:.60}")
+        """Run an async handler, or hook, as a task; the actor is busy until it is done."""
+        task = self._make_task(ref, envelope, work, f"{envelope[MESSAGE]!r:.60}")
         own = belongings(ref)
         own.handler = (task, envelope)
         if own.stop_deadline is not None:
@@ -461,19 +442,13 @@ class Life:
             if own.handler is not None and own.handler[0] is task:
                 own.handler = None
                 _disarm(own)
-                then(ref, envelope, task)
+                (then or self._handler_done)(ref, envelope, task)
             elif not task.cancelled():  # abandoned by a failure or stop
                 task.exception()  # looked at, so that asyncio is quiet
 
         task.add_done_callback(done)
 
-    def _run_hook(
-        self,
-        ref: Ref,
-        envelope: Envelope,
-        hook: Callable[[], Any],
-        then: Callable[[Ref, BaseException | None], None],
-    ) -> None:
+    def _run_hook(self, ref: Ref, envelope: Envelope, hook: Callable[[], Any], then: After) -> None:
         """Run `on_start` or `on_stop`, plain or async; then go on."""
         try:
             with self._dispatcher.acting(ref, envelope):
@@ -482,7 +457,7 @@ class Life:
             then(ref, error)
             return
         if asyncio.iscoroutine(result):
-            self._run_task(ref, envelope, result, lambda ref, _, task: then(ref, _error_of(task)))
+            self.run_handler(ref, envelope, result, lambda ref, _, task: then(ref, _error_of(task)))
         else:
             then(ref, None)
 
@@ -491,8 +466,7 @@ class Life:
         if ref.state in ENDING:
             work.close()
             raise ActorDeadError(f"{ref} is stopping and can start no background task")
-        acting = acting_here()
-        envelope: Envelope = (START, *NOTHING[1:]) if acting is None else acting[1]
+        envelope = (acting_here() or (ref, (START, *NOTHING[1:])))[1]
         task = self._make_task(ref, envelope, work, name)
         own = belongings(ref)
         own.tasks.add(task)
@@ -547,9 +521,8 @@ class Life:
         self._system._restarts += 1
         ref._life.on(Event.FAILED_TO_RESTART)
         own.backoff_over = False
-        stop_was_asked = own.stop_deadline is not None
         self.wind_down(ref)
-        if stop_was_asked:
+        if own.stop_deadline is not None:  # a stop waits in the mailbox
             delay = 0.0
         own.backoff = self._dispatcher.loop.call_later(delay, self._backoff_over, ref)
 
@@ -583,26 +556,12 @@ class Life:
     def restart(self, ref: Ref) -> None:
         """The pause is over and the children are gone: a new instance takes over."""
         ref._life.on(Event.RESTART)
-        collected = ref._inbox
+        collected: Any = ref._inbox
         try:
-            self.begin(ref, self._dispatcher.wrap_from(ref, belongings(ref).cause, START))
+            self.begin(ref, self._dispatcher.wrap_from(ref, belongings(ref).cause, START), collected)
         except BaseException as error:
             ref._inbox = collected
             self.fail(ref, error, tell_actor=False)
-            return
-        self._put_before(ref, collected)
-
-    def _put_before(self, ref: Ref, collected: Any) -> None:
-        """What was in the mailbox when the old instance failed comes first; but START comes before everything."""
-        if not collected:
-            return
-        newer = list(ref._inbox or ())  # type: ignore[arg-type]
-        first = [newer.pop(0)] if newer and isinstance(newer[0][0], Start) else []
-        queued = ref._inbox is not None and len(ref._inbox) > 0
-        ref._inbox = [*first, *collected, *newer]
-        if not queued:
-            self._dispatcher.run_queue.append(ref)
-            self._dispatcher.wake()
 
     def _tell_parent(self, ref: Ref, failure: BaseException, text: str) -> None:
         """A final failure goes to the parent: as a message if it has a handler, else by failing it too."""
@@ -620,8 +579,7 @@ class Life:
         reply = envelope[REPLY]
         match ref.state:
             case State.STOPPED:
-                if reply is not None and not reply.done():
-                    reply.set(False)
+                settle(reply, False)
             case State.STOPPING | State.CLOSING:
                 if reply is not None:
                     belongings(ref).stop_replies.append(reply)
@@ -694,8 +652,7 @@ class Life:
         task, envelope = own.handler
         own.handler = None
         task.cancel()
-        if envelope is not None and envelope[REPLY] is not None and not envelope[REPLY].done():
-            envelope[REPLY].set_exception(ActorDeadError(f"{ref} stopped while handling the message"))
+        settle(envelope[REPLY], None, ActorDeadError(f"{ref} stopped while handling the message"))
 
     def _children_gone(self, ref: Ref) -> None:
         """The last child has gone, or there was none."""
@@ -727,9 +684,8 @@ class Life:
             belongings(ref).leftovers = rest
         if (own is None or own.failure is None) and ref.actor_class._has_on_stop:
             own = belongings(ref)
-            envelope: Envelope = own.cause or NOTHING
             own.stop_deadline = self._dispatcher.loop.time() + ref.actor_class.stop_grace
-            self._run_hook(ref, envelope, ref._actor.on_stop, self._closed)  # type: ignore[union-attr]
+            self._run_hook(ref, own.cause or NOTHING, ref._actor.on_stop, self._closed)  # type: ignore[union-attr]
         else:
             self._closed(ref, None)
 
@@ -753,8 +709,7 @@ class Life:
             for watcher in own.watchers:
                 self.notify(watcher, ref, Terminated(ref.name, reason))
             for reply in own.stop_replies:
-                if not reply.done():
-                    reply.set(True)
+                settle(reply, True)
             if own.failure is not None:
                 self._tell_parent(ref, own.failure, own.failure_text)
             ref._belongings = None
@@ -787,8 +742,7 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
 
 def one_line(error: BaseException) -> str:
     """Type and first line of an error."""
-    try:
+    text = ""
+    with contextlib.suppress(BaseException):  # an error is an object like any other, and its text may raise
         text = str(error).strip().partition("\n")[0]
-    except BaseException:  # an error is an object like any other, and its text may raise
-        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -100,7 +100,7 @@ class Belongings:
     watchers: dict[ActorRef[Any], None] = field(default_factory=dict)  # who gets `Terminated`
     timers: set[Timer] = field(default_factory=set)  # those that have not fired
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)  # those of `run_in_background`
-    handler: tuple[asyncio.Task[Any], Envelope | None] | None = None  # the async one that runs, or hook
+    handler: tuple[asyncio.Task[Any], Envelope] | None = None  # the async one that runs, or hook
     restarts: deque[float] = field(default_factory=deque)  # when, within the supervision's window
     backoff: asyncio.TimerHandle | None = None  # the handle of the restart that is due
     backoff_over: bool = False  # the pause is over, but children are still stopping

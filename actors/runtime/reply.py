@@ -153,6 +153,12 @@ class Reply(Future[T]):
                 loop.call_soon_threadsafe(_let_go, waiter)
 
 
+def settle(reply: Reply[Any] | None, value: Any, error: BaseException | None = None) -> None:
+    """Answer, if somebody asked and has not been answered."""
+    if reply is not None and not reply._done:
+        reply._finish(value, error)
+
+
 class Derived(Reply[T]):
     """A reply computed from others, when it is first asked for."""
 
