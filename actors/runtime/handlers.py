@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Any, Any], Any]
 
 _MARK = "__receives__"
-_NAMESPACE = "__receives_namespace__"
 
 
 class Control:
@@ -61,14 +60,24 @@ def receive(method: F) -> F:
     outer = frame.f_back
     if outer is not None and outer.f_locals is not outer.f_globals:
         namespace = {**outer.f_locals, **namespace}
-    setattr(method, _MARK, ())
-    setattr(method, _NAMESPACE, namespace)
     try:
         setattr(method, _MARK, _types_of(method, namespace))
-        delattr(method, _NAMESPACE)
-    except NameError:
-        pass  # a type that is declared further down: read again when the first actor of the class is made
+    except (
+        NameError
+    ):  # a type that is declared further down: read again when the first actor of the class is made
+        setattr(method, _MARK, namespace)
     return method
+
+
+def _received(method: Any) -> tuple[type, ...]:
+    found = getattr(method, _MARK)
+    if isinstance(found, dict):
+        try:
+            found = _types_of(method, found)
+        except NameError as error:
+            raise TypeError(f"@receive {method.__qualname__}: {error}") from None
+        setattr(method, _MARK, found)
+    return found  # type: ignore[no-any-return]
 
 
 def _types_of(method: Callable[..., Any], namespace: dict[str, Any]) -> tuple[type, ...]:
@@ -139,11 +148,7 @@ def _declared(cls: type) -> dict[type, Handler]:
     for base in reversed(cls.__mro__):
         seen: dict[type, str] = {}
         for name, member in vars(base).items():
-            if not hasattr(member, _MARK):
-                continue
-            if hasattr(member, _NAMESPACE):
-                setattr(member, _MARK, _resolve_late(member))
-            for kind in getattr(member, _MARK):
+            for kind in _received(member) if hasattr(member, _MARK) else ():
                 if kind in seen:
                     raise TypeError(
                         f"{base.__qualname__} handles {kind.__qualname__} twice: {seen[kind]} and {name}"
@@ -157,16 +162,6 @@ def _declared(cls: type) -> dict[type, Handler]:
         latest = getattr(cls, name)
         handlers[kind] = latest if kind in getattr(latest, _MARK, (kind,)) else member
     return handlers
-
-
-def _resolve_late(member: Any) -> tuple[type, ...]:
-    namespace = getattr(member, _NAMESPACE)
-    try:
-        found = _types_of(member, namespace)
-    except NameError as error:
-        raise TypeError(f"@receive {member.__qualname__}: {error}") from None
-    delattr(member, _NAMESPACE)
-    return found
 
 
 def understood_types(cls: type) -> tuple[type, ...]:

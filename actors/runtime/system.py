@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from actors.runtime.clock import Clock, Ids, LoopClock
 from actors.runtime.codec.envelope import payload_of, trace_type
-from actors.runtime.codec.packing import set_ref_finder
+from actors.runtime.codec.packing import finders
 from actors.runtime.codec.secrets import masked
 from actors.runtime.codec.shapes import wire_name
 from actors.runtime.dispatcher import Dispatcher
@@ -23,7 +23,7 @@ from actors.runtime.pykka_seam import A, SeamActor
 from actors.runtime.ref import CAUSE, ID, MESSAGE, SENDER, ActorRef, Envelope, NamedRef, belongings
 from actors.runtime.reply import Reply
 from actors.runtime.states import ENDED, ENDING, STOP, Supervision
-from actors.runtime.threads import LoopThread, get_ident
+from actors.runtime.threads import begin, get_ident
 from actors.runtime.trace import TraceSink
 from actors.runtime.watchdog import forget, watch
 
@@ -49,7 +49,7 @@ def _find_ref(system_name: str, name: str) -> Ref:
     return find(name) or NamedRef(name, system_name, find)
 
 
-set_ref_finder(_find_ref)
+finders.append(_find_ref)
 
 
 class Tracing:
@@ -118,14 +118,7 @@ def _name(ref: Ref | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that was not handled.
-
-    Attributes:
-        message: what it was.
-        sender: name of the actor that sent it; empty if none did.
-        receiver: name of the actor it was for.
-        reason: why it was not handled.
-    """
+    """One message that was not handled, with the names of the actors that sent it (empty if none did) and that it was for."""
 
     message: Any
     sender: str
@@ -134,13 +127,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """Messages that no actor of a system handled: logged, counted, kept (the last ones) and traced; never silently dropped.
-
-    Attributes:
-        count: how many there were.
-        last: the last hundred.
-        trace: where each is noted too, if a trace is written.
-    """
+    """Messages that no actor of a system handled: logged, counted, the last hundred kept, and traced; never silently dropped."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -479,22 +466,24 @@ class SystemThread(Generic[S]):
 
     def __init__(self, make: Callable[[], S], name: str) -> None:
         self._make = make
-        self._thread = LoopThread(f"actors-{name}", asyncio.new_event_loop)
+        self._name = name
         self._system: S | None = None
 
     def start(self) -> S:
         """Start; returns the system once it takes actors."""
-
-        async def make() -> S:
-            return self._make()
-
-        loop = self._thread.start()
-        try:
-            self._system = asyncio.run_coroutine_threadsafe(make(), loop).result()
-        except BaseException:
-            self._thread.stop()
-            raise
+        made: Reply[S] = Reply()
+        self._thread = begin(asyncio.run, self._live(made), name=f"actors-{self._name}")
+        self._system = made.get()
         return self._system
+
+    async def _live(self, made: Reply[S]) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            made.set(self._make())
+        except Exception as error:
+            made.set_exception(error)
+        else:
+            await self._over.wait()
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop the system's actors, then its loop and thread."""
@@ -502,7 +491,9 @@ class SystemThread(Generic[S]):
             try:
                 self._system.stop().get(timeout=timeout)
             finally:
-                self._thread.stop(timeout)
+                if self._thread.is_alive():
+                    self._loop.call_soon_threadsafe(self._over.set)
+                self._thread.join(timeout)
 
     def __enter__(self) -> S:
         return self.start()

@@ -282,11 +282,11 @@ def _began_again(path: Path, file: BinaryIO, fed: int) -> bool:
 
 def _check_beginning(path: Path, size: int, follow: bool) -> None:
     """There are bytes, but not even a header: a log that was torn at once, or another kind of file."""
+    expected = bytes([0x94, 0xA0 | len(MAGIC)]) + MAGIC.encode()
     if not follow:
         with path.open("rb") as file:
-            head = file.read(2 + len(MAGIC))
-        expected = bytes([0x94, 0xA0 | len(MAGIC)]) + MAGIC.encode()
-        if not expected.startswith(head[: len(expected)]):
+            head = file.read(len(expected))
+        if not expected.startswith(head):
             raise TraceError(f"{path} is not a trace ({size} bytes of something else)")
 
 

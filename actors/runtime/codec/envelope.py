@@ -20,7 +20,6 @@ from actors.runtime.codec.packing import (
     known_message,
     pack_as,
     ready,
-    registered_message,
     schema_of,
     schema_of_message,
     unpack_as,
@@ -133,7 +132,7 @@ def unpack(
     try:
         if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
             version, name, id_, cause, fields = _head(data)
-            known = ready.get(name) or schema_of_message(registered_message(name))
+            known = ready.get(name) or schema_of_message(name)
             if version == VERSION and known is not None and known.decode is not None:
                 return Envelope(known.decode(fields), id_, cause)
     except Exception:  # noqa: S110 - the careful way takes it all the same, or says what is wrong where
@@ -224,7 +223,7 @@ def redacted(data: bytes) -> bytes:
         version, name, id_, cause, _ = _head(data)
         shape: Shape = ANY
         if name:
-            schema = schema_of_message(registered_message(name))
+            schema = schema_of_message(name)
             if schema is None or not (schema.hides or schema.has_bytes):
                 return data
             shape = DataShape(schema.cls)

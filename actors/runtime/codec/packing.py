@@ -45,13 +45,8 @@ KEPT, KEPT_BYTES = 500, 1000
 
 encode = msgspec.msgpack.Encoder().encode
 
-_find_ref: Callable[[str, str], Any] | None = None
-
-
-def set_ref_finder(find: Callable[[str, str], Any]) -> None:
-    """Say what turns `(system, name)` into a ref; called once by the module that knows the systems."""
-    global _find_ref
-    _find_ref = find
+finders: list[Callable[[str, str], Any]] = []
+"""What turns the names of a system and of an actor into a ref: the module that knows the systems says it."""
 
 
 class Mismatch(Exception):  # noqa: N818 - becomes a DecodeError at the codec's border
@@ -225,8 +220,7 @@ def unpack_as(shape: k.Shape, plain: Any, depth: int) -> Any:
         case k.RefShape():
             match plain:
                 case [str() as system, str() as name]:
-                    assert _find_ref is not None
-                    return _find_ref(system, name)
+                    return finders[-1](system, name)
             raise Mismatch(f"expected an actor's system and name, found {_named(plain)}")
         case k.SecretShape():
             if type(plain) is str:
@@ -540,13 +534,14 @@ def schema_of(cls: type) -> Schema:
     return schema
 
 
-def schema_of_message(kind: type | None) -> Schema | None:
-    """The schema of a message class; None if it is not registered."""
-    if kind is None or _messages.get(k.wire_name(kind)) is not kind:
+def schema_of_message(kind: type | str) -> Schema | None:
+    """The schema of a message class, or of the one that travels under a name; None if it is not registered."""
+    known = _messages.get(kind if isinstance(kind, str) else k.wire_name(kind))
+    if known is None or (known is not kind and not isinstance(kind, str)):
         return None
-    schema = schema_of(kind)
+    schema = schema_of(known)
     if schema.decode is not None:
-        ready[kind] = ready[schema.name] = schema
+        ready[known] = ready[schema.name] = schema
     return schema
 
 
@@ -643,11 +638,6 @@ def register_type(cls: type) -> None:
     for key in (known, name):
         ready.pop(key, None)  # type: ignore[arg-type]
     _messages[name] = cls
-
-
-def registered_message(name: str) -> type | None:
-    """The message class that travels under `name`."""
-    return _messages.get(name)
 
 
 def registered_messages() -> tuple[type, ...]:
