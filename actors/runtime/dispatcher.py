@@ -698,9 +698,7 @@ class Life:
         ref._actor = None
         parent = ref._parent
         if own is not None:
-            if (
-                self._dispatcher.tracing is not None
-            ):  # whose end is traced has belongings: the cause is in them
+            if self._dispatcher.tracing is not None:  # then there are belongings: the cause is in them
                 self._dispatcher.tracing.ended(ref, own.cause)
             _disarm(own)
             reason = "stopped" if own.failure is None else one_line(own.failure)
