@@ -6,6 +6,7 @@ import pytest
 
 from actors.runtime.errors import RuntimeStateError
 from actors.runtime.state_machine import Machine, Table
+from tools.generate_reference import diagram
 
 
 class Light(Enum):
@@ -41,7 +42,7 @@ LIGHTS: Table[Light, Happens, Do] = Table(
 
 
 def test_a_diagram_shows_the_start_what_changes_or_does_something_and_the_ends_only():
-    assert LIGHTS.diagram().split("\n    ") == [
+    assert diagram(LIGHTS).split("\n    ") == [
         "stateDiagram-v2",
         'state "red" as RED',
         'state "green" as GREEN',
