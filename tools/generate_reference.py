@@ -33,17 +33,19 @@ def block(mark: re.Match[str]) -> str:
     return f"{mark[1]}\n{text}\n\n{mark[5]}"
 
 
-def diagram(table: Table[Enum, Enum, Any]) -> str:
+def diagram(table: Table[Any, Any, Any]) -> str:
     """The table as a state diagram for Mermaid: what changes the state, or does something."""
     arrows: dict[tuple[Enum, Enum], list[str]] = {}
-    for state, event in itertools.product(table.states, table.events):
+    states: type[Enum] = table.states
+    events: type[Enum] = table.events
+    for state, event in itertools.product(states, events):
         step = table.get((state, event))
         if step and (step.state is not state or step.actions):
             arrows.setdefault((state, step.state), []).append(event.value.replace(":", " -"))
-    lines = [f'state "{state.value}" as {state.name}' for state in table.states]
+    lines = [f'state "{state.value}" as {state.name}' for state in states]
     lines.append(f"[*] --> {table.start.name}")
     lines += [f"{a.name} --> {b.name}: {' / '.join(events)}" for (a, b), events in arrows.items()]
-    lines += [f"{state.name} --> [*]" for state in table.states if state in table.ends]
+    lines += [f"{state.name} --> [*]" for state in states if state in table.ends]
     return "\n    ".join(["stateDiagram-v2", *lines])
 
 
