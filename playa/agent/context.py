@@ -4,11 +4,10 @@ The agent actor makes one and gives it to its parts; they run only inside that a
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from actors.runtime import Actor, ActorDeadError, ActorRef
+from actors.runtime import Actor
 from mesos_v1 import pb
 from playa.agent.checkpoint import Ledger
 from playa.agent.messages import ExecutorRun
@@ -61,11 +60,6 @@ class AgentContext:
         """Tell the master, unless a fault keeps the agent silent."""
         if not self.silent:
             self._master.tell(message)
-
-    def tell(self, ref: ActorRef[Any], message: Any) -> None:
-        """Tell one of the agent's own actors; one that has just ended does not need it any more."""
-        with suppress(ActorDeadError):
-            ref.tell(message)
 
     def executors(self) -> Iterator[ExecutorRecord]:
         """Those of all frameworks, as they are now."""

@@ -127,7 +127,6 @@ class KillRun:
 class UpdateHandled:
     """The agent has taken the update in (ACKNOWLEDGED, for an executor over HTTP)."""
 
-    task_id: str
     uuid: bytes
 
 

@@ -90,6 +90,12 @@ class ExecutorRecord:
     def state(self) -> ExecutorState:
         return self.life.state
 
+    def send(self, kind: pb.executor.Event.Type.ValueType, **part: Any) -> bool:
+        """Send an event, if the executor is subscribed over HTTP; whether it is."""
+        if self.stream is not None:
+            self.stream.send_message(pb.executor.Event(type=kind, **part))
+        return self.stream is not None
+
     def shutdown_grace_period(self, default: float) -> float:
         """How long it may take to end when told to: what its framework says, else the agent's setting."""
         asked = self.info.shutdown_grace_period.nanoseconds / NANOS

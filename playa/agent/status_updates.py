@@ -6,8 +6,9 @@ it is known only later, and only the agent waits for that (Mesos documentation, 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
-from actors.runtime import receive
+from actors.runtime import ActorDeadError, receive
 from mesos_v1 import pb
 from playa.agent import statuses
 from playa.agent.checkpoint import Entry
@@ -165,10 +166,9 @@ class StatusUpdates:
 
     def _acknowledge_to(self, executor: ExecutorRecord, status: Status) -> None:
         if executor.kind is Kind.CUSTOM:
-            if executor.stream is not None:
-                done = Event.Acknowledged(task_id=status.task_id, uuid=status.uuid)
-                executor.stream.send_message(Event(type=Event.ACKNOWLEDGED, acknowledged=done))
+            executor.send(Event.ACKNOWLEDGED, acknowledged={"task_id": status.task_id, "uuid": status.uuid})
         elif executor.runner is not None:
-            self._context.tell(executor.runner, UpdateHandled(status.task_id.value, status.uuid))
+            with suppress(ActorDeadError):
+                executor.runner.tell(UpdateHandled(status.uuid))
         elif executor.for_command_task and is_terminal(status.state):
             executor.life.on(ExecutorEvent.EXITED)  # a simulated one: nothing else will end it

@@ -23,7 +23,7 @@ from playa.agent.executors.calls import command_executor, unsupported
 from playa.agent.executors.environment import executor_environment
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
-from playa.agent.messages import ContainerLaunchFailed, ExecutorRun, RegistrationOverdue
+from playa.agent.messages import ExecutorRun, RegistrationOverdue
 from playa.agent.operations import Operations
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.statuses import Status, Why
@@ -172,7 +172,7 @@ class Launching:
             return
         why = unsupported(executor.info.container) if executor.info.HasField("container") else None
         if why:
-            self._executors.handle_container_launch_failed(ContainerLaunchFailed(executor.run, why))
+            self._executors.launch_failed(executor, why)
         elif why is not None:
             self._executors.never_started(executor, statuses.UNKNOWN_CONTAINER)
         else:

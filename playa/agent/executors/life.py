@@ -7,8 +7,9 @@ messages; the agent treats both alike otherwise.
 import logging
 import shutil
 from collections import deque
+from contextlib import suppress
 
-from actors.runtime import ChildFailed, receive
+from actors.runtime import ActorDeadError, ChildFailed, receive
 from mesos_v1 import pb
 from mesos_v1.quantities import mesos_duration
 from mesos_v1.values import NANOS
@@ -77,9 +78,8 @@ class Executors:
         call: "pb.executor.Call.Subscribe | None" = None,
     ) -> None:
         """An executor subscribes, the first time or again; one over HTTP has a stream and tells what it has unacknowledged."""
-        framework = executor.framework
         unwanted = EXECUTOR[executor.state, ExecutorEvent.SUBSCRIBED].ignored
-        if unwanted or framework.terminating or self._context.terminating:
+        if unwanted or executor.framework.terminating or self._context.terminating:
             log.info("executor %s subscribed while terminating; shutting it down", executor.executor_id)
             if stream is not None:
                 stream.send_message(Event(type=Event.SHUTDOWN))
@@ -98,11 +98,11 @@ class Executors:
         if stream is not None:
             subscribed = Event.Subscribed(
                 executor_info=executor.info,
-                framework_info=framework.info,
+                framework_info=executor.framework.info,
                 agent_info=self._context.info,
                 container_id=pb.mesos.ContainerID(value=executor.run.container_id),
             )
-            stream.send_message(Event(type=Event.SUBSCRIBED, subscribed=subscribed))
+            executor.send(Event.SUBSCRIBED, subscribed=subscribed)
         self.deliver(executor)
 
     def _catch_up(self, executor: ExecutorRecord, call: "pb.executor.Call.Subscribe") -> None:
@@ -142,16 +142,18 @@ class Executors:
             task.life.on(TaskEvent.DELIVERED)
         if executor.kind is Kind.SIMULATED:
             self.simulation.launch(executor, tasks)
-        elif executor.stream is not None:
-            event = Event(type=Event.LAUNCH_GROUP if group else Event.LAUNCH)
-            if group:
-                event.launch_group.task_group.tasks.extend(task.info for task in tasks)
-            else:
-                event.launch.task.CopyFrom(tasks[0].info)
-            executor.stream.send_message(event)
-        elif executor.runner is not None:
-            infos = tuple(task.info.SerializeToString() for task in tasks)
-            self._context.tell(executor.runner, own.LaunchTasks(infos))
+        elif executor.kind is not Kind.CUSTOM:
+            self._tell(executor, own.LaunchTasks(tuple(task.info.SerializeToString() for task in tasks)))
+        elif group:
+            executor.send(Event.LAUNCH_GROUP, launch_group={"task_group": {"tasks": [t.info for t in tasks]}})
+        else:
+            executor.send(Event.LAUNCH, launch={"task": tasks[0].info})
+
+    def _tell(self, executor: ExecutorRecord, message: object) -> None:
+        """Tell the container, or the built-in executor itself; one that has just ended does not need it any more."""
+        if executor.runner is not None:
+            with suppress(ActorDeadError):
+                executor.runner.tell(message)
 
     # --- Running ----------------------------------------------------------------------------------------------
 
@@ -169,8 +171,8 @@ class Executors:
             log.warning("dropping a message for executor %s: it does not exist", executor_id)
         elif executor.state is not ExecutorState.RUNNING:
             log.warning("dropping a message for executor %s: it is %s", executor_id, executor.state.value)
-        elif executor.stream is not None:
-            executor.stream.send_message(Event(type=Event.MESSAGE, message=Event.Message(data=message.data)))
+        else:
+            executor.send(Event.MESSAGE, message={"data": message.data})
 
     @receive
     def handle_kill_task(self, message: KillTask) -> None:
@@ -204,20 +206,18 @@ class Executors:
         policy = None if kill_policy is None else pb.mesos.KillPolicy.FromString(kill_policy)
         if executor.kind is Kind.SIMULATED:
             self.simulation.kill(executor, executor.tasks[task_id])
-        elif executor.stream is not None:
-            kill = Event.Kill(task_id=pb.mesos.TaskID(value=task_id), kill_policy=policy)
-            executor.stream.send_message(Event(type=Event.KILL, kill=kill))
-        elif executor.runner is not None:
+        elif executor.kind is Kind.CUSTOM:
+            executor.send(Event.KILL, kill={"task_id": {"value": task_id}, "kill_policy": policy})
+        else:
             grace = None  # of a command task its own: Mesos's command executor is not told of another
             if executor.kind is Kind.DEFAULT and policy is not None and policy.HasField("grace_period"):
                 grace = policy.grace_period.nanoseconds / NANOS
-            self._context.tell(executor.runner, own.KillRun(task_id, grace))
+            self._tell(executor, own.KillRun(task_id, grace))
 
     @receive
     def handle_heartbeat_executors(self, message: own.HeartbeatExecutors) -> None:
         for executor in self._context.executors():
-            if executor.stream is not None and not executor.stream.closing:
-                executor.stream.send_message(Event(type=Event.HEARTBEAT))
+            executor.send(Event.HEARTBEAT)
 
     # --- Going ------------------------------------------------------------------------------------------------
 
@@ -235,10 +235,8 @@ class Executors:
             self.ended(executor, 0)
             return
         grace = executor.shutdown_grace_period(self._context.settings.executor_shutdown_grace_period)
-        if executor.stream is not None:
-            executor.stream.send_message(Event(type=Event.SHUTDOWN))
-        elif executor.kind is not Kind.CUSTOM and executor.runner is not None:
-            self._context.tell(executor.runner, own.ShutDown(grace))
+        if not executor.send(Event.SHUTDOWN) and executor.kind is not Kind.CUSTOM:
+            self._tell(executor, own.ShutDown(grace))
         self._context.after(grace, own.ShutdownOverdue(executor.run))
 
     @receive
@@ -272,15 +270,18 @@ class Executors:
 
     def destroy(self, executor: ExecutorRecord) -> None:
         """Kill all of an executor now."""
-        if executor.runner is not None:
-            self._context.tell(executor.runner, own.DestroyContainer())
+        self._tell(executor, own.DestroyContainer())
 
     @receive
     def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:
-        text = f"Failed to launch container: {message.why}"
         executor = self._context.executor(message.run)
         if executor is not None:
-            self.never_started(executor, Why(Status.REASON_CONTAINER_LAUNCH_FAILED, text))
+            self.launch_failed(executor, message.why)
+
+    def launch_failed(self, executor: ExecutorRecord, why: str) -> None:
+        """There will be no executor: its tasks fail, with the reason why."""
+        text = f"Failed to launch container: {why}"
+        self.never_started(executor, Why(Status.REASON_CONTAINER_LAUNCH_FAILED, text))
 
     def never_started(self, executor: ExecutorRecord, why: Why) -> None:
         """There will be no executor: its tasks fail."""
@@ -295,7 +296,7 @@ class Executors:
             if executor.runner is None or executor.runner.name != message.name:
                 continue
             if executor.state is ExecutorState.REGISTERING:
-                self.handle_container_launch_failed(own.ContainerLaunchFailed(executor.run, message.error))
+                self.launch_failed(executor, message.error)
             else:
                 self.ended(executor, None)
 
