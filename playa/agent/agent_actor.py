@@ -199,7 +199,7 @@ class AgentActor(Actor):
         if executor is None:
             return own.CallAnswer(400, "Executor cannot be found")
         if message.claims is not None:
-            why = tokens.why_not(dict(message.claims), executor.run)
+            why = tokens.why_not(message.claims, executor.run)
             if why is not None:
                 return own.CallAnswer(403, why)
         if call.type == Call.SUBSCRIBE:

@@ -17,6 +17,7 @@ from mesos_v1.content import ContentType, serialize, to_json
 from playa import web as http
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import refusal
+from playa.agent.executors.tokens import Claims
 from playa.agent.messages import CallAnswer, ExecutorCalled, OperatorCalled, QueryState
 from playa.agent.operator_api.files import PAGE, Files
 from playa.agent.operator_api.views import BUILD
@@ -32,7 +33,6 @@ EXECUTOR_REALM = "mesos-agent-executor"
 Call = pb.executor.Call
 AgentCall = pb.agent.Call
 Response = pb.agent.Response
-Claims = tuple[tuple[str, str], ...]
 
 
 class AgentSite:
@@ -137,7 +137,7 @@ class AgentSite:
             scheme, _, token = header.partition(" ")
             claims = tokens.claims_of(self._key, token) if scheme.lower() == "bearer" else None
             if claims is not None:
-                return tuple(claims.items())
+                return claims
             challenge += ', error="invalid_token", error_description="No token that this agent has signed"'
         raise http.Refused(401, "401 Unauthorized.", {"WWW-Authenticate": challenge})
 

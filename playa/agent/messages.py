@@ -3,6 +3,8 @@
 Protobuf payloads travel as bytes (V1 messages); ids are plain strings, as in `playa.messages`.
 """
 
+from collections.abc import Mapping
+
 from actors.runtime import message
 
 
@@ -66,7 +68,7 @@ class ExecutorCalled:
 
     call: bytes
     stream: int = 0  # for SUBSCRIBE: under which key the site keeps the stream
-    claims: tuple[tuple[str, str], ...] | None = None  # of the bearer token, where the agent asks for one
+    claims: Mapping[str, str] | None = None  # of the bearer token, where the agent asks for one
 
 
 @message

@@ -6,23 +6,13 @@ Recorded from Mesos 1.12 (`custom_executor`, `command_task_lifecycle`, …).
 from typing import Final, NamedTuple, TypeAlias
 
 from mesos_v1 import pb
+from mesos_v1.states import TERMINAL_STATES
 
 Status = pb.mesos.TaskStatus
 State: TypeAlias = pb.mesos.TaskState.ValueType
 Reason: TypeAlias = pb.mesos.TaskStatus.Reason.ValueType
 
-TERMINAL: Final = frozenset(
-    {
-        pb.mesos.TASK_FINISHED,
-        pb.mesos.TASK_FAILED,
-        pb.mesos.TASK_KILLED,
-        pb.mesos.TASK_ERROR,
-        pb.mesos.TASK_LOST,
-        pb.mesos.TASK_DROPPED,
-        pb.mesos.TASK_GONE,
-        pb.mesos.TASK_GONE_BY_OPERATOR,
-    }
-)
+_TERMINAL: Final = frozenset(map(pb.mesos.TaskState.Value, TERMINAL_STATES))
 
 
 class Why(NamedTuple):
@@ -58,7 +48,7 @@ COMMAND_TASK_REUSE: Final = Why(
 
 def is_terminal(state: int) -> bool:
     """Whether a task in this state is over."""
-    return state in TERMINAL
+    return state in _TERMINAL
 
 
 def say_draining(

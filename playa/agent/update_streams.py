@@ -3,8 +3,8 @@
 A first resend comes after 10 s, then the wait doubles up to 10 minutes (Mesos's STATUS_UPDATE_RETRY_INTERVAL constants). While
 the agent has no master the streams are paused; on `resume` each one's head goes out at once. Operations' updates go the same way.
 
-How it works: a stream is a deque, its head is in flight. Deadlines sit in one heap for all streams and are dropped
-lazily, so that ten thousand streams cost one timer.
+How it works: a stream is a deque, its head is in flight; the acknowledgement of a terminal update ends it. Deadlines sit in one
+heap for all streams and are dropped lazily, so that ten thousand streams cost one timer.
 """
 
 import heapq
@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from actors.runtime.state_machine import Machine
-from playa.agent.executors.states import STREAM, StreamEvent, StreamState
 from playa.agent.messages import ResendDue
 from playa.settings import AgentSettings
 
@@ -31,10 +29,9 @@ class PendingUpdate(NamedTuple):
 
 
 class _Stream:
-    __slots__ = ("deadline", "interval", "life", "pending", "seen")
+    __slots__ = ("deadline", "interval", "pending", "seen")
 
     def __init__(self, interval: float) -> None:
-        self.life = Machine(STREAM)
         self.pending: deque[PendingUpdate] = deque()
         self.seen: set[bytes] = set()
         self.interval = interval
@@ -76,9 +73,7 @@ class UpdateStreams:
             return
         stream.seen.add(update.uuid)
         stream.pending.append(update)
-        was_idle = stream.life.state is StreamState.IDLE
-        stream.life.on(StreamEvent.UPDATE)
-        if was_idle:
+        if len(stream.pending) == 1:
             self._send_heads([key])
 
     def acknowledge(self, framework_id: str, task_id: str, uuid: bytes) -> PendingUpdate | None:
@@ -90,13 +85,9 @@ class UpdateStreams:
         done = stream.pending.popleft()
         stream.interval = self._first  # each update is waited for from the shortest pause on
         if done.terminal:
-            stream.life.on(StreamEvent.ACKNOWLEDGED_TERMINAL)
             del self._streams[key]
         elif stream.pending:
-            stream.life.on(StreamEvent.ACKNOWLEDGED_MORE)
             self._send_heads([key])
-        else:
-            stream.life.on(StreamEvent.ACKNOWLEDGED_LAST)
         return done
 
     def due(self) -> None:
@@ -107,7 +98,6 @@ class UpdateStreams:
             deadline, key, uuid = heapq.heappop(self._deadlines)
             stream = self._live(deadline, key, uuid)
             if stream is not None:
-                stream.life.on(StreamEvent.RETRY)
                 stream.interval = min(stream.interval * 2, self._longest)
                 waited.append(key)
         self._send_heads(waited)
@@ -133,7 +123,6 @@ class UpdateStreams:
             stream = self._streams[framework_id, task_id] = _Stream(self._first)
             stream.seen.update(acknowledged, (update.uuid for update in pending))
             stream.pending.extend(pending)
-            stream.life.on(StreamEvent.UPDATE)
 
     def head(self, framework_id: str, task_id: str) -> PendingUpdate | None:
         """The update in flight of a task, None when there is none."""

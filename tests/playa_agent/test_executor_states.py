@@ -4,17 +4,7 @@ import itertools
 
 import pytest
 
-from playa.agent.executors.states import (
-    EXECUTOR,
-    STREAM,
-    TASK,
-    ExecutorEvent,
-    ExecutorState,
-    StreamEvent,
-    StreamState,
-    TaskEvent,
-    TaskPhase,
-)
+from playa.agent.executors.states import EXECUTOR, TASK, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 
 E, S = ExecutorEvent, ExecutorState
 
@@ -52,17 +42,3 @@ def test_every_pair_of_task_phase_and_event_leads_where_the_table_says_or_nowher
         (TaskPhase.TERMINATED, TaskEvent.ACKNOWLEDGED): TaskPhase.COMPLETED,
     }
     assert after(TASK, phase, event) is expected.get((phase, event))
-
-
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(StreamState, StreamEvent)))
-def test_every_pair_of_stream_state_and_event_leads_where_the_table_says_or_nowhere(state, event):
-    following = after(STREAM, state, event)
-    if state is StreamState.ENDED:
-        assert following is None
-    elif state is StreamState.IDLE:
-        assert following is (StreamState.IN_FLIGHT if event is StreamEvent.UPDATE else None)
-    else:
-        assert following is {
-            StreamEvent.ACKNOWLEDGED_LAST: StreamState.IDLE,
-            StreamEvent.ACKNOWLEDGED_TERMINAL: StreamState.ENDED,
-        }.get(event, StreamState.IN_FLIGHT)

@@ -56,25 +56,24 @@ def _why_status(call: pb.executor.Call) -> str | None:
 
 def command_executor(framework_id: str, task: pb.mesos.TaskInfo) -> pb.mesos.ExecutorInfo:
     """The ExecutorInfo that an agent makes up for a task that brings a command and no executor."""
-    info = pb.mesos.ExecutorInfo()
-    info.executor_id.value = task.task_id.value
-    info.framework_id.value = framework_id
-    if task.HasField("container"):
-        info.container.CopyFrom(task.container)
-    info.name = f"Command Executor (Task: {task.task_id.value}) (Command: {_shown(task.command)})"
-    info.source = task.task_id.value
-    info.command.uris.extend(task.command.uris)
-    if task.command.HasField("environment"):
-        info.command.environment.CopyFrom(task.command.environment)
-    if task.command.HasField("user"):
-        info.command.user = task.command.user
-    info.command.shell = False
-    info.command.value = "/usr/libexec/mesos/mesos-executor"
-    info.command.arguments.extend(["mesos-executor", "--launcher_dir=/usr/libexec/mesos"])
-    if task.HasField("labels"):
-        info.labels.CopyFrom(task.labels)
-    if task.HasField("discovery"):
-        info.discovery.CopyFrom(task.discovery)
+    task_id, theirs = task.task_id.value, task.command
+    info = pb.mesos.ExecutorInfo(
+        executor_id=pb.mesos.ExecutorID(value=task_id),
+        framework_id=pb.mesos.FrameworkID(value=framework_id),
+        name=f"Command Executor (Task: {task_id}) (Command: {_shown(theirs)})",
+        source=task_id,
+        container=task.container if task.HasField("container") else None,
+        labels=task.labels if task.HasField("labels") else None,
+        discovery=task.discovery if task.HasField("discovery") else None,
+        command=pb.mesos.CommandInfo(
+            uris=theirs.uris,
+            environment=theirs.environment if theirs.HasField("environment") else None,
+            user=theirs.user if theirs.HasField("user") else None,
+            shell=False,
+            value="/usr/libexec/mesos/mesos-executor",
+            arguments=["mesos-executor", "--launcher_dir=/usr/libexec/mesos"],
+        ),
+    )
     if task.kill_policy.HasField("grace_period"):
         info.shutdown_grace_period.nanoseconds = task.kill_policy.grace_period.nanoseconds + 2_000_000_000
     role = task.resources[0].allocation_info.role if task.resources else "*"

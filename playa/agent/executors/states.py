@@ -1,13 +1,10 @@
-"""The life of an executor, of a task and of a task's update stream at the agent: three tables.
+"""The life of an executor and of a task at the agent: two tables.
 
 Executor: REGISTERING from the start of its container until it subscribes; a shutdown or a missed registration makes it
 TERMINATING; only the end of its container makes it TERMINATED.
 
 Task: QUEUED until its executor is there, LAUNCHED when sent to it, TERMINATED by the first terminal update, COMPLETED
 when the scheduler has acknowledged that.
-
-Update stream: one update of a task in flight at a time, the next only when it is acknowledged; the stream ends with
-the acknowledgement of a terminal update (Mesos, "Task State Reconciliation" and the agent's status update manager).
 """
 
 from enum import Enum
@@ -94,44 +91,4 @@ TASK = Table[TaskPhase, TaskEvent, None](
         (P.COMPLETED, T.ACKNOWLEDGED, "once is enough"),
     ],
     ends={P.COMPLETED},
-)
-
-
-class StreamState(Enum):
-    """Where a task's stream of status updates is."""
-
-    IDLE = "IDLE"
-    IN_FLIGHT = "IN_FLIGHT"
-    ENDED = "ENDED"
-
-
-class StreamEvent(Enum):
-    """What can happen to a stream; the acknowledgements are of the update that is in flight."""
-
-    UPDATE = "UPDATE"
-    ACKNOWLEDGED_LAST = "ACKNOWLEDGED_LAST"
-    ACKNOWLEDGED_MORE = "ACKNOWLEDGED_MORE"
-    ACKNOWLEDGED_TERMINAL = "ACKNOWLEDGED_TERMINAL"
-    RETRY = "RETRY"
-
-
-F, U = StreamState, StreamEvent
-
-_ACKNOWLEDGED = (U.ACKNOWLEDGED_LAST, U.ACKNOWLEDGED_MORE, U.ACKNOWLEDGED_TERMINAL)
-
-STREAM = Table[StreamState, StreamEvent, None](
-    "a stream of status updates",
-    F.IDLE,
-    U,
-    [
-        (F.IDLE, U.UPDATE, F.IN_FLIGHT),
-        (F.IN_FLIGHT, (U.UPDATE, U.RETRY, U.ACKNOWLEDGED_MORE), F.IN_FLIGHT),
-        (F.IN_FLIGHT, U.ACKNOWLEDGED_LAST, F.IDLE),
-        (F.IN_FLIGHT, U.ACKNOWLEDGED_TERMINAL, F.ENDED),
-    ],
-    impossible=[
-        (F.IDLE, (U.RETRY, *_ACKNOWLEDGED), "nothing is in flight"),
-        (F.ENDED, U, "it has been forgotten"),
-    ],
-    ends={F.ENDED},
 )

@@ -12,12 +12,13 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from playa.agent.messages import ExecutorRun
 
-Claims = dict[str, str]
+Claims = Mapping[str, str]
 _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 
 
@@ -66,7 +67,7 @@ def token_of(key: bytes, run: ExecutorRun) -> str:
 
 def why_not(claims: Claims, run: ExecutorRun) -> str | None:
     """Why an executor with these claims may not make a call in the name of another; None if it is its own."""
-    shown = json.dumps({"claims": claims}, separators=(",", ":"))
+    shown = json.dumps({"claims": dict(claims)}, separators=(",", ":"))
     who = f"Authenticated principal '{shown}' does not contain "
     if claims.get("fid") != run.framework_id:
         return f"{who}an 'fid' claim with the framework ID {run.framework_id}, which is set in the call"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mesos_v1 import pb
+from mesos_v1.content import to_json
 from mesos_v1.values import NANOS
 from playa.web import Refused
 
@@ -56,15 +57,7 @@ class Files:
     def browse(self, path: str) -> list[dict[str, Any]]:
         """The same as the JSON of `/files/browse`."""
         return [
-            {
-                "path": info.path,
-                "nlink": info.nlink,
-                "size": info.size,
-                "mtime": info.mtime.nanoseconds / NANOS,
-                "mode": stat.filemode(info.mode),
-                "uid": info.uid,
-                "gid": info.gid,
-            }
+            to_json(info) | {"mtime": info.mtime.nanoseconds / NANOS, "mode": stat.filemode(info.mode)}
             for info in self.file_infos(path)
         ]
 
