@@ -21,13 +21,13 @@ from mesos_v1.resources import Resources
 from playa import messages as m
 from playa.agent import checkpoint
 from playa.agent import messages as own
+from playa.agent.checkpoint import Entry
 from playa.agent.containers.processes import PROCESSES
 from playa.agent.context import AgentContext
-from playa.agent.draining import Draining
 from playa.agent.executors import tokens
 from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
-from playa.agent.executors.states import ExecutorState
+from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.http_site import AgentSite
 from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
@@ -64,7 +64,6 @@ def made_of(**parts: type) -> Callable[[A], A]:
 
 
 @made_of(
-    _draining=Draining,
     _executors=Executors,
     _launching=Launching,
     _operations=Operations,
@@ -104,7 +103,6 @@ class AgentActor(Actor):
         self._executors = Executors(context)
         self._updates, self._simulation = self._executors.updates, self._executors.simulation
         self._launching = Launching(context, self._executors, self._operations)
-        self._draining = Draining(context, self._executors, self._operations)
         context.less_is_here = self._less_is_here
         self._registration = Registration(context, self._updates, self._operations)
         self._work_dir.mkdir(parents=True, exist_ok=True)
@@ -159,7 +157,9 @@ class AgentActor(Actor):
 
     def _begin(self) -> None:
         """All that can come back is there."""
-        self._draining.resume()
+        if self._context.drain is not None:
+            self._drain(self._context.drain)
+            self._less_is_here()
         self._registration.begin()
 
     async def on_stop(self) -> None:
@@ -173,6 +173,42 @@ class AgentActor(Actor):
         self._context.ledger.close()
         if self._site is not None:
             self._site.abandon()
+
+    @receive
+    def handle_drain_agent(self, message: m.DrainAgent) -> None:
+        self._drain(pb.mesos.DrainConfig.FromString(message.config))
+
+    def _drain(self, config: pb.mesos.DrainConfig) -> None:
+        """Kill everything that runs, and refuse what comes, until nothing is left; that is checkpointed, for the next agent."""
+        context = self._context
+        if self._is_empty():
+            return
+        log.info("draining")
+        context.drain, context.drain_started = config, context.time()
+        context.ledger.write(Entry.DRAIN, config.SerializeToString())
+        running = [
+            (framework.framework_id, task)
+            for framework in context.frameworks.values()
+            for phase in (TaskPhase.LAUNCHED, TaskPhase.QUEUED)
+            for executor in framework.executors.values()
+            for task in executor.in_phase(phase)
+        ]
+        for framework_id, task in running:
+            policy = drain_policy(config, task.info.kill_policy)
+            self._executors.handle_kill_task(m.KillTask(framework_id, task.task_id, policy))
+
+    def _is_empty(self) -> bool:
+        return not self._context.frameworks and not self._operations.operations
+
+    def _less_is_here(self) -> None:
+        """A framework or an operation has gone: the agent may have drained, or be free to end."""
+        context = self._context
+        if context.drain is not None and self._is_empty():
+            log.info("drained")
+            context.drain = context.drain_started = None
+            context.ledger.write(Entry.DRAIN, b"")
+        if context.terminating and not context.frameworks:
+            self.actor_ref.stop(block=False)
 
     @receive
     def handle_shutdown_agent(self, message: m.ShutdownAgent) -> None:
@@ -237,11 +273,15 @@ class AgentActor(Actor):
             self._context.recovering = False
             self._begin()
 
-    def _less_is_here(self) -> None:
-        """A framework or an operation has gone: the agent may have drained, or be free to end."""
-        self._draining.check()
-        if self._context.terminating and not self._context.frameworks:
-            self.actor_ref.stop(block=False)
+
+def drain_policy(config: pb.mesos.DrainConfig, own: pb.mesos.KillPolicy) -> bytes | None:
+    """The kill policy that overrides a task's own: the operator's, where that allows less time; None where its own may stay."""
+    if not config.HasField("max_grace_period"):
+        return None
+    most = config.max_grace_period
+    if own.HasField("grace_period") and own.grace_period.nanoseconds <= most.nanoseconds:
+        return None
+    return pb.mesos.KillPolicy(grace_period=most).SerializeToString()
 
 
 def _explain(error: OSError, settings: AgentSettings) -> str:

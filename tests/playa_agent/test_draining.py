@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mesos_v1 import pb
-from playa.agent.draining import _policy
+from playa.agent.agent_actor import drain_policy
 from playa.agent.messages import OperatorCalled
 from playa.agent.statuses import say_draining
 from playa.messages import DrainAgent
@@ -112,7 +112,7 @@ def test_the_shorter_grace_period_counts(own, most, told):
         config.max_grace_period.nanoseconds = most
     if own is not None:
         policy.grace_period.nanoseconds = own
-    found = _policy(config, policy)
+    found = drain_policy(config, policy)
     nanoseconds = None if found is None else pb.mesos.KillPolicy.FromString(found).grace_period.nanoseconds
     assert nanoseconds == told
 
