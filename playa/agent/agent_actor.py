@@ -47,11 +47,7 @@ def made_of(**parts: type) -> Callable[[A], A]:
     """Give an actor class the handlers of its parts: each passes its message on to the part that the actor has by that name."""
 
     def passing(part: str, handler: Any) -> Any:
-        @functools.wraps(handler)
-        def handle(actor: Actor, message: Any) -> Any:
-            return handler(getattr(actor, part), message)
-
-        return handle
+        return functools.wraps(handler)(lambda actor, message: handler(getattr(actor, part), message))
 
     def decorate(cls: A) -> A:
         for part, kind in parts.items():
@@ -118,25 +114,23 @@ class AgentActor(Actor):
     async def _open_site(self, known: bytes | None) -> None:
         """Listen; an agent that comes back listens where its executors look for it."""
         settings = self._settings
-        port = settings.port
+        context, port = self._context, settings.port
         if not port and known is not None:
             port = pb.mesos.AgentInfo.FromString(known).port
-        files = Files(self._work_dir, lambda: self._context.agent_id)
-        for attempt in (port, settings.port):
-            self._site = AgentSite(self.actor_ref, settings, files, attempt, self._context.key)
-            try:
-                await self._site.start()
-            except OSError:
-                if attempt == settings.port:
-                    raise
-                log.warning("port %d is taken: surviving executors will not find this agent", attempt)
-            else:
-                break
-        self._context.port = self._context.info.port = self._site.port if self._site is not None else 0
-        if settings.http_executor_domain_sockets and self._site is not None:
+        files = Files(self._work_dir, lambda: context.agent_id)
+        self._site = site = AgentSite(self.actor_ref, settings, files, context.key)
+        try:
+            context.port = await site.start(port)
+        except OSError:
+            if port == settings.port:
+                raise
+            log.warning("port %d is taken: surviving executors will not find this agent", port)
+            context.port = await site.start(settings.port)
+        context.info.port = context.port
+        if settings.http_executor_domain_sockets:
             folder = settings.runtime_dir or str(self._work_dir)
-            self._context.domain_socket = settings.domain_socket_location or f"{folder}/agent.sock"
-            await self._site.listen_unix(self._context.domain_socket)
+            context.domain_socket = settings.domain_socket_location or f"{folder}/agent.sock"
+            await site.listen_unix(context.domain_socket)
 
     def _recover(self, recovered: checkpoint.Recovered) -> None:
         context = self._context

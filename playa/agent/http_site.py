@@ -26,10 +26,6 @@ from playa.settings import AgentSettings
 MAX_BODY = 64 * 1024 * 1024
 MAX_BACKLOG = 256 * 1024 * 1024
 
-READONLY_REALM = "mesos-agent-readonly"
-READWRITE_REALM = "mesos-agent-readwrite"
-EXECUTOR_REALM = "mesos-agent-executor"
-
 Call = pb.executor.Call
 AgentCall = pb.agent.Call
 Response = pb.agent.Response
@@ -38,45 +34,45 @@ Response = pb.agent.Response
 class AgentSite:
     """The site of one agent."""
 
-    def __init__(
-        self, agent: ActorRef[Any], settings: AgentSettings, files: Files, port: int, key: bytes
-    ) -> None:
+    def __init__(self, agent: ActorRef[Any], settings: AgentSettings, files: Files, key: bytes) -> None:
         self._agent = agent
         self._key = key
-        self.files = files
+        self._files = files
         self.streams: dict[int, http.RecordStream] = {}
         self._keys = itertools.count(1)
         self._settings = settings
-        app = http.new_application(max_body=MAX_BODY, names=(settings.hostname, settings.ip))
-        self._route(app)
-        self._site = http.Site(app, settings.ip, port)
-        self.port = 0
+        self._site: http.Site | None = None
 
-    async def start(self) -> None:
-        """Listen; raises OSError when the port is in use, or may not be used."""
-        self.port = await self._site.start()
+    async def start(self, port: int) -> int:
+        """Listen; gives the port. Raises OSError when that is in use, or may not be used."""
+        app = http.new_application(max_body=MAX_BODY, names=(self._settings.hostname, self._settings.ip))
+        self._route(app)
+        self._site = http.Site(app, self._settings.ip, port)
+        return await self._site.start()
 
     async def listen_unix(self, path: str) -> None:
         """Be there for executors on a domain socket too, in place of that of an agent before this one."""
         _make_room(Path(path))
         try:
-            await self._site.listen_unix(path)
+            if self._site is not None:
+                await self._site.listen_unix(path)
         except OSError as error:
-            raise OSError(
-                error.errno, f"no domain socket can be made: {error.strerror or error}", path
-            ) from error
+            why = f"no domain socket can be made: {error.strerror or error}"
+            raise OSError(error.errno, why, path) from error
 
     async def stop(self) -> None:
         """Cut all connections, as a machine that dies."""
         for stream in self.streams.values():
             stream.abort()
-        await self._site.stop(abort=True)
+        if self._site is not None:
+            await self._site.stop(abort=True)
 
     def abandon(self) -> None:
         """The same, for an agent that has failed."""
         for stream in self.streams.values():
             stream.abort()
-        self._site.abandon()
+        if self._site is not None:
+            self._site.abandon()
 
     def _route(self, app: web.Application) -> None:
         readers = {
@@ -100,15 +96,18 @@ class AgentSite:
 
     def _reader(self, handler: http.Handler) -> http.Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            self._authenticate(request, READONLY_REALM, self._settings.authenticate_http_readonly)
+            self._let_in(request, "readonly")
             if request.method not in {"GET", "HEAD"}:
                 raise http.method_not_allowed(request.method, ["GET"])
             return await handler(request)
 
         return handle
 
-    def _authenticate(self, request: web.Request, realm: str, required: bool | None) -> None:
-        http.principal_of(request, dict(self._settings.http_credentials), realm, required=bool(required))
+    def _let_in(self, request: web.Request, realm: str) -> None:
+        """Ask for credentials, if the setting of the realm says so."""
+        credentials = dict(self._settings.http_credentials)
+        required = bool(getattr(self._settings, f"authenticate_http_{realm}"))
+        http.principal_of(request, credentials, f"mesos-agent-{realm}", required=required)
 
     # --- Executors --------------------------------------------------------------------------------------------
 
@@ -131,7 +130,7 @@ class AgentSite:
         """Who calls, by a bearer token that this agent has signed; None where nobody is asked."""
         if not self._key:
             return None
-        challenge = f'Bearer realm="{EXECUTOR_REALM}"'
+        challenge = 'Bearer realm="mesos-agent-executor"'
         header = request.headers.get("Authorization")
         if header is not None:
             scheme, _, token = header.partition(" ")
@@ -163,27 +162,25 @@ class AgentSite:
     # --- Operators --------------------------------------------------------------------------------------------
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
-        self._authenticate(request, READWRITE_REALM, self._settings.authenticate_http_readwrite)
+        self._let_in(request, "readwrite")
         if request.method != "POST":
             raise http.method_not_allowed(request.method, ["POST"])
         call = http.parse_message(await request.read(), request.headers.get("Content-Type"), AgentCall)
         if not call.HasField("type") or call.type == AgentCall.UNKNOWN:
             raise http.Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
         content_type = http.chosen_type(request.headers.get("Accept"))
-        if call.type in {AgentCall.LIST_FILES, AgentCall.READ_FILE}:
-            response = self._files_call(call)
+        if call.type == AgentCall.LIST_FILES:
+            listed = Response.ListFiles(file_infos=self._files.file_infos(call.list_files.path))
+            response = Response(type=Response.LIST_FILES, list_files=listed)
+        elif call.type == AgentCall.READ_FILE:
+            ask = call.read_file
+            length = ask.length if ask.HasField("length") else None
+            data, size = self._files.read(ask.path, ask.offset, length)
+            response = Response(type=Response.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
         else:
             response = await self._view(call.type)
         body = serialize(response, content_type)
         return web.Response(body=body, headers={"Content-Type": content_type.value})
-
-    def _files_call(self, call: AgentCall) -> Response:
-        if call.type == AgentCall.LIST_FILES:
-            infos = self.files.file_infos(call.list_files.path)
-            return Response(type=Response.LIST_FILES, list_files=Response.ListFiles(file_infos=infos))
-        ask = call.read_file
-        data, size = self.files.read(ask.path, ask.offset, ask.length if ask.HasField("length") else None)
-        return Response(type=Response.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
 
     async def _view(self, kind: "AgentCall.Type.ValueType") -> Response:
         response: bytes | None = await self._ask(OperatorCalled(kind))
@@ -192,15 +189,15 @@ class AgentSite:
             raise http.Refused(501, f"{name} is not implemented by the embedded cluster's agents")
         return Response.FromString(response)
 
-    async def _state(self, request: web.Request) -> web.StreamResponse:
-        text: str = await self._ask(QueryState())
-        return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
-
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return http.plain(200)
 
     async def _version(self, request: web.Request) -> web.StreamResponse:
         return http.json_answer(BUILD)
+
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        text: str = await self._ask(QueryState())
+        return web.Response(body=text.encode(), headers={"Content-Type": "application/json"})
 
     async def _flags(self, request: web.Request) -> web.StreamResponse:
         flags = (await self._view(AgentCall.GET_FLAGS)).get_flags.flags
@@ -217,37 +214,29 @@ class AgentSite:
     # --- Files ------------------------------------------------------------------------------------------------
 
     async def _browse(self, request: web.Request) -> web.StreamResponse:
-        return http.json_answer(self.files.browse(request.query.get("path", "")))
+        return http.json_answer(self._files.browse(request.query.get("path", "")))
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        offset = _number(request, "offset", -1)
-        length = _number(request, "length", -1)
+        offset, length = _number(request, "offset"), _number(request, "length")
         path = request.query.get("path", "")
-        data, size = self.files.read(path, offset, length if length >= 0 else None)
+        data, size = self._files.read(path, offset, length if length >= 0 else None)
         shown = size if offset < 0 else offset
         return http.json_answer({"data": data.decode("utf-8", "replace"), "offset": shown})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        file = self.files.resolve(request.query.get("path", ""))
-        if file.is_dir():
-            raise http.Refused(400, "Cannot download a directory.\n")
-        if not file.is_file():
-            raise http.Refused(404)  # a pipe would keep everybody waiting
+        file = self._files.file(request.query.get("path", ""), "download")
         name = file.name.encode("utf-8", "replace").decode()
         headers = {"Content-Disposition": content_disposition_header("attachment", filename=name)}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
 
 
 def _make_room(path: Path) -> None:
-    """Remove the socket of an agent before this one; make the folder for a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
+def _number(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "-1")
     try:
         return int(text)
     except ValueError:

@@ -46,6 +46,15 @@ class Files:
             raise Refused(404)
         return real
 
+    def file(self, path: str, wanted: str) -> Path:
+        """A file that a client wants to read or download; 400 for a folder."""
+        file = self.resolve(path)
+        if file.is_dir():
+            raise Refused(400, f"Cannot {wanted} a directory.\n")
+        if not file.is_file():
+            raise Refused(404)  # a pipe would keep everybody waiting
+        return file
+
     def file_infos(self, path: str) -> list[pb.mesos.FileInfo]:
         """The entries of a folder, by name, for LIST_FILES."""
         folder = self.resolve(path)
@@ -63,11 +72,7 @@ class Files:
 
     def read(self, path: str, offset: int, length: int | None) -> tuple[bytes, int]:
         """A piece of a file, up to a page, and the file's size; an offset of -1 asks only for that."""
-        file = self.resolve(path)
-        if file.is_dir():
-            raise Refused(400, "Cannot read a directory.\n")
-        if not file.is_file():
-            raise Refused(404)  # a pipe would keep everybody waiting
+        file = self.file(path, "read")
         with _gone_is_404(), file.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
             if not 0 <= offset < size:

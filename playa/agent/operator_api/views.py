@@ -49,16 +49,14 @@ class AgentView:
     def handle_query_state(self, message: QueryState) -> str:
         return json.dumps(self._state(), separators=(",", ":"))
 
-    def flags(self) -> dict[str, str]:
-        """The flags that the embedded agents have, as Mesos prints them."""
+    def _flags(self) -> dict[str, str]:
         s = self.context.settings
         return {
-            "attributes": s.attributes,
-            "resources": s.resources,
-            "hostname": s.hostname,
-            "ip": s.ip,
+            **{
+                name: getattr(s, name)
+                for name in ("attributes", "resources", "hostname", "ip", "default_role")
+            },
             "port": str(self.context.port),
-            "default_role": s.default_role,
             "executor_registration_timeout": f"{s.executor_registration_timeout:g}secs",
             "executor_shutdown_grace_period": f"{s.executor_shutdown_grace_period:g}secs",
             "launcher": "posix",
@@ -67,7 +65,7 @@ class AgentView:
             "switch_user": "true",
         }
 
-    def metrics(self) -> dict[str, float]:
+    def _metrics(self) -> dict[str, float]:
         """The numbers of `/metrics/snapshot` that exist here too, under Mesos's names."""
         tasks = [pb.mesos.TaskState.Name(task.state) for _, task in self._tasks()]
         executors = [executor.state.value for executor in self.context.executors()]
@@ -89,12 +87,11 @@ class AgentView:
         return numbers
 
     def _state(self) -> Json:
-        """The document of `/state`, which the agent's page and old tools read."""
         context, total, used = self.context, self.operations.total, self._allocated()
-        drain: Json = {}
-        if context.drain is not None:
-            drain["drain_config"] = content.to_json(context.drain)
-            drain["estimated_drain_start_time_seconds"] = int(context.drain_started or 0.0)
+        drain: Json = {
+            "drain_config": content.to_json(context.drain or pb.mesos.DrainConfig()),
+            "estimated_drain_start_time_seconds": int(context.drain_started or 0.0),
+        }
         return {
             **BUILD,
             "start_time": context.start_time,
@@ -102,7 +99,7 @@ class AgentView:
             "pid": context.pid,
             "hostname": context.info.hostname,
             "capabilities": list(AGENT_CAPABILITIES),
-            **drain,
+            **(drain if context.drain is not None else {}),
             "resources": amounts(total),
             **_split("", total, amounts),
             **_split("_full", total, _full),
@@ -110,7 +107,7 @@ class AgentView:
             "resource_providers": [],
             "attributes": {a.name: attribute(a) for a in context.info.attributes},
             "master_hostname": "localhost",
-            "flags": self.flags(),
+            "flags": self._flags(),
             "frameworks": [self._framework(f) for f in context.frameworks.values()],
             "completed_frameworks": [self._framework(f) for f in context.completed_frameworks],
         }
@@ -133,7 +130,8 @@ class AgentView:
         names = {TaskPhase.LAUNCHED: "tasks", TaskPhase.QUEUED: "queued_tasks"}
         for task in tasks:
             lists[names.get(task.phase, "completed_tasks")].append(self._task(executor, task))
-        out: Json = {
+        role = {"role": info.resources[0].allocation_info.role} if info.resources else {}
+        return {
             "id": info.executor_id.value,
             "name": info.name,
             "source": info.source,
@@ -141,16 +139,14 @@ class AgentView:
             "directory": executor.sandbox,
             "resources": amounts(executor.allocated()),
             **lists,
+            **role,
+            **({"type": pb.mesos.ExecutorInfo.Type.Name(info.type)} if info.HasField("type") else {}),
         }
-        if info.resources:
-            out["role"] = info.resources[0].allocation_info.role
-        if info.HasField("type"):
-            out["type"] = pb.mesos.ExecutorInfo.Type.Name(info.type)
-        return out
 
     def _task(self, executor: ExecutorRecord, record: TaskRecord) -> Json:
         task = self.context.task_proto(executor, record)
-        out = {
+        labels = [content.to_json(label) for label in task.labels.labels]
+        return {
             "id": task.task_id.value,
             "name": task.name,
             "framework_id": task.framework_id.value,
@@ -167,10 +163,8 @@ class AgentView:
                 }
                 for status in task.statuses
             ],
+            **({"labels": labels} if labels else {}),
         }
-        if task.labels.labels:
-            out["labels"] = [content.to_json(label) for label in task.labels.labels]
-        return out
 
     def _completed_executors(self) -> list[ExecutorRecord]:
         frameworks = (*self.context.frameworks.values(), *self.context.completed_frameworks)
@@ -241,9 +235,9 @@ def _pairs(values: Mapping[str, object]) -> list[Json]:
 
 _PARTS: Final[dict[int, Callable[[AgentView], Json]]] = {
     Call.GET_HEALTH: lambda _: {"healthy": True},
-    Call.GET_FLAGS: lambda view: {"flags": _pairs(dict(sorted(view.flags().items())))},
+    Call.GET_FLAGS: lambda view: {"flags": _pairs(dict(sorted(view._flags().items())))},
     Call.GET_VERSION: lambda _: {"version_info": BUILD},
-    Call.GET_METRICS: lambda view: {"metrics": _pairs(view.metrics())},
+    Call.GET_METRICS: lambda view: {"metrics": _pairs(view._metrics())},
     Call.GET_LOGGING_LEVEL: lambda _: {"level": 0},
     Call.GET_STATE: lambda view: {
         "get_tasks": view._all_tasks(),
