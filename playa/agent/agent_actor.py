@@ -250,7 +250,7 @@ class AgentActor(Actor):
     @receive
     def handle_resend_due(self, message: own.ResendDue) -> None:
         part = self._operations if message.operation else self._updates
-        part.streams.due()
+        part.streams.due(message)
 
     @receive
     def handle_recovery_over(self, message: own.RecoveryOver) -> None:

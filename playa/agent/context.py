@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from actors.runtime import Actor
+from actors.runtime import Actor, Timer
 from mesos_v1 import pb
 from playa.agent.checkpoint import Ledger
 from playa.agent.messages import ExecutorRun
@@ -41,10 +41,9 @@ class AgentContext:
         self.terminating = False
         self.drain: pb.mesos.DrainConfig | None = None
         self.drain_started: float | None = None  # in seconds since 1970
-        self.now: Callable[[], float] = actor.clock.now
         self.time: Callable[[], float] = actor.clock.time
         self.uuid: Callable[[], bytes] = actor.ids.uuid_bytes
-        self.after: Callable[[float, Any], Any] = actor.timers.after
+        self.after: Callable[[float, Any], Timer] = actor.timers.after
         self.start_time = actor.clock.time()
         self._master = actor.ref("master")
 

@@ -160,6 +160,9 @@ class ResendDue:
     """An update, of a task or of an operation, may have waited long enough for its acknowledgement."""
 
     operation: bool
+    framework_id: str
+    task_id: str
+    uuid: bytes
 
 
 @message
@@ -188,7 +191,9 @@ class HeartbeatExecutors:
 
 @message
 class CollectGarbage:
-    """Some sandboxes may go."""
+    """A sandbox may go."""
+
+    sandbox: str
 
 
 @message
@@ -198,7 +203,9 @@ class SilenceOver:
 
 @message
 class SimulatedDue:
-    """Simulated tasks may have reached their end."""
+    """A simulated task has reached its end, if it is still there."""
+
+    number: int
 
 
 @message

@@ -18,7 +18,6 @@ from mesos_v1.resources import Resources
 from playa.agent.checkpoint import Entry, Recovered
 from playa.agent.containers.sandbox import link_volume, volume_path
 from playa.agent.context import AgentContext
-from playa.agent.messages import ResendDue
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
 from playa.messages import ApplyOperation, OperationAcknowledged, OperationUpdate, ReconcileOperations
 
@@ -35,13 +34,7 @@ class Operations:
         self._context = context
         self.total = total
         self.operations: dict[bytes, pb.mesos.Operation] = {}
-        self.streams = UpdateStreams(
-            context.settings,
-            context.now,
-            context.after,
-            lambda update: self._send(update.framework_id, bytes.fromhex(update.task_id), update.status),
-            ResendDue(operation=True),
-        )
+        self.streams = UpdateStreams(context.settings, context.after, self._resend, of_operations=True)
 
     @receive
     def handle_apply_operation(self, message: ApplyOperation) -> None:
@@ -142,6 +135,9 @@ class Operations:
         elif operation.type == Operation.DESTROY:
             for resource in operation.destroy.volumes:
                 shutil.rmtree(volume_path(self._context.work_dir, resource), ignore_errors=True)
+
+    def _resend(self, update: PendingUpdate) -> None:
+        self._send(update.framework_id, bytes.fromhex(update.task_id), update.status)
 
     def _send(self, framework_id: str, operation_uuid: bytes, status: bytes) -> None:
         agent_id = self._context.agent_id

@@ -7,7 +7,7 @@ pause until it is answered. When the master's pings stop, or say that the master
 
 import logging
 
-from actors.runtime import receive
+from actors.runtime import Timer, receive
 from playa import messages as m
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
@@ -31,8 +31,7 @@ class Registration:
         self._operations = operations
         self._series = 0
         self._ping_timeout = 0.0
-        self._last_ping = 0.0
-        self._watching = False
+        self._watch: Timer | None = None
 
     def begin(self) -> None:
         """Look for the master, from now on until it answers."""
@@ -77,7 +76,7 @@ class Registration:
     @receive
     def handle_ping(self, message: m.Ping) -> None:
         context = self._context
-        self._last_ping = context.now()
+        self._wait_for_ping()
         context.to_master(m.Pong(context.agent_id))
         if not message.connected and context.connected:
             log.info("the master takes this agent for lost: re-registering")
@@ -85,16 +84,10 @@ class Registration:
 
     @receive
     def handle_ping_overdue(self, message: PingOverdue) -> None:
-        context = self._context
-        self._watching = False
-        if not context.connected:
-            return
-        silent_for = context.now() - self._last_ping
-        if silent_for >= self._ping_timeout:
-            log.info("no ping for %.0f s: re-registering", silent_for)
+        rang = self._watch is not None and not self._watch.active
+        if rang and self._context.connected:  # a ping that came just now has set it again
+            log.info("no ping for %.0f s: re-registering", self._ping_timeout)
             self.begin()
-        else:
-            self._watch(self._ping_timeout - silent_for)
 
     @receive
     def handle_silence(self, message: m.Silence) -> None:
@@ -103,9 +96,7 @@ class Registration:
             self._context.after(message.seconds, SilenceOver())
 
     @receive
-    def handle_silence_over(
-        self, message: SilenceOver
-    ) -> None:  # what was lost meanwhile is sent again in its own time
+    def handle_silence_over(self, message: SilenceOver) -> None:  # lost updates are sent again in their time
         self._context.silent = False
         if not self._context.connected:
             self.begin()
@@ -113,17 +104,17 @@ class Registration:
     def _connected(self, ping_timeout: float) -> None:
         context = self._context
         self._ping_timeout = ping_timeout
-        self._last_ping = context.now()
         if not context.connected:
             context.connected = True
             self._updates.streams.resume()
             self._operations.streams.resume()
-        self._watch(ping_timeout)
+        self._wait_for_ping()
 
-    def _watch(self, seconds: float) -> None:
-        if not self._watching and seconds > 0:
-            self._watching = True
-            self._context.after(seconds, PingOverdue())
+    def _wait_for_ping(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._ping_timeout > 0:
+            self._watch = self._context.after(self._ping_timeout, PingOverdue())
 
     def _register(self) -> m.RegisterAgent:
         context = self._context

@@ -7,11 +7,8 @@ to a task is in its labels:
 * `simulate.state`: how it ends (`TASK_FINISHED` unless said otherwise).
 * `simulate.data`: the data of its last status; `simulate.echo` = `true` gives back the task's own data.
 * `simulate.message`: the message of its last status.
-
-All tasks of an agent share one timer.
 """
 
-import heapq
 import itertools
 
 from actors.runtime import receive
@@ -25,36 +22,31 @@ from playa.agent.statuses import State, Status
 
 
 class SimulatedTasks:
-    """The running simulated tasks of one agent."""
+    """The simulated tasks of one agent."""
 
     def __init__(self, context: AgentContext, updates: StatusUpdates) -> None:
         self._context = context
         self._updates = updates
-        self._ends: list[tuple[float, int, ExecutorRecord, TaskRecord]] = []
-        self._order = itertools.count()
-        self._timer_at: float | None = None
+        self._numbers = itertools.count()
+        self._running: dict[int, tuple[ExecutorRecord, TaskRecord]] = {}
 
     def launch(self, executor: ExecutorRecord, tasks: list[TaskRecord]) -> None:
         """Run tasks: TASK_STARTING for those of the agent's own executors, TASK_RUNNING, and an end in due time."""
-        context = self._context
         for task in tasks:
             if not task.info.HasField("executor"):
                 self._update(executor, task, pb.mesos.TASK_STARTING)
             self._update(executor, task, pb.mesos.TASK_RUNNING)
-            seconds = _duration(task, context.settings.simulated_task_duration)
+            seconds = _duration(task, self._context.settings.simulated_task_duration)
             if seconds is not None:
-                heapq.heappush(self._ends, (context.now() + seconds, next(self._order), executor, task))
-        self._arm()
+                number = next(self._numbers)
+                self._running[number] = executor, task
+                self._context.after(seconds, SimulatedDue(number))
 
     @receive
     def handle_simulated_due(self, message: SimulatedDue) -> None:
-        self._timer_at = None
-        now = self._context.now()
-        while self._ends and self._ends[0][0] <= now:
-            _, _, executor, task = heapq.heappop(self._ends)
-            if task.phase is TaskPhase.LAUNCHED:
-                self._finish(executor, task)
-        self._arm()
+        executor, task = self._running.pop(message.number)
+        if task.phase is TaskPhase.LAUNCHED:
+            self._finish(executor, task)
 
     def kill(self, executor: ExecutorRecord, task: TaskRecord) -> None:
         """End a task because it is to be killed."""
@@ -91,11 +83,6 @@ class SimulatedTasks:
             message=message or None,
         )
         self._updates.from_executor(executor.framework, status, None)
-
-    def _arm(self) -> None:
-        if self._ends and (self._timer_at is None or self._ends[0][0] < self._timer_at):
-            self._timer_at = self._ends[0][0]
-            self._context.after(max(self._timer_at - self._context.now(), 0.0), SimulatedDue())
 
 
 def _labels(task: TaskRecord) -> dict[str, str]:

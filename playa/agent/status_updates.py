@@ -14,7 +14,7 @@ from playa.agent import statuses
 from playa.agent.checkpoint import Entry
 from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
-from playa.agent.messages import BuiltInUpdate, ResendDue, UpdateHandled
+from playa.agent.messages import BuiltInUpdate, UpdateHandled
 from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
 from playa.agent.statuses import State, Status, Why, is_terminal
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
@@ -32,7 +32,7 @@ class StatusUpdates:
         self._context = context
         self._remove = remove
         self.streams = context.streams = UpdateStreams(
-            context.settings, context.now, context.after, self._send, ResendDue(operation=False)
+            context.settings, context.after, self._send, of_operations=False
         )
 
     @receive

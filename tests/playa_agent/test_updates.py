@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,20 +13,34 @@ def update(n: int, *, task: str = "t", terminal: bool = False) -> PendingUpdate:
     return PendingUpdate("f", task, bytes([n]) * 16, b"status %d" % n, terminal)
 
 
+class FakeTimer:
+    def __init__(self, streams: "Streams", due: float, message: ResendDue) -> None:
+        self.streams = streams
+        self.due = due
+        self.message = message
+
+    def cancel(self) -> None:
+        if self in self.streams.waiting:
+            self.streams.waiting.remove(self)
+
+
 class Streams(UpdateStreams):
     """Streams on a clock of their own, with what they sent."""
 
     def __init__(self) -> None:
         self.time = 0.0
-        self.timers: list[float] = []
+        self.waiting: list[FakeTimer] = []
         self._out: list[PendingUpdate] = []
-        super().__init__(
-            AgentSettings(), lambda: self.time, self._set, self._out.append, ResendDue(operation=False)
-        )
+        super().__init__(AgentSettings(), self._set, self._out.append, of_operations=False)
 
-    def _set(self, seconds: float, due: ResendDue) -> None:
-        assert due == ResendDue(operation=False)
-        self.timers.append(self.time + seconds)
+    def _set(self, seconds: float, due: ResendDue) -> Any:
+        assert not due.operation
+        self.waiting.append(FakeTimer(self, self.time + seconds, due))
+        return self.waiting[-1]
+
+    @property
+    def timers(self) -> list[float]:
+        return sorted({timer.due for timer in self.waiting})
 
     def sent(self) -> list[PendingUpdate]:
         """What was sent since this was asked last."""
@@ -35,8 +51,9 @@ class Streams(UpdateStreams):
     def due_at(self, now: float) -> list[PendingUpdate]:
         """What is sent because it is so late."""
         self.time = now
-        self.timers = [timer for timer in self.timers if timer > now]
-        self.due()
+        for timer in [timer for timer in self.waiting if timer.due <= now]:
+            self.waiting.remove(timer)
+            self.due(timer.message)
         return self.sent()
 
 
@@ -75,10 +92,14 @@ def test_an_unacknowledged_update_is_sent_again_after_10_s_then_after_twice_as_l
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
-def test_all_streams_share_a_timer(streams):
-    for n in range(5):
-        streams.add(update(n, task=f"t{n}"))
-    assert streams.timers == [10.0]
+def test_a_timer_that_rang_before_its_update_was_acknowledged_sends_nothing_again(streams):
+    streams.add(update(1))
+    streams.add(update(2))
+    (late,) = streams.waiting
+    streams.acknowledge("f", "t", update(1).uuid)
+    assert streams.sent() == [update(1), update(2)]
+    streams.due(late.message)
+    assert streams.sent() == []
 
 
 @pytest.mark.parametrize("waits_already", [True, False])
@@ -174,7 +195,8 @@ def test_updates_of_a_task_are_always_sent_in_order_and_never_skipped(steps):
         elif step == "ack" and waiting:
             assert streams.acknowledge("f", task, waiting[0].uuid) == waiting.pop(0)
         elif step == "due":
-            streams.due()
+            for sent in streams.due_at(streams.time):
+                assert model[sent.task_id][0] == sent
         elif step == "pause":
             streams.pause()
         elif step == "resume":

@@ -6,7 +6,6 @@ messages; the agent treats both alike otherwise.
 
 import logging
 import shutil
-from collections import deque
 from contextlib import suppress
 
 from actors.runtime import ActorDeadError, ChildFailed, receive
@@ -45,7 +44,6 @@ class Executors:
         self._context = context
         self.updates = StatusUpdates(context, self.remove)
         self.simulation = SimulatedTasks(context, self.updates)
-        self._garbage: deque[tuple[float, str]] = deque()
 
     # --- Coming -----------------------------------------------------------------------------------------------
 
@@ -338,19 +336,12 @@ class Executors:
             framework.executor_of_task.pop(task_id, None)
         framework.completed.append(executor)
         if executor.sandbox:
-            delay = self._context.settings.gc_delay
-            self._garbage.append((self._context.now() + delay, executor.sandbox))
-            if len(self._garbage) == 1:
-                self._context.after(delay, own.CollectGarbage())
+            self._context.after(self._context.settings.gc_delay, own.CollectGarbage(executor.sandbox))
         self.remove_if_idle(framework)
 
     @receive
     def handle_collect_garbage(self, message: own.CollectGarbage) -> None:
-        now = self._context.now()
-        while self._garbage and self._garbage[0][0] <= now:
-            shutil.rmtree(self._garbage.popleft()[1], ignore_errors=True)
-        if self._garbage:
-            self._context.after(self._garbage[0][0] - now, own.CollectGarbage())
+        shutil.rmtree(message.sandbox, ignore_errors=True)
 
     def remove_if_idle(self, framework: FrameworkRecord) -> None:
         """Forget a framework that has nothing here any more."""
