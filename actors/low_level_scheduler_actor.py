@@ -18,6 +18,7 @@ from typing import Any
 
 from actors import messages as m
 from actors.framework_settings import Composition
+from actors.messages import Registered
 from actors.operation_actor import OperationActor
 from actors.records import (
     ENDED_PHASES,
@@ -27,7 +28,6 @@ from actors.records import (
     OperationRecord,
 )
 from actors.runtime import ActorRef, ChildFailed, receive
-from actors.scheduler.author_events import Registered
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.scheduler.launching import check_texts
 from mesos_v1 import events, pb

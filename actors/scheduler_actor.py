@@ -20,7 +20,15 @@ from typing import Any
 
 from actors import messages as m
 from actors.framework_settings import TASK, Composition, RetryPolicy
-from actors.messages import DRAINING, ON_CLUSTER, TaskPhase
+from actors.messages import (
+    DRAINING,
+    ON_CLUSTER,
+    MessageSource,
+    Registered,
+    TaskFailure,
+    TaskFinished,
+    TaskPhase,
+)
 from actors.records import (
     ENDED,
     MAX_TASK_BYTES,
@@ -49,14 +57,6 @@ from actors.runtime import (
     pack_message,
     receive,
     unpack_message,
-)
-from actors.scheduler.author_events import (
-    MessageSource,
-    Registered,
-    TaskFailure,
-    TaskFinished,
-    failed,
-    finished,
 )
 from actors.scheduler.base_scheduler import FRAMEWORK, BaseScheduler, framework_record
 from actors.scheduler.launching import (
@@ -599,12 +599,12 @@ class SchedulerActor(BaseScheduler):
             self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
         self._outbox = []
         if done.phase is TaskPhase.FINISHED:
-            told = self._call(self.on_task_finished, finished(done))
+            told = self._call(self.on_task_finished, m.finished(done))
         elif done.phase is TaskPhase.KILLED:
-            told = self._call(self.on_task_killed, failed(done, killed=True))
+            told = self._call(self.on_task_killed, m.failed(done, killed=True))
         else:
             self.tell("failures", done)
-            told = self._call(self.on_task_failed, failed(done, killed=False))
+            told = self._call(self.on_task_failed, m.failed(done, killed=False))
         return self._after(told, lambda: self._outcome_told(done, forgotten, was_on_agent))
 
     def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None, was_on_agent: bool) -> None:

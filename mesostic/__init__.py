@@ -11,13 +11,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "actors.low_level_scheduler_actor": "LowLevelScheduler",
-    "actors.messages": "PendingReport ShutdownRequested TaskChanged Uploaded WhyPending",
+    "actors.messages": (
+        "MessageSource PendingReport Registered ShutdownRequested TaskChanged TaskFailure TaskFinished Uploaded WhyPending"
+    ),
     "actors.runtime": (
         "Actor ActorDeadError ActorRef ActorSystem Backoff ChildFailed DecodeError FrozenDict Immutable NoSettings Secret"
         " Supervision Terminated TraceWriter UnhandledMessageError current_message_id message pack read_trace receive secret"
         " setting unpack"
     ),
-    "actors.scheduler.author_events": "MessageSource Registered TaskFailure TaskFinished",
     "actors.scheduler_actor": "SchedulerActor",
     "actors.framework_settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy",
     "executor.author": "Executor TaskContext TaskFailed task",

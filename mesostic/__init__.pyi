@@ -5,9 +5,13 @@ from actors.framework_settings import ExecutorSettings as ExecutorSettings
 from actors.framework_settings import FrameworkSettings as FrameworkSettings
 from actors.framework_settings import RetryPolicy as RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
+from actors.messages import MessageSource as MessageSource
 from actors.messages import PendingReport as PendingReport
+from actors.messages import Registered as Registered
 from actors.messages import ShutdownRequested as ShutdownRequested
 from actors.messages import TaskChanged as TaskChanged
+from actors.messages import TaskFailure as TaskFailure
+from actors.messages import TaskFinished as TaskFinished
 from actors.messages import Uploaded as Uploaded
 from actors.messages import WhyPending as WhyPending
 from actors.runtime import Actor as Actor
@@ -33,10 +37,6 @@ from actors.runtime import receive as receive
 from actors.runtime import secret as secret
 from actors.runtime import setting as setting
 from actors.runtime import unpack as unpack
-from actors.scheduler.author_events import MessageSource as MessageSource
-from actors.scheduler.author_events import Registered as Registered
-from actors.scheduler.author_events import TaskFailure as TaskFailure
-from actors.scheduler.author_events import TaskFinished as TaskFinished
 from actors.scheduler_actor import SchedulerActor as SchedulerActor
 from executor.author import Executor as Executor
 from executor.author import TaskContext as TaskContext

@@ -43,41 +43,24 @@ def contain_author_code(cls: type, hooks: frozenset[str]) -> None:
     for name, member in list(vars(cls).items()):
         if not inspect.isfunction(member):
             continue
-        home = _home_of_inner(cls, name)
-        if home is not None:
+        homes = [base for base in cls.__mro__[1:] if name in vars(base)]
+        inner = name.startswith("_") and not name.endswith("__")
+        if inner and any(base.__module__.startswith("actors.") for base in homes):
             raise TypeError(
-                f"{cls.__name__}.{name} has the name of an inner method of {home}, "
+                f"{cls.__name__}.{name} has the name of an inner method of {homes[0].__name__}, "
                 "which would no longer work: give it another one"
             )
         if hasattr(member, "__receives__"):
             setattr(cls, name, _contained(member))
-        elif name in hooks:
-            base = next(vars(base)[name] for base in reversed(cls.__mro__) if name in vars(base))
-            if mistake := mistake_in_hook(member, base):
-                raise TypeError(f"{cls.__name__}.{name} {mistake}")
+        elif name in hooks and (mistake := mistake_in_hook(member, vars(homes[-1])[name])):
+            raise TypeError(f"{cls.__name__}.{name} {mistake}")
+        elif not name.startswith("_") and not homes:
+            for near in difflib.get_close_matches(name, hooks, n=1, cutoff=0.8):
+                logger.warning(
+                    "%s.%s is not a hook, and is never called: did you mean %s?", cls.__name__, name, near
+                )
         if name in _WRAPPERS:
             setattr(cls, name, _WRAPPERS[name](member))
-    _warn_of_misspelt_hooks(cls, hooks)
-
-
-def _home_of_inner(cls: type, name: str) -> str | None:
-    if not name.startswith("_") or name.endswith("__"):
-        return None
-    homes = [base for base in cls.__mro__[1:] if name in vars(base)]
-    return homes[0].__name__ if any(base.__module__.startswith("actors.") for base in homes) else None
-
-
-def _warn_of_misspelt_hooks(cls: type, known: frozenset[str]) -> None:
-    for name, member in vars(cls).items():
-        if not inspect.isfunction(member) or hasattr(member, "__receives__"):
-            continue
-        if name.startswith("_") or any(hasattr(base, name) for base in cls.__mro__[1:]):
-            continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        if near:
-            logger.warning(
-                "%s.%s is not a hook, and is never called: did you mean %s?", cls.__name__, name, near[0]
-            )
 
 
 def _contained(handler: Any) -> Any:
@@ -111,8 +94,11 @@ def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
             result = on_start(self)
             if type(result) is CoroutineType:
                 await result
-        except (Exception, SystemExit) as error:
-            self._could_not_start("on_start", error)
+        except SystemExit as asked:
+            self._exit_asked("on_start", asked)
+        except Exception as error:  # without it a scheduler is not what its author meant
+            logger.error("on_start raised; the framework ends\n%s", author_traceback(error))
+            self._end(1, f"{type(self).__name__}.on_start raised {one_line(error)}")
         self._say_started()
 
     return start
@@ -211,8 +197,8 @@ class BaseScheduler(Actor):
         """
         _check_exit_code(exit_code)
         if not self._ending:
-            self._ending, self._exit_code = reason or "left", exit_code
-            self._end(exit_code, self._ending)
+            self._exit_code = exit_code
+            self._end(exit_code, reason or "left")
 
     def on_shutdown_requested(self, request: m.ShutdownRequested) -> Any:
         """Leave a framework whose store is durable, so that it can be resumed; end any other."""
@@ -242,9 +228,11 @@ class BaseScheduler(Actor):
         self._begun = True
         try:
             loaded: m.Loaded = await self._answer("store", m.Load())
-            facts = facts_in(loaded.records)
+            facts = {each.key: each.value.decode() for each in loaded.records if each.kind == FRAMEWORK}
             known = facts.get("id")
-            if self._end_early(known=known is not None):
+            if self._ending and known is None:  # by the author, and there is nothing to tear down
+                self._end(self._exit_code, self._ending)
+            if self._over:
                 return
             self._ends_earlier_run = known is not None and ENDING in facts
             await self._take_over(facts, () if self._ends_earlier_run else loaded.records)
@@ -262,13 +250,14 @@ class BaseScheduler(Actor):
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         """Take over what an earlier run has stored; raises what makes it impossible to begin.
 
-        Args:
-            facts: of the framework as a whole.
-            records: all of them; none where the framework of the earlier run has to be ended.
+        There are no records where the framework of the earlier run has to be ended, but facts.
         """
 
     def _spawn_before_connecting(self) -> None:
-        self.spawn_extra_actors()
+        """Start the author's further actors; those that are there already stay."""
+        for spec in self.composition.actors:
+            if spec.name not in {*BUILT_IN_NAMES, TASK} and self.system.find(spec.name) is None:
+                self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
     def handle_actor_started(self, started: m.ActorStarted) -> Any:
@@ -280,12 +269,6 @@ class BaseScheduler(Actor):
         spec = self.composition.spec(name)
         assert spec is not None  # `run` completes the composition
         self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
-
-    def spawn_extra_actors(self) -> None:
-        """Start the author's further actors; those that are there already stay."""
-        for spec in self.composition.actors:
-            if spec.name not in {*BUILT_IN_NAMES, TASK} and self.system.find(spec.name) is None:
-                self.spawn(spec.cls, self.composition, spec.settings, name=spec.name, supervision=RESTART)
 
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> Any:
@@ -433,24 +416,10 @@ class BaseScheduler(Actor):
             self._over = True
             self.tell("framework", m.Outcome(exit_code, reason))
 
-    def _end_early(self, *, known: bool) -> bool:
-        """Whether the author has ended the framework before there was a connection, and there is nothing to tear down.
-
-        Args:
-            known: the framework of an earlier run may be with the master, and wants a TEARDOWN.
-        """
-        if self._ending and not known and not self._over:
-            self._end(self._exit_code, self._ending)
-        return self._over
-
     # --- odds and ends ----------------------------------------------------------------------------------------
 
     async def _answer(self, name: str, question: object) -> Any:
-        """Ask a built-in actor; a log line says what is being waited for as long as there is no answer.
-
-        Raises:
-            Exception: What the actor raised.
-        """
+        """Ask a built-in actor, and raise what it raises; a log line says what is waited for as long as there is no answer."""
         answer = self.ref(name).ask(question, block=False)
         waited = 0.0
         while True:
@@ -467,9 +436,8 @@ class BaseScheduler(Actor):
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call a hook of the author; whatever it raises ends here.
 
-        Returns:
-            What it returned; of an `async` hook a coroutine, which the handler has to return or to await, so that the
-            actor handles nothing else until the hook is done.
+        What an `async` hook gives is a coroutine, which the handler has to return or to await, so that the actor handles
+        nothing else until the hook is done.
         """
         try:
             result = hook(*arguments)
@@ -526,14 +494,6 @@ class BaseScheduler(Actor):
         end = self.leave if self._is_durable() else self.finish
         end(code, text or f"{hook} called sys.exit({code})")
 
-    def _could_not_start(self, hook: str, error: Exception | SystemExit) -> None:
-        """Without its `on_start` a scheduler is not what its author meant: end."""
-        if isinstance(error, SystemExit):
-            self._exit_asked(hook, error)
-            return
-        logger.error("%s raised; the framework ends\n%s", hook, author_traceback(error))
-        self._end(1, f"{type(self).__name__}.{hook} raised {one_line(error)}")
-
     def _remember(self, **facts: str) -> None:
         records = tuple(framework_record(key, value) for key, value in facts.items())
         self.tell("store", m.Write(records))
@@ -545,11 +505,6 @@ class BaseScheduler(Actor):
 def framework_record(key: str, value: str) -> m.Record:
     """Return what remembers a fact of the framework as a whole."""
     return m.Record(FRAMEWORK, key, value.encode())
-
-
-def facts_in(records: tuple[m.Record, ...]) -> dict[str, str]:
-    """Return what was remembered of the framework as a whole."""
-    return {record.key: record.value.decode() for record in records if record.kind == FRAMEWORK}
 
 
 def _check_exit_code(exit_code: object) -> None:
