@@ -1,7 +1,7 @@
 """The one actor that talks to the master: owns the subscription, sends every call, hands events on.
 
 Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
-happens to the actor's own mailbox, marked with that number (`read_stream`); the actor drops what belongs to an older
+happens to the actor's own mailbox, marked with that number; the actor drops what belongs to an older
 attempt. What follows what is the table in `connection.states`; how each call is built, and whether it survives a disconnection,
 is the table in `connection.calls`; how HTTP works is `mesos_http`'s business.
 
@@ -17,14 +17,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from actors import messages as m
-from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken, subscribe_call
+from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
 from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
 from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
-from actors.framework_settings import Composition, FrameworkSettings
-from actors.runtime import Actor, ActorRef, Backoff, carrier, message, receive, setting
+from actors.framework_settings import Composition
+from actors.runtime import Actor, Backoff, carrier, message, receive, setting
 from actors.runtime.state_machine import Machine
 from mesos_http import (
     CallPipeline,
@@ -384,18 +383,59 @@ class ConnectionActor(Actor):
         self._calls.attempt += 1
         try:
             endpoint = endpoint_of(self._leader)
-            suppressed = tuple(sorted(self._calls.suppressed))
-            call = subscribe_call(self.framework, self.framework_id, suppressed, self._calls.updated)
-            body = serialize(call, self._calls.content)
+            body = serialize(self._calls.subscribe(), self._calls.content)
         except (ValueError, ContentError) as error:
             self.tell(self.actor_ref, StreamEnded(self._attempt, str(error), fatal=True))
             return
-        self._reader = self.run_in_background(
-            read_stream(
-                self.actor_ref, self._attempt, endpoint, body, transport=self, framework=self.framework
-            ),
-            name=f"subscription {self._attempt}",
-        )
+        attempt = self._attempt
+        reading = self._read_stream(attempt, endpoint, body)
+        self._reader = self.run_in_background(reading, name=f"subscription {attempt}")
+
+    async def _read_stream(self, attempt: int, endpoint: Endpoint, body: bytes) -> None:
+        """Make one attempt to subscribe, beside the actor's turns: open the stream and post all that it says, to its end.
+
+        Nothing of the actor is touched from here but its mailbox and how it opens streams; cancelling this closes the stream.
+        """
+        tell = self.actor_ref.tell
+        try:
+            stream = await self.open_stream(endpoint, body)
+        except ApiError as error:
+            never = not (error.retryable or error.not_leader or error.status == 404)
+            if error.retryable or error.not_leader or error.unauthorized:
+                tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
+            else:
+                tell(await self._explained(attempt, endpoint, str(error), fatal=never))
+            return
+        except TransportError as error:
+            said = f"{endpoint}: {error}"
+            if NOT_HTTP in said:
+                said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
+            tell(StreamEnded(attempt, said))
+            return
+        try:
+            if not stream.stream_id:
+                said = "it answered SUBSCRIBE without a Mesos-Stream-Id"
+                tell(await self._explained(attempt, stream.endpoint, said, fatal=True))
+                return
+            tell(StreamOpened(attempt, str(stream.endpoint), stream.stream_id))
+            async for records in stream.batches():
+                tell(RecordsArrived(attempt, records))
+            tell(StreamEnded(attempt, "the stream was closed"))
+        except StreamBroken as broken:
+            tell(StreamEnded(attempt, broken.reason))
+        finally:
+            stream.close()
+
+    async def _explained(self, attempt: int, asked: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
+        """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
+        peer = await self.identify(asked)
+        if peer is None or peer is Peer.MASTER:
+            return StreamEnded(attempt, f"{asked}: {error}", fatal)
+        masters = self.framework.masters()
+        only_one = len(masters) == 1 and not masters[0].startswith("zk://")
+        mend = "give the address of the master (its port is 5050, unless set otherwise)"
+        said = f"{asked.authority} is {peer.value}: {mend}. It said: {error}"
+        return StreamEnded(attempt, said, fatal=only_one and (fatal or peer is Peer.AGENT))
 
     async def identify(self, endpoint: Endpoint) -> Peer | None:
         """Find out who answers there; a seam for transports of another kind."""
@@ -579,66 +619,7 @@ _CARRY_OUT: Mapping[Action, Callable[[ConnectionActor], None]] = {
 }
 
 
-async def read_stream(
-    me: ActorRef[Any],
-    attempt: int,
-    endpoint: Endpoint,
-    body: bytes,
-    *,
-    transport: ConnectionActor,
-    framework: FrameworkSettings,
-) -> None:
-    """Make one attempt to subscribe, beside the actor: open the stream and post everything that it says, to its end.
-
-    Nothing of the actor is touched from here but its mailbox and how it opens streams; cancelling this closes the stream.
-    """
-
-    async def explained(asked: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
-        """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
-        peer = await transport.identify(asked)
-        if peer is None or peer is Peer.MASTER:
-            return StreamEnded(attempt, f"{asked}: {error}", fatal)
-        masters = framework.masters()
-        only_one = len(masters) == 1 and not masters[0].startswith("zk://")
-        mend = "give the address of the master (its port is 5050, unless set otherwise)"
-        said = f"{asked.authority} is {peer.value}: {mend}. It said: {error}"
-        return StreamEnded(attempt, said, fatal=only_one and (fatal or peer is Peer.AGENT))
-
-    try:
-        stream = await transport.open_stream(endpoint, body)
-    except ApiError as error:
-        never = not (error.retryable or error.not_leader or error.status == 404)
-        if error.retryable or error.not_leader or error.unauthorized:
-            me.tell(StreamEnded(attempt, f"{endpoint}: {error}", fatal=never))
-        else:
-            me.tell(await explained(endpoint, str(error), fatal=never))
-        return
-    except TransportError as error:
-        said = f"{endpoint}: {error}"
-        if NOT_HTTP in said:
-            said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
-        me.tell(StreamEnded(attempt, said))
-        return
-    try:
-        if not stream.stream_id:
-            said = "it answered SUBSCRIBE without a Mesos-Stream-Id"
-            me.tell(await explained(stream.endpoint, said, fatal=True))
-            return
-        me.tell(StreamOpened(attempt, str(stream.endpoint), stream.stream_id))
-        async for records in stream.batches():
-            me.tell(RecordsArrived(attempt, records))
-        me.tell(StreamEnded(attempt, "the stream was closed"))
-    except StreamBroken as broken:
-        me.tell(StreamEnded(attempt, broken.reason))
-    finally:
-        stream.close()
-
-
 def endpoint_of(master: str) -> Endpoint:
-    """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path.
-
-    Raises:
-        ValueError: It is not such an address; one sentence.
-    """
+    """Return the scheduler API's address on a master given as `host:port` or as a URL, with or without a path (ValueError)."""
     endpoint = Endpoint.parse(master if "://" in master else f"http://{master}")
     return endpoint.with_path(API_PATH) if endpoint.path in {"", "/"} else endpoint

@@ -89,27 +89,6 @@ def _roles_of(info: pb.mesos.FrameworkInfo) -> Sequence[str]:
     return info.roles or (info.role,)
 
 
-def subscribe_call(
-    settings: FrameworkSettings,
-    framework_id: FrameworkId | None,
-    suppressed_roles: tuple[str, ...] = (),
-    updated: m.UpdateFramework | None = None,
-) -> pb.scheduler.Call:
-    """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE).
-
-    Args:
-        updated: the last UPDATE_FRAMEWORK that the master took: SUBSCRIBE says the same, or it would undo it.
-    """
-    if updated is None:
-        info, constraints = framework_info(settings, framework_id), _offer_constraints(settings)
-    else:
-        info = pb.mesos.FrameworkInfo.FromString(updated.framework_info)
-        constraints = pb.scheduler.OfferConstraints.FromString(updated.offer_constraints or b"")
-    roles = _roles_of(info)
-    call = calls.subscribe(info, [role for role in suppressed_roles if role in roles], constraints)
-    return calls.with_framework_id(call, framework_id) if framework_id else call
-
-
 class Fate(Enum):
     """What happens to a call that is made while there is no subscription, or that was in flight when it broke."""
 
@@ -194,6 +173,20 @@ class Outbox:
         self._token = composition.token
         self._letters: dict[bytes, bytes] = {}  # those that the token is in, by what they were
         self._kept: dict[tuple[m.Call, str], None] = {}  # in order, and nothing twice
+
+    def subscribe(self) -> pb.scheduler.Call:
+        """Build SUBSCRIBE; with an id, the framework takes its place again (Mesos: "Scheduler HTTP API", SUBSCRIBE).
+
+        It says what the last UPDATE_FRAMEWORK said, or it would undo it.
+        """
+        if self.updated is None:
+            info = framework_info(self._framework, self.framework_id)
+            constraints = _offer_constraints(self._framework)
+        else:
+            info = pb.mesos.FrameworkInfo.FromString(self.updated.framework_info)
+            constraints = pb.scheduler.OfferConstraints.FromString(self.updated.offer_constraints or b"")
+        call = calls.subscribe(info, sorted(self.suppressed.intersection(_roles_of(info))), constraints)
+        return calls.with_framework_id(call, self.framework_id) if self.framework_id else call
 
     def close(self) -> None:
         """Drop the connection; calls in flight come back as `CallEnded`."""

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from actors.beside_store import token_for
-from actors.connection.calls import Outbox, framework_info, subscribe_call
+from actors.connection.calls import Outbox, framework_info
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady
 from actors.offers.interest import Interest
@@ -126,7 +126,9 @@ def test_subscribe_carries_suppressed_roles_constraints_and_the_id():
     settings = FrameworkSettings(
         user="u", offer_constraints='{"role_constraints": {"*": {"groups": []}}}', roles=("*",)
     )
-    call = subscribe_call(settings, FrameworkId("f"), ("*",))
+    outbox = Outbox(Actor(), Composition(settings))
+    outbox.framework_id, outbox.suppressed = FrameworkId("f"), frozenset({"*"})
+    call = outbox.subscribe()
     assert call.framework_id.value == call.subscribe.framework_info.id.value == "f"
     assert list(call.subscribe.suppressed_roles) == ["*"]
     assert "*" in call.subscribe.offer_constraints.role_constraints
