@@ -20,13 +20,7 @@ from actors import messages as m
 from actors.framework_settings import Composition
 from actors.messages import Registered
 from actors.operation_actor import OperationActor
-from actors.records import (
-    ENDED_PHASES,
-    OPERATION,
-    PHASE_OF_STATE,
-    OperationPhase,
-    OperationRecord,
-)
+from actors.records import ENDED_PHASES, OPERATION, PHASE_OF_STATE, OperationPhase, OperationRecord
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.scheduler.launching import check_texts

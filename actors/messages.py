@@ -471,13 +471,7 @@ class TaskPhase(StrEnum):
 
 TERMINAL_PHASES = frozenset({TaskPhase.FINISHED, TaskPhase.FAILED, TaskPhase.KILLED})
 ON_CLUSTER = frozenset(
-    {
-        TaskPhase.LAUNCHING,
-        TaskPhase.STAGING,
-        TaskPhase.RUNNING,
-        TaskPhase.UNREACHABLE,
-        TaskPhase.KILLING,
-    }
+    {TaskPhase.LAUNCHING, TaskPhase.STAGING, TaskPhase.RUNNING, TaskPhase.UNREACHABLE, TaskPhase.KILLING}
 )
 """Phases in which an attempt may exist on an agent, so that reconciliation asks about it."""
 

@@ -67,9 +67,7 @@ class OfferSettings:
     batch: int = setting(500, help="Most tasks placed in one turn of the loop.")
     max_tasks_per_accept: int = setting(2000, help="Most tasks launched with one ACCEPT.")
     max_accept_bytes: int = setting(
-        MAX_TASK_BYTES,
-        help="Most bytes of one ACCEPT; a task that alone is larger goes alone.",
-        unit="bytes",
+        MAX_TASK_BYTES, help="Most bytes of one ACCEPT; a task that alone is larger goes alone.", unit="bytes"
     )
     maintenance_margin: float = setting(
         0.0,

@@ -307,9 +307,7 @@ def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uplo
     """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
     return tuple(
         replace(
-            upload,
-            path=str(Path(server.upload_dir) / upload.name),
-            url=f"{server.url}/uploads/{upload.name}",
+            upload, path=str(Path(server.upload_dir) / upload.name), url=f"{server.url}/uploads/{upload.name}"
         )
         for upload in UPLOAD.read(records).values()
     )

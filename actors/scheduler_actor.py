@@ -19,33 +19,8 @@ from dataclasses import replace
 from typing import Any
 
 from actors import messages as m
+from actors import records as r
 from actors.framework_settings import TASK, Composition, RetryPolicy
-from actors.messages import (
-    DRAINING,
-    ON_CLUSTER,
-    MessageSource,
-    Registered,
-    TaskFailure,
-    TaskFinished,
-    TaskPhase,
-)
-from actors.records import (
-    ENDED,
-    MAX_TASK_BYTES,
-    OPERATION,
-    SPEC,
-    UPLOAD,
-    TaskHistory,
-    TaskSpec,
-    all_records_of,
-    attempt_id,
-    ended_record,
-    ended_tasks,
-    histories,
-    latest,
-    split_attempt_id,
-    untold_uploads,
-)
 from actors.runtime import (
     STOP,
     ChildFailed,
@@ -59,27 +34,14 @@ from actors.runtime import (
     unpack_message,
 )
 from actors.scheduler.base_scheduler import FRAMEWORK, BaseScheduler, framework_record
-from actors.scheduler.launching import (
-    CHECKS,
-    check_texts,
-    executor_template,
-    packed_payload,
-    task_options,
-)
+from actors.scheduler.launching import CHECKS, check_texts, executor_template, packed_payload, task_options
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
 from actors.scheduler.task_book import TaskBook, TaskEntry
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
-from mesos_v1.values import (
-    AgentId,
-    ExecutorId,
-    InverseOffer,
-    OperationStatus,
-    TaskId,
-    TaskStatus,
-)
+from mesos_v1.values import AgentId, ExecutorId, InverseOffer, OperationStatus, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
@@ -121,7 +83,7 @@ class ExecutorSaid:
     """A framework message, decoded."""
 
     message: Immutable
-    source: MessageSource
+    source: m.MessageSource
 
 
 @message
@@ -153,7 +115,7 @@ class SchedulerActor(BaseScheduler):
 
     # --- hooks for authors, each with a harmless default; `BaseScheduler` has the others ----------------------
 
-    def on_registered(self, event: Registered) -> Any:
+    def on_registered(self, event: m.Registered) -> Any:
         """The framework is subscribed for the first time in its life: launch the first tasks here.
 
         Once with one store, however often the scheduler is started: that it was called is stored together with what
@@ -161,7 +123,7 @@ class SchedulerActor(BaseScheduler):
         again.
         """
 
-    def on_reregistered(self, event: Registered) -> Any:
+    def on_reregistered(self, event: m.Registered) -> Any:
         """The framework is subscribed again, after a disconnection or an earlier run of the scheduler.
 
         After an earlier run `event.resumed` says how many tasks were taken over; they continue by themselves.
@@ -173,16 +135,16 @@ class SchedulerActor(BaseScheduler):
     def on_task_update(self, update: m.TaskChanged) -> Any:
         """A task has changed, or has reported progress; the outcome comes by the next three hooks."""
 
-    def on_task_finished(self, done: TaskFinished) -> Any:
+    def on_task_finished(self, done: m.TaskFinished) -> Any:
         """A task has finished; `done.result` is what its executor returned."""
 
-    def on_task_failed(self, failed: TaskFailure) -> Any:
+    def on_task_failed(self, failed: m.TaskFailure) -> Any:
         """A task has failed after its last attempt."""
 
-    def on_task_killed(self, killed: TaskFailure) -> Any:
+    def on_task_killed(self, killed: m.TaskFailure) -> Any:
         """A task was killed because `kill` asked for it."""
 
-    def on_message(self, message: Any, source: MessageSource) -> Any:
+    def on_message(self, message: Any, source: m.MessageSource) -> Any:
         """An executor has sent a message; messages are best effort, results are not."""
 
     def on_uploaded(self, upload: m.Uploaded) -> Any:
@@ -217,7 +179,7 @@ class SchedulerActor(BaseScheduler):
         self._maintenance = MaintenancePlan(composition.framework)
         self._order = 0
         self._run = 1
-        self._histories: tuple[TaskHistory, ...] = ()
+        self._histories: tuple[r.TaskHistory, ...] = ()
         self._resumed = 0
         self._introduced = False
         self._ends_when_done = False
@@ -229,7 +191,7 @@ class SchedulerActor(BaseScheduler):
         """While a hook runs whose call is stored: what it launches, to be stored with that."""
         self._kills: dict[TaskId, m.KillTask] = {}
         self._actor_failures: dict[TaskId, int] = {}
-        self._outcomes: Counter[TaskPhase] = Counter()
+        self._outcomes: Counter[m.TaskPhase] = Counter()
         self._executors: set[tuple[AgentId, ExecutorId]] = set()
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
 
@@ -303,7 +265,7 @@ class SchedulerActor(BaseScheduler):
         chosen = self._new_id(options["executor"], order) if own_id is None else TaskId(own_id)
         if chosen in self._tasks:
             raise ValueError(f"there is a task {chosen} already")
-        spec = TaskSpec(
+        spec = r.TaskSpec(
             task_id=chosen,
             name=options.pop("name") or chosen,
             order=order,
@@ -311,15 +273,15 @@ class SchedulerActor(BaseScheduler):
             first_attempt=1 if own_id is None else self._tasks.first_attempt(chosen),
             **options,
         )
-        record = SPEC.record(chosen, spec)
-        if len(record.value) > MAX_TASK_BYTES:
+        record = r.SPEC.record(chosen, spec)
+        if len(record.value) > r.MAX_TASK_BYTES:
             raise ValueError(
-                f"the task has {len(record.value):,} bytes, and {MAX_TASK_BYTES:,} is the most: put large data where "
+                f"the task has {len(record.value):,} bytes, and {r.MAX_TASK_BYTES:,} is the most: put large data where "
                 "its executor can fetch it, and its address in the payload"
             )
         self._order = order
         self._put(record)
-        self._start_task(TaskHistory(spec))
+        self._start_task(r.TaskHistory(spec))
         return chosen
 
     def kill(self, task_id: str, grace: float | None = None) -> bool:
@@ -371,17 +333,17 @@ class SchedulerActor(BaseScheduler):
     # --- the beginning ----------------------------------------------------------------------------------------
 
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
-        self._histories = histories(records)
+        self._histories = r.histories(records)
         self._resumed = len(self._histories)
-        self._tasks.remember_ended(ended_tasks(records), int(facts.get(FORGOTTEN, "0")) if records else 0)
+        self._tasks.remember_ended(r.ended_tasks(records), int(facts.get(FORGOTTEN, "0")) if records else 0)
         self._introduced = bool(records) and REGISTERED in facts
         self.spawn_built_in("server")
         self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
-        told = (operation.status for operation in OPERATION.read(records).values())
+        told = (operation.status for operation in r.OPERATION.read(records).values())
         self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
-        self._early += untold_uploads(records, self._server)
+        self._early += r.untold_uploads(records, self._server)
         self._run = int(facts.get("runs", "0")) + 1
-        self._outcomes[TaskPhase.FAILED] = int(facts.get("failed", "0"))
+        self._outcomes[m.TaskPhase.FAILED] = int(facts.get("failed", "0"))
         self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
         self._remember_run()
 
@@ -417,7 +379,7 @@ class SchedulerActor(BaseScheduler):
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
             for entry in self._tasks:
-                if entry.phase in {TaskPhase.WAITING, TaskPhase.WITHDRAWING}:
+                if entry.phase in {m.TaskPhase.WAITING, m.TaskPhase.WITHDRAWING}:
                     self._tell_task(entry, m.BrokerRestarted())
         elif started.name == "server" and self._server is not None:
             try:
@@ -433,7 +395,7 @@ class SchedulerActor(BaseScheduler):
     def handle_subscribed(self, news: m.Subscribed) -> Any:
         if self._only_ends(news):
             return None
-        event = Registered(news.framework_id, news.master, 0 if self._announced else self._resumed)
+        event = m.Registered(news.framework_id, news.master, 0 if self._announced else self._resumed)
         self._announced = self._subscribed = True
         self.tell("reconciler", m.StartReconciliation())
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
@@ -444,7 +406,7 @@ class SchedulerActor(BaseScheduler):
             self.tell(self.actor_ref, SeeIfDone())
         return told
 
-    def _introduce(self, event: Registered) -> Any:
+    def _introduce(self, event: m.Registered) -> Any:
         """Call the hook of the first time; that it was called is stored together with what it launched.
 
         If it raised before it launched anything, the next run calls it again: nothing has begun.
@@ -486,7 +448,7 @@ class SchedulerActor(BaseScheduler):
 
     # --- tasks ------------------------------------------------------------------------------------------------
 
-    def _start_task(self, history: TaskHistory) -> None:
+    def _start_task(self, history: r.TaskHistory) -> None:
         task_id = history.spec.task_id
         name = f"{TASK_PREFIX}{task_id}"
         try:
@@ -523,7 +485,7 @@ class SchedulerActor(BaseScheduler):
     def handle_update(self, update: events.Update) -> Any:
         """Route an update to its task; acknowledge one that has no task any more."""
         status = update.status
-        split = split_attempt_id(status.task_id)
+        split = r.split_attempt_id(status.task_id)
         if status.reason == "REASON_RECONCILIATION":
             self.tell("reconciler", m.TaskAnswered(status.task_id))
         entry = self._tasks.get(split[0]) if split is not None else None
@@ -550,9 +512,9 @@ class SchedulerActor(BaseScheduler):
         of_a_command = str(changed.executor_id) == str(changed.attempt_id)
         if changed.agent_id is not None and changed.executor_id and changed.state and not of_a_command:
             self._executors.add((changed.agent_id, changed.executor_id))
-        if changed.reason == DRAINING and changed.phase not in ON_CLUSTER:
+        if changed.reason == m.DRAINING and changed.phase not in m.ON_CLUSTER:
             self._leave_agent(changed.agent_id)
-        if changed.phase is TaskPhase.BACKING_OFF:
+        if changed.phase is m.TaskPhase.BACKING_OFF:
             if self._ending:
                 return None  # its executor was ended by us, and there is no next attempt
             if changed.attempt == 1:
@@ -571,7 +533,7 @@ class SchedulerActor(BaseScheduler):
         if entry.ref is not None:  # its name is free for a task that the hook launches under the same id
             entry.ref.stop(block=False)
             self.system.free_name(entry.ref)
-        if done.reason == DRAINING:
+        if done.reason == m.DRAINING:
             self._leave_agent(done.agent_id)
         return self._tell_outcome(done, was_on_agent=entry.agent_id is not None)
 
@@ -598,9 +560,9 @@ class SchedulerActor(BaseScheduler):
         if self._tasks.attempts_forgotten > known:
             self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
         self._outbox = []
-        if done.phase is TaskPhase.FINISHED:
+        if done.phase is m.TaskPhase.FINISHED:
             told = self._call(self.on_task_finished, m.finished(done))
-        elif done.phase is TaskPhase.KILLED:
+        elif done.phase is m.TaskPhase.KILLED:
             told = self._call(self.on_task_killed, m.failed(done, killed=True))
         else:
             self.tell("failures", done)
@@ -609,17 +571,17 @@ class SchedulerActor(BaseScheduler):
 
     def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None, was_on_agent: bool) -> None:
         self._outcomes[done.phase] += 1
-        if done.phase is TaskPhase.FAILED:  # a later run has to know for its exit code
+        if done.phase is m.TaskPhase.FAILED:  # a later run has to know for its exit code
             self._put(framework_record("failed", str(self._outcomes[done.phase])))
         if self._ends_when_done and not self._tasks:
             self.tell(self.actor_ref, SeeIfDone())
-        gone = all_records_of(done.task_id)
+        gone = r.all_records_of(done.task_id)
         if self._outbox and done.task_id in self._tasks:  # launched again: its new specification stays
             kept = {(record.kind, record.key) for record in self._outbox}
             gone = tuple(key for key in gone if key not in kept)
         if forgotten is not None:
-            gone = (*gone, (ENDED, forgotten))
-        self._store_called(ended_record(done.task_id, done.last_attempt), gone=gone)
+            gone = (*gone, (r.ENDED, forgotten))
+        self._store_called(r.ended_record(done.task_id, done.last_attempt), gone=gone)
         if was_on_agent:
             self.tell("offers", m.ResourcesFreed())
 
@@ -627,7 +589,7 @@ class SchedulerActor(BaseScheduler):
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:
         if not self._announced or self._early or self._tasks or self._ending:
             return
-        failures = self._outcomes[TaskPhase.FAILED]
+        failures = self._outcomes[m.TaskPhase.FAILED]
         if not self._outcomes.total():
             logger.warning("no task was launched: the framework ends")
         counts = {phase.value: count for phase, count in self._outcomes.items() if count}
@@ -676,13 +638,13 @@ class SchedulerActor(BaseScheduler):
         if entry is None or entry.alive:
             return None
         failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
-        history = next(iter(histories(loaded.records)), None)
+        history = next(iter(r.histories(loaded.records)), None)
         if history is None:
             message = f"its actor failed, and nothing is stored of it: {loaded.error}"
             return self.handle_task_done(
-                m.TaskDone(task_id, task_id, TaskPhase.FAILED, 0, b"", message=message)
+                m.TaskDone(task_id, task_id, m.TaskPhase.FAILED, 0, b"", message=message)
             )
-        split = split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
+        split = r.split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
         demanded = split[1] if split is not None else history.spec.first_attempt
         if failures >= ACTOR_FAILURES:
             return self._give_up(history, demanded, f"its actor failed {failures} times: {loaded.error}")
@@ -692,17 +654,17 @@ class SchedulerActor(BaseScheduler):
             self.kill(task_id, self._kills[task_id].grace)
         return None
 
-    def _give_up(self, history: TaskHistory, demanded: int, message: str) -> Any:
+    def _give_up(self, history: r.TaskHistory, demanded: int, message: str) -> Any:
         spec, intent = history.spec, history.intent
-        attempt = max(demanded, latest(history).attempt)
-        self.tell("offers", m.Withdraw(attempt_id(spec.task_id, demanded)))
+        attempt = max(demanded, r.latest(history).attempt)
+        self.tell("offers", m.Withdraw(r.attempt_id(spec.task_id, demanded)))
         if intent is not None:
             self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
         return self.handle_task_done(
             m.TaskDone(
                 task_id=spec.task_id,
                 name=spec.name,
-                phase=TaskPhase.FAILED,
+                phase=m.TaskPhase.FAILED,
                 attempts=attempt - spec.first_attempt + 1,
                 payload=spec.payload,
                 executor=spec.executor,
@@ -766,7 +728,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
-        source = MessageSource(
+        source = m.MessageSource(
             arrived.agent_id,
             arrived.executor_id,
             arrived.executor_id.rpartition("-")[0] or arrived.executor_id,
@@ -792,7 +754,7 @@ class SchedulerActor(BaseScheduler):
             return None
         self._outbox = []
         told = self._call(self.on_uploaded, upload)
-        return self._after(told, lambda: self._store_called(gone=(UPLOAD.key(upload.key),)))
+        return self._after(told, lambda: self._store_called(gone=(r.UPLOAD.key(upload.key),)))
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:

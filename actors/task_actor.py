@@ -238,13 +238,7 @@ class TaskActor(Actor):
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
         self._acknowledge(status)
 
-    def _enter(
-        self,
-        event: TaskEvent,
-        *,
-        status: TaskStatus | None = None,
-        result: bytes = b"",
-    ) -> None:
+    def _enter(self, event: TaskEvent, *, status: TaskStatus | None = None, result: bytes = b"") -> None:
         before = self.phase
         phase, actions, ignored = self._life.on(event)
         if ignored:
