@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from actors import messages as m
-from actors.beside_store import token_for
 from actors.connection_actor import ConnectionActor
 from actors.failure_actor import FailureActor
 from actors.framework_settings import WEEK, ActorSpec, Composition, Kept
@@ -27,6 +30,8 @@ from actors.store_actor import StoreActor
 from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
+_server_logger = logging.getLogger("actors.server")
+_SHORTEST = 32  # characters of a token; the file of one that is shorter was cut off
 
 __all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
 
@@ -120,3 +125,52 @@ def _completed(composition: Composition) -> Composition:
         if composition.spec(name) is None
     )
     return replace(composition, actors=(*composition.actors, *missing))
+
+
+def token_for(store_path: str) -> str:
+    """Return the upload token: that of an earlier run with the same store, so that its executors can still upload, or a new one.
+
+    A trace shows every message, so the token is in none: it is made once, kept beside the store if that is durable (OSError:
+    it cannot be), and reaches server and connection with the composition that they are constructed with.
+    """
+    drawn = secrets.token_urlsafe(_SHORTEST)
+    if not store_path:
+        return drawn
+    path = Path(f"{store_path}.token")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _kept(path)
+    if kept == "":
+        _server_logger.warning(
+            "%s was damaged and is made again: executors that run already cannot upload", path
+        )
+        path.unlink()
+    return kept or _keep(path, drawn)
+
+
+def _kept(path: Path) -> str | None:
+    """Return what the file holds: a token, "" if it is damaged, None if there is none."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    token = text.decode("latin-1").strip()
+    return token if len(token) >= _SHORTEST and token.isascii() and token.isprintable() else ""
+
+
+def _keep(path: Path, token: str) -> str:
+    """Write the file as a whole or not at all; if another process has just done so, its token counts."""
+    handle, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # readable by its user only
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(token)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return _kept(path) or token
+        except OSError:  # a file system without links
+            Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return token

@@ -335,7 +335,8 @@ class SchedulerActor(BaseScheduler):
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         self._histories = r.histories(records)
         self._resumed = len(self._histories)
-        self._tasks.remember_ended(r.ended_tasks(records), int(facts.get(FORGOTTEN, "0")) if records else 0)
+        self._tasks.ended.update(r.ended_tasks(records))
+        self._tasks.attempts_forgotten = int(facts.get(FORGOTTEN, "0")) if records else 0
         self._introduced = bool(records) and REGISTERED in facts
         self.spawn_built_in("server")
         self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
@@ -378,7 +379,7 @@ class SchedulerActor(BaseScheduler):
             self.tell("offers", m.UseExecutors(self._templates))
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
-            for entry in self._tasks:
+            for entry in self._tasks.values():
                 if entry.phase in {m.TaskPhase.WAITING, m.TaskPhase.WITHDRAWING}:
                     self._tell_task(entry, m.BrokerRestarted())
         elif started.name == "server" and self._server is not None:
@@ -468,7 +469,7 @@ class SchedulerActor(BaseScheduler):
         run = f"r{self._run}-" if self._run > 1 else ""
         while True:
             drawn = TaskId(f"{executor or 'task'}-{run}{order}")
-            if drawn not in self._tasks and not self._tasks.has_ended(drawn):
+            if drawn not in self._tasks and drawn not in self._tasks.ended:
                 return drawn
             order += 1  # the author has chosen just this one
 
@@ -494,7 +495,7 @@ class SchedulerActor(BaseScheduler):
             return None
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
-        if split is not None and self._tasks.has_ended(split[0]):
+        if split is not None and split[0] in self._tasks.ended:
             if not is_terminal(status.state):
                 self.tell("connection", m.Kill(status.task_id, status.agent_id))
             return None
@@ -556,7 +557,7 @@ class SchedulerActor(BaseScheduler):
         self._actor_failures.pop(done.task_id, None)
         self._kills.pop(done.task_id, None)
         known = self._tasks.attempts_forgotten
-        forgotten = self._tasks.ended(done.task_id, done.last_attempt)
+        forgotten = self._tasks.end(done.task_id, done.last_attempt)
         if self._tasks.attempts_forgotten > known:
             self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
         self._outbox = []

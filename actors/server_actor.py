@@ -35,12 +35,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors import messages as m
-from actors.beside_store import folder_beside, sync_folder
 from actors.framework_settings import Composition
 from actors.records import UPLOAD, Writes
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
 from actors.server.artifacts import Artifact, ArtifactError, build_artifact
-from actors.temporary import TemporaryFolder, remove_leftovers_aside
+from actors.temporary import TemporaryFolder, remove_leftovers_aside, sync_folder
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
 from wire.framework_server import TASK_HEADER, TRACES, UPLOADS
@@ -185,7 +184,7 @@ class ServerActor(Actor):
             self._upload_dir = Path(self.settings.upload_dir).absolute()
             self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif self._store_path:
-            self._upload_dir = folder_beside(self._store_path)
+            self._upload_dir = Path(f"{self._store_path}.uploads").absolute()
             self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
                 leftover.unlink()

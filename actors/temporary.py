@@ -82,3 +82,12 @@ def _remove_if_left(entry: os.DirEntry[str]) -> None:
         shutil.rmtree(entry.path, ignore_errors=True)
     finally:
         os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make it durable that files have come into a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

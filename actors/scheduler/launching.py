@@ -118,7 +118,7 @@ def executor_template(
     """
     boot = ExecutorBoot(
         server_url=server.url or None,
-        token="",  # see `actors.beside_store`
+        token="",  # see `actors.composition.token_for`
         settings=executor.settings,
         executor_class=executor.cls,
         trace=bool(composition.trace_file),

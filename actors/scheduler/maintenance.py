@@ -52,32 +52,26 @@ class MaintenancePlan:
             return Answer("it names no agent")
         start, duration = offer.unavailability.start, offer.unavailability.duration
         end = math.inf if duration is None else start + duration
-        if tasks_here and end <= now:  # the broker places tasks there again
-            return Answer(
-                f"{tasks_here} tasks run there, and by its own words it is over; is it still scheduled?"
-            )
+        declined = f"{tasks_here} tasks run there, and " if tasks_here else None
+        if declined and end <= now:  # the broker places tasks there again
+            return Answer(declined + "by its own words it is over; is it still scheduled?")
         if not self._moves:
-            return Answer(
-                f'{tasks_here} tasks run there, and on_maintenance is "stay"' if tasks_here else None
-            )
+            return Answer(declined and declined + 'on_maintenance is "stay"')
         known = self._windows.get(offer.agent_id)
         self._windows[offer.agent_id] = Window(start, end, now)
-        begun = tasks_here > 0 and start <= now
-        new = known is None or known.start != start
-        return Answer(
-            f"{tasks_here} tasks run there, and it has begun; they are moved now" if begun else None,
-            max(0.0, start - self._lead - now) if new or begun else None,
-        )
+        move_in = max(0.0, start - self._lead - now)
+        if declined and start <= now:
+            return Answer(declined + "it has begun; they are moved now", move_in)
+        return Answer(None, move_in if known is None or known.start != start else None)
 
     def is_near(self, agent_id: AgentId, start: float, now: float) -> bool:
         """Whether the window that begins then is still believed in."""
         window = self._windows.get(agent_id)
         if window is None or window.start != start:
             return False
-        if now - window.heard > CALLED_OFF_AFTER:
+        if called_off := now - window.heard > CALLED_OFF_AFTER:
             del self._windows[agent_id]
-            return False
-        return True
+        return not called_off
 
     def is_over(self, agent_id: AgentId, now: float) -> bool:
         """Whether the agent is back by plan, so that what runs there is new."""

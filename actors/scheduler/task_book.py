@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from actors.messages import ON_CLUSTER, TaskChanged, TaskPhase
@@ -28,75 +27,53 @@ class TaskEntry(NamedTuple):
         return self.ref is not None and self.ref.is_alive()
 
 
-class TaskBook:
+class TaskBook(dict[TaskId, TaskEntry]):
     """The tasks of a framework by id."""
 
     def __init__(self) -> None:
-        self._entries: dict[TaskId, TaskEntry] = {}
-        self._counts: Counter[TaskPhase] = Counter()
-        self._ended: OrderedDict[TaskId, int] = OrderedDict()
+        super().__init__()
+        self.ended: OrderedDict[TaskId, int] = (
+            OrderedDict()
+        )  # the last attempts of tasks that ended not long ago
         self.attempts_forgotten = 0  # the highest attempt of the tasks that are no longer remembered
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[TaskEntry]:
-        return iter(list(self._entries.values()))
-
-    def __contains__(self, task_id: object) -> bool:
-        return task_id in self._entries
-
-    def get(self, task_id: TaskId) -> TaskEntry | None:
-        """Return a task's entry, or None."""
-        return self._entries.get(task_id)
+        self._counts: Counter[TaskPhase] = Counter()
 
     def add(self, task_id: TaskId, ref: ActorRef[Any] | None) -> None:
         """Enter a new task; it waits."""
-        self._entries[task_id] = TaskEntry(ref, TaskPhase.WAITING, None, None)
+        self[task_id] = TaskEntry(ref, TaskPhase.WAITING, None, None)
         self._counts[TaskPhase.WAITING] += 1
 
     def change(self, changed: TaskChanged) -> bool:
         """Take in what a task says of itself; returns whether there is such a task."""
-        entry = self._entries.get(changed.task_id)
+        entry = self.get(changed.task_id)
         if entry is None:
             return False
         if entry.phase is not changed.phase:
             self._counts[entry.phase] -= 1
             self._counts[changed.phase] += 1
-        self._entries[changed.task_id] = TaskEntry(
-            entry.ref, changed.phase, changed.attempt_id, changed.agent_id
-        )
+        self[changed.task_id] = TaskEntry(entry.ref, changed.phase, changed.attempt_id, changed.agent_id)
         return True
 
     def remove(self, task_id: TaskId) -> TaskEntry | None:
         """Strike a task out."""
-        entry = self._entries.pop(task_id, None)
+        entry = self.pop(task_id, None)
         if entry is not None:
             self._counts[entry.phase] -= 1
         return entry
 
-    def ended(self, task_id: TaskId, last_attempt: int) -> TaskId | None:
+    def end(self, task_id: TaskId, last_attempt: int) -> TaskId | None:
         """Remember that a task has ended; returns the one that is forgotten for it, if any."""
-        self._ended[task_id] = last_attempt
-        self._ended.move_to_end(task_id)
-        if len(self._ended) <= ENDED_KEPT:
+        self.ended[task_id] = last_attempt
+        self.ended.move_to_end(task_id)
+        if len(self.ended) <= ENDED_KEPT:
             return None
-        forgotten, attempts = self._ended.popitem(last=False)
+        forgotten, attempts = self.ended.popitem(last=False)
         self.attempts_forgotten = max(self.attempts_forgotten, attempts)
         return forgotten
 
-    def remember_ended(self, tasks: Iterable[tuple[TaskId, int]], attempts_forgotten: int) -> None:
-        """Take over what an earlier run knew of ended tasks."""
-        self._ended.update(tasks)
-        self.attempts_forgotten = attempts_forgotten
-
     def first_attempt(self, task_id: TaskId) -> int:
         """Return the number that no attempt of a task with this id has had."""
-        return self._ended.get(task_id, self.attempts_forgotten) + 1
-
-    def has_ended(self, task_id: TaskId) -> bool:
-        """Whether that task ended not long ago."""
-        return task_id in self._ended
+        return self.ended.get(task_id, self.attempts_forgotten) + 1
 
     def counts(self) -> dict[str, int]:
         """Return how many tasks there are in each phase."""
@@ -104,12 +81,12 @@ class TaskBook:
 
     def on_agent(self, agent_id: AgentId | None) -> list[TaskEntry]:
         """Return the tasks that may be on that agent."""
-        return [e for e in self._entries.values() if e.agent_id == agent_id and e.phase in ON_CLUSTER]
+        return [e for e in self.values() if e.agent_id == agent_id and e.phase in ON_CLUSTER]
 
     def on_cluster(self) -> tuple[tuple[TaskId, AgentId | None], ...]:
         """Return the attempts that may be on the cluster, with their agents where known."""
         return tuple(
             (entry.attempt_id, entry.agent_id)
-            for entry in self._entries.values()
+            for entry in self.values()
             if entry.phase in ON_CLUSTER and entry.attempt_id is not None
         )

@@ -29,9 +29,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from actors.beside_store import sync_folder
 from actors.messages import ClearStore, Record, Write
 from actors.runtime.codec.envelope import MAX_BYTES
+from actors.temporary import sync_folder
 
 logger = logging.getLogger("actors.store")
 

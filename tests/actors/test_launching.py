@@ -348,15 +348,15 @@ async def test_a_drawn_id_keeps_clear_of_the_authors_own(master):
 def test_attempts_of_tasks_that_are_no_longer_remembered_are_not_repeated_either(monkeypatch):
     monkeypatch.setattr(task_book, "ENDED_KEPT", 2)
     book = TaskBook()
-    assert book.ended(TaskId("a"), 4) is None
-    assert book.ended(TaskId("b"), 1) is None
-    assert book.ended(TaskId("a"), 5) is None
+    assert book.end(TaskId("a"), 4) is None
+    assert book.end(TaskId("b"), 1) is None
+    assert book.end(TaskId("a"), 5) is None
     assert book.first_attempt(TaskId("a")) == 6
     assert book.first_attempt(TaskId("new")) == 1
-    assert book.ended(TaskId("c"), 1) == "b"
-    assert book.ended(TaskId("d"), 1) == "a"
+    assert book.end(TaskId("c"), 1) == "b"
+    assert book.end(TaskId("d"), 1) == "a"
     assert book.first_attempt(TaskId("a")) == 6
     assert book.first_attempt(TaskId("c")) == 2
     later = TaskBook()
-    later.remember_ended([(TaskId("c"), 1)], book.attempts_forgotten)
+    later.ended[TaskId("c")], later.attempts_forgotten = 1, book.attempts_forgotten
     assert later.first_attempt(TaskId("a")) == 6

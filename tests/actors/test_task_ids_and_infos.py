@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from actors.beside_store import token_for
+from actors.composition import token_for
 from actors.connection.calls import Outbox, framework_info
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady

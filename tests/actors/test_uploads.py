@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 
 from actors import messages as m
-from actors.beside_store import folder_beside
 from actors.composition import ActorSpec, Composition, run
 from actors.framework_settings import ExecutorSettings, FrameworkSettings
 from actors.records import UPLOAD
@@ -125,11 +124,11 @@ async def test_an_upload_is_told_again_until_its_hook_has_run(master, tmp_path):
         "next",
     ) in kinds  # what the hook launched is stored together with its having been called
     assert UPLOAD.name not in {kind for kind, _ in kinds}
-    assert (folder_beside(str(store)) / "img" / "a.png").read_bytes() == b"picture"
+    assert (Path(f"{store}.uploads") / "img" / "a.png").read_bytes() == b"picture"
 
 
 async def test_what_is_left_of_uploads_cut_off_by_a_kill_is_removed_at_the_next_start(master, tmp_path):
-    folder = folder_beside(str(tmp_path / "s.db"))
+    folder = tmp_path / "s.db.uploads"
     folder.mkdir()
     (folder / ".upload-abc").write_bytes(b"half of it")
 
@@ -161,7 +160,7 @@ async def test_without_a_store_the_folder_of_uploads_ends_with_the_framework(
 
 
 async def test_a_folder_for_uploads_that_cannot_be_used_is_one_sentence(master, tmp_path):
-    folder_beside(str(tmp_path / "s.db")).write_text("")
+    (tmp_path / "s.db.uploads").write_text("")
     outcome = await play(composition(master, Gallery, tmp_path / "s.db"))
     assert outcome.exit_code == 2
     assert "the folder for uploads cannot be used: " in outcome.reason
@@ -230,7 +229,7 @@ async def test_what_was_answered_as_stored_is_there_after_a_kill(tmp_path, answe
     assert answers <= len(answered)
     stored = {record.value for record in records_of(store) if record.kind == UPLOAD.name}
     for name in answered:
-        assert (folder_beside(str(store)) / name).read_bytes() == name.encode() * 5000
+        assert (Path(f"{store}.uploads") / name).read_bytes() == name.encode() * 5000
         assert any(name.encode() in value for value in stored), name
 
 
