@@ -27,7 +27,6 @@ from actors.store.backends import (
     MemoryBackend,
     SqliteBackend,
     StorageError,
-    applied,
 )
 
 logger = logging.getLogger("actors.store")
@@ -122,17 +121,9 @@ class StoreActor(Actor):
         durable = await self.in_thread(self.backend.load, asked.key)
         if not self._queue:
             return m.Loaded(durable)
-        records = applied(
-            {(record.kind, record.key): record.value for record in durable},
-            [accepted.change for accepted in self._queue],
-        )
-        return m.Loaded(
-            tuple(
-                m.Record(kind, key, value)
-                for (kind, key), value in records.items()
-                if asked.key is None or key == asked.key
-            )
-        )
+        accepted = MemoryBackend({(record.kind, record.key): record.value for record in durable})
+        accepted.commit([change for change, _ in self._queue])
+        return m.Loaded(accepted.load(asked.key))
 
     @receive
     def handle_write(self, write: m.Write) -> None:
@@ -152,7 +143,8 @@ class StoreActor(Actor):
         """Forget everything accepted so far; answers whether that is durable already."""
         await self._settled()
         self._queue.append(Accepted(asked, ""))
-        await self._write_queue()
+        if not self._begin():
+            await self._settled()
         if self._queue:
             logger.error("could not clear the store yet; retrying")
         return not self._queue
@@ -171,10 +163,6 @@ class StoreActor(Actor):
         if not self._commit_due and self._attempt is None:
             self._commit_due = True
             self.tell(self.actor_ref, Commit())
-
-    async def _write_queue(self) -> None:
-        if not self._begin():
-            await self._settled()
 
     def _begin(self) -> bool:
         """Give the whole queue to the backend; returns whether it is done with it already."""
@@ -230,21 +218,14 @@ def _refusal(write: m.Write) -> str:
     for record in write.records:
         kind, key = record.kind, record.key
         value: object = record.value
-        if type(value) is bytes and len(value) <= LARGEST and kind.isascii() and key.isascii():
-            continue  # nearly all are like this, and each task writes several
         if not isinstance(value, bytes):
             return (
                 f"the {kind} of {key} is not stored: its value is of type {type(value).__name__}, not bytes"
             )
         if len(value) > LARGEST:
             return f"the {kind} of {key} is not stored: {len(value)} bytes, and at most {LARGEST} are taken"
-        if not (_is_text(kind) and _is_text(key)):
+        try:
+            (kind + key).encode()
+        except UnicodeEncodeError:
             return f"the {kind!a} of {key!a} is not stored: its name is not text that UTF-8 can hold"
     return ""
-
-
-def _is_text(name: str) -> bool:
-    try:
-        return name.isascii() or bool(name.encode())
-    except UnicodeEncodeError:
-        return False

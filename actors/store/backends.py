@@ -13,8 +13,10 @@ machine; over a network file system they may not, which is why a store belongs o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import itertools
 import json
 import logging
 import os
@@ -24,7 +26,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,19 +66,6 @@ class StorageError(Exception):
     """A record could not be read or written; one sentence, with the file's name."""
 
 
-def applied(records: Records, changes: Iterable[Change]) -> Records:
-    """Carry changes out on records in a dictionary, which keeps the order of their first writing; returns it."""
-    for change in changes:
-        if isinstance(change, ClearStore):
-            records.clear()
-            continue
-        for record in change.records:
-            records[record.kind, record.key] = record.value
-        for gone in change.deletes:
-            records.pop(gone, None)
-    return records
-
-
 class MemoryBackend:
     """Records in a dictionary: lost with the process, which some frameworks are content with.
 
@@ -102,7 +91,14 @@ class MemoryBackend:
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Apply all changes in order, or none of them (StorageError)."""
-        applied(self._records, changes)
+        for change in changes:
+            if isinstance(change, ClearStore):
+                self._records.clear()
+                continue
+            for record in change.records:
+                self._records[record.kind, record.key] = record.value
+            for gone in change.deletes:
+                self._records.pop(gone, None)
 
     def close(self, last: Sequence[Change] = ()) -> None:
         """Apply these, if that can be (StorageError), and let go of the records in any case; nothing comes between."""
@@ -122,8 +118,8 @@ class SqliteBackend:
     def __init__(self, path: str, *, drop_damaged: bool = False) -> None:
         self.path = path
         self._drop_damaged = drop_damaged
-        self._lock = threading.Lock()  # a commit may still run in its thread when the actor is stopped
-        self._hold: StoreLock | None = None
+        self._lock = threading.RLock()  # a commit may still run in its thread when the actor is stopped
+        self._hold: int | None = None
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
@@ -137,7 +133,7 @@ class SqliteBackend:
             if path.is_dir():
                 raise StorageError(f"{self.path} cannot be used as a store: it is a folder, not a file")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._hold = StoreLock(str(path))
+            self._hold = _locked(path, self.path)
             if path.exists():
                 _check_header(path, self.path)
                 damage = damage_in(Path(f"{path}-wal"))
@@ -147,11 +143,6 @@ class SqliteBackend:
             else:
                 _create(path)
             self._connection = self._connect(path)
-        except HeldError as error:
-            raise StorageError(
-                f"the store {self.path} {error}: a store is one framework's at a time. "
-                "Stop that one first, or give this one another [store] path"
-            ) from None
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: SQLite's words about garbage
             self.close()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -164,7 +155,7 @@ class SqliteBackend:
     def _connect(self, path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
         try:
-            connection.text_factory = _as_text
+            connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA cell_size_check=ON")
             self._check_structure(connection)
@@ -229,38 +220,39 @@ class SqliteBackend:
     def commit(self, changes: Sequence[Change]) -> None:
         """Apply all changes in one transaction."""
         with self._lock:
-            self._commit(changes)
-
-    def _commit(self, changes: Sequence[Change]) -> None:
-        connection = self._open
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for change in changes:
-                if isinstance(change, ClearStore):
-                    connection.execute("DELETE FROM records")
-                    continue
-                if change.records:
-                    connection.executemany(_PUT, [_row(record) for record in change.records])
-                if change.deletes:
-                    connection.executemany("DELETE FROM records WHERE kind = ? AND key = ?", change.deletes)
-            connection.execute("COMMIT")
-        except (sqlite3.Error, TypeError, ValueError) as error:
-            raise StorageError(f"{self.path}: {error}") from error
-        finally:
-            self._roll_back()
+            connection = self._open
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for change in changes:
+                    if isinstance(change, ClearStore):
+                        connection.execute("DELETE FROM records")
+                        continue
+                    if change.records:
+                        connection.executemany(_PUT, [_row(record) for record in change.records])
+                    if change.deletes:
+                        connection.executemany(
+                            "DELETE FROM records WHERE kind = ? AND key = ?", change.deletes
+                        )
+                connection.execute("COMMIT")
+            except (sqlite3.Error, TypeError, ValueError) as error:
+                raise StorageError(f"{self.path}: {error}") from error
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
 
     def close(self, last: Sequence[Change] = ()) -> None:
         """Apply these, close the file, and let others have it."""
         with self._lock:
             try:
                 if last:
-                    self._commit(last)
+                    self.commit(last)
             finally:
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
                 if self._hold is not None:
-                    self._hold.release()
+                    _unlock(self._hold)
                     self._hold = None
 
     @property
@@ -268,13 +260,6 @@ class SqliteBackend:
         if self._connection is None:
             raise StorageError(f"{self.path} is not open")
         return self._connection
-
-    def _roll_back(self) -> None:
-        try:
-            if self._open.in_transaction:
-                self._open.execute("ROLLBACK")
-        except (sqlite3.Error, StorageError):
-            pass
 
 
 Backend = MemoryBackend | SqliteBackend
@@ -292,10 +277,6 @@ def _is_sound(kind: object, key: object, value: object, checksum: object) -> boo
     if not (isinstance(kind, str) and isinstance(key, str) and isinstance(value, bytes)):
         return False
     return len(value) <= LARGEST and _checksum(kind, key, value) == checksum
-
-
-def _as_text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -427,42 +408,31 @@ def _is_followed(data: bytes, frames: range, salt: list[int]) -> bool:
 # --- who owns a store ------------------------------------------------------------------------------------------
 
 
-class HeldError(Exception):
-    """Somebody else has the store: one sentence that says who, without the store's name."""
-
-
-class StoreLock:
-    """A lock that is held until `release`, or until the process ends.
-
-    Raises:
-        HeldError: Another process, or another framework of this one, holds it.
-        OSError: The file beside the store cannot be made or locked.
-    """
-
-    def __init__(self, store: str) -> None:
-        path = f"{store}.lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(_who_we_are()).encode(), 0)
-        except OSError as error:
-            holder = os.pread(handle, 4096, 0) if error.errno in {errno.EWOULDBLOCK, errno.EACCES} else None
-            os.close(handle)
-            if holder is None:
-                raise
-            raise HeldError(f"is in use by {_described(holder)}") from None
-        except BaseException:
-            os.close(handle)
+def _locked(path: Path, name: str) -> int:
+    """Lock a store until `_unlock`, or until the process ends; one of another process, or of another framework, is refused."""
+    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(_who_we_are()).encode(), 0)
+    except BaseException as error:
+        held = isinstance(error, OSError) and error.errno in {errno.EWOULDBLOCK, errno.EACCES}
+        holder = os.pread(handle, 4096, 0) if held else b""
+        os.close(handle)
+        if not held:
             raise
-        self._handle = handle
-        _held.add(handle)
+        raise StorageError(
+            f"the store {name} is in use by {_described(holder)}: a store is one framework's at a time. "
+            "Stop that one first, or give this one another [store] path"
+        ) from None
+    _held.add(handle)
+    return handle
 
-    def release(self) -> None:
-        """Let go of it."""
-        if self._handle in _held:
-            _held.discard(self._handle)
-            os.close(self._handle)
+
+def _unlock(handle: int) -> None:
+    if handle in _held:
+        _held.discard(handle)
+        os.close(handle)
 
 
 _held: set[int] = set()
@@ -483,18 +453,11 @@ def _who_we_are() -> dict[str, object]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "command": _command(sys.argv),
+        # without its options, as these may hold a secret
+        "command": " ".join(
+            [Path(sys.argv[0]).name, *itertools.takewhile(lambda word: word[:1] != "-", sys.argv[1:])]
+        ),
     }
-
-
-def _command(arguments: list[str]) -> str:
-    """Return the command without its options, as these may hold a secret."""
-    words = [Path(arguments[0]).name] if arguments else []
-    for word in arguments[1:]:
-        if word.startswith("-"):
-            break
-        words.append(word)
-    return " ".join(words)
 
 
 def _described(holder: bytes) -> str:
