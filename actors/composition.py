@@ -4,8 +4,6 @@ The root of the tree is an actor called "framework": it keeps the store (which s
 the scheduler, which supervises everything else; it ends when the scheduler says how the framework ended.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -11,8 +11,6 @@ outcome is told; every failure to connect is followed by a wait (exponential, fu
 sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Mapping

@@ -10,8 +10,6 @@ A task whose agent is drained or goes down for maintenance is moved, which is no
 Nothing waits for this actor: reading has a time limit, and a sandbox that cannot be read is said in a few words.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

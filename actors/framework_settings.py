@@ -4,8 +4,6 @@ The configuration file maps to these one to one. What belongs here: settings of 
 retries. Settings of one built-in actor stand beside that actor; reading TOML is the product's business, not ours.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -9,8 +9,6 @@ The callbacks are those of `mesos::v1::scheduler`'s predecessor (Mesos: "Framewo
 of the Scheduler HTTP API one to one.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ says is told as `mesos_v1.events` reads it. Not here: what an actor tells only i
 threads), which stands beside that actor, and payloads of tasks, which are the author's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import StrEnum
 from operator import attrgetter

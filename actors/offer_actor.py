@@ -10,8 +10,6 @@ Not here: what a task does when its launch fails (the task's own table), and wha
 Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DECLINE, REVIVE, SUPPRESS).
 """
 
-from __future__ import annotations
-
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ order; this actor sees to it that an outcome comes at all: an ACCEPT that was lo
 came.
 """
 
-from __future__ import annotations
-
 from actors import messages as m
 from actors.operations.states import TABLE, Action, OperationEvent
 from actors.records import PHASE_OF_STATE

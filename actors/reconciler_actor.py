@@ -7,8 +7,6 @@ one of their own. Now and then the question is implicit, which brings up unknown
 and killed only if the settings say so. Source: Mesos documentation, "Reconciliation".
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 

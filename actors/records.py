@@ -14,8 +14,6 @@ Uploads. One is answered only when its bytes and its record are durable; the rec
 So an executor that has heard "stored" may forget the file, whatever happens to the scheduler.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum

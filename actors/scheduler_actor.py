@@ -8,8 +8,6 @@ What is launched in a hook is stored in one transaction with the fact that the h
 between neither loses nor doubles work. What has nothing to do with tasks is in `scheduler/base_scheduler`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging

@@ -14,8 +14,6 @@ answered. With a durable store, files lie beside it, and what was answered 201 i
 | `PUT /traces/<executor>?offset=N` | 204; 409 with `{"offset": M}` when N is beyond what is there |
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -10,8 +10,6 @@ scheduler is told. So an update that is acknowledged has been stored, always, an
 Records know nothing of tasks: (kind, key) → bytes. What they mean is their writers' business.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ an update of an attempt that is no longer the present one changes nothing (one t
 Duplicates are harmless: an update with the uuid that was taken in last is acknowledged again and otherwise ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -383,14 +381,6 @@ _RESUME: Mapping[TaskPhase, Callable[[TaskActor], None]] = {
     P.LAUNCHING: TaskActor._await_news,
     P.RUNNING: TaskActor._watch_run,
 }
-_CARRY_OUT = {
-    Action.KILL: TaskActor._kill,
-    Action.DEMAND: TaskActor._demand,
-    Action.WITHDRAW: TaskActor._withdraw,
-    Action.RECONCILE: TaskActor._reconcile,
-    Action.AWAIT_NEWS: TaskActor._await_news,
-    Action.WATCH_RUN: TaskActor._watch_run,
-    Action.WATCH_PARTITION: TaskActor._watch_partition,
-    Action.NEXT_ATTEMPT: TaskActor._next_attempt,
-    Action.BACK_OFF: TaskActor._back_off,
+_CARRY_OUT: Mapping[Action, Callable[[TaskActor], None]] = {
+    action: getattr(TaskActor, f"_{action.name.lower()}") for action in Action if action is not Action.DONE
 }

@@ -5,8 +5,6 @@ has it, however that ends: so a folder whose file is not locked is not in use. A
 it was kept on purpose, or is somebody else's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os
@@ -16,7 +14,7 @@ import threading
 from pathlib import Path
 
 _LOCK = ".in-use"
-_in_use: set[TemporaryFolder] = set()
+_in_use: "set[TemporaryFolder]" = set()
 
 
 class TemporaryFolder:

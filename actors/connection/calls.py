@@ -4,8 +4,6 @@ Calls go pipelined over one connection beside the subscription's. An answer is w
 happened to a call comes back as a message to the connection; one that was taken (2xx) does not, unless its row says so.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import logging

@@ -7,11 +7,9 @@ mailbox and nothing else is touched from there. Losing ZooKeeper says nothing ab
 ZooKeeper names another. Sources: Mesos documentation, "High Availability"; src/master/detector/zookeeper.cpp.
 """
 
-from __future__ import annotations
-
 import json
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from actors.framework_settings import FrameworkSettings
 from actors.runtime import Actor, message
@@ -68,7 +66,7 @@ class ZooKeeperAddress(NamedTuple):
     auth: str
 
     @classmethod
-    def parse(cls, url: str) -> ZooKeeperAddress:
+    def parse(cls, url: str) -> Self:
         """Read an address.
 
         Raises:
@@ -88,7 +86,7 @@ class ZooKeeperDetector:
     def __init__(self, url: str, owner: Actor) -> None:
         self._address = ZooKeeperAddress.parse(url)
         self._owner = owner.actor_ref
-        self._client: KazooClient | None = None
+        self._client: "KazooClient | None" = None
         self._leader: str | None = None
         self._watching: Any = None
 

@@ -6,8 +6,6 @@ that they belong to, and the actor drops those of an old attempt before it looks
 Source: Mesos documentation, "Scheduler HTTP API", sections "Disconnections", "Network partitions", "Master detection".
 """
 
-from __future__ import annotations
-
 from enum import Enum, StrEnum
 
 from actors.runtime.state_machine import Table

@@ -4,8 +4,6 @@ A row matches by words (of the update, or of what an executor that is dead wrote
 what is special stands before what is general. Where none matches, Mesos's reason may help.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import NamedTuple

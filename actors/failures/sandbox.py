@@ -4,8 +4,6 @@ Mesos: "Operator HTTP API", READ_FILE of the agent. A sandbox has a virtual path
 its files: `/frameworks/<id>/executors/<id>/runs/latest`. The executor of a plain command has the task's own id.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 

@@ -6,8 +6,6 @@ others refused are still staying away. A SUPPRESS or REVIVE that came to nothing
 are sent again, whichever is due.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

@@ -11,8 +11,6 @@ at the offers costs by shapes, not by demands, and 100,000 that wait are as chea
 heads of shapes, the lowest order number comes first.
 """
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 import sys
@@ -72,7 +70,7 @@ class ShapeQueue:
 
     __slots__ = ("_live", "looked_at", "looks", "looks_total", "shape", "waiting")
 
-    def __init__(self, shape: Shape, live: dict[TaskId, tuple[Demand, ShapeQueue]]) -> None:
+    def __init__(self, shape: Shape, live: "dict[TaskId, tuple[Demand, ShapeQueue]]") -> None:
         self.shape = shape
         self.looks: list[Look] = []
         self.looks_total = 0

@@ -4,8 +4,6 @@ Sources: Mesos documentation, "Operation Feedback", and the comments on `Operati
 and PENDING may still become anything; DROPPED, GONE_BY_OPERATOR and (asked about in time) UNKNOWN will not.
 """
 
-from __future__ import annotations
-
 from enum import Enum, StrEnum
 
 from actors.records import ENDED_PHASES, OperationPhase

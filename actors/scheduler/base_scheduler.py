@@ -3,8 +3,6 @@
 Here belongs what has nothing to do with tasks: `SchedulerActor` adds these and the broker, `LowLevelScheduler` offers in hand.
 """
 
-from __future__ import annotations
-
 import asyncio
 import difflib
 import functools

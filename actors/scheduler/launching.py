@@ -5,8 +5,6 @@ argument as it is kept: mappings become pairs, lists tuples. It never shows the 
 Limits are Mesos's (`master/validation.cpp`, `common/validation.cpp`) unless they say why.
 """
 
-from __future__ import annotations
-
 import math
 import shlex
 import sys

@@ -9,8 +9,6 @@ The master asks again every few seconds while a window is scheduled; a window th
 It also asks when the window is over, as long as the operator has not taken it out of the schedule: then nothing is moved.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which tasks the scheduler has, in which phase, and which have ended not long ago. Plain data."""
 
-from __future__ import annotations
-
 from collections import Counter, OrderedDict
 from typing import Any, NamedTuple
 

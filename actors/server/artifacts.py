@@ -5,8 +5,6 @@ files, caches and hidden files stay out; times, owners and modes are fixed, so t
 the same on every run and agents' caches stay good.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import importlib.util

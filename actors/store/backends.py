@@ -11,8 +11,6 @@ process however that ends, so a lock that is left behind does not exist. Locks o
 machine; over a network file system they may not, which is why a store belongs on a disk of the machine itself.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

@@ -7,8 +7,6 @@ Where the rules come from: Mesos documentation, "Designing Highly Available Meso
 (an attempt is known only by what the master says about it), and "Task State Reasons" for partition-aware states.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum, StrEnum
 
