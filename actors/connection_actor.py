@@ -184,8 +184,6 @@ class ConnectionActor(Actor):
     def _attempt(self) -> int:
         return self._calls.attempt
 
-    # --- what others ask --------------------------------------------------------------------------------------
-
     def on_start(self) -> None:
         """Report that a connection has started; the scheduler answers with `Connect`."""
         self.tell("scheduler", m.ActorStarted("connection"))
@@ -220,8 +218,6 @@ class ConnectionActor(Actor):
             self._apply(E.TEARDOWN_ANSWERED)
         else:
             self._apply(E.TEARDOWN_ASKED)
-
-    # --- leader detection -------------------------------------------------------------------------------------
 
     @receive
     def handle_leader_found(self, found: LeaderFound) -> None:
@@ -599,8 +595,6 @@ class ConnectionActor(Actor):
         self._reason, self._gone = reason, gone
         self._coming_back = self.state is not S.SUBSCRIBED
         self._apply(E.TEARDOWN_ANSWERED if gone and self._teardown_wanted else E.REFUSED)
-
-    # --- odds and ends ----------------------------------------------------------------------------------------
 
     def _in_time(self, seconds: float) -> float:
         """While the framework ends, no single step may take all the time that there is."""

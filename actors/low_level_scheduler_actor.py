@@ -1,12 +1,9 @@
 """Offers in hand: the classical callbacks of a Mesos scheduler, for an author who does without the broker.
 
-Nothing is decided here: offers are the author's until accepted, declined or rescinded; nothing is matched, retried or
-reconciled. What is kept is what a scheduler cannot do wrong: the connection with all its guarantees, the framework's id in
-the store, acknowledgement of an update after its callback has returned, and containment of what a callback raises (such
-an update is not acknowledged, so the agent sends it again).
-
-The callbacks are those of `mesos::v1::scheduler`'s predecessor (Mesos: "Framework Development Guide"), the commands are the calls
-of the Scheduler HTTP API one to one.
+Nothing is matched, retried or reconciled here: offers are the author's until accepted, declined or rescinded. What is kept is
+what a scheduler cannot do wrong: the connection with all its guarantees, the framework's id in the store, acknowledgement of
+an update after its callback has returned, and containment of what a callback raises (the agent sends such an update again).
+The callbacks are those of Mesos's "Framework Development Guide", the commands the calls of the Scheduler HTTP API one to one.
 """
 
 import logging
@@ -240,22 +237,17 @@ class LowLevelScheduler(BaseScheduler):
         ref = self.spawn(OperationActor, operation_id, agent_id, name=f"{OPERATION_PREFIX}{operation_id}")
         self._operations[operation_id] = (ref, call)
 
-    def _go_on_with(self, operation: OperationRecord) -> None:
-        if operation.phase in ENDED_PHASES:
-            done = m.OperationDone(operation.operation_id, operation.phase.value)
-            self._untold_outcomes[operation.operation_id] = done
-        else:
-            self._follow_operation(operation.operation_id, operation.agent_id)
-
     def _phases(self) -> tuple[tuple[str, int], ...]:
         return tuple(sorted(Counter(phase.value for phase in self._active.values()).items()))
-
-    # --- what comes in ----------------------------------------------------------------------------------------
 
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         self._in_handover = "id" in facts
         for operation in OPERATION.read(records).values():
-            self._go_on_with(operation)
+            if operation.phase in ENDED_PHASES:
+                done = m.OperationDone(operation.operation_id, operation.phase.value)
+                self._untold_outcomes[operation.operation_id] = done
+            else:
+                self._follow_operation(operation.operation_id, operation.agent_id)
 
     def _subscribe_as_new(self) -> None:
         self._in_handover = False
@@ -325,11 +317,8 @@ class LowLevelScheduler(BaseScheduler):
         def told() -> None:
             if not self.explicit_acknowledgements:
                 self._acknowledge_operation(status)
-            if (
-                known is None
-                and status.operation_id is not None
-                and PHASE_OF_STATE[status.state] in ENDED_PHASES
-            ):
+            ended = known is None and PHASE_OF_STATE[status.state] in ENDED_PHASES
+            if ended and status.operation_id is not None:
                 self._forget_operation(status.operation_id)
 
         return self._call_then(self.operation_update, status, then=told)  # else it comes again
@@ -354,15 +343,12 @@ class LowLevelScheduler(BaseScheduler):
         return self._call(self.call_failed, failed)
 
     @receive
-    async def handle_child_failed(self, failure: ChildFailed) -> None:
+    def handle_child_failed(self, failure: ChildFailed) -> Any:
         """The outcome of an operation whose actor failed will never be known: report it as lost."""
         if failure.name.startswith(OPERATION_PREFIX):
             operation_id = OperationId(failure.name.removeprefix(OPERATION_PREFIX))
-            logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
-            await self._called(self.on_error, f"{failure.name} failed: {failure.error}")
             self.tell(self.actor_ref, m.OperationDone(operation_id, OperationPhase.LOST.value))
-        elif (told := super().handle_child_failed(failure)) is not None:
-            await told
+        return super().handle_child_failed(failure)
 
     @receive
     def handle_operation_done(self, done: m.OperationDone) -> Any:
@@ -372,12 +358,8 @@ class LowLevelScheduler(BaseScheduler):
             known[0].stop(block=False)
         elif self._untold_outcomes.pop(done.operation_id, None) is None:
             return None
-        return self._call_then(
-            self.operation_done,
-            done.operation_id,
-            done.phase,
-            then=lambda: self._forget_operation(done.operation_id),
-        )
+        told, name = self.operation_done, done.operation_id
+        return self._call_then(told, name, done.phase, then=lambda: self._forget_operation(name))
 
     @receive
     async def handle_framework_error(self, error: m.FrameworkError) -> None:

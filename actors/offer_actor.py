@@ -145,8 +145,6 @@ class OfferActor(Actor):
         if self._by_offer:
             self.tell("connection", m.Decline(tuple(self._by_offer), self.settings.refuse_seconds))
 
-    # --- demands ----------------------------------------------------------------------------------------------
-
     @receive
     def handle_use_executors(self, told: m.UseExecutors) -> None:
         self._book = ExecutorBook(told.executors, self.framework.roles)
@@ -365,8 +363,6 @@ class OfferActor(Actor):
                 self._revive()
         agent.placements.clear()
 
-    # --- what the master did not take -------------------------------------------------------------------------
-
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> None:
         """Answer for each call that came to nothing; without a subscription, offers and interest are void anyway."""
@@ -460,8 +456,6 @@ class OfferActor(Actor):
         """For how many seconds resources stay away, of a role that something waits for or of another."""
         seconds = self.settings.refuse_seconds if wanted else self.settings.idle_refuse_seconds
         return seconds * (1 - self.settings.jitter * self.ids.uniform(0.0, 1.0))
-
-    # --- questions --------------------------------------------------------------------------------------------
 
     @receive
     def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:

@@ -388,8 +388,6 @@ class SchedulerActor(BaseScheduler):
         elif started.name == "reconciler" and self._announced:
             self.tell("reconciler", m.StartReconciliation())
 
-    # --- the subscription -------------------------------------------------------------------------------------
-
     @receive
     def handle_subscribed(self, news: m.Subscribed) -> Any:
         if self._only_ends(news):
@@ -723,8 +721,6 @@ class SchedulerActor(BaseScheduler):
         if not self._maintenance.is_over(due.agent_id, self.clock.time()):
             self._shut_executors_down_on(due.agent_id)
 
-    # --- what else comes from the master and the executors ----------------------------------------------------
-
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
         source = m.MessageSource(
@@ -789,8 +785,6 @@ class SchedulerActor(BaseScheduler):
         of_task = getattr(failure.call, "task_id", "")
         what = type(failure.call).__name__ + (f" of task {of_task}" if of_task else "")
         return self._call(self.on_error, f"{what} failed: {failure.reason}")
-
-    # --- the end ----------------------------------------------------------------------------------------------
 
     def _tear_down(self) -> None:
         """End executors first: in their own time they close what they opened (a browser), and hand their traces in."""

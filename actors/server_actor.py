@@ -108,7 +108,7 @@ class ServerActor(Actor):
         self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered
 
     def on_start(self) -> None:
-        """Report that a server has started; the scheduler answers with `OpenServer`."""
+        """Report to the scheduler, which answers with `OpenServer`."""
         self.tell("scheduler", m.ActorStarted("server"))
 
     async def on_stop(self) -> None:
@@ -144,12 +144,8 @@ class ServerActor(Actor):
             raise ServerError(str(error)) from error
         if self._runner is None:
             await self._listen(asked.port)
-        return m.ServerReady(
-            self.url,
-            str(self._upload_dir),
-            tuple((name, f"{self.url}/artifacts/{artifact.name}") for name, artifact in artifacts),
-            self._port,
-        )
+        urls = tuple((name, f"{self.url}/artifacts/{artifact.name}") for name, artifact in artifacts)
+        return m.ServerReady(self.url, str(self._upload_dir), urls, self._port)
 
     def _build_artifacts(self) -> list[tuple[str, Artifact]]:
         built: dict[tuple[str, ...], Artifact] = {}
@@ -281,15 +277,9 @@ class ServerActor(Actor):
                 text=f"{name} cannot be uploaded: a file or a folder of an earlier upload is in its way"
             ) from None
         task = unquote(request.headers.get(TASK_HEADER, ""))
-        upload = m.Uploaded(
-            name,
-            str(path),
-            size,
-            _printable(request.content_type),
-            f"{self.url}{UPLOADS}/{name}",
-            TaskId(_printable(task)) if task else None,
-            self.ids.uuid(),
-        )
+        url, kind = f"{self.url}{UPLOADS}/{name}", _printable(request.content_type)
+        task_id = TaskId(_printable(task)) if task else None
+        upload = m.Uploaded(name, str(path), size, kind, url, task_id, self.ids.uuid())
         answer = self._waiting[upload.key] = asyncio.get_running_loop().create_future()
         self.tell(self.actor_ref, Keep(upload))
         try:

@@ -86,7 +86,7 @@ class ZooKeeperDetector:
     def __init__(self, url: str, owner: Actor) -> None:
         self._address = ZooKeeperAddress.parse(url)
         self._owner = owner.actor_ref
-        self._client: "KazooClient | None" = None
+        self._client: KazooClient | None = None
         self._leader: str | None = None
         self._watching: Any = None
 

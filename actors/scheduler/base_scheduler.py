@@ -208,8 +208,6 @@ class BaseScheduler(Actor):
     def on_error(self, message: str) -> Any:
         """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
 
-    # --- life -------------------------------------------------------------------------------------------------
-
     def on_start(self) -> Any:
         """The scheduler is there: an author's own `on_start` may prepare things, before the framework connects."""
         self._say_started()
@@ -326,8 +324,6 @@ class BaseScheduler(Actor):
                 return False
             await asyncio.sleep(1.0)
 
-    # --- operations -------------------------------------------------------------------------------------------
-
     @receive
     def handle_update_operation_status(self, update: events.UpdateOperationStatus) -> Any:
         status = update.status
@@ -360,8 +356,6 @@ class BaseScheduler(Actor):
 
     def _forget_operation(self, operation_id: OperationId) -> None:
         self.tell("store", m.Write((), (OPERATION.key(operation_id),)))
-
-    # --- the end ----------------------------------------------------------------------------------------------
 
     @receive
     def handle_ask_progress(self, _asked: m.AskProgress) -> m.Progress:
@@ -413,8 +407,6 @@ class BaseScheduler(Actor):
         if not self._over:
             self._over = True
             self.tell("framework", m.Outcome(exit_code, reason))
-
-    # --- odds and ends ----------------------------------------------------------------------------------------
 
     async def _answer(self, name: str, question: object) -> Any:
         """Ask a built-in actor, and raise what it raises; a log line says what is waited for as long as there is no answer."""

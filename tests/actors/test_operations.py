@@ -307,7 +307,8 @@ def test_a_later_run_tells_the_outcomes_that_were_not_told_and_asks_about_the_ot
     async def work():
         async with system() as running:
             bench = Stored(running, Books)
-            bench.scheduler._actor._go_on_with(OperationRecord(OP, AgentId("a"), phase))
+            stored = OPERATION.record(OP, OperationRecord(OP, AgentId("a"), phase))
+            await bench.scheduler._actor._take_over({}, (stored,))
             bench.scheduler.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
             await bench.settle()
             assert bench.heard["author"] == told
