@@ -1,14 +1,12 @@
 """The one actor that talks to the master: owns the subscription, sends every call, hands events on.
 
-Theory of operation. Each attempt to subscribe has a number. A background coroutine opens the stream and posts what
-happens to the actor's own mailbox, marked with that number; the actor drops what belongs to an older
-attempt. What follows what is the table in `connection.states`; how each call is built, and whether it survives a disconnection,
-is the table in `connection.calls`; how HTTP works is `mesos_http`'s business.
+Each attempt to subscribe has a number. A background coroutine opens the stream and posts what happens to the actor's own
+mailbox, marked with that number; what belongs to an older attempt is dropped.
 
-Guarantees: a failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and
-a master that refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and its
-outcome is told; every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never
-sees a storm. Sources: Mesos documentation, "Scheduler HTTP API".
+A failed call is reported to the actor that sent it and ends nothing; only TEARDOWN asked by the author, and a master that
+refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and its outcome is told;
+every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never sees a storm. Sources:
+Mesos documentation, "Scheduler HTTP API".
 """
 
 import asyncio

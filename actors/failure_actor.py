@@ -1,12 +1,9 @@
 """Says in the log what went wrong with tasks, whatever the author's hooks do about it.
 
-Theory of operation. The scheduler passes on the first failed attempt of each task and each failure for good. Those that are
-alike (state, reason, text without its numbers, executor) are one kind: the first of a kind is told in a paragraph, with the
-last lines of the executor's standard error, read from the agent's sandbox, and what to try; the others are counted and
-summed up, now and then and at the end. So a thousand tasks that fail alike are a paragraph and a line.
-
-A task whose agent is drained or goes down for maintenance is moved, which is not a failure: that has a line of its own kind.
-
+The scheduler passes on the first failed attempt of each task and each failure for good. Those that are alike (state, reason,
+text without its numbers, executor) are one kind: the first of a kind is told in a paragraph, with the last lines of the
+executor's standard error, read from the agent's sandbox, and what to try; the others are counted and summed up, now and then
+and at the end. A task whose agent is drained or goes down for maintenance is moved, which is a kind of its own and no failure.
 Nothing waits for this actor: reading has a time limit, and a sandbox that cannot be read is said in a few words.
 """
 

@@ -1,12 +1,9 @@
 """The broker: offers in, demands in, grouped ACCEPTs out.
 
-Theory of operation. Offers are held for milliseconds: at the end of the loop turn in which they came, all that is held
-is matched with all that waits (`matching`), the intents of a whole round are stored in one write, and when that is
-durable, one ACCEPT per agent leaves; what was not used is declined in one call. When nothing waits for a role it is
-suppressed after a moment, and revived when something does. A look at the offers costs by shapes of demands and by agents,
-not by demands, and a round places a bounded number of tasks per turn, so that 100,000 demands block nothing.
-
-Not here: what a task does when its launch fails (the task's own table), and what the author wants (the scheduler).
+Offers are held for milliseconds: at the end of the loop turn in which they came, all that is held is matched with all that
+waits, the intents of a whole round are stored in one write, and when that is durable, one ACCEPT per agent leaves; what was
+not used is declined in one call. When nothing waits for a role it is suppressed after a moment, and revived when something
+does. A round places a bounded number of tasks per turn, so that 100,000 demands block nothing.
 Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DECLINE, REVIVE, SUPPRESS).
 """
 

@@ -1,8 +1,7 @@
 """One offer operation with an id: one actor, from its ACCEPT to its outcome, with reconciliation when nothing is heard.
 
-The rules are the table in `operations/states.py`. Storing, telling and acknowledging are the scheduler's business, in that
-order; this actor sees to it that an outcome comes at all: an ACCEPT that was lost, an agent that is away, an update that never
-came.
+Storing, telling and acknowledging are the scheduler's business, in that order; this actor sees to it that an outcome comes at
+all: an ACCEPT that was lost, an agent that is away, an update that never came.
 """
 
 from actors import messages as m

@@ -1,10 +1,9 @@
-"""Finds out what happened to tasks: Mesos's documented algorithm, one round at a time.
+"""Finds out what happened to tasks: Mesos's documented algorithm ("Reconciliation"), one round at a time.
 
-A round is explicit: all attempts that may be on the cluster are asked about; those that the master has not answered for are
-asked about again, with truncated exponential waits, until each has answered or is no longer in question. Rounds begin
-with every subscription and periodically; single suspects (a launch that nothing was heard of) join the round, or make
-one of their own. Now and then the question is implicit, which brings up unknown tasks: they are reported,
-and killed only if the settings say so. Source: Mesos documentation, "Reconciliation".
+All attempts that may be on the cluster are asked about; those that the master has not answered for again, with truncated
+exponential waits, until each has answered or is no longer in question. Rounds begin with every subscription and
+periodically; single suspects (a launch that nothing was heard of) join the round, or make one of their own. Now and then the
+question is implicit, which brings up unknown tasks: they are reported, and killed only if the settings say so.
 """
 
 import logging

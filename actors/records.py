@@ -1,17 +1,14 @@
 """What is stored: the durable values of tasks, operations and uploads, which a restart reads back.
 
-Tasks. Three records per task, each written by the one who knows: the scheduler writes the specification when the author
-launches the task, the broker the intent before an ACCEPT leaves, the task actor its progress before an update is
-acknowledged. A task is tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos forbids using the id of
-a task again that may still be alive, and news of an old attempt must not be taken for news of the present one. The numbers
-continue when a task is launched under the id of one that has ended, so that no attempt's id is ever used twice.
+Three records per task, each written by the one who knows: the scheduler writes the specification when the author launches the
+task, the broker the intent before an ACCEPT leaves, the task actor its progress before an update is acknowledged. A task is
+tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos forbids using the id of a task again that may
+still be alive, and news of an old attempt must not be taken for news of the present one. The numbers continue when a task is
+launched under the id of one that has ended, so that no attempt's id is ever used twice.
 
-Operations. One with an id is stored before its ACCEPT leaves, and before news of it is acknowledged: a scheduler that starts
-again asks about those that it does not know the end of, and tells of those that it knows the end of but has not told. The
-record goes when the author has been told the outcome.
-
-Uploads. One is answered only when its bytes and its record are durable; the record goes when `on_uploaded` has been called.
-So an executor that has heard "stored" may forget the file, whatever happens to the scheduler.
+An operation with an id is stored before its ACCEPT leaves, and before news of it is acknowledged; the record goes when the
+author has been told the outcome. An upload is answered only when its bytes and its record are durable; the record goes when
+`on_uploaded` has been called.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,13 +1,10 @@
 """Durable records for everybody, written together: many actors' writes of a moment are one transaction.
 
-How it works: what is accepted waits in one queue, in order, until it is durable. When the backend is idle, the
-whole queue goes to it, in a thread; what is accepted meanwhile waits behind. The sender hears `Stored` only after the
-transaction. When one fails no sender hears anything, the queue stays as it is and is tried again with growing waits, and the
-scheduler is told. So an update that is acknowledged has been stored, always, and nothing overtakes anything.
-
-`Load` answers with what has been accepted, durable or not yet: an actor that continues from its records sees what it wrote.
-
-Records know nothing of tasks: (kind, key) → bytes. What they mean is their writers' business.
+What is accepted waits in one queue, in order, until it is durable. When the backend is idle, the whole queue goes to it, in a
+thread. The sender hears `Stored` only after the transaction; when one fails no sender hears anything, the queue stays as it
+is and is tried again with growing waits, and the scheduler is told. So an update that is acknowledged has been stored,
+always, and nothing overtakes anything. `Load` answers with what has been accepted, durable or not yet: an actor that
+continues from its records sees what it wrote. Records know nothing of tasks: (kind, key) → bytes.
 """
 
 import asyncio

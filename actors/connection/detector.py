@@ -1,10 +1,9 @@
 """Who leads? An address, a list of addresses, or ZooKeeper: three ways to answer behind one interface.
 
-A detector tells the connection `LeaderFound` (also when it finds the same leader again, if it was asked) and, when it can
-know, `LeaderLost`. Lists are tried in turn. In ZooKeeper, Mesos masters elect: the lowest `json.info_<number>` under the path
-leads. Its driver (kazoo, the optional extra "zookeeper") has threads of its own; what it finds is posted to the connection's
-mailbox and nothing else is touched from there. Losing ZooKeeper says nothing about the master: the last leader stays until
-ZooKeeper names another. Sources: Mesos documentation, "High Availability"; src/master/detector/zookeeper.cpp.
+In ZooKeeper, Mesos masters elect: the lowest `json.info_<number>` under the path leads. Its driver (kazoo, the optional extra
+"zookeeper") has threads of its own; what it finds is posted to the connection's mailbox and nothing else is touched from
+there. Losing ZooKeeper says nothing about the master: the last leader stays until ZooKeeper names another. Sources: Mesos
+documentation, "High Availability"; src/master/detector/zookeeper.cpp.
 """
 
 import json

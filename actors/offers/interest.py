@@ -1,9 +1,8 @@
 """For which roles the framework wants offers: when to SUPPRESS, when to REVIVE. Pure; time is an argument.
 
-REVIVE does two things in Mesos: it undoes SUPPRESS, and it clears the refusals of earlier declines and accepts. So it is
-needed when a role that was suppressed is wanted again, and when a demand of a new shape comes while resources that
-others refused are still staying away. A SUPPRESS or REVIVE that came to nothing leaves its roles in doubt: for them both
-are sent again, whichever is due.
+REVIVE undoes SUPPRESS, and clears the refusals of earlier declines and accepts: it is needed when a role that was suppressed is
+wanted again, and when a demand of a new shape comes while resources that others refused still stay away. A SUPPRESS or REVIVE
+that came to nothing leaves its roles in doubt: for them both are sent again, whichever is due.
 """
 
 from collections.abc import Iterable

@@ -1,14 +1,11 @@
 """Where records can be kept: in memory, or in an SQLite file. One suite of tests runs on both.
 
-A backend is used by one caller at a time (the store actor sees to it), from whatever thread.
-
-Nothing that is stored changes in silence. Each record has a checksum, and the structure around the records is checked when the
-file is opened; what does not hold is refused, with the file, the record and what to do. Only a file that does not exist is a
-new store: one that is empty, or of which the header is gone, is a damaged one.
+Nothing that is stored changes in silence: each record has a checksum, and the structure around them is checked when the file
+is opened. Only a file that does not exist is a new store: one that is empty, or of which the header is gone, is damaged.
 
 One process holds a file beside the store locked, and says in it who it is. The lock is the kernel's (flock): it goes with the
-process however that ends, so a lock that is left behind does not exist. Locks of this kind hold between the processes of one
-machine; over a network file system they may not, which is why a store belongs on a disk of the machine itself.
+process however that ends. It holds between the processes of one machine; over a network file system it may not, which is why
+a store belongs on a disk of the machine itself.
 """
 
 import contextlib
