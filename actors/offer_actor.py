@@ -9,11 +9,11 @@ Sources: Mesos documentation, "Scheduler HTTP API" (OFFERS, RESCIND, ACCEPT, DEC
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from actors import messages as m
 from actors.framework_settings import Composition
-from actors.offers.interest import Interest
 from actors.offers.matching import (
     AgentOffers,
     DemandQueue,
@@ -105,6 +105,71 @@ class InterestDue:
     """Say again for which roles offers are wanted."""
 
     subscription: int
+
+
+class Interest:
+    """What the master has been told about each role: when to SUPPRESS, when to REVIVE.
+
+    REVIVE undoes SUPPRESS, and clears the refusals of earlier declines and accepts: it is needed when a role that was
+    suppressed is wanted again, and when a demand of a new shape comes while resources that others refused still stay away.
+    A SUPPRESS or REVIVE that came to nothing leaves its roles in doubt: for them both are sent again, whichever is due.
+    """
+
+    def __init__(self, roles: Iterable[str]) -> None:
+        self.roles = tuple(roles)
+        self._suppressed: set[str] = set()
+        self._refused: set[str] = set()
+        self._doubtful: set[str] = set()
+        self._revived_at = float("-inf")
+
+    @property
+    def suppressed(self) -> tuple[str, ...]:
+        """The roles that get no offers now."""
+        return tuple(role for role in self.roles if role in self._suppressed)
+
+    def subscribed(self, suppressed: Iterable[str] = ()) -> None:
+        """A new subscription knows of no refusal, and of the suppression that it began with."""
+        self._suppressed = set(suppressed)
+        self._refused.clear()
+        self._doubtful.clear()
+
+    def refused(self, role: str) -> None:
+        """Resources of this role were refused for a while."""
+        self._refused.add(role)
+
+    def not_taken(self, roles: Iterable[str]) -> None:
+        """The master was told of these roles, and may not have taken it in."""
+        self._doubtful.update(roles)
+
+    def wanted(self, role: str, *, new_shape: bool) -> bool:
+        """A demand has come: return whether the master must be told."""
+        return role in self._suppressed or role in self._doubtful or (new_shape and role in self._refused)
+
+    def idle(self, waiting: frozenset[str]) -> tuple[str, ...]:
+        """Return the roles to suppress."""
+        told = self._suppressed - self._doubtful
+        return tuple(role for role in self.roles if role not in waiting and role not in told)
+
+    def suppress(self, waiting: frozenset[str]) -> tuple[str, ...]:
+        """Return the roles to suppress now, which then are."""
+        idle = self.idle(waiting)
+        self._suppressed.update(idle)
+        self._doubtful.difference_update(idle)
+        return idle
+
+    def revive_in(self, now: float, interval: float) -> float:
+        """Return the seconds until REVIVE may be sent again."""
+        return self._revived_at + interval - now
+
+    def revive(self, waiting: frozenset[str], now: float) -> tuple[str, ...]:
+        """Return the roles to revive now, which then are."""
+        owed = waiting & (self._suppressed | self._refused | self._doubtful)
+        roles = tuple(role for role in self.roles if role in owed)
+        if roles:
+            for told in (self._suppressed, self._refused, self._doubtful):
+                told.difference_update(roles)
+            self._revived_at = now
+        return roles
 
 
 class OfferActor(Actor):
@@ -460,7 +525,7 @@ class OfferActor(Actor):
             self.queue,
             self.queue.shapes() if asked.task_id is None else self.queue.of_task(asked.task_id),
             self._book,
-            self._interest,
+            self._interest.suppressed,
             subscribed=self._subscribed,
             now=self.clock.now(),
             capabilities=self.framework.capabilities,

@@ -17,26 +17,31 @@ answered. With a durable store, files lie beside it, and what was answered 201 i
 import asyncio
 import contextlib
 import errno
+import gzip
+import hashlib
 import hmac
+import importlib.util
+import io
 import logging
 import os
 import re
 import socket
+import tarfile
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from actors import messages as m
-from actors.framework_settings import Composition
+from actors.framework_settings import OWN_PACKAGES, Composition
 from actors.records import UPLOAD, Writes
 from actors.runtime import Actor, ActorDeadError, message, receive, setting
-from actors.server.artifacts import Artifact, ArtifactError, build_artifact
 from actors.temporary import TemporaryFolder, remove_leftovers_aside, sync_folder
 from mesos_v1 import origins
 from mesos_v1.values import TaskId
@@ -55,6 +60,8 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")
 _CHUNK = 256 * 1024
+
+_SKIPPED_SUFFIXES = frozenset({".pyc", ".pyo", ".proto", ".pyi"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,71 @@ class ServerSettings:
 
 class ServerError(Exception):
     """The server cannot serve; one sentence for the user."""
+
+
+class ArtifactError(Exception):
+    """A package cannot be shipped; one sentence that names it."""
+
+
+class Artifact(NamedTuple):
+    """An archive ready to be served."""
+
+    name: str
+    data: bytes
+
+
+def build_artifact(packages: Iterable[str]) -> Artifact:
+    """Pack our own packages and these (ArtifactError: one of them is not there) as what executors run.
+
+    Packages are named by import name (found as Python finds them) or by the path of a package folder or `.py` file. Times,
+    owners and modes are fixed, so that a name made of the content's hash is the same on every run and agents' caches stay good.
+    """
+    files: dict[str, Path] = {}
+    for package in (*OWN_PACKAGES, *packages):
+        files.update(_files_of(package))
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(files):
+            data = files[name].read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.mtime = len(data), 0o644, 0
+            archive.addfile(entry, io.BytesIO(data))
+    packed = gzip.compress(raw.getvalue(), compresslevel=6, mtime=0)
+    return Artifact(f"code-{hashlib.sha256(packed).hexdigest()[:16]}.tar.gz", packed)
+
+
+def _files_of(package: str) -> dict[str, Path]:
+    path = Path(package) if "/" in package or package.endswith(".py") else _location(package)
+    if path.is_file():
+        return {path.name: path}
+    if path.is_dir():
+        return {
+            str(Path(path.name) / file.relative_to(path)): file
+            for file in sorted(path.rglob("*"))
+            if file.is_file() and _wanted(file.relative_to(path))
+        }
+    raise ArtifactError(f"the package {package} to ship to executors is not there: {path} does not exist")
+
+
+def _location(package: str) -> Path:
+    top = package.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise ArtifactError(f"the package {package} to ship to executors cannot be found")
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        raise ArtifactError(f"the package {package} to ship to executors is not made of Python files")
+    return Path(spec.origin)
+
+
+def _wanted(relative: Path) -> bool:
+    if relative.suffix in _SKIPPED_SUFFIXES:
+        return False
+    return not any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
 
 
 @message

@@ -29,7 +29,6 @@ from actors.messages import (
     PendingReport,
     Shortfall,
 )
-from actors.offers.interest import Interest
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
@@ -411,7 +410,7 @@ def report(
     queue: DemandQueue,
     shapes: Iterable[ShapeQueue],
     book: ExecutorBook,
-    interest: Interest,
+    suppressed: tuple[str, ...],
     *,
     subscribed: bool,
     capabilities: tuple[str, ...],
@@ -442,7 +441,7 @@ def report(
                 remark=remark,
             )
         )
-    return PendingReport(len(queue), interest.suppressed, tuple(groups))
+    return PendingReport(len(queue), suppressed, tuple(groups))
 
 
 def _remark(shape: ShapeQueue, head: Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:

@@ -19,8 +19,15 @@ from actors import messages as m
 from actors import server_actor
 from actors.framework_settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
 from actors.runtime import RESTART, Actor, ActorSystem, receive
-from actors.server.artifacts import ArtifactError, build_artifact
-from actors.server_actor import ServerActor, ServerError, ServerSettings, master_host, reachable_as
+from actors.server_actor import (
+    ArtifactError,
+    ServerActor,
+    ServerError,
+    ServerSettings,
+    build_artifact,
+    master_host,
+    reachable_as,
+)
 from actors.store_actor import StoreActor, StoreSettings
 from mesos_v1 import origins
 

@@ -9,7 +9,7 @@ from actors.composition import token_for
 from actors.connection.calls import Outbox, framework_info
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
 from actors.messages import Record, ServerReady
-from actors.offers.interest import Interest
+from actors.offer_actor import Interest
 from actors.records import (
     SPEC,
     TaskSpec,

@@ -1,1 +1,0 @@
-"""Parts of the framework's HTTP server (`server_actor`): the artifacts that it serves."""
