@@ -94,9 +94,9 @@ class HeartbeatDue:
 class AgentLink:
     """One attempt to be subscribed, over TCP, TLS or the agent's domain socket, and calls beside it."""
 
-    def __init__(self, environment: AgentEnvironment, content_type: ContentType) -> None:
+    def __init__(self, environment: AgentEnvironment) -> None:
         self._environment = environment
-        self._content_type = content_type.value
+        self._content_type = environment.content_type.value
         self._subscription: Subscription | None = None
         self._pipeline: CallPipeline | None = None
 
@@ -146,21 +146,20 @@ class AgentConnectionActor(Actor):
     """Owns the subscription. Its parent, the executor, gets the events.
 
     Args:
-        new_link: Makes the link of an attempt; None for one over HTTP.
+        new_link: Makes the link of an attempt.
         letter: Gets the scheduler's start-up letter.
     """
 
     def __init__(
         self,
         environment: AgentEnvironment,
-        new_link: Callable[[], AgentLink] | None,
+        new_link: Callable[[AgentEnvironment], AgentLink],
         letter: BootSecret,
-        content_type: ContentType = ContentType.PROTOBUF,
     ) -> None:
         self._environment = environment
-        self._new_link = new_link or (lambda: AgentLink(environment, content_type))
+        self._new_link = new_link
         self._letter = letter
-        self._content_type = content_type
+        self._content_type = environment.content_type
         self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
         # Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task until one of
         # its updates is acknowledged; an update, by its uuid, until it is itself.
@@ -285,7 +284,7 @@ class AgentConnectionActor(Actor):
 
     def _connect(self) -> None:
         self._attempt += 1
-        self._link = self._new_link()
+        self._link = self._new_link(self._environment)
         self._late.clear()
         call = executor_calls.subscribe(
             [pb.mesos.TaskInfo.FromString(task) for task in self._tasks.values()],

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesos_http import BearerToken, Endpoint, TlsSettings
+from mesos_v1.content import ContentType
 from mesos_v1.quantities import parse_mesos_duration
 from mesos_v1.values import ExecutorId, FrameworkId
 
-DEFAULT_GRACE_PERIOD = 5.0
-DEFAULT_RECOVERY_TIMEOUT = 15 * 60.0
-DEFAULT_BACKOFF_MAX = 2.0
 TOKEN_VARIABLE = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"  # noqa: S105 - a name, not a token
 
 _PID = re.compile(r"(?P<id>[^@\s]+)@(?P<address>\S+:[0-9]+)")
@@ -30,17 +28,18 @@ class BadEnvironment(Exception):  # noqa: N818 - the name of what is wrong
 
 @dataclass(frozen=True, slots=True)
 class AgentEnvironment:
-    """An executor's environment.
+    """An executor's environment; times are in seconds.
 
     Attributes:
         endpoint: The agent's executor API, over TCP or on a domain socket.
         checkpoint: The framework checkpoints: a lost agent is waited for.
-        recovery_timeout: Seconds to wait for a lost agent.
-        backoff_max: Most seconds between two attempts to subscribe.
-        shutdown_grace_period: Seconds from SHUTDOWN until the agent kills what is left.
+        recovery_timeout: How long to wait for a lost agent.
+        backoff_max: The most between two attempts to subscribe.
+        shutdown_grace_period: From SHUTDOWN until the agent kills what is left.
         token: What authenticates the executor, where the agent asks for it.
         tls: How to speak to an agent that serves TLS.
         sandbox: The working directory that the agent keeps for this executor.
+        content_type: How to speak with the agent.
     """
 
     framework_id: FrameworkId
@@ -53,30 +52,33 @@ class AgentEnvironment:
     token: BearerToken | None = field(repr=False)
     tls: TlsSettings | None
     sandbox: Path
+    content_type: ContentType = ContentType.PROTOBUF
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> AgentEnvironment:
-        """Read the variables.
-
-        Raises:
-            BadEnvironment: One is missing or makes no sense.
-        """
+        """Read the variables; BadEnvironment says which one is missing or makes no sense."""
         token = environ.get(TOKEN_VARIABLE, "")
         secure = environ.get("LIBPROCESS_SSL_ENABLED", "").lower() in {"1", "true"}
+        tls = TlsSettings(
+            ca=environ.get("LIBPROCESS_SSL_CA_FILE") or None,
+            cert=environ.get("LIBPROCESS_SSL_CERT_FILE") or None,
+            key=environ.get("LIBPROCESS_SSL_KEY_FILE") or None,
+            verify_hostname=environ.get("LIBPROCESS_SSL_HOSTNAME_VALIDATION_SCHEME", "") != "none",
+        )
+        json = environ.get("MESOSTIC_CONTENT_TYPE", "").lower() == "json"
         return cls(
             framework_id=FrameworkId(_required(environ, "MESOS_FRAMEWORK_ID")),
             executor_id=ExecutorId(_required(environ, "MESOS_EXECUTOR_ID")),
             endpoint=_endpoint(environ, secure),
             # "0" is what an agent sets where there is no checkpointing: it must not count as true
             checkpoint=environ.get("MESOS_CHECKPOINT", "") in {"1", "true"},
-            recovery_timeout=_duration(environ, "MESOS_RECOVERY_TIMEOUT", DEFAULT_RECOVERY_TIMEOUT),
-            backoff_max=_duration(environ, "MESOS_SUBSCRIPTION_BACKOFF_MAX", DEFAULT_BACKOFF_MAX),
-            shutdown_grace_period=_duration(
-                environ, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_GRACE_PERIOD
-            ),
+            recovery_timeout=_duration(environ, "MESOS_RECOVERY_TIMEOUT", "15mins"),
+            backoff_max=_duration(environ, "MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs"),
+            shutdown_grace_period=_duration(environ, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "5secs"),
             token=BearerToken(token) if token else None,
-            tls=_tls(environ) if secure else None,
+            tls=tls if secure else None,
             sandbox=Path(environ.get("MESOS_SANDBOX") or environ.get("MESOS_DIRECTORY") or "."),
+            content_type=ContentType.JSON if json else ContentType.PROTOBUF,
         )
 
 
@@ -92,12 +94,9 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _duration(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name, "")
-    if not text:
-        return default
+def _duration(environ: Mapping[str, str], name: str, default: str) -> float:
     try:
-        return parse_mesos_duration(text)
+        return parse_mesos_duration(environ.get(name) or default)
     except ValueError as error:
         raise BadEnvironment(f"{name}: {error}") from None
 
@@ -113,22 +112,11 @@ def _endpoint(environ: Mapping[str, str], secure: bool) -> Endpoint:
     if pid and match is None:
         raise BadEnvironment(f"MESOS_SLAVE_PID: {pid!r} is not of the form name@address:port")
     path = f"/{match['id']}/api/v1/executor" if match else "/api/v1/executor"
-    socket_path = environ.get("MESOS_DOMAIN_SOCKET", "")
-    if socket_path:
+    if socket_path := environ.get("MESOS_DOMAIN_SOCKET"):
         return Endpoint.unix(socket_path, path)
-    address = environ.get("MESOS_AGENT_ENDPOINT") or (match["address"] if match else "")
-    if not address:
-        address = _required(environ, "MESOS_AGENT_ENDPOINT")
+    address = environ.get("MESOS_AGENT_ENDPOINT") or (match and match["address"])
+    address = address or _required(environ, "MESOS_AGENT_ENDPOINT")
     try:
         return Endpoint.parse(f"{'https' if secure else 'http'}://{address}{path}")
     except ValueError as error:
         raise BadEnvironment(f"MESOS_AGENT_ENDPOINT: {error}") from None
-
-
-def _tls(environ: Mapping[str, str]) -> TlsSettings:
-    return TlsSettings(
-        ca=environ.get("LIBPROCESS_SSL_CA_FILE") or None,
-        cert=environ.get("LIBPROCESS_SSL_CERT_FILE") or None,
-        key=environ.get("LIBPROCESS_SSL_KEY_FILE") or None,
-        verify_hostname=environ.get("LIBPROCESS_SSL_HOSTNAME_VALIDATION_SCHEME", "") != "none",
-    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from actors.runtime import (
@@ -36,7 +35,6 @@ from executor.process.states import SHARES, TABLE, Action, Event, State
 from executor.task_actor import RunningTaskActor, Threads
 from executor.trace_actor import TraceActor
 from mesos_v1 import pb
-from mesos_v1.content import ContentType
 from mesos_v1.executor_events import Kill, Launch, LaunchGroup, Message, Shutdown, Subscribed
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
@@ -51,6 +49,7 @@ SUPERVISION = Supervision(restart=False, escalate=True)
 """Of the root: without it, nobody would end the process, and so the agent would never report its tasks."""
 
 SLOW_START = 30.0
+TRACE_FILE = "mesostic.trace"
 BUG = 70
 """Exit code (EX_SOFTWARE) for what is our own fault."""
 
@@ -75,8 +74,7 @@ class ExecutorActor(Actor):
     Args:
         class_name: ``module:Class``; the start-up letter says it if empty.
         on_exit: Told the exit code and a reason, once, at the end.
-        trace_file: Where the trace goes, if the scheduler wants one.
-        new_link: Makes the wire to the agent; None for HTTP.
+        new_link: Makes the wire to the agent.
     """
 
     def __init__(
@@ -84,18 +82,14 @@ class ExecutorActor(Actor):
         environment: AgentEnvironment,
         class_name: str,
         on_exit: Callable[[int, str], None],
-        *,
-        trace_file: Path | None = None,
-        content_type: ContentType = ContentType.PROTOBUF,
-        new_link: Callable[[], AgentLink] | None = None,
+        new_link: Callable[[AgentEnvironment], AgentLink] = AgentLink,
     ) -> None:
         self._environment = environment
         self._class_name = class_name
         self._on_exit = on_exit
-        self._trace_file = trace_file
         self._life = Machine(TABLE)
+        self._new_link = new_link
         self._letter = BootSecret()
-        self._connection = (environment, new_link, self._letter, content_type)
         self._boot: ExecutorBoot | None = None
         self._subscribed: Subscribed | None = None
         self._loaded: LoadedExecutor | None = None
@@ -113,7 +107,7 @@ class ExecutorActor(Actor):
 
     def on_start(self) -> None:
         """Reach for the agent."""
-        self.spawn(AgentConnectionActor, *self._connection, name=CONNECTION)
+        self.spawn(AgentConnectionActor, self._environment, self._new_link, self._letter, name=CONNECTION)
 
     # -- from the agent ----------------------------------------------------------------------------------------------
 
@@ -304,15 +298,14 @@ class ExecutorActor(Actor):
         event, environment = self._subscribed, self._environment
         assert event is not None
         boot = self._boot = self._letter.open()
-        if boot is not None and boot.server_url:
-            self._server = FrameworkServer(boot.server_url, boot.token)
-        self._follow_trace(boot)
+        known = boot or ExecutorBoot(None, "", b"", "")
+        if known.server_url:
+            self._server = FrameworkServer(known.server_url, known.token)
+        if known.trace:
+            self._start_trace()
         try:
-            loaded = load(
-                self._class_name or (boot.executor_class if boot else ""),
-                settings=boot.settings if boot else b"",
-                modules=boot.modules if boot else (),
-            )
+            name = self._class_name or known.executor_class
+            loaded = load(name, settings=known.settings, modules=known.modules)
         except BadExecutor as error:
             if error.__cause__ is not None and (shown := traceback_below(error.__cause__)):
                 logger.error("%s%s", error, shown)
@@ -328,11 +321,9 @@ class ExecutorActor(Actor):
         self.tell(AUTHOR, m.StartAuthor())
         self.timers.after(SLOW_START, StillStarting())
 
-    def _follow_trace(self, boot: ExecutorBoot | None) -> None:
-        """Trace from here on, if the scheduler wants it, and ship the trace to its server."""
-        path = self._trace_file
-        if boot is None or not boot.trace or path is None:
-            return
+    def _start_trace(self) -> None:
+        """Trace from here on, and ship the trace to the scheduler's server."""
+        path = self._environment.sandbox / TRACE_FILE
         try:
             writer = TraceWriter(path, self.system.name)
         except OSError as error:

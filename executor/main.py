@@ -23,12 +23,10 @@ from executor.environment import AgentEnvironment, BadEnvironment, take_secrets
 from executor.executor_actor import BUG, SUPERVISION, ExecutorActor
 from executor.messages import EXECUTOR, EndRequested
 from executor.task_actor import MAX_THREADS
-from mesos_v1.content import ContentType
 from wire.author_code import one_line, traceback_below
 
 USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-TRACE_FILE = "mesostic.trace"
 
 logger = logging.getLogger(__name__)
 
@@ -82,19 +80,9 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
         outcome.append((code, reason))
         system.stop()
 
-    json = os.environ.get("MESOSTIC_CONTENT_TYPE", "").lower() == "json"
-    content_type = ContentType.JSON if json else ContentType.PROTOBUF
-    trace_file = environment.sandbox / TRACE_FILE
     async with ActorSystem(system_name(environment)) as system:
         root = system.spawn(
-            ExecutorActor,
-            environment,
-            class_name,
-            on_exit,
-            trace_file=trace_file,
-            content_type=content_type,
-            name=EXECUTOR,
-            supervision=SUPERVISION,
+            ExecutorActor, environment, class_name, on_exit, name=EXECUTOR, supervision=SUPERVISION
         )
         signals = Signals(
             (signal.SIGTERM, signal.SIGINT),

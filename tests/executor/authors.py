@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from actors.runtime import message, setting
-from executor import Executor, TaskContext, TaskFailed, task
+from executor.author import Executor, TaskContext, TaskFailed, task
 
 
 @message(name="test:Add")

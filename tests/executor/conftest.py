@@ -3,7 +3,7 @@ import functools
 import logging
 from collections.abc import Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         *,
         script: AgentScript | None = None,
         boot: bool = True,
-        new_link: Callable[[], AgentLink] | None = None,
+        new_link: Callable[[AgentEnvironment], AgentLink] | None = None,
         server_url: str | None = None,
         settings: bytes = b"",
         around: AgentEnvironment | None = None,
@@ -71,12 +71,10 @@ def start(tmp_path: Path) -> Callable[..., Any]:
             exited.set_result((code, reason))
 
         around = around or environment(tmp_path, **kw)
-        link = new_link or (lambda: TwinLink(script))
-        if "endpoint" in kw:
-            link = lambda: AgentLink(around, script.content_type)  # noqa: E731
-        arguments: Any = {"content_type": script.content_type, "new_link": link}
+        around = replace(around, content_type=script.content_type)
+        link = new_link or (AgentLink if "endpoint" in kw else lambda _: TwinLink(script))
         async with ActorSystem("executor", ids=ManualIds(7)) as system:
-            system.spawn(ExecutorActor, around, name, on_exit, **arguments, name=EXECUTOR)
+            system.spawn(ExecutorActor, around, name, on_exit, link, name=EXECUTOR)
             yield Running(script, system, exited)
             assert system.failure is None
 

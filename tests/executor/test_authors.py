@@ -3,8 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from actors.runtime import pack_value
-from executor import BadExecutor, Executor, TaskContext, task
-from executor.author import task_methods
+from executor.author import BadExecutor, Executor, TaskContext, task, task_methods
 from executor.loading import find_class, load
 from executor.testing import run_task
 from tests.executor import authors

@@ -6,7 +6,7 @@ acknowledgement is said again with the uuid of our update for the same task and 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +103,8 @@ async def test_a_recorded_life_comes_to_the_recorded_conclusions(start, recordin
     facts = _uuid_facts(recording)
     environment = AgentEnvironment.read(recording.variables)
     async with serve(script, cut=cut) as endpoint:
-        here = environment.__class__(
-            **{name: getattr(environment, name) for name in AgentEnvironment.__slots__}
-            | {"endpoint": endpoint}
-        )
-        link = lambda: AgentLink(here, content_type)  # noqa: E731
-        async with start("Raw", script=script, boot=False, new_link=link, around=environment) as run:
+        here = replace(environment, endpoint=endpoint)
+        async with start("Raw", script=script, boot=False, new_link=AgentLink, around=here) as run:
             subscribe = await script.until_subscribed()
             assert subscribe.framework_id.value == recording.variables["MESOS_FRAMEWORK_ID"]
             assert ExecutorId(subscribe.executor_id.value) == recording.variables["MESOS_EXECUTOR_ID"]

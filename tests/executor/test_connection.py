@@ -316,7 +316,7 @@ def test_each_connection_is_closed_once_it_is_of_no_more_use(start, checkpoint):
         script = AgentScript()
         links: list[TwinLink] = []
 
-        def connect() -> TwinLink:
+        def connect(_: object) -> TwinLink:
             links.append(TwinLink(script))
             return links[-1]
 

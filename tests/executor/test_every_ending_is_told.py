@@ -261,7 +261,7 @@ async def test_an_author_whose_actor_fails_while_it_starts_fails_the_tasks(start
 
 @on_virtual_time
 async def test_a_connection_that_fails_for_good_ends_the_executor_with_a_reason(start):
-    def no_link():
+    def no_link(_):
         raise OSError("no file descriptors")
 
     async with start("Misbehaving", new_link=no_link) as run:
@@ -285,7 +285,7 @@ async def test_an_executor_whose_root_fails_ends_its_process(tmp_path):
             environment(tmp_path),
             name,
             on_exit,
-            new_link=lambda: TwinLink(script),
+            new_link=lambda _: TwinLink(script),
             name=EXECUTOR,
             supervision=SUPERVISION,
         )

@@ -21,7 +21,7 @@ from wire.start_letter import ExecutorBoot
 
 ROOT = Path(__file__).parents[2]
 AUTHORS = "tests.executor.authors"
-BROKEN = """from executor import Executor, task
+BROKEN = """from executor.author import Executor, task
 class Mine(Executor):
     def {}(self):
         1 / 0
@@ -90,7 +90,7 @@ async def test_a_signal_ends_an_executor_in_order(tmp_path, number):
 
 BLOCKS = """
 import time
-from executor import Executor, task
+from executor.author import Executor, task
 from tests.executor.authors import Wait
 
 class Blocks(Executor):
@@ -156,7 +156,11 @@ async def test_a_class_that_does_not_import_is_one_line_on_stderr_and_in_the_tas
         ("def broken(:\n", "cannot be imported: invalid syntax", ""),
         ("import no_such_thing\n", "there is no module 'no_such_thing'; mine imports it", "mine.py"),
         ("class Mine: pass\n", "mine:Mine is not an executor: write class Mine(Executor)", ""),
-        ("from executor import Executor\nclass Mine(Executor): pass\n", "Mine has no @task method", ""),
+        (
+            "from executor.author import Executor\nclass Mine(Executor): pass\n",
+            "Mine has no @task method",
+            "",
+        ),
         (
             BROKEN.format("__init__"),
             "mine:Mine cannot be made: ZeroDivisionError: division by zero",
@@ -257,7 +261,7 @@ async def test_an_exit_beside_a_task_ends_no_other(tmp_path, how):
 
 async def test_a_module_in_the_sandbox_is_found(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from executor import Executor, task\n"
+        "from executor.author import Executor, task\n"
         "class Mine(Executor):\n"
         "    @task\n"
         "    async def run(self, data: bytes) -> bytes:\n"
@@ -283,7 +287,7 @@ async def test_an_agent_that_is_gone_ends_the_process_with_a_reason(tmp_path):
 
 async def test_the_authentication_token_is_used_and_is_not_left_in_the_environment(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "import os, subprocess\nfrom executor import Executor, task\n"
+        "import os, subprocess\nfrom executor.author import Executor, task\n"
         "class Mine(Executor):\n"
         "    @task\n"
         "    def run(self, data: bytes) -> bytes:\n"

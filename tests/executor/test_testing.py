@@ -1,7 +1,7 @@
 import pytest
 
 from actors.runtime import EncodeError
-from executor import BadExecutor, Executor, TaskContext, TaskFailed, task
+from executor.author import BadExecutor, Executor, TaskContext, TaskFailed, task
 from executor.testing import ExecutorUnderTest, run_task
 from tests.executor.authors import (
     Add,
