@@ -13,23 +13,13 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from actors.runtime import NoSettings
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 from wire.author_code import mistake_in_hook, one_line
-
-__all__ = [
-    "BadExecutor",
-    "Executor",
-    "TaskContext",
-    "TaskFailed",
-    "TaskMethod",
-    "Upload",
-    "task",
-    "task_methods",
-]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__mesostic_task__"
@@ -227,13 +217,10 @@ class TaskMethod:
 
     def bind(self, executor: Executor, payload: object, context: TaskContext) -> Callable[[], Any]:
         """The call that runs a task."""
-        arguments: dict[str, object] = {}
-        if self.payload:
-            arguments[self.payload] = payload
-        if self.context:
-            arguments[self.context] = context
-        method = getattr(executor, self.name)
-        return lambda: method(**arguments)
+        arguments = {
+            name: value for name, value in ((self.payload, payload), (self.context, context)) if name
+        }
+        return partial(getattr(executor, self.name), **arguments)
 
 
 def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:

@@ -11,18 +11,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from actors.runtime import Actor, ActorDeadError, current_message_id, pack_message, receive
+from executor import messages as m
 from executor.author import Executor, TaskFailed
-from executor.messages import (
-    CONNECTION,
-    EXECUTOR,
-    AuthorFailed,
-    AuthorStarted,
-    AuthorStopped,
-    ForAuthor,
-    SendMessage,
-    StartAuthor,
-    StopAuthor,
-)
+from executor.messages import CONNECTION, EXECUTOR
 from wire.author_code import call, finish, one_line, text_of, traceback_below
 
 logger = logging.getLogger(__name__)
@@ -40,33 +31,31 @@ class AuthorActor(Actor):
 
     def _send(self, message: object) -> None:
         """`Executor.send`; from any thread."""
-        if self._raw and isinstance(message, bytes):
-            data = message
-        else:
-            data = pack_message(message, id=current_message_id())
+        raw = self._raw and isinstance(message, bytes)
+        data: Any = message if raw else pack_message(message, id=current_message_id())
         try:
-            self.ref(CONNECTION).tell(SendMessage(data))
+            self.ref(CONNECTION).tell(m.SendMessage(data))
         except ActorDeadError:
             pass  # the executor has ended, and messages are best effort
 
     @receive
-    async def handle_start_author(self, start: StartAuthor) -> None:
+    async def handle_start_author(self, start: m.StartAuthor) -> None:
         error = await self._run("on_start", self._author.on_start)
         if error is None:
-            self.tell(EXECUTOR, AuthorStarted())
+            self.tell(EXECUTOR, m.AuthorStarted())
         else:
             text = text_of(error) if isinstance(error, TaskFailed) else one_line(error)
             name = type(self._author).__name__
-            self.tell(EXECUTOR, AuthorFailed(f"{name} could not be started: {text}"))
+            self.tell(EXECUTOR, m.AuthorFailed(f"{name} could not be started: {text}"))
 
     @receive
-    async def handle_for_author(self, arrived: ForAuthor) -> None:
+    async def handle_for_author(self, arrived: m.ForAuthor) -> None:
         await self._run("on_message", self._author.on_message, arrived.message)
 
     @receive
-    async def handle_stop_author(self, stop: StopAuthor) -> None:
+    async def handle_stop_author(self, stop: m.StopAuthor) -> None:
         await self._run("on_stop", self._author.on_stop)
-        self.tell(EXECUTOR, AuthorStopped())
+        self.tell(EXECUTOR, m.AuthorStopped())
 
     async def _run(self, name: str, hook: Callable[..., Any], *arguments: object) -> BaseException | None:
         """Run a hook, a coroutine or a plain method, and give what it raised, which is logged.

@@ -94,12 +94,8 @@ async def execute(environment: AgentEnvironment, class_name: str) -> tuple[int, 
             await system.join()
         finally:
             signals.close()
-    if outcome:
-        return outcome[0]
-    return (
-        BUG,
-        f"the executor failed: {one_line(system.failure) if system.failure else 'the reason is not known'}",
-    )
+    why = one_line(system.failure) if system.failure else "the reason is not known"
+    return outcome[0] if outcome else (BUG, f"the executor failed: {why}")
 
 
 def system_name(environment: AgentEnvironment) -> str:

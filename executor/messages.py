@@ -6,8 +6,11 @@ values, and are registered here so that they can be traced.
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 from actors.runtime import Actor, Immutable, carrier, message, redacted, register
-from mesos_v1 import executor_calls, executor_events, pb
+from mesos_v1 import executor_calls, pb
+from mesos_v1 import executor_events as events
 from mesos_v1.hiding import hidden
 from mesos_v1.states import TaskState
 from mesos_v1.values import ExecutorId, TaskId
@@ -24,22 +27,12 @@ def without_secrets_in_task(info: bytes) -> bytes:
     return hidden(pb.mesos.TaskInfo, info, redacted)
 
 
-for _event in (
-    executor_events.Subscribed,
-    executor_events.Kill,
-    executor_events.Acknowledged,
-    executor_events.Message,
-    executor_events.Shutdown,
-    executor_events.Error,
-    executor_events.Heartbeat,
-    executor_events.Unknown,
-):
-    register(_event)
-register(executor_events.Launch, redact={"task": without_secrets_in_task})
-register(
-    executor_events.LaunchGroup,
-    redact={"tasks": lambda tasks: [without_secrets_in_task(task) for task in tasks]},
-)
+_REDACTED: dict[type, Any] = {
+    events.Launch: {"task": without_secrets_in_task},
+    events.LaunchGroup: {"tasks": lambda tasks: [without_secrets_in_task(task) for task in tasks]},
+}
+for _event in get_args(events.ExecutorEvent):
+    register(_event, redact=_REDACTED.get(_event, {}))
 
 
 # -- to the connection -----------------------------------------------------------------------------------------------
