@@ -1,10 +1,8 @@
 """The I/O of both client sides: how the scheduler reaches a master and the executor its agent.
 
-Here belongs what turns calls as bytes into HTTP and HTTP back into records and answers: the streaming
-subscription, pipelined calls, redirects, credentials, TLS, domain sockets. It is our own small client over
-asyncio protocols and not aiohttp's: an executor must be subscribed quickly, and calls must be pipelined.
-
-Here does not belong what calls and events mean, when to come back, and any server.
+Here belongs what turns calls as bytes into HTTP and HTTP back into records and answers: the streaming subscription, pipelined
+calls, redirects, credentials, TLS, domain sockets; not what calls and events mean, when to come back, nor any server. It is
+our own small client and not aiohttp's: an executor must be subscribed quickly, and calls must be pipelined.
 """
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings

@@ -1,10 +1,4 @@
-"""Opening a connection to an endpoint: TCP, TLS or domain socket, who we are and whom we trust; and the one place that starts tasks.
-
-Nothing here prints a secret.
-
-The connections of this package are asyncio protocols. Where no actor owns a piece of background work (a
-pipeline that reconnects), it is a guarded task: named, kept, and never failing silently.
-"""
+"""Opening a connection to an endpoint: TCP, TLS or domain socket, who we are and whom we trust. Nothing here prints a secret."""
 
 from __future__ import annotations
 
@@ -109,37 +103,25 @@ async def connect(
     tls: TlsSettings | None = None,
     seconds: float,
 ) -> tuple[asyncio.Transport, ProtocolT]:
-    """Open a connection and give its transport and protocol.
-
-    Args:
-        seconds: How long to try.
-
-    Raises:
-        ConnectFailed: It could not be opened; the message says to where and why.
-    """
+    """Open a connection and give its transport and protocol; ConnectFailed says to where it could not be, and why."""
     loop = asyncio.get_running_loop()
+    where = endpoint.socket_path or endpoint.authority
     try:
         async with asyncio.timeout(seconds):
             if endpoint.socket_path:
-                path = usable_socket_path(endpoint.socket_path)
-                transport, protocol = await loop.create_unix_connection(factory, path)
-            else:
-                context = (tls or TlsSettings()).context() if endpoint.scheme == "https" else None
-                transport, protocol = await loop.create_connection(
-                    factory, endpoint.host, endpoint.port, ssl=context
-                )
-                _keep_alive(transport)
+                return await loop.create_unix_connection(factory, usable_socket_path(endpoint.socket_path))
+            context = (tls or TlsSettings()).context() if endpoint.scheme == "https" else None
+            made = await loop.create_connection(factory, endpoint.host, endpoint.port, ssl=context)
+            _keep_alive(made[0])
+            return made
     except TimeoutError:
-        raise ConnectFailed(f"no connection to {_where(endpoint)} within {seconds:g} s") from None
+        raise ConnectFailed(f"no connection to {where} within {seconds:g} s") from None
     except ssl.SSLCertVerificationError as error:
-        raise ConnectFailed(
-            f"the certificate of {_where(endpoint)} is not accepted: {error.verify_message}"
-        ) from error
+        raise ConnectFailed(f"the certificate of {where} is not accepted: {error.verify_message}") from error
     except ssl.SSLError as error:
-        raise ConnectFailed(f"TLS with {_where(endpoint)} failed: {error.reason or error}") from error
+        raise ConnectFailed(f"TLS with {where} failed: {error.reason or error}") from error
     except OSError as error:
-        raise ConnectFailed(f"no connection to {_where(endpoint)}: {error.strerror or error}") from error
-    return transport, protocol
+        raise ConnectFailed(f"no connection to {where}: {error.strerror or error}") from error
 
 
 def _keep_alive(transport: asyncio.BaseTransport) -> None:
@@ -152,11 +134,7 @@ def _keep_alive(transport: asyncio.BaseTransport) -> None:
 
 
 def usable_socket_path(path: str) -> str:
-    """The shortest form of ``path`` if it is too long for a socket's address, as Mesos's executor library does.
-
-    Raises:
-        ConnectFailed: The relative form is too long as well.
-    """
+    """The path, or its relative form if it is too long for a socket's address, as Mesos's executor library does."""
     if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
         return path
     relative = os.path.relpath(path)
@@ -165,12 +143,8 @@ def usable_socket_path(path: str) -> str:
     raise ConnectFailed(f"the path of the domain socket is longer than {_MAX_SOCKET_PATH} bytes: {path}")
 
 
-def _where(endpoint: Endpoint) -> str:
-    return endpoint.socket_path or endpoint.authority
-
-
 def start_task(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-    """Start a task that is kept alive until it ends, and whose failure is logged if it is unexpected."""
+    """Start a task of no actor's (a pipeline that reconnects): it is kept until it ends, and does not fail silently."""
     task = asyncio.get_running_loop().create_task(coro, name=name)
     _tasks.add(task)
     task.add_done_callback(_ended)
@@ -179,10 +153,6 @@ def start_task(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
 
 def _ended(task: asyncio.Task[Any]) -> None:
     _tasks.discard(task)
-    if task.cancelled():
-        return
-    error = task.exception()
-    if error is not None and not isinstance(
-        error, TransportError | OSError
-    ):  # the awaiting code handles those
+    error = None if task.cancelled() else task.exception()
+    if not isinstance(error, TransportError | OSError | None):  # the awaiting code handles those
         logger.error("the task %s failed: %s", task.get_name(), error, exc_info=error)

@@ -37,9 +37,7 @@ class Endpoint:
     def parse(cls, url: str) -> Endpoint:
         """Read an address such as ``http://10.0.0.1:5050/api/v1/scheduler``.
 
-        Raises:
-            ValueError: One sentence that says what is wrong with it. The sentence never repeats a user name
-                or password found in the address.
+        ValueError says what is wrong with it, and never repeats a user name or password found in the address.
         """
         try:
             parts = urlsplit(url)
@@ -50,14 +48,12 @@ class Endpoint:
             raise ValueError("an address must not contain a user name or password; set credentials instead")
         if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url):
             raise ValueError("an address must not contain spaces or control characters")
-        path = parts.path or "/"
-        if parts.query:
-            path = f"{path}?{parts.query}"
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         path = quote(path, safe="/?&=%()!$'*+,;:@~-._")
         if parts.scheme == "http+unix":
             if not parts.netloc:
                 raise ValueError(f"{url!r} names no socket (expected http+unix://%2Fpath%2Fof%2Fsocket/path)")
-            return cls("http+unix", "localhost", 0, path, unquote(parts.netloc))
+            return cls.unix(unquote(parts.netloc), path)
         if parts.scheme not in DEFAULT_PORTS:
             raise ValueError(f"{url!r} does not start with http://, https:// or http+unix://")
         if not parts.hostname:
@@ -92,17 +88,12 @@ class Endpoint:
         return replace(self, path=path)
 
     def redirected(self, location: str) -> Endpoint:
-        """Resolve the Location of a redirect against this address.
+        """Resolve the Location of a redirect against this address; RedirectFailed if it is no use, or leaves https.
 
-        Mesos sends ``//host:port/path`` (Master::Http::redirect); absolute addresses and absolute paths are
-        understood as well (RFC 9110, 10.2.2).
-
-        Raises:
-            RedirectFailed: The location cannot be used, or leaves https for http.
+        Mesos sends ``//host:port/path`` (Master::Http::redirect); absolute addresses and paths do as well (RFC 9110, 10.2.2).
         """
         if location.startswith("//"):
-            scheme = "http" if self.socket_path else self.scheme
-            location = f"{scheme}:{location}"
+            location = f"{'http' if self.socket_path else self.scheme}:{location}"
         elif location.startswith("/"):
             return self.with_path(location)
         try:

@@ -1,8 +1,6 @@
 """One request on its own connection, with a body that may be a file: how executors upload results.
 
-It also identifies the peer at an address, when a subscription was refused, to say in one sentence what is wrong with the
-address: masters and agents both serve /api/v1 in some form, but each has a health check under its own name (tried on
-Mesos 1.12). For calls, which are small and many, there is `mesos_http.pipeline`.
+For calls, which are small and many, there is `mesos_http.pipeline`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from typing import BinaryIO
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect, start_task
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectionLost, ProtocolError, TransportError
+from mesos_http.errors import ConnectionLost, TransportError
 from mesos_http.http1 import Headers, RequestWriter, Response, ResponseReader
 
 _PIECE = 256 * 1024
@@ -71,13 +69,10 @@ async def exchange(
                 return await answer
         except TimeoutError:
             raise ConnectionLost(f"no answer within {timeouts.response:g} s") from None
-        except ProtocolError as error:
-            raise ConnectionLost(f"the answer cannot be read: {error}") from error
         except OSError as error:
             raise ConnectionLost(f"the connection broke: {error}") from error
         finally:
-            if not answer.done():
-                answer.cancel()
+            answer.cancel()
             transport.abort()
 
 
@@ -88,6 +83,8 @@ async def _answer(reader: asyncio.StreamReader) -> Response:
         done = responses.feed(data) if data else responses.eof()
         if done:
             return done[0]
+        if responses.error is not None:
+            raise ConnectionLost(f"the answer cannot be read: {responses.error}")
         if not data:
             raise ConnectionLost("the other side closed the connection without an answer")
 
@@ -103,7 +100,10 @@ class Peer(Enum):
 async def who_answers(
     endpoint: Endpoint, *, tls: TlsSettings | None = None, seconds: float = 5.0
 ) -> Peer | None:
-    """Find out what answers at `endpoint`; None if nothing does."""
+    """Find out what answers at `endpoint`; None if nothing does.
+
+    Masters and agents both serve /api/v1 in some form, but each has a health check under its own name (tried on Mesos 1.12).
+    """
     for path, name in _HEALTH.items():
         try:
             answer = await exchange(

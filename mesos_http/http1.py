@@ -1,23 +1,19 @@
 """HTTP/1.1, sans-I/O: requests as bytes, and responses from bytes, however these are cut.
 
-`RequestWriter` writes the requests to one endpoint.
+`ResponseParser` reads the responses of one connection, one after another (pipelined), and gives the parts of each as they
+come: `Head`, then pieces of the body as ``bytes``, then `END`. It keeps no body: a subscription's never ends.
+`ResponseReader` on top of it gives whole `Response` values with a bound on their size.
 
-`ResponseParser` reads the responses of one connection, one after another (pipelined), and gives the parts of
-each as they come: `Head`, then pieces of the body as ``bytes``, then `END`. It keeps no body: a subscription's
-never ends. `ResponseReader` on top of it gives whole `Response` values with a bound on their size.
-
-What is understood (RFC 9112): Content-Length, chunked (extensions and trailers skipped), statuses without a
-body, bodies that end with the connection, ``Connection: close``, interim 1xx responses (skipped). Everything
-else is a `ProtocolError` with an excerpt; after one the parser is dead. What was complete before the error is
-never lost by it: the error is raised by the next call then (`failed` says so at once). Not understood, and
-never asked for: other transfer codings, answers to HEAD and CONNECT.
+What is understood (RFC 9112): Content-Length, chunked (extensions and trailers skipped), statuses without a body, bodies that
+end with the connection, ``Connection: close``, interim 1xx responses (skipped). Everything else is a `ProtocolError` with an
+excerpt in the attribute `error`, after which nothing more is read; what was complete before it is given all the same. Not
+understood, and never asked for: other transfer codings, answers to HEAD and CONNECT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Final, TypeAlias
 
 from mesos_http.connecting import BearerToken, Credentials
@@ -51,14 +47,10 @@ class Head:
         return next((value for key, value in self.headers if key == name), default)
 
 
-class _End(Enum):
-    END = "end"
+END: Final = None
+"""After the last byte of a response's body."""
 
-
-END: Final = _End.END
-"""The event after the last byte of a response's body."""
-
-Part: TypeAlias = Head | bytes | _End
+Part: TypeAlias = Head | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,60 +69,38 @@ class ResponseParser:
     """The responses of one connection, as parts.
 
     How it works: a generator reads the responses from the buffer as if all were there, and yields where it needs more bytes.
+
+    Attributes:
+        error: Why what came is no HTTP response, or not a whole one.
     """
 
     def __init__(self, *, max_head: int = MAX_HEAD) -> None:
+        self.error: ProtocolError | None = None
         self._max_head = max_head
         self._buffer = bytearray()
         self._parts: list[Part] = []
         self._where = "head"  # what is read now; "" after the last response
-        self._error: ProtocolError | None = None
         self._last: tuple[bytes, _Framing] | None = None  # Mesos answers many calls with the same head
         self._reading = self._read()
 
-    @property
-    def failed(self) -> bool:
-        """Whether what came is known not to be HTTP: the next call raises."""
-        return self._error is not None
-
-    @property
-    def in_response(self) -> bool:
-        """True in the middle of a response, and when a head has begun."""
-        return bool(self._buffer if self._where == "head" else self._where)
-
     def feed(self, data: bytes) -> list[Part]:
-        """Take bytes as they came from the connection; give what they complete.
-
-        Raises:
-            ProtocolError: The bytes are not an HTTP response. The parser is dead then.
-        """
-        if self._error is not None:
-            raise self._error
-        self._buffer += data
+        """Take bytes as they came from the connection; give what they complete."""
         parts = self._parts = []
-        try:
-            next(self._reading)
-        except ProtocolError as error:
-            self._error, self._where = error, ""
-            self._buffer.clear()
-            if not parts:
-                raise
+        if self.error is None:
+            self._buffer += data
+            try:
+                next(self._reading)
+            except ProtocolError as error:
+                self.error = error
         return parts
 
     def eof(self) -> list[Part]:
-        """Tell the parser that the connection has ended.
-
-        Raises:
-            ProtocolError: It ended in the middle of a response.
-        """
-        if self._error is not None:
-            raise self._error
-        where, cut_off = self._where, self.in_response
-        self._where = ""
+        """Take it that the connection has ended; an error if that was in the middle of a response."""
+        where, self._where = self._where, ""
         if where == _UNTIL_CLOSE:
             return [END]
-        if cut_off:
-            raise ProtocolError(f"the connection ended in the middle of a response ({where})")
+        if self.error is None and (self._buffer if where == "head" else where):
+            self.error = ProtocolError(f"the connection ended in the middle of a response ({where})")
         return []
 
     def _read(self) -> Iterator[None]:
@@ -226,68 +196,50 @@ class ResponseReader:
     """The responses of one connection, whole.
 
     Args:
-        max_body: Bytes that a body may have; more is a `ProtocolError`.
+        max_body: Bytes that a body may have; more is an error.
+
+    Attributes:
+        error: Why what came is no HTTP response, not a whole one, or too long.
     """
 
     def __init__(self, *, max_body: int = MAX_BODY) -> None:
+        self.error: ProtocolError | None = None
         self._parser = ResponseParser()
         self._max_body = max_body
-        self._head: Head | None = None
+        self._head = Head(0, "", ())
         self._body: list[bytes] = []
         self._size = 0
-        self._error: ProtocolError | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether what came is known to be no HTTP, or too much: the next call raises."""
-        return self._error is not None or self._parser.failed
 
     def feed(self, data: bytes) -> list[Response]:
-        """Take bytes; give the responses that they complete, in order.
-
-        Raises:
-            ProtocolError: The bytes are not an HTTP response, or a body is too long.
-        """
+        """Take bytes; give the responses that they complete, in order."""
         return self._collect(self._parser.feed(data))
 
     def eof(self) -> list[Response]:
-        """Tell the reader that the connection has ended; gives the response that ended with it, if any.
-
-        Raises:
-            ProtocolError: It ended in the middle of a response.
-        """
+        """Take it that the connection has ended; give the response that ended with it, if any."""
         return self._collect(self._parser.eof())
 
     def _collect(self, parts: list[Part]) -> list[Response]:
-        if self._error is not None:
-            raise self._error
         responses: list[Response] = []
-        for part in parts:
+        for part in parts if self.error is None else ():
             if isinstance(part, Head):
-                self._head = part
+                self._head, self._body, self._size = part, [], 0
             elif isinstance(part, bytes):
                 self._size += len(part)
                 if self._size > self._max_body:
-                    self._error = ProtocolError(
+                    self.error = ProtocolError(
                         f"the body of a response is longer than {self._max_body} bytes"
                     )
-                    if not responses:
-                        raise self._error
-                    break
+                    return responses
                 self._body.append(part)
-            elif self._head is not None:
+            else:
                 head, body = self._head, b"".join(self._body)
-                self._head, self._body, self._size = None, [], 0
                 responses.append(Response(head.status, head.reason, head.headers, head.close, body))
+        self.error = self.error or self._parser.error
         return responses
 
 
 def parse_head(raw: bytes) -> Head:
-    """Read a status line and headers, without the empty line that ends them.
-
-    Raises:
-        ProtocolError: They are not as RFC 9112 has them.
-    """
+    """Read a status line and headers as RFC 9112 has them, without the empty line that ends them."""
     first, *lines = raw.split(b"\r\n")
     version, _, rest = first.partition(b" ")
     status, _, reason = rest.partition(b" ")
@@ -335,11 +287,7 @@ def _framing(head: Head) -> _Framing:
 
 
 class RequestWriter:
-    """Writes requests to one endpoint; what all of them share is put together once.
-
-    Args:
-        headers: Sent with every request.
-        credentials: Sent with every request as its Authorization.
+    """Writes requests to one endpoint; what all of them share, headers and credentials, is put together once.
 
     Raises:
         ValueError: A header cannot be sent (a line break in it); the message names the header, not its value.
@@ -352,19 +300,14 @@ class RequestWriter:
         headers: Headers = (),
         credentials: Credentials | BearerToken | None = None,
     ) -> None:
-        lines = [f"Host: {endpoint.authority}"]
         if credentials is not None:
-            _check("Authorization", credentials.header())
-            lines.append(f"Authorization: {credentials.header()}")
-        for name, value in headers:
-            _check(name, value)
-            lines.append(f"{name}: {value}")
+            headers = (("Authorization", credentials.header()), *headers)
         self._target = endpoint.path
-        self._shared = "".join(f"{line}\r\n" for line in lines)
+        self._shared = _lines((("Host", endpoint.authority), *headers))
         self._posts: dict[str, bytes] = {}
 
     def post(self, body: bytes, content_type: str) -> bytes:
-        """A POST of ``body``."""
+        """A whole POST."""
         start = self._posts.get(content_type)
         if start is None:
             headers = (("Content-Type", content_type),)
@@ -378,19 +321,18 @@ class RequestWriter:
     def _start(self, method: str, target: str, headers: Headers) -> bytes:
         if not target.isascii() or any(char <= " " or char == "\x7f" for char in target):
             raise ValueError(f"not a path that can be asked for: {target!r}")
-        for name, value in headers:
-            _check(name, value)
-        own = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        text = f"{method} {target} HTTP/1.1\r\n{self._shared}{own}Content-Length: "
+        text = f"{method} {target} HTTP/1.1\r\n{self._shared}{_lines(headers)}Content-Length: "
         return text.encode("latin-1")
 
 
-def _check(name: str, value: str) -> None:
-    """Refuse what would end the header early (and latin-1 is all that a header can hold)."""
-    try:
-        value.encode("latin-1")
-        name.encode("ascii")
-    except UnicodeEncodeError:
-        raise ValueError(f"the header {name!r} cannot be sent: characters outside of latin-1") from None
-    if not name or any(char in "\r\n\0: " for char in name) or any(char in "\r\n\0" for char in value):
-        raise ValueError(f"the header {name!r} cannot be sent: line breaks or colons in it")
+def _lines(headers: Headers) -> str:
+    """As they are sent; what would end one early is refused (and latin-1 is all that a header can hold)."""
+    for name, value in headers:
+        try:
+            value.encode("latin-1")
+            name.encode("ascii")
+        except UnicodeEncodeError:
+            raise ValueError(f"the header {name!r} cannot be sent: characters outside of latin-1") from None
+        if not name or any(char in "\r\n\0: " for char in name) or any(char in "\r\n\0" for char in value):
+            raise ValueError(f"the header {name!r} cannot be sent: line breaks or colons in it")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers)

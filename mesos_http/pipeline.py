@@ -1,12 +1,9 @@
 """Calls on one kept-alive connection, sent without waiting for the answers of the ones before.
 
-Mesos answers pipelined requests in order (libprocess; tried on Mesos 1.12 with 2,000 in flight). The connection
-is opened when there is something to send and opened again after it broke. What was written when it broke fails
-with `ConnectionLost`: whether it took effect is not known, and what to do then differs from call to call, so
-the caller decides. What was not yet written goes over the next connection, once: if that cannot be opened, it
-fails with `ConnectFailed`.
-
-Redirect answers are given to the caller like any other: after one the calls belong to another endpoint.
+Mesos answers pipelined requests in order (libprocess; tried on Mesos 1.12 with 2,000 in flight). The connection is opened when
+there is something to send, and again after it broke. What was written when it broke fails with `ConnectionLost`: whether it
+took effect is not known, and the caller decides what to do then. What was not yet written goes over the next connection,
+once: if that cannot be opened, it fails with `ConnectFailed`. Redirects are answers like any other.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from collections import deque
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect, start_task
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectFailed, ConnectionLost, ProtocolError, TransportError
+from mesos_http.errors import ConnectFailed, ConnectionLost, TransportError
 from mesos_http.http1 import Headers, RequestWriter, Response, ResponseReader
 
 Answer = asyncio.Future[Response]
@@ -45,7 +42,7 @@ class CallPipeline:
         self._writer = RequestWriter(endpoint, headers=headers, credentials=credentials)
         self._tls = tls
         self._max_in_flight = max_in_flight
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._queue: deque[tuple[bytes, Answer]] = deque()
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -66,10 +63,9 @@ class CallPipeline:
         return len(self._queue)
 
     def send(self, body: bytes, content_type: str = "application/x-protobuf") -> Answer:
-        """Send a call; must be called on the loop. Cancelling the answer does not unsend it.
+        """Send a call, on the loop; gives a `Response` of whatever status, `ConnectionLost` or `ConnectFailed`.
 
-        Returns:
-            The answer: a `Response` of whatever status, or `ConnectionLost`, or `ConnectFailed`.
+        Cancelling the answer does not unsend it.
         """
         request = self._writer.post(body, content_type)
         loop = asyncio.get_running_loop()
@@ -116,18 +112,18 @@ class CallPipeline:
     async def _connect(self) -> None:
         try:
             _, connection = await connect(
-                lambda: _Connection(self), self.endpoint, tls=self._tls, seconds=self._timeouts.connect
+                lambda: _Connection(self), self.endpoint, tls=self._tls, seconds=self.timeouts.connect
             )
         except TransportError as error:
             self._fail_queued(error)
             return
         finally:
             self._connecting = None
-        if not connection.ended:
+        if connection.ended:
+            self._fail_queued(ConnectFailed(f"{self.endpoint.authority} closed the connection at once"))
+        else:
             self._connection = connection
             self.pump()
-        else:
-            self._fail_queued(ConnectFailed(f"{self.endpoint.authority} closed the connection at once"))
 
     def lost(self, connection: _Connection) -> None:
         """The connection has ended: open another one if something waits."""
@@ -136,15 +132,9 @@ class CallPipeline:
             self.pump()
 
     def _fail_queued(self, error: TransportError) -> None:
-        queued, self._queue = self._queue, deque()
-        for _, answer in queued:
-            if not answer.done():
-                _fail(answer, type(error)(*error.args))
-
-    @property
-    def silence(self) -> float:
-        """Seconds that the other side may be silent while an answer is due."""
-        return self._timeouts.response
+        while self._queue:
+            _, answer = self._queue.popleft()
+            _fail(answer, type(error)(*error.args))
 
 
 class _Connection(asyncio.Protocol):
@@ -155,6 +145,7 @@ class _Connection(asyncio.Protocol):
         self.full = False
         self.ended = False
         self._pipeline = pipeline
+        self._patience = pipeline.timeouts.response
         self._reader = ResponseReader()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -165,7 +156,7 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         if self._watch is None:
             self._heard = self._loop.time()
-            self._watch = self._loop.call_later(self._pipeline.silence, self._check_silence)
+            self._watch = self._loop.call_later(self._patience, self._check_silence)
         self._transport.write(b"".join(batch))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -176,19 +167,13 @@ class _Connection(asyncio.Protocol):
         if self.ended:
             return
         self._heard = self._loop.time()
-        try:
-            self._answer(self._reader.feed(data))
-            if self._reader.failed and not self.ended:  # known already: do not wait for the next bytes
-                self._reader.feed(b"")
-        except ProtocolError as error:
-            self.end(ConnectionLost(f"the answer cannot be read: {error}"))
+        self._answer(self._reader.feed(data))
+        if self._reader.error is not None:
+            self.end(ConnectionLost(f"the answer cannot be read: {self._reader.error}"))
 
     def eof_received(self) -> None:
-        try:
-            self._answer(self._reader.eof())
-        except ProtocolError as error:
-            self.end(ConnectionLost(str(error)))
-        self.end(ConnectionLost("the other side closed the connection"))
+        self._answer(self._reader.eof())
+        self.end(ConnectionLost(str(self._reader.error or "the other side closed the connection")))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(ConnectionLost(f"the connection broke: {exc}" if exc else "the connection was closed"))
@@ -211,9 +196,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         while self.answers:
-            answer = self.answers.popleft()
-            if not answer.done():
-                _fail(answer, ConnectionLost(*error.args))
+            _fail(self.answers.popleft(), ConnectionLost(*error.args))
         self._pipeline.lost(self)
 
     def _answer(self, responses: list[Response]) -> None:
@@ -233,14 +216,15 @@ class _Connection(asyncio.Protocol):
         self._watch = None
         if not self.answers:
             return
-        left = self._heard + self._pipeline.silence - self._loop.time()
+        left = self._heard + self._patience - self._loop.time()
         if left <= 0:
-            self.end(ConnectionLost(f"no answer within {self._pipeline.silence:g} s"))
+            self.end(ConnectionLost(f"no answer within {self._patience:g} s"))
         else:
             self._watch = self._loop.call_later(left, self._check_silence)
 
 
 def _fail(answer: Answer, error: TransportError) -> None:
     """Fail an answer that its caller may not wait for any more: asyncio is not to complain of that in the log."""
-    answer.set_exception(error)
-    answer.exception()
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()

@@ -1,21 +1,18 @@
 """A subscription: one POST whose answer is an endless RecordIO stream (scheduler, executor and operator API).
 
-Opens the connection, follows redirects to the leader, and gives the records as they come. It knows nothing of
-what is in them, of heartbeats or of coming back: that is the business of the actors that own it.
-
+It knows nothing of what is in the records, of heartbeats or of coming back: that is the business of the actors that own it.
 Reading is held back (TCP backpressure) while more than `HIGH_WATER` bytes of records wait to be taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ProtocolError, RedirectFailed, StreamBroken
+from mesos_http.errors import RedirectFailed, StreamBroken
 from mesos_http.http1 import END, Head, RequestWriter, ResponseParser
 from mesos_v1.errors import ApiError
 from mesos_v1.recordio import Decoder, RecordIOError
@@ -23,7 +20,6 @@ from mesos_v1.recordio import Decoder, RecordIOError
 MAX_REDIRECTS = 5
 MAX_RECORD = 64 * 1024 * 1024
 HIGH_WATER = 8 * 1024 * 1024
-LOW_WATER = 1 * 1024 * 1024
 _MAX_ERROR_BODY = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
@@ -34,13 +30,11 @@ class Subscription:
     Attributes:
         endpoint: Where it was opened in the end: calls go there as well.
         stream_id: The Mesos-Stream-Id that goes with every call of a scheduler; "" where none is given.
-        content_type: The content type of the records.
     """
 
     def __init__(self, endpoint: Endpoint, stream: _Stream, head: Head) -> None:
         self.endpoint = endpoint
         self.stream_id = head.header("mesos-stream-id")
-        self.content_type = head.header("content-type").partition(";")[0].strip()
         self._stream = stream
 
     def __repr__(self) -> str:
@@ -63,7 +57,7 @@ class Subscription:
         """Subscribe.
 
         Args:
-            content_type: Of the body, and of the records that are asked for.
+            content_type: Of the call, and of the records.
             follow_redirects: How many redirects to follow; from https to http nothing is followed.
             trusted: Hosts that may be told the credentials, as the endpoint's own. With credentials, a redirect to any
                 other host is not followed.
@@ -107,14 +101,14 @@ class Subscription:
         """
         stream = self._stream
         while True:
-            if stream.records:
-                yield tuple(stream.take() for _ in range(len(stream.records)))
-                continue
-            if stream.closed:
+            if records := stream.take():
+                yield records
+            elif stream.closed:
                 return
-            if stream.broken is not None:
+            elif stream.broken is not None:
                 raise stream.broken
-            await stream.wait()
+            else:
+                await stream.wait()
 
     def close(self) -> None:
         """Close the connection at once. May be called more than once."""
@@ -122,8 +116,7 @@ class Subscription:
 
 
 def _next_hop(endpoint: Endpoint, head: Head, seen: set[Endpoint], limit: int) -> Endpoint:
-    location = head.header("location")
-    if not location:
+    if not (location := head.header("location")):
         raise RedirectFailed(f"{endpoint} redirects ({head.status}), but does not say where to")
     target = endpoint.redirected(location)
     if target in seen:
@@ -157,7 +150,6 @@ class _Stream(asyncio.Protocol):
     """The connection of a subscription: HTTP and RecordIO decoded as bytes arrive, records kept until taken."""
 
     def __init__(self, max_record_bytes: int) -> None:
-        self.records: deque[bytes] = deque()
         self.broken: StreamBroken | None = None
         self.closed = False
         self.error_body = ""
@@ -166,9 +158,10 @@ class _Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._head: Head | None = None
         self._answered = False
-        self._waiting = 0
+        self._records: list[bytes] = []
+        self._waiting = 0  # bytes of them
         self._paused = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -180,17 +173,16 @@ class _Stream(asyncio.Protocol):
         try:
             for part in self._parser.feed(data):
                 self._take_part(part)
-            if self._parser.failed:  # known already: do not wait for the next bytes
-                self._parser.feed(b"")
-        except (ProtocolError, RecordIOError) as error:
+        except RecordIOError as error:
             self._break(str(error))
-        self._wake()
+        if self._parser.error is not None:
+            self._break(str(self._parser.error))
+        self._changed.set()
 
     def eof_received(self) -> None:
-        try:
-            for part in self._parser.eof():
-                self._take_part(part)
-        except ProtocolError:
+        for part in self._parser.eof():
+            self._take_part(part)
+        if self._parser.error is not None:
             self._end("the connection was closed by the other side")
         self._end("the other side closed the connection without an answer")
 
@@ -215,27 +207,25 @@ class _Stream(asyncio.Protocol):
 
     async def wait(self) -> None:
         """Wait until something has changed."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._changed.clear()
+        await self._changed.wait()
 
-    def take(self) -> bytes:
-        """Take the next record; resume reading when few are left."""
-        record = self.records.popleft()
-        self._waiting -= len(record)
-        if self._paused and self._waiting < LOW_WATER and self._transport is not None:
+    def take(self) -> tuple[bytes, ...]:
+        """Take all records, and resume reading."""
+        records = tuple(self._records)
+        self._records.clear()
+        self._waiting = 0
+        if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-        return record
+        return records
 
     def close(self) -> None:
         """Close the connection, whatever is under way."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
-        self._wake()
+        self._changed.set()
 
     def _take_part(self, part: object) -> None:
         if isinstance(part, Head):
@@ -249,16 +239,14 @@ class _Stream(asyncio.Protocol):
         elif part is END:
             self._end("the other side ended the stream")
         elif isinstance(part, bytes):
-            self._take_records(self._decoder.feed(part))
+            records = self._decoder.feed(part)
+            self._records += records
+            self._waiting += sum(map(len, records))
+            if self._waiting > HIGH_WATER and not self._paused and self._transport is not None:
+                self._paused = True
+                self._transport.pause_reading()
             if self._decoder.failed:  # known already: do not wait for the next bytes
                 self._decoder.feed(b"")
-
-    def _take_records(self, records: list[bytes]) -> None:
-        self.records.extend(records)
-        self._waiting += sum(map(len, records))
-        if self._waiting > HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
 
     def _end(self, reason: str) -> None:
         try:
@@ -266,14 +254,10 @@ class _Stream(asyncio.Protocol):
         except RecordIOError as error:
             reason = f"{reason} in the middle of a record ({error})"
         self._break(reason)
-        self._wake()
+        self._changed.set()
 
     def _break(self, reason: str) -> None:
         if self.broken is None:
             self.broken = StreamBroken(reason)
             if self._transport is not None:
                 self._transport.abort()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

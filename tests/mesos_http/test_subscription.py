@@ -51,7 +51,6 @@ async def test_records_come_out_as_they_went_in_and_the_stream_id_is_known():
                 subscription.close()
         assert got == RECORDS
         assert subscription.stream_id == "stream-1"
-        assert subscription.content_type == "application/x-protobuf"
         assert subscription.endpoint == server.endpoint
     (request,) = server.requests
     assert request.method == "POST"
