@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import PageRecord, PageState
 
 MAX_EDGES = 400
 MAX_DRAWN_NODES = 1_000

@@ -7,15 +7,14 @@ late, or for a page that was not asked for changes nothing, so redelivered updat
 from __future__ import annotations
 
 import hashlib
-import heapq
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from examples.rendler.messages import Crawled, Rendered
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import Crawled, PageRecord, PageState, Rendered
 from examples.rendler.urls import host, is_on_this_machine, site
 
 
@@ -47,77 +46,53 @@ class Politeness:
 
 
 class PoliteQueue:
-    """First come, first served, among the hosts that may be asked now.
+    """First come, first served, among the hosts that may be asked now; each host has a FIFO of its own.
 
-    Each host has a FIFO of its own. Hosts whose turn has come are ordered by the age of their oldest URL, the others by
-    when their turn comes; so taking costs O(log hosts), however many URLs wait.
+    Attributes:
+        under_way: The URLs that were taken, and have not ended.
     """
 
     def __init__(self, politeness: Politeness) -> None:
+        self.under_way: set[str] = set()
         self._politeness = politeness
         self._urls: dict[str, deque[tuple[int, str]]] = {}
-        self._ready: list[tuple[int, str]] = []
-        self._waiting: list[tuple[float, str]] = []
-        self._sequence = 0
-        self._length = 0
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
-        return self._length
+        return sum(map(len, self._urls.values()))
 
     def put(self, url: str) -> None:
-        name = host(url)
-        self._sequence += 1
-        self._length += 1
-        urls = self._urls.get(name)
-        if urls is None:
-            self._urls[name] = deque([(self._sequence, url)])
-            heapq.heappush(self._ready, (self._sequence, name))
-        else:
-            urls.append((self._sequence, url))
+        self._urls.setdefault(host(url), deque()).append((next(self._numbers), url))
 
     def take(self, now: float) -> str | None:
         """The oldest URL whose host may be asked now, or None; the visit is noted."""
-        while self._waiting and self._waiting[0][0] <= now:
-            _, name = heapq.heappop(self._waiting)
-            heapq.heappush(self._ready, (self._urls[name][0][0], name))
-        while self._ready:
-            _, name = heapq.heappop(self._ready)
-            if self._politeness.free_at(name) > now:  # another queue visited the host meanwhile
-                self._push(name, now)
-                continue
-            urls = self._urls[name]
-            _, url = urls.popleft()
-            self._length -= 1
-            self._politeness.visit(url, now)
-            if urls:
-                self._push(name, now)
-            else:
+        oldest = (
+            (urls[0], name) for name, urls in self._urls.items() if self._politeness.free_at(name) <= now
+        )
+        (_, url), name = min(oldest, default=((0, None), ""))
+        if url is not None:
+            self._urls[name].popleft()
+            if not self._urls[name]:
                 del self._urls[name]
-            return url
-        return None
+            self._politeness.visit(url, now)
+            self.under_way.add(url)
+        return url
+
+    def end(self, url: str) -> bool:
+        """Whether it was under way, as it is no longer."""
+        was_under_way = url in self.under_way
+        self.under_way.discard(url)
+        return was_under_way
 
     def next_at(self, now: float) -> float | None:
         """When `take` will next have something: `now` or later; None where nothing is queued."""
-        times = [max(now, self._politeness.free_at(name)) for _, name in self._ready]
-        if self._waiting:
-            times.append(max(now, self._waiting[0][0]))
-        return min(times, default=None)
+        return min((max(now, self._politeness.free_at(name)) for name in self._urls), default=None)
 
     def clear(self) -> int:
         """Empties the queue; returns how many URLs it held."""
-        dropped = self._length
+        dropped = len(self)
         self._urls.clear()
-        self._ready.clear()
-        self._waiting.clear()
-        self._length = 0
         return dropped
-
-    def _push(self, name: str, now: float) -> None:
-        free_at = self._politeness.free_at(name)
-        if free_at > now:
-            heapq.heappush(self._waiting, (free_at, name))
-        else:
-            heapq.heappush(self._ready, (self._urls[name][0][0], name))
 
 
 _READ = ("status", "content_type", "bytes", "title", "links", "follow", "redirect", "seconds", "error")
@@ -136,7 +111,7 @@ class Limits:
     sites: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counts:
     """Where a crawl stands."""
 
@@ -148,58 +123,33 @@ class Counts:
 
 
 class Frontier:
-    """The pages known, the two queues, and what is under way."""
+    """The pages known, and the queues of those to crawl and to render."""
 
     def __init__(self, limits: Limits, *, delay: float = 0.0, render: bool = True) -> None:
         self.limits = limits
+        self.counts = Counts()
         self.politeness = Politeness(delay)
+        self.crawls = PoliteQueue(self.politeness)
+        self.renders = PoliteQueue(self.politeness)
+        self.pages: dict[str, PageRecord] = {}
+        self.left_out: set[str] = set()
         self._render = render
-        self._crawl_queue = PoliteQueue(self.politeness)
-        self._render_queue = PoliteQueue(self.politeness)
-        self._pages: dict[str, PageRecord] = {}
-        self._hops: dict[str, int] = {}
-        self._crawling: set[str] = set()
-        self._rendering: set[str] = set()
         self._render_asked: set[str] = set()
+        self._hops: dict[str, int] = {}
         self._sites: set[str] = set(limits.sites)
-        self._counts = dict.fromkeys(("crawled", "failed", "skipped", "pictures", "pictures_failed"), 0)
-        self._left_out: set[str] = set()
         self._is_stopped = False
 
-    # --- questions ---
-
-    @property
-    def counts(self) -> Counts:
-        return Counts(**self._counts)
-
-    @property
-    def queued(self) -> tuple[int, int]:
-        return len(self._crawl_queue), len(self._render_queue)
-
-    @property
-    def under_way(self) -> tuple[int, int]:
-        return len(self._crawling), len(self._rendering)
+    # --- what to do ---
 
     @property
     def is_done(self) -> bool:
         """Nothing queued, and nothing under way (staged, running or between two attempts)."""
-        return not (self._crawling or self._rendering or len(self._crawl_queue) or len(self._render_queue))
-
-    @property
-    def left_out(self) -> int:
-        return len(self._left_out)
-
-    def page(self, url: str) -> PageRecord | None:
-        return self._pages.get(url)
+        return not (self.crawls or self.crawls.under_way or self.renders or self.renders.under_way)
 
     def next_at(self, now: float) -> float | None:
         """When there will next be something to visit: `now` or later; None where nothing is queued."""
-        times = [
-            at for at in (self._crawl_queue.next_at(now), self._render_queue.next_at(now)) if at is not None
-        ]
-        return min(times, default=None)
-
-    # --- what to do ---
+        times = (queue.next_at(now) for queue in (self.crawls, self.renders))
+        return min((at for at in times if at is not None), default=None)
 
     def start(self, url: str) -> None:
         self._sites.add(site(url))
@@ -212,49 +162,42 @@ class Frontier:
         """
         done = [record for record in records if record.is_final and record.state is not PageState.FAILED]
         for record in done:
-            self._pages.setdefault(record.url, record)
+            self.pages.setdefault(record.url, record)
             if record.depth == 0:
                 self._sites.add(site(record.url))
         for record in done:
             self._count(record.state)
             if record.picture:
-                self._counts["pictures"] += 1
+                self.counts.pictures += 1
                 self._render_asked.add(record.url)
             self._follow(record)
         return len(done)
 
     def next_crawl(self, now: float) -> PageRecord | None:
         """The next page to crawl, if one is due; it is under way from now on."""
-        url = self._crawl_queue.take(now)
-        if url is None:
-            return None
-        self._crawling.add(url)
-        return self._store(replace(self._pages[url], state=PageState.CRAWLING))
+        url = self.crawls.take(now)
+        return None if url is None else self._store(replace(self.pages[url], state=PageState.CRAWLING))
 
     def next_render(self, now: float) -> PageRecord | None:
         """The next page to take a picture of, if one is due; it is under way from now on."""
-        url = self._render_queue.take(now)
-        if url is None:
-            return None
-        self._rendering.add(url)
-        return self._pages[url]
+        url = self.renders.take(now)
+        return None if url is None else self.pages[url]
 
     def stop(self) -> int:
         """Empties both queues; what is under way is still waited for. Returns how many pages will not be crawled."""
         self._is_stopped = True
-        self._render_queue.clear()
-        return self._crawl_queue.clear()
+        self.renders.clear()
+        return self.crawls.clear()
 
     def stop_rendering(self) -> None:
         self._render = False
-        self._render_queue.clear()
+        self.renders.clear()
 
-    # --- outcomes ---
+    # --- outcomes: each gives the page's record, or None where it was known already ---
 
     def crawled(self, result: Crawled, *, attempts: int = 1) -> PageRecord | None:
-        """A crawl task finished. Returns the page's record, or None where that was known already."""
-        record = self._end_crawl(result.url)
-        if record is None:
+        """A crawl task finished."""
+        if not self.crawls.end(result.url):
             return None
         if result.crawl_delay is not None:
             self.politeness.ask_for(result.url, result.crawl_delay)
@@ -265,65 +208,44 @@ class Frontier:
             else PageState.CRAWLED
         )  # fmt: skip
         read = {name: getattr(result, name) for name in _READ}
-        record = self._store(replace(record, state=state, attempts=attempts, **read))
-        record = self._follow(record)
+        record = replace(self.pages[result.url], state=state, attempts=attempts, **read)
+        record = self._follow(self._store(record))
         self._count(record.state)
         return record
 
     def crawl_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        record = self._end_crawl(url)
-        if record is None:
-            return None
         status = re.match(r"HTTP (\d{3})\b", error)
-        self._count(PageState.FAILED)
-        return self._store(
-            replace(
-                record,
-                state=PageState.FAILED,
-                status=int(status[1]) if status else None,
-                attempts=attempts,
-                error=error,
-            )
-        )
+        result = Crawled(url, int(status[1]) if status else None, error=error or "no reason was given")
+        return self.crawled(result, attempts=attempts)
 
     def rendered(self, result: Rendered, *, attempts: int = 1) -> PageRecord | None:
-        """A picture was taken. Returns the page's record, or None where that was known already."""
-        if result.url not in self._rendering:
+        """A picture was taken."""
+        if not self.renders.end(result.url):
             return None
-        self._rendering.discard(result.url)
-        self._counts["pictures"] += 1
-        return self._store(
-            replace(
-                self._pages[result.url],
-                picture=result.picture,
-                thumbnail=result.thumbnail,
-                picture_attempts=attempts,
-                picture_error=result.note,
-            )
-        )
+        self.counts.pictures += 1
+        record = replace(self.pages[result.url], picture=result.picture, thumbnail=result.thumbnail)
+        return self._store(replace(record, picture_attempts=attempts, picture_error=result.note))
 
     def render_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
-        if url not in self._rendering:
+        if not self.renders.end(url):
             return None
-        self._rendering.discard(url)
-        self._counts["pictures_failed"] += 1
-        return self._store(replace(self._pages[url], picture_attempts=attempts, picture_error=error))
+        self.counts.pictures_failed += 1
+        return self._store(replace(self.pages[url], picture_attempts=attempts, picture_error=error))
 
     # --- inside ---
 
     def _store(self, record: PageRecord) -> PageRecord:
-        self._pages[record.url] = record
+        self.pages[record.url] = record
         return record
 
     def _count(self, state: PageState) -> None:
-        ended = state if state in {PageState.FAILED, PageState.SKIPPED} else PageState.CRAWLED
-        self._counts[ended.value] += 1
-
-    def _end_crawl(self, url: str) -> PageRecord | None:
-        if url not in self._crawling:
-            return None
-        self._crawling.discard(url)
-        return self._pages[url]
+        match state:
+            case PageState.FAILED:
+                self.counts.failed += 1
+            case PageState.SKIPPED:
+                self.counts.skipped += 1
+            case _:
+                self.counts.crawled += 1
 
     def _follow(self, record: PageRecord) -> PageRecord:
         if record.state is PageState.REDIRECT:
@@ -334,7 +256,7 @@ class Frontier:
                     self._discover(link, depth=record.depth + 1, parent=record.url)
             if self._render and record.url not in self._render_asked and self._has_room_for_pictures():
                 self._render_asked.add(record.url)
-                self._render_queue.put(record.url)
+                self.renders.put(record.url)
         return record
 
     def _follow_redirect(self, record: PageRecord) -> PageRecord:
@@ -344,35 +266,30 @@ class Frontier:
             return self._store(replace(record, state=PageState.FAILED, error=error))
         if record.depth == 0:  # the seed has moved: its new site is the one to stay on
             self._sites.add(site(record.redirect))
-        if record.redirect not in self._pages:
+        if record.redirect not in self.pages:
             self._hops[record.redirect] = hops
             self._discover(record.redirect, depth=record.depth, parent=record.url)
         return record
 
     def _has_room_for_pictures(self) -> bool:
-        if self._is_stopped:
-            return False
-        return not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
+        room = not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
+        return room and not self._is_stopped
 
     def _discover(self, url: str, *, depth: int, parent: str) -> None:
-        if url in self._pages:
-            return
         limits = self.limits
-        if not limits.other_sites and site(url) not in self._sites:
+        if url in self.pages or not (limits.other_sites or site(url) in self._sites):
             return
-        if limits.max_depth is not None and depth > limits.max_depth:
-            self._left_out.add(url)
+        too_deep = limits.max_depth is not None and depth > limits.max_depth
+        too_many = limits.max_pages and len(self.pages) >= limits.max_pages
+        if too_deep or too_many or self._is_stopped:
+            self.left_out.add(url)
             return
-        if self._is_stopped or (limits.max_pages and len(self._pages) >= limits.max_pages):
-            self._left_out.add(url)
-            return
-        self._pages[url] = PageRecord(url=url, depth=depth, parent=parent)
-        self._crawl_queue.put(url)
+        self.pages[url] = PageRecord(url=url, depth=depth, parent=parent)
+        self.crawls.put(url)
 
 
 def picture_name(record: PageRecord) -> str:
     """A file name for a page's picture: readable, distinct, and the same in every run."""
-    parts = urlsplit(record.url)
-    path = re.sub(r"\.x?html?$", "", parts.path.strip("/")) or "index"
+    path = re.sub(r"\.x?html?$", "", urlsplit(record.url).path.strip("/")) or "index"
     readable = re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")[:60].lower() or "page"
     return f"{readable}-{hashlib.sha256(record.url.encode()).hexdigest()[:8]}"

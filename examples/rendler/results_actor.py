@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+
+import msgspec
 
 from examples.rendler.drawings import draw, to_dot, to_html
 from examples.rendler.messages import (
     CrawlStarted,
     LoadResults,
     PageChanged,
+    PageRecord,
+    PageState,
     PictureArrived,
     ResultsLoaded,
     ResultsWritten,
     WriteResults,
 )
-from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
 from mesostic import Actor, Composition, NoSettings, message, receive
 
 SAVE_EVERY = 5.0
@@ -90,6 +95,26 @@ class ResultsActor(Actor):
         except OSError as error:
             summary = (f"the results could not be written: {error}",)
         self.tell("scheduler", ResultsWritten(summary))
+
+
+def to_line(record: PageRecord) -> str:
+    """One line of `pages.jsonl`, newline included."""
+    values = {field.name: getattr(record, field.name) for field in fields(PageRecord)}
+    values["seconds"] = round(record.seconds, 4)
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def from_lines(lines: Iterable[str]) -> list[PageRecord]:
+    """Reads `pages.jsonl` again; the last line of a URL wins, lines that cannot be read are left out.
+
+    A crawl that was killed may have left half a line: that page is crawled again, and nothing else is lost.
+    """
+    found: dict[str, PageRecord] = {}
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError):
+            record = msgspec.json.decode(line, type=PageRecord)
+            found[record.url] = record
+    return list(found.values())
 
 
 def _read_pages(folder: Path) -> list[PageRecord]:

@@ -8,7 +8,7 @@ memory stays bounded. Results arrive in acknowledged status updates, so none is 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from examples.rendler import urls
@@ -22,6 +22,7 @@ from examples.rendler.messages import (
     LoadResults,
     Note,
     PageChanged,
+    PageRecord,
     PictureArrived,
     Progress,
     Render,
@@ -30,7 +31,6 @@ from examples.rendler.messages import (
     ResultsWritten,
     WriteResults,
 )
-from examples.rendler.pages import PageRecord
 from examples.rendler.public_only import leads_to_private
 from examples.rendler.render_executor import NO_CHROMIUM
 from mesostic import (
@@ -150,8 +150,8 @@ class RendlerScheduler(SchedulerActor):
         if self._started_at is not None:
             return
         self._started_at = self.clock.now()
-        self.tell("display", CrawlStarted(self._seed, self.settings.output, self._renders))
-        self.tell("results", CrawlStarted(self._seed, self.settings.output, self._renders))
+        for other in ("display", "results"):
+            self.tell(other, CrawlStarted(self._seed, self.settings.output, self._renders))
         if self._render_note:
             self.tell("display", Note(self._render_note))
         self._warn_of_no_sandbox()
@@ -201,7 +201,7 @@ class RendlerScheduler(SchedulerActor):
         if self._is_writing or self._started_at is None:
             return
         frontier, settings, now = self._frontier, self.settings, self.clock.now()
-        while frontier.under_way[0] < settings.crawling and (page := frontier.next_crawl(now)):
+        while len(frontier.crawls.under_way) < settings.crawling and (page := frontier.next_crawl(now)):
             self.launch(
                 Crawl(page.url, page.depth, frontier.politeness.delay(page.url), self._public_only),
                 executor="crawl",
@@ -210,7 +210,7 @@ class RendlerScheduler(SchedulerActor):
                 mem=settings.crawl_mem,
                 retry=settings.crawl_retry,
             )
-        while frontier.under_way[1] < settings.rendering and (page := frontier.next_render(now)):
+        while len(frontier.renders.under_way) < settings.rendering and (page := frontier.next_render(now)):
             self.launch(
                 Render(page.url, picture_name(page), self._public_only),
                 executor="render",
@@ -222,12 +222,10 @@ class RendlerScheduler(SchedulerActor):
         if frontier.is_done:
             self._write_results()
         else:
-            self._sleep_until(frontier.next_at(now), now)
-
-    def _sleep_until(self, at: float | None, now: float) -> None:
-        if at is not None and now < at < self._wakes_at:
-            self._wakes_at = at
-            self.timers.after(at - now, Wake())
+            at = frontier.next_at(now)
+            if at is not None and now < at < self._wakes_at:
+                self._wakes_at = at
+                self.timers.after(at - now, Wake())
 
     @receive
     def handle_wake(self, wake: Wake) -> None:
@@ -278,25 +276,18 @@ class RendlerScheduler(SchedulerActor):
 
     @receive
     def handle_tick(self, tick: Tick) -> None:
-        counts, queued, under_way = self._frontier.counts, self._frontier.queued, self._frontier.under_way
-        phase = "writing the results" if self._is_writing else "ending" if self._ended_by else "crawling"
-        self.tell(
-            "display",
-            Progress(
-                crawled=counts.crawled,
-                failed=counts.failed,
-                skipped=counts.skipped,
-                crawl_queue=queued[0],
-                crawling=under_way[0],
-                render_queue=queued[1],
-                rendering=under_way[1],
-                pictures=counts.pictures,
-                pictures_failed=counts.pictures_failed,
-                seconds=self._seconds(),
-                latest=self._latest,
-                phase=phase,
-            ),
+        frontier = self._frontier
+        progress = Progress(
+            **asdict(frontier.counts),
+            crawl_queue=len(frontier.crawls),
+            crawling=len(frontier.crawls.under_way),
+            render_queue=len(frontier.renders),
+            rendering=len(frontier.renders.under_way),
+            seconds=self._seconds(),
+            latest=self._latest,
+            phase="writing the results" if self._is_writing else "ending" if self._ended_by else "crawling",
         )
+        self.tell("display", progress)
 
     def on_shutdown_requested(self, request: ShutdownRequested) -> None:
         """Ctrl-C: nothing new is started, what is under way gets a moment, and what is there is written."""
@@ -316,7 +307,7 @@ class RendlerScheduler(SchedulerActor):
         if not self._is_writing:
             self._is_writing = True
             reason = f"ended early ({self._ended_by})" if self._ended_by else ""
-            queued = self._left + self._frontier.under_way[0] + self._frontier.left_out
+            queued = self._left + len(self._frontier.crawls.under_way) + len(self._frontier.left_out)
             self.tell(
                 "results", WriteResults(reason, queued, self._seconds(), self._crawl_seconds, self._earlier)
             )
@@ -325,7 +316,7 @@ class RendlerScheduler(SchedulerActor):
     def handle_results_written(self, written: ResultsWritten) -> None:
         """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
         self.tell("display", CrawlEnded(written.summary))
-        seed = self._frontier.page(self._seed)
+        seed = self._frontier.pages.get(self._seed)
         if self._frontier.counts.crawled == 0 and not self._ended_by and seed is not None:
             self.finish(1, f"not even the seed could be crawled: {seed.error}")
         else:

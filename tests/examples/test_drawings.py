@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from examples.rendler import drawings
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import PageRecord, PageState
 
 SEED = "http://s.example/"
 

@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
+from examples.rendler.messages import PageRecord, PageState
+from examples.rendler.results_actor import from_lines, to_line
 
 RECORDS = st.builds(
     PageRecord,

@@ -14,6 +14,8 @@ from examples.rendler.messages import (
     LoadResults,
     Note,
     PageChanged,
+    PageRecord,
+    PageState,
     PictureArrived,
     Progress,
     Render,
@@ -22,9 +24,8 @@ from examples.rendler.messages import (
     ResultsWritten,
     WriteResults,
 )
-from examples.rendler.pages import PageRecord, PageState, from_lines, to_line
 from examples.rendler.render_executor import NO_CHROMIUM
-from examples.rendler.results_actor import ResultsActor
+from examples.rendler.results_actor import ResultsActor, from_lines, to_line
 from examples.rendler.scheduler import RendlerScheduler, RendlerSettings
 from mesos_v1.values import FrameworkId
 from mesostic import (

@@ -7,8 +7,7 @@ import pytest
 from rich.console import Console
 
 from examples.rendler import display_actor
-from examples.rendler.messages import Progress, WriteResults
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import PageRecord, PageState, Progress, WriteResults
 from examples.rendler.results_actor import end_summary
 
 FOLDER = Path("results")

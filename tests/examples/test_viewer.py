@@ -4,7 +4,7 @@ import pytest
 
 from examples.rendler.chromium import ChromiumMissingError, find_chromium
 from examples.rendler.drawings import to_html
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import PageRecord, PageState
 
 SEED = "http://s.example/"
 

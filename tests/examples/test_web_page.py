@@ -4,7 +4,7 @@ import json
 import re
 
 from examples.rendler.drawings import to_html
-from examples.rendler.pages import PageRecord, PageState
+from examples.rendler.messages import PageRecord, PageState
 
 SEED = "http://s.example/"
 
