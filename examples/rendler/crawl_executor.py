@@ -7,12 +7,12 @@ not (404, robots.txt, a PDF) is the task's result.
 from __future__ import annotations
 
 import asyncio
-import http
 import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import responses
 
 import aiohttp
 
@@ -44,13 +44,13 @@ class TemporaryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: `location` is set for redirects, `too_large` where the body was cut at the limit."""
+    """An HTTP answer."""
 
     status: int
     content_type: str
     body: bytes
-    location: str = ""
-    too_large: bool = False
+    location: str = ""  # of a redirect
+    too_large: bool = False  # the body was cut at the limit
 
 
 class Fetcher:
@@ -94,13 +94,9 @@ class Fetcher:
             if (response.content_length or 0) > max_bytes:
                 response.close()
                 return Answer(response.status, content_type, b"", too_large=True)
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    response.close()
-                    return Answer(response.status, content_type, bytes(body[:max_bytes]), too_large=True)
-            return Answer(response.status, content_type, bytes(body))
+            body = await _body(response, max_bytes)
+            too_large = len(body) > max_bytes
+            return Answer(response.status, content_type, body[:max_bytes], too_large=too_large)
 
     async def robots(self, url: str) -> Rules:
         """Fetches a robots.txt, following a few redirects."""
@@ -112,15 +108,20 @@ class Fetcher:
                         break
                     url = target
                     continue
-                body = bytearray()
-                if response.status < 300:
-                    async for chunk in response.content.iter_any():
-                        body += chunk
-                        if len(body) > MAX_ROBOTS_BYTES:
-                            response.close()
-                            break
-                return Rules.from_answer(response.status, bytes(body))
+                body = await _body(response, MAX_ROBOTS_BYTES) if response.status < 300 else b""
+                return Rules.from_answer(response.status, body)
         return Rules(None)
+
+
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """What comes of it, to the end or a little beyond `most` bytes."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            response.close()
+            break
+    return bytes(body)
 
 
 def _text(header: str) -> str:
@@ -203,7 +204,7 @@ class CrawlExecutor(Executor):
             if not redirect:
                 error = f"redirects to {answer.location[:200]!r}, which is not a web page"
         elif answer.status >= 400:
-            error = f"HTTP {answer.status} {_phrase(answer.status)}".rstrip()
+            error = f"HTTP {answer.status} {responses.get(answer.status, '')}".rstrip()
         elif not is_html(answer.content_type):
             error, skipped = f"not HTML: {media_type(answer.content_type) or 'no content type'}", True
         elif answer.too_large:
@@ -258,10 +259,3 @@ class CrawlExecutor(Executor):
             turn = max(now, self._turns.get(name, now))
             self._turns[name] = turn + delay
             await asyncio.sleep(turn - now)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -40,11 +40,14 @@ COLOURS = {
 def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) -> str:
     """The graph as text, with every link or only those by which each page was found first."""
     known = {page.url: number for number, page in enumerate(pages)}
-    links = [(page, link) for page in pages for link in _targets(page) if link in known]
+    large = len(pages) >= _LARGE_FROM_NODES
+    layout = (
+        'layout=sfdp, K=1.5, overlap=prism, sep="+8"' if large else 'layout=neato, overlap=prism, sep="+12"'
+    )
     lines = [
         "// pictures are in images/, next to this file",
         "digraph rendler {",
-        f"  graph [label={_quote(title)}, labelloc=t, fontname=Helvetica, fontsize=24, bgcolor=white, {_layout(pages)}];",
+        f"  graph [label={_quote(title)}, labelloc=t, fontname=Helvetica, fontsize=24, bgcolor=white, {layout}];",
         '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=9, penwidth=1.4];',
         f'  edge [color="{COLOURS[PageState.CRAWLED]}aa", penwidth=1.3, arrowsize=0.5];',
     ]
@@ -55,6 +58,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) 
             lines.append(f"  n{parent} -> n{known[page.url]}{_edge(pages[parent])};")
     if every_link:
         first = {(page.parent, page.url) for page in pages}
+        links = [(page, link) for page in pages for link in _targets(page) if link in known]
         for page, link in links:
             if (page.url, link) not in first:
                 style = _edge(page) or f' [color="{COLOURS[PageState.CRAWLED]}2e", penwidth=0.7]'
@@ -69,14 +73,12 @@ def draw(folder: Path, pages: Sequence[PageRecord], *, title: str) -> tuple[list
     Returns:
         The names of the files written, and a sentence on what was not drawn and why (empty where all was).
     """
+    nothing = "no result.svg and result.pdf:"
     program = shutil.which("dot")
-    why_not = ""
     if program is None:
-        why_not = "Graphviz is not installed (Debian, Ubuntu: apt install graphviz)"
-    elif len(pages) > MAX_DRAWN_NODES:
-        why_not = f"{len(pages):,} pages are more than Graphviz can draw in reasonable time"
-    if program is None or why_not:
-        return [], f"no result.svg and result.pdf: {why_not}"
+        return [], f"{nothing} Graphviz is not installed (Debian, Ubuntu: apt install graphviz)"
+    if len(pages) > MAX_DRAWN_NODES:
+        return [], f"{nothing} {len(pages):,} pages are more than Graphviz can draw in reasonable time"
     known = {page.url for page in pages}
     links = sum(1 for page in pages for link in _targets(page) if link in known)
     every_link = links <= MAX_EDGES
@@ -100,12 +102,6 @@ def draw(folder: Path, pages: Sequence[PageRecord], *, title: str) -> tuple[list
     return written, f"drawn are the links by which each page was found first; all {links:,} are in result.dot"
 
 
-def _layout(pages: Sequence[PageRecord]) -> str:
-    if len(pages) >= _LARGE_FROM_NODES:
-        return 'layout=sfdp, K=1.5, overlap=prism, sep="+8"'
-    return 'layout=neato, overlap=prism, sep="+12"'
-
-
 def _targets(page: PageRecord) -> Iterable[str]:
     return (page.redirect,) if page.redirect else page.links
 
@@ -117,11 +113,8 @@ def _node(page: PageRecord) -> str:
     if page.thumbnail:
         image = _quote(f"images/{page.thumbnail}")
         return f"label={_quote(label)}, labelloc=b, image={image}, imagescale=true, imagepos=tc, fixedsize=true, width=2.3, height=1.66, {address}"
-    why = (
-        f"\\n{_shortened(page.error or f'→ {urlsplit(page.redirect).path}')}"
-        if page.error or page.redirect
-        else ""
-    )
+    why = page.error or (f"→ {urlsplit(page.redirect).path}" if page.redirect else "")
+    why = f"\\n{_shortened(why)}" if why else ""
     return f"label={_quote(label, why)}, fontcolor={colour}, {address}"
 
 
@@ -178,11 +171,11 @@ def to_html(
 
 
 def _thumbnail(page: PageRecord, images: Path, room: int) -> tuple[str, int]:
-    if not page.thumbnail:
-        return "", 0
     try:
-        data = (images / page.thumbnail).read_bytes()
+        data = (images / page.thumbnail).read_bytes() if page.thumbnail else b""
     except OSError:
+        data = b""
+    if not data:
         return "", 0
     if len(data) > room:
         return f"images/{page.thumbnail}", 0

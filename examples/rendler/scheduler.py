@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from examples.rendler import urls
-from examples.rendler.chromium import ChromiumMissingError, find_chromium
 from examples.rendler.frontier import Frontier, Limits, picture_name
 from examples.rendler.messages import (
     Crawl,
@@ -32,7 +31,7 @@ from examples.rendler.messages import (
     WriteResults,
 )
 from examples.rendler.public_only import leads_to_private
-from examples.rendler.render_executor import NO_CHROMIUM
+from examples.rendler.render_executor import NO_CHROMIUM, ChromiumMissingError, find_chromium
 from mesostic import (
     Registered,
     RetryPolicy,

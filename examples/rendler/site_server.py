@@ -45,13 +45,11 @@ async def _at_the_third_knock(server: SiteServer, request: web.Request) -> web.S
     return server.file_response(request.path)
 
 
-async def _moved(_server: SiteServer, _request: web.Request) -> web.StreamResponse:
-    return web.Response(status=301, headers={"Location": "/routes/index.html"})
+def _redirect(status: int, to: str) -> _Handler:
+    async def redirect(_server: SiteServer, _request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"Location": to})
 
-
-async def _ring(_server: SiteServer, request: web.Request) -> web.StreamResponse:
-    other = "/ferry/and-round-again" if request.path.endswith("round-and-round") else "/ferry/round-and-round"
-    return web.Response(status=302, headers={"Location": other})
+    return redirect
 
 
 async def _too_large(_server: SiteServer, request: web.Request) -> web.StreamResponse:
@@ -79,9 +77,9 @@ _MISBEHAVIOUR: dict[str, _Handler] = {
     "/slow-boat.html": _slow,
     "/never-lands.html": _never,
     "/harbour-log.html": _at_the_third_knock,
-    "/old-timetable": _moved,
-    "/ferry/round-and-round": _ring,
-    "/ferry/and-round-again": _ring,
+    "/old-timetable": _redirect(301, "/routes/index.html"),
+    "/ferry/round-and-round": _redirect(302, "/ferry/and-round-again"),
+    "/ferry/and-round-again": _redirect(302, "/ferry/round-and-round"),
     "/charts/every-rock.html": _too_large,
     "/camera/live.png": _endless_picture,
 }
@@ -104,10 +102,8 @@ class SiteServer:
         app.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/"
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -118,9 +114,7 @@ class SiteServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.visits[request.path] += 1
         handler = self._misbehaviour.get(request.path)
-        if handler is not None:
-            return await handler(self, request)
-        return self.file_response(request.path)
+        return self.file_response(request.path) if handler is None else await handler(self, request)
 
     def file_response(self, path: str) -> web.StreamResponse:
         """The file at a URL's path, or a 404; never anything outside the folder."""

@@ -8,7 +8,13 @@ import signal
 import psutil
 import pytest
 
-from examples.rendler.chromium import BrowserDiedError, Chromium, ChromiumMissingError, find_chromium
+from examples.rendler.render_executor import (
+    BrowserDiedError,
+    Chromium,
+    ChromiumMissingError,
+    RenderSettings,
+    find_chromium,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -36,7 +42,9 @@ needs_chromium = pytest.mark.skipif(not is_there(), reason="there is no Chromium
 
 @pytest.fixture
 async def chromium():
-    made = Chromium(find_chromium(), width=800, height=600, thumbnail_width=200, user_agent="test")
+    made = Chromium(
+        find_chromium(), RenderSettings(width=800, height=600, thumbnail_width=200, user_agent="test")
+    )
     yield made
     await made.close()
 

@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from examples.rendler.chromium import Chromium, find_chromium
 from examples.rendler.crawl_executor import CrawlExecutor, CrawlSettings
 from examples.rendler.messages import Crawl
 from examples.rendler.public_only import Gate, PrivateAddressError, check, is_public, leads_to_private
+from examples.rendler.render_executor import Chromium, RenderSettings, find_chromium
 from mesostic.testing import run_task
 from tests.examples.test_chromium import needs_chromium
 
@@ -100,7 +100,9 @@ async def test_the_gate_carries_what_may_pass(monkeypatch):
 @needs_chromium
 @pytest.mark.filterwarnings("default::ResourceWarning")
 async def test_a_page_in_the_browser_reaches_no_private_address(site):
-    chromium = Chromium(find_chromium(), width=400, height=300, thumbnail_width=100, user_agent="test")
+    chromium = Chromium(
+        find_chromium(), RenderSettings(width=400, height=300, thumbnail_width=100, user_agent="test")
+    )
     try:
         shot = await chromium.picture(site.url + "index.html", limit=20, public_only=True)
         assert shot.picture, "a picture of the refusal"

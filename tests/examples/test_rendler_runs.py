@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from actors.runtime import read_trace
-from examples.rendler.chromium import ChromiumMissingError, find_chromium
+from examples.rendler.render_executor import ChromiumMissingError, find_chromium
 from tests.support.raw_server import raw_server
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from examples.rendler.chromium import ChromiumMissingError, find_chromium
 from examples.rendler.drawings import to_html
 from examples.rendler.messages import PageRecord, PageState
+from examples.rendler.render_executor import ChromiumMissingError, find_chromium
 
 SEED = "http://s.example/"
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from examples.rendler.chromium import ChromiumMissingError, find_chromium
+from examples.rendler.render_executor import ChromiumMissingError, find_chromium
 from mesostic.testing import cluster, running
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.filterwarnings("default::ResourceWarning")]
