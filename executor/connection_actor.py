@@ -38,11 +38,7 @@ logger = logging.getLogger(__name__)
 
 @message
 class Happened:
-    """Something happened to the subscription.
-
-    Attributes:
-        attempt: To which one: what belongs to an old one is ignored.
-    """
+    """Something happened to the subscription; what belongs to an old attempt is ignored."""
 
     attempt: int
     event: Event
@@ -98,15 +94,15 @@ class AgentLink:
         self._environment = environment
         self._content_type = environment.content_type.value
         self._subscription: Subscription | None = None
-        self._pipeline: CallPipeline | None = None
+        self._pipeline = CallPipeline(
+            environment.endpoint,
+            headers=(("Accept", self._content_type),),
+            tls=environment.tls,
+            credentials=environment.token,
+        )
 
     async def subscribe(self, call: bytes) -> None:
-        """Send SUBSCRIBE; done when the agent has answered 200.
-
-        Raises:
-            TransportError: There is no agent, or the connection broke.
-            ApiError: It answers something else.
-        """
+        """Send SUBSCRIBE; done when the agent has answered 200. Raises TransportError, or ApiError for another answer."""
         environment = self._environment
         self._subscription = await Subscription.open(
             environment.endpoint,
@@ -117,12 +113,6 @@ class AgentLink:
             follow_redirects=0,
             max_record_bytes=MAX_RECORD,
         )
-        self._pipeline = CallPipeline(
-            environment.endpoint,
-            headers=(("Accept", self._content_type),),
-            tls=environment.tls,
-            credentials=environment.token,
-        )
 
     def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
         """The events as they come, after `subscribe`; ends with `close`, or raises StreamBroken."""
@@ -131,15 +121,13 @@ class AgentLink:
 
     def send(self, call: bytes) -> asyncio.Future[Response]:
         """Send any other call."""
-        assert self._pipeline is not None
         return self._pipeline.send(call, self._content_type)
 
     def close(self) -> None:
         """Close both connections at once."""
         if self._subscription is not None:
             self._subscription.close()
-        if self._pipeline is not None:
-            self._pipeline.close("the subscription ended")
+        self._pipeline.close("the subscription ended")
 
 
 class AgentConnectionActor(Actor):
@@ -182,8 +170,6 @@ class AgentConnectionActor(Actor):
     def on_stop(self) -> None:
         """Leave no connection open."""
         self._close()
-
-    # -- what comes in -----------------------------------------------------------------------------------------------
 
     @receive
     def handle_happened(self, happened: Happened) -> None:
@@ -242,8 +228,6 @@ class AgentConnectionActor(Actor):
         self._leaving = True
         self._apply(Event.LEAVE, "the executor ends")
         self._tell_left()
-
-    # -- the table ---------------------------------------------------------------------------------------------------
 
     @property
     def _subscribed(self) -> bool:
@@ -335,8 +319,6 @@ class AgentConnectionActor(Actor):
         while self._kept:
             self._call(executor_calls.message(self._kept.popleft()))
 
-    # -- events ------------------------------------------------------------------------------------------------------
-
     def _deliver(self, event: object) -> None:
         match event:
             case executor_events.Acknowledged(task_id, uuid):
@@ -357,8 +339,6 @@ class AgentConnectionActor(Actor):
             case _:
                 pass
         self.tell(EXECUTOR, event)
-
-    # -- calls -------------------------------------------------------------------------------------------------------
 
     def _encode(self, call: pb.executor.Call) -> bytes:
         complete = executor_calls.with_ids(
@@ -421,14 +401,10 @@ def _outcome(answer: asyncio.Future[Response]) -> tuple[str | None, bool]:
 def read_record(
     record: bytes, content_type: ContentType, letter: BootSecret
 ) -> executor_events.ExecutorEvent:
-    """Read one record; the scheduler's start-up letter goes into ``letter``.
+    """Read one record (ContentError, BadEvent: it is no event); the scheduler's start-up letter goes into ``letter``.
 
     It is `ExecutorInfo.data`, holds a token, and comes with SUBSCRIBED and, in the `TaskInfo`, with each LAUNCH. It is taken
     out here: what is left may be logged and traced.
-
-    Raises:
-        ContentError: It is not an event.
-        BadEvent: It lacks what its type promises.
     """
     event = parse(pb.executor.Event, record, content_type)
     if event.HasField("subscribed"):

@@ -16,7 +16,6 @@ from actors.runtime import (
     ChildFailed,
     DecodeError,
     Supervision,
-    Timer,
     TraceWriter,
     message,
     receive,
@@ -101,7 +100,6 @@ class ExecutorActor(Actor):
         self._broken: str | None = None
         self._reason = ""
         self._exit_code = 0
-        self._phase_timer: Timer | None = None
         self._shipping: ActorRef[Any] | None = None
         self._left = 0  # what is still to be waited for in LEAVING
 
@@ -113,7 +111,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_subscribed(self, event: Subscribed) -> None:
-        """The subscription stands, for the first time or again."""
         self._subscribed = event
         self._apply(Event.SUBSCRIBED)
 
@@ -159,7 +156,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> None:
-        """Tasks go on; the connection looks for the agent."""
         logger.warning("lost the agent; trying to reconnect: %s", lost.reason)
 
     @receive
@@ -169,8 +165,6 @@ class ExecutorActor(Actor):
         logger.error("the agent is gone: %s", gone.reason)
         self._exit_code = self._exit_code or 1
         self._end(gone.reason)
-
-    # -- from its children, when they break ----------------------------------------------------------------------------
 
     @receive
     def handle_child_failed(self, failed: ChildFailed) -> None:
@@ -195,8 +189,6 @@ class ExecutorActor(Actor):
         """TASK_FAILED in the name of a task's actor that cannot say so itself."""
         executor_id = self._environment.executor_id
         self.tell(CONNECTION, m.SendUpdate.of(self, executor_id, task_id, TaskState.TASK_FAILED, reason))
-
-    # -- from ourselves ----------------------------------------------------------------------------------------------
 
     @receive
     def handle_end_requested(self, request: m.EndRequested) -> None:
@@ -235,7 +227,6 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_left(self, left: m.Left) -> None:
-        """The calls, or the trace, are through."""
         self._left -= 1
         if self._left <= 0:
             self._apply(Event.LEFT)
@@ -254,7 +245,9 @@ class ExecutorActor(Actor):
             logger.debug("ignored in state %s: %s (%s)", state.value, event.value, ignored)
         if before is not state:
             logger.info("executor: %s -> %s", before.value, state.value)
-            self._limit_phase()
+            if state in SHARES:
+                seconds = SHARES[state] * self._environment.shutdown_grace_period
+                self.timers.after(seconds, PhaseOver(state.value))
         for action in actions:
             match action:
                 case Action.LOAD:
@@ -274,14 +267,6 @@ class ExecutorActor(Actor):
                 case Action.EXIT:
                     self._on_exit(self._exit_code, self._reason)
 
-    def _limit_phase(self) -> None:
-        if self._phase_timer is not None:
-            self._phase_timer.cancel()
-        share = SHARES.get(self._life.state)
-        if share is not None:
-            seconds = share * self._environment.shutdown_grace_period
-            self._phase_timer = self.timers.after(seconds, PhaseOver(self._life.state.value))
-
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
         self._apply(Event.END)
@@ -290,8 +275,6 @@ class ExecutorActor(Actor):
         self._broken = self._reason = reason
         self._exit_code = 1
         self._apply(Event.START_FAILED)
-
-    # -- starting ----------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""

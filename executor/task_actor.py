@@ -157,8 +157,6 @@ class RunningTaskActor(Actor):
         self._progress: object = None
         self._progress_waits = False
 
-    # -- what comes in -----------------------------------------------------------------------------------------------
-
     @receive
     def handle_start_task(self, start: m.StartTask) -> None:
         self._apply(Event.START)
@@ -215,8 +213,6 @@ class RunningTaskActor(Actor):
         self._progress_waits = False
         if self._progress is not None:
             self._report_progress()
-
-    # -- the table ---------------------------------------------------------------------------------------------------
 
     def _apply(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         state, actions, ignored = self._life.on(event)
@@ -300,8 +296,6 @@ class RunningTaskActor(Actor):
         self.timers.after(max(0.0, self._grace), GraceOver())
         if not self._in_thread and self._running is not None:
             self._running.cancel()
-
-    # -- what goes out -----------------------------------------------------------------------------------------------
 
     def _pack(self, message: object) -> bytes:
         if message is None:

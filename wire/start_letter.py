@@ -1,13 +1,12 @@
 """What a scheduler tells its executors at their start: one message, packed into `ExecutorInfo.data`.
 
-Both sides import it from here, because the scheduler side and the executor side never import each other.
-What belongs here: the facts an executor cannot find in its environment. Not here: what Mesos itself tells an
-executor (ids, sandbox, agent endpoint: `MESOS_*` variables), and the payloads of tasks.
+It holds what an executor cannot find in its environment (ids, sandbox and the agent's endpoint are `MESOS_*` variables).
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 
 from actors.runtime import DecodeError, message, secret, unpack
 
@@ -38,6 +37,7 @@ class ExecutorBoot:
     shutdown_grace_period: float = 5.0
 
 
+@dataclass
 class BootSecret:
     """The start-up letter on its way past the mailboxes: messages are logged and traced, and it holds a token.
 
@@ -45,11 +45,7 @@ class BootSecret:
         data: As it came in `ExecutorInfo.data`; empty until there was a SUBSCRIBED.
     """
 
-    def __init__(self) -> None:
-        self.data = b""
-
-    def __repr__(self) -> str:
-        return f"BootSecret({len(self.data)} bytes)"
+    data: bytes = field(default=b"", repr=False)
 
     def open(self) -> ExecutorBoot | None:
         """Read it; None when there is none, so that the scheduler is not one of ours."""
