@@ -55,10 +55,9 @@ def _relative(path: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Crawl and render the demo site.", add_help=True)
-    parser.add_argument(
-        "--output", type=Path, default=Path("results/demo"), help="folder for the results and the trace"
-    )
+    parser = argparse.ArgumentParser(description="Crawl and render the demo site.")
+    where = "folder for the results and the trace"
+    parser.add_argument("--output", type=Path, default=Path("results/demo"), help=where)
     arguments, options = parser.parse_known_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     trace = arguments.output / TRACE

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -51,11 +50,7 @@ def leads_to_private(url: str) -> bool:
 
 
 def public_socket(info: tuple[Any, ...]) -> socket.socket:
-    """A socket for a connection to an address (the factory of aiohttp's connector).
-
-    Raises:
-        PrivateAddressError: The address is not public.
-    """
+    """A socket for a connection to a public address (the factory of aiohttp's connector)."""
     family, kind, protocol, _, sockaddr = info
     check(str(sockaddr[0]))
     made = socket.socket(family, kind, protocol)
@@ -64,11 +59,7 @@ def public_socket(info: tuple[Any, ...]) -> socket.socket:
 
 
 def check(address: str) -> None:
-    """Let only public addresses pass.
-
-    Raises:
-        PrivateAddressError: It is not public.
-    """
+    """Let only public addresses pass: any other is a PrivateAddressError."""
     if not is_public(address):
         raise PrivateAddressError(
             f"{address} is an address of this machine or its network, where pages of the open web may not lead "
@@ -108,15 +99,9 @@ class Gate:
                 both.create_task(_pipe(answers, writer))
         except PrivateAddressError as error:
             self.refused += 1
-            body = str(error).encode()
-            with contextlib.suppress(OSError):
-                writer.write(
-                    b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-                    % (len(body), body)
-                )
+            _answer(writer, b"403 Forbidden", str(error).encode())
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            with contextlib.suppress(OSError):
-                writer.write(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            _answer(writer, b"502 Bad Gateway", b"")
         finally:
             for one in (writer, there):
                 if one is not None:
@@ -125,10 +110,8 @@ class Gate:
     @staticmethod
     async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to one of the host's addresses: the very one that was checked."""
-        found: Sequence[Any] = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )
-        failure: OSError = OSError(f"{host} has no address")
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failure = OSError(f"{host} has no address")
         for *_, sockaddr in found:
             try:
                 check(str(sockaddr[0]))
@@ -136,6 +119,12 @@ class Gate:
             except OSError as error:
                 failure = error
         raise failure
+
+
+def _answer(writer: asyncio.StreamWriter, status: bytes, body: bytes) -> None:
+    with contextlib.suppress(OSError):
+        head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+        writer.write(head + body)
 
 
 def _target(head: bytes) -> tuple[str, int, bytes]:
@@ -146,11 +135,8 @@ def _target(head: bytes) -> tuple[str, int, bytes]:
         parts = urlsplit(f"//{target}")
         return parts.hostname or "", parts.port or 443, b""
     parts = urlsplit(target)
-    fields = [
-        field
-        for field in rest.split("\r\n")
-        if field and not field.lower().startswith(("proxy-", "connection:"))
-    ]
+    hop_by_hop = ("proxy-", "connection:")
+    fields = [each for each in rest.split("\r\n") if each and not each.lower().startswith(hop_by_hop)]
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     onward = "\r\n".join([f"{method} {path} HTTP/1.1", *fields, "Connection: close", "", ""])
     return parts.hostname or "", parts.port or 80, onward.encode("latin-1")

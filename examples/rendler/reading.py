@@ -46,18 +46,15 @@ def read_page(body: bytes, content_type: str, url: str) -> Page:
     """
     _, text = html_to_unicode(content_type or None, body)
     tree = LexborHTMLParser(text)
-    base = url
-    base_node = tree.css_first("base[href]")
-    if base_node is not None:
-        base = normalise(base_node.attributes.get("href") or "", url) or url
-    title_node = tree.css_first("title")
-    title = " ".join((title_node.text() if title_node is not None else "").split())[:MAX_TITLE_CHARACTERS]
+    base_node, title_node = tree.css_first("base[href]"), tree.css_first("title")
+    base = base_node and normalise(base_node.attributes.get("href") or "", url)
+    title = " ".join((title_node.text() if title_node else "").split())[:MAX_TITLE_CHARACTERS]
     hrefs: dict[str, None] = {}
     for node in tree.css("a[href], area[href]"):
         attributes = node.attributes
         if "nofollow" not in (attributes.get("rel") or "").lower():
             hrefs[(attributes.get("href") or "").partition("#")[0]] = None
-    return Page(title=title, links=_links(hrefs, base, url), follow=_may_follow(tree))
+    return Page(title=title, links=_links(hrefs, base or url, url), follow=_may_follow(tree))
 
 
 def _links(hrefs: Iterable[str], base: str, url: str) -> tuple[str, ...]:

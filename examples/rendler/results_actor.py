@@ -17,18 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from examples.rendler import messages as m
 from examples.rendler.drawings import draw, to_dot, to_html
-from examples.rendler.messages import (
-    CrawlStarted,
-    LoadResults,
-    PageChanged,
-    PageRecord,
-    PageState,
-    PictureArrived,
-    ResultsLoaded,
-    ResultsWritten,
-    WriteResults,
-)
 from mesostic import Actor, Composition, NoSettings, message, receive
 
 SAVE_EVERY = 5.0
@@ -47,14 +37,14 @@ class ResultsActor(Actor):
 
     def __init__(self, composition: Composition, settings: NoSettings) -> None:
         super().__init__()
-        self._pages: dict[str, PageRecord] = {}
+        self._pages: dict[str, m.PageRecord] = {}
         self._seed = ""
         self._folder = Path()
         self._unsaved = False
         self._stale: frozenset[str] = frozenset()
 
     @receive
-    async def handle_crawl_started(self, started: CrawlStarted) -> None:
+    async def handle_crawl_started(self, started: m.CrawlStarted) -> None:
         self._seed = started.seed
         self._folder = Path(started.output)
         await self.in_thread((self._folder / "images").mkdir, 0o777, True, True)
@@ -63,18 +53,18 @@ class ResultsActor(Actor):
         self.timers.every(SAVE_EVERY, Save())
 
     @receive
-    async def handle_load_results(self, load: LoadResults) -> None:
+    async def handle_load_results(self, load: m.LoadResults) -> None:
         pages = await self.in_thread(_read_pages, Path(load.output))
         self._pages = {page.url: page for page in pages}
-        self.tell("scheduler", ResultsLoaded(tuple(pages)))
+        self.tell("scheduler", m.ResultsLoaded(tuple(pages)))
 
     @receive
-    def handle_page_changed(self, changed: PageChanged) -> None:
+    def handle_page_changed(self, changed: m.PageChanged) -> None:
         self._pages[changed.page.url] = changed.page
         self._unsaved = True
 
     @receive
-    async def handle_picture_arrived(self, arrived: PictureArrived) -> None:
+    async def handle_picture_arrived(self, arrived: m.PictureArrived) -> None:
         target = self._folder / "images" / Path(arrived.name).name
         with contextlib.suppress(OSError):
             await self.in_thread(shutil.move, arrived.path, target)
@@ -87,37 +77,37 @@ class ResultsActor(Actor):
                 await self.in_thread(_write_pages, self._folder, tuple(self._pages.values()))
 
     @receive
-    async def handle_write_results(self, write: WriteResults) -> None:
+    async def handle_write_results(self, write: m.WriteResults) -> None:
         pages = tuple(self._pages.values())
         try:
             await self.in_thread(_remove_stale, self._folder, self._stale, pages)
             summary = await self.in_thread(_write_all, self._folder, pages, self._seed, write)
         except OSError as error:
             summary = (f"the results could not be written: {error}",)
-        self.tell("scheduler", ResultsWritten(summary))
+        self.tell("scheduler", m.ResultsWritten(summary))
 
 
-def to_line(record: PageRecord) -> str:
+def to_line(record: m.PageRecord) -> str:
     """One line of `pages.jsonl`, newline included."""
-    values = {field.name: getattr(record, field.name) for field in fields(PageRecord)}
+    values = {field.name: getattr(record, field.name) for field in fields(m.PageRecord)}
     values["seconds"] = round(record.seconds, 4)
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def from_lines(lines: Iterable[str]) -> list[PageRecord]:
+def from_lines(lines: Iterable[str]) -> list[m.PageRecord]:
     """Reads `pages.jsonl` again; the last line of a URL wins, lines that cannot be read are left out.
 
     A crawl that was killed may have left half a line: that page is crawled again, and nothing else is lost.
     """
-    found: dict[str, PageRecord] = {}
+    found: dict[str, m.PageRecord] = {}
     for line in lines:
         with contextlib.suppress(msgspec.MsgspecError):
-            record = msgspec.json.decode(line, type=PageRecord)
+            record = msgspec.json.decode(line, type=m.PageRecord)
             found[record.url] = record
     return list(found.values())
 
 
-def _read_pages(folder: Path) -> list[PageRecord]:
+def _read_pages(folder: Path) -> list[m.PageRecord]:
     try:
         with (folder / "pages.jsonl").open(encoding="utf-8", errors="replace") as lines:
             return from_lines(lines)
@@ -125,14 +115,14 @@ def _read_pages(folder: Path) -> list[PageRecord]:
         return []
 
 
-def _remove_stale(folder: Path, stale: frozenset[str], pages: tuple[PageRecord, ...]) -> None:
+def _remove_stale(folder: Path, stale: frozenset[str], pages: tuple[m.PageRecord, ...]) -> None:
     """Removes the pictures of an earlier crawl that this one has not taken."""
     for name in stale - {name for page in pages for name in (page.picture, page.thumbnail)}:
         if name == Path(name).name:
             (folder / "images" / name).unlink(missing_ok=True)
 
 
-def _write_pages(folder: Path, pages: tuple[PageRecord, ...]) -> None:
+def _write_pages(folder: Path, pages: tuple[m.PageRecord, ...]) -> None:
     _write_text(folder / "pages.jsonl", "".join(map(to_line, pages)))
 
 
@@ -144,7 +134,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_all(
-    folder: Path, pages: tuple[PageRecord, ...], seed: str, write: WriteResults
+    folder: Path, pages: tuple[m.PageRecord, ...], seed: str, write: m.WriteResults
 ) -> tuple[str, ...]:
     for stale in ("result.svg", "result.pdf"):
         (folder / stale).unlink(missing_ok=True)
@@ -178,13 +168,13 @@ _MOST_ERRORS = 5
 
 
 def end_summary(
-    pages: Sequence[PageRecord], *, folder: Path, files: Iterable[str], remark: str, write: WriteResults
+    pages: Sequence[m.PageRecord], *, folder: Path, files: Iterable[str], remark: str, write: m.WriteResults
 ) -> tuple[str, ...]:
     count = collections.Counter(page.state for page in pages)
     pictures = sum(bool(page.picture) for page in pages)
     what = (
-        f"{count[PageState.CRAWLED]:,} crawled, {_count(count[PageState.REDIRECT], 'redirect')}, "
-        f"{count[PageState.SKIPPED]:,} skipped, {count[PageState.FAILED]:,} failed"
+        f"{count[m.PageState.CRAWLED]:,} crawled, {_count(count[m.PageState.REDIRECT], 'redirect')}, "
+        f"{count[m.PageState.SKIPPED]:,} skipped, {count[m.PageState.FAILED]:,} failed"
     )
     new = max(0, len(pages) - write.earlier)
     rate = new / write.crawl_seconds if write.crawl_seconds > 0 else 0.0
@@ -207,15 +197,15 @@ def end_summary(
     return tuple(lines)
 
 
-def _errors(pages: Sequence[PageRecord]) -> list[str]:
-    failed = [page for page in pages if page.state is PageState.FAILED]
+def _errors(pages: Sequence[m.PageRecord]) -> list[str]:
+    failed = [page for page in pages if page.state is m.PageState.FAILED]
     lines = []
     for page in failed[:_MOST_ERRORS]:
         tries = f" ({page.attempts} attempts)" if page.attempts > 1 else ""
         lines.append(f"  failed: {page.url}: {page.error}{tries}")
     if len(failed) > _MOST_ERRORS:
         lines.append(f"  … and {len(failed) - _MOST_ERRORS:,} more: see pages.jsonl")
-    without: dict[str, list[PageRecord]] = {}
+    without: dict[str, list[m.PageRecord]] = {}
     for page in pages:
         if page.picture_error and not page.picture:
             without.setdefault(page.picture_error, []).append(page)

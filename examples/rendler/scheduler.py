@@ -11,25 +11,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from examples.rendler import messages as m
 from examples.rendler import urls
 from examples.rendler.frontier import Frontier, Limits, picture_name
-from examples.rendler.messages import (
-    Crawl,
-    Crawled,
-    CrawlEnded,
-    CrawlStarted,
-    LoadResults,
-    Note,
-    PageChanged,
-    PageRecord,
-    PictureArrived,
-    Progress,
-    Render,
-    Rendered,
-    ResultsLoaded,
-    ResultsWritten,
-    WriteResults,
-)
 from examples.rendler.public_only import leads_to_private
 from examples.rendler.render_executor import NO_CHROMIUM, ChromiumMissingError, find_chromium
 from mesostic import (
@@ -150,13 +134,13 @@ class RendlerScheduler(SchedulerActor):
             return
         self._started_at = self.clock.now()
         for other in ("display", "results"):
-            self.tell(other, CrawlStarted(self._seed, self.settings.output, self._renders))
+            self.tell(other, m.CrawlStarted(self._seed, self.settings.output, self._renders))
         if self._render_note:
-            self.tell("display", Note(self._render_note))
+            self.tell("display", m.Note(self._render_note))
         self._warn_of_no_sandbox()
         self.timers.every(PROGRESS_EVERY, Tick())
         if self.settings.resume:
-            self.tell("results", LoadResults(self.settings.output))
+            self.tell("results", m.LoadResults(self.settings.output))
         else:
             self._begin()
 
@@ -165,11 +149,11 @@ class RendlerScheduler(SchedulerActor):
         self.on_registered(event)
 
     @receive
-    def handle_results_loaded(self, loaded: ResultsLoaded) -> None:
+    def handle_results_loaded(self, loaded: m.ResultsLoaded) -> None:
         """An earlier run's pages need not be visited again."""
         known = self._earlier = self._frontier.restore(loaded.pages)
         if known:
-            self.tell("display", Note(f"continuing after {known:,} pages of an earlier run"))
+            self.tell("display", m.Note(f"continuing after {known:,} pages of an earlier run"))
         self._begin()
 
     def _begin(self) -> None:
@@ -190,7 +174,8 @@ class RendlerScheduler(SchedulerActor):
     def _warn_of_no_sandbox(self) -> None:
         if self._renders and hasattr(os, "geteuid") and os.geteuid() == 0:
             self.tell(
-                "display", Note("this runs as root, for whom Chromium has no sandbox: another user is safer")
+                "display",
+                m.Note("this runs as root, for whom Chromium has no sandbox: another user is safer"),
             )
 
     # --- the queues ---
@@ -202,7 +187,7 @@ class RendlerScheduler(SchedulerActor):
         frontier, settings, now = self._frontier, self.settings, self.clock.now()
         while len(frontier.crawls.under_way) < settings.crawling and (page := frontier.next_crawl(now)):
             self.launch(
-                Crawl(page.url, page.depth, frontier.politeness.delay(page.url), self._public_only),
+                m.Crawl(page.url, page.depth, frontier.politeness.delay(page.url), self._public_only),
                 executor="crawl",
                 name=f"crawl {page.url}",
                 cpus=settings.crawl_cpus,
@@ -211,7 +196,7 @@ class RendlerScheduler(SchedulerActor):
             )
         while len(frontier.renders.under_way) < settings.rendering and (page := frontier.next_render(now)):
             self.launch(
-                Render(page.url, picture_name(page), self._public_only),
+                m.Render(page.url, picture_name(page), self._public_only),
                 executor="render",
                 name=f"render {page.url}",
                 cpus=settings.render_cpus,
@@ -234,41 +219,41 @@ class RendlerScheduler(SchedulerActor):
     # --- outcomes ---
 
     def on_task_finished(self, done: TaskFinished) -> None:
-        if isinstance(done.result, Crawled):
+        if isinstance(done.result, m.Crawled):
             self._page_crawled(self._frontier.crawled(done.result, attempts=done.attempts))
-        elif isinstance(done.result, Rendered):
+        elif isinstance(done.result, m.Rendered):
             self._page_changed(self._frontier.rendered(done.result, attempts=done.attempts))
-        elif isinstance(done.payload, (Crawl, Render)):
+        elif isinstance(done.payload, (m.Crawl, m.Render)):
             self._task_failed(done.payload, "the executor's answer could not be read", done.attempts)
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        if isinstance(failed.payload, (Crawl, Render)):
+        if isinstance(failed.payload, (m.Crawl, m.Render)):
             self._task_failed(failed.payload, failed.message or failed.reason, failed.attempts)
 
     def on_task_killed(self, killed: TaskFailure) -> None:
         self.on_task_failed(killed)
 
-    def _task_failed(self, payload: Crawl | Render, error: str, attempts: int) -> None:
-        if isinstance(payload, Crawl):
+    def _task_failed(self, payload: m.Crawl | m.Render, error: str, attempts: int) -> None:
+        if isinstance(payload, m.Crawl):
             self._page_crawled(self._frontier.crawl_failed(payload.url, error, attempts=attempts))
             return
         if error.startswith(NO_CHROMIUM) and self._renders:
             self._renders = False
             self._frontier.stop_rendering()
-            self.tell("display", Note(f"continuing without pictures: {error.removeprefix(NO_CHROMIUM)}"))
+            self.tell("display", m.Note(f"continuing without pictures: {error.removeprefix(NO_CHROMIUM)}"))
         self._page_changed(self._frontier.render_failed(payload.url, error, attempts=attempts))
 
     def on_uploaded(self, upload: Uploaded) -> None:
-        self.tell("results", PictureArrived(upload.name, upload.path))
+        self.tell("results", m.PictureArrived(upload.name, upload.path))
 
-    def _page_crawled(self, page: PageRecord | None) -> None:
+    def _page_crawled(self, page: m.PageRecord | None) -> None:
         self._crawl_seconds = self._seconds()
         self._page_changed(page)
 
-    def _page_changed(self, page: PageRecord | None) -> None:
+    def _page_changed(self, page: m.PageRecord | None) -> None:
         if page is not None:
             self._latest = page.url
-            self.tell("results", PageChanged(page))
+            self.tell("results", m.PageChanged(page))
         self._pump()
 
     # --- progress, and the end ---
@@ -276,7 +261,7 @@ class RendlerScheduler(SchedulerActor):
     @receive
     def handle_tick(self, tick: Tick) -> None:
         frontier = self._frontier
-        progress = Progress(
+        progress = m.Progress(
             **asdict(frontier.counts),
             crawl_queue=len(frontier.crawls),
             crawling=len(frontier.crawls.under_way),
@@ -308,13 +293,13 @@ class RendlerScheduler(SchedulerActor):
             reason = f"ended early ({self._ended_by})" if self._ended_by else ""
             queued = self._left + len(self._frontier.crawls.under_way) + len(self._frontier.left_out)
             self.tell(
-                "results", WriteResults(reason, queued, self._seconds(), self._crawl_seconds, self._earlier)
+                "results", m.WriteResults(reason, queued, self._seconds(), self._crawl_seconds, self._earlier)
             )
 
     @receive
-    def handle_results_written(self, written: ResultsWritten) -> None:
+    def handle_results_written(self, written: m.ResultsWritten) -> None:
         """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
-        self.tell("display", CrawlEnded(written.summary))
+        self.tell("display", m.CrawlEnded(written.summary))
         seed = self._frontier.pages.get(self._seed)
         if self._frontier.counts.crawled == 0 and not self._ended_by and seed is not None:
             self.finish(1, f"not even the seed could be crawled: {seed.error}")
