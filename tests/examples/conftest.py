@@ -43,7 +43,7 @@ class Run:
 
 
 async def run_command(*command, output, interrupt_when=None, meanwhile=None, limit=100.0):
-    """Runs a command; `interrupt_when` is a text upon which Ctrl-C is sent, `meanwhile` a coroutine given the process's id."""
+    """Runs a command; `interrupt_when` is a pattern upon which Ctrl-C is sent, `meanwhile` a coroutine given the process's id."""
     started, clock = time.time(), time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -60,7 +60,7 @@ async def run_command(*command, output, interrupt_when=None, meanwhile=None, lim
         assert process.stdout is not None
         async for line in process.stdout:
             lines.append(line.decode())
-            if interrupt_when is not None and interrupt_when in lines[-1]:
+            if interrupt_when is not None and re.search(interrupt_when, lines[-1]):
                 interrupt_when = None
                 os.killpg(process.pid, signal.SIGINT)
 
