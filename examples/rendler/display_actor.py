@@ -112,24 +112,26 @@ def _line(progress: Progress) -> str:
 
 
 def _panel(progress: Progress) -> Group:
-    visited = progress.crawled + progress.failed + progress.skipped
-    found = visited + progress.crawl_queue + progress.crawling
-    rendered = progress.pictures + progress.pictures_failed
-    to_render = rendered + progress.render_queue + progress.rendering
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold cyan")
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
-    state = [f"{progress.crawling} under way, {progress.crawl_queue} queued"]
-    if progress.failed or progress.skipped:
-        state.append(f"{progress.skipped} skipped, {progress.failed} failed")
-    table.add_row("pages", _bar(visited, found), f"{visited:,}/{found:,}", "; ".join(state))
-    if to_render:
-        state = [f"{progress.rendering} under way, {progress.render_queue} queued"]
-        if progress.pictures_failed:
-            state.append(f"{progress.pictures_failed} failed")
-        table.add_row("pictures", _bar(rendered, to_render), f"{rendered:,}/{to_render:,}", "; ".join(state))
+
+    def add_row(name: str, done: int, under_way: int, queued: int, bad: str) -> None:
+        found = done + under_way + queued
+        bar = ProgressBar(total=max(found, 1), completed=done, width=30)
+        state = f"{under_way} under way, {queued} queued{bad}"
+        table.add_row(name, bar, f"{done:,}/{found:,}", state)
+
+    visited = progress.crawled + progress.failed + progress.skipped
+    bad = f"; {progress.skipped} skipped, {progress.failed} failed"
+    bad = bad if progress.failed or progress.skipped else ""
+    add_row("pages", visited, progress.crawling, progress.crawl_queue, bad)
+    rendered = progress.pictures + progress.pictures_failed
+    if rendered or progress.rendering or progress.render_queue:
+        bad = f"; {progress.pictures_failed} failed" if progress.pictures_failed else ""
+        add_row("pictures", rendered, progress.rendering, progress.render_queue, bad)
     rate = visited / progress.seconds if progress.seconds > 0 else 0.0
     footer = Text(f"{progress.phase}, {progress.seconds:.1f} s, {rate:.0f} pages a second", style="dim")
     latest = Text(_printable(progress.latest), style="dim", overflow="ellipsis", no_wrap=True)
@@ -139,7 +141,3 @@ def _panel(progress: Progress) -> Group:
 def _printable(text: str) -> str:
     """What pages and servers say, without anything that a terminal would obey."""
     return "".join(char if char.isprintable() else "�" for char in text)
-
-
-def _bar(done: int, of: int) -> ProgressBar:
-    return ProgressBar(total=max(of, 1), completed=done, width=30)

@@ -254,5 +254,4 @@ class RenderExecutor(Executor):
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:300]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

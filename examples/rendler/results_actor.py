@@ -147,14 +147,8 @@ def _write_all(
     _write_text(folder / "index.html", page)
     drawn, remark = draw(folder, pages, title=title)
     files = ["index.html", "result.dot", *drawn, "pages.jsonl"]
-    return end_summary(pages, folder=_shown(folder), files=files, remark=remark, write=write)
-
-
-def _shown(folder: Path) -> Path:
-    """The folder as the user would name it."""
-    with contextlib.suppress(ValueError):
-        return folder.relative_to(Path.cwd())
-    return folder
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return end_summary(pages, folder=shown, files=files, remark=remark, write=write)
 
 
 _WHAT = {

@@ -137,7 +137,9 @@ class RendlerScheduler(SchedulerActor):
             self.tell(other, m.CrawlStarted(self._seed, self.settings.output, self._renders))
         if self._render_note:
             self.tell("display", m.Note(self._render_note))
-        self._warn_of_no_sandbox()
+        if self._renders and hasattr(os, "geteuid") and os.geteuid() == 0:
+            warning = "this runs as root, for whom Chromium has no sandbox: another user is safer"
+            self.tell("display", m.Note(warning))
         self.timers.every(PROGRESS_EVERY, Tick())
         if self.settings.resume:
             self.tell("results", m.LoadResults(self.settings.output))
@@ -170,13 +172,6 @@ class RendlerScheduler(SchedulerActor):
         except ChromiumMissingError as error:
             return False, f"crawling without pictures: {error}"
         return True, ""
-
-    def _warn_of_no_sandbox(self) -> None:
-        if self._renders and hasattr(os, "geteuid") and os.geteuid() == 0:
-            self.tell(
-                "display",
-                m.Note("this runs as root, for whom Chromium has no sandbox: another user is safer"),
-            )
 
     # --- the queues ---
 
