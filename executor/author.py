@@ -202,18 +202,12 @@ def task(method: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class TaskMethod:
-    """One `@task` method.
-
-    Attributes:
-        payload: Name of its payload's parameter, if it takes one.
-        context: Name of its context's parameter, if it takes one.
-        in_thread: It is a plain function.
-    """
+    """One `@task` method."""
 
     name: str
-    payload: str | None
-    context: str | None
-    in_thread: bool
+    payload: str | None  # name of the payload's parameter, if it takes one
+    context: str | None  # name of the context's parameter, if it takes one
+    in_thread: bool  # it is a plain function
 
     def bind(self, executor: Executor, payload: object, context: TaskContext) -> Callable[[], Any]:
         """The call that runs a task."""

@@ -28,31 +28,19 @@ class BadEnvironment(Exception):  # noqa: N818 - the name of what is wrong
 
 @dataclass(frozen=True, slots=True)
 class AgentEnvironment:
-    """An executor's environment; times are in seconds.
-
-    Attributes:
-        endpoint: The agent's executor API, over TCP or on a domain socket.
-        checkpoint: The framework checkpoints: a lost agent is waited for.
-        recovery_timeout: How long to wait for a lost agent.
-        backoff_max: The most between two attempts to subscribe.
-        shutdown_grace_period: From SHUTDOWN until the agent kills what is left.
-        token: What authenticates the executor, where the agent asks for it.
-        tls: How to speak to an agent that serves TLS.
-        sandbox: The working directory that the agent keeps for this executor.
-        content_type: How to speak with the agent.
-    """
+    """An executor's environment; times are in seconds."""
 
     framework_id: FrameworkId
     executor_id: ExecutorId
-    endpoint: Endpoint
-    checkpoint: bool
-    recovery_timeout: float
-    backoff_max: float
-    shutdown_grace_period: float
-    token: BearerToken | None = field(repr=False)
-    tls: TlsSettings | None
-    sandbox: Path
-    content_type: ContentType = ContentType.PROTOBUF
+    endpoint: Endpoint  # the agent's executor API, over TCP or on a domain socket
+    checkpoint: bool  # the framework checkpoints: a lost agent is waited for
+    recovery_timeout: float  # how long to wait for a lost agent
+    backoff_max: float  # the most between two attempts to subscribe
+    shutdown_grace_period: float  # from SHUTDOWN until the agent kills what is left
+    token: BearerToken | None = field(repr=False)  # what authenticates the executor, if the agent asks for it
+    tls: TlsSettings | None  # how to speak to an agent that serves TLS
+    sandbox: Path  # the working directory that the agent keeps for this executor
+    content_type: ContentType = ContentType.PROTOBUF  # how to speak with the agent
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> AgentEnvironment:

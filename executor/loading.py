@@ -40,23 +40,15 @@ class LoadedExecutor:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A task, and what runs it.
-
-    Attributes:
-        loaded: The author's executor; None when it could not be made.
-        method: None if nothing can run the task.
-        raw: The scheduler does not speak our envelope: bytes travel as they are.
-        cause: Id of the message that launched the task.
-        refusal: Why it cannot be run, if the reason lies in the task.
-    """
+    """A task, and what runs it."""
 
     info: pb.mesos.TaskInfo
-    loaded: LoadedExecutor | None
-    method: TaskMethod | None
+    loaded: LoadedExecutor | None  # None when the author's executor could not be made
+    method: TaskMethod | None  # None if nothing can run the task
     payload: object
-    raw: bool
-    cause: str
-    refusal: str
+    raw: bool  # the scheduler does not speak our envelope: bytes travel as they are
+    cause: str  # id of the message that launched the task
+    refusal: str  # why it cannot be run, if the reason lies in the task
 
     @property
     def task_id(self) -> TaskId:

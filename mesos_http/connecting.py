@@ -49,26 +49,15 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How to speak TLS. Certificates are always verified.
+    """How to speak TLS. Certificates are always verified; files are PEM."""
 
-    Attributes:
-        ca: PEM file of the authorities to trust; None for the system's.
-        cert: PEM file of our own certificate (and its chain), if the server asks for one.
-        key: PEM file of the certificate's key; None when it is in ``cert``.
-        verify_hostname: False only where certificates name no hosts; the chain is still verified.
-    """
-
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    verify_hostname: bool = True
+    ca: str | None = None  # the authorities to trust; None for the system's
+    cert: str | None = None  # our own certificate (and its chain), if the server asks for one
+    key: str | None = None  # the certificate's key; None when it is in `cert`
+    verify_hostname: bool = True  # False only where certificates name no hosts
 
     def context(self) -> ssl.SSLContext:
-        """Make the context.
-
-        Raises:
-            BadTlsSettings: A file is missing or is not PEM; the message names it.
-        """
+        """Make the context; BadTlsSettings names a file that is missing or not PEM."""
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except (OSError, ssl.SSLError) as error:
@@ -85,15 +74,10 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait, in seconds.
+    """How long to wait, in seconds."""
 
-    Attributes:
-        connect: For a connection (name resolution and TLS included).
-        response: For the answer to a request, from when it could be answered.
-    """
-
-    connect: float = 5.0
-    response: float = 15.0
+    connect: float = 5.0  # for a connection (name resolution and TLS included)
+    response: float = 15.0  # for the answer to a request, from when it could be answered
 
 
 async def connect(

@@ -17,21 +17,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address of one API endpoint.
+    """The address of one API endpoint."""
 
-    Attributes:
-        scheme: ``http``, ``https`` or ``http+unix``.
-        host: Name or address (an IPv6 address without its brackets); "localhost" for a domain socket.
-        port: TCP port; 0 for a domain socket.
-        path: Absolute path with its query, as it goes on the request line.
-        socket_path: File of the domain socket, or "".
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str = "/"
-    socket_path: str = ""
+    scheme: str  # `http`, `https` or `http+unix`
+    host: str  # name or address (an IPv6 address without its brackets); "localhost" for a domain socket
+    port: int  # 0 for a domain socket
+    path: str = "/"  # absolute, with its query, as it goes on the request line
+    socket_path: str = ""  # file of the domain socket, if it is one
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:

@@ -30,17 +30,12 @@ _NO_BODY = frozenset({204, 304})
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Status line and headers of a response.
-
-    Attributes:
-        headers: Pairs in order of arrival, names in lower case.
-        close: The connection ends with this response.
-    """
+    """Status line and headers of a response."""
 
     status: int
     reason: str
-    headers: Headers
-    close: bool = False
+    headers: Headers  # in order of arrival, names in lower case
+    close: bool = False  # the connection ends with this response
 
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name (in lower case), or ``default``."""

@@ -15,37 +15,22 @@ logger = logging.getLogger(__name__)
 
 @message
 class ExecutorBoot:
-    """The start-up letter of an executor.
+    """The start-up letter of an executor."""
 
-    Attributes:
-        server_url: base address of the framework's server as agents reach it, without a trailing slash
-            (`http://host:port`); None when the framework serves nothing.
-        token: bearer token for uploads and traces; it is a secret of this framework's run.
-        settings: the executor's settings, packed by the codec (`pack_value`); empty for defaults.
-        executor_class: where the author's class is, as `module:Class`.
-        trace: whether the executor writes a trace and sends it to the server.
-        modules: modules to import before the first message is decoded (they declare the payloads' types).
-        shutdown_grace_period: seconds that running tasks get after SHUTDOWN.
-    """
-
-    server_url: str | None
-    token: str = secret()
-    settings: bytes = secret()
-    executor_class: str
-    trace: bool = False
-    modules: tuple[str, ...] = ()
-    shutdown_grace_period: float = 5.0
+    server_url: str | None  # of the framework's server as agents reach it; None when it serves nothing
+    token: str = secret()  # for uploads and traces, of this run of the framework
+    settings: bytes = secret()  # the executor's, packed by the codec (`pack_value`); empty for defaults
+    executor_class: str  # the author's, as `module:Class`
+    trace: bool = False  # whether the executor writes a trace and sends it to the server
+    modules: tuple[str, ...] = ()  # to be imported before the first message is decoded: they declare payloads
+    shutdown_grace_period: float = 5.0  # seconds that running tasks get after SHUTDOWN
 
 
 @dataclass
 class BootSecret:
-    """The start-up letter on its way past the mailboxes: messages are logged and traced, and it holds a token.
+    """The start-up letter on its way past the mailboxes: messages are logged and traced, and it holds a token."""
 
-    Attributes:
-        data: As it came in `ExecutorInfo.data`; empty until there was a SUBSCRIBED.
-    """
-
-    data: bytes = field(default=b"", repr=False)
+    data: bytes = field(default=b"", repr=False)  # `ExecutorInfo.data`; empty until there was a SUBSCRIBED
 
     def open(self) -> ExecutorBoot | None:
         """Read it; None when there is none, so that the scheduler is not one of ours."""
