@@ -16,10 +16,9 @@ from http.client import responses
 
 import aiohttp
 
-from examples.rendler import reading
+from examples.rendler import web
 from examples.rendler.messages import Crawl, Crawled
 from examples.rendler.public_only import PrivateAddressError, public_socket
-from examples.rendler.urls import host, normalise
 from mesostic import Executor, TaskFailed, setting, task
 
 TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -89,19 +88,19 @@ class Fetcher:
             too_large = len(body) > max_bytes
             return Answer(response.status, content_type, body[:max_bytes], too_large=too_large)
 
-    async def robots(self, url: str) -> reading.Rules:
+    async def robots(self, url: str) -> web.Rules:
         """Fetches a robots.txt, following a few redirects."""
         for _ in range(_MAX_ROBOTS_REDIRECTS + 1):
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status in _REDIRECTS:
-                    target = normalise(_location(response), url)
+                    target = web.normalise(_location(response), url)
                     if target is None:
                         break
                     url = target
                     continue
-                body = await _body(response, reading.MAX_ROBOTS_BYTES) if response.status < 300 else b""
-                return reading.Rules.from_answer(response.status, body)
-        return reading.Rules(None)
+                body = await _body(response, web.MAX_ROBOTS_BYTES) if response.status < 300 else b""
+                return web.Rules.from_answer(response.status, body)
+        return web.Rules(None)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -150,7 +149,7 @@ class CrawlExecutor(Executor):
 
     async def on_start(self) -> None:
         self._fetchers = {only: Fetcher(self.settings.user_agent, public_only=only) for only in (False, True)}
-        self._rules: dict[str, tuple[float, asyncio.Future[reading.Rules]]] = {}
+        self._rules: dict[str, tuple[float, asyncio.Future[web.Rules]]] = {}
         self._turns: dict[str, float] = {}
         self._robot = self.settings.user_agent.partition("/")[0]
 
@@ -175,9 +174,7 @@ class CrawlExecutor(Executor):
             await self._wait_for_turn(page.url, max(page.delay, delay or 0.0))
             started = time.monotonic()
             async with asyncio.timeout(self.settings.timeout):
-                answer = await fetcher.get(
-                    page.url, max_bytes=self.settings.max_bytes, wanted=reading.is_html
-                )
+                answer = await fetcher.get(page.url, max_bytes=self.settings.max_bytes, wanted=web.is_html)
             return await self._read(page, answer, delay, time.monotonic() - started)
         except TimeoutError:
             raise TaskFailed(f"no answer within {self.settings.timeout:g} s", retry=True) from None
@@ -191,25 +188,25 @@ class CrawlExecutor(Executor):
             raise TaskFailed(str(error) or type(error).__name__, retry=True) from None
 
     async def _read(self, page: Crawl, answer: Answer, delay: float | None, seconds: float) -> Crawled:
-        error, skipped, redirect, found = "", False, "", reading.Page("", (), follow=True)
+        error, skipped, redirect, found = "", False, "", web.Page("", (), follow=True)
         if answer.location:
-            redirect = normalise(answer.location, page.url) or ""
+            redirect = web.normalise(answer.location, page.url) or ""
             if not redirect:
                 error = f"redirects to {answer.location[:200]!r}, which is not a web page"
         elif answer.status >= 400:
             error = f"HTTP {answer.status} {responses.get(answer.status, '')}".rstrip()
-        elif not reading.is_html(answer.content_type):
-            error, skipped = f"not HTML: {reading.media_type(answer.content_type) or 'no content type'}", True
+        elif not web.is_html(answer.content_type):
+            error, skipped = f"not HTML: {web.media_type(answer.content_type) or 'no content type'}", True
         elif answer.too_large:
             error, skipped = f"larger than {self.settings.max_bytes:,} bytes", True
         elif len(answer.body) > PARSED_IN_A_THREAD:
-            found = await asyncio.to_thread(reading.read_page, answer.body, answer.content_type, page.url)
+            found = await asyncio.to_thread(web.read_page, answer.body, answer.content_type, page.url)
         else:
-            found = reading.read_page(answer.body, answer.content_type, page.url)
+            found = web.read_page(answer.body, answer.content_type, page.url)
         return Crawled(
             url=page.url,
             status=answer.status,
-            content_type=reading.media_type(answer.content_type),
+            content_type=web.media_type(answer.content_type),
             bytes=len(answer.body),
             title=found.title,
             links=found.links,
@@ -221,15 +218,15 @@ class CrawlExecutor(Executor):
             seconds=seconds,
         )
 
-    async def _rules_for(self, url: str, fetcher: Fetcher) -> reading.Rules:
+    async def _rules_for(self, url: str, fetcher: Fetcher) -> web.Rules:
         """The rules of the page's site: fetched once however many pages ask, and believed for a while."""
         if not self.settings.obey_robots:
-            return reading.Rules(None)
-        where = reading.robots_url(url)
+            return web.Rules(None)
+        where = web.robots_url(url)
         known = self._rules.get(where)
-        if known is not None and time.monotonic() - known[0] < reading.BELIEVED_FOR:
+        if known is not None and time.monotonic() - known[0] < web.BELIEVED_FOR:
             return await asyncio.shield(known[1])
-        future: asyncio.Future[reading.Rules] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[web.Rules] = asyncio.get_running_loop().create_future()
         self._rules[where] = (time.monotonic(), future)
         try:
             rules = await fetcher.robots(where)
@@ -248,7 +245,7 @@ class CrawlExecutor(Executor):
     async def _wait_for_turn(self, url: str, delay: float) -> None:
         """Keeps requests to a host apart, whatever the order in which their tasks were started."""
         if delay > 0:
-            name, now = host(url), time.monotonic()
+            name, now = web.host(url), time.monotonic()
             turn = max(now, self._turns.get(name, now))
             self._turns[name] = turn + delay
             await asyncio.sleep(turn - now)

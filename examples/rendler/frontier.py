@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from examples.rendler.messages import Crawled, PageRecord, PageState, Rendered
-from examples.rendler.urls import host, is_on_this_machine, site
+from examples.rendler.web import host, is_on_this_machine, site
 
 
 class Politeness:

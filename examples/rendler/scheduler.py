@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from examples.rendler import messages as m
-from examples.rendler import urls
+from examples.rendler import web
 from examples.rendler.frontier import Frontier, Limits, picture_name
 from examples.rendler.public_only import leads_to_private
 from examples.rendler.render_executor import NO_CHROMIUM, ChromiumMissingError, find_chromium
@@ -73,7 +73,7 @@ class RendlerSettings:
 
     def __post_init__(self) -> None:
         """Refuses what cannot work, in a sentence for the user (ValueError)."""
-        urls.seed(self.seed)
+        web.seed(self.seed)
         if self.crawling < 1 or self.rendering < 1:
             raise ValueError("crawling and rendering must be at least 1")
         if min(self.max_pages, self.max_pictures, self.delay, self.max_depth or 0) < 0:
@@ -108,7 +108,7 @@ class RendlerScheduler(SchedulerActor):
     def on_start(self) -> None:
         super().on_start()
         settings = self.settings
-        self._seed = urls.seed(settings.seed)
+        self._seed = web.seed(settings.seed)
         self._renders, self._render_note = self._wants_pictures()
         limits = Limits(
             max_pages=settings.max_pages,

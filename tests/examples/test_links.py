@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.rendler import reading
-from examples.rendler.reading import is_html, media_type, read_page
+from examples.rendler import web
+from examples.rendler.web import is_html, media_type, read_page
 
 URL = "http://host.example/dir/page.html"
 
@@ -68,10 +68,10 @@ def test_content_types():
 
 
 def test_a_page_of_very_many_links_is_bounded():
-    many = "".join(f"<a href=/{n}>x</a>" for n in range(reading.MAX_LINKS + 100))
-    assert len(read(many).links) == reading.MAX_LINKS
+    many = "".join(f"<a href=/{n}>x</a>" for n in range(web.MAX_LINKS + 100))
+    assert len(read(many).links) == web.MAX_LINKS
     long = "".join(f"<a href=/{'x' * 1900}{n}>x</a>" for n in range(1000))
-    assert sum(map(len, read(long).links)) <= reading.MAX_LINK_CHARACTERS
+    assert sum(map(len, read(long).links)) <= web.MAX_LINK_CHARACTERS
 
 
 @given(st.binary(max_size=300))

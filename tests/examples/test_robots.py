@@ -1,6 +1,6 @@
 """robots.txt, as RFC 9309 says."""
 
-from examples.rendler.reading import MAX_CRAWL_DELAY, Rules, robots_url
+from examples.rendler.web import MAX_CRAWL_DELAY, Rules, robots_url
 
 TEXT = b"User-agent: *\nDisallow: /private/\nCrawl-delay: 2\n\nUser-agent: guest\nDisallow: /\nCrawl-delay: 3600\n"
 

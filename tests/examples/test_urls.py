@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.rendler import urls
+from examples.rendler import web
 
 BASE = "http://host.example/a/b/page.html"
 
@@ -23,7 +23,7 @@ BASE = "http://host.example/a/b/page.html"
     ],
 )
 def test_a_link_is_read_relative_to_its_page(link, expected):
-    assert urls.normalise(link, BASE) == expected
+    assert web.normalise(link, BASE) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_link_is_read_relative_to_its_page(link, expected):
     ],
 )
 def test_two_spellings_of_one_page_become_one(one, other):
-    assert urls.normalise(one) == urls.normalise(other)
+    assert web.normalise(one) == web.normalise(other)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_two_spellings_of_one_page_become_one(one, other):
     ],
 )
 def test_two_pages_stay_two(one, other):
-    assert urls.normalise(one) != urls.normalise(other)
+    assert web.normalise(one) != web.normalise(other)
 
 
 @pytest.mark.parametrize(
@@ -79,25 +79,25 @@ def test_two_pages_stay_two(one, other):
     ],
 )
 def test_what_is_no_web_page_is_no_link(link):
-    assert urls.normalise(link, BASE) is None
+    assert web.normalise(link, BASE) is None
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_link_or_none(text):
-    found = urls.normalise(text, BASE)
+    found = web.normalise(text, BASE)
     assert found is None or found.startswith(("http://", "https://"))
 
 
 @given(st.text(alphabet="ab/.%7e?&=#:;ü \\@", max_size=60))
 def test_the_spelling_of_a_page_is_final(text):
-    found = urls.normalise(text, BASE)
+    found = web.normalise(text, BASE)
     if found is not None:
-        assert urls.normalise(found) == found
+        assert web.normalise(found) == found
 
 
 def test_a_hostile_address_takes_no_time():
     hostile = "http://h.example/" + "a." * 900 + "!"
-    assert urls.normalise(hostile) is not None
+    assert web.normalise(hostile) is not None
 
 
 @pytest.mark.parametrize(
@@ -112,21 +112,21 @@ def test_a_hostile_address_takes_no_time():
     ],
 )
 def test_a_seed_may_be_short(text, expected):
-    assert urls.seed(text) == expected
+    assert web.seed(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "   ", "no url", "ftp://host.example/", "http://", "/etc/passwd", "http://a b/", "x"]
 )
 def test_a_seed_that_is_no_url_is_refused_in_one_sentence(text):
-    with pytest.raises(urls.SeedError, match="scheduler.seed=URL") as error:
-        urls.seed(text)
+    with pytest.raises(web.SeedError, match="scheduler.seed=URL") as error:
+        web.seed(text)
     assert "\n" not in str(error.value)
 
 
 def test_www_belongs_to_the_site_and_another_port_does_not():
-    assert urls.site("http://www.host.example/a") == urls.site("https://host.example/b")
-    assert urls.site("http://host.example:81/") != urls.site("http://host.example/")
+    assert web.site("http://www.host.example/a") == web.site("https://host.example/b")
+    assert web.site("http://host.example:81/") != web.site("http://host.example/")
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_www_belongs_to_the_site_and_another_port_does_not():
     ],
 )
 def test_this_machine_is_recognised(url, expected):
-    assert urls.is_on_this_machine(url) is expected
+    assert web.is_on_this_machine(url) is expected
