@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 _OWN: Final = frozenset({"same-origin", "none"})
@@ -56,6 +57,7 @@ def host_name(host: str) -> str | None:
     return name.rstrip(".") or None if _is_port(colon + port) else None
 
 
+@lru_cache(256)
 def is_loopback(name: str) -> bool:
     """Whether a name or address means this machine and nothing else."""
     if name == "localhost":

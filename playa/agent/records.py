@@ -74,6 +74,9 @@ class ExecutorRecord:
     token: str  # what its calls must present, if anything
     life: Machine[ExecutorState, ExecutorEvent, None] = field(default_factory=lambda: Machine(EXECUTOR))
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # but for the completed ones
+    arrived: list[TaskRecord] = field(
+        default_factory=list
+    )  # since the last time that it was given what is queued
     groups: list[tuple[str, ...]] = field(default_factory=list)  # that wait for it, as task ids
     completed: deque[TaskRecord] = field(default_factory=lambda: deque(maxlen=MAX_COMPLETED_TASKS))
     stream: RecordStream | None = None  # of a custom executor, while it is subscribed
@@ -104,6 +107,7 @@ class ExecutorRecord:
     def add(self, task: TaskRecord) -> None:
         """Take a task in."""
         self.tasks[task.task_id] = task
+        self.arrived.append(task)
         self.framework.executor_of_task[task.task_id] = self
 
     def in_phase(self, phase: TaskPhase) -> list[TaskRecord]:

@@ -124,10 +124,11 @@ class Executors:
         """Send what is queued to an executor that is there: single tasks first, then groups."""
         if executor.state is not ExecutorState.RUNNING:
             return
+        arrived, executor.arrived = executor.arrived, []
         groups, executor.groups = executor.groups, []
         grouped = {task_id for group in groups for task_id in group}
-        for task in executor.in_phase(TaskPhase.QUEUED):
-            if task.task_id not in grouped:
+        for task in arrived:
+            if task.phase is TaskPhase.QUEUED and task.task_id not in grouped:
                 self._send_tasks(executor, [task], group=False)
         for group in groups:
             tasks = [executor.tasks[task_id] for task_id in group if task_id in executor.tasks]

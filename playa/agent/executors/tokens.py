@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,7 @@ def sign(key: bytes, claims: Claims) -> str:
     return f"{signed}.{_encode(_signature(key, signed))}"
 
 
+@lru_cache(256)  # an executor sends its token with every call
 def claims_of(key: bytes, token: str) -> Claims | None:
     """The claims of a token that was signed with this key, None of any other."""
     signed, _, signature = token.rpartition(".")
@@ -67,15 +69,16 @@ def token_of(key: bytes, run: ExecutorRun) -> str:
 
 def why_not(claims: Claims, run: ExecutorRun) -> str | None:
     """Why an executor with these claims may not make a call in the name of another; None if it is its own."""
-    shown = json.dumps({"claims": dict(claims)}, separators=(",", ":"))
-    who = f"Authenticated principal '{shown}' does not contain "
     if claims.get("fid") != run.framework_id:
-        return f"{who}an 'fid' claim with the framework ID {run.framework_id}, which is set in the call"
-    if claims.get("eid") != run.executor_id:
-        return f"{who}an 'eid' claim with the executor ID {run.executor_id}, which is set in the call"
-    if claims.get("cid") != run.container_id:
-        return f"{who}a 'cid' claim with the correct active ContainerID"
-    return None
+        wrong = f"an 'fid' claim with the framework ID {run.framework_id}, which is set in the call"
+    elif claims.get("eid") != run.executor_id:
+        wrong = f"an 'eid' claim with the executor ID {run.executor_id}, which is set in the call"
+    elif claims.get("cid") != run.container_id:
+        wrong = "a 'cid' claim with the correct active ContainerID"
+    else:
+        return None
+    shown = json.dumps({"claims": dict(claims)}, separators=(",", ":"))
+    return f"Authenticated principal '{shown}' does not contain {wrong}"
 
 
 def _signature(key: bytes, signed: str) -> bytes:

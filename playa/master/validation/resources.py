@@ -17,7 +17,8 @@ _LARGEST = 2.0**63
 def of_several(resources: Iterable[pb.mesos.Resource]) -> Rows:
     """What is wrong with the first of several resources that is not valid, and which it is."""
     for resource in resources:
-        yield within(f"Resource '{printed(resource)}' is invalid", of_one(resource))
+        wrong = of_one(resource)
+        yield wrong and f"Resource '{printed(resource)}' is invalid: {wrong}"
 
 
 @validator

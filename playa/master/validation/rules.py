@@ -4,11 +4,13 @@ A validator is a generator of what is wrong, in Mesos's order; its first text is
 `yield condition and text`, or `yield` of another validator's answer.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import ParamSpec
 
 Rows = Iterator[object]
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f/\\]")
 P = ParamSpec("P")
 
 
@@ -17,7 +19,10 @@ def validator(rows: Callable[P, Rows]) -> Callable[P, str | None]:
 
     @wraps(rows)
     def first(*args: P.args, **kwargs: P.kwargs) -> str | None:
-        return next((str(row) for row in rows(*args, **kwargs) if row), None)
+        for row in rows(*args, **kwargs):
+            if row:
+                return str(row)
+        return None
 
     return first
 
@@ -49,8 +54,7 @@ def identifier(value: str) -> Rows:
     yield not value and "ID must not be empty"
     yield len(value) > 255 and "ID must not be greater than 255 characters"
     yield value in {".", ".."} and f"'{value}' is disallowed"
-    invalid = any(ord(c) < 32 or ord(c) == 127 or c in "/\\" for c in value)
-    yield invalid and f"'{value}' contains invalid characters"
+    yield _NOT_IN_A_PATH.search(value) and f"'{value}' contains invalid characters"
 
 
 def as_set(items: Iterable[str]) -> str:
