@@ -13,7 +13,7 @@ from typing import Any
 from actors.runtime import Actor, ActorRef, Terminated, message, receive
 from mesos_v1 import pb
 from playa import faults, messages
-from playa.master.agents import admission, liveness, registry, unreachable_or_gone
+from playa.master.agents import admission, liveness, registry
 from playa.master.allocation import offers
 from playa.master.http_site import MasterSite
 from playa.master.operator_api import calls as operator_calls
@@ -207,7 +207,7 @@ _BY_FIELDS: dict[type, Callable[..., None]] = {
     liveness.PingTimedOut: liveness.ping_timed_out,
     liveness.AgentReregisterTimedOut: liveness.reregister_timed_out,
     admission.RecoveryTimedOut: admission.recovery_timed_out,
-    messages.UnregisterAgent: unreachable_or_gone.unregister,
+    messages.UnregisterAgent: liveness.unregister,
     messages.Pong: liveness.pong,
 }
 _BY_MESSAGE: dict[type, Callable[[MasterState, Any], None]] = {

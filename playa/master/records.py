@@ -161,7 +161,6 @@ class Framework:
     reregistered_time: float = 0.0
     unregistered_time: float = 0.0
     offers: dict[str, OfferRecord] = field(default_factory=dict)
-    inverse_offers: dict[str, pb.mesos.InverseOffer] = field(default_factory=dict)
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     unreachable_tasks: OrderedDict[str, TaskRecord] = field(default_factory=OrderedDict)
     completed_tasks: deque[TaskRecord] = field(default_factory=deque)
@@ -207,7 +206,6 @@ class Agent:
     tasks: dict[TaskKey, TaskRecord] = field(default_factory=dict)
     executors: dict[ExecutorKey, ExecutorRecord] = field(default_factory=dict)
     offers: dict[str, OfferRecord] = field(default_factory=dict)
-    inverse_offers: dict[str, pb.mesos.InverseOffer] = field(default_factory=dict)
     operations: dict[bytes, OperationRecord] = field(default_factory=dict)
     available: Resources = field(default_factory=Resources)  # what nobody has
     allocated: dict[str, Resources] = field(default_factory=dict)  # what is offered or used, by framework

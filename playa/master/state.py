@@ -32,28 +32,37 @@ class MasterState:
     completed_frameworks: OrderedDict[str, Framework] = field(default_factory=OrderedDict)
     agents: dict[str, Agent] = field(default_factory=dict)
     recovered_agents: dict[str, pb.mesos.AgentInfo] = field(default_factory=dict)
-    unreachable_agents: OrderedDict[str, float] = field(default_factory=OrderedDict)
     unreachable_tasks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    gone_agents: OrderedDict[str, float] = field(default_factory=OrderedDict)
-    draining: dict[str, pb.mesos.DrainInfo] = field(default_factory=dict)
-    deactivated: set[str] = field(default_factory=set)
     quotas: dict[str, pb.quota.QuotaConfig] = field(default_factory=dict)
     offers: dict[str, OfferRecord] = field(default_factory=dict)
     inverse_offers: dict[str, pb.mesos.InverseOffer] = field(default_factory=dict)
     unavailability: dict[Machine, pb.mesos.Unavailability] = field(default_factory=dict)
-    down_machines: set[Machine] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     allocator: Allocator = field(init=False)
+    unreachable_agents: dict[str, float] = field(init=False)  # these five are the registry's
+    gone_agents: dict[str, float] = field(init=False)
+    draining: dict[str, pb.mesos.DrainInfo] = field(init=False)
+    deactivated: set[str] = field(init=False)
+    down_machines: set[Machine] = field(init=False)
     _given_ids: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        known = self.registry
+        self.unreachable_agents, self.gone_agents = known.unreachable, known.gone
+        self.draining, self.deactivated = known.draining, known.deactivated
+        self.down_machines = known.down_machines
         self.allocator = Allocator(
             self.frameworks,
             self.agents,
-            dict(self.settings.weights) | self.registry.weights,
+            dict(self.settings.weights) | known.weights,
             self.settings.min_allocatable_resources,
             self.settings.allocation_interval,
         )
+
+    def inverse_offers_of(self, holder: Framework | Agent) -> list[pb.mesos.InverseOffer]:
+        """Those that a framework or an agent has; there are few."""
+        inverse = self.inverse_offers.values()
+        return [each for each in inverse if holder.id in {each.framework_id.value, each.agent_id.value}]
 
     def new_id(self, kind: str = "") -> str:
         """The next id for a framework: `<master id>-<nnnn>`; for an agent (`S`) or an offer (`O`): `<master id>-S<n>`."""

@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.agents import admission, liveness, registry, unreachable_or_gone
+from playa.master.agents import admission, liveness, registry
 
 PING = liveness.PingTimedOut
 
@@ -210,7 +210,7 @@ def test_an_unreachable_agent_comes_back_with_its_tasks(bench: Any) -> None:
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent, "TASK_RUNNING")
-    unreachable_or_gone.mark_unreachable(bench.state, agent, "health check timed out")
+    liveness.mark_unreachable(bench.state, agent, "health check timed out")
     admission.reregister(bench.state, message)
     status = last_status(bench, framework)
     assert status.message == "Unreachable agent re-reregistered"
@@ -241,7 +241,7 @@ def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent, frameworks=(framework.info,))
-    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
+    liveness.mark_unreachable(bench.state, agent, "x")
     bench.call(framework, type="TEARDOWN")
     admission.reregister(bench.state, message)
     assert bench.told(messages.ShutdownFramework)[-1] == messages.ShutdownFramework(framework.id)
@@ -283,7 +283,7 @@ def test_an_agent_that_is_gone_must_not_come_back(bench: Any) -> None:
     framework = bench.subscribe()
     bench.launch(framework)
     message = reregistering(agent)
-    assert unreachable_or_gone.mark_gone(bench.state, agent.id)
+    assert liveness.mark_gone(bench.state, agent.id)
     status = last_status(bench, framework)
     assert pb.mesos.TaskState.Name(status.state) == "TASK_GONE_BY_OPERATOR"
     assert bench.told(messages.ShutdownAgent) == [messages.ShutdownAgent("Agent has been marked gone")]
@@ -296,21 +296,21 @@ def test_unreachable_tasks_are_gone_when_their_agent_is(bench: Any) -> None:
     agent = bench.add_agent()
     framework = bench.subscribe()
     bench.launch(framework)
-    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
-    assert unreachable_or_gone.mark_gone(bench.state, agent.id)
+    liveness.mark_unreachable(bench.state, agent, "x")
+    assert liveness.mark_gone(bench.state, agent.id)
     assert pb.mesos.TaskState.Name(last_status(bench, framework).state) == "TASK_GONE_BY_OPERATOR"
     assert not framework.unreachable_tasks
 
 
 def test_nobody_can_be_marked_gone_who_was_never_there(bench: Any) -> None:
-    assert not unreachable_or_gone.mark_gone(bench.state, "x")
+    assert not liveness.mark_gone(bench.state, "x")
 
 
 def test_an_agent_that_leaves_in_order_is_removed(bench: Any) -> None:
     agent = bench.add_agent()
     framework = bench.subscribe()
     bench.launch(framework)
-    unreachable_or_gone.unregister(bench.state, agent.id)
+    liveness.unregister(bench.state, agent.id)
     assert last_status(bench, framework).message == "Agent 127.0.0.1 removed: the agent unregistered"
     assert not bench.state.agents
 
@@ -320,12 +320,12 @@ def test_every_change_of_what_a_new_master_has_to_know_is_saved(new_bench: Any) 
     m, agent, other, third = bench.state, *(bench.add_agent(number) for number in (1, 2, 3))
     back = reregistering(agent)
     steps = [
-        lambda: unreachable_or_gone.mark_unreachable(m, agent, "x"),
+        lambda: liveness.mark_unreachable(m, agent, "x"),
         lambda: admission.reregister(m, back),
-        lambda: unreachable_or_gone.unregister(m, agent.id),
-        lambda: unreachable_or_gone.mark_gone(m, other.id),
-        lambda: unreachable_or_gone.mark_unreachable(m, third, "x"),
-        lambda: unreachable_or_gone.mark_gone(m, third.id),
+        lambda: liveness.unregister(m, agent.id),
+        lambda: liveness.mark_gone(m, other.id),
+        lambda: liveness.mark_unreachable(m, third, "x"),
+        lambda: liveness.mark_gone(m, third.id),
     ]
     for step in steps:
         before = admission.current_registry(m)
@@ -342,7 +342,7 @@ def test_every_change_of_what_a_new_master_has_to_know_is_saved(new_bench: Any) 
 def test_the_registry_says_the_same_after_it_was_written_and_read(bench: Any, tmp_path: Any) -> None:
     agent = bench.add_agent()
     bench.add_agent(2)
-    unreachable_or_gone.mark_unreachable(bench.state, agent, "x")
+    liveness.mark_unreachable(bench.state, agent, "x")
     known = admission.current_registry(bench.state)
     registry.save(known, tmp_path / "r.json")
     assert registry.load(tmp_path / "r.json") == known

@@ -7,7 +7,7 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.agents import admission, draining, unreachable_or_gone
+from playa.master.agents import admission, draining, liveness
 from playa.master.agents.registry import load, save
 from playa.master.operator_api import endpoints, views
 from playa.master.requests import SiteAnswer
@@ -211,7 +211,7 @@ def test_it_is_still_deactivated_when_it_registers_again(busy: Any) -> None:
 
 def test_an_agent_that_is_unreachable_drains_when_it_is_back(busy: Any) -> None:
     ask(busy, "DRAIN_AGENT")
-    unreachable_or_gone.mark_unreachable(busy.state, busy.agent, "away")
+    liveness.mark_unreachable(busy.state, busy.agent, "away")
     assert state(busy) == "DRAINING"
     assert ask(busy, "REACTIVATE_AGENT").status == 400
     reregister(busy)
@@ -220,7 +220,7 @@ def test_an_agent_that_is_unreachable_drains_when_it_is_back(busy: Any) -> None:
 
 
 def test_an_agent_that_is_not_here_can_be_drained_and_reactivated(busy: Any) -> None:
-    unreachable_or_gone.mark_unreachable(busy.state, busy.agent, "away")
+    liveness.mark_unreachable(busy.state, busy.agent, "away")
     assert ask(busy, "DRAIN_AGENT") == OK
     assert busy.told(messages.DrainAgent) == []
     ask(busy, "DEACTIVATE_AGENT")

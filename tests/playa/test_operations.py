@@ -322,7 +322,7 @@ def test_without_names_all_operations_are_reconciled(ads: Any) -> None:
 
 
 def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
-    from playa.master.agents import unreachable_or_gone
+    from playa.master.agents import liveness
 
     reserve = {
         "type": "RESERVE",
@@ -330,7 +330,7 @@ def test_operations_on_a_lost_agent_are_unreachable(ads: Any) -> None:
         "reserve": {"resources": [cpus(1, reservations=[RESERVED])]},
     }
     apply(ads, reserve)
-    unreachable_or_gone.mark_unreachable(ads.state, ads.agent, "health check timed out")
+    liveness.mark_unreachable(ads.state, ads.agent, "health check timed out")
     assert outcomes(ads) == [("op", "OPERATION_UNREACHABLE", "Agent was marked unreachable")]
     assert not ads.framework.operations
 

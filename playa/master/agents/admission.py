@@ -6,13 +6,14 @@ back with it, and frameworks are told (REASON_AGENT_REREGISTERED).
 
 from collections import defaultdict
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import replace
 
 from actors.runtime import message
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import messages
-from playa.master.agents import draining, liveness, maintenance, unreachable_or_gone
+from playa.master.agents import draining, liveness, maintenance
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
 from playa.master.operator_api import quota_calls, views
@@ -35,7 +36,7 @@ def register(m: MasterState, message: messages.RegisterAgent) -> None:
         return
     if known is not None:
         m.counts["slave_removals/reason_registered"] += 1
-        unreachable_or_gone.remove_for_good(m, known, "a new agent registered at the same address")
+        liveness.remove_for_good(m, known, "a new agent registered at the same address")
     info = pb.mesos.AgentInfo.FromString(message.agent_info)
     if _refused(m, message, info):
         return
@@ -171,24 +172,14 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
 
 def current_registry(m: MasterState) -> Registry:
     """What a new master has to know of things as they are now."""
-    return replace(
-        m.registry,
-        agents=[*(agent.info for agent in m.agents.values()), *m.recovered_agents.values()],
-        unreachable=dict(m.unreachable_agents),
-        gone=dict(m.gone_agents),
-        down_machines=sorted(m.down_machines),
-        draining={i: info for i, info in m.draining.items() if i not in m.gone_agents},
-        deactivated=sorted(m.deactivated - m.gone_agents.keys()),
-    )
+    agents = [*(agent.info for agent in m.agents.values()), *m.recovered_agents.values()]
+    return replace(deepcopy(m.registry), agents=agents)
 
 
 def recover(m: MasterState) -> None:
     """Start with what the registry of the old master knows."""
     m.recovered_agents.update((info.id.value, info) for info in m.registry.agents)
-    m.unreachable_agents.update(m.registry.unreachable)
-    m.gone_agents.update(m.registry.gone)
-    m.draining.update(m.registry.draining)
-    m.deactivated.update(m.registry.deactivated)
+    m.registry.agents = []
     maintenance.recover(m)
     quota_calls.recover(m)
     if m.recovered_agents:
@@ -201,5 +192,5 @@ def recovery_timed_out(m: MasterState) -> None:
         del m.recovered_agents[agent_id]
         m.unreachable_agents[agent_id] = m.ports.now()
         m.counts["recovery_slave_removals"] += 1
-        unreachable_or_gone.tell_all_of_loss(m, agent_id)
+        liveness.tell_all_of_loss(m, agent_id)
     m.ports.save()

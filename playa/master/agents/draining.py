@@ -7,7 +7,7 @@ both, so they outlast the master (Mesos documentation, "Operator HTTP API").
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.agents import liveness, unreachable_or_gone
+from playa.master.agents import liveness
 from playa.master.records import Agent, new
 from playa.master.state import MasterState
 from playa.web import Refused
@@ -75,7 +75,7 @@ def check(m: MasterState, agent: Agent) -> None:
     if info is None or info.state != pb.mesos.DRAINING or agent.tasks or agent.operations:
         return
     if info.config.mark_gone:
-        unreachable_or_gone.mark_gone(m, agent.id)
+        liveness.mark_gone(m, agent.id)
     else:
         m.draining[agent.id] = new(pb.mesos.DrainInfo, state="DRAINED", config=info.config)
         m.ports.save()

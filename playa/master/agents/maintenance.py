@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from mesos_v1 import pb
 from playa import messages
-from playa.master.agents import unreachable_or_gone
+from playa.master.agents import liveness
 from playa.master.allocation import offers
 from playa.master.records import Machine
 from playa.master.state import MasterState
@@ -27,7 +27,6 @@ def _machines(machine_ids: MachineIDs) -> list[Machine]:
 
 def recover(m: MasterState) -> None:
     """Start with what the registry knows."""
-    m.down_machines = {Machine(*machine) for machine in m.registry.down_machines}
     _schedule(m, m.registry.schedule)
 
 
@@ -67,7 +66,7 @@ def start(m: MasterState, machine_ids: MachineIDs) -> None:
     m.ports.save()
     for agent in [a for a in m.agents.values() if a.machine in machines]:
         m.to_agent(agent, messages.ShutdownAgent("Operator initiated 'Machine DOWN'"))
-        unreachable_or_gone.remove_for_good(m, agent, "operator initiated 'Machine DOWN'")
+        liveness.remove_for_good(m, agent, "operator initiated 'Machine DOWN'")
 
 
 def stop(m: MasterState, machine_ids: MachineIDs) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from mesos_v1 import content, pb
+from playa.master.records import Machine
 
 M = TypeVar("M", bound=Message)
 
@@ -23,29 +24,17 @@ class RegistryError(ValueError):
 
 @dataclass(slots=True)
 class Registry:
-    """What a new master starts with.
+    """What a new master starts with; the master keeps all but the agents and quotas up to date in it."""
 
-    Attributes:
-        agents: Each admitted agent, with its id.
-        unreachable: Agent ids, and since when (unix time).
-        gone: Agent ids, and since when.
-        schedule: When which machines are maintained.
-        down_machines: Host name and IP of machines that are down for maintenance.
-        weights: Weight by role.
-        draining: Agent ids, and how each drains.
-        deactivated: Agent ids.
-        quotas: As configured, by role.
-    """
-
-    agents: list[pb.mesos.AgentInfo] = field(default_factory=list)
-    unreachable: dict[str, float] = field(default_factory=dict)
-    gone: dict[str, float] = field(default_factory=dict)
+    agents: list[pb.mesos.AgentInfo] = field(default_factory=list)  # each admitted one, with its id
+    unreachable: dict[str, float] = field(default_factory=dict)  # agent ids, and since when (unix time)
+    gone: dict[str, float] = field(default_factory=dict)  # likewise
     schedule: pb.maintenance.Schedule = field(default_factory=pb.maintenance.Schedule)
-    down_machines: list[tuple[str, str]] = field(default_factory=list)
-    weights: dict[str, float] = field(default_factory=dict)
-    draining: dict[str, pb.mesos.DrainInfo] = field(default_factory=dict)
-    deactivated: list[str] = field(default_factory=list)
-    quotas: list[pb.quota.QuotaConfig] = field(default_factory=list)
+    down_machines: set[Machine] = field(default_factory=set)
+    weights: dict[str, float] = field(default_factory=dict)  # by role
+    draining: dict[str, pb.mesos.DrainInfo] = field(default_factory=dict)  # by agent id
+    deactivated: set[str] = field(default_factory=set)  # agent ids
+    quotas: list[pb.quota.QuotaConfig] = field(default_factory=list)  # as configured
 
 
 def _each(cls: type[M]) -> Callable[[Any], list[M]]:
@@ -61,10 +50,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "unreachable": _numbers,
     "gone": _numbers,
     "schedule": lambda value: content.from_json(pb.maintenance.Schedule, value),
-    "down_machines": lambda value: [(str(host), str(ip)) for host, ip in value],
+    "down_machines": lambda value: {Machine(str(host), str(ip)) for host, ip in value},
     "weights": _numbers,
     "draining": lambda value: {k: content.from_json(pb.mesos.DrainInfo, v) for k, v in value.items()},
-    "deactivated": list,
+    "deactivated": set,
     "quotas": _each(pb.quota.QuotaConfig),
 }
 _SINCE_LATER: dict[str, Any] = {"draining": {}, "deactivated": (), "quotas": ()}  # not in older files
@@ -76,16 +65,16 @@ def save(registry: Registry, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(value, default=content.to_json))
+    temporary.write_text(
+        json.dumps(
+            value, default=lambda part: sorted(part) if isinstance(part, set) else content.to_json(part)
+        )
+    )
     os.replace(temporary, path)  # noqa: PTH105 - pathlib's replace is the same
 
 
 def load(path: Path) -> Registry:
-    """Read a registry; an empty one if there is none.
-
-    Raises:
-        RegistryError: The file is not one.
-    """
+    """Read a registry; an empty one if there is none, a RegistryError if the file is not one."""
     try:
         value = {**_SINCE_LATER, **json.loads(path.read_text())}
         return Registry(**{name: read(value[name]) for name, read in _READ.items()})

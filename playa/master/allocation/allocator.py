@@ -14,7 +14,7 @@ Limits: no random order of agents, no fault domains.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mesos_v1 import pb
@@ -291,9 +291,8 @@ class Allocator:
         for framework in self._frameworks.values():
             framework.inverse_filters.pop(agent.id, None)
 
-    def to_be_asked(self, agent: Agent, now: float) -> list[Framework]:
-        """Which frameworks are to be asked to leave an agent."""
-        asked = {inverse.framework_id.value for inverse in agent.inverse_offers.values()}
+    def to_be_asked(self, agent: Agent, asked: Collection[str], now: float) -> list[Framework]:
+        """Which frameworks are to be asked to leave an agent, besides those that are."""
         there = [self._frameworks[i] for i in agent.allocated if i in self._frameworks and i not in asked]
         return [f for f in there if f.active and f.inverse_filters.get(agent.id, 0.0) <= now]
 

@@ -109,8 +109,8 @@ def end_all(m: MasterState, holder: Framework | Agent, *, tell: bool) -> None:
     """End all offers and inverse offers of a framework or an agent, telling the frameworks or not."""
     for offer in list(holder.offers.values()):
         (rescind if tell else discard)(m, offer)
-    for inverse in list(holder.inverse_offers.values()):
-        _forget_inverse_offer(m, inverse)
+    for inverse in m.inverse_offers_of(holder):
+        del m.inverse_offers[inverse.id.value]
         if tell and inverse.framework_id.value in m.frameworks:
             framework = m.frameworks[inverse.framework_id.value]
             m.send(framework, "rescind_inverse_offer", inverse_offer_id=inverse.id)
@@ -128,7 +128,10 @@ def _send_inverse_offers(m: MasterState, now: float) -> None:
     asked: dict[str, list[pb.mesos.InverseOffer]] = {}
     for agent in m.agents.values():
         draining = agent.active and agent.machine in m.unavailability
-        for framework in m.allocator.to_be_asked(agent, now) if draining else ():
+        asked_already = (
+            {inverse.framework_id.value for inverse in m.inverse_offers_of(agent)} if draining else ()
+        )
+        for framework in m.allocator.to_be_asked(agent, asked_already, now) if draining else ():
             inverse = new(
                 pb.mesos.InverseOffer,
                 id={"value": m.new_id("O")},
@@ -137,18 +140,10 @@ def _send_inverse_offers(m: MasterState, now: float) -> None:
                 agent_id={"value": agent.id},
                 unavailability=m.unavailability[agent.machine],
             )
-            key = inverse.id.value
-            m.inverse_offers[key] = framework.inverse_offers[key] = agent.inverse_offers[key] = inverse
+            m.inverse_offers[inverse.id.value] = inverse
             asked.setdefault(framework.id, []).append(inverse)
     for framework_id, protos in asked.items():
         m.send(m.frameworks[framework_id], "inverse_offers", inverse_offers=protos)
-
-
-def _forget_inverse_offer(m: MasterState, inverse: pb.mesos.InverseOffer) -> None:
-    del m.inverse_offers[inverse.id.value]
-    for holder in (m.frameworks.get(inverse.framework_id.value), m.agents.get(inverse.agent_id.value)):
-        if holder is not None:
-            holder.inverse_offers.pop(inverse.id.value, None)
 
 
 def answer_inverse_offers(
@@ -171,4 +166,4 @@ def answer_inverse_offers(
             timestamp={"nanoseconds": int(now * NANOS)},
         )
         m.allocator.refuse_to_leave(framework, agent.id, now, refusal(call.filters))
-        _forget_inverse_offer(m, inverse)
+        del m.inverse_offers[inverse.id.value]

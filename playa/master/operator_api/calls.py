@@ -14,7 +14,7 @@ from mesos_v1.content import ContentType
 from mesos_v1.errors import MesosError, OperationError
 from mesos_v1.operations import resources_of
 from mesos_v1.resources import Resources, consumed_by
-from playa.master.agents import draining, maintenance, unreachable_or_gone
+from playa.master.agents import draining, liveness, maintenance
 from playa.master.allocation import offers, resource_forms
 from playa.master.operator_api import metrics, quota_calls, views
 from playa.master.records import Agent, new
@@ -121,7 +121,7 @@ def teardown(m: MasterState, framework_id: str) -> None:
 
 
 def _mark_gone(m: MasterState, asked: pb.master.Call.MarkAgentGone) -> None:
-    if not unreachable_or_gone.mark_gone(m, asked.agent_id.value):
+    if not liveness.mark_gone(m, asked.agent_id.value):
         raise Refused(404, "404 Not Found.")
 
 

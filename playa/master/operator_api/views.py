@@ -61,7 +61,7 @@ def framework(m: MasterState, record: Framework) -> pb.master.Response.GetFramew
             }
             for offer in record.offers.values()
         ],
-        inverse_offers=record.inverse_offers.values(),
+        inverse_offers=m.inverse_offers_of(record),
         allocated_resources=both_forms(used(record)),
         offered_resources=both_forms(offered(record)),
         offer_constraints=record.offer_constraints or {},
