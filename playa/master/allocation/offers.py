@@ -127,11 +127,10 @@ def decline(m: MasterState, framework: Framework, call: Call.Decline) -> None:
 def _send_inverse_offers(m: MasterState, now: float) -> None:
     asked: dict[str, list[pb.mesos.InverseOffer]] = {}
     for agent in m.agents.values():
-        draining = agent.active and agent.machine in m.unavailability
-        asked_already = (
-            {inverse.framework_id.value for inverse in m.inverse_offers_of(agent)} if draining else ()
-        )
-        for framework in m.allocator.to_be_asked(agent, asked_already, now) if draining else ():
+        if not agent.active or agent.machine not in m.unavailability:
+            continue
+        already = {inverse.framework_id.value for inverse in m.inverse_offers_of(agent)}
+        for framework in m.allocator.to_be_asked(agent, already, now):
             inverse = new(
                 pb.mesos.InverseOffer,
                 id={"value": m.new_id("O")},
