@@ -191,15 +191,10 @@ class Cluster:
         print(cluster.url)  # http://127.0.0.1:43521
     ```
 
-    Args:
-        settings: What the cluster is like; by default one agent.
-        wait_for_agents: Whether entering waits until all agents are registered.
-
-    Attributes:
-        faults: Misbehaviour on demand.
+    By default it has one agent. Entering waits until all agents are registered, unless told otherwise.
     """
 
-    faults: Faults
+    faults: Faults  # misbehaviour on demand
 
     def __init__(self, settings: ClusterSettings | None = None, *, wait_for_agents: bool = True) -> None:
         self.settings = settings or ClusterSettings()
@@ -235,10 +230,8 @@ class Cluster:
     async def __aenter__(self) -> Self:
         """Start everything.
 
-        Raises:
-            SettingsError: It would be open to a whole network without being marked insecure.
-            OSError: The master's or an agent's port is in use or may not be used, or an agent has no folder to work in.
-            RegistryError: The work_dir holds a registry that cannot be read.
+        A SettingsError says that it would be open to a whole network without being marked insecure, an OSError that a port
+        cannot be had or an agent has no folder to work in, a RegistryError that the work_dir's registry cannot be read.
         """
         self.settings.check_who_gets_in()
         mode = 0o711 if os.geteuid() == 0 else 0o700  # tasks of other users have to get to their sandboxes

@@ -7,6 +7,7 @@ protect the cluster itself) says so.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mesos_v1.errors import ResourceError
 from mesos_v1.origins import is_loopback
@@ -125,11 +126,7 @@ class AgentSettings:
     simulated_task_duration: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check what a user can get wrong.
-
-        Raises:
-            SettingsError: A value that cannot be right.
-        """
+        """Check what a user can get wrong; a SettingsError names it."""
         _check_numbers(self, _POSITIVE_OF_AGENT)
         _readable("resources", self.resources, lambda text: Resources.parse(text, role=self.default_role))
         _readable("attributes", self.attributes, parse_attributes)
@@ -198,11 +195,7 @@ class ClusterSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        """Check what a user can get wrong.
-
-        Raises:
-            SettingsError: A value that cannot be right.
-        """
+        """Check what a user can get wrong; a SettingsError names it."""
         _check_numbers(self, _POSITIVE_OF_MASTER)
         for least in self.min_allocatable_resources.split("|"):
             _readable("min_allocatable_resources", least, Resources.parse)
@@ -210,23 +203,19 @@ class ClusterSettings:
             if not weight > 0:
                 raise SettingsError(f"weights: the weight of role {role!r} must be greater than 0")
         asks = (
-            self.authenticate_http_frameworks
-            or self.authenticate_http_readonly
-            or self.authenticate_http_readwrite
+            self.authenticate_http_frameworks,
+            self.authenticate_http_readonly,
+            self.authenticate_http_readwrite,
         )
-        if asks and not self.credentials:
+        if any(asks) and not self.credentials:
             raise SettingsError("authentication is required, but there are no credentials")
         for agent in self.agents:
-            reads = agent.authenticate_http_readonly or agent.authenticate_http_readwrite
-            if reads and not (agent.http_credentials or self.credentials):
+            asks_too = agent.authenticate_http_readonly or agent.authenticate_http_readwrite
+            if asks_too and not (agent.http_credentials or self.credentials):
                 raise SettingsError("an agent requires credentials, but there are none")
 
     def check_who_gets_in(self) -> None:
-        """Refuse to let a whole network run commands here without a word.
-
-        Raises:
-            SettingsError: It would listen beyond this machine and require no credentials.
-        """
+        """Refuse (SettingsError) to listen beyond this machine and let a whole network run commands here."""
         if self.insecure or self.credentials:
             return
         for ip in (self.ip, *(agent.ip for agent in self.agents if not agent.http_credentials)):
@@ -245,20 +234,12 @@ class ClusterSettings:
         agent = self.agents[index - 1]
         credentials = agent.http_credentials or self.credentials
 
-        def asks(own: bool | None, masters: bool | None) -> bool:
-            return own if own is not None else bool(credentials) if masters is None else masters
-
-        return replace(
-            agent,
-            http_credentials=credentials,
-            authenticate_http_readonly=asks(
-                agent.authenticate_http_readonly, self.authenticate_http_readonly
-            ),
-            authenticate_http_readwrite=asks(
-                agent.authenticate_http_readwrite, self.authenticate_http_readwrite
-            ),
-            authenticate_http_executors=asks(agent.authenticate_http_executors, None),
-        )
+        asks: dict[str, Any] = {}
+        for name in ("readonly", "readwrite", "executors"):
+            flag = f"authenticate_http_{name}"
+            said = [value for value in (getattr(agent, flag), getattr(self, flag, None)) if value is not None]
+            asks[flag] = said[0] if said else bool(credentials)
+        return replace(agent, http_credentials=credentials, **asks)
 
     @property
     def total_ping_timeout(self) -> float:

@@ -152,16 +152,12 @@ class RecordStream:
 
     `send` never waits. The HTTP handler of the subscription awaits `run`, which ends when the stream is closed from
     either side.
-
-    Attributes:
-        closing: Whether nothing more is taken.
-        taken: Whether the subscriber's connection has been given to it (`run`).
     """
 
     def __init__(self, content_type: ContentType, *, max_backlog: int) -> None:
         self.content_type = content_type
-        self.closing = False
-        self.taken = False
+        self.closing = False  # whether nothing more is taken
+        self.taken = False  # whether the subscriber's connection has been given to it (`run`)
         self._shape = Shape.NORMAL
         self._max_backlog = max_backlog
         self._backlog: deque[bytes] = deque()
@@ -335,11 +331,7 @@ class Site:
         self._port = port
 
     async def start(self) -> int:
-        """Listen; returns the port.
-
-        Raises:
-            OSError: The port is in use, or may not be used.
-        """
+        """Listen; returns the port. An OSError says that it cannot be had."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._ip, self._port, reuse_address=True)
         try:
@@ -352,11 +344,7 @@ class Site:
         return self._port
 
     async def listen_unix(self, path: str) -> None:
-        """Listen on a domain socket too, once started.
-
-        Raises:
-            OSError: The path is too long, or no socket can be made there.
-        """
+        """Listen on a domain socket too, once started. An OSError says that none can be made there."""
         await web.UnixSite(self._runner, path).start()
 
     def abandon(self) -> None:

@@ -151,12 +151,7 @@ class Faults:
         return plan
 
     async def set(self, **changes: Any) -> FaultPlan:
-        """Misbehave from now on, besides what is in force; the arguments are the fields of `FaultPlan`.
-
-        Raises:
-            TypeError: No such field.
-            ValueError: A value that cannot be right.
-        """
+        """Misbehave from now on, besides what is in force; the arguments are the fields of `FaultPlan`."""
         plan: FaultPlan = await self._ask(SetFaults(replace(await self.plan(), **changes)))
         return plan
 

@@ -45,14 +45,7 @@ class CountAgents:
 
 
 class MasterActor(Actor):
-    """A Mesos master.
-
-    Args:
-        settings: The cluster's.
-        directory: Where the registry is kept.
-        port: Where to listen; 0 takes a free port.
-        plan: How to misbehave from the start.
-    """
+    """A Mesos master; it keeps its registry in a directory, and misbehaves by a plan from the start."""
 
     def __init__(self, settings: ClusterSettings, directory: str, port: int, plan: faults.FaultPlan) -> None:
         self._settings = settings

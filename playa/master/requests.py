@@ -5,22 +5,16 @@ from actors.runtime import message
 
 @message
 class ApiRequest:
-    """A request to one of the paths of `operator_api.endpoints`. Answered with `SiteAnswer` or `StreamOpened`.
+    """A request to one of the paths of `operator_api.endpoints`. Answered with `SiteAnswer` or `StreamOpened`."""
 
-    Attributes:
-        route: The path, as that table has it.
-        query: With what the route matches of the path.
-        principal: Who asks, if somebody had to say so.
-    """
-
-    route: str
+    route: str  # the path, as that table has it
     method: str
-    query: tuple[tuple[str, str], ...]
+    query: tuple[tuple[str, str], ...]  # with what the route matches of the path
     body: bytes
     content_type: str | None
     accept: str | None
     stream_id: str | None
-    principal: str | None
+    principal: str | None  # who asks, if that had to be said
 
 
 @message

@@ -98,12 +98,7 @@ def _with_ancestors(role: str) -> list[str]:
 class Allocator:
     """What is where, who has it, who wants it: by the master's own records of frameworks and agents.
 
-    Args:
-        frameworks: By id.
-        agents: By id.
-        weights: By role.
-        min_allocatable: `--min_allocatable_resources`: what is worth an offer.
-        interval: Seconds between batch allocations: no filter is shorter.
+    `min_allocatable` is what is worth an offer. No filter is shorter than the seconds between batch allocations (`interval`).
     """
 
     def __init__(
@@ -204,11 +199,7 @@ class Allocator:
         agent.available = agent.available - before.shared().unallocate() + after.shared().unallocate()
 
     def apply(self, agent: Agent, operation: pb.mesos.Offer.Operation) -> None:
-        """Apply an operator's operation to what is free on an agent.
-
-        Raises:
-            OperationError: What it needs is not free.
-        """
+        """Apply an operator's operation to what is free on an agent; an OperationError says that it is not."""
         agent.available = agent.available.apply(operation)
         self._set_total(agent, agent.total.apply(operation))
 

@@ -37,10 +37,7 @@ def missing(wanted: Mapping[str, int], have: Mapping[str, int]) -> Amounts:
 class Room:
     """What quota leaves for one run of the allocator; the run says what it gives.
 
-    Args:
-        quotas: By role.
-        consumed: What each of these roles consumes.
-        free: Unreserved and lasting scalars that nobody has, of all agents.
+    It starts with what each role that has quota consumes, and with the unreserved and lasting scalars that nobody has.
     """
 
     def __init__(self, quotas: Mapping[str, Quota], consumed: dict[str, Amounts], free: Amounts) -> None:

@@ -326,10 +326,8 @@ def _page(m: MasterState, _: object) -> SiteAnswer:
 class Endpoint(NamedTuple):
     """How requests to a path are answered.
 
-    Attributes:
-        realm: Whether credentials are asked for: of schedulers, where something is read, where something is changed.
-        read: What there is to read (as JSON, unless it is an answer already); the query says of what.
-        methods: Which others there are, and what they do; answered 200 unless they say something else.
+    Credentials are asked for by realm: of schedulers, where something is read, where something is changed. What there is to
+    read, as JSON unless it is an answer already, depends on the query. Other methods answer 200 unless they say otherwise.
     """
 
     realm: str | None

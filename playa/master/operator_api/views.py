@@ -21,9 +21,6 @@ MASTER_CAPABILITIES = ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")
 _Response = pb.master.Response
 
 
-# --- frameworks and agents ------------------------------------------------------------------------------------
-
-
 def used(record: Framework | Agent) -> Resources:
     """What tasks and executors use, of a framework or on an agent."""
     parts = [task.resources for task in record.tasks.values() if not task.is_terminal]
@@ -96,36 +93,34 @@ def all_frameworks(m: MasterState) -> list[Framework]:
     return [*m.frameworks.values(), *m.completed_frameworks.values()]
 
 
-def tasks(m: MasterState) -> dict[str, Any]:
-    """GET_TASKS."""
-    everyone = all_frameworks(m)
-    return {
-        "tasks": [task.proto for record in everyone for task in record.tasks.values()],
-        "unreachable_tasks": [t.proto for record in everyone for t in record.unreachable_tasks.values()],
-        "completed_tasks": [task.proto for record in everyone for task in record.completed_tasks],
-    }
-
-
-def executors(m: MasterState) -> dict[str, Any]:
-    """GET_EXECUTORS: those that frameworks named; an agent knows those of command tasks too."""
-    records = [executor for record in m.frameworks.values() for executor in record.executors.values()]
-    return {"executors": [{"executor_info": e.info, "agent_id": {"value": e.agent_id}} for e in records]}
-
-
-def frameworks(m: MasterState) -> dict[str, Any]:
-    """GET_FRAMEWORKS."""
-    return {
+# GET_STATE and its parts, which are calls too. The executors of command tasks only the agents know.
+OF_STATE: dict[str, Callable[[MasterState], dict[str, Any]]] = {
+    "get_tasks": lambda m: {
+        "tasks": [task.proto for record in all_frameworks(m) for task in record.tasks.values()],
+        "unreachable_tasks": [t.proto for f in all_frameworks(m) for t in f.unreachable_tasks.values()],
+        "completed_tasks": [task.proto for record in all_frameworks(m) for task in record.completed_tasks],
+    },
+    "get_executors": lambda m: {
+        "executors": [
+            {"executor_info": executor.info, "agent_id": {"value": executor.agent_id}}
+            for record in m.frameworks.values()
+            for executor in record.executors.values()
+        ]
+    },
+    "get_frameworks": lambda m: {
         "frameworks": [framework(m, record) for record in m.frameworks.values()],
         "completed_frameworks": [framework(m, record) for record in m.completed_frameworks.values()],
-    }
-
-
-def agents(m: MasterState) -> dict[str, Any]:
-    """GET_AGENTS."""
-    return {
+    },
+    "get_agents": lambda m: {
         "agents": [agent(m, record) for record in m.agents.values()],
         "recovered_agents": m.recovered_agents.values(),
-    }
+    },
+}
+
+
+def state(m: MasterState) -> dict[str, Any]:
+    """GET_STATE."""
+    return {name: read(m) for name, read in OF_STATE.items()}
 
 
 def operations(m: MasterState) -> dict[str, Any]:
@@ -133,33 +128,13 @@ def operations(m: MasterState) -> dict[str, Any]:
     return {"operations": [each.proto for record in m.agents.values() for each in record.operations.values()]}
 
 
-def state(m: MasterState) -> dict[str, Any]:
-    """GET_STATE."""
-    return {
-        "get_tasks": tasks(m),
-        "get_executors": executors(m),
-        "get_frameworks": frameworks(m),
-        "get_agents": agents(m),
-    }
-
-
-# --- roles ----------------------------------------------------------------------------------------------------
-
-
 class Breakdown(NamedTuple):
-    """What a role and those below it have, in thousandths by name.
+    """What a role and those below it have, in thousandths by name."""
 
-    Attributes:
-        allocated: What tasks and executors use.
-        offered: What is in offers.
-        reserved: What is reserved for it.
-        consumed: What counts against its quota: what is used, and what is reserved and not used.
-    """
-
-    allocated: Amounts
+    allocated: Amounts  # to tasks and executors
     offered: Amounts
     reserved: Amounts
-    consumed: Amounts
+    consumed: Amounts  # what counts against its quota: what is used, and what is reserved and not used
 
 
 def breakdown(m: MasterState, role: str) -> Breakdown:
@@ -215,8 +190,6 @@ def _role(m: MasterState, name: str) -> dict[str, Any]:
         "resources": [scalar.to_proto() for scalar in scalars],
     }
 
-
-# --- the master itself ----------------------------------------------------------------------------------------
 
 VERSION_INFO = {
     "build_date": "2026-11-20 00:00:00 UTC",

@@ -35,14 +35,7 @@ def unreadable(operation: Operation) -> Rows:
 
 @validator
 def problem(operation: Operation, framework: Framework | None, agent: Agent, principal: str | None) -> Rows:
-    """What is wrong with an operation that can be read.
-
-    Args:
-        operation: The operation.
-        framework: Whose it is; None for an operator's.
-        agent: On whose resources.
-        principal: Who asks for it, if that is known.
-    """
+    """What is wrong with an operation (of a framework, or None: an operator) that can be read."""
     rule = _RULES.get(operation.type)
     if rule is None:
         yield f"Unknown operation {operation.type}"
