@@ -1,8 +1,7 @@
-"""Misbehaviour on demand: what the embedded cluster can be told to do wrong, as values and messages, and from Python.
+"""Misbehaviour on demand: what the embedded cluster can be told to do wrong, all of which can happen on a real one.
 
-Two kinds. A `FaultPlan` is how the master treats its clients from now on, until it is replaced; counters in it run out by
-themselves. The other messages do something once. Both reach the actor named "cluster", by Python (`Cluster.faults`) or by HTTP
-(`/playa/faults`, see `playa.faults.api`). All of it can happen on a real cluster; that is the point.
+A `FaultPlan` is how the master treats its clients until it is replaced; counters in it run out by themselves. The other
+messages do something once. Both reach the actor named "cluster" from Python (`Cluster.faults`) or by HTTP (`playa.faults.api`).
 """
 
 from dataclasses import dataclass, replace
@@ -65,10 +64,7 @@ class GetFaults:
 
 @message
 class RemoveFramework:
-    """ERROR "Framework has been removed" to a framework, and it is gone, as after an operator's TEARDOWN.
-
-    An empty id means all frameworks. Answered with the number of frameworks that were removed.
-    """
+    """ERROR "Framework has been removed" to a framework (empty: to all), and it is gone. Answered with their number."""
 
     framework_id: str
 
@@ -94,10 +90,7 @@ class SendRaw:
 
 @message
 class KillMaster:
-    """The master's process dies: connections break, its port is closed. It comes back after `restart_after` seconds.
-
-    None: it stays away until `StartMaster`. Answered when it is dead.
-    """
+    """The master's process dies, and comes back after `restart_after` seconds; None: it stays away until `StartMaster`."""
 
     restart_after: float | None
 
@@ -109,10 +102,7 @@ class StartMaster:
 
 @message
 class KillAgent:
-    """An agent's process dies (`kill -9`), and comes back after `restart_after` seconds; None: it stays away.
-
-    `index` counts from 1. Answered with True if there was such an agent and it was alive.
-    """
+    """The process of an agent (the first is 1) dies, and comes back likewise. Answered with whether it was alive."""
 
     index: int
     restart_after: float | None

@@ -75,8 +75,7 @@ def add_routes(
         answer = _as_json(await cluster.ask(change, block=False))
         return json_answer({**answer, "once": sorted(_ONCE)} if request.method == "GET" else answer)
 
-    for method in ("GET", "POST", "DELETE"):
-        app.router.add_route(method, PATH, handle)
+    app.router.add_routes([web.route(method, PATH, handle) for method in ("GET", "POST", "DELETE")])
 
 
 async def _order(cluster: "ActorRef[Any]", body: Json) -> Json:
@@ -115,10 +114,8 @@ def _changed(plan: faults.FaultPlan, changes: Json) -> faults.FaultPlan:
     for name, value in changes.items():
         if name not in types:
             raise Refused(400, f"{name!r} is not one of {', '.join(types)}")
-        wanted = types[name]
-        fits = _is_amount(value) if wanted is float else type(value) is wanted
-        if not fits:
-            raise Refused(400, f"{name!r} must be {wanted.__name__}, but is {value!r}")
+        if not (_is_amount(value) if types[name] is float else type(value) is types[name]):
+            raise Refused(400, f"{name!r} must be {types[name].__name__}, but is {value!r}")
     try:
         return replace(plan, **{name: types[name](value) for name, value in changes.items()})
     except ValueError as error:

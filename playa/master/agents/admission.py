@@ -57,14 +57,12 @@ def _refused(
     m: MasterState, message: messages.RegisterAgent | messages.ReregisterAgent, info: pb.mesos.AgentInfo
 ) -> bool:
     """Send an agent away that must not come."""
-    reason = None
-    if info.id.value in m.gone_agents:
-        reason = "Agent has been marked gone"
-    elif machine_of(message.pid, info) in m.down_machines:
-        reason = "Machine is in DOWN mode"
-    if reason is not None:
+    is_gone = info.id.value in m.gone_agents
+    refused = is_gone or machine_of(message.pid, info) in m.down_machines
+    if refused:
+        reason = "Agent has been marked gone" if is_gone else "Machine is in DOWN mode"
         m.ports.to_agent(message.agent, messages.ShutdownAgent(reason))
-    return reason is not None
+    return refused
 
 
 def _add(m: MasterState, agent: Agent, used: dict[str, Resources]) -> None:

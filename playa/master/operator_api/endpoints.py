@@ -3,6 +3,7 @@
 Mesos documentation, "HTTP Endpoints". Plain dictionaries, with the names and shapes of a Mesos master.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -28,9 +29,6 @@ M = TypeVar("M", bound=Message)
 _CAPABILITY = pb.mesos.FrameworkInfo.Capability.Type
 
 
-# --- what they print ------------------------------------------------------------------------------------------
-
-
 def state(m: MasterState) -> Json:
     """`/state`."""
     active = sum(agent.active for agent in m.agents.values())
@@ -50,14 +48,10 @@ def state(m: MasterState) -> Json:
         "leader_info": {"id": m.id, "pid": info.pid, "port": info.port, "hostname": info.hostname},
         "flags": views.flags(m),
         "slaves": [_agent(m, agent) for agent in m.agents.values()],
-        "recovered_slaves": _recovered(m),
+        "recovered_slaves": [content.to_json(info) for info in m.recovered_agents.values()],
         **frameworks(m),
         "orphan_tasks": [],
     }
-
-
-def _recovered(m: MasterState) -> list[Json]:
-    return [content.to_json(agent) for agent in m.recovered_agents.values()]
 
 
 def frameworks(m: MasterState) -> Json:
@@ -71,11 +65,13 @@ def frameworks(m: MasterState) -> Json:
 
 def agents(m: MasterState, agent_id: str | None = None) -> Json:
     """`/slaves`, all or one (`?slave_id=`)."""
-    chosen = [a for a in m.agents.values() if agent_id is None or a.id == agent_id]
-    full = [{f"{name}_full": value for name, value in _resources(agent, _full).items()} for agent in chosen]
     return {
-        "slaves": [{**_agent(m, agent), **more} for agent, more in zip(chosen, full, strict=True)],
-        "recovered_slaves": _recovered(m),
+        "slaves": [
+            {**_agent(m, a), **{f"{name}_full": value for name, value in _resources(a, _full).items()}}
+            for a in m.agents.values()
+            if agent_id in {None, a.id}
+        ],
+        "recovered_slaves": [content.to_json(info) for info in m.recovered_agents.values()],
     }
 
 
@@ -88,13 +84,12 @@ def _tasks(m: MasterState, query: Mapping[str, str]) -> Json:
         if task.framework_id == query.get("framework_id", task.framework_id)
         and task.id == query.get("task_id", task.id)
     ]
-    found.sort(key=_first_seen, reverse=query.get("order") != "asc")
+    found.sort(
+        key=lambda task: next((status.timestamp for status in task.proto.statuses), math.inf),
+        reverse=query.get("order") != "asc",
+    )
     limit, offset = _integer(query.get("limit"), 100), _integer(query.get("offset"), 0)
     return {"tasks": [_task(task) for task in found[offset : offset + limit]]}
-
-
-def _first_seen(task: TaskRecord) -> float:
-    return task.proto.statuses[0].timestamp if task.proto.statuses else float("inf")
 
 
 def _integer(text: str | None, default: int) -> int:
@@ -159,9 +154,6 @@ def _counts(tasks: Iterable[TaskRecord]) -> Json:
     return {name: states.count(value) for name, value in pb.mesos.TaskState.items()}
 
 
-# --- parts ----------------------------------------------------------------------------------------------------
-
-
 def _full(resources: Resources) -> list[Json]:
     return [content.to_json(proto) for proto in both_forms(resources)]
 
@@ -178,60 +170,49 @@ def _resources(agent: Agent, form: Callable[[Resources], Any]) -> Json:
 
 
 def _agent(m: MasterState, agent: Agent) -> Json:
-    drain_info = m.draining.get(agent.id)
+    drain: Json = {}
+    if agent.id in m.draining:
+        info = content.to_json(m.draining[agent.id])
+        drain = {"drain_info": info, **_picked(agent, drain_started="estimated_drain_start_time_seconds")}
     return {
-        "id": agent.id,
+        **_picked(agent, "id", "port", "pid", "registered_time", "reregistered_time", "active"),
         "hostname": agent.info.hostname,
-        "port": agent.port,
         "attributes": {each.name: attribute(each) for each in agent.info.attributes},
-        "pid": agent.pid,
-        "registered_time": agent.registered_time,
-        **_set(reregistered_time=agent.reregistered_time),
         "resources": amounts(agent.total),
         **_resources(agent, amounts),
-        "active": agent.active,
         "deactivated": agent.id in m.deactivated,
         "version": VERSION,
         "capabilities": AGENT_CAPABILITIES,
-        **_set(
-            drain_info=None if drain_info is None else content.to_json(drain_info),
-            estimated_drain_start_time_seconds=None if drain_info is None else agent.drain_started,
-        ),
+        **drain,
     }
 
 
-def _set(**fields: object) -> Json:
-    """Those fields that there are."""
-    return {name: value for name, value in fields.items() if value is not None}
+def _picked(record: object, *names: str, **others: str) -> Json:
+    """Attributes that are not None, under their own names or others."""
+    pairs = [*zip(names, names, strict=True), *others.items()]
+    return {shown: value for name, shown in pairs if (value := getattr(record, name)) is not None}
 
 
 def _framework_head(record: Framework) -> Json:
     return {
-        "id": record.id,
+        **_picked(record, "id", "active", "connected", "recovered"),
         "name": record.info.name,
         "used_resources": amounts(views.used(record)),
         "offered_resources": amounts(views.offered(record)),
-        "active": record.active,
-        "connected": record.connected,
-        "recovered": record.recovered,
     }
 
 
 def _framework(record: Framework) -> Json:
     info = record.info
-    multi_role = "MULTI_ROLE" in record.capabilities
     came_back = record.reregistered_time != record.registered_time
-    alike = ("hostname", "webui_url", "user", "failover_timeout", "checkpoint")
     return {
         **_framework_head(record),
-        **{name: getattr(info, name) for name in alike},
+        **_picked(info, "hostname", "webui_url", "user", "failover_timeout", "checkpoint"),
         **_present(info, "principal"),
         "resources": amounts(views.used(record) + views.offered(record)),
         "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
-        "registered_time": record.registered_time,
-        "unregistered_time": record.unregistered_time,
-        **_set(reregistered_time=record.reregistered_time if came_back else None),
-        **({"roles": list(record.roles)} if multi_role else {"role": record.roles[0]}),
+        **_picked(record, "registered_time", "unregistered_time", *["reregistered_time"] * came_back),
+        **({"roles": record.roles} if "MULTI_ROLE" in record.capabilities else {"role": record.roles[0]}),
         "tasks": [_task(task) for task in record.tasks.values()],
         "unreachable_tasks": [_task(task) for task in record.unreachable_tasks.values()],
         "completed_tasks": [_task(task) for task in record.completed_tasks],
@@ -291,9 +272,6 @@ def _status(status: pb.mesos.TaskStatus) -> Json:
     more = _present(status, "labels", "container_status", "healthy")
     more.get("container_status", {}).pop("executor_pid", None)
     return {"state": pb.mesos.TaskState.Name(status.state), "timestamp": status.timestamp, **more}
-
-
-# --- requests -------------------------------------------------------------------------------------------------
 
 
 def _teardown(m: MasterState, request: ApiRequest) -> None:
