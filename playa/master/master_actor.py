@@ -5,7 +5,6 @@ actor owns its HTTP site; the site's handlers ask this actor and touch nothing o
 """
 
 from collections.abc import Callable
-from dataclasses import astuple
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from playa.master.allocation import offers
 from playa.master.http_site import MasterSite
 from playa.master.operator_api import calls as operator_calls
 from playa.master.operator_api import endpoints, views
-from playa.master.ports import DelayedEvent, Ports, SaveDue, StreamDue
+from playa.master.ports import Due, Ports, SaveDue
 from playa.master.records import new
 from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
 from playa.master.scheduler_api import frameworks, operations, tasks
@@ -27,11 +26,6 @@ from playa.settings import ClusterSettings
 from playa.web import Refused
 
 REGISTRY_FILE = "registry.json"
-
-
-@message
-class AllocationDue:
-    """It is time for a batch allocation."""
 
 
 @message
@@ -74,7 +68,7 @@ class MasterActor(Actor):
             start_time=self.clock.time(),
         )
         admission.recover(self._state)
-        self.timers.every(self._settings.allocation_interval, AllocationDue())
+        self.timers.every(self._settings.allocation_interval, Due("allocation"))
         return self._port
 
     async def on_stop(self) -> None:
@@ -108,18 +102,16 @@ class MasterActor(Actor):
     # --- what is handed on ------------------------------------------------------------------------------------
 
     @receive
-    def handle_delayed_event(self, message: DelayedEvent) -> None:
-        self._ports.send(message.stream_id, pb.scheduler.Event.FromString(message.event))
+    def handle_due(self, message: Due) -> None:
+        _WHEN_DUE[message.what](self._state, *message.told)
 
     def on_receive(self, message: Any) -> Any:
-        """Hand on what timers and agents say to the logic: the message, or its fields in their order."""
+        """Hand on to the logic what agents say."""
         if isinstance(message, messages.RegisterAgent | messages.ReregisterAgent):
             self._watch_agent(message.agent)
-        if type(message) in _BY_FIELDS:
-            return _BY_FIELDS[type(message)](self._state, *astuple(message))
-        if type(message) in _BY_MESSAGE:
-            return _BY_MESSAGE[type(message)](self._state, message)
-        return super().on_receive(message)
+        if type(message) not in _FROM_AGENTS:
+            return super().on_receive(message)
+        return _FROM_AGENTS[type(message)](self._state, message)
 
     def _watch_agent(self, actor: str) -> None:
         """Hear of it when the agent's process dies, as a broken connection would tell."""
@@ -144,16 +136,8 @@ class MasterActor(Actor):
             return SiteAnswer(refused.status, refused.text, headers=tuple(refused.headers.items()))
 
     @receive
-    def handle_stream_due(self, message: StreamDue) -> None:
-        """Give up a subscription whose client went away before it was answered."""
-        stream = self._ports.stream(message.stream_id)
-        if stream is not None and not stream.taken:
-            self.handle_stream_closed(StreamClosed(message.stream_id))
-
-    @receive
     def handle_stream_closed(self, message: StreamClosed) -> None:
-        if self._ports.forget_stream(message.stream_id):
-            frameworks.stream_closed(self._state, message.stream_id)
+        frameworks.stream_closed(self._state, message.stream_id)
 
     # --- faults -----------------------------------------------------------------------------------------------
 
@@ -190,26 +174,27 @@ class MasterActor(Actor):
         return self._ports.send_raw(message.data)
 
 
-# What messages mean to the logic.
-_BY_FIELDS: dict[type, Callable[..., None]] = {
-    operator_calls.OperatorHeartbeatDue: operator_calls.heartbeat,
-    AllocationDue: offers.allocate,
-    frameworks.HeartbeatDue: frameworks.heartbeat,
-    frameworks.FailoverTimedOut: frameworks.failover_timed_out,
-    offers.OfferTimedOut: offers.offer_timed_out,
-    liveness.PingTimedOut: liveness.ping_timed_out,
-    liveness.AgentReregisterTimedOut: liveness.reregister_timed_out,
-    admission.RecoveryTimedOut: admission.recovery_timed_out,
-    messages.UnregisterAgent: liveness.unregister,
-    messages.Pong: liveness.pong,
+_WHEN_DUE: dict[str, Callable[..., None]] = {
+    "allocation": offers.allocate,
+    "heartbeat": frameworks.heartbeat,
+    "operator heartbeat": operator_calls.heartbeat,
+    "stream taken": frameworks.stream_taken,
+    "event": lambda m, stream, event: m.ports.send(stream, pb.scheduler.Event.FromString(event)),
+    "failover": frameworks.failover_timed_out,
+    "offer answered": offers.offer_timed_out,
+    "pong": liveness.ping_timed_out,
+    "reregistration": liveness.reregister_timed_out,
+    "recovery": admission.recovery_timed_out,
 }
-_BY_MESSAGE: dict[type, Callable[[MasterState, Any], None]] = {
+_FROM_AGENTS: dict[type, Callable[[MasterState, Any], None]] = {
     messages.RegisterAgent: admission.register,
     messages.ReregisterAgent: admission.reregister,
+    messages.UnregisterAgent: lambda m, message: liveness.unregister(m, message.agent_id),
     messages.AgentUpdate: tasks.status_update,
     messages.ExitedExecutor: tasks.exited_executor,
     messages.ExecutorMessage: tasks.executor_message,
     messages.OperationUpdate: operations.operation_update,
+    messages.Pong: lambda m, message: liveness.pong(m, message.agent_id),
 }
 
 

@@ -19,18 +19,11 @@ class SaveDue:
 
 
 @message
-class DelayedEvent:
-    """An event that a fault held back."""
+class Due:
+    """By a timer: it is time for something (a row of `master_actor`'s table), with what that is told."""
 
-    stream_id: str
-    event: bytes
-
-
-@message
-class StreamDue:
-    """By now the connection of a subscription must have been given to its stream, or its client is gone."""
-
-    stream_id: str
+    what: str
+    told: tuple[str | float | bytes, ...] = ()
 
 
 class Ports:
@@ -52,9 +45,9 @@ class Ports:
         """16 random bytes."""
         return self._actor.ids.uuid_bytes()
 
-    def later(self, seconds: float, message: object) -> None:
-        """Have the actor handle a message after a while."""
-        self._actor.timers.after(seconds, message)
+    def later(self, seconds: float, what: str, *told: str | float | bytes) -> None:
+        """Have something done after a while; see `Due`."""
+        self._actor.timers.after(seconds, Due(what, told))
 
     def to_agent(self, actor: str, message: object) -> None:
         """Send to an agent; may be lost."""
@@ -64,7 +57,7 @@ class Ports:
         """Have the registry kept soon, as the registrar does: a new master will start with it."""
         if not self.save_is_due:
             self.save_is_due = True
-            self.later(SAVE_SECONDS, SaveDue())
+            self._actor.timers.after(SAVE_SECONDS, SaveDue())
 
     # --- streams ----------------------------------------------------------------------------------------------
 
@@ -76,7 +69,7 @@ class Ports:
         (self._operators if operator else self._schedulers)[stream_id] = stream
         while len(self._operators) > self._settings.max_operator_event_stream_subscribers:
             self._operators.pop(next(iter(self._operators))).finish()
-        self.later(TAKE_SECONDS, StreamDue(stream_id))
+        self.later(TAKE_SECONDS, "stream taken", stream_id)
         return stream_id
 
     def stream(self, stream_id: str) -> RecordStream | None:
@@ -86,10 +79,10 @@ class Ports:
     def _streams(self) -> list[RecordStream]:
         return [*self._schedulers.values(), *self._operators.values()]
 
-    def forget_stream(self, stream_id: str) -> bool:
-        """A stream's connection is gone; returns whether it was a scheduler's."""
+    def forget_stream(self, stream_id: str) -> None:
+        """A stream's connection is gone."""
         self._operators.pop(stream_id, None)
-        return self._schedulers.pop(stream_id, None) is not None
+        self._schedulers.pop(stream_id, None)
 
     def close_stream(self, stream_id: str) -> None:
         """End a subscription after what was sent before."""
@@ -122,7 +115,7 @@ class Ports:
             if self.count_down("drop_updates"):
                 return
             if self.plan.delay_updates > 0:
-                self.later(self.plan.delay_updates, DelayedEvent(stream_id, event.SerializeToString()))
+                self.later(self.plan.delay_updates, "event", stream_id, event.SerializeToString())
                 return
             if self.count_down("duplicate_updates"):
                 self.send(stream_id, event)

@@ -13,7 +13,7 @@ from playa import ClusterSettings, messages
 from playa.master.agents import admission
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
-from playa.master.ports import Ports
+from playa.master.ports import Due, Ports
 from playa.master.records import Agent, Framework
 from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import calls, frameworks
@@ -41,8 +41,11 @@ class World(Ports):
         self.uuids += 1
         return self.uuids.to_bytes(16, "big")
 
-    def later(self, seconds: float, message: object) -> None:
-        self.timers.append((self.time + seconds, message))
+    def later(self, seconds: float, what: str, *told: str | float | bytes) -> None:
+        self.timers.append((self.time + seconds, Due(what, told)))
+
+    def forget_stream(self, stream_id: str) -> None:
+        pass
 
     def to_agent(self, actor: str, message: object) -> None:
         self.told.append((actor, message))

@@ -9,21 +9,19 @@ from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission, liveness, registry
 
-PING = liveness.PingTimedOut
-
 
 def run_timers(bench: Any, until: float, *, answers: bool) -> None:
     """Let pings time out (or be answered) up to a time."""
     while True:
-        due = [(at, m) for at, m in bench.world.timers if isinstance(m, PING) and at <= until]
+        due = [(at, m) for at, m in bench.world.timers if m.what == "pong" and at <= until]
         if not due:
             return
         at, message = due[0]
         bench.world.timers.remove((at, message))
         bench.world.time = at
         if answers:
-            liveness.pong(bench.state, message.agent_id)
-        liveness.ping_timed_out(bench.state, message.agent_id)
+            liveness.pong(bench.state, *message.told)
+        liveness.ping_timed_out(bench.state, *message.told)
 
 
 def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.ReregisterAgent:
@@ -195,11 +193,9 @@ def test_a_disconnected_agent_has_ten_minutes_to_come_back(bench: Any) -> None:
     framework = bench.subscribe(checkpoint=True)
     bench.launch(framework)
     liveness.disconnected(bench.state, agent.actor)
-    at, message = next(
-        (t, m) for t, m in bench.world.timers if isinstance(m, liveness.AgentReregisterTimedOut)
-    )
+    at, message = next((t, m) for t, m in bench.world.timers if m.what == "reregistration")
     assert at - bench.world.time == 600.0
-    liveness.reregister_timed_out(bench.state, message.agent_id, message.disconnected_since)
+    liveness.reregister_timed_out(bench.state, *message.told)
     assert (
         last_status(bench, framework).message == "agent did not reregister within 10mins after disconnecting"
     )
@@ -272,7 +268,7 @@ def test_agents_that_do_not_come_back_to_a_new_master_are_unreachable(new_bench:
     after = new_bench(registry=admission.current_registry(before.state))
     admission.recover(after.state)
     framework = after.subscribe()
-    assert any(isinstance(m, admission.RecoveryTimedOut) for _, m in after.world.timers)
+    assert any(m.what == "recovery" for _, m in after.world.timers)
     admission.recovery_timed_out(after.state)
     assert list(after.state.unreachable_agents) == [agent.id]
     assert after.events(framework, "FAILURE")[0].failure.agent_id.value == agent.id

@@ -44,7 +44,7 @@ def test_ids_are_given_in_order(bench: Any) -> None:
 def test_heartbeats_go_on_as_long_as_the_subscription(bench: Any) -> None:
     framework = bench.subscribe()
     due, message = bench.world.timers[-1]
-    assert (due - bench.world.time, type(message)) == (15.0, frameworks.HeartbeatDue)
+    assert (due - bench.world.time, message.what) == (15.0, "heartbeat")
     frameworks.heartbeat(bench.state, framework.id, "stream-f")
     assert kinds(bench, "stream-f").count("HEARTBEAT") == 2
     frameworks.stream_closed(bench.state, "stream-f")
@@ -121,7 +121,7 @@ def test_a_framework_that_does_not_come_back_in_time_is_removed_with_all_it_runs
     frameworks.stream_closed(bench.state, "stream-f")
     due, message = bench.world.timers[-1]
     assert due - bench.world.time == 60.0
-    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.failover_timed_out(bench.state, *message.told)
     assert framework.id in bench.state.completed_frameworks
     assert bench.told(messages.ShutdownFramework) == [messages.ShutdownFramework(framework.id)]
     assert framework.completed_tasks[0].proto.state == pb.mesos.TASK_KILLED
@@ -135,7 +135,7 @@ def test_a_framework_that_came_back_is_not_removed_by_the_old_timer(bench: Any) 
     bench.world.time += 1
     bench.subscribe(id=framework.id, stream="new")
     frameworks.stream_closed(bench.state, "new")
-    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.failover_timed_out(bench.state, *message.told)
     assert framework.id in bench.state.frameworks
 
 
@@ -198,12 +198,12 @@ def test_offers_that_are_held_too_long_are_rescinded_and_offered_again(new_bench
     bench = new_bench(offer_timeout=5.0)
     bench.add_agent()
     framework = bench.subscribe()
-    due, message = next((d, t) for d, t in bench.world.timers if isinstance(t, offers.OfferTimedOut))
+    due, message = next((d, t) for d, t in bench.world.timers if t.what == "offer answered")
     assert due - bench.world.time == 5.0
-    offers.offer_timed_out(bench.state, message.offer_id)
+    offers.offer_timed_out(bench.state, *message.told)
     bench.pass_time(1)
     assert kinds(bench, "stream-f")[2:] == ["OFFERS", "RESCIND", "OFFERS"]
-    offers.offer_timed_out(bench.state, message.offer_id)  # long gone
+    offers.offer_timed_out(bench.state, *message.told)  # long gone
     assert kinds(bench, "stream-f").count("RESCIND") == 1
     assert framework.counts["offers/rescinded"] == 1
 
@@ -290,5 +290,5 @@ def test_a_framework_that_is_back_at_the_same_moment_is_not_removed_either(bench
     frameworks.stream_closed(bench.state, "stream-f")
     _, message = bench.world.timers[-1]
     bench.subscribe(id=framework.id, stream="new")
-    frameworks.failover_timed_out(bench.state, message.framework_id, message.reregistered_time)
+    frameworks.failover_timed_out(bench.state, *message.told)
     assert framework.id in bench.state.frameworks

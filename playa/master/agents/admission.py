@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 
-from actors.runtime import message
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import messages
@@ -20,11 +19,6 @@ from playa.master.operator_api import quota_calls, views
 from playa.master.records import Agent, OperationRecord, TaskRecord, machine_of
 from playa.master.scheduler_api import frameworks, operations, tasks
 from playa.master.state import MasterState
-
-
-@message
-class RecoveryTimedOut:
-    """The time that the old master's agents had to come back to this one is over."""
 
 
 def register(m: MasterState, message: messages.RegisterAgent) -> None:
@@ -181,7 +175,7 @@ def recover(m: MasterState) -> None:
     maintenance.recover(m)
     quota_calls.recover(m)
     if m.recovered_agents:
-        m.ports.later(m.settings.agent_reregister_timeout, RecoveryTimedOut())
+        m.ports.later(m.settings.agent_reregister_timeout, "recovery")
 
 
 def recovery_timed_out(m: MasterState) -> None:

@@ -5,7 +5,6 @@ Mesos documentation, "Agent Recovery", "Designing Highly Available Mesos Framewo
 TASK_GONE_BY_OPERATOR) for frameworks that are partition aware, else TASK_LOST.
 """
 
-from actors.runtime import message
 from playa import messages
 from playa.master.allocation import offers
 from playa.master.records import Agent, TaskRecord
@@ -16,26 +15,11 @@ _GONE = ("TASK_GONE_BY_OPERATOR", "REASON_AGENT_REMOVED_BY_OPERATOR")
 _LOST = ("TASK_LOST", "REASON_AGENT_REMOVED")
 
 
-@message
-class PingTimedOut:
-    """The time that an agent had for its pong is over."""
-
-    agent_id: str
-
-
-@message
-class AgentReregisterTimedOut:
-    """The time that a disconnected agent had to come back is over."""
-
-    agent_id: str
-    disconnected_since: float
-
-
 def ping(m: MasterState, agent: Agent) -> None:
     """Ask an agent whether it is there."""
     agent.pinged = True
     m.ports.to_agent(agent.actor, messages.Ping(agent.connected))
-    m.ports.later(m.settings.agent_ping_timeout, PingTimedOut(agent.id))
+    m.ports.later(m.settings.agent_ping_timeout, "pong", agent.id)
 
 
 def pong(m: MasterState, agent_id: str) -> None:
@@ -73,9 +57,8 @@ def disconnected(m: MasterState, actor: str) -> None:
     for key in [key for key in agent.executors if key[0] in volatile]:
         tasks.remove_executor(m, agent, *key)
     agent.disconnected_since = m.ports.now()
-    m.ports.later(
-        m.settings.agent_reregister_timeout, AgentReregisterTimedOut(agent.id, agent.disconnected_since)
-    )
+    limit = m.settings.agent_reregister_timeout
+    m.ports.later(limit, "reregistration", agent.id, agent.disconnected_since)
 
 
 def deactivate(m: MasterState, agent: Agent) -> None:

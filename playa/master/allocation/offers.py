@@ -6,7 +6,6 @@ documentation, "Scheduler HTTP API" (OFFERS, RESCIND, DECLINE), "Maintenance Pri
 
 from collections.abc import Iterable
 
-from actors.runtime import message
 from mesos_v1 import pb
 from mesos_v1.values import NANOS
 from playa.master.allocation.resource_forms import offered
@@ -16,13 +15,6 @@ from playa.master.state import MasterState
 Call = pb.scheduler.Call
 DEFAULT_REFUSE_SECONDS = 5.0
 LONGEST_REFUSAL = 365 * 24 * 3600.0
-
-
-@message
-class OfferTimedOut:
-    """An offer was held for too long (`offer_timeout`)."""
-
-    offer_id: str
 
 
 def refusal(filters: pb.mesos.Filters) -> float:
@@ -44,7 +36,7 @@ def allocate(m: MasterState, agent_ids: Iterable[str] | None = None) -> None:
                 offer = OfferRecord(m.new_id("O"), framework_id, agent_id, role, resources)
                 m.offers[offer.id] = framework.offers[offer.id] = agent.offers[offer.id] = offer
                 if m.settings.offer_timeout is not None:
-                    m.ports.later(m.settings.offer_timeout, OfferTimedOut(offer.id))
+                    m.ports.later(m.settings.offer_timeout, "offer answered", offer.id)
                 protos.append(_as_seen(m, framework, agent, offer))
         framework.counts["offers/sent"] += len(protos)
         m.send(framework, "offers", offers=protos)

@@ -8,7 +8,6 @@ cluster cannot do (log levels, files of the master) is answered 501, as an unkno
 from collections.abc import Callable
 from typing import Any
 
-from actors.runtime import message
 from mesos_v1 import content, pb
 from mesos_v1.content import ContentType
 from mesos_v1.errors import MesosError, OperationError
@@ -35,13 +34,6 @@ _ALWAYS = {
     "get_frameworks": ("frameworks", "completed_frameworks"),
     "get_agents": ("agents", "recovered_agents"),
 }
-
-
-@message
-class OperatorHeartbeatDue:
-    """It is time for a HEARTBEAT on an operator's stream."""
-
-    stream_id: str
 
 
 def handle(m: MasterState, request: ApiRequest) -> SiteAnswer | StreamOpened:
@@ -101,7 +93,7 @@ def heartbeat(m: MasterState, stream_id: str) -> None:
     stream = m.ports.stream(stream_id)
     if stream is not None and not stream.closing:
         stream.send_message(new(pb.master.Event, type="HEARTBEAT"))
-        m.ports.later(m.settings.heartbeat_interval, OperatorHeartbeatDue(stream_id))
+        m.ports.later(m.settings.heartbeat_interval, "operator heartbeat", stream_id)
 
 
 def _update_weights(m: MasterState, asked: pb.master.Call.UpdateWeights) -> None:

@@ -8,7 +8,6 @@ its failover timeout; a second subscription with the same id takes the framework
 from collections import deque
 from collections.abc import Collection
 
-from actors.runtime import message
 from mesos_v1 import pb
 from playa import messages
 from playa.master.allocation import offer_constraints, offers
@@ -22,22 +21,6 @@ from playa.web import refuse
 
 Call = pb.scheduler.Call
 _Change = Call.Subscribe | Call.UpdateFramework
-
-
-@message
-class HeartbeatDue:
-    """It is time for a HEARTBEAT on a stream."""
-
-    framework_id: str
-    stream_id: str
-
-
-@message
-class FailoverTimedOut:
-    """A framework was away for longer than its failover timeout."""
-
-    framework_id: str
-    reregistered_time: float
 
 
 def subscribe(m: MasterState, call: Call.Subscribe, stream_id: str, principal: str | None) -> None:
@@ -128,7 +111,7 @@ def heartbeat(m: MasterState, framework_id: str, stream_id: str) -> None:
     framework = m.frameworks.get(framework_id)
     if framework is not None and framework.stream_id == stream_id:
         m.send(framework, "heartbeat")
-        m.ports.later(m.settings.heartbeat_interval, HeartbeatDue(framework_id, stream_id))
+        m.ports.later(m.settings.heartbeat_interval, "heartbeat", framework_id, stream_id)
 
 
 def update_framework(m: MasterState, framework: Framework, call: Call.UpdateFramework) -> None:
@@ -154,14 +137,22 @@ def _tell_agents(m: MasterState, framework: Framework) -> None:
         m.to_agent(agent, message)
 
 
+def stream_taken(m: MasterState, stream_id: str) -> None:
+    """Give up a subscription whose client went away before it was answered."""
+    stream = m.ports.stream(stream_id)
+    if stream is not None and not stream.taken:
+        stream_closed(m, stream_id)
+
+
 def stream_closed(m: MasterState, stream_id: str) -> None:
     """The connection of a subscription is gone."""
+    m.ports.forget_stream(stream_id)
     framework = next((f for f in m.frameworks.values() if f.stream_id == stream_id), None)
     if framework is not None:
         _deactivate(m, framework)
         framework.stream_id = None
         timeout = max(framework.info.failover_timeout, 0.0)
-        m.ports.later(timeout, FailoverTimedOut(framework.id, framework.reregistered_time))
+        m.ports.later(timeout, "failover", framework.id, framework.reregistered_time)
 
 
 def _deactivate(m: MasterState, framework: Framework) -> None:
