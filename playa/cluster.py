@@ -35,11 +35,6 @@ STEADY_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
-def agent_name(index: int) -> str:
-    """The name of an agent's actor; the first is number 1."""
-    return f"agent:{index}"
-
-
 @message
 class StartAll:
     """Start the master and all agents. Answered with the master's port."""
@@ -47,7 +42,7 @@ class StartAll:
 
 @message
 class GetProblems:
-    """Ask which agents could not start. Answered with a tuple of sentences."""
+    """Answered with a tuple of sentences: why agents could not start."""
 
 
 class ClusterActor(Actor):
@@ -85,7 +80,7 @@ class ClusterActor(Actor):
 
     def _start_agent(self, index: int) -> None:
         settings = self._settings.agent(index)
-        self.spawn(AgentActor, settings, index, self._directory, name=agent_name(index))
+        self.spawn(AgentActor, settings, index, self._directory, name=f"agent:{index}")
 
     @receive
     def handle_child_failed(self, message: ChildFailed) -> None:
@@ -121,7 +116,7 @@ class ClusterActor(Actor):
     @receive
     async def handle_kill_agent(self, message: faults.KillAgent) -> bool:
         start = faults.StartAgent(message.index)
-        return await self._kill(agent_name(message.index), message.restart_after, start)
+        return await self._kill(f"agent:{message.index}", message.restart_after, start)
 
     async def _kill(self, name: str, restart_after: float | None, start: object) -> bool:
         ref = self._alive(name)
@@ -151,14 +146,14 @@ class ClusterActor(Actor):
     @receive
     def handle_start_agent(self, message: faults.StartAgent) -> bool:
         exists = 1 <= message.index <= len(self._settings.agents)
-        if not exists or self._alive(agent_name(message.index)) is not None:
+        if not exists or self._alive(f"agent:{message.index}") is not None:
             return False
         self._start_agent(message.index)
         return True
 
     @receive
     def handle_silence_agent(self, message: faults.SilenceAgent) -> bool:
-        agent = self._alive(agent_name(message.index))
+        agent = self._alive(f"agent:{message.index}")
         if agent is not None:
             agent.tell(Silence(message.seconds))
         return agent is not None

@@ -70,7 +70,7 @@ def json_bytes(value: object) -> bytes:
 
 
 def json_answer(value: object) -> web.Response:
-    """200 with JSON, as the endpoints outside the V1 API answer; without JSONP, which lets any web page read it."""
+    """200 with JSON; without JSONP, which lets any web page read it."""
     return web.Response(body=json_bytes(value), headers={"Content-Type": "application/json"})
 
 
@@ -79,28 +79,27 @@ def parse_message(body: bytes, content_type: str | None, cls: type[M], name: str
     if content_type is None:
         raise Refused(400, "Expecting 'Content-Type' to be present")
     media_type = content_type.split(";")[0].strip().lower()
-    if media_type == ContentType.PROTOBUF.value:
-        try:
-            return content.parse(cls, body, ContentType.PROTOBUF)
-        except ContentError:
-            raise Refused(400, f"Failed to parse body into {name} protobuf") from None
     if media_type == ContentType.JSON.value:
         return _from_json(body, cls, name)
-    raise Refused(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+    if media_type != ContentType.PROTOBUF.value:
+        raise Refused(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+    try:
+        return content.parse(cls, body, ContentType.PROTOBUF)
+    except ContentError:
+        raise Refused(400, f"Failed to parse body into {name} protobuf") from None
 
 
 def _from_json(body: bytes, cls: type[M], name: str) -> M:
-    text = body.decode("utf-8", "replace")
+    text, failed = body.decode("utf-8", "replace"), "Failed to parse body into JSON"
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        why = "a number has too many digits"
-        if isinstance(error, json.JSONDecodeError):
-            near = text[error.pos :].split("\n", 1)[0]
-            why = f"syntax error at line {error.lineno} near: {near}"
-        elif isinstance(error, RecursionError):
-            why = "nested too deeply"
-        raise Refused(400, f"Failed to parse body into JSON: {why}") from None
+    except json.JSONDecodeError as error:
+        near = text[error.pos :].split("\n", 1)[0]
+        raise Refused(400, f"{failed}: syntax error at line {error.lineno} near: {near}") from None
+    except RecursionError:
+        raise Refused(400, f"{failed}: nested too deeply") from None
+    except ValueError:
+        raise Refused(400, f"{failed}: a number has too many digits") from None
     if not isinstance(value, dict):
         raise Refused(400, f"Failed to convert JSON into {name} protobuf: Expecting a JSON object")
     try:
@@ -112,10 +111,9 @@ def _from_json(body: bytes, cls: type[M], name: str) -> M:
 
 def chosen_type(accept: str | None) -> ContentType:
     """The form of the answer that an Accept header asks for; JSON where it asks for nothing, as Mesos; 406 for neither."""
-    if accept is None or _accepts(accept, ContentType.JSON.value):
-        return ContentType.JSON
-    if _accepts(accept, ContentType.PROTOBUF.value):
-        return ContentType.PROTOBUF
+    for form in (ContentType.JSON, ContentType.PROTOBUF):
+        if accept is None or _accepts(accept, form.value):
+            return form
     raise Refused(406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
 
 

@@ -39,7 +39,7 @@ class _Run:
 
 
 class FairShares:
-    """Allocations by client, and their dominant shares of a total: of roles, or of the frameworks of one.
+    """Allocations of roles, or of the frameworks of one, and their dominant shares of a total.
 
     A share is the largest part that a client has of any one resource, divided by its weight (Ghodsi et al., "Dominant
     Resource Fairness", 2011; Mesos documentation, "Roles", "Weights"). Roles compare level by level: `eng/dev` competes
@@ -79,11 +79,7 @@ class FairShares:
         clients = list(clients)
         if len(clients) == 1:
             return clients
-        keys = {
-            client: tuple((self.share(node, total), node) for node in reversed(_with_ancestors(client)))
-            for client in clients
-        }
-        return sorted(clients, key=keys.__getitem__)
+        return sorted(clients, key=lambda c: [(self.share(n, total), n) for n in _with_ancestors(c)[::-1]])
 
 
 def _with_ancestors(role: str) -> list[str]:
@@ -124,7 +120,7 @@ class Allocator:
         for agent in self._agents.values():
             held = agent.allocated.pop(framework_id, None)
             if held is not None:
-                self._uncount(framework_id, held)
+                self._count(framework_id, held, off=True)
                 agent.available = agent.available + amounts.exclusive(held).unallocate()
             agent.inverse_statuses.pop(framework_id, None)
 
@@ -145,7 +141,7 @@ class Allocator:
         """An agent is gone with all that is on it."""
         self.totals.subtract(amounts.scalars(agent.total))
         for framework_id, held in agent.allocated.items():
-            self._uncount(framework_id, held)
+            self._count(framework_id, held, off=True)
         for framework in self._frameworks.values():
             framework.filters.forget(agent_id=agent.id)
         self.forget_answers(agent)
@@ -181,7 +177,7 @@ class Allocator:
         if held is not None:
             if left := held - resources:
                 agent.allocated[framework_id] = left
-            self._uncount(framework_id, resources)
+            self._count(framework_id, resources, off=True)
             agent.available = agent.available + amounts.exclusive(resources).unallocate()
         framework = self._frameworks.get(framework_id)
         role = next(iter(resources)).facts.allocated_to  # an offer's are all allocated to one
@@ -193,7 +189,7 @@ class Allocator:
         """An operation turns what a framework holds (allocated) into something else, on the agent too."""
         held = agent.allocated.get(framework_id, Resources())
         agent.allocated[framework_id] = held - before + after
-        self._uncount(framework_id, before)
+        self._count(framework_id, before, off=True)
         self._count(framework_id, after)
         self._set_total(agent, agent.total - before.unallocate() + after.unallocate())
         agent.available = agent.available - before.shared().unallocate() + after.shared().unallocate()
@@ -208,24 +204,19 @@ class Allocator:
         self.totals.update(amounts.scalars(total))
         agent.total = total
 
-    def _count(self, framework_id: str, resources: Resources) -> None:
+    def _count(self, framework_id: str, resources: Resources, *, off: bool = False) -> None:
         for role, scalars in amounts.scalars_by_role(resources).items():
-            self.roles.add(role, scalars)
-            self._members[role].add(framework_id, scalars)
-
-    def _uncount(self, framework_id: str, resources: Resources) -> None:
-        for role, scalars in amounts.scalars_by_role(resources).items():
-            self.roles.subtract(role, scalars)
-            self._members[role].subtract(framework_id, scalars)
+            for shares, client in ((self.roles, role), (self._members[role], framework_id)):
+                (shares.subtract if off else shares.add)(client, scalars)
 
     def allocate(self, now: float, agent_ids: Iterable[str] | None = None) -> Allocation:
         """One run: who gets what of that which is free on these agents (None: all)."""
         self.runs += 1
-        wanting: dict[str, list[str]] = {}
+        wanting: defaultdict[str, list[str]] = defaultdict(list)
         for framework_id, framework in self._frameworks.items():
             for role in framework.roles if framework.active else ():
                 if role not in framework.suppressed:
-                    wanting.setdefault(role, []).append(framework_id)
+                    wanting[role].append(framework_id)
         if not wanting:
             return {}
         listed = list(self._agents if agent_ids is None else agent_ids)

@@ -207,11 +207,13 @@ def _make_room(m: MasterState, role: str, quota: Quota) -> None:
     """Take offers back: the role's own beyond its limits, then others' until its guarantees could be met."""
     now = views.breakdown(m, role)
     has = now.consumed + now.offered
-    for offer in [offer for framework in m.frameworks.values() for offer in framework.offers.values()]:
+    by_framework = [offer for framework in m.frameworks.values() for offer in framework.offers.values()]
+    by_agent = [offer for agent in m.agents.values() for offer in agent.offers.values()]
+    for offer in by_framework:
         if not contains(quota.limits, has) and is_under(offer.role, role):
             has.subtract(amounts.quantities(offer.resources))
             offers.rescind(m, offer)
-    for offer in [offer for agent in m.agents.values() for offer in agent.offers.values()]:
+    for offer in by_agent:
         if missing(quota.guarantees, has) and not is_under(offer.role, role):
             has.update(amounts.quantities(offer.resources))
             offers.rescind(m, offer)

@@ -162,22 +162,12 @@ def _both_forms(resource: pb.mesos.Resource) -> Rows:
                 "reservation in 'Resource.reservations'"
             )
         return
-    yield (
-        has_role
-        and resource.role != only.role
-        and (
-            f"'Resource.role' field with '{resource.role}' does not match the role "
-            f"'{only.role}' in 'Resource.reservations'"
-        )
-    )
+    if has_role and resource.role != only.role:
+        other = f"'Resource.role' field with '{resource.role}' does not match the role '{only.role}'"
+        yield f"{other} in 'Resource.reservations'"
     single = "if the single reservation in 'Resource.reservations' is"
-    yield (
-        only.type == _Info.STATIC and has_old and (f"'Resource.reservation' must not be set {single} STATIC")
-    )
-    yield (
-        only.type == _Info.DYNAMIC
-        and has_role != has_old
-        and (
-            f"'Resource.role' and 'Resource.reservation' must either be both set or both not set {single} DYNAMIC"
-        )
-    )
+    if only.type == _Info.STATIC and has_old:
+        yield f"'Resource.reservation' must not be set {single} STATIC"
+    if only.type == _Info.DYNAMIC and has_role != has_old:
+        both = "'Resource.role' and 'Resource.reservation' must either be both set or both not set"
+        yield f"{both} {single} DYNAMIC"

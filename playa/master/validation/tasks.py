@@ -39,7 +39,7 @@ def task(info: pb.mesos.TaskInfo, framework: Framework, agent: Agent, available:
             total = total + own
     if not available.contains(total):
         required = f"Total resources {total} required by task and its executor"
-        yield f"{required} is more than available {printed(available)}"
+        yield f"{required} is more than available {str(available) or '{}'}"
 
 
 @validator
@@ -81,7 +81,7 @@ def group(
         total = total + own
     if not available.contains(total):
         required = f"Total resources {total} required by task group and its executor"
-        yield f"{required} are more than available {printed(available)}"
+        yield f"{required} are more than available {str(available) or '{}'}"
 
 
 @validator
@@ -186,11 +186,6 @@ def _executor(info: pb.mesos.ExecutorInfo, framework: Framework, agent: Agent) -
             f"ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\n{_RULE}\n"
             f"Existing ExecutorInfo:\n{existing.info}\n{_RULE}\nExecutorInfo:\n{info}\n{_RULE}\n"
         )
-
-
-def printed(resources: Resources) -> str:
-    """Resources as Mesos prints them, `{}` for none."""
-    return str(resources) or "{}"
 
 
 @validator
