@@ -67,11 +67,6 @@ class TaskRecord:
         """Whether its newest state is terminal (its resources are free again)."""
         return self.proto.state in TERMINAL_TASK_STATES
 
-    @property
-    def is_told_to_be_over(self) -> bool:
-        """Whether the last update that was sent to its scheduler says that it is terminal."""
-        return self.proto.status_update_state in TERMINAL_TASK_STATES
-
 
 @dataclass(slots=True)
 class ExecutorRecord:

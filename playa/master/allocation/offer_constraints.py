@@ -102,9 +102,7 @@ def _wrong_regex(pattern: str) -> Rows:
 
 def _holds(constraint: pb.scheduler.AttributeConstraint, agent: pb.mesos.AgentInfo) -> bool:
     values = _selected(constraint.selector, agent)
-    kind = constraint.predicate.WhichOneof("predicate")
-    if kind is None:
-        return False
+    kind = constraint.predicate.WhichOneof("predicate") or "exists"  # one that has none is refused
     negated = "not_" in kind
     if kind in {"exists", "not_exists"} or not values:
         return bool(values) != negated
@@ -121,16 +119,10 @@ def _selected(
 ) -> list[str | None]:
     """The text that a selector chooses, none if there is none; None for an attribute that is not a text."""
     if selector.WhichOneof("selector") == "attribute_name":
-        return [
-            a.text.value if a.type == pb.mesos.Value.TEXT else None
-            for a in agent.attributes
-            if a.name == selector.attribute_name
-        ][:1]
+        named = [each for each in agent.attributes if each.name == selector.attribute_name][:1]
+        return [each.text.value if each.type == pb.mesos.Value.TEXT else None for each in named]
     if selector.pseudoattribute_type == _Selector.HOSTNAME:
         return [agent.hostname]
-    domain = agent.domain.fault_domain
-    if selector.pseudoattribute_type == _Selector.REGION and domain.HasField("region"):
-        return [domain.region.name]
-    if selector.pseudoattribute_type == _Selector.ZONE and domain.HasField("zone"):
-        return [domain.zone.name]
-    return []
+    is_region = selector.pseudoattribute_type == _Selector.REGION
+    level = agent.domain.fault_domain.region if is_region else agent.domain.fault_domain.zone
+    return [level.name] if level.name else []

@@ -72,8 +72,6 @@ def carry_out(m: MasterState, call: Call, stream_id: str | None, principal: str 
     if not framework.connected:
         raise Refused(403, "Framework is not subscribed")
     refuse(_stream_problem(framework, stream_id))
-    if name not in _CALLS:
-        raise Refused(501)
     act, counted = _CALLS[name]
     if counted is not None:
         m.counts[f"messages_{counted}"] += 1
@@ -112,13 +110,10 @@ def _accept(m: MasterState, framework: Framework, call: Call.Accept) -> None:
             m.counts["messages_launch_tasks" if has_tasks else "messages_decline_offers"] += 1
     wrong = _wrong_offers(m, framework, [o.value for o in call.offer_ids])
     if wrong is not None:
-        _refuse_all(m, framework, call, f"with invalid offers: {wrong}", "REASON_INVALID_OFFERS")
+        _refuse_all(m, framework, call, f"with invalid offers: {wrong}")
         return
     accepted = [m.offers[offer_id.value] for offer_id in call.offer_ids]
     agent = m.agents[accepted[0].agent_id]
-    if not agent.connected:
-        _refuse_all(m, framework, call, "Agent disconnected", "REASON_AGENT_DISCONNECTED")
-        return
     offered = sum((offer.resources for offer in accepted), Resources())
     for offer in accepted:
         offers.forget_offer(m, offer)
@@ -161,18 +156,17 @@ def _wrong_offers(m: MasterState, framework: Framework, offer_ids: list[str]) ->
         )
 
 
-def _refuse_all(m: MasterState, framework: Framework, call: Call.Accept, why: str, reason: str) -> None:
+def _refuse_all(m: MasterState, framework: Framework, call: Call.Accept, why: str) -> None:
     """Drop all operations, and discard those offers that there are."""
-    invalid = reason == "REASON_INVALID_OFFERS"
     for offer_id in call.offer_ids:
         if offer_id.value in m.offers:
             offers.discard(m, m.offers[offer_id.value])
     state = "TASK_DROPPED" if framework.partition_aware else "TASK_LOST"
     for operation in call.operations:
         if operation.type in _LAUNCHES:
-            text = f"Task launched {why}" if invalid else why
-            _tell(m, framework, tasks_of(operation), state, text, reason=reason)
-        elif invalid:
+            text = f"Task launched {why}"
+            _tell(m, framework, tasks_of(operation), state, text, reason="REASON_INVALID_OFFERS")
+        else:
             operations.drop(m, framework, operation, f"Operation attempted {why}")
 
 

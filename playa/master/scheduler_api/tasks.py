@@ -192,7 +192,8 @@ def acknowledge(m: MasterState, framework: Framework, call: Call.Acknowledge) ->
     if agent is None or not agent.connected or never_told:
         m.counts["invalid_status_update_acknowledgements"] += 1
         return
-    if task is not None and task.proto.status_update_uuid == call.uuid and task.is_told_to_be_over:
+    seen = task is not None and task.proto.status_update_uuid == call.uuid
+    if task is not None and seen and task.proto.status_update_state in TERMINAL_TASK_STATES:
         remove_task(m, task)
     m.to_agent(agent, messages.UpdateAcknowledged(framework.id, call.task_id.value, call.uuid))
     m.counts["valid_status_update_acknowledgements"] += 1

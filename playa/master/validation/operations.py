@@ -36,17 +36,13 @@ def unreadable(operation: Operation) -> Rows:
 @validator
 def problem(operation: Operation, framework: Framework | None, agent: Agent, principal: str | None) -> Rows:
     """What is wrong with an operation (of a framework, or None: an operator) that can be read."""
-    rule = _RULES.get(operation.type)
-    if rule is None:
-        yield f"Unknown operation {operation.type}"
-        return
     if operation.type in _ON_LISTS:
         listed = resources_of(operation)
         yield within("Invalid resources", resource_validation.of_operation(listed))
         if not operation.reserve.source:
             yield within("Invalid resources", resource_validation.of_one_provider(listed))
     body = getattr(operation, Operation.Type.Name(operation.type).lower())
-    yield rule(body, framework, agent, principal)
+    yield _RULES[operation.type](body, framework, agent, principal)
 
 
 @validator
@@ -87,8 +83,7 @@ def _reserve(call: Operation.Reserve, framework: Framework | None, _a: Agent, pr
 
 
 def _not_dynamic(resource: Resource) -> str | None:
-    reservations = resource.facts.reservations
-    is_dynamic = reservations and reservations[-1].dynamic
+    is_dynamic = any(reservation.dynamic for reservation in resource.facts.reservations[-1:])
     return None if is_dynamic else f"Resource {resource} is not dynamically reserved"
 
 
