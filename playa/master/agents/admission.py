@@ -165,7 +165,12 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
 def current_registry(m: MasterState) -> Registry:
     """What a new master has to know of things as they are now."""
     agents = [*(agent.info for agent in m.agents.values()), *m.recovered_agents.values()]
-    return replace(deepcopy(m.registry), agents=agents)
+    known = replace(deepcopy(m.registry), agents=agents)
+    known.deactivated -= known.gone.keys()
+    known.draining = {
+        agent_id: info for agent_id, info in known.draining.items() if agent_id not in known.gone
+    }
+    return known
 
 
 def recover(m: MasterState) -> None:

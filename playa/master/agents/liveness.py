@@ -100,9 +100,10 @@ def mark_gone(m: MasterState, agent_id: str) -> bool:
     agent = m.agents.get(agent_id)
     if agent is not None or agent_id in m.recovered_agents or agent_id in m.unreachable_agents:
         m.gone_agents[agent_id] = m.ports.now()
-        for known in (m.recovered_agents, m.unreachable_agents, m.draining):
-            known.pop(agent_id, None)
-        m.deactivated.discard(agent_id)
+        m.recovered_agents.pop(agent_id, None)
+        if m.unreachable_agents.pop(agent_id, None) is not None:
+            m.draining.pop(agent_id, None)
+            m.deactivated.discard(agent_id)
         if agent is not None:
             m.to_agent(agent, messages.ShutdownAgent(text))
             operations.tell_all(m, agent, "OPERATION_GONE_BY_OPERATOR", text)
