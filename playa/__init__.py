@@ -1,10 +1,8 @@
 """The embedded cluster: a Mesos master and its agents in one process, behind real HTTP on a real port.
 
-What belongs here: what a client of Mesos can see (the scheduler, executor and operator APIs, states, reasons, texts,
-delays), processes in sandboxes, and misbehaviour on demand. What does not: anything of the scheduler side (`actors`), of the
-executor library (`executor`) or of the transport (`mesos_http`): this is the other end of the wire.
-
-Start with `Cluster` (in this process) or `python -m playa` (a process of its own).
+What belongs here: what a client of Mesos can see (APIs, states, reasons, texts, delays), processes in sandboxes, and
+misbehaviour on demand; nothing of the scheduler side, the executor library or the transport: this is the other end of the
+wire. Start with `Cluster` (in this process) or `python -m playa` (a process of its own).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,10 +1,7 @@
-"""HTTP as Mesos speaks it: what the master's and the agents' servers share.
+"""HTTP as Mesos speaks it: what the master's and the agents' servers share, without routes and state of Mesos.
 
 Content negotiation, error bodies word for word, HTTP Basic authentication, and event streams of RecordIO records
-(Mesos documentation, "Scheduler HTTP API"). No route and no state of Mesos is in here.
-
-A stream never makes its sender wait: records queue up, a subscriber that does not read is cut off when its backlog is
-longer than the limit, and nobody else notices (`RecordStream`).
+(Mesos documentation, "Scheduler HTTP API").
 """
 
 import asyncio
@@ -148,8 +145,8 @@ def principal_of(
 class RecordStream:
     """The event stream of one subscriber.
 
-    `send` never waits. The HTTP handler of the subscription awaits `run`, which ends when the stream is closed from
-    either side.
+    `send` never waits: records queue up, and a subscriber that does not read is cut off when its backlog is longer than the
+    limit. The subscription's HTTP handler awaits `run`, which ends when the stream is closed from either side.
     """
 
     def __init__(self, content_type: ContentType, *, max_backlog: int) -> None:

@@ -1,12 +1,8 @@
 """The forms in which Mesos writes resources, and their order in offers.
 
-Since reservation refinement there are three (Mesos documentation, "Reservation", "Reservation Refinement"):
-
-* the new one, `reservations`, for frameworks with that capability and between master and agents;
-* the old one, `role` and `reservation`, for frameworks without it;
-* both together, for the operator API's totals.
-
-`Resources.to_proto` gives the new form.
+Since reservation refinement (Mesos documentation, "Reservation") there are three: the new one, `reservations`, for frameworks
+with that capability and between master and agents (`Resources.to_proto` gives it); the old one, `role` and `reservation`, for
+frameworks without it; and both together, for the operator API's totals.
 """
 
 from collections.abc import Iterable
@@ -23,9 +19,7 @@ def offered(resources: Resources, capabilities: frozenset[str]) -> list[pb.mesos
     """Resources as they stand in an offer: in Mesos's order, in the form that the framework reads."""
     protos = [entry.to_proto() for entry in in_offer_order(resources) for _ in range(entry.count)]
     for proto in protos:
-        if "RESERVATION_REFINEMENT" in capabilities:
-            _modernise(proto)
-        else:
+        if "RESERVATION_REFINEMENT" not in capabilities:
             _downgrade(proto)
         if "MULTI_ROLE" not in capabilities:
             proto.ClearField("allocation_info")
@@ -34,20 +28,19 @@ def offered(resources: Resources, capabilities: frozenset[str]) -> list[pb.mesos
 
 def in_offer_order(resources: Resources) -> list[Resource]:
     """Ranges and sets first, then what is reserved, then the rest; the usual scalars in the usual order."""
-    return sorted(resources, key=_offer_rank)
 
+    def rank(entry: Resource) -> tuple[int, int]:
+        if entry.kind is not Kind.SCALAR:
+            return 0, 0
+        return 1 if entry.facts.reservations else 2, _SCALAR_ORDER.get(entry.name, len(_SCALAR_ORDER))
 
-def _offer_rank(entry: Resource) -> tuple[int, int]:
-    if entry.kind is not Kind.SCALAR:
-        return 0, 0
-    return 1 if entry.facts.reservations else 2, _SCALAR_ORDER.get(entry.name, len(_SCALAR_ORDER))
+    return sorted(resources, key=rank)
 
 
 def both_forms(resources: Resources) -> list[pb.mesos.Resource]:
     """With `reservations`, and with `role` and `reservation` where one reservation can say it."""
     protos = resources.to_proto()
     for proto in protos:
-        _modernise(proto)
         stack = list(proto.reservations)
         _downgrade(proto)
         proto.reservations.extend(stack)
@@ -57,17 +50,13 @@ def both_forms(resources: Resources) -> list[pb.mesos.Resource]:
 def to_new_form(protos: Iterable[pb.mesos.Resource]) -> None:
     """Change messages in place, as they come from a framework."""
     for proto in protos:
-        _modernise(proto)
-
-
-def _modernise(proto: pb.mesos.Resource) -> None:
-    if not proto.reservations and proto.HasField("role") and proto.role != "*":
-        kind = _ReservationInfo.DYNAMIC if proto.HasField("reservation") else _ReservationInfo.STATIC
-        added = proto.reservations.add()
-        added.MergeFrom(proto.reservation)
-        added.type, added.role = kind, proto.role
-    proto.ClearField("role")
-    proto.ClearField("reservation")
+        if not proto.reservations and proto.HasField("role") and proto.role != "*":
+            kind = _ReservationInfo.DYNAMIC if proto.HasField("reservation") else _ReservationInfo.STATIC
+            added = proto.reservations.add()
+            added.MergeFrom(proto.reservation)
+            added.type, added.role = kind, proto.role
+        proto.ClearField("role")
+        proto.ClearField("reservation")
 
 
 def _downgrade(proto: pb.mesos.Resource) -> None:

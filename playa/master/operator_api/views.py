@@ -32,8 +32,8 @@ def offered(record: Framework | Agent) -> Resources:
     return sum((offer.resources for offer in record.offers.values()), Resources())
 
 
-def _time(seconds: float | None) -> dict[str, int] | None:
-    return None if seconds is None else {"nanoseconds": int(seconds * NANOS)}
+def _times(**seconds: float | None) -> dict[str, Any]:
+    return {n: {"nanoseconds": int(time * NANOS)} for n, time in seconds.items() if time is not None}
 
 
 def framework(m: MasterState, record: Framework) -> pb.master.Response.GetFrameworks.Framework:
@@ -44,9 +44,11 @@ def framework(m: MasterState, record: Framework) -> pb.master.Response.GetFramew
         active=record.active,
         connected=record.connected,
         recovered=record.recovered,
-        registered_time=_time(record.registered_time),
-        reregistered_time=_time(record.reregistered_time),
-        unregistered_time=_time(record.unregistered_time or None),
+        **_times(
+            registered_time=record.registered_time,
+            reregistered_time=record.reregistered_time,
+            unregistered_time=record.unregistered_time or None,
+        ),
         offers=[
             {
                 "id": {"value": offer.id},
@@ -67,10 +69,7 @@ def framework(m: MasterState, record: Framework) -> pb.master.Response.GetFramew
 
 def agent(m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
     """A registered agent."""
-    drain: dict[str, Any] = {}
-    if record.id in m.draining:
-        started = None if record.drain_started is None else float(int(record.drain_started))
-        drain = {"drain_info": m.draining[record.id], "estimated_drain_start_time": _time(started)}
+    started = record.drain_started if record.id in m.draining else None
     return new(
         _Response.GetAgents.Agent,
         agent_info=record.info,
@@ -78,13 +77,13 @@ def agent(m: MasterState, record: Agent) -> pb.master.Response.GetAgents.Agent:
         deactivated=record.id in m.deactivated,
         version=VERSION,
         pid=record.pid,
-        registered_time=_time(record.registered_time),
-        reregistered_time=_time(record.reregistered_time),
+        **_times(registered_time=record.registered_time, reregistered_time=record.reregistered_time),
+        drain_info=m.draining.get(record.id),
+        **_times(estimated_drain_start_time=None if started is None else int(started)),
         total_resources=both_forms(record.total),
         allocated_resources=both_forms(used(record)),
         offered_resources=both_forms(offered(record)),
         capabilities=[{"type": name} for name in AGENT_CAPABILITIES],
-        **drain,
     )
 
 
