@@ -59,19 +59,10 @@ class MasterSite(Site):
         principal = self._principal(realm, request)
         if realm == "scheduler":
             await self._misbehave(request)
-        headers = request.headers
-        asked = ApiRequest(
-            route,
-            request.method,
-            tuple(
-                (name, str(value)) for name, value in (*request.query.items(), *request.match_info.items())
-            ),
-            await request.read(),
-            content_type=headers.get("Content-Type"),
-            accept=headers.get("Accept"),
-            stream_id=headers.get(STREAM_ID_HEADER),
-            principal=principal,
-        )
+        query = (*request.query.items(), *request.match_info.items())
+        content_type, accept, stream = map(request.headers.get, ("Content-Type", "Accept", STREAM_ID_HEADER))
+        body = await request.read()
+        asked = ApiRequest(route, request.method, query, body, content_type, accept, stream, principal)
         try:
             answer = await self._master.ask(asked, block=False)
         except ActorDeadError:

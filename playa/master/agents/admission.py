@@ -36,8 +36,7 @@ def register(m: MasterState, message: messages.RegisterAgent) -> None:
         return
     info.id.value = m.new_id("S")
     m.counts["slave_registrations"] += 1
-    total = Resources.from_proto(info.resources)
-    agent = Agent(message.agent, message.pid, info, total, m.ports.now())
+    agent = Agent(message.agent, message.pid, info, Resources.from_proto(info.resources), m.ports.now())
     _add(m, agent, {})
     _confirm(m, agent)
     m.ports.save()
@@ -126,9 +125,8 @@ def _came_back(
 def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.AgentInfo) -> None:
     """An agent that this master does not have (any more): it is added with all that runs on it."""
     total = Resources.from_proto(map(pb.mesos.Resource.FromString, message.total_resources))
-    total = total or Resources.from_proto(info.resources)
-    agent = Agent(message.agent, message.pid, info, total, m.ports.now())
-    agent.reregistered_time = m.ports.now()
+    total, now = total or Resources.from_proto(info.resources), m.ports.now()
+    agent = Agent(message.agent, message.pid, info, total, now, reregistered_time=now)
     used: defaultdict[str, Resources] = defaultdict(Resources)
     was_recovered = m.recovered_agents.pop(agent.id, None) is not None
     was_unreachable = m.unreachable_agents.pop(agent.id, None) is not None
@@ -145,10 +143,9 @@ def _readmit(m: MasterState, message: messages.ReregisterAgent, info: pb.mesos.A
         if not task.is_terminal:
             used[task.framework_id] += task.resources
     for executor in map(pb.mesos.ExecutorInfo.FromString, message.executors):
-        framework_id = executor.framework_id.value
-        if framework_id not in m.completed_frameworks:
-            record = tasks.add_executor(m.frameworks.get(framework_id), agent, executor)
-            used[framework_id] += record.resources
+        owner = executor.framework_id.value
+        if owner not in m.completed_frameworks:
+            used[owner] += tasks.add_executor(m.frameworks.get(owner), agent, executor).resources
     for framework_id, task_ids in m.unreachable_tasks.pop(agent.id, {}).items():
         for task_id in task_ids if framework_id in m.frameworks else ():
             m.frameworks[framework_id].unreachable_tasks.pop(task_id, None)

@@ -21,7 +21,7 @@ MachineIDs = Collection[pb.mesos.MachineID]
 
 
 def _machines(machine_ids: MachineIDs) -> list[Machine]:
-    """Ids of machines as values (host names do not tell upper from lower case)."""
+    """Ids as values; host names do not tell upper from lower case."""
     return [Machine(machine_id.hostname.lower(), machine_id.ip) for machine_id in machine_ids]
 
 
@@ -87,17 +87,13 @@ def stop(m: MasterState, machine_ids: MachineIDs) -> None:
 def status(m: MasterState) -> pb.maintenance.ClusterStatus:
     """GET_MAINTENANCE_STATUS: which machines drain or are down, and what frameworks say to it."""
     result = pb.maintenance.ClusterStatus()
-    for machine in m.unavailability:
-        if machine not in m.down_machines:
-            here = [agent for agent in m.agents.values() if agent.machine == machine]
-            answers = [answer for agent in here for answer in agent.inverse_statuses.values()]
-            result.draining_machines.add(id=_id_of(machine), statuses=answers)
-    result.down_machines.extend(_id_of(machine) for machine in sorted(m.down_machines))
+    for hostname, ip in [machine for machine in m.unavailability if machine not in m.down_machines]:
+        here = [agent for agent in m.agents.values() if agent.machine == (hostname, ip)]
+        answers = [answer for agent in here for answer in agent.inverse_statuses.values()]
+        result.draining_machines.add(id={"hostname": hostname or None, "ip": ip or None}, statuses=answers)
+    for hostname, ip in sorted(m.down_machines):
+        result.down_machines.add(hostname=hostname or None, ip=ip or None)
     return result
-
-
-def _id_of(machine: Machine) -> pb.mesos.MachineID:
-    return pb.mesos.MachineID(hostname=machine.hostname or None, ip=machine.ip or None)
 
 
 @validator

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from mesos_v1 import pb
-from mesos_v1.resource import MILLIS, print_millis
+from mesos_v1.resource import MILLIS, Resource, print_millis
 from mesos_v1.resources import Resources
 from playa.master.allocation import amounts, offers, resource_forms
 from playa.master.allocation.amounts import Amounts, is_under
@@ -20,7 +20,6 @@ from playa.master.validation import resources as resource_validation
 from playa.master.validation.rules import Rows, role_name, validator, within
 from playa.web import Refused, refuse
 
-Configs = Mapping[str, pb.quota.QuotaConfig]
 _Config = pb.quota.QuotaConfig
 _MOST = {"mem": (1024**4, "exabyte"), "disk": (1024**4, "exabyte")}
 _MOST_OF_OTHERS = (10**12, "trillion")
@@ -32,13 +31,10 @@ def status(m: MasterState) -> pb.quota.QuotaStatus:
     """GET_QUOTA: in the old form and in the new one, the newest first."""
     result = pb.quota.QuotaStatus()
     for config in reversed(m.quotas.values()):
-        info = result.infos.add(role=config.role)
-        kept = result.configs.add(role=config.role)
-        for name, millis in sorted(_quota(config).guarantees.items()):
-            info.guarantee.add(name=name, type=pb.mesos.Value.SCALAR).scalar.value = millis / MILLIS
-            kept.guarantees[name].value = millis / MILLIS
-        for name, limit in config.limits.items():
-            kept.limits[name].CopyFrom(limit)
+        has = [Resource(name, millis=millis) for name, millis in sorted(_quota(config).guarantees.items())]
+        guarantees = {each.name: {"value": each.millis / MILLIS} for each in has}
+        result.infos.add(role=config.role, guarantee=[each.to_proto() for each in has])
+        result.configs.append(new(_Config, role=config.role, guarantees=guarantees, limits=config.limits))
     return result
 
 
@@ -75,7 +71,7 @@ def _is_allowed(m: MasterState, role: str) -> bool:
     return not m.settings.roles or role in {"*", *m.settings.roles}
 
 
-def _beyond_capacity(m: MasterState, configs: Configs) -> str | None:
+def _beyond_capacity(m: MasterState, configs: Mapping[str, pb.quota.QuotaConfig]) -> str | None:
     total: Amounts = Counter()
     for config in configs.values():
         total.update(_quota(config).guarantees)

@@ -139,24 +139,18 @@ class Breakdown(NamedTuple):
 def breakdown(m: MasterState, role: str) -> Breakdown:
     """What a role has."""
 
-    def of(parts: Iterable[Resources], test: Callable[[Resource], bool]) -> Amounts:
-        return amounts.sum_of(parts, test, amounts.quantities)
+    def mine(parts: Iterable[Resources]) -> Amounts:
+        return amounts.sum_of(parts, lambda e: is_under(e.facts.allocated_to, role), amounts.quantities)
 
-    def is_mine(entry: Resource) -> bool:
-        return is_under(entry.facts.allocated_to, role)
-
-    def is_for_me(entry: Resource) -> bool:
-        return bool(entry.facts.reservations) and is_under(entry.facts.role, role)
+    def for_me(parts: Iterable[Resources]) -> Amounts:
+        return amounts.sum_of(
+            parts, lambda e: bool(e.facts.reservations) and is_under(e.facts.role, role), amounts.quantities
+        )
 
     in_use = [used(record) for record in m.agents.values()]
-    allocated = of(in_use, is_mine)
-    reserved = of((record.total for record in m.agents.values()), is_for_me)
-    return Breakdown(
-        allocated,
-        of((offer.resources for offer in m.offers.values() if is_under(offer.role, role)), is_mine),
-        reserved,
-        allocated + missing(reserved, of(in_use, is_for_me)),
-    )
+    allocated, reserved = mine(in_use), for_me(record.total for record in m.agents.values())
+    offered_now = mine(offer.resources for offer in m.offers.values() if is_under(offer.role, role))
+    return Breakdown(allocated, offered_now, reserved, allocated + missing(reserved, for_me(in_use)))
 
 
 def known_roles(m: MasterState) -> list[str]:
