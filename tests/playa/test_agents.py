@@ -8,6 +8,7 @@ from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission, liveness, registry
+from playa.master.records import Machine
 
 
 def run_timers(bench: Any, until: float, *, answers: bool) -> None:
@@ -64,12 +65,12 @@ def test_all_that_a_registry_holds_is_read_again_as_it_was_written(tmp_path: Any
                 ]
             },
         ),
-        down_machines=[("h", "127.0.0.1")],
+        down_machines={Machine("h", "127.0.0.1")},
         weights={"ads": 2.0},
         draining={
             "S0": pb.mesos.DrainInfo(state=pb.mesos.DRAINING, config=pb.mesos.DrainConfig(mark_gone=True))
         },
-        deactivated=["S0"],
+        deactivated={"S0"},
         quotas=[pb.quota.QuotaConfig(role="ads", limits={"cpus": pb.mesos.Value.Scalar(value=1)})],
     )
     empty = registry.Registry()
@@ -226,7 +227,7 @@ def test_an_agent_that_comes_back_has_less_to_offer_by_its_tasks_and_their_execu
         resource.allocation_info.role = "*"
         executor.resources.append(resource)
     message = reregistering(agent, "TASK_RUNNING", executors=(executor,))
-    unreachable_or_gone.mark_unreachable(bench.state, agent, "health check timed out")
+    liveness.mark_unreachable(bench.state, agent, "health check timed out")
     admission.reregister(bench.state, message)
     left = Resources.from_proto(bench.offers(framework)[-1].resources)
     assert (left.cpus, left.mem) == (2.5, 4000)
