@@ -29,9 +29,9 @@ from mesostic.reachability import wait_for_master
 from mesostic.waiting import first_of
 
 if TYPE_CHECKING:
-    from actors.composition import Composition, Outcome
+    from actors.composition import Outcome
     from actors.runtime import TraceWriter
-    from mesostic.config.compose import Configuration
+    from mesostic.config.compose import Configuration, TraceSettings
 
 
 def _seconds(context: click.Context, option: click.Parameter, text: str) -> float:
@@ -88,13 +88,12 @@ def command(
 
         hide_secrets_in_logs()
         configuration = compose(document)
-        trace_file = configuration.trace.file
-        try:
-            if trace_file:
+        if trace_file := configuration.trace.file:
+            try:
                 Path(trace_file).open("ab").close()
-        except OSError as error:
-            text = f"The trace cannot be written to {trace_file}: {error.strerror}."
-            raise ConfigError(text) from None
+            except OSError as error:
+                text = f"The trace cannot be written to {trace_file}: {error.strerror}."
+                raise ConfigError(text) from None
         with asyncio.Runner(loop_factory=_Loop) as runner:
             exit_code = runner.run(_run(configuration, cluster, master_timeout, log_level))
         kept = _is_kept(configuration, exit_code)
@@ -172,27 +171,25 @@ async def _run_on_a_master(
     asked = configuration.composition.framework
     tls = TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
     await wait_for_master(asked.masters(), master_timeout, say, tls=tls)
-    return await _run_actors(configuration, configuration.composition, interrupts)
+    return await _run_actors(configuration, interrupts)
 
 
 async def _run_on(
     cluster: EmbeddedCluster, configuration: Configuration, interrupts: Interrupts, log_level: str
 ) -> Outcome:
     """From the cluster's start to the framework's end."""
-    composition = configuration.composition
-    if configuration.embedded.keep_work_dir == "always":
+    embedded, composition = configuration.embedded, configuration.composition
+    if embedded.keep_work_dir == "always":
         cluster.folder.keep()
     assert configuration.cluster is not None
     settings = closed(configuration.cluster, composition.framework)
-    url = await cluster.start(
-        settings,
-        patience=configuration.embedded.start_timeout,
-        log_level="debug" if log_level == "debug" else "info",
-    )
+    level = "debug" if log_level == "debug" else "info"
+    url = await cluster.start(settings, patience=embedded.start_timeout, log_level=level)
     say(f"the embedded cluster is at {url}")
     framework = logged_in(replace(composition.framework, master=url), settings)
+    configuration = replace(configuration, composition=replace(composition, framework=framework))
     outcome = await first_of(
-        _run_actors(configuration, replace(composition, framework=framework), interrupts),
+        _run_actors(configuration, interrupts),
         cluster.wait(lambda text: say(f"the embedded cluster: {one_paragraph(text)}")),
     )
     if outcome is None:
@@ -200,15 +197,14 @@ async def _run_on(
     return outcome
 
 
-async def _run_actors(
-    configuration: Configuration, composition: Composition, interrupts: Interrupts
-) -> Outcome:
+async def _run_actors(configuration: Configuration, interrupts: Interrupts) -> Outcome:
     from actors.composition import run
     from actors.messages import ShutdownRequested
     from actors.runtime import ActorSystem
     from mesostic.why_waiting import say_why_tasks_wait
 
-    async with ActorSystem(composition.framework.name, trace=_open_trace(configuration)) as system:
+    name = configuration.composition.framework.name
+    async with ActorSystem(name, trace=_open_trace(configuration.trace, name)) as system:
 
         def ask_to_end(signal_name: str) -> None:
             say(f"{signal_name}: the framework is asked to end (Ctrl-C again ends everything at once)")
@@ -219,20 +215,18 @@ async def _run_actors(
 
         interrupts.on_first = ask_to_end
         spare_the_collector()
-        running = run(composition, system=system)
+        running = run(configuration.composition, system=system)
         outcome = await first_of(running, stopped(), say_why_tasks_wait(system, say))
         if outcome is None:
             raise system.failure or RuntimeError("the actor system stopped before the framework ended")
         return outcome
 
 
-def _open_trace(configuration: Configuration) -> TraceWriter | None:
-    trace = configuration.trace
-    if not trace.file:
-        return None
+def _open_trace(asked: TraceSettings, name: str) -> TraceWriter | None:
     from actors.runtime import TraceWriter
 
-    for old in Path(f"{trace.file}.executors").glob("*.trace"):
+    if not asked.file:
+        return None
+    for old in Path(f"{asked.file}.executors").glob("*.trace"):
         old.unlink(missing_ok=True)  # of an earlier run: `trace show` would tell its story with this one's
-    name = configuration.composition.framework.name
-    return TraceWriter(trace.file, name, trace.payloads, max_size=trace.max_size, keep=trace.keep)
+    return TraceWriter(asked.file, name, asked.payloads, max_size=asked.max_size, keep=asked.keep)

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from actors.framework_settings import OWN_PACKAGES
-from mesostic.config.document import Document
+from mesostic.config.document import Document, guess
 from mesostic.config.toml import Path
 
 _NOT_THE_AUTHORS = {*OWN_PACKAGES, *sys.stdlib_module_names}
@@ -76,9 +76,8 @@ def _import(module_name: str, folder: FilePath) -> ModuleType:
         else:
             packages = {entry.parent.name for entry in folder.glob("*/__init__.py")}
             names = {entry.stem for entry in folder.glob("*.py")} | packages
-            near = difflib.get_close_matches(missing, sorted(names), n=1)
             looked = f" (looked in {folder} and in the installed packages)"
-            text = f"there is no module {missing}{f'; did you mean {near[0]}?' if near else looked}"
+            text = f"there is no module {missing}{guess(missing, names) or looked}"
     except SyntaxError as error:
         file = FilePath(error.filename or "?")
         shown = file.relative_to(folder) if file.is_relative_to(folder) else file.name

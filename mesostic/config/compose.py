@@ -23,7 +23,7 @@ from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
 from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import EmbeddedSettings, build_cluster
-from mesostic.config.document import Document, load_document, suggestion
+from mesostic.config.document import Document, guess, load_document
 from mesostic.config.settings import build, settings_fields
 from mesostic.config.toml import Path
 from playa.settings import ClusterSettings
@@ -151,8 +151,7 @@ def _wrong_with_url(url: str) -> str | None:
     except ValueError as error:
         return f"{found} ({error})"
     if parts.scheme not in {"http", "https"} or not host:
-        near = suggestion(url, [EMBEDDED])
-        return found + (near if "did you mean" in near else "")
+        return found + guess(url, [EMBEDDED])
     if user is None:
         return None
     return "the URL of the master holds credentials; they belong in framework.principal and framework.secret"

@@ -9,14 +9,15 @@ commas between. An error never quotes the value: it may be a secret.
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from mesostic.config.toml import Path, key_lines, loads, split_key, value_or_text
 from mesostic.errors import ConfigError
 
+T = TypeVar("T")
 _PLAIN = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -51,15 +52,12 @@ class Document:
         """Where the key stands, to start a message with: "hello.toml:7" or "--set scheduler.seed=…"."""
         if (override := self.override_of(path)) is not None:
             return override.key if override.is_flag else f"--set {override.key}"
-        line = self._line(path)
+        line = _nearest(self.lines, path)
         return f"{self.file}:{line}" if line else self.file
 
     def override_of(self, path: Path) -> Override | None:
         """The override that set this key or a table around it."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.overrides:
-                return self.overrides[path[:length]]
-        return None
+        return _nearest(self.overrides, path)
 
     def base_folder(self, path: Path) -> FilePath:
         """What a relative file path at this key is relative to: the file's folder; for `--set`, the current one."""
@@ -69,13 +67,8 @@ class Document:
         """Note a problem; the message gets the place and the key in front."""
         override = self.override_of(path)
         key = "" if override is not None and override.is_flag else dotted(path)
-        self.problems.append((self._line(path), f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
-
-    def _line(self, path: Path) -> int:
-        """The line of the key, or of the nearest table or key around it; 0 when nothing of it is in the text."""
-        return next(
-            (self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), 0
-        )
+        line = _nearest(self.lines, path) or 0
+        self.problems.append((line, f"{self.where(path)}: {key + ': ' if key else ''}{text}"))
 
     def unknown_key(self, path: Path, known: Iterable[str]) -> None:
         """Note an unknown key, with the nearest known ones."""
@@ -87,6 +80,11 @@ class Document:
             texts = tuple(dict.fromkeys(text for _, text in sorted(self.problems, key=lambda item: item[0])))
             count = "an error" if len(texts) == 1 else f"{len(texts)} errors"
             raise ConfigError(f"{self.file} has {count}; nothing was started.", texts)
+
+
+def _nearest(known: Mapping[Path, T], path: Path) -> T | None:
+    """What is known of a key, or of the nearest table around it."""
+    return next((known[path[:end]] for end in range(len(path), 0, -1) if path[:end] in known), None)
 
 
 def load_document(path: str | FilePath, sets: Sequence[str] = ()) -> Document:
@@ -171,12 +169,14 @@ def dotted(path: Path) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message: "did you mean …?" with the nearest known words, or all of them when they are few."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]}?"
-    if not names:
-        return "; no keys are expected here"
-    return f"; known are: {', '.join(names)}" if len(names) <= 24 else ""
+    all_of_them = f"; known are: {', '.join(names)}" if len(names) <= 24 else ""
+    return guess(word, names) or (all_of_them if names else "; no keys are expected here")
+
+
+def guess(word: str, known: Iterable[str]) -> str:
+    """The end of a message: "did you mean …?" with the nearest known word, if one is near."""
+    near = difflib.get_close_matches(word, sorted(set(known)), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _nearby(file: FilePath) -> str:

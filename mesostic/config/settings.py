@@ -26,7 +26,7 @@ from typing import Any, TypeVar, cast
 from actors.runtime import FrozenDict, Secret, conceal
 from actors.runtime import shapes as s
 from mesos_v1 import quantities
-from mesostic.config.document import Document, dotted, suggestion
+from mesostic.config.document import Document, dotted, guess
 from mesostic.config.toml import Path, value_or_text
 
 T = TypeVar("T")
@@ -364,10 +364,8 @@ def _enum(cls: type[enum.Enum]) -> Reader:
             return member
         if not isinstance(value, str):
             return _MISFIT
-        near = suggestion(value, [str(member.value) for member in cls])
-        return by_name.get(value.upper()) or place.wrong(
-            f"expected {expected}, found {show(value)}{near if 'did you mean' in near else ''}"
-        )
+        near = guess(value, [str(member.value) for member in cls])
+        return by_name.get(value.upper()) or place.wrong(f"expected {expected}, found {show(value)}{near}")
 
     return Reader(expected, take)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import queue
-import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,6 @@ from actors.runtime import TraceError, TraceRecord, older_files, read_trace, unp
 from mesostic.errors import MesosticError
 
 TASK = "task:"
-_ATTEMPT = re.compile(r"\.[0-9]+")
 _LOOK_AGAIN = 0.5
 _MAX_DEPTH = 24
 _LENGTH_DELIMITED = 2
@@ -203,7 +201,7 @@ def task_of(name: str) -> str:
 
 def is_task_or_attempt(name: str, task: str) -> bool:
     """Whether `name` is the task's id or that of one of its attempts ("crawl-7", "crawl-7.2")."""
-    return name == task or (name.startswith(task) and _ATTEMPT.fullmatch(name, len(task)) is not None)
+    return task in {name, task_of(name)}
 
 
 def is_about_task(record: TraceRecord, task: str) -> bool:

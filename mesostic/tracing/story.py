@@ -22,16 +22,7 @@ from actors.runtime import TraceRecord
 from executor.messages import RefuseTask, SendUpdate, StartTask
 from mesos_v1.events import Offers, Update
 from mesos_v1.executor_events import Launch
-from mesostic.tracing.records import (
-    TASK,
-    contents,
-    is_about_task,
-    is_task_or_attempt,
-    mentions,
-    short_type,
-    task_of,
-    texts_in,
-)
+from mesostic.tracing.records import TASK, contents, is_about_task, mentions, short_type, task_of, texts_in
 
 _TASK_KEYS = ("task_id", "attempt_id")
 _MASTER_SIDE = "connection"
@@ -89,9 +80,8 @@ class Causes:
             self._by_id.setdefault(record.id, record)
             if record.kind == "started":
                 self._started[record.system, record.receiver] = record
-            elif record.kind == "message" and (keys := _OPENS.get(short_type(record))):
-                for key in keys(record, _fields(record)):
-                    self._opened.setdefault(key, record)
+            for key in _keys(_OPENS, record):
+                self._opened.setdefault(key, record)
 
     def of(self, record: TraceRecord) -> TraceRecord | None:
         """The record that led to this one, or None at the beginning of things."""
@@ -111,17 +101,16 @@ class Causes:
 
     def _across(self, record: TraceRecord) -> TraceRecord | None:
         """What is on the other side of a bridge: in the same process rather than in another, and the last there."""
-        keys = _CROSSES.get(short_type(record)) if record.kind == "message" else None
-        if record.kind == "started":
-            keys = _attempt
-        opened = keys(record, _fields(record)) if keys else ()
-        found = [self._opened[key] for key in opened if key in self._opened]
+        keys = _attempt(record, {}) if record.kind == "started" else _keys(_CROSSES, record)
+        found = [self._opened[key] for key in keys if key in self._opened]
         return max(found, key=lambda other: (other.system == record.system, other.seq), default=None)
 
 
-def _fields(record: TraceRecord) -> Mapping[str, Any]:
+def _keys(table: Mapping[str, _Keys], record: TraceRecord) -> Iterable[tuple[Any, ...]]:
+    if record.kind != "message" or (keys := table.get(short_type(record))) is None:
+        return ()
     value = contents(record)
-    return value if isinstance(value, dict) else {}
+    return keys(record, value if isinstance(value, dict) else {})
 
 
 def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = False) -> Iterator[Line]:
@@ -179,7 +168,7 @@ def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes, context: se
 
 def _tasks_of(records: Sequence[TraceRecord], holding: Sequence[TraceRecord], text: str) -> list[str]:
     """The tasks that were launched for the text; if none was, those that are named beside it."""
-    by_id = {task for record in records for task in _own_tasks(record) if is_task_or_attempt(task, text)}
+    by_id = {task for record in records for task in _own_tasks(record) if text in {task, task_of(task)}}
     if by_id:
         return sorted(by_id)
     demands = [record for record in holding if short_type(record) in {Demand.__name__, Launch.__name__}]
