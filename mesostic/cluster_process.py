@@ -1,9 +1,8 @@
 """The child process in which the embedded cluster of `mesostic run` lives: started by `mesostic.embedded`.
 
-It imports the cluster, then waits on its standard input for one line with the settings (so that it can be started while
-the parent still reads the configuration, and credentials stand on no command line), answers with one line of JSON
-(`{"url": …}` or `{"error": …}`), and ends when its standard input does: that is, with its parent, however
-that ends. Its standard error is the cluster's log.
+It imports the cluster, then reads one line with the settings (so the parent can still read the configuration meanwhile, and
+credentials stand on no command line), answers with one line of JSON (`{"url": …}` or `{"error": …}`), and ends when its standard
+input does: with its parent, however that ends. Its standard error is the cluster's log.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-
-_log = logging.getLogger("mesostic.cluster")
 
 _MOST_TOLD = 20
 
@@ -53,7 +50,9 @@ def main() -> int:
         settings = unpack_value(ClusterSettings, base64.b64decode(order["settings"]))
         asyncio.run(run(settings, say_where, exit_with_parent=True))
     except Exception as error:
-        _log.exception("The cluster could not be started, or not be stopped in order")
+        logging.getLogger("mesostic.cluster").exception(
+            "The cluster could not be started, or not be stopped in order"
+        )
         _answer({"error": _why_not_started(error)})
         return 1
     return 0

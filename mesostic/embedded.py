@@ -46,15 +46,12 @@ def working_folder() -> TemporaryFolder:
 
 
 class EmbeddedCluster:
-    """One embedded cluster: `launch`, `await start(settings)`, `await stop()`, then keep or remove its folder.
+    """One embedded cluster: `launch`, `await start(settings)`, `await stop()`, then keep or remove its `folder`.
 
-    Attributes:
-        folder: holds the log and, unless the settings name another, everything of the cluster.
-        url: of the master, once started.
+    That holds the log and, unless the settings name another, everything of the cluster. `url` is the master's, once started.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], folder: TemporaryFolder) -> None:
-        """Use `launch`."""
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._orders, self._answers = process, process.stdin, process.stdout
@@ -79,14 +76,8 @@ class EmbeddedCluster:
             )
         return cls(process, folder)
 
-    async def start(
-        self, settings: ClusterSettings, *, patience: float = 30.0, log_level: str = "info"
-    ) -> str:
-        """Give the process its settings and wait until the master answers; its URL.
-
-        Raises:
-            ClusterError: the port is in use, the folder cannot be written, … (with the reason).
-        """
+    async def start(self, settings: ClusterSettings, *, patience: float = 30, log_level: str = "info") -> str:
+        """Give the process its settings and wait until the master answers; its URL, or a ClusterError with the reason."""
         from actors.runtime import pack_value
 
         settings = replace(settings, work_dir=settings.work_dir or str(self.work_dir))

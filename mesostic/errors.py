@@ -23,11 +23,7 @@ class MesosticError(Exception):
 
 
 class ConfigError(MesosticError):
-    """A configuration that cannot be run: every problem found, not only the first.
-
-    Attributes:
-        problems: one line each, with file, line, key, what was expected and what was there.
-    """
+    """A configuration that cannot be run: every problem found, one line each, not only the first."""
 
     def __init__(self, heading: str, problems: tuple[str, ...] = ()) -> None:
         self.problems = problems

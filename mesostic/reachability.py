@@ -20,18 +20,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "zk": 2181}
 
 
 async def wait_for_master(
-    masters: Sequence[str],
-    patience: float,
-    tell: Callable[[str], None],
-    *,
-    tls: TlsSettings | None = None,
+    masters: Sequence[str], patience: float, tell: Callable[[str], None], *, tls: TlsSettings | None = None
 ) -> None:
     """Return as soon as one of the addresses (URLs, or one zk:// address) answers as a master may.
 
-    Tries for `patience` seconds (0: forever), and says so after the first failure.
-
-    Raises:
-        ClusterError: no address answered in time (names each address with its reason), or an agent did.
+    Tries for `patience` seconds (0: forever), and says so after the first failure. Then, or where an agent answers, ClusterError.
     """
     now = asyncio.get_running_loop().time
     deadline = now() + patience if patience else None
@@ -83,11 +76,7 @@ async def _try(host: str, port: int) -> str | None:
 
 
 async def _ask(master: str, tls: TlsSettings | None, tell: Callable[[str], None]) -> str | None:
-    """None when the server there answers over HTTP, or why not.
-
-    Raises:
-        ClusterError: it is an agent.
-    """
+    """None when the server there answers over HTTP, or why not; ClusterError where it is an agent."""
     endpoint = Endpoint.parse(master)
     timeouts = Timeouts(_CONNECT_TIMEOUT, _CONNECT_TIMEOUT)
     try:

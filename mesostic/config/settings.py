@@ -1,14 +1,12 @@
 """TOML tables → frozen settings dataclasses, with every mismatch noted and none raised.
 
-How it works: `settings_fields` says what a class wants. A field's metadata says it (`actors.runtime.setting`); where it does
-not, the "Attributes:" section of the docstring gives the help, and the name gives the unit (`*_timeout` is a duration, `*_dir`
-a path) and the secrecy (`secret`, `password`, `credentials`, `token`). `reader_of` makes of its annotation a reader, which knows
-in words what it expects and how it takes a value. `build` hands each value of a table to its field's reader. A value that does
-not fit is noted in the document (place, key, expected, found) and replaced by `INVALID`; a dataclass with an invalid field is
-not constructed. So one pass finds everything that is wrong.
+`settings_fields` says what a class wants: by a field's metadata (`actors.runtime.setting`); where that is silent, the
+"Attributes:" section of the docstring gives the help, and the name gives the unit (`*_timeout` is a duration, `*_dir` a path) and
+the secrecy (`secret`, `token`, …). `reader_of` makes of an annotation a reader, which knows in words what it expects and how it
+takes a value. A value that does not fit is noted in the document (place, key, expected, found) and replaced by `INVALID`; a
+dataclass with an invalid field is not constructed. So one pass finds everything that is wrong.
 
-A text may also come from elsewhere: `{ env = "NAME" }`, `{ file = "path" }`. It is then a secret to everything that prints: it
-was kept out of the configuration for a reason.
+A text may also come from elsewhere (`{ env = "NAME" }`, `{ file = "path" }`), and is then a secret to everything that prints.
 """
 
 import dataclasses
@@ -274,7 +272,7 @@ def _key(value: Any) -> Any:
 
 def _union(members: list[Reader]) -> Reader:
     def take(value: Any, place: _Place) -> Any:
-        """The first member that takes the value as it is; a member of the very type of the value goes first."""
+        # the first member that takes the value as it is; a member of the very type of the value goes first
         if place.raw is not None and isinstance(value, str) and any(member.toml is str for member in members):
             urls = _URLS.split(value)  # not the hosts of one zk:// address
             value = urls if len(urls) > 1 else value

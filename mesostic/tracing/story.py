@@ -5,10 +5,9 @@ of the text by other actors. Each record stands below the nearest one that led t
 too, as far back as to another task or to the master; what other tasks made of a common cause is not.
 
 A record names the message that caused it. Where that breaks the chain, a bridge leads over: `_OPENS` says which keys a message
-makes known, `_CROSSES` which of them a later message was caused by. Two bridges go through the cluster, by what Mesos does
-carry: from an ACCEPT to the executor's launch by the task's id, and from an executor's update to the scheduler's by the
-update's uuid. One goes from an offer to its ACCEPT, whoever's demand had them matched. One goes through the store, which writes
-for many at once: what was stored was caused by its own write.
+makes known, `_CROSSES` which of them a later message was caused by. Two go through the cluster, by what Mesos does carry: from an
+ACCEPT to the executor's launch by the task's id, and from an executor's update to the scheduler's by its uuid. One goes from an
+offer to its ACCEPT, whoever's demand had them matched; one through the store, which writes for many at once.
 """
 
 from __future__ import annotations
@@ -116,8 +115,7 @@ def _keys(table: Mapping[str, _Keys], record: TraceRecord) -> Iterable[tuple[Any
 def tell_story(records: Sequence[TraceRecord], text: str, *, everything: bool = False) -> Iterator[Line]:
     """The story of everything that has to do with `text` (a part of some text in a message, or a task's id).
 
-    Nothing when no record holds it; with `everything`, also what `is_detail` holds for. The records are those of the scheduler
-    and its executors, in order of time.
+    The records are those of the scheduler and its executors, in order of time; details are only told with `everything`.
     """
     holding = [record for record in records if mentions(record, text)]
     tasks = _tasks_of(records, holding, text)
