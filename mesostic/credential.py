@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actors.framework_settings import FrameworkSettings
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 PRINCIPAL = "mesostic"
 """Always the same: on Mesos a framework keeps its principal through failovers."""
+
+
+_OF_MASTER = ("frameworks", "readonly", "readwrite")
+_OF_AGENTS = ("executors", "readonly", "readwrite")
 
 
 def draw() -> tuple[str, str]:
@@ -29,24 +33,10 @@ def closed(cluster: ClusterSettings, framework: FrameworkSettings) -> ClusterSet
     known = dict(cluster.credentials)
     principal, secret = draw()
     known.setdefault(framework.principal or principal, framework.secret or secret)
-    agents = tuple(
-        replace(
-            agent,
-            http_credentials=(),
-            authenticate_http_readonly=None,
-            authenticate_http_readwrite=None,
-            authenticate_http_executors=None,
-        )
-        for agent in cluster.agents
-    )
-    return replace(
-        cluster,
-        agents=agents,
-        credentials=tuple(known.items()),
-        authenticate_http_frameworks=True,
-        authenticate_http_readonly=True,
-        authenticate_http_readwrite=True,
-    )
+    asked: dict[str, Any] = dict.fromkeys((f"authenticate_http_{of}" for of in _OF_MASTER), True)
+    as_master: dict[str, Any] = dict.fromkeys(f"authenticate_http_{of}" for of in _OF_AGENTS)
+    agents = tuple(replace(agent, http_credentials=(), **as_master) for agent in cluster.agents)
+    return replace(cluster, agents=agents, credentials=tuple(known.items()), **asked)
 
 
 def logged_in(framework: FrameworkSettings, cluster: ClusterSettings) -> FrameworkSettings:

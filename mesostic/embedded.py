@@ -30,8 +30,6 @@ _PROGRAM = Path(__file__).with_name("cluster_process.py")
 _WORK_DIR = "mesostic-run-"
 _LOG = "cluster.log"
 _STOP_TIMEOUT = 20.0
-_LOG_LINES_SHOWN = 5
-_SANDBOXES_SHOWN = 3
 _LAST_WORDS_BYTES = 16 * 1024
 _STDERR = "agents/*/slaves/*/frameworks/*/executors/*/runs/*/stderr"
 
@@ -135,7 +133,7 @@ class EmbeddedCluster:
             text = (self.work_dir / _LOG).read_text(errors="replace")
             lines = [line for line in text.splitlines() if line.strip()]
             if lines:
-                shown = "\n".join(f"    {line[:200]}" for line in lines[-_LOG_LINES_SHOWN:])
+                shown = "\n".join(f"    {line[:200]}" for line in lines[-5:])
                 return f" Its log ends with:\n{shown}"
         return ""
 
@@ -152,7 +150,7 @@ class EmbeddedCluster:
                 for line in last_lines(opened.read(), 1):
                     words.setdefault(file.parents[2].name, line)
         untold = [(name, line) for name, line in words.items() if not is_told(name, line)]
-        return [f"executor {name} said last: {line}" for name, line in untold[:_SANDBOXES_SHOWN]]
+        return [f"executor {name} said last: {line}" for name, line in untold[:3]]
 
     def _exchange(self, order: bytes) -> bytes:
         with contextlib.suppress(BrokenPipeError):

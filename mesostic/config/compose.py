@@ -116,35 +116,31 @@ def compose(document: Document) -> Configuration:
     assert framework is not None
     assert trace is not None
     assert embedded is not None
-    return Configuration(
-        composition=Composition(framework, tuple(actors), tuple(executors), trace_file=trace.file),
-        trace=trace,
-        cluster=cluster if framework.master == EMBEDDED else None,
-        embedded=embedded,
-    )
+    composition = Composition(framework, tuple(actors), tuple(executors), trace_file=trace.file)
+    return Configuration(composition, trace, cluster if framework.master == EMBEDDED else None, embedded)
 
 
 def check_master(master: str | tuple[str, ...], path: Path, document: Document) -> None:
     """Note what is wrong with the address, by its form alone: nothing is connected to."""
-    if isinstance(master, tuple):
-        if not master:
-            document.problem(path, f"{_A_MASTER}, found an empty list")
-        for index, url in enumerate(master):
-            if (wrong := _wrong_with_url(url)) is not None:
-                document.problem((*path, index), wrong)
-    elif master == EMBEDDED:
-        return
-    elif master.startswith("zk://"):
-        hosts, slash, node = master.removeprefix("zk://").rpartition("@")[2].partition("/")
-        if not hosts or not slash or not node:
-            shown = without_credentials(master)
-            document.problem(path, f'expected "zk://host:port,host:port/path", found "{shown}"')
-    elif (wrong := _wrong_with_url(master)) is not None:
-        document.problem(path, wrong)
+    masters = (
+        {path: master} if isinstance(master, str) else {(*path, at): url for at, url in enumerate(master)}
+    )
+    if not masters:
+        document.problem(path, f"{_A_MASTER}, found an empty list")
+    for where, url in masters.items():
+        if (wrong := _wrong_with_master(url, alone=where == path)) is not None:
+            document.problem(where, wrong)
 
 
-def _wrong_with_url(url: str) -> str | None:
-    found = f'{_A_MASTER}, found "{without_credentials(url)}"'
+def _wrong_with_master(url: str, *, alone: bool) -> str | None:
+    """What is wrong; only one that stands alone may be embedded, or be found with ZooKeeper."""
+    shown = f'found "{without_credentials(url)}"'
+    found = f"{_A_MASTER}, {shown}"
+    if alone and url == EMBEDDED:
+        return None
+    if alone and url.startswith("zk://"):
+        hosts, _, node = url.removeprefix("zk://").rpartition("@")[2].partition("/")
+        return None if hosts and node else f'expected "zk://host:port,host:port/path", {shown}'
     try:
         parts = urlsplit(url)
         host, user, _ = parts.hostname, parts.username, parts.port
@@ -172,9 +168,8 @@ def _actors(document: Document) -> list[ActorSpec]:
         if name in document.table and name in own:
             document.problem(("actors", name), f"is in the file twice: as [{name}] and as [actors.{name}]")
         specs.append(_actor(name, document.table.get(name, own.get(name, {})), path, document))
-    specs += [
-        _actor(name, table, ("actors", name), document) for name, table in own.items() if name not in BUILT_IN
-    ]
+    others = [name for name in own if name not in BUILT_IN]
+    specs += [_actor(name, own[name], ("actors", name), document) for name in others]
     return [spec for spec in specs if spec is not None]
 
 
@@ -255,15 +250,16 @@ def executor_table(table: dict[str, Any], path: Path, document: Document) -> dic
 def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document) -> tuple[str, ...]:
     """What is shipped to the agents: paths made absolute, and the package (or module) of the executor's own class."""
     packages = []
+    path = (*path, "packages")
     for index, package in enumerate(named):
-        file = document.base_folder((*path, "packages")) / FilePath(package).expanduser()
+        file = document.base_folder(path) / FilePath(package).expanduser()
         if file.exists():
             packages.append(str(file.resolve()))
         elif package.replace(".", "").isidentifier() and importlib.util.find_spec(package.partition(".")[0]):
             packages.append(package)
         else:
             text = f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported'
-            document.problem((*path, "packages", index), text)
+            document.problem((*path, index), text)
     top = cls.__module__.partition(".")[0]
     lying = lies_in(cls.__module__, document.folder)
     own = top if lying is None else str(lying)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from actors.composition import BUILT_IN
-from actors.framework_settings import TASK, FrameworkSettings
+from actors.framework_settings import TASK
 from actors.runtime import HIDDEN, NoSettings, registered_messages, understood_types, unpack_value
 from actors.task_actor import TaskActor
 from mesos_v1.quantities import format_duration
@@ -62,9 +62,9 @@ def describe(configuration: Configuration, *, everything: bool = False) -> Itera
 
 
 def _cluster(configuration: Configuration, everything: bool) -> Iterator[str]:
-    framework: FrameworkSettings = configuration.composition.framework
     if configuration.cluster is None:
-        yield f"  master: {', '.join(without_credentials(master) for master in framework.masters())}"
+        masters = configuration.composition.framework.masters()
+        yield f"  master: {', '.join(map(without_credentials, masters))}"
         return
     agents = configuration.cluster.agents
     yield f"  master: embedded, {len(agents)} {'agent' if len(agents) == 1 else 'agents'}"

@@ -18,7 +18,6 @@ from mesostic.config.compose import TraceSettings
 from mesostic.config.settings import FieldInfo, settings_fields, show_literal
 from playa.settings import AgentSettings, ClusterSettings
 
-_WIDTH = 100
 _REFERENCE = """\
 [framework]
 {framework}
@@ -77,14 +76,12 @@ def _keys(cls: type, skip: Collection[str] = (), given: dict[str, Any] | None = 
     lines: list[str] = []
     for name, info in settings_fields(cls).items():
         if name not in skip:
-            lines += (f"# {line}" for line in textwrap.wrap(_help(info), _WIDTH - 2))
+            help_ = info.help.replace("``", "`")
+            if get_origin(info.type) is Literal:
+                help_ += f" {info.expected.capitalize()}."
+            lines += (f"# {line}" for line in textwrap.wrap(help_, 98))
             lines.append(_key(name, (given or {}).get(name, info.default), info))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _help(info: FieldInfo) -> str:
-    text = info.help.replace("``", "`")
-    return f"{text} {info.expected.capitalize()}." if get_origin(info.type) is Literal else text
 
 
 def _key(name: str, value: Any, info: FieldInfo) -> str:

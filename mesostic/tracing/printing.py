@@ -52,7 +52,7 @@ class Printer:
             route = f"{self._name(record, record.sender)} -> {route}"
         kind = "" if record.kind == "message" else f"{record.kind} "
         ids = f" [{record.id} <- {record.cause or '-'}]" if self.ids else ""
-        shown = summary(record) if self.full else compact(record)
+        shown = described(record, full=self.full)
         plain = harmless_line(f"{head}{route}  {kind}{short_type(record)}{ids}  {shown}".rstrip())
         if not self.full and len(plain) > self.width:
             plain = plain[: self.width - 1] + "…"
@@ -77,14 +77,9 @@ class Printer:
         return harmless_json(json.dumps(document, ensure_ascii=False))
 
 
-def compact(record: TraceRecord) -> str:
-    """The contents without what is empty, long or said already, and without the braces around them."""
-    return _bare(contents(record), full=False)
-
-
-def summary(record: TraceRecord) -> str:
-    """The contents in full: `task_id="crawl-1" cpus=0.1 …`."""
-    return _bare(contents(record), full=True)
+def described(record: TraceRecord, *, full: bool = False) -> str:
+    """The contents: `full`, or without what is empty, long or said already; without the braces around them."""
+    return _bare(contents(record), full=full)
 
 
 def _bare(value: Any, *, full: bool) -> str:

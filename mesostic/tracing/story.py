@@ -23,7 +23,6 @@ from mesos_v1.events import Offers, Update
 from mesos_v1.executor_events import Launch
 from mesostic.tracing.records import TASK, contents, is_about_task, mentions, short_type, task_of, texts_in
 
-_TASK_KEYS = ("task_id", "attempt_id")
 _MASTER_SIDE = "connection"
 _LONGEST_CHAIN = 10_000
 
@@ -166,8 +165,7 @@ def in_order_of_cause(chosen: Sequence[TraceRecord], causes: Causes, context: se
 
 def _tasks_of(records: Sequence[TraceRecord], holding: Sequence[TraceRecord], text: str) -> list[str]:
     """The tasks that were launched for the text; if none was, those that are named beside it."""
-    by_id = {task for record in records for task in _own_tasks(record) if text in {task, task_of(task)}}
-    if by_id:
+    if by_id := {task for record in records for task in _own_tasks(record) if text in {task, task_of(task)}}:
         return sorted(by_id)
     demands = [record for record in holding if short_type(record) in {Demand.__name__, Launch.__name__}]
     return sorted({task for record in demands or holding for task in _tasks_named(record, text)})
@@ -186,8 +184,7 @@ def _other_tasks(record: TraceRecord, text: str, tasks: Sequence[str]) -> bool:
     """Whether the record holds the text, but belongs to the story of other tasks (pages that link to it, say)."""
     if is_detail(record):
         return not any(is_about_task(record, task) for task in tasks)
-    named = _tasks_named(record, text)
-    if named:
+    if named := _tasks_named(record, text):
         return named.isdisjoint(tasks)
     return text not in next(_texts(contents(record)), "")
 
@@ -214,7 +211,7 @@ def _named_beside(value: Any, text: str) -> Iterator[str]:
         deeper = {task for item in value.values() for task in _named_beside(item, text)}
         yield from deeper
         if not deeper and any(text in found for found in texts_in(value)):
-            yield from (value[key] for key in _TASK_KEYS if isinstance(value.get(key), str))
+            yield from (value[key] for key in ("task_id", "attempt_id") if isinstance(value.get(key), str))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _named_beside(item, text)

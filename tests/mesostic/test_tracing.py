@@ -10,7 +10,7 @@ from mesos_v1 import pb
 from mesostic.cli import cli
 from mesostic.commands.trace import statistics
 from mesostic.errors import MesosticError
-from mesostic.tracing.printing import compact, summary
+from mesostic.tracing.printing import described
 from mesostic.tracing.records import (
     Filters,
     as_json,
@@ -144,8 +144,8 @@ def test_text_is_found_in_messages_packed_in_protobuf_in_messages():
 def test_garbage_is_looked_through_without_an_error(data):
     list(texts_in(data))
     protobuf_fields(data)
-    assert summary(record(1, payload=data)) is not None
-    assert compact(record(1, payload=data)) is not None
+    assert described(record(1, payload=data), full=True) is not None
+    assert described(record(1, payload=data)) is not None
 
 
 def test_nesting_without_end_is_looked_through_to_a_limit():
@@ -192,7 +192,7 @@ def test_filters_choose(filters, numbers):
 
 
 def test_compact_lines_leave_out_what_is_empty_and_show_what_is_packed():
-    line = compact(
+    line = described(
         record(
             1, task_id="t-1", message="", data=pack(Visit(URL)), uuid=b"u" * 16, healthy=None,
             agent_id="42774417-e1c8-4fff-a562-b74dce71ddd5-S0",
@@ -203,9 +203,9 @@ def test_compact_lines_leave_out_what_is_empty_and_show_what_is_packed():
 
 
 def test_compact_lines_name_the_tasks_of_operations_and_the_state_of_a_status():
-    assert compact(record(1, operations=[accept(task_info("t-1.1", URL))])) == "operations=[LAUNCH t-1.1]"
+    assert described(record(1, operations=[accept(task_info("t-1.1", URL))])) == "operations=[LAUNCH t-1.1]"
     assert (
-        compact(record(1, status={"task_id": "t-1.1", "state": "TASK_LOST", "reason": "R"}))
+        described(record(1, status={"task_id": "t-1.1", "state": "TASK_LOST", "reason": "R"}))
         == "t-1.1 TASK_LOST reason=R"
     )
 
