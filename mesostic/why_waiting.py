@@ -1,19 +1,28 @@
 """Says what a framework waits for when it waits for long: silent waiting looks just like work.
 
-The broker is asked now and then why tasks get no offer, the scheduler how far it is. What has not changed between two questions
-is reported, within ten seconds, and again as long as it lasts, at growing intervals.
+Before it starts, there has to be a master at the address: a typo must not look like patience; one that has run keeps trying
+forever, which is the connection actor's business. While it runs, the broker is asked now and then why tasks get no offer, the
+scheduler how far it is. What has not changed between two questions is reported, within ten seconds, and again as long as it
+lasts, at growing intervals.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from actors.messages import AskProgress, PendingGroup, PendingReport, Progress, WhyPending
 from actors.runtime import ActorDeadError, ActorSystem
+from mesos_http import ConnectFailed, Endpoint, Timeouts, TlsSettings, TransportError, exchange
+from mesostic.errors import ClusterError
 
-_LOOK_AGAIN, _RARELY, _MOST_RARELY, _PATIENCE = 4.8, 60.0, 3600.0, 4.0
+_LOOK_AGAIN = 4.8
+_RARELY = 60.0
+_MOST_RARELY = 3600.0
+_PATIENCE = 4.0
 _AGENTS_SHOWN = 3
 _STARTING = ("launching", "staging")
 _NO_TASK = {
@@ -29,6 +38,94 @@ _ALL_OF_THEM = {
     "unreachable": "on agents that the master has lost",
     "killing": "asked to end, and not gone yet",
 }
+_CONNECT_TIMEOUT = 5.0
+_PAUSE = 0.5
+_NOT_FOUND = 404
+_DEFAULT_PORTS = {"http": 80, "https": 443, "zk": 2181}
+
+
+async def wait_for_master(
+    masters: Sequence[str], patience: float, tell: Callable[[str], None], *, tls: TlsSettings | None = None
+) -> None:
+    """Return as soon as one of the addresses (URLs, or one zk:// address) answers as a master may.
+
+    Tries for `patience` seconds (0: forever), and says so after the first failure. Then, or where an agent answers, ClusterError.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + patience if patience else None
+    told = False
+    while True:
+        reasons = []
+        for master in masters:
+            for host, port in addresses_of(master):
+                reason = await _try(host, port)
+                if reason is None and not master.startswith("zk:"):
+                    reason = await _ask_master(master, tls, tell)
+                if reason is None:
+                    return
+                reasons.append(f"{host}:{port} ({reason})")
+        text = f"No master can be reached at {', '.join(reasons)}."
+        if deadline is not None and now() >= deadline:
+            raise ClusterError(
+                f"{text} Tried for {patience:g} s. Check framework.master and that the master runs; "
+                "--set framework.master=embedded runs on the built-in cluster."
+            )
+        if not told:
+            tell(f"{text} Trying again {f'for {patience:g} s' if patience else 'until it answers'}.")
+            told = True
+        await asyncio.sleep(_PAUSE)
+
+
+def addresses_of(master: str) -> list[tuple[str, int]]:
+    """Where to connect to: host and port of each server that the address names."""
+    scheme, _, rest = master.partition("://")
+    hosts = rest.partition("/")[0].rpartition("@")[2].split(",")
+    servers = [urlsplit(f"//{host}") for host in hosts if host]
+    return [(server.hostname or "", server.port or _DEFAULT_PORTS.get(scheme, 80)) for server in servers]
+
+
+async def _try(host: str, port: int) -> str | None:
+    """None when a connection was made, or why not."""
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"no answer in {_CONNECT_TIMEOUT:g} s"
+    except OSError as error:
+        text = error.strerror or str(error)
+        return text[:1].lower() + text[1:] if "Connect call failed" not in text else "connection refused"
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return None
+
+
+async def _ask_master(master: str, tls: TlsSettings | None, tell: Callable[[str], None]) -> str | None:
+    """None when the server there answers over HTTP, or why not; ClusterError where it is an agent."""
+    endpoint = Endpoint.parse(master)
+    timeouts = Timeouts(_CONNECT_TIMEOUT, _CONNECT_TIMEOUT)
+    try:
+        health = await exchange("GET", endpoint.with_path("/master/health"), tls=tls, timeouts=timeouts)
+        if health.status != _NOT_FOUND:
+            return None
+        agent = await exchange("GET", endpoint.with_path("/slave(1)/health"), tls=tls, timeouts=timeouts)
+    except ConnectFailed as error:
+        text = str(error)
+        if "certificate" in text:
+            return f"{text}; framework.ca names the authorities to trust"
+        return f"{text}; if it does not speak TLS, write http://" if endpoint.scheme == "https" else text
+    except TransportError as error:
+        text = f"it accepts the connection but does not answer HTTP: {error}"
+        return text if endpoint.scheme == "https" else f"{text}; if it speaks TLS, write https://"
+    if agent.status != _NOT_FOUND:
+        raise ClusterError(
+            f"{master} is an agent, not a master. Set framework.master to the master's address; its port is often 5050, "
+            "an agent's 5051."
+        )
+    tell(
+        f"{master} answers, but does not look like a Mesos master (it has no /master/health). Trying it anyway."
+    )
+    return None
 
 
 async def say_why_tasks_wait(system: ActorSystem, tell: Callable[[str], None]) -> None:

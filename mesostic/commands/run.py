@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesos_http import TlsSettings
 from mesos_v1.quantities import parse_duration
 from mesostic.collector import spare_the_collector
 from mesostic.commands.options import log_level_option, say, set_up_logging, sets_option
@@ -25,7 +24,6 @@ from mesostic.credential import closed, logged_in
 from mesostic.embedded import EmbeddedCluster
 from mesostic.errors import INTERRUPTED, OK, ClusterError, ConfigError, one_paragraph
 from mesostic.interrupts import Interrupts
-from mesostic.reachability import wait_for_master
 from mesostic.waiting import first_of
 
 if TYPE_CHECKING:
@@ -168,6 +166,9 @@ async def _run(
 async def _run_on_a_master(
     configuration: Configuration, interrupts: Interrupts, master_timeout: float
 ) -> Outcome:
+    from mesos_http import TlsSettings
+    from mesostic.why_waiting import wait_for_master
+
     asked = configuration.composition.framework
     tls = TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
     await wait_for_master(asked.masters(), master_timeout, say, tls=tls)

@@ -54,7 +54,7 @@ def read_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
     yield from heapq.merge(*(_read(file) for file in _with_executors(files)), key=lambda record: record.time)
 
 
-def follow(files: Iterable[Path]) -> Iterator[TraceRecord]:
+def follow_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
     """As `read_all`, and then, forever, what is added, also by executors that come later; in order of arrival."""
     files = list(files)
     records: queue.SimpleQueue[TraceRecord | MesosticError] = queue.SimpleQueue()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from mesostic.commands.check import describe
 from mesostic.config.compose import load_configuration
-from mesostic.config.describe import describe
 from mesostic.config.reference import reference
 from mesostic.errors import ConfigError
 from tests.support.fragments import check_fragment

@@ -8,9 +8,8 @@ from actors.runtime import TraceRecord, TraceWriter, message, pack
 from actors.runtime.codec.envelope import payload_of
 from mesos_v1 import pb
 from mesostic.cli import cli
-from mesostic.commands.trace import statistics
+from mesostic.commands.trace import described, statistics
 from mesostic.errors import MesosticError
-from mesostic.tracing.printing import described
 from mesostic.tracing.records import (
     Filters,
     as_json,

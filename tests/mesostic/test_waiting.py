@@ -7,8 +7,8 @@ import pytest
 
 from mesos_http import TlsSettings
 from mesostic.errors import ClusterError
-from mesostic.reachability import addresses_of, wait_for_master
 from mesostic.waiting import first_of
+from mesostic.why_waiting import addresses_of, wait_for_master
 from tests.support.raw_server import raw_server
 
 
