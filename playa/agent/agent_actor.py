@@ -23,7 +23,6 @@ from playa.agent import checkpoint
 from playa.agent import messages as own
 from playa.agent.checkpoint import Entry
 from playa.agent.containers.processes import PROCESSES
-from playa.agent.context import AgentContext
 from playa.agent.executors import tokens
 from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
@@ -32,6 +31,7 @@ from playa.agent.http_site import AgentSite
 from playa.agent.operations import Operations
 from playa.agent.operator_api.files import Files
 from playa.agent.operator_api.views import AgentView
+from playa.agent.records import AgentContext
 from playa.agent.registration import Registration
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates

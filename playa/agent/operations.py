@@ -17,7 +17,7 @@ from mesos_v1.errors import MesosError
 from mesos_v1.resources import Resources
 from playa.agent.checkpoint import Entry, Recovered
 from playa.agent.containers.sandbox import link_volume, volume_path
-from playa.agent.context import AgentContext
+from playa.agent.records import AgentContext
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
 from playa.messages import ApplyOperation, OperationAcknowledged, OperationUpdate, ReconcileOperations
 

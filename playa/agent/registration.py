@@ -10,10 +10,10 @@ import logging
 from actors.runtime import Timer, receive
 from playa import messages as m
 from playa.agent.checkpoint import Entry
-from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState
 from playa.agent.messages import PingOverdue, RegistrationDue, SilenceOver
 from playa.agent.operations import Operations
+from playa.agent.records import AgentContext
 from playa.agent.status_updates import StatusUpdates
 
 log = logging.getLogger(__name__)

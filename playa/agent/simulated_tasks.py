@@ -13,10 +13,9 @@ import itertools
 
 from actors.runtime import receive
 from mesos_v1 import pb
-from playa.agent.context import AgentContext
 from playa.agent.executors.states import TaskPhase
 from playa.agent.messages import SimulatedDue
-from playa.agent.records import ExecutorRecord, TaskRecord
+from playa.agent.records import AgentContext, ExecutorRecord, TaskRecord
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status
 

@@ -12,10 +12,9 @@ from actors.runtime import ActorDeadError, receive
 from mesos_v1 import pb
 from playa.agent import statuses
 from playa.agent.checkpoint import Entry
-from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import BuiltInUpdate, UpdateHandled
-from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind
+from playa.agent.records import AgentContext, ExecutorRecord, FrameworkRecord, Kind
 from playa.agent.statuses import State, Status, Why, is_terminal
 from playa.agent.update_streams import PendingUpdate, UpdateStreams
 from playa.messages import AgentUpdate, UpdateAcknowledged

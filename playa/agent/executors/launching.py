@@ -17,7 +17,6 @@ from playa.agent.built_in.built_in_executor import BuiltInExecutor
 from playa.agent.checkpoint import Entry, RecoveredExecutor, RecoveredFramework, RecoveredTask
 from playa.agent.containers.container_actor import Container, ContainerActor
 from playa.agent.containers.sandbox import sandbox_path
-from playa.agent.context import AgentContext
 from playa.agent.executors import tokens
 from playa.agent.executors.calls import command_executor, unsupported
 from playa.agent.executors.environment import executor_environment
@@ -25,7 +24,7 @@ from playa.agent.executors.life import Executors
 from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
 from playa.agent.messages import ExecutorRun, RegistrationOverdue
 from playa.agent.operations import Operations
-from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
+from playa.agent.records import AgentContext, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.statuses import Status, Why
 from playa.agent.update_streams import PendingUpdate
 from playa.messages import RunTask, RunTaskGroup, UpdateFramework

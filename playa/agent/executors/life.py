@@ -15,9 +15,8 @@ from mesos_v1.values import NANOS
 from playa.agent import messages as own
 from playa.agent import statuses
 from playa.agent.checkpoint import Entry
-from playa.agent.context import AgentContext
 from playa.agent.executors.states import EXECUTOR, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
-from playa.agent.records import ExecutorRecord, FrameworkRecord, Kind, TaskRecord
+from playa.agent.records import AgentContext, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status, Why

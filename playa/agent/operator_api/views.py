@@ -10,11 +10,10 @@ from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
 from playa.agent.containers.processes import usage
-from playa.agent.context import AgentContext
 from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.messages import OperatorCalled, QueryState
 from playa.agent.operations import Operations
-from playa.agent.records import ExecutorRecord, FrameworkRecord, TaskRecord
+from playa.agent.records import AgentContext, ExecutorRecord, FrameworkRecord, TaskRecord
 from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 
 Call = pb.agent.Call
