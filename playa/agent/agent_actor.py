@@ -27,14 +27,13 @@ from playa.agent.executors import tokens
 from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import ExecutorState, TaskPhase
-from playa.agent.http_site import AgentSite
+from playa.agent.http_site import AgentSite, Files
 from playa.agent.operations import Operations
-from playa.agent.operator_api.files import Files
-from playa.agent.operator_api.views import AgentView
 from playa.agent.records import AgentContext
 from playa.agent.registration import Registration
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
+from playa.agent.views import AgentView
 from playa.settings import AgentSettings
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from mesos_v1 import pb
+from playa.agent.http_site import Files
 from playa.agent.messages import QueryState
-from playa.agent.operator_api.files import Files
 from playa.messages import ExecutorMessage, RegisterAgent
 from playa.web import Refused
 

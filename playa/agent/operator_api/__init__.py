@@ -1,1 +1,0 @@
-"""An agent's HTTP site: its state and its files, for people and tools."""
