@@ -16,7 +16,7 @@ from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
-from playa.agent.checkpoint import Ledger
+from playa.agent.checkpoint import Entry, Ledger
 from playa.agent.executors.states import EXECUTOR, TASK, ExecutorEvent, ExecutorState, TaskEvent, TaskPhase
 from playa.agent.messages import ExecutorRun
 from playa.agent.statuses import State, Why
@@ -214,6 +214,11 @@ class AgentContext:
         """Tell the master, unless a fault keeps the agent silent."""
         if not self.silent:
             self._master.tell(message)
+
+    def checkpoint(self, executor: ExecutorRecord, entry: Entry, *more: object) -> None:
+        """Write a record about an executor that survives its agent."""
+        if executor.checkpoint:
+            self.ledger.write(entry, executor.run.framework_id, executor.run.executor_id, *more)
 
     def executors(self) -> Iterator[ExecutorRecord]:
         """Those of all frameworks, as they are now."""

@@ -60,10 +60,10 @@ class UpdateStreams:
         self._streams: dict[Key, _Stream] = {}
         self._paused = True
 
-    def add(self, update: PendingUpdate) -> None:
-        """Take an update in; it is sent now, or when the one before it is acknowledged.
+    def add(self, update: PendingUpdate, acknowledged: Iterable[bytes] = ()) -> None:
+        """Take an update in; it is sent now, or when the one before it is acknowledged, or a master is there.
 
-        A uuid that the stream knows already is an executor's retry: nothing is added.
+        A uuid that the stream knows already is an executor's retry: nothing is added. `acknowledged` are those before a restart.
         """
         key = (update.framework_id, update.task_id)
         stream = self._streams.get(key)
@@ -71,7 +71,7 @@ class UpdateStreams:
             stream = self._streams[key] = _Stream(self._first)
         elif update.uuid in stream.seen:
             return
-        stream.seen.add(update.uuid)
+        stream.seen.update(acknowledged, (update.uuid,))
         stream.pending.append(update)
         if len(stream.pending) == 1:
             self._send_head(stream)
@@ -109,15 +109,6 @@ class UpdateStreams:
         for stream in self._streams.values():
             stream.interval = self._first
             self._send_head(stream)
-
-    def restore(
-        self, framework_id: str, task_id: str, acknowledged: Iterable[bytes], pending: list[PendingUpdate]
-    ) -> None:
-        """Take a stream up again after the agent was killed; nothing is sent before `resume`."""
-        if pending:
-            stream = self._streams[framework_id, task_id] = _Stream(self._first)
-            stream.seen.update(acknowledged, (update.uuid for update in pending))
-            stream.pending.extend(pending)
 
     def head(self, framework_id: str, task_id: str) -> PendingUpdate | None:
         """The update in flight of a task, None when there is none."""

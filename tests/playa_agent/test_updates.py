@@ -164,7 +164,8 @@ def test_a_framework_that_is_gone_is_not_written_to(streams):
 
 def test_a_restored_stream_continues_where_it_was():
     streams = Streams()
-    streams.restore("f", "t", [update(1).uuid], [update(2), update(3, terminal=True)])
+    for pending in (update(2), update(3, terminal=True)):
+        streams.add(pending, [update(1).uuid])
     assert streams.sent() == []
     streams.resume()
     assert streams.sent() == [update(2)]

@@ -22,7 +22,7 @@ def _agent_wide(settings: AgentSettings) -> dict[str, str]:
 
 
 def executor_environment(
-    executor: ExecutorRecord, settings: AgentSettings, *, agent_id: str, port: int, domain_socket: str = ""
+    executor: ExecutorRecord, settings: AgentSettings, agent_id: str, port: int, domain_socket: str = ""
 ) -> dict[str, str]:
     """The variables of an executor's process; those of its command win over the agent-wide ones."""
     endpoint, grace = f"{settings.ip}:{port}", settings.executor_shutdown_grace_period

@@ -7,6 +7,7 @@ What happens to an executor from before the agent was killed: a custom one is fo
 again in time; a built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from actors.runtime import receive
@@ -138,28 +139,16 @@ class Launching:
         executor = framework.executors[run.executor_id] = ExecutorRecord(
             info, framework, run, kind, by_command, sandbox, self._checkpoints(framework), token
         )
-        if executor.checkpoint:
-            data = info.SerializeToString()
-            context.ledger.write(
-                Entry.EXECUTOR,
-                run.framework_id,
-                run.executor_id,
-                data,
-                run.container_id,
-                kind.value,
-                sandbox,
-                token,
-            )
+        saved = (info.SerializeToString(), run.container_id, kind.value, sandbox, token)
+        context.checkpoint(executor, Entry.EXECUTOR, *saved)
         return executor
 
     def _enqueue(self, executor: ExecutorRecord, tasks: Tasks, *, group: bool) -> None:
         ids = tuple(task.task_id.value for task in tasks) if group else ()
-        run = executor.run
         for task in tasks:
             executor.add(TaskRecord(task))
-            if executor.checkpoint:
-                data, task_id = task.SerializeToString(), task.task_id.value
-                self._context.ledger.write(Entry.TASK, run.framework_id, run.executor_id, task_id, data, ids)
+            data = task.SerializeToString() if executor.checkpoint else b""
+            self._context.checkpoint(executor, Entry.TASK, task.task_id.value, data, ids)
         if group:
             executor.groups.append(ids)
 
@@ -183,8 +172,7 @@ class Launching:
         self,
         executor: ExecutorRecord,
         tasks: Tasks,
-        *,
-        recovered: tuple[RecoveredTask, ...] = (),
+        recovered: Iterable[RecoveredTask] = (),
         started: int = 0,
     ) -> None:
         """Start the actor of an executor's container, or of a built-in executor; `tasks` have volumes for it."""
@@ -196,18 +184,14 @@ class Launching:
             settings=context.settings,
             sandbox=Path(executor.sandbox),
             environment=executor_environment(
-                executor,
-                context.settings,
-                agent_id=context.agent_id,
-                port=context.port,
-                domain_socket=context.domain_socket,
+                executor, context.settings, context.agent_id, context.port, context.domain_socket
             ),
             volumes=self._operations.volumes_of([*info.resources, *(r for t in tasks for r in t.resources)]),
             owner=str(context.work_dir),
             checkpoint=executor.checkpoint,
             pid=executor.pid if started else 0,
             started=started,
-            recovered=recovered,
+            recovered=tuple(recovered),
         )
         name = f"{context.actor.name}/{executor.executor_id}/{executor.run.container_id}"
         runner = ContainerActor if executor.kind is Kind.CUSTOM else BuiltInExecutor
@@ -249,7 +233,7 @@ class Launching:
         if kind is Kind.CUSTOM and saved.pid:
             self._start_runner(executor, [], started=saved.started)
             return True
-        runs = () if kind is Kind.CUSTOM else self._still_running(executor, saved)
+        runs = [] if kind is Kind.CUSTOM else self._still_running(executor, saved)
         if runs:
             self._start_runner(executor, [], recovered=runs)
         else:  # the agent was killed before a process was there
@@ -266,19 +250,16 @@ class Launching:
         for status in updates:
             task.note(status)
         executor.add(task)
-        framework_id = executor.run.framework_id
-        pending = [
-            PendingUpdate(framework_id, task_id, u.uuid, data, statuses.is_terminal(u.state))
-            for u, data in zip(updates, saved.updates, strict=True)
-            if u.uuid not in saved.acknowledged
-        ]
-        self._context.streams.restore(framework_id, task_id, saved.acknowledged, pending)
+        for u, data in zip(updates, saved.updates, strict=True):
+            if u.uuid not in saved.acknowledged:
+                terminal = statuses.is_terminal(u.state)
+                pending = PendingUpdate(executor.run.framework_id, task_id, u.uuid, data, terminal)
+                self._context.streams.add(pending, saved.acknowledged)
 
-    def _still_running(self, executor: ExecutorRecord, saved: RecoveredExecutor) -> tuple[RecoveredTask, ...]:
+    def _still_running(self, executor: ExecutorRecord, saved: RecoveredExecutor) -> list[RecoveredTask]:
         """The tasks of a built-in executor that have a process; those that never had one are told to be over."""
         launched = executor.in_phase(TaskPhase.LAUNCHED)
         for task in launched:
             if not saved.tasks[task.task_id].pid:
                 self._executors.never_ran(executor, task)
-        known = (saved.tasks[task.task_id] for task in launched)
-        return tuple(task for task in known if task.pid)
+        return [known for task in launched if (known := saved.tasks[task.task_id]).pid]

@@ -53,14 +53,10 @@ class Executors:
             return
         if not message.task_id or executor.kind is Kind.COMMAND:
             executor.pid = message.pid
-        self._checkpoint(executor, Entry.STARTED, message.task_id, message.pid, message.started)
+        container_id, process = executor.run.container_id, (message.pid, message.started)
+        self._context.checkpoint(executor, Entry.STARTED, container_id, message.task_id, *process)
         if executor.state is ExecutorState.TERMINATING and executor.kind is Kind.CUSTOM:
             self.destroy(executor)
-
-    def _checkpoint(self, executor: ExecutorRecord, entry: Entry, *more: object) -> None:
-        if executor.checkpoint:
-            run = executor.run
-            self._context.ledger.write(entry, run.framework_id, run.executor_id, run.container_id, *more)
 
     @receive
     def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
@@ -314,7 +310,7 @@ class Executors:
         if executor.stream is not None:
             executor.stream.finish()
             executor.stream = None
-        self._checkpoint(executor, Entry.EXITED)
+        self._context.checkpoint(executor, Entry.EXITED, executor.run.container_id)
         if not executor.for_command_task:
             run, status = executor.run, -1 if status is None else status
             self._context.to_master(
