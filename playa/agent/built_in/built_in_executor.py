@@ -60,13 +60,11 @@ class Run:
     container_id: str  # of its own container; empty when it runs in its executor's
     group: tuple[str, ...]  # the ids of the tasks that end with it
     child: Child | None = None
-    exec_failed: bool = False  # it ends as if it had exited with status 1
     killing: bool = False
     killed_unhealthy: bool = False  # because its health check failed too often
     overran: bool = False  # because it used up its max_completion_time
     killing_group: bool = False  # its end ends nobody else any more
     kill_started: float = 0.0
-    kill_deadline: float = 0.0  # when `escalation` is due
     last: Status | None = None
     escalation: Timer | None = None
     completion: Timer | None = None
@@ -76,8 +74,8 @@ class Run:
     def task_id(self) -> str:
         return self.task.task_id.value
 
-    def start(self, container: Container) -> None:
-        """Start the process; a program that is not there "ran" and exited with 1, as from Mesos's launcher."""
+    def start(self, container: Container) -> Child | None:
+        """Start the process, if that is possible; why it is not is in the sandbox's stderr."""
         task, c = self.task, container
         if self.container_id:
             environment = nested_environment(task, c.settings, str(self.sandbox))
@@ -90,9 +88,9 @@ class Run:
                 command, owner=c.owner, survives=c.outlives, remember=c.checkpoint, status_file=file
             )
         except OSError as error:
-            self.exec_failed = True
             with suppress(OSError), open_output(self.sandbox, "stderr") as err:
                 err.write(f"Failed to execute command: {error.strerror or error}\n".encode())
+        return self.child
 
     def status_file(self, container: Container) -> Path | None:
         """Where the wait status of a process is kept that may outlive the cluster."""
@@ -188,7 +186,7 @@ class BuiltInExecutor(Actor):
         if run.child is None:
             self.actor_ref.tell(m.RunEnded(run.task_id, kept_status(file)))
         else:
-            self._follow(run)
+            self._follow(run, run.child)
 
     def _add(self, task: pb.mesos.TaskInfo, container_id: str = "", group: tuple[str, ...] = ()) -> Run:
         sandbox = self._container.sandbox
@@ -245,24 +243,24 @@ class BuiltInExecutor(Actor):
             self._start(run)
 
     def _start(self, run: Run) -> None:
-        run.start(self._container)
-        if run.child is not None:
-            pid = run.child.pid
-            self._agent.tell(m.ContainerStarted(self._container.run, run.task_id, pid, start_time(pid)))
+        child = run.start(self._container)
+        if child is not None:
+            started = start_time(child.pid)
+            self._agent.tell(m.ContainerStarted(self._container.run, run.task_id, child.pid, started))
         if not run.container_id:
             self._update(run, pb.mesos.TASK_STARTING)
         self._update(run, pb.mesos.TASK_RUNNING)
-        if run.exec_failed:
+        if child is None:  # a program that is not there "ran" and exited with 1, as from Mesos's launcher
             self.actor_ref.tell(m.RunEnded(run.task_id, 1 << 8))
             return
-        self._follow(run)
+        self._follow(run, child)
         limit = run.task.max_completion_time.nanoseconds / NANOS
         if limit > 0:
             run.completion = self.timers.after(limit, m.CompletionOverdue(run.task_id))
 
-    def _follow(self, run: Run) -> None:
+    def _follow(self, run: Run, child: Child) -> None:
         """Wait for its end, and begin its checks."""
-        self.run_in_background(self._wait(run), name=f"wait {run.task_id}")
+        self.run_in_background(self._wait(run, child), name=f"wait {run.task_id}")
         if run.task.HasField("check"):
             run.checks[False] = CheckJudge(run.task.check)
         if run.task.HasField("health_check"):
@@ -270,9 +268,8 @@ class BuiltInExecutor(Actor):
         for health, judge in run.checks.items():
             self.timers.after(judge.check.delay_seconds, m.CheckDue(run.task_id, health))
 
-    async def _wait(self, run: Run) -> None:
-        if run.child is not None:
-            self.actor_ref.tell(m.RunEnded(run.task_id, await run.child.wait()))
+    async def _wait(self, run: Run, child: Child) -> None:
+        self.actor_ref.tell(m.RunEnded(run.task_id, await child.wait()))
 
     # --- Checks -----------------------------------------------------------------------------------------------
 
@@ -319,10 +316,10 @@ class BuiltInExecutor(Actor):
     def _kill(self, run: Run, asked: float | None) -> None:
         now, grace = self.clock.now(), run.grace_period(asked)
         if run.killing:
-            if run.escalation is not None and run.kill_started + grace < run.kill_deadline:
+            due = max(run.kill_started + grace, now)
+            if run.escalation is not None and due < run.escalation.due:
                 run.escalation.cancel()
-                run.kill_deadline = max(run.kill_started + grace, now)
-                run.escalation = self.timers.after(run.kill_deadline - now, m.Escalate(run.task_id))
+                run.escalation = self.timers.after(due - now, m.Escalate(run.task_id))
             return
         run.killing = True
         run.stop_timers()
@@ -331,7 +328,7 @@ class BuiltInExecutor(Actor):
             self._update(run, pb.mesos.TASK_KILLING)
         if run.child is not None:
             run.child.signal(signal.SIGTERM)
-        run.kill_started, run.kill_deadline = now, now + grace
+        run.kill_started = now
         run.escalation = self.timers.after(grace, m.Escalate(run.task_id))
 
     @receive
@@ -355,8 +352,7 @@ class BuiltInExecutor(Actor):
         if not self._runs:
             self._end()
         for run in list(self._runs.values()):
-            own = None if self._groups else max(message.grace_period - _REAPING, 0.0)
-            self._kill(run, own)
+            self._kill(run, None if self._groups else max(message.grace_period - _REAPING, 0.0))
 
     @receive
     def handle_destroy_container(self, message: m.DestroyContainer) -> None:
