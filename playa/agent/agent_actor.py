@@ -1,7 +1,5 @@
-"""The agent actor: the parts of an agent in one mailbox.
+"""The agent actor: the parts of an agent in one mailbox. They share one `AgentContext`, and their handlers are the actor's.
 
-Theory of operation: the parts share one `AgentContext`; their handlers are the actor's, and run one message at a time. Processes,
-checks and downloads are awaited by child actors.
 Stopping this actor is the agent's sudden death: what checkpoints lives on, all else is killed; the next actor with the same
 work directory recovers. An orderly end is `ShutdownAgent`.
 """

@@ -119,8 +119,6 @@ class AgentSite:
         required = bool(getattr(self._settings, f"authenticate_http_{realm}"))
         http.principal_of(request, credentials, f"mesos-agent-{realm}", required=required)
 
-    # --- Executors --------------------------------------------------------------------------------------------
-
     async def _executor(self, request: web.Request) -> web.StreamResponse:
         claims = self._claims(request)
         if request.method != "POST":
@@ -168,8 +166,6 @@ class AgentSite:
             return await self._agent.ask(question, block=False)
         except ActorDeadError:
             raise http.Refused(503, "Agent is terminating") from None
-
-    # --- Operators --------------------------------------------------------------------------------------------
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
         self._let_in(request, "readwrite")
@@ -220,8 +216,6 @@ class AgentSite:
     async def _containers(self, request: web.Request) -> web.StreamResponse:
         containers = (await self._view(AgentCall.GET_CONTAINERS)).get_containers
         return http.json_answer(to_json(containers).get("containers", []))
-
-    # --- Files ------------------------------------------------------------------------------------------------
 
     async def _browse(self, request: web.Request) -> web.StreamResponse:
         return http.json_answer(self._files.browse(request.query.get("path", "")))

@@ -17,9 +17,6 @@ class ExecutorRun:
     container_id: str
 
 
-# --- To the agent ---------------------------------------------------------------------------------------------
-
-
 @message
 class ContainerStarted:
     """The executor's process runs. `task_id` is empty but for a task of a built-in executor."""
@@ -91,18 +88,12 @@ class QueryState:
     """An operator reads `/state`; answered with its JSON."""
 
 
-# --- To the cluster -------------------------------------------------------------------------------------------
-
-
 @message
 class AgentCannotStart:
     """An agent has no port to listen on, or no folder to work in; `why` is for people."""
 
     agent: str
     why: str
-
-
-# --- To a container or a built-in executor --------------------------------------------------------------------
 
 
 @message
@@ -137,9 +128,6 @@ class ShutDown:
     """End all tasks, then yourself. `grace_period`: seconds until they are killed."""
 
     grace_period: float
-
-
-# --- Timers ---------------------------------------------------------------------------------------------------
 
 
 @message

@@ -2,8 +2,6 @@
 
 A first resend comes after 10 s, then the wait doubles up to 10 minutes (Mesos's STATUS_UPDATE_RETRY_INTERVAL constants). While
 the agent has no master the streams are paused; on `resume` each one's head goes out at once. Operations' updates go the same way.
-
-How it works: a stream is a deque, its head is in flight; the acknowledgement of a terminal update ends it.
 """
 
 from collections import deque

@@ -176,8 +176,6 @@ class AgentView:
     def _allocated(self) -> Resources:
         return sum((executor.allocated() for executor in self.context.executors()), Resources())
 
-    # --- The parts of the V1 responses ------------------------------------------------------------------------
-
     def _agent(self) -> Json:
         context, started = self.context, {"nanoseconds": int(self.context.drain_started or 0.0) * NANOS}
         drain = {"drain_config": context.drain, "estimated_drain_start_time": started}

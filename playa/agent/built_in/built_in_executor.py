@@ -1,13 +1,11 @@
 """The executors that Mesos brings: the command executor (one command) and the default executor (groups of tasks).
 
 Real ones are programs of their own; here they are actors inside the cluster, so that a command task costs one process
-and not two. To a framework they look the same: TASK_STARTING before TASK_RUNNING, exit codes and signals as states
-and messages, kill policies, checks, and a group that ends when one of its tasks fails (recorded: `command_task_lifecycle`,
-`kill_task`, `health_checks`, `task_group_on_the_default_executor`).
+and not two. To a framework they look the same (recorded: `command_task_lifecycle`, `kill_task`, `health_checks`,
+`task_group_on_the_default_executor`).
 
-Theory of operation: each task is a `Run`; its process, its checks and its fetching are awaited in the background and come back
-as messages, so that all decisions are made in handlers. Updates go to the agent, which acknowledges them; when no task is
-left and everything is acknowledged, the executor ends with status 0.
+Each task is a `Run`; its process, its checks and its fetching are awaited in the background and come back as messages, so that
+all decisions are made in handlers. When no task is left and all updates are acknowledged, the executor ends with status 0.
 """
 
 import os

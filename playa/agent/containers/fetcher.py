@@ -1,16 +1,12 @@
 """The fetcher: brings a command's URIs into its sandbox before the command starts.
 
-Plain paths, `file://`, `http://` and `https://`; sets the executable bit or unpacks archives as asked; an `output_file`
-gives another name (Mesos documentation, "Fetcher"). The `cache` flag is accepted and means nothing here: everything is
-fetched again. Other schemes (hdfs, s3, ftp) are refused as by an agent that has no Hadoop client.
+Plain paths, `file://`, `http://` and `https://` (Mesos documentation, "Fetcher"). The `cache` flag is accepted and means nothing
+here: everything is fetched again. Other schemes (hdfs, s3, ftp) are refused as by an agent that has no Hadoop client.
 
 Nothing that is fetched or unpacked lands outside of the sandbox, by construction: a `Folder` makes files, folders and links below
-one folder and reaches each of them step by step from that folder's descriptor, without ever following a symbolic link. So absolute
-names, `..`, links that an archive made before, and hard links to what is not in the folder have no way out. Links may point
-wherever they want: they are made, and never used.
-
-What is unpacked is bounded in bytes and in entries, has no setuid, setgid or sticky bit, is no device, and belongs to the folder's
-owner, who else would not be able to change it.
+one folder and reaches each of them step by step from that folder's descriptor, without ever following a symbolic link. Links may
+point wherever they want: they are made, and never used. What is unpacked is bounded in bytes and in entries, has no setuid, setgid
+or sticky bit, is no device, and belongs to the folder's owner, who else would not be able to change it.
 """
 
 import bz2

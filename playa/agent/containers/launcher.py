@@ -4,13 +4,13 @@ By construction nothing that a task starts outlives it. The launcher forks a sup
 A supervisor is what the kernel calls a subreaper: whatever the command starts stays among its descendants, also what calls `setsid`
 or forks twice to become a daemon. When the command ends, or is to be killed, the supervisor kills all of them, keeps how the command
 ended in a file if that is asked for, and tells the cluster. (Only Linux has subreapers: elsewhere, what leaves the group escapes.)
+Should a supervisor itself be killed, the kernel kills its command, and the launcher what that leaves behind.
 
 Cluster and supervisor hold the two ends of a socket, the leash. When the cluster is gone, perhaps by `kill -9`, the leash tears, and
-the supervisor ends everything at once, unless the command may survive the cluster. Should a supervisor itself be killed, the
-kernel kills its command, and what that leaves behind is handed to the launcher, which kills it.
+the supervisor ends everything at once, unless the command may survive the cluster.
 
-The launcher is forked from instead of the cluster, because that is big and has threads; one supervisor is always there already and
-waits for the next request. Nothing of the project is imported here, so it starts in milliseconds and takes little memory.
+The launcher is forked from instead of the cluster, because that is big and has threads; one supervisor always waits already for the
+next request. Nothing of the project is imported here, so it starts in milliseconds and takes little memory.
 
 A request is a length of eight bytes and a marshalled dictionary, with three descriptors: stdout, stderr and the supervisor's end of the leash.
 The answer comes over the leash, and so does the end: a letter (`p`id, `e`rror, `s`tatus) and eight bytes. The cluster says `k` for kill.

@@ -291,9 +291,6 @@ def wait_status(status: int) -> str:
     return f"exited with status {os.waitstatus_to_exitcode(status)}"
 
 
-# --- What the kernel tells of processes, through /proc; where there is none the answers are empty. --------------
-
-
 def start_time(pid: int) -> int:
     """When a process started, in the kernel's ticks; 0 if it is not there (or this is not Linux)."""
     fields = _stat(pid)

@@ -93,11 +93,7 @@ def _shown(command: pb.mesos.CommandInfo) -> str:
 
 
 def unsupported(container: pb.mesos.ContainerInfo) -> str | None:
-    """Why this agent cannot make a container; None if it can.
-
-    There is no image provisioner, no volume isolator and no CNI network here, as on an agent that was started without
-    those isolators; Docker's containerizer is not there either.
-    """
+    """Why this agent, which is like one without Docker and without isolators, cannot make a container; None if it can."""
     if container.type != pb.mesos.ContainerInfo.MESOS:
         return ""
     if container.mesos.HasField("image"):

@@ -1,8 +1,6 @@
-"""The environment that an agent gives to executors and tasks.
+"""The environment that an agent gives to executors and tasks: as recorded from a Mesos 1.12 agent (`MESOS_*`, `LIBPROCESS_*`).
 
-As recorded from a Mesos 1.12 agent (`MESOS_*`, `LIBPROCESS_*`), and nothing of the cluster's own environment but a PATH:
-a real agent's executors do not inherit the agent's environment either (Mesos documentation, "Executor HTTP API",
-"Environment Variables").
+Nothing is inherited from the cluster's own environment (Mesos documentation, "Executor HTTP API", "Environment Variables").
 """
 
 from collections.abc import Mapping

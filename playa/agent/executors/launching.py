@@ -1,10 +1,7 @@
 """How executors come to be: with the first tasks for them, or taken up again after their agent was killed.
 
-What an agent refuses and in which words: resources it does not have, a command task whose executor id is taken, an
-executor that is on its way out, a container that needs an isolator which is not here.
-
-What happens to an executor from before the agent was killed: a custom one is followed by its process id and has to subscribe
-again in time; a built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
+Of executors from before the agent was killed a custom one is followed by its process id and has to subscribe again in time; a
+built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
 """
 
 from collections.abc import Iterable
@@ -40,8 +37,6 @@ class Launching:
         self._context = context
         self._executors = executors
         self._operations = operations
-
-    # --- Tasks come in ----------------------------------------------------------------------------------------
 
     @receive
     def handle_update_framework(self, message: UpdateFramework) -> None:
@@ -152,8 +147,6 @@ class Launching:
         if group:
             executor.groups.append(ids)
 
-    # --- Executors start --------------------------------------------------------------------------------------
-
     def _start(self, executor: ExecutorRecord, tasks: Tasks) -> None:
         if executor.kind is Kind.SIMULATED:
             self._executors.subscribe(executor)
@@ -196,8 +189,6 @@ class Launching:
         name = f"{context.actor.name}/{executor.executor_id}/{executor.run.container_id}"
         runner = ContainerActor if executor.kind is Kind.CUSTOM else BuiltInExecutor
         executor.runner = context.actor.spawn(runner, container, context.actor.actor_ref, name=name)
-
-    # --- The agent was killed ---------------------------------------------------------------------------------
 
     def recover(self, saved: RecoveredFramework) -> bool:
         """Take a framework up again; whether there are executors that have to come back by themselves."""

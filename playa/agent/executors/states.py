@@ -1,4 +1,4 @@
-"""The life of an executor and of a task at the agent: two tables.
+"""The life of an executor and of a task at the agent.
 
 Executor: REGISTERING from the start of its container until it subscribes; a shutdown or a missed registration makes it
 TERMINATING; only the end of its container makes it TERMINATED.
