@@ -148,6 +148,7 @@ class AgentActor(Actor):
 
     def _begin(self) -> None:
         """All that can come back is there."""
+        self._context.recovering = False
         if self._context.drain is not None:
             self._drain(self._context.drain)
             self._less_is_here()
@@ -210,8 +211,8 @@ class AgentActor(Actor):
         context.terminating = True
         context.to_master(m.UnregisterAgent(context.agent_id))
         context.ledger.forget()
-        for framework in list(context.frameworks.values()):
-            self._executors.shut_down_framework(framework)
+        for framework_id in list(context.frameworks):
+            self._executors.handle_shutdown_framework(m.ShutdownFramework(framework_id))
         self._less_is_here()
 
     @receive
@@ -232,7 +233,9 @@ class AgentActor(Actor):
         if call.type == Call.SUBSCRIBE:
             stream = self._site.streams.get(message.stream) if self._site is not None else None
             self._executors.subscribe(executor, stream, call.subscribe)
-            self._end_recovery_early()
+            states = {executor.state for executor in self._context.executors()}
+            if self._context.recovering and ExecutorState.REGISTERING not in states:
+                self._begin()
             return own.CallAnswer(200)
         if self._context.recovering:
             return own.CallAnswer(503, "Agent has not finished recovery")
@@ -252,16 +255,7 @@ class AgentActor(Actor):
     @receive
     def handle_recovery_over(self, message: own.RecoveryOver) -> None:
         if self._context.recovering:
-            self._context.recovering = False
             self._executors.reregistration_overdue()
-            self._begin()
-
-    def _end_recovery_early(self) -> None:
-        """All executors are back: no reason to wait."""
-        if self._context.recovering and not any(
-            executor.state is ExecutorState.REGISTERING for executor in self._context.executors()
-        ):
-            self._context.recovering = False
             self._begin()
 
 

@@ -147,30 +147,6 @@ class FrameworkRecord:
         self.completed: deque[ExecutorRecord] = deque(maxlen=max_completed)
 
 
-def task_proto(
-    executor: ExecutorRecord, task: TaskRecord, in_flight: pb.mesos.TaskStatus | None
-) -> pb.mesos.Task:
-    """A task as the master and operators are told of it; `in_flight` is the status on its way to the scheduler."""
-    info = task.info
-    last = in_flight or (task.statuses[-1] if task.statuses else None)
-    user = info.command.user if info.HasField("command") else info.executor.command.user
-    more = ("labels", "discovery", "container", "health_check", "kill_policy")
-    return pb.mesos.Task(
-        name=info.name,
-        task_id=info.task_id,
-        agent_id=info.agent_id,
-        framework_id=executor.framework.info.id,
-        executor_id=None if executor.for_command_task else executor.info.executor_id,
-        state=task.state,
-        resources=info.resources,
-        statuses=task.statuses,
-        status_update_state=None if last is None else last.state,
-        status_update_uuid=None if last is None else last.uuid,
-        user=user or None,
-        **{name: getattr(info, name) for name in more if info.HasField(name)},  # type: ignore[arg-type]
-    )
-
-
 class AgentContext:
     """One agent's state and its ways out."""
 
@@ -242,5 +218,23 @@ class AgentContext:
 
     def task_proto(self, executor: ExecutorRecord, task: TaskRecord) -> pb.mesos.Task:
         """A task as the master and operators are told of it, with the update that is on its way to the scheduler."""
-        head = self.streams.head(executor.run.framework_id, task.task_id)
-        return task_proto(executor, task, head and pb.mesos.TaskStatus.FromString(head.status))
+        info, head = task.info, self.streams.head(executor.run.framework_id, task.task_id)
+        last = task.statuses[-1] if task.statuses else None
+        if head is not None:
+            last = pb.mesos.TaskStatus.FromString(head.status)
+        user = info.command.user if info.HasField("command") else info.executor.command.user
+        more = ("labels", "discovery", "container", "health_check", "kill_policy")
+        return pb.mesos.Task(
+            name=info.name,
+            task_id=info.task_id,
+            agent_id=info.agent_id,
+            framework_id=executor.framework.info.id,
+            executor_id=None if executor.for_command_task else executor.info.executor_id,
+            state=task.state,
+            resources=info.resources,
+            statuses=task.statuses,
+            status_update_state=None if last is None else last.state,
+            status_update_uuid=None if last is None else last.uuid,
+            user=user or None,
+            **{name: getattr(info, name) for name in more if info.HasField(name)},  # type: ignore[arg-type]
+        )

@@ -48,7 +48,8 @@ class Registration:
         context = self._context
         if context.connected or context.terminating or message.series != self._series:
             return
-        context.to_master(self._reregister() if context.agent_id else self._register())
+        register = m.RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
+        context.to_master(self._reregister() if context.agent_id else register)
         longest = min(context.settings.registration_backoff_factor * 2**message.tries, LONGEST_PAUSE)
         pause = context.actor.ids.uniform(longest / 2, longest)
         context.after(pause, RegistrationDue(message.series, min(message.tries + 1, MOST_TRIES)))
@@ -115,10 +116,6 @@ class Registration:
             self._watch.cancel()
         if self._ping_timeout > 0:
             self._watch = self._context.after(self._ping_timeout, PingOverdue())
-
-    def _register(self) -> m.RegisterAgent:
-        context = self._context
-        return m.RegisterAgent(context.actor.name, context.info.SerializeToString(), context.pid)
 
     def _reregister(self) -> m.ReregisterAgent:
         context, everyone = self._context, list(self._context.executors())

@@ -57,19 +57,17 @@ class SimulatedTasks:
             state = pb.mesos.TaskState.Value(labels.get("simulate.state", "TASK_FINISHED"))
         except ValueError:
             state = pb.mesos.TASK_FAILED
-        data = labels.get("simulate.data", "").encode()
-        if labels.get("simulate.echo") == "true":
-            data = task.info.data
-        self._update(executor, task, state, data=data, message=labels.get("simulate.message", ""))
+        echo = labels.get("simulate.echo") == "true"
+        data = task.info.data if echo else labels.get("simulate.data", "").encode()
+        self._update(executor, task, state, data or None, labels.get("simulate.message"))
 
     def _update(
         self,
         executor: ExecutorRecord,
         task: TaskRecord,
         state: State,
-        *,
-        data: bytes = b"",
-        message: str = "",
+        data: bytes | None = None,
+        message: str | None = None,
     ) -> None:
         status = Status(
             task_id=task.info.task_id,
@@ -78,7 +76,7 @@ class SimulatedTasks:
             uuid=self._context.uuid(),
             timestamp=self._context.time(),
             executor_id=executor.info.executor_id,
-            data=data or None,
+            data=data,
             message=message or None,
         )
         self._updates.from_executor(executor.framework, status, None)
@@ -89,10 +87,8 @@ def _labels(task: TaskRecord) -> dict[str, str]:
 
 
 def _duration(task: TaskRecord, default: float) -> float | None:
-    text = _labels(task).get("simulate.duration") if task.info.HasField("labels") else None
-    if text is None:
-        return default or None
+    text = _labels(task).get("simulate.duration")
     try:
-        return max(float(text), 0.0)
+        return (default or None) if text is None else max(float(text), 0.0)
     except ValueError:
         return 0.0

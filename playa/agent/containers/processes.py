@@ -174,8 +174,21 @@ class ProcessTable:
             if not child.ended.done():
                 child.ended.set_result(status)
 
+        def readable() -> None:
+            """What the supervisor says last is the wait status; one that was killed says nothing."""
+            assert child.leash is not None
+            try:
+                said = child.leash.recv(_SAID)
+            except BlockingIOError:
+                return
+            except OSError:
+                said = b""
+            loop.remove_reader(child.leash)
+            end(int.from_bytes(said[1:], "little") if len(said) == _SAID else None)
+            child.leash.close()  # now the id may be another's
+
         if child.leash is not None:
-            _on_leash(loop, child.leash, end)
+            loop.add_reader(child.leash, readable)
         else:
             _poll(loop, child.pid, started, lambda: end(kept_status(status_file)))
 
@@ -243,25 +256,6 @@ class _Launcher:
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-
-
-def _on_leash(
-    loop: asyncio.AbstractEventLoop, leash: socket.socket, end: Callable[[int | None], None]
-) -> None:
-    """What the supervisor says last is the wait status; one that was killed says nothing."""
-
-    def readable() -> None:
-        try:
-            said = leash.recv(_SAID)
-        except BlockingIOError:
-            return
-        except OSError:
-            said = b""
-        loop.remove_reader(leash)
-        end(int.from_bytes(said[1:], "little") if len(said) == _SAID else None)
-        leash.close()  # now the id may be another's
-
-    loop.add_reader(leash, readable)
 
 
 def _poll(loop: asyncio.AbstractEventLoop, pid: int, started: int, end: Callable[[], None]) -> None:

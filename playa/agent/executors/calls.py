@@ -14,7 +14,6 @@ COMMAND_EXECUTOR_CPUS: Final = 0.1
 COMMAND_EXECUTOR_MEM: Final = 32.0
 _SHOWN: Final = 15
 _PREFIX: Final = "Failed to validate Executor::Call: "
-_PARTS: Final = {Call.SUBSCRIBE: "subscribe", Call.UPDATE: "update", Call.MESSAGE: "message"}
 
 
 def refusal(call: pb.executor.Call) -> str | None:
@@ -28,8 +27,8 @@ def _why(call: pb.executor.Call) -> str | None:
         return "Not initialized: a required field is missing"
     if not call.HasField("type") or call.type == Call.UNKNOWN:
         return "Expecting 'type' to be present"
-    part = _PARTS.get(call.type)
-    if part is not None and part not in {field.name for field, _ in call.ListFields()}:
+    part = Call.Type.Name(call.type).lower()
+    if part in Call.DESCRIPTOR.fields_by_name and not call.HasField(part):  # type: ignore[arg-type]
         return f"Expecting '{part}' to be present"
     return _why_status(call) if call.type == Call.UPDATE else None
 

@@ -355,12 +355,7 @@ class Executors:
     @receive
     def handle_shutdown_framework(self, message: ShutdownFramework) -> None:
         framework = self._context.frameworks.get(message.framework_id)
-        if framework is not None:
-            self.shut_down_framework(framework)
-
-    def shut_down_framework(self, framework: FrameworkRecord) -> None:
-        """The framework is over: end its executors, say nothing more to it."""
-        if framework.terminating:
+        if framework is None or framework.terminating:
             return
         framework.terminating = True
         self._context.streams.drop(framework.framework_id)
