@@ -15,14 +15,15 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from aiohttp.helpers import content_disposition_header
+from google.protobuf.message import Message
 
 from actors.runtime import ActorDeadError, ActorRef
 from mesos_v1 import pb
-from mesos_v1.content import ContentType, serialize, to_json
+from mesos_v1.content import serialize, to_json
 from mesos_v1.values import NANOS
 from playa import web as http
 from playa.agent.executors import tokens
@@ -39,6 +40,7 @@ MAX_BACKLOG = 256 * 1024 * 1024
 Call = pb.executor.Call
 AgentCall = pb.agent.Call
 Response = pb.agent.Response
+M = TypeVar("M", bound=Message)
 
 
 class AgentSite:
@@ -121,18 +123,21 @@ class AgentSite:
 
     async def _executor(self, request: web.Request) -> web.StreamResponse:
         claims = self._claims(request)
-        if request.method != "POST":
-            raise http.method_not_allowed(request.method, ["POST"])
-        call = http.parse_message(await request.read(), request.headers.get("Content-Type"), Call)
+        call = await _posted(request, Call)
         http.refuse(refusal(call))
         if call.type == Call.HEARTBEAT:
             return http.plain(202)
+        key, stream = next(self._keys), None
         if call.type == Call.SUBSCRIBE:
-            return await self._subscribe(
-                request, call, http.chosen_type(request.headers.get("Accept")), claims
-            )
-        answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), claims=claims))
-        return http.plain(answer.status, answer.text)
+            content_type = http.chosen_type(request.headers.get("Accept"))
+            stream = self.streams[key] = http.RecordStream(content_type, max_backlog=MAX_BACKLOG)
+        try:
+            answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
+            if stream is None or answer.status != 200:
+                return http.plain(answer.status, answer.text)
+            return await stream.run(request, {})
+        finally:
+            self.streams.pop(key, None)
 
     def _claims(self, request: web.Request) -> Claims | None:
         """Who calls, by a bearer token that this agent has signed; None where nobody is asked."""
@@ -148,19 +153,6 @@ class AgentSite:
             challenge += ', error="invalid_token", error_description="No token that this agent has signed"'
         raise http.Refused(401, "401 Unauthorized.", {"WWW-Authenticate": challenge})
 
-    async def _subscribe(
-        self, request: web.Request, call: Call, content_type: ContentType, claims: Claims | None
-    ) -> web.StreamResponse:
-        key = next(self._keys)
-        stream = self.streams[key] = http.RecordStream(content_type, max_backlog=MAX_BACKLOG)
-        try:
-            answer: CallAnswer = await self._ask(ExecutorCalled(call.SerializeToString(), key, claims))
-            if answer.status != 200:
-                return http.plain(answer.status, answer.text)
-            return await stream.run(request, {})
-        finally:
-            del self.streams[key]
-
     async def _ask(self, question: Any) -> Any:
         try:
             return await self._agent.ask(question, block=False)
@@ -169,9 +161,7 @@ class AgentSite:
 
     async def _operator(self, request: web.Request) -> web.StreamResponse:
         self._let_in(request, "readwrite")
-        if request.method != "POST":
-            raise http.method_not_allowed(request.method, ["POST"])
-        call = http.parse_message(await request.read(), request.headers.get("Content-Type"), AgentCall)
+        call = await _posted(request, AgentCall)
         if not call.HasField("type") or call.type == AgentCall.UNKNOWN:
             raise http.Refused(400, "Failed to validate agent::Call: Expecting 'type' to be present")
         content_type = http.chosen_type(request.headers.get("Accept"))
@@ -232,6 +222,12 @@ class AgentSite:
         name = file.name.encode("utf-8", "replace").decode()
         headers = {"Content-Disposition": content_disposition_header("attachment", filename=name)}
         return web.FileResponse(file, headers=headers, chunk_size=PAGE)
+
+
+async def _posted(request: web.Request, cls: type[M]) -> M:
+    if request.method != "POST":
+        raise http.method_not_allowed(request.method, ["POST"])
+    return http.parse_message(await request.read(), request.headers.get("Content-Type"), cls)
 
 
 def _make_room(path: Path) -> None:

@@ -64,8 +64,8 @@ class ExecutorCalled:
     """A well-formed `mesos.v1.executor.Call` that came over HTTP; answered with `CallAnswer`."""
 
     call: bytes
-    stream: int = 0  # for SUBSCRIBE: under which key the site keeps the stream
-    claims: Mapping[str, str] | None = None  # of the bearer token, where the agent asks for one
+    stream: int  # under which key the site keeps the stream of a SUBSCRIBE
+    claims: Mapping[str, str] | None  # of the bearer token, where the agent asks for one
 
 
 @message
