@@ -1,5 +1,9 @@
 """The agent actor: the parts of an agent in one mailbox. They share one `AgentContext`, and their handlers are the actor's.
 
+What it does itself: start and recover, register, drain and end. An agent without an id registers; with one it re-registers, and
+says all that it has. It tries again with a growing random pause until it is answered. When the master's pings stop, or say that
+the master takes it for lost, it re-registers (Mesos: agent to master health checking).
+
 Stopping this actor is the agent's sudden death: what checkpoints lives on, all else is killed; the next actor with the same
 work directory recovers. An orderly end is `ShutdownAgent`.
 """
@@ -12,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from actors.runtime import Actor, receive
+from actors.runtime import Actor, Timer, receive
 from mesos_v1 import pb
 from mesos_v1.resource_text import parse_attributes
 from mesos_v1.resources import Resources
@@ -28,13 +32,15 @@ from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.http_site import AgentSite, Files
 from playa.agent.operations import Operations
 from playa.agent.records import AgentContext
-from playa.agent.registration import Registration
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.views import AgentView
 from playa.settings import AgentSettings
 
 log = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 60.0
+MOST_TRIES = 100  # no longer counted: the pause is the longest long since
 
 Call = pb.executor.Call
 A = TypeVar("A", bound=type[Actor])
@@ -60,7 +66,6 @@ def made_of(**parts: type) -> Callable[[A], A]:
     _executors=Executors,
     _launching=Launching,
     _operations=Operations,
-    _registration=Registration,
     _simulation=SimulatedTasks,
     _updates=StatusUpdates,
     _view=AgentView,
@@ -73,6 +78,9 @@ class AgentActor(Actor):
         self._index = index
         self._work_dir = Path(settings.work_dir or f"{cluster_dir}/agents/{index}").absolute()
         self._site: AgentSite | None = None
+        self._series = 0
+        self._ping_timeout = 0.0
+        self._watch: Timer | None = None
 
     async def on_start(self) -> None:
         """Begin; what a user can get wrong about an agent's port or folder is told to the cluster, in a sentence."""
@@ -97,7 +105,6 @@ class AgentActor(Actor):
         self._updates, self._simulation = self._executors.updates, self._executors.simulation
         self._launching = Launching(context, self._executors, self._operations)
         context.less_is_here = self._less_is_here
-        self._registration = Registration(context, self._updates, self._operations)
         self._work_dir.mkdir(parents=True, exist_ok=True)
         recovered = checkpoint.read(context.ledger.read())
         if not settings.simulate:
@@ -152,7 +159,7 @@ class AgentActor(Actor):
         if self._context.drain is not None:
             self._drain(self._context.drain)
             self._less_is_here()
-        self._registration.begin()
+        self._register()
 
     async def on_stop(self) -> None:
         """Die: connections are cut, the checkpoint stays."""
@@ -165,6 +172,111 @@ class AgentActor(Actor):
         self._context.ledger.close()
         if self._site is not None:
             self._site.abandon()
+
+    def _register(self) -> None:
+        """Look for the master, from now on until it answers."""
+        context = self._context
+        if context.connected:
+            context.connected = False
+            self._updates.streams.pause()
+            self._operations.streams.pause()
+        self._series += 1
+        self.handle_registration_due(own.RegistrationDue(self._series, 0))
+
+    @receive
+    def handle_registration_due(self, message: own.RegistrationDue) -> None:
+        context = self._context
+        if context.connected or context.terminating or message.series != self._series:
+            return
+        register = m.RegisterAgent(self.name, context.info.SerializeToString(), context.pid)
+        context.to_master(self._reregister() if context.agent_id else register)
+        longest = min(self._settings.registration_backoff_factor * 2**message.tries, LONGEST_PAUSE)
+        pause = self.ids.uniform(longest / 2, longest)
+        context.after(pause, own.RegistrationDue(message.series, min(message.tries + 1, MOST_TRIES)))
+
+    @receive
+    def handle_agent_registered(self, message: m.AgentRegistered) -> None:
+        context = self._context
+        if not context.agent_id:
+            context.info.id.value = message.agent_id
+            context.ledger.write(Entry.AGENT, context.info.SerializeToString())
+            log.info("registered as agent %s", message.agent_id)
+        if context.agent_id == message.agent_id:
+            self._connected(message.total_ping_timeout)
+
+    @receive
+    def handle_agent_reregistered(self, message: m.AgentReregistered) -> None:
+        context = self._context
+        if context.agent_id != message.agent_id or context.terminating:
+            return
+        self._connected(message.total_ping_timeout)
+        for framework_id, task_id in message.reconcile:
+            if context.executor_of(framework_id, task_id) is None:
+                self._updates.unknown_task(framework_id, task_id)
+
+    @receive
+    def handle_ping(self, message: m.Ping) -> None:
+        context = self._context
+        self._wait_for_ping()
+        context.to_master(m.Pong(context.agent_id))
+        if not message.connected and context.connected:
+            log.info("the master takes this agent for lost: re-registering")
+            self._register()
+
+    @receive
+    def handle_ping_overdue(self, message: own.PingOverdue) -> None:
+        rang = self._watch is not None and not self._watch.active
+        if rang and self._context.connected:  # a ping that came just now has set it again
+            log.info("no ping for %.0f s: re-registering", self._ping_timeout)
+            self._register()
+
+    @receive
+    def handle_silence(self, message: m.Silence) -> None:
+        self._context.silent = True
+        if message.seconds is not None:
+            self._context.after(message.seconds, own.SilenceOver())
+
+    @receive
+    def handle_silence_over(self, message: own.SilenceOver) -> None:
+        self._context.silent = False
+        if not self._context.connected:
+            self._register()
+
+    def _connected(self, ping_timeout: float) -> None:
+        context = self._context
+        self._ping_timeout = ping_timeout
+        if not context.connected:
+            context.connected = True
+            self._updates.streams.resume()
+            self._operations.streams.resume()
+        self._wait_for_ping()
+
+    def _wait_for_ping(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._ping_timeout > 0:
+            self._watch = self._context.after(self._ping_timeout, own.PingOverdue())
+
+    def _reregister(self) -> m.ReregisterAgent:
+        context, everyone = self._context, list(self._context.executors())
+        return m.ReregisterAgent(
+            agent=self.name,
+            agent_info=context.info.SerializeToString(),
+            pid=context.pid,
+            total_resources=self._operations.total_protos(),
+            frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),
+            executors=tuple(
+                executor.info.SerializeToString()
+                for executor in everyone
+                if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED
+            ),
+            tasks=tuple(
+                context.task_proto(executor, task).SerializeToString()
+                for executor in everyone
+                for task in executor.tasks.values()
+            ),
+            operations=tuple(o.SerializeToString() for o in self._operations.operations.values()),
+        )
 
     @receive
     def handle_drain_agent(self, message: m.DrainAgent) -> None:

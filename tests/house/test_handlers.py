@@ -55,5 +55,5 @@ def test_the_agent_has_the_handlers_of_its_parts():
         for name, member in vars(AgentActor).items()
         if hasattr(member, "__wrapped__")
     }
-    assert len(passed_on) > 25
+    assert len(passed_on) > 20
     assert all(name == named_after(kind.__qualname__) for name, (kind,) in passed_on.items())
