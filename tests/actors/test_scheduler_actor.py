@@ -1,6 +1,7 @@
 """Whole frameworks against a simulated master: hooks, commands, ends, restarts of the scheduler process."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from actors.composition import ActorSpec, Composition, run
 from actors.connection_actor import ConnectionSettings
 from actors.framework_settings import ExecutorSettings, FrameworkSettings, RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler
+from actors.offer_actor import OfferActor, OfferSettings
 from actors.runtime import Actor, ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ListTrace
 from actors.scheduler_actor import SchedulerActor
@@ -18,7 +20,7 @@ from actors.store_actor import StoreSettings
 from mesos_v1 import events, pb
 from mesos_v1.resources import Resources
 from mesos_v1.task_infos import command_info, task_info
-from mesos_v1.values import TaskId
+from mesos_v1.values import AgentId, ExecutorId, TaskId
 from tests.support.actor_bench import ActorBench, system, virtually
 from tests.support.simulated_master import simulated_master
 
@@ -271,6 +273,76 @@ async def test_messages_of_executors_are_decoded_and_garbage_is_only_an_error(ma
         )
         await master.send(event)
     assert await running == m.Outcome(0, "Poke(text='hello') crawl 2 0")
+
+
+async def test_a_message_to_an_executor_goes_out_packed_and_what_cannot_go_is_a_mistake_of_the_author(master):
+    said = []
+
+    class Talks(SchedulerActor):
+        def on_registered(self, event):
+            for executor, mistake in (("e", [1]), ("e", b"x" * 5_000_000), ("\udcff", Poke("hello"))):
+                try:
+                    self.send_message(AgentId("a"), ExecutorId(executor), mistake)
+                except ValueError as error:
+                    said.append(str(error))
+            self.send_message(AgentId("a"), ExecutorId("crawl-12ab"), Poke("hello"))
+            self.finish()
+
+    await play(composition(master, Talks))
+    for error, words in zip(
+        said, ("neither a message", "at most 4,198,400", "executor_id holds half"), strict=True
+    ):
+        assert words in error
+    (call,) = [call for call, _ in master.calls if call.type == pb.scheduler.Call.MESSAGE]
+    assert (call.message.agent_id.value, call.message.executor_id.value) == ("a", "crawl-12ab")
+    assert unpack(call.message.data).message == Poke("hello")
+
+
+async def test_an_attempt_that_turns_up_after_its_task_has_ended_is_killed(master):
+    class Watches(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(command="x", task_id="t")
+
+        def on_unknown_task(self, status):
+            self.finish(1, "it is known")
+
+    running = asyncio.ensure_future(play(composition(master, Watches)))
+    await master.until(lambda: master.launched and not master.known)
+    for state in ("TASK_RUNNING", "TASK_FAILED"):
+        await master.say("t.1", state, uuid=state.encode().rjust(16))
+    await master.until(lambda: "KILL" in master.types)
+    acknowledged = [call.acknowledge.uuid for call, _ in master.calls if call.HasField("acknowledge")]
+    assert acknowledged[-2:] == [b"TASK_RUNNING".rjust(16), b"TASK_FAILED".rjust(16)]
+    assert master.types.count("KILL") == 1
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+class FragileOffers(OfferActor):
+    @receive
+    def on_poke(self, poke: Poke) -> None:
+        raise RuntimeError("a bug")
+
+
+async def test_tasks_are_launched_again_after_the_actor_of_the_offers_has_failed(master):
+    class Goes(SchedulerActor):
+        def on_registered(self, event):
+            self.launch(command="x", task_id="before", cpus=1000.0)  # waits
+            self.tell("offers", Poke("fail"))
+
+        def on_start(self):
+            self.timers.after(0.3, Poke("launch"))
+
+        @receive
+        def on_poke(self, poke: Poke) -> None:
+            self.launch(command="x", task_id="after")
+
+        def on_task_finished(self, done):
+            self.finish(0, done.task_id)
+
+    extra = (ActorSpec("offers", FragileOffers, OfferSettings()),)
+    assert await play(composition(master, Goes, extra=extra)) == m.Outcome(0, "after")
 
 
 async def test_unknown_tasks_are_told_acknowledged_and_not_killed(master):

@@ -118,6 +118,34 @@ def test_a_task_id_is_used_once_at_a_time(running: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        ({"command": {"value": "true"}}, "COMMAND"),
+        ({"http": {"port": 1}}, "HTTP"),
+        ({"command": {"value": "true"}, "http": {"port": 1}}, None),
+        ({"tcp": {"port": 1}}, None),
+        ({"type": "TCP", "tcp": {"port": 1}}, "TCP"),
+        ({"type": "HTTP", "http": {"port": 1}}, "HTTP"),
+    ],
+)
+def test_the_kind_of_a_health_check_may_be_left_out_where_it_is_plain(
+    running: Any, check: dict[str, Any], kind: str | None
+) -> None:
+    running.pass_time(6)
+    running.launch(running.framework, "checked", health_check=check)
+    if kind is None:
+        _, reason, message = last(running, running.framework)
+        assert (reason, message) == (
+            "REASON_TASK_INVALID",
+            "Task uses invalid health check: HealthCheck must specify 'type'",
+        )
+    else:
+        sent = pb.mesos.TaskInfo.FromString(running.told(messages.RunTask)[-1].task)
+        assert sent.task_id.value == "checked"
+        assert pb.mesos.HealthCheck.Type.Name(sent.health_check.type) == kind
+
+
 def test_an_offer_is_accepted_once(running: Any) -> None:
     running.launch(running.framework, "again")
     state, reason, message = last(running, running.framework)
