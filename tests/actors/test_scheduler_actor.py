@@ -193,6 +193,18 @@ async def test_a_failing_task_is_retried_and_its_last_failure_told(master):
     assert [info.task_id.value for info in master.launched] == ["crawl-1.1", "crawl-1.2"]
 
 
+async def test_the_executor_of_a_task_that_failed_and_is_tried_again_stays(master):
+    class Retried(Crawl):
+        count = 1
+
+    plans = iter([[("TASK_RUNNING", b""), ("TASK_FAILED", b"")]])
+    master.plan = lambda info: next(plans, seen(info))
+    assert (await play(composition(master, Retried))).exit_code == 7
+    launches = [number for number, kind in enumerate(master.types) if kind == "ACCEPT"]
+    assert len(master.launched) == 2
+    assert "SHUTDOWN" not in master.types[: launches[-1]]
+
+
 async def test_a_killed_task_is_told_as_killed(master):
     class Killer(Crawl):
         count = 1

@@ -47,6 +47,18 @@ def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.Rer
     )
 
 
+def executor_of(framework: Any) -> dict[str, Any]:
+    """An executor for a task of a framework."""
+    scalars = (("cpus", 0.5), ("mem", 32))
+    return {
+        "type": "CUSTOM",
+        "executor_id": {"value": "e"},
+        "framework_id": {"value": framework.id},
+        "command": {"value": "true"},
+        "resources": [{"name": name, "type": "SCALAR", "scalar": {"value": some}} for name, some in scalars],
+    }
+
+
 def last_status(bench: Any, framework: Any) -> pb.mesos.TaskStatus:
     status: pb.mesos.TaskStatus = bench.events(framework, "UPDATE")[-1].update.status
     return status
@@ -158,11 +170,14 @@ def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection
 def test_a_broken_connection_loses_the_tasks_of_those_alone_that_do_not_checkpoint(bench: Any) -> None:
     agent = bench.add_agent()
     keeps = bench.subscribe("keeps", checkpoint=True)
-    bench.launch(keeps, "kept")
+    bench.launch(keeps, "kept", executor=executor_of(keeps))
     loses = bench.subscribe("loses")
     bench.pass_time(1)
-    bench.launch(loses, "lost")
+    bench.launch(loses, "lost", executor=executor_of(loses))
+    assert sorted(agent.executors) == sorted([(keeps.id, "e"), (loses.id, "e")])
     liveness.disconnected(bench.state, agent.actor)
+    assert list(agent.executors) == [(keeps.id, "e")]
+    assert list(agent.allocated) == [keeps.id]
     assert last_status(bench, loses).task_id.value == "lost"
     assert bench.events(keeps, "UPDATE") == []
     assert list(agent.tasks) == [(keeps.id, "kept")]
