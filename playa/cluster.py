@@ -5,7 +5,6 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 """
 
 import asyncio
-import base64
 import errno
 import logging
 import os
@@ -14,6 +13,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
+
+from aiohttp import BasicAuth
 
 from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
 from playa import faults
@@ -209,8 +210,7 @@ class Cluster:
         """What a request to master or agents needs: the first of the credentials, if there are any."""
         if not self.settings.credentials:
             return {}
-        text = ":".join(self.settings.credentials[0])
-        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+        return {"Authorization": BasicAuth(*self.settings.credentials[0], encoding="utf-8").encode()}
 
     @property
     def port(self) -> int:

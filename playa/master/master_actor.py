@@ -50,8 +50,6 @@ class MasterActor(Actor):
         self._watched: set[str] = set()
         self._state: MasterState
 
-    # --- life -------------------------------------------------------------------------------------------------
-
     @receive
     async def handle_listen(self, _message: Listen) -> int:
         """Start with what the registry of an earlier master knows; errors are the asker's."""
@@ -99,8 +97,6 @@ class MasterActor(Actor):
             self._ports.save_is_due = False
             registry.save(admission.current_registry(self._state), self._registry_path)
 
-    # --- what is handed on ------------------------------------------------------------------------------------
-
     @receive
     def handle_due(self, message: Due) -> None:
         _WHEN_DUE[message.what](self._state, *message.told)
@@ -126,8 +122,6 @@ class MasterActor(Actor):
         self._watched.discard(message.name)
         liveness.disconnected(self._state, message.name)
 
-    # --- HTTP -------------------------------------------------------------------------------------------------
-
     @receive
     def handle_api_request(self, request: ApiRequest) -> SiteAnswer | StreamOpened:
         try:
@@ -138,8 +132,6 @@ class MasterActor(Actor):
     @receive
     def handle_stream_closed(self, message: StreamClosed) -> None:
         frameworks.stream_closed(self._state, message.stream_id)
-
-    # --- faults -----------------------------------------------------------------------------------------------
 
     @receive
     def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:

@@ -59,8 +59,6 @@ class Ports:
             self.save_is_due = True
             self._actor.timers.after(SAVE_SECONDS, SaveDue())
 
-    # --- streams ----------------------------------------------------------------------------------------------
-
     def open_stream(self, content_type: ContentType, *, operator: bool = False) -> str:
         """Take a subscription; of too many operators the one that came first goes."""
         stream_id = self._actor.ids.uuid()
@@ -126,8 +124,6 @@ class Ports:
         stream = self._schedulers.get(stream_id)
         if stream is not None and not (self.plan.silent and event.type == pb.scheduler.Event.HEARTBEAT):
             stream.send_message(event)
-
-    # --- faults -----------------------------------------------------------------------------------------------
 
     def send_raw(self, data: bytes) -> int:
         """Send all schedulers bytes that are not a record; returns their number."""

@@ -70,20 +70,28 @@ class MasterState:
         self._given_ids[kind] += 1
         return f"{self.id}-{kind}{number}" if kind else f"{self.id}-{number:04d}"
 
-    def send(self, framework: Framework, kind: str, **fields: Any) -> None:
-        """Send an event to a framework, if it is connected; else it is lost, as in Mesos."""
+    def send(self, framework: Framework, kind: str, **fields: Any) -> bool:
+        """Send an event to a framework, if it is connected; else it is lost, as in Mesos. Returns which."""
         if framework.stream_id is not None:
             framework.counts[f"events/{kind}"] += 1
             framework.counts["events"] += 1
             event = new(pb.scheduler.Event, type=kind.upper(), **({kind: fields} if fields else {}))
             self.ports.to_stream(framework.stream_id, event)
+        return framework.connected
 
     def publish(self, kind: str, fields: Callable[[], dict[str, Any]]) -> None:
         """Tell those who follow the operator API, if there are any."""
         if self.ports.operator_count():
             self.ports.to_operators(new(pb.master.Event, type=kind.upper(), **{kind: fields()}))
 
-    def to_agent(self, agent: Agent, message: object) -> None:
-        """Send to an agent, if it is connected; else it is lost."""
-        if agent.connected:
-            self.ports.to_agent(agent.actor, message)
+    def to_agent(self, to: Agent | str, message: object) -> bool:
+        """Send to an agent (or the one with an id), if it is there and connected; else it is lost. Returns which."""
+        agent = self.agents.get(to) if isinstance(to, str) else to
+        if agent is None or not agent.connected:
+            return False
+        self.ports.to_agent(agent.actor, message)
+        return True
+
+    def count_valid(self, what: str, valid: bool) -> None:
+        """Count something as valid or invalid."""
+        self.counts[f"{'' if valid else 'in'}valid_{what}"] += 1

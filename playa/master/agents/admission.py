@@ -81,10 +81,9 @@ def reregister(m: MasterState, message: messages.ReregisterAgent) -> None:
         _came_back(m, m.agents[info.id.value], message, info)
     else:
         _readmit(m, message, info)
-    agent = m.agents.get(info.id.value)
     for framework in on_it:
-        if agent is not None and framework.id.value in m.completed_frameworks:
-            m.to_agent(agent, messages.ShutdownFramework(framework.id.value))
+        if framework.id.value in m.completed_frameworks:
+            m.to_agent(info.id.value, messages.ShutdownFramework(framework.id.value))
 
 
 def _tasks_on(m: MasterState, message: messages.ReregisterAgent) -> Iterable[TaskRecord]:

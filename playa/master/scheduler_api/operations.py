@@ -82,7 +82,7 @@ def operation_update(m: MasterState, message: messages.OperationUpdate) -> None:
     m.counts["messages_operation_status_update"] += 1
     agent = m.agents.get(message.agent_id)
     record = agent.operations.get(message.operation_uuid) if agent is not None else None
-    m.counts[f"{'in' if record is None else ''}valid_operation_status_updates"] += 1
+    m.count_valid("operation_status_updates", record is not None)
     if agent is None:
         return
     status = pb.mesos.OperationStatus.FromString(message.status)
@@ -119,23 +119,16 @@ def _apply_status(m: MasterState, record: OperationRecord, status: pb.mesos.Oper
 
 def acknowledge(m: MasterState, framework: Framework, call: Call.AcknowledgeOperationStatus) -> None:
     """ACKNOWLEDGE_OPERATION_STATUS."""
-    agent = m.agents.get(call.agent_id.value)
+    valid = False
     record = framework.operation_named(call.operation_id.value)
     statuses = record.proto.statuses if record is not None else ()
     matching = next((s for s in statuses if s.uuid.value == call.uuid), None)
-    if (
-        agent is None
-        or not agent.connected
-        or record is None
-        or matching is None
-        or record.agent_id != agent.id
-    ):
-        m.counts["invalid_operation_status_update_acknowledgements"] += 1
-        return
-    m.counts["valid_operation_status_update_acknowledgements"] += 1
-    m.to_agent(agent, messages.OperationAcknowledged(framework.id, record.uuid, call.uuid))
-    if matching.state in TERMINAL_OPERATION_STATES:
-        remove(m, record)
+    if record is not None and matching is not None and record.agent_id == call.agent_id.value:
+        message = messages.OperationAcknowledged(framework.id, record.uuid, call.uuid)
+        valid = m.to_agent(record.agent_id, message)
+        if valid and matching.state in TERMINAL_OPERATION_STATES:
+            remove(m, record)
+    m.count_valid("operation_status_update_acknowledgements", valid)
 
 
 def reconcile(m: MasterState, framework: Framework, call: Call.ReconcileOperations) -> None:

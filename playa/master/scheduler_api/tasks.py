@@ -117,9 +117,6 @@ def apply_status(
             m.frameworks[task.framework_id].counts[f"tasks/terminal/{name}"] += 1
 
 
-# --- statuses that the master makes ---------------------------------------------------------------------------
-
-
 def task_status(
     m: MasterState, state: str, text: str, reason: str, *, since: float | None = None, **ids: str | None
 ) -> pb.mesos.TaskStatus:
@@ -155,9 +152,6 @@ def latest_status(m: MasterState, task: TaskRecord, text: str, reason: str) -> p
     return status
 
 
-# --- what agents say ------------------------------------------------------------------------------------------
-
-
 def forward(m: MasterState, framework: Framework, status: pb.mesos.TaskStatus) -> None:
     """Send a status to the scheduler, and remember which one it was."""
     task = framework.tasks.get(status.task_id.value)
@@ -175,28 +169,27 @@ def status_update(m: MasterState, message: messages.AgentUpdate) -> None:
     valid = False
     if agent is not None and len(status.uuid) == 16:
         framework = m.frameworks.get(message.framework_id)
-        if framework is not None and framework.connected:
+        sent = framework is not None and framework.connected
+        if framework is not None and sent:
             forward(m, framework, status)
         task = agent.tasks.get((message.framework_id, status.task_id.value))
         if task is not None:
             apply_status(m, task, status, _States.Value(message.latest_state))
-            valid = framework is not None and framework.connected
-    m.counts["valid_status_updates" if valid else "invalid_status_updates"] += 1
+            valid = sent
+    m.count_valid("status_updates", valid)
 
 
 def acknowledge(m: MasterState, framework: Framework, call: Call.Acknowledge) -> None:
     """The scheduler has seen an update: its agent need not send it any more."""
     agent = m.agents.get(call.agent_id.value)
     task = None if agent is None else agent.tasks.get((framework.id, call.task_id.value))
-    never_told = task is not None and not task.proto.HasField("status_update_state")
-    if agent is None or not agent.connected or never_told:
-        m.counts["invalid_status_update_acknowledgements"] += 1
-        return
-    seen = task is not None and task.proto.status_update_uuid == call.uuid
+    told = task is None or task.proto.HasField("status_update_state")
+    message = messages.UpdateAcknowledged(framework.id, call.task_id.value, call.uuid)
+    valid = told and m.to_agent(call.agent_id.value, message)
+    m.count_valid("status_update_acknowledgements", valid)
+    seen = valid and task is not None and task.proto.status_update_uuid == call.uuid
     if task is not None and seen and task.proto.status_update_state in TERMINAL_TASK_STATES:
         remove_task(m, task)
-    m.to_agent(agent, messages.UpdateAcknowledged(framework.id, call.task_id.value, call.uuid))
-    m.counts["valid_status_update_acknowledgements"] += 1
 
 
 def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
@@ -214,33 +207,21 @@ def exited_executor(m: MasterState, message: messages.ExitedExecutor) -> None:
 def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
     """A framework message goes to the scheduler, if it is connected."""
     m.counts["messages_executor_to_framework"] += 1
-    framework = m.frameworks.get(message.framework_id)
-    if message.agent_id not in m.agents or framework is None or not framework.connected:
-        m.counts["invalid_executor_to_framework_messages"] += 1
-        return
-    m.counts["valid_executor_to_framework_messages"] += 1
+    framework = m.frameworks.get(message.framework_id) if message.agent_id in m.agents else None
     ids = {"agent_id": {"value": message.agent_id}, "executor_id": {"value": message.executor_id}}
-    m.send(framework, "message", **ids, data=message.data)
-
-
-# --- calls ----------------------------------------------------------------------------------------------------
+    sent = framework is not None and m.send(framework, "message", **ids, data=message.data)
+    m.count_valid("executor_to_framework_messages", sent)
 
 
 def send_message(m: MasterState, framework: Framework, call: Call.Message) -> None:
     """A framework message goes to an executor; best effort."""
-    agent = m.agents.get(call.agent_id.value)
-    if agent is None or not agent.connected:
-        m.counts["invalid_framework_to_executor_messages"] += 1
-        return
-    m.counts["valid_framework_to_executor_messages"] += 1
-    m.to_agent(agent, messages.FrameworkMessage(framework.id, call.executor_id.value, call.data))
+    message = messages.FrameworkMessage(framework.id, call.executor_id.value, call.data)
+    m.count_valid("framework_to_executor_messages", m.to_agent(call.agent_id.value, message))
 
 
 def shutdown_executor(m: MasterState, framework: Framework, call: Call.Shutdown) -> None:
     """End an executor."""
-    if call.agent_id.value in m.agents:
-        message = messages.ShutdownExecutor(framework.id, call.executor_id.value)
-        m.to_agent(m.agents[call.agent_id.value], message)
+    m.to_agent(call.agent_id.value, messages.ShutdownExecutor(framework.id, call.executor_id.value))
 
 
 def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
@@ -254,12 +235,9 @@ def kill(m: MasterState, framework: Framework, call: Call.Kill) -> None:
         return
     if agent_id is not None and agent_id.value != task.agent_id:
         return
-    agent = m.agents[task.agent_id]
     policy = call.kill_policy.SerializeToString() if call.HasField("kill_policy") else None
-    if agent.connected:
-        m.to_agent(agent, messages.KillTask(framework.id, task.id, policy))
-    else:  # told when the agent is back
-        agent.pending_kills[framework.id, task.id] = policy
+    if not m.to_agent(task.agent_id, messages.KillTask(framework.id, task.id, policy)):
+        m.agents[task.agent_id].pending_kills[framework.id, task.id] = policy  # told when the agent is back
 
 
 def reconcile(m: MasterState, framework: Framework, call: Call.Reconcile) -> None:
