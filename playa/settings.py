@@ -5,7 +5,7 @@ reader who knows Mesos knows these. Durations are seconds. What has no flag in M
 protect the cluster itself) says so.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,34 +26,32 @@ def _readable(name: str, text: str, read: Callable[[str], object]) -> None:
         raise SettingsError(f"{name}: {error}") from None
 
 
-def _check_numbers(settings: object, positive: Collection[str]) -> None:
-    """No number may be negative, and these must not be 0 either."""
+def _check_numbers(settings: object) -> None:
+    """No number may be negative, and some must not be 0 either."""
     for name in type(settings).__slots__:  # type: ignore[attr-defined]
         value = getattr(settings, name)
         if isinstance(value, int | float):
-            if name in positive and not value > 0:
+            if name in _POSITIVE and not value > 0:
                 raise SettingsError(f"{name} must be greater than 0, but is {value!r}")
             if not value >= 0:
                 raise SettingsError(f"{name} must not be negative, but is {value!r}")
 
 
-_POSITIVE_OF_AGENT = (
-    "executor_registration_timeout",
-    "registration_backoff_factor",
-    "status_update_retry_interval_min",
-    "status_update_retry_interval_max",
-    "executor_heartbeat_interval",
-)
-_POSITIVE_OF_MASTER = (
-    "heartbeat_interval",
-    "allocation_interval",
-    "offer_timeout",
+_POSITIVE = [
     "agent_ping_timeout",
-    "max_agent_ping_timeouts",
     "agent_reregister_timeout",
+    "allocation_interval",
+    "executor_heartbeat_interval",
+    "executor_registration_timeout",
+    "heartbeat_interval",
+    "max_agent_ping_timeouts",
     "max_request_body",
     "max_stream_backlog",
-)
+    "offer_timeout",
+    "registration_backoff_factor",
+    "status_update_retry_interval_max",
+    "status_update_retry_interval_min",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +125,7 @@ class AgentSettings:
 
     def __post_init__(self) -> None:
         """Check what a user can get wrong; a SettingsError names it."""
-        _check_numbers(self, _POSITIVE_OF_AGENT)
+        _check_numbers(self)
         _readable("resources", self.resources, lambda text: Resources.parse(text, role=self.default_role))
         _readable("attributes", self.attributes, parse_attributes)
         if self.cgroups_enable:
@@ -196,7 +194,7 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         """Check what a user can get wrong; a SettingsError names it."""
-        _check_numbers(self, _POSITIVE_OF_MASTER)
+        _check_numbers(self)
         for least in self.min_allocatable_resources.split("|"):
             _readable("min_allocatable_resources", least, Resources.parse)
         for role, weight in self.weights:

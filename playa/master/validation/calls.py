@@ -45,9 +45,8 @@ def _without_payload(call: pb.scheduler.Call | pb.master.Call, name: str) -> str
 def _subscribe(call: pb.scheduler.Call, principal: str | None) -> Rows:
     yield _without_payload(call, "SUBSCRIBE")
     info = call.subscribe.framework_info
-    yield info.id.value != call.framework_id.value and (
-        "'framework_id' differs from 'subscribe.framework_info.id'"
-    )
+    if info.id.value != call.framework_id.value:
+        yield "'framework_id' differs from 'subscribe.framework_info.id'"
     yield info.HasField("principal") and other_principal(principal, info)
 
 
@@ -62,17 +61,15 @@ def other_principal(principal: str | None, info: pb.mesos.FrameworkInfo) -> str 
 def framework_info(info: pb.mesos.FrameworkInfo, allowed_roles: Iterable[str]) -> Rows:
     """What is wrong with a FrameworkInfo; the answer is an ERROR event on the stream."""
     if "MULTI_ROLE" in capabilities_of(info):
-        yield info.HasField("role") and (
-            "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable"
-        )
+        if info.HasField("role"):
+            yield "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable"
         duplicates = sorted({role for role in info.roles if list(info.roles).count(role) > 1})
         yield duplicates and f"'FrameworkInfo.roles' contains duplicate items: {as_set(duplicates)}"
         for role in info.roles:
             yield within("'FrameworkInfo.roles' contains invalid role", role_name(role))
     else:
-        yield info.roles and (
-            "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable"
-        )
+        if info.roles:
+            yield "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable"
         yield within("'FrameworkInfo.role' is not a valid role", role_name(info.role))
     yield info.id.value and identifier(info.id.value)
     timeout = info.failover_timeout
@@ -121,10 +118,9 @@ def operator_call(call: pb.master.Call) -> Rows:
     yield name != "SUBSCRIBE" and name not in _READING and _without_payload(call, name)
     if name in {"RESERVE_RESOURCES", "UNRESERVE_RESOURCES"}:
         yield resources.of_several(getattr(call, name.lower()).resources)
-    elif name in {"GROW_VOLUME", "SHRINK_VOLUME"}:
-        yield not getattr(call, name.lower()).HasField("agent_id") and (
-            "Expecting 'agent_id' to be present; only agent default resources are supported right now"
-        )
+    resizes = name in {"GROW_VOLUME", "SHRINK_VOLUME"}
+    if resizes and not getattr(call, name.lower()).HasField("agent_id"):
+        yield "Expecting 'agent_id' to be present; only agent default resources are supported right now"
 
 
 @validator

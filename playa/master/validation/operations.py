@@ -183,9 +183,8 @@ def _shrink(call: Operation.ShrinkVolume, *_: object) -> Rows:
     less = math.floor(call.subtract.value * MILLIS + 0.5)
     volume = Resource.from_proto(call.volume)
     yield less <= 0 and "Value of 'ShrinkVolume.subtract' must be greater than zero"
-    yield volume.millis <= less and (
-        "Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'"
-    )
+    if volume.millis <= less:
+        yield "Value of 'ShrinkVolume.subtract' must be smaller than the size of 'ShrinkVolume.volume'"
     yield volume.facts.source_type == "MOUNT" and "Shrinking a volume on a MOUNT disk is not supported"
     yield within(
         "Invalid persistent volume in the 'ShrinkVolume.volume' field", _not_persistent([call.volume])

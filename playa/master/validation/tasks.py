@@ -65,16 +65,14 @@ def group(
         yield "Docker ContainerInfo is not supported on the executor"
     name = executor.executor_id.value
     for info in tasks.tasks:
-        yield info.executor != executor and (
-            f"The `ExecutorInfo` of task '{info.task_id.value}' is different from executor '{name}'"
-        )
+        if info.executor != executor:
+            yield f"The `ExecutorInfo` of task '{info.task_id.value}' is different from executor '{name}'"
     own = Resources.from_proto(executor.resources)
     for resource, word, least, unit in _LEAST:
         has = own.scalar(resource)
         amount = f"{has:g}{unit}" if resource in own.names() else "None"
-        yield has < least and (
-            f"Executor '{name}' uses less {word} ({amount}) than the minimum required ({least:g}{unit})"
-        )
+        if has < least:
+            yield f"Executor '{name}' uses less {word} ({amount}) than the minimum required ({least:g}{unit})"
     yield "disk" not in own.names() and f"Executor '{name}' uses no disk"
     total = Resources.from_proto([resource for info in tasks.tasks for resource in info.resources])
     if (framework.id, name) not in agent.executors:
@@ -132,9 +130,8 @@ def _limits(info: pb.mesos.TaskInfo, requested: Resources) -> Rows:
         long, short = words[name]
         request = requested.scalar(name)
         yield not request and (f"When a {long} limit is specified, a {long} request must also be specified")
-        yield limit.value < request and (
-            f"The {short} limit must be greater than or equal to the {short} request"
-        )
+        if limit.value < request:
+            yield f"The {short} limit must be greater than or equal to the {short} request"
 
 
 @validator
@@ -149,9 +146,8 @@ def _command_and_container(whose: str, info: pb.mesos.TaskInfo | pb.mesos.Execut
 def _container(info: pb.mesos.ContainerInfo) -> Rows:
     for volume in info.volumes:
         sources = [volume.HasField("host_path"), volume.HasField("image"), volume.HasField("source")]
-        yield sum(sources) > 1 and (
-            "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
-        )
+        if sum(sources) > 1:
+            yield "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
     if info.type == _ContainerInfo.DOCKER and not info.HasField("docker"):
         yield "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"
 
