@@ -5,6 +5,7 @@ Mesos's own spellings ("secs", "mins", "hrs", "days", "weeks"; "B", "KB", "MB", 
 """
 
 import re
+from itertools import pairwise
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 
@@ -41,10 +42,13 @@ def parse_mesos_duration(text: str) -> float:
 
 
 def mesos_duration(seconds: float) -> str:
-    """A duration as Mesos spells it: in the largest unit of which it has at least one (`5secs`, `15mins`, `1.5mins`)."""
-    for name, unit in _OF_MESOS.items():
-        if abs(seconds) >= unit:
-            return f"{seconds / unit:.15g}{name}"
+    """A duration as Mesos spells it: in the largest unit of which it has one, or in the next if only that fits (`90secs`)."""
+    nanos = round(seconds * 1e9)
+    units = [(name, round(unit * 1e9)) for name, unit in _OF_MESOS.items()]
+    for (name, unit), (lower, smaller) in pairwise([*units, units[-1]]):
+        if abs(nanos) >= unit:
+            fits_lower = nanos % unit and not nanos % smaller
+            return f"{nanos // smaller}{lower}" if fits_lower else f"{nanos / unit:.15g}{name}"
     return "0ns"
 
 

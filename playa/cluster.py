@@ -147,10 +147,10 @@ class ClusterActor(Actor):
     @receive
     def handle_start_agent(self, message: faults.StartAgent) -> bool:
         exists = 1 <= message.index <= len(self._settings.agents)
-        if not exists or self._alive(f"agent:{message.index}") is not None:
-            return False
-        self._start_agent(message.index)
-        return True
+        starts = exists and self._alive(f"agent:{message.index}") is None
+        if starts:
+            self._start_agent(message.index)
+        return starts
 
     @receive
     def handle_silence_agent(self, message: faults.SilenceAgent) -> bool:
@@ -196,14 +196,14 @@ class Cluster:
         self.settings = settings or ClusterSettings()
         self._wait_for_agents = wait_for_agents
         self._system: ActorSystem | None = None
-        self._port = self.settings.port
+        self.port = self.settings.port  # the master's
         self._temporary: Path | None = None
         self._directory = ""
 
     @property
     def url(self) -> str:
         """The master's base URL."""
-        return f"http://{self.settings.hostname or self.settings.ip}:{self._port}"
+        return f"http://{self.settings.hostname or self.settings.ip}:{self.port}"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -211,11 +211,6 @@ class Cluster:
         if not self.settings.credentials:
             return {}
         return {"Authorization": BasicAuth(*self.settings.credentials[0], encoding="utf-8").encode()}
-
-    @property
-    def port(self) -> int:
-        """The master's port."""
-        return self._port
 
     @property
     def directory(self) -> Path:
@@ -241,7 +236,7 @@ class Cluster:
         await self._system.__aenter__()
         try:
             actor = self._system.spawn(ClusterActor, settings, self._directory, name="cluster")
-            self._port = await actor.ask(StartAll(), block=False)
+            self.port = await actor.ask(StartAll(), block=False)
             self.faults = Faults(actor)
             if self._wait_for_agents:
                 await self._all_registered(actor)
@@ -255,8 +250,7 @@ class Cluster:
         master = actor.system.ref(MASTER)
         async with asyncio.timeout(SETTLE_SECONDS + count / 20):
             while await master.ask(CountAgents(), block=False) < count:
-                problems = await actor.ask(GetProblems(), block=False)
-                if problems:
+                if problems := await actor.ask(GetProblems(), block=False):
                     raise OSError("; ".join(problems))
                 await asyncio.sleep(0.01)
 

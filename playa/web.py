@@ -267,16 +267,12 @@ def _own_pages_only(names: Iterable[str]) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         local = request.transport.get_extra_info("sockname") if request.transport is not None else None
         if isinstance(local, tuple):  # on a domain socket there are no names, and no browsers
-            headers = request.headers
-            why = origins.refusal(
-                hosts=headers.getall("Host", []),
-                origins=headers.getall("Origin", []),
-                fetch_sites=headers.getall("Sec-Fetch-Site", []),
-                names=known,
-                address=str(local[0]),
+            hosts, pages, sites = (
+                request.headers.getall(n, []) for n in ("Host", "Origin", "Sec-Fetch-Site")
             )
-            if why is not None:
-                raise Refused(403, why)
+            address = str(local[0])
+            why = origins.refusal(hosts=hosts, origins=pages, fetch_sites=sites, names=known, address=address)
+            refuse(why, 403)
         return await handler(request)
 
     return check
@@ -287,10 +283,7 @@ async def _as_mesos_signs(_request: web.Request, response: web.StreamResponse) -
 
 
 def new_application(*, max_body: int, names: Iterable[str]) -> web.Application:
-    """An application with the middleware and limits that master and agents share.
-
-    `names` is what the server may be called, besides its address and the names of loopback.
-    """
+    """An application for a server that may be called by these names, its address and the names of loopback."""
     app = web.Application(client_max_size=max_body, middlewares=[mesos_errors, _own_pages_only(names)])
     app.on_response_prepare.append(_as_mesos_signs)
     return app

@@ -365,19 +365,3 @@ def test_a_file_that_is_no_registry_is_refused_with_its_name(tmp_path: Any) -> N
     (tmp_path / "r.json").write_text('{"agents": 7}')
     with pytest.raises(registry.RegistryError, match=r"r\.json is not a registry"):
         registry.load(tmp_path / "r.json")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.5, "500ms"),
-        (1, "1secs"),
-        (15, "15secs"),
-        (60, "1mins"),
-        (600, "10mins"),
-        (604800, "1weeks"),
-        (90, "90secs"),
-    ],
-)
-def test_durations_are_printed_as_mesos_prints_them(seconds: float, text: str) -> None:
-    assert liveness.duration(seconds) == text

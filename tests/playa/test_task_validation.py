@@ -419,13 +419,10 @@ def test_an_executor_of_a_group_is_right_or_wrong_in_the_words_of_mesos(
 ) -> None:
     info = executor_info(framework, **{"type": "CUSTOM", "resources": OWN, **executor})
     group = [task_info(agent, task_id={"value": name}, executor=info) for name in ("t1", "t2")]
-    found = validation.group(
-        from_json(pb.mesos.ExecutorInfo, info),
-        pb.mesos.TaskGroupInfo(tasks=group),
-        framework,
-        agent,
-        AVAILABLE,
+    launch = pb.mesos.Offer.Operation.LaunchGroup(
+        executor=from_json(pb.mesos.ExecutorInfo, info), task_group=pb.mesos.TaskGroupInfo(tasks=group)
     )
+    found = validation.group(launch, framework, agent, AVAILABLE)
     assert found == text if text is None else found is not None and found.startswith(text)
 
 
@@ -452,13 +449,11 @@ def test_every_task_of_a_group_is_right_or_wrong_in_the_words_of_mesos(
     info = executor_info(framework, type="CUSTOM", resources=OWN)
     first = task_info(agent, task_id={"value": "t1"}, executor=info)
     other = task_info(agent, **{"task_id": {"value": "t2"}, "executor": info, **second})
-    found = validation.group(
-        from_json(pb.mesos.ExecutorInfo, info),
-        pb.mesos.TaskGroupInfo(tasks=[first, other]),
-        framework,
-        agent,
-        AVAILABLE,
+    launch = pb.mesos.Offer.Operation.LaunchGroup(
+        executor=from_json(pb.mesos.ExecutorInfo, info),
+        task_group=pb.mesos.TaskGroupInfo(tasks=[first, other]),
     )
+    found = validation.group(launch, framework, agent, AVAILABLE)
     assert found == text
 
 

@@ -5,6 +5,7 @@ Mesos documentation, "Agent Recovery", "Designing Highly Available Mesos Framewo
 TASK_GONE_BY_OPERATOR) for frameworks that are partition aware, else TASK_LOST.
 """
 
+from mesos_v1.quantities import mesos_duration
 from playa import messages
 from playa.master.allocation import offers
 from playa.master.records import Agent, TaskRecord
@@ -71,17 +72,9 @@ def reregister_timed_out(m: MasterState, agent_id: str, disconnected_since: floa
     """A disconnected agent did not come back in time."""
     agent = m.agents.get(agent_id)
     if agent is not None and not agent.connected and agent.disconnected_since == disconnected_since:
-        limit = duration(m.settings.agent_reregister_timeout)
+        limit = mesos_duration(m.settings.agent_reregister_timeout)
         text = f"agent did not reregister within {limit} after disconnecting"
         mark_unreachable(m, agent, text)
-
-
-def duration(seconds: float) -> str:
-    """A duration as Mesos prints it: in the largest unit that divides it."""
-    for unit, size in (("weeks", 604800), ("days", 86400), ("hrs", 3600), ("mins", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}secs" if seconds >= 1 else f"{seconds * 1000:g}ms"
 
 
 def mark_unreachable(m: MasterState, agent: Agent, text: str) -> None:

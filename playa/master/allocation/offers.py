@@ -138,9 +138,7 @@ def _send_inverse_offers(m: MasterState, now: float) -> None:
 
 
 def answer_inverse_offers(
-    m: MasterState,
-    _framework: Framework,
-    call: Call.AcceptInverseOffers | Call.DeclineInverseOffers,
+    m: MasterState, _framework: Framework, call: Call.AcceptInverseOffers | Call.DeclineInverseOffers
 ) -> None:
     """ACCEPT_INVERSE_OFFERS or DECLINE_INVERSE_OFFERS: note the answer, and ask again after the filter."""
     accepted = isinstance(call, Call.AcceptInverseOffers)

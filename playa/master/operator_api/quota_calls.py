@@ -48,7 +48,7 @@ def update(m: MasterState, asked: pb.master.Call.UpdateQuota) -> None:
 
 
 @validator
-def _update_problem(m: MasterState, configs: Collection[pb.quota.QuotaConfig], *, force: bool) -> Rows:
+def _update_problem(m: MasterState, configs: Collection[_Config], *, force: bool) -> Rows:
     for config in configs:
         if not _is_allowed(m, config.role):
             yield f"Invalid QuotaConfig: '{config.role}' is not on the roles whitelist"
@@ -71,10 +71,8 @@ def _is_allowed(m: MasterState, role: str) -> bool:
     return not m.settings.roles or role in {"*", *m.settings.roles}
 
 
-def _beyond_capacity(m: MasterState, configs: Mapping[str, pb.quota.QuotaConfig]) -> str | None:
-    total: Amounts = Counter()
-    for config in configs.values():
-        total.update(_quota(config).guarantees)
+def _beyond_capacity(m: MasterState, configs: Mapping[str, _Config]) -> str | None:
+    total = sum((Counter(_quota(config).guarantees) for config in configs.values()), Counter[str]())
     capacity = amounts.sum_of((a.total for a in m.agents.values()), lambda e: not e.facts.revocable)
     if not missing(total, capacity):
         return None
@@ -82,7 +80,7 @@ def _beyond_capacity(m: MasterState, configs: Mapping[str, pb.quota.QuotaConfig]
 
 
 @validator
-def _config_problem(config: pb.quota.QuotaConfig) -> Rows:
+def _config_problem(config: _Config) -> Rows:
     yield within("Invalid 'QuotaConfig.role'", role_name(config.role))
     values = [("guarantee", *item) for item in config.guarantees.items()]
     values += [("limit", *item) for item in config.limits.items()]
@@ -164,7 +162,7 @@ def recover(m: MasterState) -> None:
     _take(m, m.registry.quotas)
 
 
-def _take(m: MasterState, configs: Iterable[pb.quota.QuotaConfig]) -> None:
+def _take(m: MasterState, configs: Iterable[_Config]) -> None:
     for config in configs:
         m.quotas[config.role] = config
         m.allocator.set_quota(config.role, _quota(config))
@@ -175,7 +173,7 @@ def _save(m: MasterState) -> None:
     m.ports.save()
 
 
-def _quota(config: pb.quota.QuotaConfig) -> Quota:
+def _quota(config: _Config) -> Quota:
     guarantees = {name: _millis(scalar.value) for name, scalar in config.guarantees.items()}
     limits = {name: _millis(scalar.value) for name, scalar in config.limits.items()}
     return Quota({name: millis for name, millis in guarantees.items() if millis}, limits)
@@ -215,7 +213,7 @@ def _make_room(m: MasterState, role: str, quota: Quota) -> None:
             offers.rescind(m, offer)
 
 
-def _take_back_enough(m: MasterState, config: pb.quota.QuotaConfig) -> None:
+def _take_back_enough(m: MasterState, config: _Config) -> None:
     """For SET_QUOTA: all offers of one agent after the other, until that is enough for each framework of the role."""
     frameworks = sum(f.active and config.role in f.roles for f in m.frameworks.values())
     rescinded: Amounts = Counter()

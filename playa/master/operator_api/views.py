@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from mesos_v1 import pb
+from mesos_v1.quantities import mesos_duration
 from mesos_v1.resource import Resource
 from mesos_v1.resources import Resources
 from mesos_v1.values import NANOS
 from playa.json_forms import AGENT_CAPABILITIES
-from playa.master.agents.liveness import duration
 from playa.master.allocation import amounts
 from playa.master.allocation.amounts import Amounts, is_under
 from playa.master.allocation.quota import missing
@@ -226,7 +226,7 @@ def flags(m: MasterState) -> dict[str, str]:
         if name.startswith("authenticate_"):
             values[name] = str(settings.asks(value)).lower()
         elif value is not None:
-            values[name] = duration(value) if isinstance(value, float) else str(value)
+            values[name] = mesos_duration(value) if name.endswith(("_timeout", "_interval")) else str(value)
     if settings.roles:
         values["roles"] = ",".join(settings.roles)
     if settings.weights:

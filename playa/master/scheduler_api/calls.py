@@ -91,6 +91,9 @@ def _stream_problem(framework: Framework, stream_id: str | None) -> Rows:
     )
 
 
+_Tasks = Iterable[pb.mesos.TaskInfo]
+
+
 @dataclass(slots=True)
 class _Acceptance:
     """Whose it is and where, what the next operation sees, and what comes back that was not offered like this."""
@@ -170,15 +173,7 @@ def _refuse_all(m: MasterState, framework: Framework, call: Call.Accept, why: st
             operations.drop(m, framework, operation, f"Operation attempted {why}")
 
 
-def _tell(
-    m: MasterState,
-    framework: Framework,
-    infos: Iterable[pb.mesos.TaskInfo],
-    state: str,
-    text: str,
-    *,
-    reason: str,
-) -> None:
+def _tell(m: MasterState, framework: Framework, infos: _Tasks, state: str, text: str, *, reason: str) -> None:
     for info in infos:
         m.counts[state.lower().replace("task_", "tasks_")] += 1
         task_id, agent_id = info.task_id.value, info.agent_id.value
@@ -192,9 +187,7 @@ def _readable(m: MasterState, framework: Framework, asked: Iterable[Operation], 
     for operation in asked:
         wrong = _unreadable(operation)
         if wrong is None:
-            complete = inject_allocation(operation, role)
-            _complete(complete, framework)
-            result.append(complete)
+            result.append(_complete(inject_allocation(operation, role), framework))
         elif operation.type in _LAUNCHES:
             _tell(m, framework, tasks_of(operation), "TASK_ERROR", wrong, reason=_INVALID[operation.type])
         elif operation.type != Operation.UNKNOWN:
@@ -213,7 +206,7 @@ def _unreadable(operation: Operation) -> Rows:
         yield "Reservation updates are not yet implemented for the scheduler API."
 
 
-def _complete(operation: Operation, framework: Framework) -> None:
+def _complete(operation: Operation, framework: Framework) -> Operation:
     """Fill in what frameworks may leave out, in place."""
     for info in tasks_of(operation):
         resource_forms.to_new_form(info.resources)
@@ -222,16 +215,15 @@ def _complete(operation: Operation, framework: Framework) -> None:
         if info.HasField("executor") and not info.executor.HasField("framework_id"):
             info.executor.framework_id.value = framework.id
         check = info.health_check
-        if info.HasField("health_check") and not check.HasField("type"):
-            if check.HasField("command") and not check.HasField("http"):
-                check.type = pb.mesos.HealthCheck.COMMAND
-            elif check.HasField("http") and not check.HasField("command"):
-                check.type = pb.mesos.HealthCheck.HTTP
+        if check.HasField("command") != check.HasField("http") and not check.HasField("type"):
+            is_command = check.HasField("command")
+            check.type = pb.mesos.HealthCheck.COMMAND if is_command else pb.mesos.HealthCheck.HTTP
     group = operation.launch_group
     resource_forms.to_new_form(group.executor.resources)
     for info in group.task_group.tasks:
         if not info.HasField("executor"):
             info.executor.CopyFrom(group.executor)
+    return operation
 
 
 def _carry_out(left: _Acceptance, operation: Operation) -> None:
@@ -239,9 +231,7 @@ def _carry_out(left: _Acceptance, operation: Operation) -> None:
         _convert(left, operation)
     elif operation.type == Operation.LAUNCH_GROUP:
         launch = operation.launch_group
-        wrong = task_validation.group(
-            launch.executor, launch.task_group, left.framework, left.agent, left.remaining
-        )
+        wrong = task_validation.group(launch, left.framework, left.agent, left.remaining)
         _launch(left, operation, tasks_of(operation), launch.executor, wrong)
     else:
         for info in operation.launch.task_infos:
@@ -322,10 +312,7 @@ _CALLS: dict[str, tuple[Callable[[MasterState, Framework, Any], object], str | N
     "kill": (tasks.kill, "kill_task"),
     "shutdown": (tasks.shutdown_executor, None),
     "acknowledge": (tasks.acknowledge, "status_update_acknowledgement"),
-    "acknowledge_operation_status": (
-        operations.acknowledge,
-        "operation_status_update_acknowledgement",
-    ),
+    "acknowledge_operation_status": (operations.acknowledge, "operation_status_update_acknowledgement"),
     "reconcile": (tasks.reconcile, "reconcile_tasks"),
     "reconcile_operations": (operations.reconcile, "reconcile_operations"),
     "message": (tasks.send_message, "framework_to_executor"),

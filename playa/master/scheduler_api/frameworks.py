@@ -53,12 +53,9 @@ def subscribe(m: MasterState, call: Call.Subscribe, stream_id: str, principal: s
     framework.counts.update(("calls", "calls/subscribe"))
     framework.stream_id = stream_id
     framework.active = True
+    interval = m.settings.heartbeat_interval
     m.send(
-        framework,
-        "subscribed",
-        framework_id=info.id,
-        heartbeat_interval_seconds=m.settings.heartbeat_interval,
-        master_info=m.info,
+        framework, "subscribed", framework_id=info.id, heartbeat_interval_seconds=interval, master_info=m.info
     )
     heartbeat(m, framework.id, stream_id)
     if known:

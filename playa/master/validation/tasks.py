@@ -44,13 +44,10 @@ def task(info: pb.mesos.TaskInfo, framework: Framework, agent: Agent, available:
 
 @validator
 def group(
-    executor: pb.mesos.ExecutorInfo,
-    tasks: pb.mesos.TaskGroupInfo,
-    framework: Framework,
-    agent: Agent,
-    available: Resources,
+    launch: pb.mesos.Offer.Operation.LaunchGroup, framework: Framework, agent: Agent, available: Resources
 ) -> Rows:
     """What is wrong with a task group."""
+    executor, tasks = launch.executor, launch.task_group
     for info in tasks.tasks:
         wrong = _common(info, framework, agent)
         if wrong is None and not info.HasField("executor"):
