@@ -45,14 +45,9 @@ class MasterSite(Site):
     def _principal(self, realm: str | None, request: web.Request) -> str | None:
         """Who sends a request, if the realm asks: scheduler, readonly or readwrite."""
         settings = self._settings
-        asks = {
-            None: False,
-            "scheduler": settings.authenticate_http_frameworks,
-            "readonly": settings.authenticate_http_readonly,
-            "readwrite": settings.authenticate_http_readwrite,
-        }[realm]
-        credentials = dict(settings.credentials)
-        return principal_of(request, credentials, f"mesos-master-{realm}", required=settings.asks(asks))
+        of = "frameworks" if realm == "scheduler" else realm
+        asks = realm is not None and settings.asks(getattr(settings, f"authenticate_http_{of}"))
+        return principal_of(request, dict(settings.credentials), f"mesos-master-{realm}", required=asks)
 
     async def _handle(self, route: str, request: web.Request) -> web.StreamResponse:
         realm = ENDPOINTS[route].realm

@@ -56,15 +56,20 @@ class MasterActor(Actor):
         known = registry.load(self._registry_path)
         self._site = MasterSite(self._settings, self.actor_ref, self._ports, self._port)
         self._port = await self._site.start()
-        master_id = self.ids.uuid()
-        self._state = MasterState(
-            settings=self._settings,
-            ports=self._ports,
+        ip, port, master_id = self._settings.ip, self._port, self.ids.uuid()
+        address = {"hostname": self._settings.hostname or ip, "ip": ip, "port": port}
+        info = new(
+            pb.mesos.MasterInfo,
             id=master_id,
-            info=_master_info(self._settings, master_id, self._port),
-            registry=known,
-            start_time=self.clock.time(),
+            ip=int.from_bytes(IPv4Address(ip).packed, "little"),
+            port=port,
+            pid=f"master@{ip}:{port}",
+            hostname=address["hostname"],
+            version=VERSION,
+            address=address,
+            capabilities=[{"type": name} for name in views.MASTER_CAPABILITIES],
         )
+        self._state = MasterState(self._settings, self._ports, master_id, info, known, self.clock.time())
         admission.recover(self._state)
         self.timers.every(self._settings.allocation_interval, Due("allocation"))
         return self._port
@@ -188,18 +193,3 @@ _FROM_AGENTS: dict[type, Callable[[MasterState, Any], None]] = {
     messages.OperationUpdate: operations.operation_update,
     messages.Pong: lambda m, message: liveness.pong(m, message.agent_id),
 }
-
-
-def _master_info(settings: ClusterSettings, master_id: str, port: int) -> pb.mesos.MasterInfo:
-    hostname = settings.hostname or settings.ip
-    return new(
-        pb.mesos.MasterInfo,
-        id=master_id,
-        ip=int.from_bytes(IPv4Address(settings.ip).packed, "little"),
-        port=port,
-        pid=f"master@{settings.ip}:{port}",
-        hostname=hostname,
-        version=VERSION,
-        address={"hostname": hostname, "ip": settings.ip, "port": port},
-        capabilities=[{"type": name} for name in views.MASTER_CAPABILITIES],
-    )

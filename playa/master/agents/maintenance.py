@@ -6,7 +6,7 @@ frameworks with something on it get inverse offers. START_MAINTENANCE takes its 
 
 import ipaddress
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Container
 
 from mesos_v1 import pb
 from playa import messages
@@ -18,6 +18,7 @@ from playa.master.validation.rules import Rows, validator
 from playa.web import refuse
 
 MachineIDs = Collection[pb.mesos.MachineID]
+_Known = tuple[Container[Machine], str]  # machines, and what is wrong with one that is not among them (or is)
 
 
 def _machines(machine_ids: MachineIDs) -> list[Machine]:
@@ -54,13 +55,9 @@ def update_schedule(m: MasterState, schedule: pb.maintenance.Schedule) -> None:
 
 def start(m: MasterState, machine_ids: MachineIDs) -> None:
     """START_MAINTENANCE: these machines go down now, with their agents."""
-
-    def unfit(machine: Machine) -> str | bool:
-        not_scheduled = machine not in m.unavailability and "is not part of a maintenance schedule"
-        is_down = machine in m.down_machines and "is not in DRAINING mode and cannot be brought down"
-        return not_scheduled or is_down
-
-    refuse(_named_problem(machine_ids, unfit))
+    not_scheduled = "is not part of a maintenance schedule"
+    is_down = "is not in DRAINING mode and cannot be brought down"
+    refuse(_named_problem(machine_ids, (m.unavailability, not_scheduled), not_in=(m.down_machines, is_down)))
     machines = _machines(machine_ids)
     m.down_machines.update(machines)
     m.ports.save()
@@ -71,8 +68,7 @@ def start(m: MasterState, machine_ids: MachineIDs) -> None:
 
 def stop(m: MasterState, machine_ids: MachineIDs) -> None:
     """STOP_MAINTENANCE: these machines may come back; they leave the schedule."""
-    not_down = "is not in DOWN mode and cannot be brought up"
-    refuse(_named_problem(machine_ids, lambda machine: machine not in m.down_machines and not_down))
+    refuse(_named_problem(machine_ids, (m.down_machines, "is not in DOWN mode and cannot be brought up")))
     machines = set(_machines(machine_ids))
     m.down_machines -= machines
     schedule = pb.maintenance.Schedule()
@@ -122,12 +118,12 @@ def _machines_problem(machine_ids: MachineIDs, seen: set[Machine]) -> Rows:
 
 
 @validator
-def _named_problem(machine_ids: MachineIDs, unfit: Callable[[Machine], str | bool]) -> Rows:
+def _named_problem(machine_ids: MachineIDs, known: _Known, *, not_in: _Known = ((), "")) -> Rows:
     yield not machine_ids and "List of machines is empty"
     yield _machines_problem(machine_ids, set())
     for machine in _machines(machine_ids):
-        why = unfit(machine)
-        yield why and f"Machine '{_printed(machine)}' {why}"
+        yield machine not in known[0] and f"Machine '{_printed(machine)}' {known[1]}"
+        yield machine in not_in[0] and f"Machine '{_printed(machine)}' {not_in[1]}"
 
 
 def _printed(machine: Machine) -> str:

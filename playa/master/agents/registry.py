@@ -56,7 +56,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "deactivated": set,
     "quotas": _each(pb.quota.QuotaConfig),
 }
-_SINCE_LATER: dict[str, Any] = {"draining": {}, "deactivated": (), "quotas": ()}  # not in older files
 
 
 def save(registry: Registry, path: Path) -> None:
@@ -76,7 +75,12 @@ def save(registry: Registry, path: Path) -> None:
 def load(path: Path) -> Registry:
     """Read a registry; an empty one if there is none, a RegistryError if the file is not one."""
     try:
-        value = {**_SINCE_LATER, **json.loads(path.read_text())}
+        value = {
+            "draining": {},
+            "deactivated": (),
+            "quotas": (),
+            **json.loads(path.read_text()),
+        }  # not in older files
         return Registry(**{name: read(value[name]) for name, read in _READ.items()})
     except FileNotFoundError:
         return Registry()
