@@ -119,27 +119,17 @@ def _missing_required(message: Message) -> str:
     return "Missing required fields: " + ", ".join(missing)
 
 
-# -- the plan of a message type --
-
-
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of a message, as JSON sees it.
-
-    Attributes:
-        show: Makes JSON of one value.
-        read: Makes one value of JSON: `_BAD` if it cannot be one, None for a value of an enum that is not known here; None
-            for a message.
-        entry: For a map, its values.
-        default: Printed when it is not set: a default that is not deprecated, as in Mesos, or an empty list; else None.
-    """
+    """One field of a message, as JSON sees it."""
 
     name: str
-    show: Callable[[Any], Any]
+    show: Callable[[Any], Any]  # makes JSON of one value
+    # makes one value of JSON (`_BAD`: it cannot be one; None: a value of an enum, unknown here); None for a message
     read: Callable[[Any], Any] | None
     repeated: bool
-    entry: _Field | None = None
-    default: Any = None
+    entry: _Field | None = None  # for a map, its values
+    default: Any = None  # printed when it is not set: as in Mesos, a default that is not deprecated
 
 
 class _Plan(NamedTuple):
@@ -233,8 +223,6 @@ _SCALARS: dict[int, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda value: base64.b64decode(value, validate=True) if type(value) is str else _BAD,
     ),
 }
-
-# -- reading --
 
 
 def _fill(message: Message, values: dict[str, Any], where: str) -> None:

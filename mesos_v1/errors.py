@@ -57,21 +57,13 @@ class OperationError(MesosError):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an HTTP status of the master or agent means for its client.
+    """What an HTTP status of the master or agent means for its client."""
 
-    Attributes:
-        text: The meaning in words.
-        retryable: The same request may succeed later, unchanged.
-        subscription_lost: The subscription that the call belongs to is gone: subscribe again.
-        unauthorized: Credentials are missing, wrong or not sufficient; trying again changes nothing.
-        not_leader: Another master (or another path) answers this; see the `Location` header.
-    """
-
-    text: str
-    retryable: bool = False
-    subscription_lost: bool = False
-    unauthorized: bool = False
-    not_leader: bool = False
+    text: str  # the meaning in words
+    retryable: bool = False  # the same request may succeed later, unchanged
+    subscription_lost: bool = False  # the subscription that the call belongs to is gone: subscribe again
+    unauthorized: bool = False  # credentials are missing, wrong or not sufficient, now and later
+    not_leader: bool = False  # another master (or another path) answers this; see the `Location` header
 
 
 MEANINGS: dict[int, Meaning] = {

@@ -19,14 +19,10 @@ DEFAULT_HEARTBEAT_INTERVAL = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The subscription stands; the framework's id is to be kept, and sent again at every later subscription.
-
-    Attributes:
-        heartbeat_interval: Seconds between heartbeats; when several are missed the connection is dead.
-    """
+    """The subscription stands; the framework's id is to be kept, and sent again at every later subscription."""
 
     framework_id: v.FrameworkId
-    heartbeat_interval: float
+    heartbeat_interval: float  # seconds between heartbeats; when several are missed the connection is dead
     master: v.MasterInfo | None
 
 

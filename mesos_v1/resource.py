@@ -72,30 +72,20 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What arithmetic and printing need to know of a `meta`.
+    """What arithmetic and printing need to know of a `meta`."""
 
-    Attributes:
-        key: Canonical bytes: two resources can be added only when these are equal.
-        unallocated: The `key` without the allocation.
-        bare: The `key` without allocation and reservations.
-        reservations: From the outermost to the innermost.
-        role: Whom it is reserved for, `*` for anyone.
-        indivisible: It is taken whole or not at all: a persistent volume, a mounted or block disk, a shared resource.
-        label: How Mesos prints it, between the name and the colon.
-    """
-
-    key: bytes
-    unallocated: bytes
-    bare: bytes
-    reservations: tuple[Reservation, ...]
-    role: str
+    key: bytes  # canonical bytes: two resources can be added only when these are equal
+    unallocated: bytes  # the `key` without the allocation
+    bare: bytes  # the `key` without allocation and reservations
+    reservations: tuple[Reservation, ...]  # from the outermost to the innermost
+    role: str  # whom it is reserved for, `*` for anyone
     allocated_to: str | None
     persistence_id: str | None
-    indivisible: bool
+    indivisible: bool  # taken whole or not at all: a persistent volume, a mounted or block disk, a shared one
     revocable: bool
     shared: bool
     source_type: str | None
-    label: str
+    label: str  # how Mesos prints it, between the name and the colon
 
 
 def parse_meta(meta: bytes) -> pb.mesos.Resource:
@@ -271,23 +261,15 @@ class _Derived:
 
 @dataclass(frozen=True, slots=True)
 class Resource(_Derived):
-    """An amount of one resource.
-
-    Attributes:
-        millis: The amount of a scalar, in thousandths.
-        ranges: The amount of a range resource such as ports: sorted, coalesced, both ends included.
-        items: The amount of a set resource, sorted.
-        meta: What it is besides, as protobuf bytes; empty for plain resources.
-        count: How often it is there; above 1 only for shared resources, and for indivisible ones that look the same.
-    """
+    """An amount of one resource."""
 
     name: str
     kind: Kind = Kind.SCALAR
-    millis: int = 0
-    ranges: Ranges = ()
-    items: tuple[str, ...] = ()
-    meta: bytes = b""
-    count: int = 1
+    millis: int = 0  # the amount of a scalar, in thousandths
+    ranges: Ranges = ()  # the amount of a range resource such as ports: sorted, coalesced, both ends included
+    items: tuple[str, ...] = ()  # the amount of a set resource, sorted
+    meta: bytes = b""  # what it is besides, as protobuf bytes; empty for plain resources
+    count: int = 1  # how often it is there: a shared one, or indivisible ones that look the same
 
     def __post_init__(self) -> None:
         if not self.name:

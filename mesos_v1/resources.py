@@ -126,8 +126,6 @@ class Resources(_Indexed):
         """Return them as the API writes them."""
         return [entry.to_proto() for entry in self.entries for _ in range(entry.count)]
 
-    # -- arithmetic --
-
     def __add__(self, other: "Resources") -> "Resources":
         if not self.entries:
             return other
@@ -304,8 +302,6 @@ class Resources(_Indexed):
             del proto.reservations[:]
 
         return self.with_each_meta(clear)
-
-    # -- taking --
 
     def take(self, wanted: "Resources") -> "Resources | None":
         """Pick what `wanted` asks for out of these, or return None when it is not there.

@@ -17,19 +17,13 @@ DEFAULT_CAPABILITIES = ("MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "
 
 @dataclass(frozen=True, slots=True)
 class Uri:
-    """A file that the agent's fetcher puts into the sandbox (Mesos: Fetcher).
+    """A file that the agent's fetcher puts into the sandbox (Mesos: Fetcher)."""
 
-    Attributes:
-        value: `http://…`, `file://…`, or a path on the agent.
-        extract: Unpack it if it is an archive.
-        output_file: Its name in the sandbox; None for the last part of the value.
-    """
-
-    value: str
+    value: str  # `http://…`, `file://…`, or a path on the agent
     executable: bool = False
-    extract: bool = True
+    extract: bool = True  # unpack it if it is an archive
     cache: bool = False
-    output_file: str | None = None
+    output_file: str | None = None  # its name in the sandbox; None for the last part of the value
 
     def to_proto(self) -> pb.mesos.CommandInfo.URI:
         """Return it as the API writes it."""

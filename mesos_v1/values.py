@@ -140,25 +140,18 @@ class MasterInfo:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Resources of one agent that the framework may use now, or decline.
-
-    Attributes:
-        role: The role that the resources are allocated to; `*` for a framework without roles.
-        executor_ids: The framework's executors that run on the agent already.
-        unavailability: Set when maintenance of the agent is scheduled.
-        url: Where the agent answers, such as `http://10.0.0.7:5051/slave(1)`; empty when it does not say.
-    """
+    """Resources of one agent that the framework may use now, or decline."""
 
     id: OfferId
     framework_id: FrameworkId
     agent_id: AgentId
     hostname: str
     resources: Resources
-    role: str = "*"
+    role: str = "*"  # the role that the resources are allocated to; `*` for a framework without roles
     attributes: tuple[Attribute, ...] = ()
-    executor_ids: tuple[ExecutorId, ...] = ()
-    unavailability: Unavailability | None = None
-    url: str = ""
+    executor_ids: tuple[ExecutorId, ...] = ()  # the framework's executors that run on the agent already
+    unavailability: Unavailability | None = None  # set when maintenance of the agent is scheduled
+    url: str = ""  # where the agent answers, such as `http://10.0.0.7:5051/slave(1)`, if it says so
     domain: Domain | None = None
     raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
@@ -234,36 +227,24 @@ class CheckStatus:
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """What is known of a task at one moment.
-
-    Attributes:
-        source: SOURCE_MASTER, SOURCE_AGENT, SOURCE_EXECUTOR, or empty.
-        reason: Such as REASON_CONTAINER_LIMITATION_MEMORY, or empty.
-        data: Whatever the executor put there.
-        timestamp: Unix time in seconds; 0 when there is none.
-        uuid: Set when the status must be acknowledged, with exactly these bytes.
-        healthy: The latest health check; None when there was none.
-        unreachable_time: Unix time since when the agent cannot be reached.
-        limitation: The resources whose limit the task broke.
-        container_ids: Its container, then the containers that one is nested in.
-    """
+    """What is known of a task at one moment."""
 
     task_id: TaskId
     state: TaskState
     message: str = ""
-    source: str = ""
-    reason: str = ""
-    data: bytes = b""
+    source: str = ""  # SOURCE_MASTER, SOURCE_AGENT, SOURCE_EXECUTOR, or empty
+    reason: str = ""  # such as REASON_CONTAINER_LIMITATION_MEMORY, or empty
+    data: bytes = b""  # whatever the executor put there
     agent_id: AgentId | None = None
     executor_id: ExecutorId | None = None
-    timestamp: float = 0.0
-    uuid: bytes = b""
-    healthy: bool | None = None
+    timestamp: float = 0.0  # unix time in seconds; 0 when there is none
+    uuid: bytes = b""  # set when the status must be acknowledged, with exactly these bytes
+    healthy: bool | None = None  # the latest health check; None when there was none
     labels: Labels = ()
     check_status: CheckStatus | None = None
-    unreachable_time: float | None = None
-    limitation: Resources | None = None
-    container_ids: tuple[ContainerId, ...] = ()
+    unreachable_time: float | None = None  # unix time since when the agent cannot be reached
+    limitation: Resources | None = None  # the resources whose limit the task broke
+    container_ids: tuple[ContainerId, ...] = ()  # its container, then the containers that one is nested in
     ip_addresses: tuple[str, ...] = ()
     raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
@@ -306,22 +287,15 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True)
 class OperationStatus:
-    """What is known of an offer operation at one moment.
+    """What is known of an offer operation at one moment."""
 
-    Attributes:
-        operation_id: As the framework chose it; None for an operation without id.
-        converted_resources: What the operation made.
-        uuid: Set when the status must be acknowledged, with exactly these bytes.
-        resource_provider_id: Set when a resource provider did it, not the agent.
-    """
-
-    operation_id: OperationId | None
+    operation_id: OperationId | None  # as the framework chose it, if it did
     state: OperationState
     message: str = ""
-    converted_resources: Resources = Resources()  # noqa: RUF009  # immutable
-    uuid: bytes = b""
+    converted_resources: Resources = Resources()  # noqa: RUF009  # immutable; what the operation made
+    uuid: bytes = b""  # set when the status must be acknowledged, with exactly these bytes
     agent_id: AgentId | None = None
-    resource_provider_id: str | None = None
+    resource_provider_id: str | None = None  # set when a resource provider did it, not the agent
     raw: bytes = field(default=b"", metadata=_AS_SIZE)
 
     @classmethod
