@@ -47,6 +47,7 @@ def refusal(
     return None
 
 
+@lru_cache(256)  # a client asks for the same name with every request
 def host_name(host: str) -> str | None:
     """The name or address in a `Host` header, without the port and in lower case; None if it has none."""
     host = host.strip().lower()

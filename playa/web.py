@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from aiohttp import BasicAuth, web
@@ -125,6 +126,11 @@ def _accepts(header: str, media_type: str) -> bool:
     return False
 
 
+@lru_cache(256)  # a framework sends the same with every call
+def _read_basic(header: str) -> BasicAuth:
+    return BasicAuth.decode(header, "utf-8")
+
+
 def principal_of(
     request: web.Request, credentials: Mapping[str, str], realm: str, *, required: bool
 ) -> str | None:
@@ -133,7 +139,7 @@ def principal_of(
         return None
     refused = Refused(401, "401 Unauthorized.", {"WWW-Authenticate": f'Basic realm="{realm}"'})
     try:
-        given = BasicAuth.decode(request.headers.get("Authorization", ""), "utf-8")
+        given = _read_basic(request.headers.get("Authorization", ""))
     except ValueError:
         raise refused from None
     expected = credentials.get(given.login)

@@ -67,7 +67,8 @@ def carry_out(m: MasterState, call: Call, stream_id: str | None, principal: str 
     if framework is None:
         raise Refused(400, "Framework cannot be found")
     name = Call.Type.Name(call.type).lower()
-    framework.counts.update(("calls", f"calls/{name}"))
+    framework.counts["calls"] += 1
+    framework.counts[f"calls/{name}"] += 1
     refuse(other_principal(principal, framework.info))
     if not framework.connected:
         raise Refused(403, "Framework is not subscribed")

@@ -99,7 +99,7 @@ def _common(info: pb.mesos.TaskInfo, framework: Framework, agent: Agent) -> Rows
     except ResourceError as error:
         yield f"Task uses invalid resources: Invalid resources: {error}"
         return
-    if resources.gpus != int(resources.gpus):
+    if not resources.gpus.is_integer():
         yield f"Task uses invalid resources: {NOT_WHOLE_GPUS}"
     yield within("Invalid task resources", _one_role(resources))
     yield _command_and_container("Task", info)
