@@ -9,6 +9,7 @@ from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission, liveness, registry
 from playa.master.records import Machine
+from playa.master.scheduler_api import tasks
 
 
 def run_timers(bench: Any, until: float, *, answers: bool) -> None:
@@ -43,7 +44,7 @@ def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.Rer
         frameworks=tuple(info.SerializeToString() for info in framework_infos),
         executors=tuple(info.SerializeToString() for info in changes.pop("executors", ())),
         tasks=changes.pop("tasks", tuple(found)),
-        operations=(),
+        operations=tuple(changes.pop("operations", ())),
     )
 
 
@@ -246,6 +247,76 @@ def test_an_agent_that_comes_back_has_less_to_offer_by_its_tasks_and_their_execu
     admission.reregister(bench.state, message)
     left = Resources.from_proto(bench.offers(framework)[-1].resources)
     assert (left.cpus, left.mem) == (2.5, 4000)
+
+
+def executor_info(framework: Any) -> pb.mesos.ExecutorInfo:
+    return content.from_json(pb.mesos.ExecutorInfo, executor_of(framework))
+
+
+def test_executors_leave_with_their_agent_and_come_back_only_for_a_framework_that_is_there(
+    bench: Any,
+) -> None:
+    agent = bench.add_agent()
+    stays, goes = bench.subscribe("stays"), bench.subscribe("goes", failover_timeout=0.0)
+    bench.launch(stays, executor=executor_of(stays))
+    message = reregistering(agent, "TASK_RUNNING", executors=(executor_info(stays), executor_info(goes)))
+    liveness.mark_unreachable(bench.state, agent, "x")
+    assert not stays.executors
+    bench.call(goes, type="TEARDOWN")
+    admission.reregister(bench.state, message)
+    assert list(bench.state.agents[agent.id].executors) == [(stays.id, "e")]
+    assert list(stays.executors) == [(agent.id, "e")]
+
+
+def test_an_agent_that_was_only_disconnected_says_what_it_still_has(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe(checkpoint=True)
+    bench.launch(framework, "kept", executor=executor_of(framework))
+    message = reregistering(agent, "TASK_RUNNING")
+    tasks.remove_task(bench.state, agent.tasks[framework.id, "kept"])  # the master does not know it any more
+    liveness.disconnected(bench.state, agent.actor)
+    admission.reregister(bench.state, message)
+    assert list(framework.tasks) == ["kept"]
+    assert not agent.executors, "it did not name the executor"
+    assert Resources.from_proto(bench.offers(framework)[-1].resources).cpus == 3
+
+
+def test_operations_come_back_with_their_agent(bench: Any) -> None:
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    body = {
+        "info": {"type": "RESERVE", "id": {"value": "op"}, "reserve": {"resources": []}},
+        "framework_id": {"value": framework.id},
+        "agent_id": {"value": agent.id},
+        "uuid": {"value": "eHh4eHh4eHh4eHh4eHh4eA=="},
+        "latest_status": {"state": "OPERATION_FINISHED"},
+    }
+    operation = content.from_json(pb.mesos.Operation, body)
+    message = reregistering(agent, operations=(operation.SerializeToString(),))
+    liveness.mark_unreachable(bench.state, agent, "x")
+    admission.reregister(bench.state, message)
+    assert [record.id for record in framework.operations.values()] == ["op"]
+    assert [record.id for record in bench.state.agents[agent.id].operations.values()] == ["op"]
+
+
+def test_only_so_many_unreachable_tasks_are_remembered_the_newest(new_bench: Any) -> None:
+    bench = new_bench(max_unreachable_tasks_per_framework=2)
+    agent = bench.add_agent()
+    framework = bench.subscribe()
+    for name in "abc":
+        bench.launch(framework, name)
+        bench.pass_time(6)
+    liveness.mark_unreachable(bench.state, agent, "x")
+    assert list(framework.unreachable_tasks) == ["b", "c"]
+
+
+def test_pings_of_an_agent_that_has_gone_are_nobodys(bench: Any) -> None:
+    agent = bench.add_agent()
+    liveness.unregister(bench.state, agent.id)
+    told = len(bench.world.told)
+    liveness.ping_timed_out(bench.state, agent.id)
+    liveness.pong(bench.state, agent.id)
+    assert (len(bench.world.told), dict(bench.state.agents)) == (told, {})
 
 
 def test_a_framework_that_is_gone_is_shut_down_on_an_agent_that_comes_back(bench: Any) -> None:

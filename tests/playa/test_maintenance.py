@@ -131,6 +131,14 @@ def test_a_machine_comes_back_and_leaves_the_schedule(draining: Any) -> None:
     assert draining.state.agents
 
 
+def test_only_the_machine_that_comes_back_leaves_the_schedule(bench: Any) -> None:
+    there = {"hostname": "there", "ip": "127.0.0.2"}
+    assert maintenance.update_schedule(bench.state, schedule(HERE, there)) is None
+    assert maintenance.start(bench.state, ids(HERE)) is None
+    assert maintenance.stop(bench.state, ids(HERE)) is None
+    assert bench.state.registry.schedule == schedule(there)
+
+
 def test_what_is_not_scheduled_does_not_go_down_and_what_is_up_does_not_come_up(bench: Any) -> None:
     assert "is not part of a maintenance schedule" in answered(maintenance.start, bench.state, ids(HERE)).text
     assert "is not in DOWN mode" in answered(maintenance.stop, bench.state, ids(HERE)).text

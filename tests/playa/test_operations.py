@@ -118,6 +118,19 @@ def test_feedback_is_kept_until_it_is_acknowledged(ads: Any) -> None:
     assert not ads.agent.operations
 
 
+def test_a_report_on_an_operation_that_nobody_knows_is_handed_on_if_its_agent_is_known(ads: Any) -> None:
+    status = pb.mesos.OperationStatus(state=pb.mesos.OPERATION_DROPPED)
+    data = status.SerializeToString()
+    for agent_id, framework_id, told in (
+        (ads.agent.id, "nobody", 0),
+        ("m-S9", ads.framework.id, 0),
+        (ads.agent.id, ads.framework.id, 1),
+    ):
+        update = messages.OperationUpdate(agent_id, framework_id, b"?" * 16, data, data)
+        operations.operation_update(ads.state, update)
+        assert len(outcomes(ads)) == told
+
+
 def test_an_acknowledgement_of_something_else_changes_nothing(ads: Any) -> None:
     reserve = {
         "type": "RESERVE",

@@ -146,6 +146,14 @@ def test_the_kind_of_a_health_check_may_be_left_out_where_it_is_plain(
         assert pb.mesos.HealthCheck.Type.Name(sent.health_check.type) == kind
 
 
+def test_the_limits_of_a_task_are_shown(running: Any) -> None:
+    running.pass_time(6)
+    limits = {"cpus": {"value": 2}, "mem": {"value": 512}}
+    running.launch(running.framework, "limited", limits=limits)
+    task = running.framework.tasks["limited"].proto
+    assert {name: limit.value for name, limit in task.limits.items()} == {"cpus": 2.0, "mem": 512.0}
+
+
 def test_an_offer_is_accepted_once(running: Any) -> None:
     running.launch(running.framework, "again")
     state, reason, message = last(running, running.framework)
