@@ -199,6 +199,22 @@ async def test_a_tcp_check_tells_whether_it_connected(bench, unused_tcp_port):
     assert not bench.statuses()[-1].check_status.tcp.succeeded
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_tcp_health_check_is_passed_by_whoever_listens(bench, server, unused_tcp_port, there):
+    await bench.start()
+    body = health(type="TCP", tcp={"port": server if there else unused_tcp_port})
+    bench.run({"command": {"value": "sleep 1000"}, "health_check": body})
+    await bench.until(lambda: len(bench.statuses()) == 3)
+    assert bench.statuses()[2].healthy is there
+
+
+@pytest.mark.parametrize(("protocol", "host"), [("IPv4", "127.0.0.1"), ("IPv6", "::1")])
+def test_a_health_check_asks_this_machine_by_the_protocol_that_it_names(protocol, host):
+    http = {"type": "HTTP", "http": {"port": 7, "protocol": protocol, "scheme": "https", "path": "/p"}}
+    shown = f"[{host}]" if protocol == "IPv6" else host
+    assert url_of(from_json(pb.mesos.HealthCheck, http)) == f"https://{shown}:7/p"
+
+
 async def test_a_check_that_hangs_is_cut_off_and_leaves_no_process(bench):
     await bench.start()
     body = check(type="COMMAND", command={"command": {"value": "sleep 1000"}}, timeout_seconds=0.1)

@@ -151,5 +151,10 @@ def test_containers_that_need_an_isolator_are_refused_as_by_an_agent_without_it(
     volumes = pb.mesos.ContainerInfo(type=pb.mesos.ContainerInfo.MESOS)
     volumes.volumes.add(container_path="/x", mode=pb.mesos.Volume.RW)
     assert unsupported(volumes) == "Volumes in ContainerInfo is not supported"
+    network = pb.mesos.ContainerInfo(type=pb.mesos.ContainerInfo.MESOS)
+    network.network_infos.add()
+    assert unsupported(network) is None
+    network.network_infos.add(name="net")
+    assert unsupported(network) == "Unknown CNI network 'net'"
     assert unsupported(pb.mesos.ContainerInfo(type=pb.mesos.ContainerInfo.DOCKER)) == ""
     assert unsupported(pb.mesos.ContainerInfo(type=pb.mesos.ContainerInfo.MESOS)) is None

@@ -87,6 +87,19 @@ async def test_a_group_s_tasks_see_the_volume_too(bench):
     assert next(bench.directory.glob("agents/0/volumes/roles/ads/vol/file")).read_text() == "hi\n"
 
 
+async def test_a_volume_appears_in_the_sandbox_of_an_executor_that_is_there_already(bench):
+    await bench.start()
+    bench.run(bench.custom("run", task_id="first"))
+    await bench.running("first")
+    bench.agent.tell(operation("RESERVE", [RESERVED], number=1))
+    bench.agent.tell(operation("CREATE", [VOLUME], number=2))
+    bench.run({**bench.custom("run", task_id="second"), "resources": [VOLUME]})
+    await bench.running("second")
+    (sandbox,) = bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/e/runs/latest")
+    (volume,) = bench.directory.glob("agents/0/volumes/roles/ads/vol")
+    assert (sandbox / "data").resolve() == volume.resolve()
+
+
 async def test_an_operation_with_an_id_is_reported_until_acknowledged(bench, recorded):
     await bench.start(status_update_retry_interval_min=0.1)
     bench.agent.tell(operation("RESERVE", [RESERVED], number=1, name="op-reserve"))

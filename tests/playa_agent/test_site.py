@@ -258,3 +258,19 @@ async def test_state_names_the_principal_of_a_framework_that_has_one(bench, prin
     await bench.until(lambda: bench.statuses("t"))
     (framework,) = json.loads(await bench.agent.ask(QueryState(), block=False))["frameworks"]
     assert framework.get("principal") == principal
+
+
+async def test_what_cannot_be_read_as_asked_is_refused_in_words(site, bench):
+    (sandbox,) = bench.directory.glob("agents/0/slaves/*/frameworks/*/executors/t/runs/latest")
+    path = str(sandbox)
+    assert await get(site, "/files/download", path=path) == (400, "Cannot download a directory.\n")
+    for name in ("offset", "length"):
+        query = {"path": f"{path}/stdout", name: "many"}
+        assert await get(site, "/files/read", **query) == (
+            400,
+            f"Failed to parse {name}: 'many' is not a number.\n",
+        )
+    status, text = await get(site, "/files/read", path=f"{path}/stdout", offset="1", length="3")
+    assert (status, json.loads(text)) == (200, {"data": "ell", "offset": 1})
+    status, text = await get(site, "/files/read", path=f"{path}/stdout")
+    assert (status, json.loads(text)) == (200, {"data": "", "offset": 6})

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mesos_v1 import pb
@@ -107,6 +108,37 @@ async def test_a_task_that_is_killed_while_it_is_fetched_for_ends_as_killed_when
         over.set()
         assert (await bench.ended()).state == pb.mesos.TASK_KILLED
         assert bench.states() == ["TASK_STARTING", "TASK_KILLED"]
+
+
+@pytest.mark.parametrize(
+    ("container", "why"),
+    [
+        ({"type": "DOCKER"}, "Only containers of type MESOS can be nested"),
+        (
+            {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "x"}}}},
+            "Unsupported container image type: DOCKER",
+        ),
+    ],
+)
+async def test_a_container_that_cannot_be_made_fails_its_task(bench, container, why):
+    await bench.start()
+    bench.run_group({"task_id": "t", "command": {"value": "true"}, "container": container})
+    status = await bench.ended()
+    assert (status.state, status.message) == (pb.mesos.TASK_FAILED, why)
+
+
+async def test_a_group_that_does_not_end_in_the_time_of_its_agent_is_killed_with_its_executor(bench):
+    await bench.start(executor_shutdown_grace_period=0.3)
+    bench.run_group({**STUBBORN, "kill_policy": {"grace_period": {"nanoseconds": 10**12}}})
+    await bench.running()
+    await bench.until(
+        lambda: any(out.read_text() == "up\n" for out in bench.directory.glob("agents/0/slaves/**/stdout"))
+    )
+    pid = bench.statuses()[-1].container_status.executor_pid
+    bench.agent.tell(ShutdownExecutor(framework_id=F, executor_id="pod"))
+    (exited,) = await bench.until(lambda: bench.of(ExitedExecutor))
+    assert exited.status == 9
+    await bench.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
 
 
 async def test_only_a_command_task_shares_the_environment_of_its_executor(bench):
