@@ -133,9 +133,9 @@ def test_a_machine_comes_back_and_leaves_the_schedule(draining: Any) -> None:
 
 def test_only_the_machine_that_comes_back_leaves_the_schedule(bench: Any) -> None:
     there = {"hostname": "there", "ip": "127.0.0.2"}
-    assert maintenance.update_schedule(bench.state, schedule(HERE, there)) is None
-    assert maintenance.start(bench.state, ids(HERE)) is None
-    assert maintenance.stop(bench.state, ids(HERE)) is None
+    maintenance.update_schedule(bench.state, schedule(HERE, there))
+    maintenance.start(bench.state, ids(HERE))
+    maintenance.stop(bench.state, ids(HERE))
     assert bench.state.registry.schedule == schedule(there)
 
 
