@@ -107,7 +107,7 @@ class Tries(SchedulerActor):
 
 async def test_each_argument_that_cannot_be_is_refused_by_name_and_nothing_is_launched(master):
     Tries.answers = []
-    outcome = await play(composition(master, Tries))
+    outcome = await play(composition(master, Tries), seconds=60.0)
     assert outcome.reason == "{'waiting': 1}"
     for (arguments, words), answer in zip(REFUSED, Tries.answers, strict=False):
         assert words in answer, arguments
