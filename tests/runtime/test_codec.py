@@ -101,6 +101,12 @@ class Pair:
 
 
 @message
+class Perhaps:
+    point: Point | None = None
+    other: Point = Point(7)
+
+
+@message
 class Grown:
     """As `Small` after some releases: a field more, a field less."""
 
@@ -215,6 +221,20 @@ class TestRoundTrip:
             "by_name": {"a": 1},
         }
         assert msgpack.unpackb(pack((1, "a"))) == [1, "", "", "", [0, 1, "a"]]
+
+    @pytest.mark.parametrize(
+        "made", [Perhaps(), Perhaps(Point(1)), Perhaps(other=Point(1, 2)), Perhaps(Point(1), Point(1))]
+    )
+    def test_a_part_that_was_packed_or_read_before_is_the_same_again(self, made):
+        for _ in range(2):
+            assert unpack(pack(made)).message == made
+            assert unpack_value(Perhaps, pack_value(made)) == made
+        assert msgpack.unpackb(pack_value(made)) == schema_of(Perhaps).pack(made)
+        assert unpack_value(Perhaps, msgpack.packb({})) == Perhaps()
+
+    def test_more_parts_than_are_remembered_are_packed_and_read_all_the_same(self):
+        for n in range(2 * packing.KEPT + 1):
+            assert unpack_value(Perhaps, pack_value(Perhaps(Point(n)))) == Perhaps(Point(n))
 
     @PATIENT
     @given(anything())

@@ -56,7 +56,7 @@ _value_shapes: dict[Any, Shape] = {}
 _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What `unpack` found.
 
     Attributes:
@@ -75,9 +75,9 @@ def pack(message: Any, *, id: str = "", cause: str = "") -> bytes:  # noqa: A002
 
     With its id, for the receiver's trace (`current_message_id()`), and the id of what caused it.
     """
-    known = ready.get(message.__class__)
     try:
-        if known is not None and (checked := known.checked(message)) is not None:
+        known = ready[message.__class__]
+        if (checked := known.checked(message)) is not None:
             return encode((VERSION, known.name, id, cause, checked))
     except Exception:  # noqa: S110 - an integer beyond 64 bits, text that is not Unicode: the careful way takes more
         pass
@@ -130,10 +130,10 @@ def unpack(
             elements of all arrays and maps together, than may be; says what is wrong, and where.
     """
     try:
-        if len(data) <= max_elements and len(data) <= max_bytes and max_depth == MAX_DEPTH:
+        if max_elements >= len(data) <= max_bytes and max_depth == MAX_DEPTH:
             version, name, id_, cause, fields = _head(data)
-            known = ready.get(name) or schema_of_message(name)
-            if version == VERSION and known is not None and known.decode is not None:
+            known: Any = ready.get(name) or schema_of_message(name)
+            if version == VERSION:
                 return Envelope(known.decode(fields), id_, cause)
     except Exception:  # noqa: S110 - the careful way takes it all the same, or says what is wrong where
         pass

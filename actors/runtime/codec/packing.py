@@ -373,6 +373,7 @@ class Schema:
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
+        self.shape = k.DataShape(cls)
         self.name = k.wire_name(cls)
         self.decode: Callable[[Any], Any] | None = None
         self.checked: Callable[[Any], Any] = lambda _: None
@@ -397,18 +398,17 @@ class Schema:
             self.decode = msgspec.msgpack.Decoder(cls).decode
         except Exception:  # what it is about a class that msgspec does not like, is not our business
             return
-        found = {name: _part(shape) for name, shape in self.shapes.items() if struct and not self.hides}
-        parts = {name: part for name, part in found.items() if part is not None}
-        names: dict[str, Any] = {f"part_{name}": _part_packer(part) for name, part in parts.items()}
-        names["cls"] = cls
-        lines, written = ["if v.__class__ is not cls: return None"], []
+        names: dict[str, Any] = {"cls": cls}
+        lines, written, parts = ["if v.__class__ is not cls: return None"], [], []
         for name, shape in self.shapes.items():
-            if name in parts:
-                maybe = f"None if v.{name} is None else " if isinstance(shape, k.OptionalShape) else ""
-                written.append(f"{name!r}: {maybe}part_{name}(v.{name})")
+            given = f"v.{name}"
+            if struct and not self.hides and (part := _part(shape)) is not None:
+                parts.append(name)
+                names[f"kept_{name}"], names[f"part_{name}"] = _part_packer(part, shape)
+                given = f"kept_{name}.get(id(v.{name})) or part_{name}(v.{name})"
             else:
-                lines += exact_tests(shape, f"v.{name}", names, "return None")
-                written.append(f"{name!r}: v.{name}")
+                lines += exact_tests(shape, given, names, "return None")
+            written.append(f"{name!r}: {given}")
         if parts:
             self.decode = _reader(cls, parts)
         result = f"{{{', '.join(written)}}}" if parts else "v"
@@ -472,24 +472,26 @@ def _part(shape: k.Shape) -> Schema | None:
     return None
 
 
-def _part_packer(schema: Schema) -> Callable[[Any], Any]:
-    """What gives the bytes of a field's value; a value that has been packed once is known by its identity."""
-    kept: dict[int, tuple[Any, msgspec.Raw]] = {}
+def _part_packer(
+    schema: Schema, shape: k.Shape
+) -> tuple[dict[int, msgspec.Raw], Callable[[Any], msgspec.Raw]]:
+    """The bytes of a field's values that have been packed before, by identity, and what packs another one."""
+    known: dict[int, msgspec.Raw] = {}
+    values: list[Any] = []  # so that their ids stay their own
 
-    def packed(value: Any) -> Any:
-        known = kept.get(id(value))
-        if known is not None:
-            return known[1]
-        if schema.checked(value) is None:
+    def pack(value: Any) -> msgspec.Raw:
+        if schema.checked(value) is None and (value is not None or shape == schema.shape):
             raise TypeError  # the careful way tells
         raw = msgspec.Raw(encode(value))
         if len(raw) <= KEPT_BYTES:
-            if len(kept) >= KEPT:
-                kept.clear()
-            kept[id(value)] = value, raw  # which keeps the value, so that its id stays its own
+            if len(known) >= KEPT:
+                known.clear()
+                values.clear()
+            known[id(value)] = raw
+            values.append(value)
         return raw
 
-    return packed
+    return known, pack
 
 
 def _part_reader(kind: Any) -> Callable[[Any], Any]:
@@ -592,28 +594,28 @@ def exact_tests(
 
     if frozen and not freezes(shape):
         return []
-    own = named()
-    let = f"{own} = {value}"
+    own = value if value.isidentifier() else named()
+    let = [] if own == value else [f"{own} = {value}"]
     match shape:
         case k.PlainShape(kind) | k.EnumShape(kind):
             return [f"if {value}.__class__ is not {named(kind)}: {wrong}"]
         case k.OptionalShape(item):
-            return [let, f"if {own} is not None:", *(inner(item, own, " ") or [" pass"])]
+            return [*let, f"if {own} is not None:", *(inner(item, own, " ") or [" pass"])]
         case k.TupleShape(_, rest) if rest:
             each = named()
             tests = inner(rest, each, " ")
             loop = [f"for {each} in {own}:", *tests] if tests else []
-            return [let, f"if {own}.__class__ is not tuple: {wrong}", *loop]
+            return [*let, f"if {own}.__class__ is not tuple: {wrong}", *loop]
         case k.TupleShape(items):
             tests = [line for index, item in enumerate(items) for line in inner(item, f"{own}[{index}]")]
-            return [let, f"if {own}.__class__ is not tuple or len({own}) != {len(items)}: {wrong}", *tests]
+            return [*let, f"if {own}.__class__ is not tuple or len({own}) != {len(items)}: {wrong}", *tests]
         case k.LiteralShape(values):
             known = named({(type(one), one) for one in values})
             return [f"if ({value}.__class__, {value}) not in {known}: {wrong}"]
         case k.DataShape(cls):
             shapes = schema_of(cls).shapes.items()
             tests = [line for name, part in shapes for line in inner(part, f"{own}.{name}")]
-            return [let, f"if {own}.__class__ is not {named(cls)}: {wrong}", *tests]
+            return [*let, f"if {own}.__class__ is not {named(cls)}: {wrong}", *tests]
         case k.MapShape(item) if frozen and not freezes(item):
             return [f"if {value}.__class__ is not {named(k.FrozenDict)}: {wrong}"]
     return [wrong]
