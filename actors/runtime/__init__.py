@@ -10,7 +10,6 @@ system it is, and a system makes refs.
 """
 
 from actors.runtime.actor import Actor, BlockingActor, function_in_thread
-from actors.runtime.clock import Clock, Ids
 from actors.runtime.codec import shapes
 from actors.runtime.codec.envelope import (
     Envelope,
@@ -76,13 +75,11 @@ __all__ = [
     "Backoff",
     "BlockingActor",
     "ChildFailed",
-    "Clock",
     "CodecError",
     "DecodeError",
     "EncodeError",
     "Envelope",
     "FrozenDict",
-    "Ids",
     "Immutable",
     "NameTakenError",
     "NamedRef",

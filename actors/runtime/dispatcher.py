@@ -34,7 +34,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.errors import ActorDeadError, Timeout
-from actors.runtime.handlers import START, STOP, Start, Stop
+from actors.runtime.handlers import START, STOP
 from actors.runtime.messages import ChildFailed, Terminated
 from actors.runtime.pykka_seam import PykkaStop
 from actors.runtime.ref import (
@@ -148,7 +148,7 @@ class Dispatcher:
 
     def _send_from_thread(self, ref: Ref, envelope: Envelope) -> None:
         # On a foreign thread. The deque is the only thing both sides touch; its operations are atomic.
-        if ref._inbox is CLOSED and not isinstance(envelope[MESSAGE], Stop):
+        if ref._inbox is CLOSED and envelope[MESSAGE] is not STOP:
             raise ActorDeadError(f"{ref} not found")
         self._inbound.append((ref, envelope))
         if not self._inbound_wake:
@@ -163,7 +163,7 @@ class Dispatcher:
         inbound = self._inbound
         for _ in range(len(inbound)):
             ref, envelope = inbound.popleft()
-            if isinstance(envelope[MESSAGE], Stop):
+            if envelope[MESSAGE] is STOP:
                 self.life.request_stop(ref, envelope)
                 continue
             try:
@@ -193,7 +193,7 @@ class Dispatcher:
     def undeliverable(self, ref: Ref, envelope: Envelope) -> None:
         """What was in the mailbox of an actor that stopped: refused to an asker, else a dead letter."""
         message, _, reply, *_ = envelope
-        if isinstance(message, Stop):
+        if message is STOP:
             settle(reply, True)
         elif reply is not None:
             settle(reply, None, ActorDeadError(f"{ref} stopped before handling the message"))
@@ -256,7 +256,7 @@ class Dispatcher:
             chunk: list[Envelope] = inbox
             if type(inbox) is not list:
                 chunk = [inbox.popleft() for _ in range(min(BATCH, len(inbox)))]
-            handlers = ref._handlers
+            handlers: Any = ref._table.by_type
             actor = ref._actor
             self.current = ref
             if tracing is None:
@@ -401,7 +401,7 @@ class Life:
 
     def control(self, ref: Ref, envelope: Envelope, _detail: Any) -> None:
         """Do what a control message says; the dispatcher calls this with the rest of the mailbox in place."""
-        if isinstance(envelope[MESSAGE], Start):
+        if envelope[MESSAGE] is START:
             self._run_hook(ref, envelope, ref._actor.on_start, self._started)  # type: ignore[union-attr]
         else:
             self._stop(ref, envelope)

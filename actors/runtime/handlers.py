@@ -6,6 +6,7 @@ exact class first, then by base class; what was found is remembered, so that it 
 
 from __future__ import annotations
 
+import enum
 import inspect
 import sys
 import types
@@ -19,29 +20,18 @@ Handler = Callable[[Any, Any], Any]
 _MARK = "__receives__"
 
 
-class Control:
+class Control(enum.Enum):
     """The runtime's own messages, which the dispatcher hands to an actor's life. No actor class ever sees them."""
 
-    __slots__ = ()
+    START = "first in the mailbox of a new instance: run on_start"
+    STOP = "stop; what is in the mailbox before it is handled first"
 
     def __repr__(self) -> str:
-        return type(self).__name__
+        return self.name.title()
 
 
-class Start(Control):
-    """First in the mailbox of a new instance: run `on_start`."""
-
-    __slots__ = ()
-
-
-class Stop(Control):
-    """Stop; what is in the mailbox before it is handled first."""
-
-    __slots__ = ()
-
-
-START: Final = Start()
-STOP: Final = Stop()
+START: Final = Control.START
+STOP: Final = Control.STOP
 
 
 def receive(method: F) -> F:
@@ -112,14 +102,11 @@ class HandlerTable:
     `by_type` is for the dispatcher's hot loop; `miss` finds what it does not hold yet, and puts it there.
     """
 
-    __slots__ = ("_fallback", "_table", "by_type", "declared")
-
     def __init__(self, cls: type, built_in: dict[type, Handler], fallback: Handler | None) -> None:
         """Read the handlers of `cls`, which every actor's `built_in` ones join; `fallback` handles any other type."""
         self.declared = _declared(cls)
-        self._table: dict[type, Handler] = {**built_in, **self.declared}
+        self.by_type: dict[type, Handler] = {**built_in, **self.declared}
         self._fallback = fallback
-        self.by_type = self._table
 
     def understands(self, kind: type) -> bool:
         """Whether the class declares a handler for `kind` or a base of it."""
@@ -132,14 +119,10 @@ class HandlerTable:
         """
         if issubclass(kind, Control):
             return None
-        for base in kind.__mro__[1:]:
-            handler = self._table.get(base)
-            if handler is not None:
-                break
-        else:
-            handler = self._fallback
+        found = (self.by_type[base] for base in kind.__mro__[1:] if base in self.by_type)
+        handler = next(found, self._fallback)
         if handler is not None:
-            self._table[kind] = handler
+            self.by_type[kind] = handler
         return handler
 
 

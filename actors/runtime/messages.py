@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -110,14 +110,8 @@ def message(
 
     Fields may be None, bool, int, float, str, bytes, Enum, NewType, Literal, `tuple[…]`, `frozenset[T]`, unions and
     optionals of these, `Mapping[str, T]` (stored as a FrozenDict), `ActorRef`, `Secret`, frozen dataclasses, other messages,
-    and `Immutable` for any of them.
-
-    Args:
-        cls: the class to decorate.
-        name: the name under which it travels; `module:QualName` unless given. Give one to a class that may move.
-
-    Raises:
-        TypeError: a field's type could change.
+    and `Immutable` for any of them; a type that could change is a TypeError. It travels under `name`, or as `module:QualName`: give a
+    name to a class that may move.
     """
     frame = sys._getframe(1)
     namespace = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
@@ -146,7 +140,7 @@ def _declared(target: type[T], namespace: dict[str, Any]) -> type[T]:
     fields = {f.name: f for f in dataclasses.fields(declare_fields(target))}  # type: ignore[arg-type]
     shapes = field_shapes(target, {**namespace, target.__name__: target})
     found = [*reached(shapes.values(), {target: shapes}, maps=False)]
-    members: dict[str, Any] = {"__repr__": _repr, "__rich_repr__": _rich_repr}
+    members: dict[str, Any] = {"__repr__": _repr, "__rich_repr__": _shown}
     members |= {
         key: value
         for key, value in vars(target).items()
@@ -229,18 +223,9 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in _shown(self))})"
 
 
-def _rich_repr(self: Any) -> Iterator[tuple[str, Any]]:
-    yield from _shown(self)
-
-
 @message(name="runtime:Terminated")
 class Terminated:
-    """A watched actor is gone.
-
-    Attributes:
-        name: its name.
-        reason: "stopped", or the error it failed with.
-    """
+    """The watched actor called `name` is gone; the reason is "stopped", or the error that it failed with."""
 
     name: str
     reason: str
@@ -248,13 +233,7 @@ class Terminated:
 
 @message(name="runtime:ChildFailed")
 class ChildFailed:
-    """A child has failed for good, after what supervision allowed.
-
-    Attributes:
-        name: the child's name.
-        error: type and text of the error, on one line.
-        traceback_text: where it was raised.
-    """
+    """The child called `name` has failed for good, after what supervision allowed: with `error`, type and text on one line."""
 
     name: str
     error: str

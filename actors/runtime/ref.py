@@ -28,7 +28,7 @@ from actors.runtime.proxy import Proxy
 from actors.runtime.pykka_seam import A, PykkaRef, SeamActor
 from actors.runtime.reply import Reply
 from actors.runtime.state_machine import Machine
-from actors.runtime.states import ENDING, TABLE, State, Supervision
+from actors.runtime.states import ENDING, TABLE, Event, State, Supervision
 from actors.runtime.threads import get_ident
 
 if TYPE_CHECKING:
@@ -120,49 +120,24 @@ def belongings(ref: ActorRef[Any]) -> Belongings:
     return ref._belongings
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors are pykka actors, see the seam
     """A reference to an actor: tell it, ask it, stop it, pass it on in a message.
 
     It stays valid while the actor is restarted. Refs are equal if they are the same actor.
     """
 
-    __slots__ = (
-        "_actor",
-        "_belongings",
-        "_dispatcher",
-        "_handlers",
-        "_inbox",
-        "_life",
-        "_name",
-        "_parent",
-        "_recipe",
-        "_supervision",
-        "_table",
-        "actor_class",
-    )
-
-    def __init__(  # noqa: PLR0917 - only the system makes refs, and makes many
-        self,
-        dispatcher: Dispatcher,
-        name: str,
-        actor_class: type[A],
-        table: HandlerTable,
-        parent: ActorRef[Any] | None,
-        supervision: Supervision,
-        recipe: tuple[tuple[Any, ...], dict[str, Any]],
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._name = name
-        self._table = table
-        self._handlers: Any = table.by_type
-        self.actor_class = actor_class
-        self._parent = parent
-        self._supervision = supervision
-        self._recipe = recipe
-        self._actor: A | None = None
-        self._belongings: Belongings | None = None
-        self._life = Machine(TABLE)
-        self._inbox: Mailbox | None = []
+    _dispatcher: Dispatcher
+    _name: str
+    actor_class: type[A]
+    _table: HandlerTable
+    _parent: ActorRef[Any] | None
+    _supervision: Supervision
+    _recipe: tuple[tuple[Any, ...], dict[str, Any]]
+    _actor: A | None = None
+    _belongings: Belongings | None = None
+    _life: Machine[State, Event, None] = field(default_factory=lambda: Machine(TABLE))
+    _inbox: Mailbox | None = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -412,8 +387,6 @@ def ref_of(actor: SeamActor) -> ActorRef[Any]:
 class TimerHeap:
     """The timers of one system."""
 
-    __slots__ = ("_armed", "_armed_for", "_cancelled", "_context", "_heap", "_loop", "_order")
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._context = Context()
@@ -463,6 +436,7 @@ class TimerHeap:
             self._arm_by(heap[0][0])
 
 
+@dataclass(eq=False, slots=True)
 class Timer:
     """A message that is due later. `cancel()` it, or let it fire.
 
@@ -471,21 +445,13 @@ class Timer:
         active: whether it will still fire.
     """
 
-    __slots__ = ("_cause", "_message", "_owner", "_period", "_to", "active", "due")
-
-    def __init__(
-        self, owner: ActorRef[Any], to: ActorRef[Any], message: Any, delay: float, period: float | None
-    ) -> None:
-        acting = acting_here()
-        self._cause: Envelope | None = None if acting is None else acting[1]
-        self._owner = owner
-        self._to = to
-        self._message = message
-        self._period = period
-        self.active = True
-        self.due = owner._dispatcher.loop.time() + delay
-        owner._dispatcher.timers.add(self)
-        belongings(owner).timers.add(self)
+    _owner: ActorRef[Any]
+    _to: ActorRef[Any]
+    _message: Any
+    _period: float | None
+    _cause: Envelope | None
+    due: float
+    active: bool = True
 
     def cancel(self) -> None:
         """Do not fire. Does nothing to a timer that has fired."""
@@ -541,4 +507,9 @@ class Timers:
         owner = self._owner
         if owner.state in ENDING:
             raise ActorDeadError(f"{owner} is stopping and can set no timer")
-        return Timer(owner, owner if to is None else to, message, seconds, period)
+        acting, due = acting_here(), owner._dispatcher.loop.time() + seconds
+        cause = None if acting is None else acting[1]
+        timer = Timer(owner, owner if to is None else to, message, period, cause, due)
+        owner._dispatcher.timers.add(timer)
+        belongings(owner).timers.add(timer)
+        return timer

@@ -38,12 +38,8 @@ class Signals:
     ) -> None:
         """Begin to listen. Signals that are ignored stay so (nohup).
 
-        Args:
-            numbers: the signals.
-            on_first: on the loop, what the first does.
-            on_second: on the loop, what the second does.
-            last_resort: anywhere, when the loop is blocked or does not end: must end the process.
-            patience: seconds that the loop has to end the process after a second signal.
+        The first signal does `on_first`, the second `on_second`, on the loop. When that is blocked, or has not ended the process
+        `patience` seconds after the second, `last_resort` (anywhere) must end it.
         """
         self._on_first = on_first
         self._on_second = on_second

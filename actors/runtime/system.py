@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -179,11 +180,7 @@ class ActorSystem:
     ) -> None:
         """Make a system; it belongs to the running loop, or to the one it is entered on.
 
-        Args:
-            name: see the class.
-            trace: where every message is noted; None costs nothing.
-            clock: the loop's unless given.
-            ids: random unless given.
+        Every message is noted in `trace`; None costs nothing. The clock is the loop's, and ids are random, unless given.
         """
         self.name = name
         self.ids = Ids() if ids is None else ids
@@ -194,7 +191,7 @@ class ActorSystem:
         self.dead_letters = DeadLetters()
         self._actors: dict[str, Ref] = {}
         self._top: dict[Ref, None] = {}
-        self._numbers: dict[type, int] = {}
+        self._numbers: dict[type, Iterator[int]] = {}
         self._restarts = 0
         self._stopping = False
         self._stopped: Reply[None] = Reply()
@@ -289,15 +286,8 @@ class ActorSystem:
             parent = parent.resolve()
         if parent is not None and parent.state in ENDING:
             raise ActorDeadError(f"{parent} is stopping and can have no more children")
-        ref: ActorRef[A] = ActorRef(
-            dispatcher,
-            name,
-            cls,
-            cls._handlers(),
-            parent,
-            STOP if supervision is None else supervision,
-            (args, kwargs),
-        )
+        policy, recipe = supervision or STOP, (args, kwargs)
+        ref: ActorRef[A] = ActorRef(dispatcher, name, cls, cls._handlers(), parent, policy, recipe)
         self._actors[name] = ref
         siblings = self._top if parent is None else belongings(parent).children
         siblings[ref] = None
@@ -327,11 +317,8 @@ class ActorSystem:
         return made.result()
 
     def _free_name(self, cls: type) -> str:
-        while True:
-            number = self._numbers[cls] = self._numbers.get(cls, 0) + 1
-            name = f"{cls.__name__}-{number}"
-            if name not in self._actors:
-                return name
+        numbers = self._numbers.setdefault(cls, itertools.count(1))
+        return next(name for number in numbers if (name := f"{cls.__name__}-{number}") not in self._actors)
 
     def get(self, name: str) -> Ref:
         """The living actor called `name`; ActorDeadError if there is none."""

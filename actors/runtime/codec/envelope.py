@@ -27,7 +27,7 @@ from actors.runtime.codec.packing import (
 from actors.runtime.codec.secrets import masked, masked_bytes
 from actors.runtime.codec.shapes import DataShape, Shape, shape_of, wire_name
 from actors.runtime.errors import DecodeError, EncodeError
-from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr
+from actors.runtime.pykka_seam import ProxyCall, ProxyGetAttr, ProxySetAttr, PykkaRef
 
 T = TypeVar("T")
 
@@ -242,7 +242,8 @@ def trace_type(message: Any) -> str:
     kind = type(message)
     if kind in _PROXIED:
         return f"{_PROXIED[kind]} {'.'.join(message.attr_path)}"
-    return wire_name(kind) if hasattr(kind, "__dataclass_fields__") else kind.__qualname__
+    data = hasattr(kind, "__dataclass_fields__") and not isinstance(message, PykkaRef)
+    return wire_name(kind) if data else kind.__qualname__
 
 
 def _shown(message: Any) -> str:
