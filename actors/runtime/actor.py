@@ -60,11 +60,7 @@ class Actor(SeamActor):
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
-        """Make an actor in the system whose actor or task calls this; elsewhere use `system.spawn`.
-
-        Raises:
-            NoSystemError: the caller is in no system.
-        """
+        """Make an actor in the system whose actor or task calls this (NoSystemError elsewhere: use `system.spawn`)."""
         acting = acting_here()
         if acting is None:
             raise NoSystemError(f"start() outside of an actor: use system.spawn({cls.__qualname__}, …)")

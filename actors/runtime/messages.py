@@ -41,9 +41,7 @@ def secret(default: Any = MISSING) -> Any:
 def carrier(redact: Callable[[Any], Any], default: Any = MISSING) -> Any:
     """A field of a message that carries other messages packed, and with them perhaps secrets.
 
-    Args:
-        redact: makes the value that stands in traces: the same without the secrets. The field is left out of the `repr`.
-        default: the value unless given.
+    `redact` makes the value that stands in traces: the same without the secrets. The field is left out of the `repr`.
     """
     return field(default=default, metadata={"redact": redact}, repr=False)
 

@@ -210,15 +210,8 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]:
         """Put `message` into the mailbox and get the answer: a value if `block`, else an awaitable reply.
 
-        Args:
-            message: what to ask.
-            block: wait here for the answer. Only in a thread without event loop.
-            timeout: seconds after which `Timeout` is raised (if not `block`: is the answer).
-
-        Raises:
-            WouldBlockError: `block` on a thread that runs an event loop; nothing was sent.
-            ActorDeadError: (or the reply is) the actor has stopped, or stopped before it handled the message.
-            Exception: whatever the handler raised.
+        The answer may be an error: what the handler raised, Timeout after `timeout` seconds, or ActorDeadError if the actor stopped
+        before it handled the message. To `block` on a thread that runs an event loop is a WouldBlockError; nothing is sent then.
         """
         if block:
             refuse_to_block("ask")
@@ -250,12 +243,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]:
         """Stop the actor once it has handled what is in its mailbox now; its children stop before it.
 
-        Args:
-            block: wait here until it has stopped. Only in a thread without event loop.
-            timeout: as for `ask`.
-
-        Returns:
-            True if it has stopped or was about to; False if it was dead already. Awaitable unless `block`.
+        True if it has stopped or was about to, False if it was dead already; `block` and `timeout` as for `ask`.
         """
         if block:
             refuse_to_block("stop")

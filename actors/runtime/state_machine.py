@@ -20,11 +20,7 @@ A = TypeVar("A")
 
 
 class Step(NamedTuple, Generic[S, A]):
-    """What an event leads to.
-
-    Attributes:
-        ignored: why the event changes nothing; None when it does.
-    """
+    """What an event leads to; `ignored` says why it changes nothing, if so."""
 
     state: S
     actions: tuple[A, ...] = ()
@@ -43,8 +39,7 @@ class Table(dict[tuple[S, E], Step[S, A]], Generic[S, E, A]):
         impossible: (states, events, reason): happening anyway, they raise.
         ends: the states that are left only for another one of them.
 
-    Raises:
-        RuntimeStateError: a pair is decided twice or not at all.
+    A pair that is decided twice, or not at all, is a RuntimeStateError.
     """
 
     def __init__(
@@ -98,11 +93,7 @@ class Machine(Generic[S, E, A]):
         self.state = table.start if state is None else state
 
     def on(self, event: E) -> Step[S, A]:
-        """Take the step that the event leads to.
-
-        Raises:
-            RuntimeStateError: by the table it cannot happen now.
-        """
+        """Take the step that the event leads to; RuntimeStateError if by the table it cannot happen now."""
         step = self._table[self.state, event]
         self.state = step.state
         return step

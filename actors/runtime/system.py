@@ -201,10 +201,7 @@ class ActorSystem:
 
     @classmethod
     def in_thread(cls, name: str = "main", **kwargs: Any) -> SystemThread[Self]:
-        """A system on a loop in a thread of its own, for callers that block.
-
-        A context manager; `start()` and `stop()` do the same by hand. Arguments are those of the class.
-        """
+        """A system on a loop in a thread of its own, for callers that block: a context manager, or by hand `start()` and `stop()`."""
         return SystemThread(lambda: cls(name, **kwargs), name)
 
     async def __aenter__(self) -> Self:
@@ -261,15 +258,10 @@ class ActorSystem:
         Args:
             cls: its class.
             args: for its `__init__`, and again for that of each instance after a restart: they must be immutable.
-            name: unique in the system; `<class>-<number>` unless given. A restart keeps it.
-            parent: who stops after it, and hears of its failure.
+            name: unique in the system; `<class>-<number>` unless given. A restart keeps it. NameTakenError if a living actor has it.
+            parent: who stops after it, and hears of its failure; ActorDeadError if that, or the system, is stopping.
             supervision: what to do when it fails; `STOP` unless given.
             kwargs: for its `__init__`.
-
-        Raises:
-            NameTakenError: a living actor has the name.
-            ActorDeadError: the system or the parent is stopping.
-            Exception: whatever `__init__` raised.
         """
         dispatcher = self._running()
         if get_ident() != dispatcher.thread_id:

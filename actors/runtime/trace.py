@@ -1,9 +1,9 @@
 """The trace log, written and read: every message of a system, in an append-only msgpack file.
 
-The file is a header `["mesostic-trace", 1, system, unix time]` and then one array a record, in the order of `TraceRecord`. Ids of the system's own messages are numbers, to keep it compact. Records are collected and written
-at once, by size or when the system says so (twice a second, and at its end): a crash loses what was collected since, and
-leaves at worst a torn last record, which readers take as the end. Reading needs none of the classes whose messages are read, so
-that any tool can show any trace.
+The file is a header `["mesostic-trace", 1, system, unix time]` and then one array a record, in the order of `TraceRecord`. Ids of
+the system's own messages are numbers, to keep it compact. Records are collected and written at once, by size or when the system
+says so (twice a second, and at its end): a crash loses what was collected since, and leaves at worst a torn last record, which
+readers take as the end. Reading needs none of the classes whose messages are read, so that any tool can show any trace.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TraceWriter:
         max_size: int = 0,
         keep: int = 0,
     ) -> None:
-        """Start a new log at `path`; what was there, and the older files of it, is overwritten.
+        """Start a new log at `path`; what was there, and the older files of it, is overwritten. OSError if it cannot be written.
 
         Args:
             path: the file; its folder must exist.
@@ -78,9 +78,6 @@ class TraceWriter:
             payloads: whether to note what messages hold, or only that they were sent.
             max_size: bytes after which the file becomes `path.1` (that one `path.2`, and so on) and another is begun; 0: never.
             keep: how many such older files there may be.
-
-        Raises:
-            OSError: the file cannot be written.
         """
         self.path = Path(path)
         self.system_name = system_name
@@ -203,29 +200,17 @@ class TraceRecord:
     payload: bytes | None
 
     def content(self) -> Any:
-        """The payload as plain values (a dict from field to value, for a message); None if there is none.
-
-        Raises:
-            DecodeError: it is damaged.
-        """
+        """The payload as plain values (a dict from field to value, for a message); DecodeError if it is damaged."""
         return None if self.payload is None else unpack_payload(self.payload)
 
 
 def read_trace(
     path: str | os.PathLike[str], *, follow: bool = False, poll: float = POLL_SECONDS
 ) -> Iterator[TraceRecord]:
-    """The records of a log, in order.
+    """The records of a log, in order; up to its end where that is torn (its writer crashed, or still writes).
 
-    A log whose end is torn (its writer crashed, or still writes) is read up to there.
-
-    Args:
-        path: the log.
-        follow: go on with what is written later, until the iterator is closed; a log that is started again is read again.
-        poll: with `follow`, seconds between looks at the file.
-
-    Raises:
-        TraceError: it is not a trace, is of another version, or is damaged in the middle.
-        OSError: it cannot be read.
+    With `follow`, what is written later too, looking each `poll` seconds until the iterator is closed; a log that is started again is
+    read again. TraceError if it is not a trace, is of another version, or is damaged in the middle.
     """
     path = Path(path)
     while True:

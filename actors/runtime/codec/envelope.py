@@ -57,13 +57,7 @@ _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """What `unpack` found.
-
-    Attributes:
-        message: the message, or another immutable value.
-        id: its id in the sender's trace; empty if it wrote none.
-        cause: the id of the message that caused it; empty if unknown.
-    """
+    """What `unpack` found: a message (or another immutable value), its id in the sender's trace, and that of its cause, if known."""
 
     message: Any
     id: str = ""
@@ -299,7 +293,7 @@ class _Budget:
 
     def __init__(self, most: int) -> None:
         self._most = self.left = most
-        self.hooks = {"list_hook": self._take, "object_hook": self._take}
+        self.hooks: dict[str, Any] = {"list_hook": self._take, "object_hook": self._take}
 
     def _take(self, made: Any) -> Any:
         self.left -= len(made)
@@ -315,16 +309,10 @@ def _from_bytes(data: bytes, max_bytes: int, max_elements: int = MAX_ELEMENTS) -
     if size > max_bytes:
         raise DecodeError(f"{size} bytes; at most {max_bytes} are taken")
     most = min(size, max_elements)
-    hooks: dict[str, Any] = _Budget(max_elements).hooks if size > max_elements else {}
+    limits = {"max_array_len": most, "max_map_len": most}
+    hooks = _Budget(max_elements).hooks if size > max_elements else {}
     try:
-        return msgpack.unpackb(
-            data,
-            ext_hook=_extension,
-            unicode_errors="surrogatepass",
-            max_array_len=most,
-            max_map_len=most,
-            **hooks,
-        )
+        return msgpack.unpackb(data, ext_hook=_extension, unicode_errors="surrogatepass", **limits, **hooks)
     except DecodeError:
         raise
     except Exception as error:  # msgpack raises many kinds for garbage
