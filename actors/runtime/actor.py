@@ -91,12 +91,10 @@ class Actor(SeamActor):
 
     @property
     def actor_inbox(self) -> NoReturn:
-        """Unavailable: the mailbox belongs to the ref; use tell or ask."""
         raise AttributeError("the mailbox of an actor is not accessible; use its ref's tell and ask")
 
     @property
     def actor_stopped(self) -> NoReturn:
-        """Unavailable: use `actor_ref.is_alive()`, or watch it."""
         raise AttributeError("use actor_ref.is_alive(), or watch the actor")
 
     @property
@@ -155,8 +153,7 @@ class Actor(SeamActor):
 
     def stop(self) -> None:
         """Stop this actor once it has handled what is in its mailbox."""
-        ref = ref_of(self)
-        ref._dispatcher.request_stop(ref, None)
+        ref_of(self)._dispatcher.request_stop(ref_of(self), None)
 
     def run_in_background(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run a coroutine beside the mailbox. It belongs to the actor: cancelled at stop and restart.

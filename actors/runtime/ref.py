@@ -202,19 +202,15 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
 
     @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any: ...
 
-    @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]: ...
-
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]:
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Put `message` into the mailbox and get the answer: a value if `block`, else an awaitable reply.
 
         The answer may be an error: what the handler raised, Timeout after `timeout` seconds, or ActorDeadError if the actor stopped
         before it handled the message. To `block` on a thread that runs an event loop is a WouldBlockError; nothing is sent then.
         """
-        if block:
-            refuse_to_block("ask")
+        _check_may_block("ask", block)
         reply: Reply[Any] = Reply()
         reply._asked = self
         message = own_copy(message)
@@ -245,8 +241,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
 
         True if it has stopped or was about to, False if it was dead already; `block` and `timeout` as for `ask`.
         """
-        if block:
-            refuse_to_block("stop")
+        _check_may_block("stop", block)
         reply: Reply[bool] = Reply()
         self._dispatcher.request_stop(self, reply)
         return self._answer(reply, block, timeout)  # type: ignore[no-any-return]
@@ -260,9 +255,9 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         return own is not None and own.handler is not None and own.handler[0] is task
 
 
-def refuse_to_block(what: str) -> None:
-    """Raise WouldBlockError if this thread runs an event loop."""
-    if asyncio._get_running_loop() is not None:
+def _check_may_block(what: str, block: bool) -> None:
+    """It must not block if this thread runs an event loop."""
+    if block and asyncio._get_running_loop() is not None:
         raise WouldBlockError(
             f"{what}(block=True) on the event loop would wait for ever: use await ref.{what}(…, block=False)"
         )

@@ -8,6 +8,8 @@ receiver does not know is ignored, one that the sender does not know takes its d
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import msgpack
@@ -52,7 +54,7 @@ MAX_INT_BYTES = 1024
 _BIG_INT = 1
 _INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
 _PROXIED = {ProxyCall: "call", ProxyGetAttr: "get", ProxySetAttr: "set"}
-_value_shapes: dict[Any, Shape] = {}
+_value_shape: Callable[[Any], Shape] = lru_cache(500)(partial(shape_of, where="value"))
 _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
 
 
@@ -178,15 +180,6 @@ def _unpacked(shape: Shape, plain: Any, max_depth: int, title: str) -> Any:
         return unpack_as(shape, plain, max_depth)
     except Mismatch as error:
         raise DecodeError(error.told(title)) from None
-
-
-def _value_shape(kind: Any) -> Shape:
-    known = _value_shapes.get(kind)
-    if known is None:
-        known = shape_of(kind, "value")
-        if isinstance(known, DataShape):
-            _value_shapes[kind] = known
-    return known
 
 
 def payload_of(message: Any) -> bytes:
