@@ -34,6 +34,7 @@ CHUNK = 256 * 1024
 MAX_RECORD = 128 * 1024 * 1024
 POLL_SECONDS = 0.2
 
+_encode = msgspec.msgpack.Encoder().encode
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 
 Note = tuple[float, str, str, str, str, int | str, int | str, bytes | None]
@@ -119,7 +120,11 @@ class TraceWriter:
         """Note one record; see `TraceRecord` for what the parts mean."""
         self.records += 1
         at, kind, *rest = note
-        self._buffer += self._pack((self.records, at, _NUMBERS[kind], *rest))
+        record = (self.records, at, _NUMBERS[kind], *rest)
+        try:
+            self._buffer += _encode(record)
+        except UnicodeEncodeError:
+            self._buffer += self._pack(record)
         if len(self._buffer) >= FLUSH_BYTES:
             self.flush()
 

@@ -18,6 +18,7 @@ import msgspec
 from actors.runtime.codec.packing import (
     ANY,
     Mismatch,
+    Schema,
     encode,
     known_message,
     pack_as,
@@ -53,6 +54,7 @@ MAX_INT_BYTES = 1024
 
 _BIG_INT = 1
 _INSTEAD = "put what is large where the other side can fetch it (an upload), and send its name"
+_types: dict[type, str] = {}
 _PROXIED = {ProxyCall: "call", ProxyGetAttr: "get", ProxySetAttr: "set"}
 _value_shape: Callable[[Any], Shape] = lru_cache(500)(partial(shape_of, where="value"))
 _head = msgspec.msgpack.Decoder(tuple[int, str, str, str, msgspec.Raw]).decode
@@ -157,7 +159,7 @@ def pack_value(value: Any, kind: Any = None) -> bytes:
         shape = _value_shape(type(value) if kind is None else kind)
     except TypeError as error:
         raise EncodeError(str(error)) from None
-    data = _written(shape, value)
+    data = _written(schema_of(shape.type), value) if isinstance(shape, DataShape) else None
     return _to_bytes(_careful(shape, value)) if data is None else data
 
 
@@ -186,9 +188,9 @@ def payload_of(message: Any) -> bytes:
     """A message's content for the trace: without what is marked secret; what cannot be packed is noted as text."""
     kind = type(message)
     schema = ready.get(kind) or schema_of_message(kind)
-    shape = ANY if schema is None else DataShape(kind)
+    shape = ANY if schema is None else schema.shape
     try:
-        data = None if schema is None or schema.hides else _written(shape, message)
+        data = None if schema is None or schema.hides else _written(schema, message)
         if schema is None or data is None or (schema.has_bytes and ENVELOPE in data):
             if kind is ProxyCall:
                 message = (message.args, tuple(message.kwargs.items()))
@@ -227,10 +229,13 @@ def unpack_payload(payload: bytes) -> Any:
 def trace_type(message: Any) -> str:
     """What a message is called in the trace."""
     kind = type(message)
-    if kind in _PROXIED:
+    name = _types.get(kind)
+    if name is None and kind in _PROXIED:
         return f"{_PROXIED[kind]} {'.'.join(message.attr_path)}"
-    data = hasattr(kind, "__dataclass_fields__") and not isinstance(message, PykkaRef)
-    return wire_name(kind) if data else kind.__qualname__
+    if name is None:
+        data = hasattr(kind, "__dataclass_fields__") and not isinstance(message, PykkaRef)
+        name = _types[kind] = wire_name(kind) if data else kind.__qualname__
+    return name
 
 
 def _shown(message: Any) -> str:
@@ -240,10 +245,10 @@ def _shown(message: Any) -> str:
         return f"something of type {type(message).__qualname__} that cannot be shown ({type(error).__name__})"
 
 
-def _written(shape: Shape, value: Any) -> bytes | None:
+def _written(schema: Schema, value: Any) -> bytes | None:
     """What msgspec writes for an instance; None leaves it to the careful way."""
     try:
-        checked = schema_of(shape.type).checked(value) if isinstance(shape, DataShape) else None
+        checked = schema.checked(value)
         return None if checked is None else encode(checked)
     except Exception:  # an integer beyond 64 bits, text that is not Unicode
         return None
