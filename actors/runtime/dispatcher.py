@@ -71,6 +71,8 @@ TURN = 1024
 TURN_SECONDS = 0.005
 CHECK = 32
 
+NO_RECIPE: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})  # one for all actors that are never made again
+
 
 class Dispatcher:
     """Run queue, hot loop and the sending of messages.
@@ -377,7 +379,7 @@ class Life:
         with self._dispatcher.acting(ref, envelope):
             actor.__init__(*args, **kwargs)
         if not ref._supervision.restart:
-            ref._recipe = ((), {})
+            ref._recipe = NO_RECIPE
         if self._dispatcher.tracing is not None:
             self._dispatcher.tracing.started(ref, envelope)
         ref._inbox = [*collected, *ref._inbox]
