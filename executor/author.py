@@ -4,8 +4,6 @@ What is here is the whole public surface; how it is run is in the actors beside.
 agent, shared by the tasks that it is given, several at a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import types

@@ -3,8 +3,6 @@
 An actor of its own, so that a slow hook holds up only the next hook, never a KILL or an acknowledgement.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

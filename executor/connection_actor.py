@@ -6,8 +6,6 @@ subscription, updates are kept and go with the next SUBSCRIBE (Mesos makes sure 
 `MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

@@ -3,8 +3,6 @@
 What it decides stands in the table `executor.process.states`. It never runs the author's code itself.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What an executor sends to the framework's server: bytes or files, with the bearer token of this run."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """From ``module:Class`` to an author's executor, and from a TaskInfo to the method that runs it; each mistake said in one sentence."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ of ours. What goes wrong for a user's reason is one line on stderr, in the sandb
 Besides the agent's variables: MESOSTIC_LOG_LEVEL (INFO), and MESOSTIC_CONTENT_TYPE=json to speak JSON with the agent.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

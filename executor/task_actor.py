@@ -5,8 +5,6 @@ always heard. Everything that it asks for or ends with comes back as a message; 
 result its place in the trace: the task's payload caused the start, the start caused the result.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 A trace is a help, not a duty: what fails is logged once, tried again with the next second, and never holds the executor up.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Opening a connection to an endpoint: TCP, TLS or domain socket, who we are and whom we trust. Nothing here prints a secret."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import logging

@@ -4,8 +4,6 @@ An answer of Mesos that is not the hoped-for one is not a failure of the transpo
 `mesos_v1.errors.ApiError`, which knows what each status means. No text made here ever holds a credential.
 """
 
-from __future__ import annotations
-
 EXCERPT = 120
 
 

@@ -3,8 +3,6 @@
 For calls, which are small and many, there is `mesos_http.pipeline`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

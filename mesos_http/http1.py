@@ -10,8 +10,6 @@ excerpt in the attribute `error`, after which nothing more is read; what was com
 understood, and never asked for: other transfer codings, answers to HEAD and CONNECT.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias

@@ -4,8 +4,6 @@ An exception is an object of the author's like any other: it may be no `Exceptio
 in one task must not end the others. A traceback shows no line of Mesostic's: those around the author's are no help.
 """
 
-from __future__ import annotations
-
 import inspect
 import sysconfig
 import traceback

@@ -3,8 +3,6 @@
 It holds what an executor cannot find in its environment (ids, sandbox and the agent's endpoint are `MESOS_*` variables).
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 

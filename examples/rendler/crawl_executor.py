@@ -4,8 +4,6 @@ Transient failures (no answer, 503, a broken connection) fail the task, and the 
 not (404, robots.txt, a PDF) is the task's result.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import socket

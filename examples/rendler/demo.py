@@ -5,8 +5,6 @@
 It needs no network, and no Chromium either: where there is none, it crawls without pictures and says so.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import shutil

@@ -1,7 +1,5 @@
 """The display actor: what the user sees during the crawl. A live panel on a terminal, plain lines otherwise."""
 
-from __future__ import annotations
-
 import os
 import sys
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ bounded: beyond `MAX_EDGES` links they show only those by which each page was fo
 nothing is drawn. `result.dot` has every link.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import shutil

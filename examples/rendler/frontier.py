@@ -4,8 +4,6 @@ The scheduler asks for pages to visit, and reports the outcome of each. Everythi
 late, or for a page that was not asked for changes nothing, so redelivered updates do no harm.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import re

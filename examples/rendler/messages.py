@@ -1,7 +1,5 @@
 """RENDLER's vocabulary: what is known about a page, and what travels between scheduler, executors and actors."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 

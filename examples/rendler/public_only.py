@@ -5,8 +5,6 @@ address their owner likes. So what is checked is the address itself, at the mome
 `public_socket` for the crawler, and for the browser by `Gate`, a proxy through which all of its traffic has to go.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import ipaddress

@@ -4,8 +4,6 @@
 and can be resumed. The rest is written at the end.
 """
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import json

@@ -5,8 +5,6 @@ A crawl and a render window bound what is asked of the offers at a time, so that
 memory stays bounded. Results arrive in acknowledged status updates, so none is lost; one that comes twice changes nothing.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict, dataclass
 from typing import Literal

@@ -9,8 +9,6 @@ An agent that is there but not ready (it recovers: 503; its routes are not set u
 src/executor/executor.cpp does. Once the end was decided (SHUTDOWN, or by ourselves: `LEAVING`) a lost agent is the end.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 
 from actors.runtime.state_machine import Table

@@ -5,8 +5,6 @@ trace is shipped, then the process exits. Each part has its share of the shutdow
 the agent kills what is left when the period is over, and nothing of it is reported then.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 
 from actors.runtime.state_machine import Table

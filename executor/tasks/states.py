@@ -5,8 +5,6 @@ end, and gets one answer for it. A function that does not end within the grace p
 interrupted, a coroutine can refuse) is then reported as killed, and what it does afterwards is ignored.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 
 from actors.runtime.state_machine import Table
