@@ -1,7 +1,6 @@
 """What an author of an executor writes with: the base class, `@task`, the context of a task, and how to fail.
 
-What is here is the whole public surface; how it is run is in the actors beside. An executor is one process on an
-agent, shared by the tasks that it is given, several at a time.
+An executor is one process on an agent, shared by the tasks that it is given, several at a time.
 """
 
 import asyncio
@@ -80,8 +79,7 @@ class Executor:
     def send(self, message: object) -> None:
         """Send a message to the framework's scheduler, best effort (results belong in what a task returns).
 
-        Raises:
-            ValueError: It is nothing that can be packed, or larger than the scheduler reads.
+        ValueError: it cannot be packed, or is larger than the scheduler reads.
         """
         self._send(message)
 
@@ -126,18 +124,13 @@ class TaskContext(ABC):
     @property
     @abstractmethod
     def killed(self) -> bool:
-        """Whether the task is to end.
-
-        A coroutine is cancelled anyway; a plain function, which cannot be interrupted, looks here from time to time and
-        returns.
-        """
+        """Whether the task is to end: a coroutine is cancelled anyway, a plain function looks here and returns."""
 
     @abstractmethod
     def send(self, message: object) -> None:
         """Send a message to the framework's scheduler, best effort: Mesos may lose it. From any thread.
 
-        Raises:
-            ValueError: It is nothing that can be packed (a `@message` class), or larger than the scheduler reads.
+        ValueError: it cannot be packed (it is no `@message` class), or is larger than the scheduler reads.
         """
 
     @abstractmethod
@@ -158,7 +151,6 @@ class TaskContext(ABC):
 
         Raises:
             TaskFailed: The server refuses it (too large, a bad name), or could not be reached for long.
-            TypeError: The source is neither bytes nor a path.
         """
         if not isinstance(source, bytes | Path):
             raise TypeError(
@@ -172,11 +164,7 @@ class TaskContext(ABC):
     def upload_blocking(
         self, name: str, source: bytes | Path, content_type: str = "application/octet-stream"
     ) -> Upload:
-        """`upload` for plain functions, which run in a thread.
-
-        Raises:
-            RuntimeError: It was called from a coroutine, where it would wait for ever.
-        """
+        """`upload` for plain functions, which run in a thread; in a coroutine it would wait for ever: RuntimeError."""
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(
                 "upload_blocking waits for the loop that calls it: in a coroutine, use await context.upload(…)"
@@ -216,11 +204,7 @@ class TaskMethod:
 
 
 def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
-    """The `@task` methods of a class by their type of payload (``NoneType``: none).
-
-    Raises:
-        BadExecutor: There is none, two have the same type, an annotation cannot be read, or a hook could never run.
-    """
+    """The `@task` methods of a class by their type of payload (``NoneType``: none); BadExecutor says what is wrong."""
     found: dict[type, TaskMethod] = {}
     for name in dir(cls):
         function = inspect.getattr_static(cls, name, None)

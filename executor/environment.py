@@ -1,8 +1,7 @@
 """What an agent tells an executor through its environment, read once and checked.
 
-Source: Mesos documentation, Executor HTTP API, "Executor Environment Variables"; src/slave/slave.cpp
-(executorEnvironment) for what is set when; src/executor/executor.cpp for what a library must make of it. Durations
-are those of stout: a number and a unit ("5secs", "250ms", "15mins").
+Source: Mesos documentation, Executor HTTP API, "Executor Environment Variables"; src/slave/slave.cpp (executorEnvironment) for
+what is set when; src/executor/executor.cpp for what a library must make of it.
 """
 
 from __future__ import annotations
@@ -92,8 +91,7 @@ def _duration(environ: Mapping[str, str], name: str, default: str) -> float:
 def _endpoint(environ: Mapping[str, str], secure: bool) -> Endpoint:
     """Where the agent serves the executor API.
 
-    The path begins with the name of the agent's process ("slave(1)"), as executor.cpp has it: several agents may
-    share one port.
+    The path begins with the agent's process ("slave(1)"), as executor.cpp has it: several agents may share one port.
     """
     pid = environ.get("MESOS_SLAVE_PID", "")
     match = _PID.fullmatch(pid)

@@ -71,7 +71,6 @@ class ExecutorActor(Actor):
     Args:
         class_name: ``module:Class``; the start-up letter says it if empty.
         on_exit: Told the exit code and a reason, once, at the end.
-        new_link: Makes the wire to the agent.
     """
 
     def __init__(
@@ -118,10 +117,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_launch_group(self, event: LaunchGroup) -> None:
-        """A group of tasks: all are started.
-
-        One that fails does not end the others: that is the default executor's rule, not the API's.
-        """
+        """One that fails does not end the others: that is the default executor's rule, not the API's."""
         for task_id, task in zip(event.task_ids, event.tasks, strict=True):
             self._launch(task_id, task)
 

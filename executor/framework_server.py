@@ -39,11 +39,7 @@ class FrameworkServer:
         )
 
     async def upload(self, name: str, source: bytes | Path, content_type: str, task_id: TaskId) -> Upload:
-        """Upload one thing for a task; tried again when the network fails.
-
-        Raises:
-            TaskFailed: The server refuses it (for good), or cannot be reached (worth another attempt of the task).
-        """
+        """Upload one thing for a task, again when the network fails; TaskFailed says whether another attempt can help."""
         path = f"{UPLOADS}/{quote(name)}"
         headers = (("Content-Type", content_type), (TASK_HEADER, quote(task_id)))
         reason = ""

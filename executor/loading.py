@@ -23,11 +23,7 @@ class LoadedExecutor:
     methods: dict[type, TaskMethod]
 
     def method_for(self, payload: object) -> TaskMethod:
-        """The method that runs tasks with such a payload: by its class, else by a base class.
-
-        Raises:
-            BadExecutor: There is none.
-        """
+        """The method for such a payload: by its class, else by a base class; BadExecutor if there is none."""
         for kind in type(payload).__mro__:
             if kind in self.methods and kind is not object:
                 return self.methods[kind]
@@ -67,14 +63,11 @@ class Assignment:
 
 
 def load(name: str, *, settings: bytes = b"", modules: tuple[str, ...] = ()) -> LoadedExecutor:
-    """Import the class ``module:Class`` and make it.
+    """Import the class ``module:Class`` and make it; BadExecutor says what is wrong, and how to mend it.
 
     Args:
         settings: Packed by the codec; empty for the defaults.
         modules: To be imported too: they declare the types of payloads.
-
-    Raises:
-        BadExecutor: One sentence that says what is wrong, and how to mend it.
     """
     for module in modules:
         _import(module, name)
@@ -140,11 +133,7 @@ def _import(module: str, wanted: str) -> Any:
 
 
 def assign(info: pb.mesos.TaskInfo, loaded: LoadedExecutor | None, *, foreign: bool) -> Assignment:
-    """Say what runs a task.
-
-    Args:
-        foreign: The scheduler is not one of ours.
-    """
+    """Say what runs a task; ``foreign``: its scheduler is not one of ours."""
     method, payload, cause, refusal = None, None, "", ""
     try:
         if info.data:

@@ -1,7 +1,6 @@
-"""What the actors of an executor tell each other.
+"""What the actors of an executor tell each other, and what they are called.
 
-The events of the agent are told as `mesos_v1.executor_events` reads them (``Launch``, ``Kill``, …): they are immutable
-values, and are registered here so that they can be traced.
+The events of the agent are told as `mesos_v1.executor_events` reads them, and are registered here so that they can be traced.
 """
 
 from __future__ import annotations
@@ -58,12 +57,7 @@ class SendUpdate:
         data: bytes = b"",
         retry: bool = True,
     ) -> SendUpdate:
-        """Make it, with the actor's clock and ids.
-
-        Args:
-            message: For people; cut where it is long.
-            retry: False keeps the scheduler side from another attempt.
-        """
+        """Make it, with the actor's clock and ids. A long message is cut; ``retry=False`` keeps from another attempt."""
         uuid = actor.ids.uuid_bytes()
         status = executor_calls.status(
             task_id,

@@ -107,11 +107,7 @@ class Threads:
             self._running[task_id] = True
 
     def check(self, task_id: TaskId) -> None:
-        """See whether there will be a thread for one more.
-
-        Raises:
-            TaskFailed: All threads are held by functions that do not end.
-        """
+        """See whether there will be a thread for one more; TaskFailed if all are held by functions that do not end."""
         running, abandoned = len(self._running), sum(self._running.values())
         if abandoned >= MAX_THREADS:
             raise TaskFailed(
@@ -128,12 +124,7 @@ class Threads:
 
 
 class RunningTaskActor(Actor):
-    """The life of one task.
-
-    Args:
-        server: The framework's; None when it serves nothing.
-        threads: Of all tasks of the executor.
-    """
+    """The life of one task; without a framework's server it cannot upload."""
 
     stop_grace: ClassVar[float] = 0.2  # for what ignores its cancellation: it has had its own grace period
 

@@ -44,9 +44,6 @@ class ExecutorUnderTest:
     Args:
         settings: An instance of the class's `Settings`; its defaults if left out.
         sandbox: Its working directory; a temporary one if left out.
-
-    Raises:
-        BadExecutor: The class cannot be used.
     """
 
     def __init__(self, cls: type[Executor], *, settings: Any = None, sandbox: Path | None = None) -> None:

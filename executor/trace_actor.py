@@ -28,11 +28,7 @@ class ShipDue:
 
 
 class TraceActor(Actor):
-    """Owns the shipping.
-
-    Args:
-        flush: Writes what the trace still has in memory to its file.
-    """
+    """Owns the shipping; `flush` writes to the file what the trace still has in memory."""
 
     stop_grace: ClassVar[float] = 0.2
 

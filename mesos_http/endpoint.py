@@ -1,8 +1,6 @@
 """Where an API is served: an immutable address that can be parsed, printed and redirected.
 
-Three kinds: ``http://host:port/path``, ``https://host:port/path`` and ``http+unix://%2Fpath%2Fof%2Fsocket/path``
-(the agent's executor API on a domain socket). Credentials are not part of an address here: an address is
-printed in logs.
+``http+unix://%2Fpath%2Fof%2Fsocket/path`` is one on a domain socket. Credentials are not part of it: it is printed in logs.
 """
 
 from __future__ import annotations

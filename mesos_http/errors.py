@@ -1,7 +1,6 @@
 """What can go wrong between us and a Mesos endpoint, as far as the network and HTTP are concerned.
 
-An answer of Mesos that is not the hoped-for one is not a failure of the transport: it is
-`mesos_v1.errors.ApiError`, which knows what each status means. No text made here ever holds a credential.
+An answer of Mesos that is not the hoped-for one is `mesos_v1.errors.ApiError`. No text made here ever holds a credential.
 """
 
 EXCERPT = 120
@@ -38,11 +37,7 @@ class ConnectionLost(TransportError):  # noqa: N818 - the names of what happened
 
 
 class StreamBroken(TransportError):  # noqa: N818 - the names of what happened
-    """A subscription's stream ended, in whatever way.
-
-    Attributes:
-        reason: One line that says how: end of stream, a record cut in the middle, not RecordIO, reset.
-    """
+    """A subscription's stream ended; `reason` says how: its end, a record cut in the middle, not RecordIO, reset."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -31,16 +31,11 @@ async def exchange(
 ) -> Response:
     """Send a request and give the answer, of whatever status.
 
-    A file is streamed, never held in memory; it is read in a thread. An answer that comes before the whole body
-    was sent (a refusal) ends the sending.
-
-    Args:
-        timeouts: ``response`` bounds each single write and the wait for the answer.
+    A file is streamed from a thread, never held in memory; OSError if it cannot be read. An answer that comes before the whole
+    body was sent (a refusal) ends the sending. ``timeouts.response`` bounds each single write and the wait for the answer.
 
     Raises:
-        ConnectFailed: No connection.
-        ConnectionLost: It broke, or fell silent, before there was an answer.
-        OSError: The file cannot be read.
+        TransportError: No connection, or it broke or fell silent before there was an answer.
     """
     file: BinaryIO = await asyncio.to_thread(body.open, "rb") if isinstance(body, Path) else io.BytesIO(body)
     with file:

@@ -186,14 +186,7 @@ class ResponseParser:
 
 
 class ResponseReader:
-    """The responses of one connection, whole.
-
-    Args:
-        max_body: Bytes that a body may have; more is an error.
-
-    Attributes:
-        error: Why what came is no HTTP response, not a whole one, or too long.
-    """
+    """The responses of one connection, whole; a body of more than `max_body` bytes is an `error` too."""
 
     def __init__(self, *, max_body: int = MAX_BODY) -> None:
         self.error: ProtocolError | None = None
@@ -282,8 +275,7 @@ def _framing(head: Head) -> _Framing:
 class RequestWriter:
     """Writes requests to one endpoint; what all of them share, headers and credentials, is put together once.
 
-    Raises:
-        ValueError: A header cannot be sent (a line break in it); the message names the header, not its value.
+    ValueError names a header that cannot be sent (a line break in it), and not its value.
     """
 
     def __init__(

@@ -25,12 +25,7 @@ _REDIRECTS = frozenset({301, 302, 307, 308})
 
 
 class Subscription:
-    """An open subscription. Made by `open`.
-
-    Attributes:
-        endpoint: Where it was opened in the end: calls go there as well.
-        stream_id: The Mesos-Stream-Id that goes with every call of a scheduler; "" where none is given.
-    """
+    """An open subscription, made by `open`; `stream_id` goes with every call of a scheduler."""
 
     def __init__(self, endpoint: Endpoint, stream: _Stream, head: Head) -> None:
         self.endpoint = endpoint
@@ -57,7 +52,6 @@ class Subscription:
         """Subscribe.
 
         Args:
-            content_type: Of the call, and of the records.
             follow_redirects: How many redirects to follow; from https to http nothing is followed.
             trusted: Hosts that may be told the credentials, as the endpoint's own. With credentials, a redirect to any
                 other host is not followed.
@@ -94,11 +88,7 @@ class Subscription:
             endpoint = target
 
     async def batches(self) -> AsyncIterator[tuple[bytes, ...]]:
-        """Give the records in the groups in which they come; ends when `close` is called. For one reader.
-
-        Raises:
-            StreamBroken: The stream has ended; all records that arrived before were given.
-        """
+        """Give the records in the groups in which they come, until `close`. For one reader. StreamBroken comes after the last."""
         stream = self._stream
         while True:
             if records := stream.take():

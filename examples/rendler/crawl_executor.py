@@ -65,12 +65,7 @@ class Fetcher:
         await self._session.close()
 
     async def get(self, url: str, *, max_bytes: int, wanted: Callable[[str], bool]) -> Answer:
-        """Fetches a page; the body is read only where its content type is wanted.
-
-        Raises:
-            TemporaryError: The server answered that it cannot now.
-            aiohttp.ClientError, OSError: No whole answer came.
-        """
+        """Fetches a page, the body only where its content type is wanted; TemporaryError: the server cannot answer now."""
         async with self._session.get(url, allow_redirects=False) as response:
             content_type = _text(response.headers.get("Content-Type", ""))
             if response.status in TEMPORARY_STATUSES:

@@ -1,11 +1,10 @@
 """The crawl as drawings, with their colours: `index.html` to look at in a browser, `result.dot` for Graphviz.
 
-`index.html` is one file that needs no network and no server: `viewer.html` (which has colours of its own) with the data put in.
-Small pictures travel inside it as long as there is room; the others, and the large ones, are files in `images/` beside it.
+`index.html` needs no network and no server: it is `viewer.html` (which has colours of its own) with the data put in. Small
+pictures travel inside it as long as there is room; the others, and the large ones, are files in `images/` beside it.
 
-`result.svg` and `result.pdf` are drawn where `dot` is installed. Graphviz takes minutes for what a large crawl links, so they are
-bounded: beyond `MAX_EDGES` links they show only those by which each page was found first, and beyond `MAX_DRAWN_NODES` pages
-nothing is drawn. `result.dot` has every link.
+`result.svg` and `result.pdf` are drawn where `dot` is installed. Graphviz takes minutes for what a large crawl links: beyond
+`MAX_EDGES` links they show only those by which each page was found first, beyond `MAX_DRAWN_NODES` pages nothing is drawn.
 """
 
 import base64
@@ -66,11 +65,7 @@ def to_dot(pages: Sequence[PageRecord], *, title: str, every_link: bool = True) 
 
 
 def draw(folder: Path, pages: Sequence[PageRecord], *, title: str) -> tuple[list[str], str]:
-    """Draws the graph with Graphviz, next to the pictures. Blocks: to be called in a thread.
-
-    Returns:
-        The names of the files written, and a sentence on what was not drawn and why (empty where all was).
-    """
+    """Draws the graph with Graphviz; gives the files written, and what was not drawn and why. Blocks: for a thread."""
     nothing = "no result.svg and result.pdf:"
     program = shutil.which("dot")
     if program is None:

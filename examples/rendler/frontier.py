@@ -19,8 +19,7 @@ from examples.rendler.web import host, is_on_this_machine, site
 class Politeness:
     """The delay between two requests to one host, shared by everything that visits it.
 
-    Hosts on this machine's loopback are asked without delay unless their robots.txt names one: there is no one to
-    protect.
+    Hosts on this machine's loopback are asked without delay unless their robots.txt names one: there is no one to protect.
     """
 
     def __init__(self, delay: float) -> None:

@@ -1,8 +1,8 @@
 """Keeps pages of the open web from sending the crawler and the browser to addresses of this machine and its network.
 
-A page chooses what is fetched next: with its links, its redirects, its images, its scripts, and with host names that lead to whatever
-address their owner likes. So what is checked is the address itself, at the moment when a connection to it is made: by
-`public_socket` for the crawler, and for the browser by `Gate`, a proxy through which all of its traffic has to go.
+A page chooses what is fetched next: by links, redirects, images, scripts, and host names that lead to whatever address their owner
+likes. So the address itself is checked at the moment of connecting to it: by `public_socket` for the crawler, and for the browser
+by `Gate`, a proxy through which all of its traffic has to go.
 """
 
 import asyncio

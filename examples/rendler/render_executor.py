@@ -71,11 +71,7 @@ class BrowserDiedError(Exception):
 
 
 def find_chromium(path: str = "") -> str:
-    """The Chromium to use: `path` if given, else the first of `PROGRAMS` on the PATH.
-
-    Raises:
-        ChromiumMissingError: With what to do about it.
-    """
+    """The Chromium to use: `path`, or the first of `PROGRAMS` on the PATH; ChromiumMissingError says what to do."""
     if importlib.util.find_spec("playwright") is None:
         raise ChromiumMissingError(_HOW_TO_GET_PLAYWRIGHT)
     for program in (path,) if path else PROGRAMS:
@@ -147,12 +143,9 @@ class Chromium:
         return {"server": self._gate.url, "bypass": "<-loopback>"}
 
     async def picture(self, url: str, *, limit: float, public_only: bool = False) -> Shot:
-        """Opens a page and takes its picture once it has loaded, or as it is when the time is up: after `limit` seconds.
+        """Opens a page and takes its picture once it has loaded, or as it is after `limit` seconds.
 
-        Raises:
-            TimeoutError: Nothing had come of the page when the time was up.
-            BrowserDiedError: The browser, or the page's process, ended.
-            playwright's Error: The page cannot be opened.
+        Raises TimeoutError if nothing came of the page, BrowserDiedError, or playwright's Error: it cannot be opened.
         """
         from playwright.async_api import Error
 

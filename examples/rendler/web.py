@@ -37,9 +37,7 @@ class SeedError(ValueError):
 def normalise(url: str, base: str = "") -> str | None:
     """The one spelling of an absolute URL, or of a link found on the page `base`.
 
-    Returns:
-        None where the link leads to no web page: another scheme (mailto, javascript, data), no host, a port that is
-        none, or more than `MAX_URL_CHARACTERS` characters.
+    None where it leads to no web page: another scheme (mailto, javascript, data), no host, an impossible port, or too long.
     """
     url = url.strip("\t\n\x0c\r ").partition("#")[0]
     try:
@@ -66,12 +64,9 @@ def _without_default_port(url: str) -> str | None:
 
 
 def seed(text: str) -> str:
-    """The normalised address to start from.
+    """The normalised address to start from; SeedError has a sentence for the user.
 
     `example.org/page` is read as `https://example.org/page`, and `localhost:8000` as `http://localhost:8000/`.
-
-    Raises:
-        SeedError: With a sentence for the user.
     """
     text = text.strip()
     example = "give one like https://example.org/ (--set scheduler.seed=URL)"
