@@ -38,8 +38,6 @@ from mesos_v1.values import TaskId
 from wire.author_code import call, one_line, text_of, traceback_below
 from wire.start_letter import BootSecret, ExecutorBoot
 
-ENDING = frozenset({State.KILLING, State.STOPPING, State.LEAVING, State.ENDED})
-
 MAX_SEEN = 100_000
 
 SUPERVISION = Supervision(restart=False, escalate=True)
@@ -154,11 +152,10 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
-        if self._life.state in ENDING:
-            return
-        logger.error("the agent is gone: %s", gone.reason)
-        self._exit_code = self._exit_code or 1
-        self._end(gone.reason)
+        if self._life.state not in {State.KILLING, State.STOPPING, State.LEAVING, State.ENDED}:
+            logger.error("the agent is gone: %s", gone.reason)
+            self._exit_code = self._exit_code or 1
+            self._end(gone.reason)
 
     @receive
     def handle_child_failed(self, failed: ChildFailed) -> None:
@@ -251,7 +248,7 @@ class ExecutorActor(Actor):
                         self._tell_caused(ref, m.StartTask(), cause)
                 case Action.REFUSE_TASKS:
                     for ref, cause in self._tasks.values():
-                        self._tell_caused(ref, m.RefuseTask(self._broken or self._reason), cause)
+                        self._tell_caused(ref, m.RefuseTask(self._reason), cause)
                 case Action.KILL_TASKS:
                     self._kill_all()
                 case Action.STOP_AUTHOR:

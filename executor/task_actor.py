@@ -143,7 +143,7 @@ class RunningTaskActor(Actor):
         self._life = Machine(TABLE)
         self._running: asyncio.Task[None] | None = None
         self._grace = assignment.kill_grace
-        self._progress: object = None
+        self._progress: object = None  # the newest that was not reported
         self._progress_waits = False
 
     @receive
@@ -216,7 +216,9 @@ class RunningTaskActor(Actor):
                 case Action.REPORT_RUNNING:
                     self._report(TaskState.TASK_RUNNING)
                 case Action.INTERRUPT:
-                    self._interrupt()
+                    self.timers.after(max(0.0, self._grace), GraceOver())
+                    if not self._in_thread and self._running is not None:
+                        self._running.cancel()
                 case Action.ABANDON:
                     self._threads.abandon(self._task_id)
                     logger.warning(
@@ -224,7 +226,10 @@ class RunningTaskActor(Actor):
                     )
                 case Action.REPORT:
                     killed = state is State.KILLED and event is not Event.GRACE_OVER
-                    self._end("killed" if killed else message, b"" if killed else data, retry=retry)
+                    message, data = ("killed", b"") if killed else (message, data)
+                    self._report(TaskState[f"TASK_{state.name}"], message, data, retry=retry)
+                    self.tell(EXECUTOR, m.TaskEnded(self._task_id, state.value))
+                    self.stop()
 
     def _run(self) -> None:
         info = self._assignment.info
@@ -281,11 +286,6 @@ class RunningTaskActor(Actor):
                 logger.error("task %s failed: %s%s", self._task_id, reason, traceback_below(error))
                 return Raised(reason)
 
-    def _interrupt(self) -> None:
-        self.timers.after(max(0.0, self._grace), GraceOver())
-        if not self._in_thread and self._running is not None:
-            self._running.cancel()
-
     def _pack(self, message: object) -> bytes:
         if message is None:
             return b""
@@ -294,11 +294,8 @@ class RunningTaskActor(Actor):
         return pack(message, id=current_message_id(), cause=self._assignment.cause)
 
     def _report(self, state: TaskState, message: str = "", data: bytes = b"", *, retry: bool = True) -> None:
-        executor_id = self._environment.executor_id
-        self.tell(
-            CONNECTION,
-            m.SendUpdate.of(self, executor_id, self._task_id, state, message, data=data, retry=retry),
-        )
+        ids = self._environment.executor_id, self._task_id
+        self.tell(CONNECTION, m.SendUpdate.of(self, *ids, state, message, data=data, retry=retry))
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
@@ -310,11 +307,6 @@ class RunningTaskActor(Actor):
             self._report(TaskState.TASK_RUNNING, newest)
         else:
             self._report(TaskState.TASK_RUNNING, data=self._pack(newest))
-
-    def _end(self, message: str, data: bytes, *, retry: bool) -> None:
-        self._report(TaskState[f"TASK_{self._life.state.name}"], message, data=data, retry=retry)
-        self.tell(EXECUTOR, m.TaskEnded(self._task_id, self._life.state.value))
-        self.stop()
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)

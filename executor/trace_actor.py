@@ -40,12 +40,11 @@ class TraceActor(Actor):
         self._target = f"{TRACES}/{quote(system_name, safe='')}"
         self._flush = flush
         self._offset = 0
-        self._complained = False
+        self._complained = self._soon = False
 
     def on_start(self) -> None:
         """Ship once a second."""
         self._due = self.timers.after(INTERVAL, ShipDue())
-        self._soon = False
 
     @receive
     async def handle_ship_due(self, due: ShipDue) -> None:

@@ -28,7 +28,7 @@ class Subscription:
     """An open subscription, made by `open`; `stream_id` goes with every call of a scheduler."""
 
     def __init__(self, endpoint: Endpoint, stream: _Stream, head: Head) -> None:
-        self.endpoint = endpoint
+        self.endpoint = endpoint  # where it was opened in the end: calls go there as well
         self.stream_id = head.header("mesos-stream-id")
         self._stream = stream
 

@@ -55,9 +55,7 @@ class EmptyScheduler(SchedulerActor):
     def _one_less(self) -> None:
         self._left -= 1
         if self._left == 0:
-            seconds = self.clock.now() - self._started
-            tasks = self.settings.tasks
-            print(
-                f"{tasks:,} empty tasks in {seconds:.2f} s: {tasks / seconds:,.0f} a second, {self._failed:,} failed"
-            )
+            seconds, tasks = self.clock.now() - self._started, self.settings.tasks
+            rate = tasks / seconds
+            print(f"{tasks:,} empty tasks in {seconds:.2f} s: {rate:,.0f} a second, {self._failed:,} failed")
             self.finish(1 if self._failed else 0)

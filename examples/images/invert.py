@@ -95,7 +95,8 @@ class ImagesScheduler(SchedulerActor):
         Path(self.settings.output).mkdir(parents=True, exist_ok=True)
         for path in files:
             if path.stat().st_size > MAX_BYTES:
-                self._tell(f"{path.name}: larger than {MAX_BYTES:,} bytes", failed=True)
+                self._failed += 1
+                print(f"{path.name}: larger than {MAX_BYTES:,} bytes")
             else:
                 self.launch(Invert(path.name, path.read_bytes()), executor="invert", cpus=0.5, mem=64)
         self._end_when_done()
@@ -105,16 +106,13 @@ class ImagesScheduler(SchedulerActor):
 
     def on_task_finished(self, done: TaskFinished) -> None:
         result: Inverted = done.result
-        self._tell(f"{result.name}: {result.width} x {result.height}", failed=False)
+        print(f"{result.name}: {result.width} x {result.height}")
         self._end_when_done()
 
     def on_task_failed(self, failed: TaskFailure) -> None:
-        self._tell(failed.message, failed=True)
+        self._failed += 1
+        print(failed.message)
         self._end_when_done()
-
-    def _tell(self, text: str, *, failed: bool) -> None:
-        print(text)
-        self._failed += failed
 
     def _end_when_done(self) -> None:
         if not self.active_tasks:
