@@ -145,7 +145,6 @@ class AgentConnectionActor(Actor):
         self._environment = environment
         self._new_link = new_link
         self._letter = letter
-        self._content_type = environment.content_type
         self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
         # Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task until one of
         # its updates is acknowledged; an update, by its uuid, until it is itself.
@@ -284,7 +283,7 @@ class AgentConnectionActor(Actor):
             async for records in link.batches():
                 for record in records:
                     try:
-                        event = read_record(record, self._content_type, self._letter)
+                        event = read_record(record, self._environment.content_type, self._letter)
                     except (ContentError, BadEvent) as error:
                         logger.error("the agent sent an event that cannot be read: %s", error)
                     else:
@@ -342,7 +341,7 @@ class AgentConnectionActor(Actor):
         complete = executor_calls.with_ids(
             call, self._environment.framework_id, self._environment.executor_id
         )
-        return serialize(complete, self._content_type)
+        return serialize(complete, self._environment.content_type)
 
     def _call(self, call: pb.executor.Call, uuid: bytes | None = None) -> None:
         link = self._link

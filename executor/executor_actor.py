@@ -102,8 +102,6 @@ class ExecutorActor(Actor):
         """Reach for the agent."""
         self.spawn(AgentConnectionActor, self._environment, self._new_link, self._letter, name=CONNECTION)
 
-    # -- from the agent ----------------------------------------------------------------------------------------------
-
     @receive
     def handle_subscribed(self, event: Subscribed) -> None:
         self._subscribed = event
@@ -226,8 +224,6 @@ class ExecutorActor(Actor):
     def handle_phase_over(self, over: PhaseOver) -> None:
         if over.phase == self._life.state.value:
             self._apply(Event.PHASE_OVER)
-
-    # -- the table ---------------------------------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
         before = self._life.state

@@ -23,9 +23,6 @@ from executor.messages import EXECUTOR, EndRequested
 from executor.task_actor import MAX_THREADS
 from wire.author_code import one_line, traceback_below
 
-USAGE = "usage: python -m executor module:Class   (started by a Mesos agent)"
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 logger = logging.getLogger(__name__)
 
 
@@ -33,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run an executor; gives the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print(USAGE, file=sys.stderr)  # noqa: T201 - a command's own output
+        sys.stderr.write("usage: python -m executor module:Class   (started by a Mesos agent)\n")
         return 0 if list(arguments) in (["-h"], ["--help"]) else 2
     try:
-        logging.basicConfig(
-            level=os.environ.get("MESOSTIC_LOG_LEVEL", "INFO"), format=LOG_FORMAT, stream=sys.stderr
-        )
+        log_format = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level = os.environ.get("MESOSTIC_LOG_LEVEL", "INFO")
+        logging.basicConfig(level=level, format=log_format, stream=sys.stderr)
     except ValueError as error:
         return _complain(f"MESOSTIC_LOG_LEVEL: {error}; use DEBUG, INFO, WARNING or ERROR", 2)
     hide_secrets_in_logs()

@@ -21,20 +21,12 @@ EXECUTOR, CONNECTION, AUTHOR, TRACE, TASK = "executor", "agent", "author", "trac
 """What the actors are called; a task's, with its id behind."""
 
 
-def without_secrets_in_task(info: bytes) -> bytes:
-    """For traces: a serialized `TaskInfo` without environments and secrets."""
-    return hidden(pb.mesos.TaskInfo, info, redacted)
-
-
-_REDACTED: dict[type, Any] = {
-    events.Launch: {"task": without_secrets_in_task},
-    events.LaunchGroup: {"tasks": lambda tasks: [without_secrets_in_task(task) for task in tasks]},
+_WITHOUT_SECRETS: dict[type, Any] = {  # for traces
+    events.Launch: {"task": lambda task: hidden(pb.mesos.TaskInfo, task, redacted)},
+    events.LaunchGroup: {"tasks": lambda tasks: [hidden(pb.mesos.TaskInfo, it, redacted) for it in tasks]},
 }
 for _event in get_args(events.ExecutorEvent):
-    register(_event, redact=_REDACTED.get(_event, {}))
-
-
-# -- to the connection -----------------------------------------------------------------------------------------------
+    register(_event, redact=_WITHOUT_SECRETS.get(_event, {}))
 
 
 @message
@@ -84,9 +76,6 @@ class Leave:
     """The executor is about to end: no way back. Answered with `Left` once the calls on their way are answered."""
 
 
-# -- from the connection to the executor -----------------------------------------------------------------------------
-
-
 @message
 class AgentLost:
     """The agent is gone, and is being looked for."""
@@ -104,9 +93,6 @@ class AgentGone:
 @message
 class Left:
     """Every call was answered, or will never be."""
-
-
-# -- executor and author ---------------------------------------------------------------------------------------------
 
 
 @message
@@ -150,9 +136,6 @@ class EndRequested:
     reason: str
 
 
-# -- executor and tasks ----------------------------------------------------------------------------------------------
-
-
 @message
 class StartTask:
     """Run the task."""
@@ -179,9 +162,6 @@ class TaskEnded:
 
     task_id: TaskId
     state: str
-
-
-# -- the trace -------------------------------------------------------------------------------------------------------
 
 
 @message

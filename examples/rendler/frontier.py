@@ -251,7 +251,9 @@ class Frontier:
             if record.follow:
                 for link in record.links:
                     self._discover(link, depth=record.depth + 1, parent=record.url)
-            if self._render and record.url not in self._render_asked and self._has_room_for_pictures():
+            room = not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
+            wanted = self._render and not self._is_stopped and record.url not in self._render_asked
+            if wanted and room:
                 self._render_asked.add(record.url)
                 self.renders.put(record.url)
         return record
@@ -267,10 +269,6 @@ class Frontier:
             self._hops[record.redirect] = hops
             self._discover(record.redirect, depth=record.depth, parent=record.url)
         return record
-
-    def _has_room_for_pictures(self) -> bool:
-        room = not self.limits.max_pictures or len(self._render_asked) < self.limits.max_pictures
-        return room and not self._is_stopped
 
     def _discover(self, url: str, *, depth: int, parent: str) -> None:
         limits = self.limits
