@@ -108,23 +108,12 @@ class Limits:
     sites: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Counts:
-    """Where a crawl stands."""
-
-    crawled: int = 0
-    failed: int = 0
-    skipped: int = 0
-    pictures: int = 0
-    pictures_failed: int = 0
-
-
 class Frontier:
     """The pages known, and the queues of those to crawl and to render."""
 
     def __init__(self, limits: Limits, *, delay: float = 0.0, render: bool = True) -> None:
         self.limits = limits
-        self.counts = Counts()
+        self.counts = dict.fromkeys(("crawled", "failed", "skipped", "pictures", "pictures_failed"), 0)
         self.politeness = Politeness(delay)
         self.crawls = PoliteQueue(self.politeness)
         self.renders = PoliteQueue(self.politeness)
@@ -165,7 +154,7 @@ class Frontier:
         for record in done:
             self._count(record.state)
             if record.picture:
-                self.counts.pictures += 1
+                self.counts["pictures"] += 1
                 self._render_asked.add(record.url)
             self._follow(record)
         return len(done)
@@ -219,14 +208,14 @@ class Frontier:
         """A picture was taken."""
         if not self.renders.end(result.url):
             return None
-        self.counts.pictures += 1
+        self.counts["pictures"] += 1
         record = replace(self.pages[result.url], picture=result.picture, thumbnail=result.thumbnail)
         return self._store(replace(record, picture_attempts=attempts, picture_error=result.note))
 
     def render_failed(self, url: str, error: str, *, attempts: int) -> PageRecord | None:
         if not self.renders.end(url):
             return None
-        self.counts.pictures_failed += 1
+        self.counts["pictures_failed"] += 1
         return self._store(replace(self.pages[url], picture_attempts=attempts, picture_error=error))
 
     # --- inside ---
@@ -236,13 +225,7 @@ class Frontier:
         return record
 
     def _count(self, state: PageState) -> None:
-        match state:
-            case PageState.FAILED:
-                self.counts.failed += 1
-            case PageState.SKIPPED:
-                self.counts.skipped += 1
-            case _:
-                self.counts.crawled += 1
+        self.counts[state if state in {PageState.FAILED, PageState.SKIPPED} else "crawled"] += 1
 
     def _follow(self, record: PageRecord) -> PageRecord:
         if record.state is PageState.REDIRECT:

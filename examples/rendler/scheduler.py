@@ -6,7 +6,7 @@ memory stays bounded. Results arrive in acknowledged status updates, so none is 
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from examples.rendler import messages as m
@@ -107,7 +107,12 @@ class RendlerScheduler(SchedulerActor):
         super().on_start()
         settings = self.settings
         self._seed = web.seed(settings.seed)
-        self._renders, self._render_note = self._wants_pictures()
+        self._renders, self._render_note = settings.render is True, ""
+        if settings.render == "auto":
+            try:
+                self._renders = bool(find_chromium())
+            except ChromiumMissingError as error:
+                self._render_note = f"crawling without pictures: {error}"
         limits = Limits(
             max_pages=settings.max_pages,
             max_depth=settings.max_depth,
@@ -161,15 +166,6 @@ class RendlerScheduler(SchedulerActor):
         self._public_only = not (leads_to_private(self._seed) if allowed == "auto" else allowed)
         self._frontier.start(self._seed)
         self._pump()
-
-    def _wants_pictures(self) -> tuple[bool, str]:
-        if self.settings.render != "auto":
-            return bool(self.settings.render), ""
-        try:
-            find_chromium()
-        except ChromiumMissingError as error:
-            return False, f"crawling without pictures: {error}"
-        return True, ""
 
     # --- the queues ---
 
@@ -255,7 +251,7 @@ class RendlerScheduler(SchedulerActor):
     def handle_tick(self, tick: Tick) -> None:
         frontier = self._frontier
         progress = m.Progress(
-            **asdict(frontier.counts),
+            **frontier.counts,
             crawl_queue=len(frontier.crawls),
             crawling=len(frontier.crawls.under_way),
             render_queue=len(frontier.renders),
@@ -294,7 +290,7 @@ class RendlerScheduler(SchedulerActor):
         """Everything is on disk: the framework ends. It failed if not even the seed could be fetched."""
         self.tell("display", m.CrawlEnded(written.summary))
         seed = self._frontier.pages.get(self._seed)
-        if self._frontier.counts.crawled == 0 and not self._ended_by and seed is not None:
+        if self._frontier.counts["crawled"] == 0 and not self._ended_by and seed is not None:
             self.finish(1, f"not even the seed could be crawled: {seed.error}")
         else:
             self.finish(0)

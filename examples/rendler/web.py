@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -142,35 +141,26 @@ def read_page(body: bytes, content_type: str, url: str) -> Page:
     base_node, title_node = tree.css_first("base[href]"), tree.css_first("title")
     base = base_node and normalise(base_node.attributes.get("href") or "", url)
     title = " ".join((title_node.text() if title_node else "").split())[:MAX_TITLE_CHARACTERS]
-    hrefs: dict[str, None] = {}
-    for node in tree.css("a[href], area[href]"):
-        attributes = node.attributes
-        if "nofollow" not in (attributes.get("rel") or "").lower():
-            hrefs[(attributes.get("href") or "").partition("#")[0]] = None
-    return Page(title=title, links=_links(hrefs, base or url, url), follow=_may_follow(tree))
-
-
-def _links(hrefs: Iterable[str], base: str, url: str) -> tuple[str, ...]:
     links: dict[str, None] = {}
     room = MAX_LINK_CHARACTERS
-    for href in hrefs:
-        link = normalise(href, base)
-        if link is None or link == url or link in links:
+    for node in tree.css("a[href], area[href]"):
+        attributes = node.attributes
+        link = normalise((attributes.get("href") or "").partition("#")[0], base or url)
+        if (
+            link is None
+            or link == url
+            or link in links
+            or "nofollow" in (attributes.get("rel") or "").lower()
+        ):
             continue
         room -= len(link)
         if room < 0 or len(links) == MAX_LINKS:
             break
         links[link] = None
-    return tuple(links)
-
-
-def _may_follow(tree: LexborHTMLParser) -> bool:
-    for node in tree.css("meta[name][content]"):
-        if (node.attributes.get("name") or "").lower() == "robots":
-            words = (node.attributes.get("content") or "").lower()
-            if "nofollow" in words or "none" in words.replace(",", " ").split():
-                return False
-    return True
+    robots = tree.css('meta[name="robots" i][content]')
+    words = " ".join(node.attributes.get("content") or "" for node in robots).lower()
+    follow = "nofollow" not in words and "none" not in words.replace(",", " ").split()
+    return Page(title, tuple(links), follow)
 
 
 MAX_ROBOTS_BYTES = 512 * 1024
