@@ -138,9 +138,7 @@ class FailureActor(Actor):
     @receive
     def handle_task_changed(self, changed: m.TaskChanged) -> None:
         """An attempt has failed, and there will be another."""
-        executor_id = changed.executor_id or ExecutorId(
-            changed.attempt_id
-        )  # that of Mesos's own, for a command
+        executor_id = changed.executor_id or ExecutorId(changed.attempt_id)  # Mesos's own, for a command
         name = executor_id.rpartition("-")[0] or executor_id
         of_ours = str(executor_id) != str(changed.attempt_id) and name in self._names
         self._take(Failure(changed, changed.attempt, name if of_ours else "", executor_id))
@@ -154,9 +152,8 @@ class FailureActor(Actor):
     def handle_tail_read(self, tail: TailRead) -> None:
         failure = self._pending.pop(tail.number, None)
         if failure is not None:
-            logger.log(
-                logging.ERROR if failure.final else logging.WARNING, "%s", self._paragraph(failure, tail)
-            )
+            level = logging.ERROR if failure.final else logging.WARNING
+            logger.log(level, "%s", self._paragraph(failure, tail))
 
     @receive
     def handle_summary_due(self, _due: SummaryDue) -> None:
@@ -208,14 +205,10 @@ class FailureActor(Actor):
             moved = kind.example.moved if len(key) > 1 else ""
             if moved:
                 end = "was moved" if more == 1 else "were moved"
-            alike = f"like {kind.example.said.task_id} ({moved or kind.example.why(_SHORT_MESSAGE)})"
-            logger.warning(
-                "%s %s %s; the last was %s",
-                tasks,
-                end,
-                alike if len(key) > 1 else "in many other ways",
-                kind.newest,
-            )
+            alike = "in many other ways"
+            if len(key) > 1:
+                alike = f"like {kind.example.said.task_id} ({moved or kind.example.why(_SHORT_MESSAGE)})"
+            logger.warning("%s %s %s; the last was %s", tasks, end, alike, kind.newest)
 
     def _paragraph(self, failure: Failure, tail: TailRead) -> str:
         said, host = failure.said, self._host(failure)
@@ -226,13 +219,13 @@ class FailureActor(Actor):
             times = "1 attempt" if failure.attempts == 1 else f"{failure.attempts} attempts"
             parts = [f"task {said.task_id}{name} has failed for good, after {times}{host}: {failure.why()}"]
         else:
-            parts = [
-                f"task {said.task_id} failed in attempt {failure.attempts}{host} and will be tried again: {failure.why()}"
-            ]
+            which = f"task {said.task_id} failed in attempt {failure.attempts}{host}"
+            parts = [f"{which} and will be tried again: {failure.why()}"]
         if tail.lines:
             whose = f"executor {failure.executor_id}" if failure.executor else "it"
             parts.append(heading_of_lines(whose))
-            parts += [f"    {line}" for line in tail.lines[-self._lines(failure) :]]
+            most = self.settings.lines if failure.final else max(1, self.settings.lines // 3)
+            parts += [f"    {line}" for line in tail.lines[-most:]]
         elif tail.problem:
             parts.append(f"  its standard error could not be read: {tail.problem}")
         advice = advise(
@@ -245,9 +238,6 @@ class FailureActor(Actor):
         if advice:
             parts.append(f"  what to try: {advice}")
         return "\n".join(parts)
-
-    def _lines(self, failure: Failure) -> int:
-        return self.settings.lines if failure.final else max(1, self.settings.lines // 3)
 
     def _host(self, failure: Failure) -> str:
         if failure.said.agent_id is None:
@@ -265,16 +255,14 @@ class FailureActor(Actor):
             return TailRead(number, (), "the address of its agent is not known")
         path = f"/frameworks/{self._framework_id}/executors/{failure.executor_id}/runs/latest/stderr"
         asked = self.framework
-        in_the_clear = url.startswith("http:") and any(
-            master.startswith("https:") for master in asked.masters()
-        )
+        secure = any(master.startswith("https:") for master in asked.masters())
         try:
             data = await read_tail(
                 url,
                 path,
                 seconds=self.settings.read_timeout,
                 tls=asked.tls,
-                credentials=None if in_the_clear else asked.credentials,
+                credentials=None if secure and url.startswith("http:") else asked.credentials,
             )
         except Unreadable as error:
             return TailRead(number, (), str(error))

@@ -7,7 +7,7 @@ retries. Settings of one built-in actor stand beside that actor; reading TOML is
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.runtime import Actor, setting
+from actors.runtime import Actor, Backoff, setting
 from actors.temporary import TemporaryFolder
 from mesos_http import Credentials, TlsSettings
 from mesos_v1.resource import to_millis
@@ -155,8 +155,7 @@ class RetryPolicy:
 
     def delay(self, failures: int, draw: float) -> float:
         """Return the seconds to wait after that many failures (1 or more); `draw` is uniform in 0..1."""
-        exponent = min(failures - 1, 64)
-        full = min(self.cap, self.backoff * self.factor**exponent)
+        full = Backoff(self.backoff, self.factor, self.cap).delay(failures)
         return full * (1 - self.jitter) + full * self.jitter * draw
 
 

@@ -317,8 +317,7 @@ class LowLevelScheduler(BaseScheduler):
         def told() -> None:
             if not self.explicit_acknowledgements:
                 self._acknowledge_operation(status)
-            ended = known is None and PHASE_OF_STATE[status.state] in ENDED_PHASES
-            if ended and status.operation_id is not None:
+            if known is None and PHASE_OF_STATE[status.state] in ENDED_PHASES:
                 self._forget_operation(status.operation_id)
 
         return self._call_then(self.operation_update, status, then=told)  # else it comes again

@@ -12,7 +12,7 @@ author has been told the outcome. An upload is answered only when its bytes and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -38,12 +38,12 @@ from mesos_v1.values import AgentId, ExecutorId, OperationId, OperationStatus, T
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
     """One kind of record: how its values are stored, named and read back."""
 
-    def __init__(self, name: str, cls: type[T]) -> None:
-        self.name = name
-        self._cls = cls
+    name: str
+    cls: type[T]
 
     def record(self, key: str, value: T) -> Record:
         """Return the durable form of a value."""
@@ -54,16 +54,12 @@ class Kind(Generic[T]):
         return (self.name, key)
 
     def read(self, records: Iterable[Record]) -> dict[str, T]:
-        """Return the values among these records, oldest first.
-
-        Raises:
-            DecodeError: One is not what it should be; the sentence names the record.
-        """
+        """Return the values among these records, oldest first (DecodeError: one is not what it should be; names it)."""
         return {each.key: self._read(each) for each in records if each.kind == self.name}
 
     def _read(self, record: Record) -> T:
         try:
-            return unpack_value(self._cls, record.value)
+            return unpack_value(self.cls, record.value)
         except DecodeError as error:
             raise DecodeError(
                 f"the {record.kind} of {record.key} in the store cannot be read: {error}. Run the version that wrote "
@@ -203,14 +199,15 @@ def latest(history: TaskHistory) -> TaskProgress:
 
 def task_info(spec: TaskSpec, attempt: int) -> bytes:
     """Build the serialized `TaskInfo` of an attempt, without what only the broker knows (agent, resources, executor)."""
+    command = None
+    if not spec.executor:
+        command = task_infos.command_info(spec.command, environment=spec.environment, uris=spec.uris)
     info = task_infos.task_info(
         attempt_id(spec.task_id, attempt),
         AgentId(""),
         Resources(),
         name=spec.name,
-        command=None
-        if spec.executor
-        else task_infos.command_info(spec.command, environment=spec.environment, uris=spec.uris),
+        command=command,
         data=spec.payload or None,
         labels=spec.labels,
         kill_grace_period=spec.kill_grace,
@@ -233,9 +230,8 @@ def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
 def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
     """Put together what the store has of each task, in the order in which the tasks were launched."""
     intents, progress = INTENT.read(records), PROGRESS.read(records)
-    return tuple(
-        TaskHistory(spec, intents.get(key), progress.get(key)) for key, spec in SPEC.read(records).items()
-    )
+    specs = SPEC.read(records)
+    return tuple(TaskHistory(spec, intents.get(key), progress.get(key)) for key, spec in specs.items())
 
 
 def ended_record(task_id: TaskId, last_attempt: int) -> Record:
@@ -245,9 +241,7 @@ def ended_record(task_id: TaskId, last_attempt: int) -> Record:
 
 def ended_tasks(records: tuple[Record, ...]) -> tuple[tuple[TaskId, int], ...]:
     """Return the tasks that ended, oldest first, each with its last attempt."""
-    return tuple(
-        (TaskId(record.key), int(record.value or b"1")) for record in records if record.kind == ENDED
-    )
+    return tuple((TaskId(each.key), int(each.value or b"1")) for each in records if each.kind == ENDED)
 
 
 # --- operations -------------------------------------------------------------------------------------------------------
@@ -300,9 +294,6 @@ UPLOAD = Kind("upload", Uploaded)
 
 def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uploaded, ...]:
     """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
-    return tuple(
-        replace(
-            upload, path=str(Path(server.upload_dir) / upload.name), url=f"{server.url}/uploads/{upload.name}"
-        )
-        for upload in UPLOAD.read(records).values()
-    )
+    folder, url = Path(server.upload_dir), f"{server.url}/uploads"
+    uploads = UPLOAD.read(records).values()
+    return tuple(replace(each, path=str(folder / each.name), url=f"{url}/{each.name}") for each in uploads)

@@ -448,13 +448,12 @@ class SchedulerActor(BaseScheduler):
     def _start_task(self, history: r.TaskHistory) -> None:
         task_id = history.spec.task_id
         name = f"{TASK_PREFIX}{task_id}"
+        ref = None
         try:
             ref = self.spawn(self._task_class, history, name=name, supervision=STOP)
         except Exception as error:  # an author's own class of tasks
             logger.exception("%s could not be created", name)
-            self._tasks.add(task_id, None)
             self.tell(self.actor_ref, TaskLost(task_id, f"{type(error).__name__}: {error}"))
-            return
         self._tasks.add(task_id, ref)
 
     def _tell_task(self, entry: TaskEntry, news: object) -> None:
@@ -637,10 +636,9 @@ class SchedulerActor(BaseScheduler):
         failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
         history = next(iter(r.histories(loaded.records)), None)
         if history is None:
-            message = f"its actor failed, and nothing is stored of it: {loaded.error}"
-            return self.handle_task_done(
-                m.TaskDone(task_id, task_id, m.TaskPhase.FAILED, 0, b"", message=message)
-            )
+            why = f"its actor failed, and nothing is stored of it: {loaded.error}"
+            failed = m.TaskDone(task_id, task_id, m.TaskPhase.FAILED, 0, b"", message=why)
+            return self.handle_task_done(failed)
         split = r.split_attempt_id(entry.attempt_id) if entry.attempt_id is not None else None
         demanded = split[1] if split is not None else history.spec.first_attempt
         if failures >= ACTOR_FAILURES:
@@ -657,18 +655,9 @@ class SchedulerActor(BaseScheduler):
         self.tell("offers", m.Withdraw(r.attempt_id(spec.task_id, demanded)))
         if intent is not None:
             self.tell("connection", m.Kill(intent.attempt_id, intent.agent_id))
-        return self.handle_task_done(
-            m.TaskDone(
-                task_id=spec.task_id,
-                name=spec.name,
-                phase=m.TaskPhase.FAILED,
-                attempts=attempt - spec.first_attempt + 1,
-                payload=spec.payload,
-                executor=spec.executor,
-                message=message,
-                last_attempt=attempt,
-            )
-        )
+        what = spec.task_id, spec.name, m.TaskPhase.FAILED, attempt - spec.first_attempt + 1, spec.payload
+        done = m.TaskDone(*what, executor=spec.executor, message=message, last_attempt=attempt)
+        return self.handle_task_done(done)
 
     @receive
     def handle_what_needs_no_answer(self, _news: m.Withdrawn | events.RescindInverseOffer) -> None:
@@ -723,18 +712,13 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
-        source = m.MessageSource(
-            arrived.agent_id,
-            arrived.executor_id,
-            arrived.executor_id.rpartition("-")[0] or arrived.executor_id,
-        )
+        whose = arrived.executor_id
+        source = m.MessageSource(arrived.agent_id, whose, whose.rpartition("-")[0] or whose)
         try:
             envelope = unpack_message(arrived.data)
         except DecodeError as error:
-            logger.warning("cannot read a message of executor %s: %s", arrived.executor_id, error)
-            return self._call(
-                self.on_error, f"a message of executor {arrived.executor_id} cannot be read: {error}"
-            )
+            logger.warning("cannot read a message of executor %s: %s", whose, error)
+            return self._call(self.on_error, f"a message of executor {whose} cannot be read: {error}")
         self.actor_ref.tell_caused(ExecutorSaid(envelope.message, source), envelope.id)
         return None
 
@@ -774,10 +758,7 @@ class SchedulerActor(BaseScheduler):
         """Acknowledge, then tell the author; what was not told is told by the next run."""
         self._acknowledge_operation(status)
         told = self._call(self.on_operation_update, status)
-        operation_id = status.operation_id
-        if operation_id is None:
-            return told
-        return self._after(told, lambda: self._forget_operation(operation_id))
+        return self._after(told, lambda: self._forget_operation(status.operation_id))
 
     @receive
     def handle_call_failed(self, failure: m.CallFailed) -> Any:

@@ -354,8 +354,9 @@ class BaseScheduler(Actor):
             )
             self.tell("connection", call)
 
-    def _forget_operation(self, operation_id: OperationId) -> None:
-        self.tell("store", m.Write((), (OPERATION.key(operation_id),)))
+    def _forget_operation(self, operation_id: OperationId | None) -> None:
+        if operation_id is not None:
+            self.tell("store", m.Write((), (OPERATION.key(operation_id),)))
 
     @receive
     def handle_ask_progress(self, _asked: m.AskProgress) -> m.Progress:
