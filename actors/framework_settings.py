@@ -10,6 +10,7 @@ from typing import Any
 from actors.runtime import Actor, Backoff, setting
 from actors.temporary import TemporaryFolder
 from mesos_http import Credentials, TlsSettings
+from mesos_v1.errors import ResourceError
 from mesos_v1.resource import to_millis
 
 WEEK = 7 * 24 * 3600.0
@@ -18,6 +19,14 @@ OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesosti
 BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
 TASK = "task"  # the name, in a composition, of what is not one actor but the class of every task's
 GPUS = "GPU_RESOURCES"  # the capability without which a framework is offered no agent with GPUs
+
+
+def check_amount(name: str, value: float) -> None:
+    """Refuse an amount that a resource cannot have (ResourceError), or that would round to nothing (ValueError)."""
+    if not to_millis(value) and value:
+        raise ValueError(
+            f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} rounds to 0"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,6 @@ class FrameworkSettings:
     verify_hostname: bool = setting(True, help="Whether the master's certificate must name its host.")
 
     def __post_init__(self) -> None:
-        """Refuse what could never work, in one sentence each (ValueError)."""
         if self.content_type not in {"protobuf", "json"}:
             raise ValueError(f'content_type must be "protobuf" or "json", not "{self.content_type}"')
         if not self.roles:
@@ -113,17 +121,11 @@ class ExecutorSettings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse amounts that a resource cannot have (ValueError)."""
         for name in ("cpus", "mem", "disk"):
-            value = getattr(self, name)
             try:
-                millis = to_millis(value)
-            except ValueError as error:
+                check_amount(name, getattr(self, name))
+            except ResourceError as error:
                 raise ValueError(f"{name}: {error}") from None
-            if value and not millis:
-                raise ValueError(
-                    f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} rounds to 0"
-                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,6 @@ class RetryPolicy:
     )
 
     def __post_init__(self) -> None:
-        """Refuse numbers without a meaning (ValueError)."""
         if self.attempts < 1:
             raise ValueError("attempts must be at least 1")
         if self.losses < 0 or self.backoff < 0 or self.cap < 0 or self.factor < 1:

@@ -17,18 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from actors import messages as m
 from actors.framework_settings import RetryPolicy
-from actors.messages import (
-    Demand,
-    Launched,
-    Record,
-    ServerReady,
-    Stored,
-    TaskPhase,
-    Uploaded,
-    Write,
-    WriteRefused,
-)
 from actors.runtime import Actor, DecodeError, message, pack_value, secret, unpack_value
 from mesos_v1 import task_infos
 from mesos_v1.resources import Resources
@@ -45,19 +35,19 @@ class Kind(Generic[T]):
     name: str
     cls: type[T]
 
-    def record(self, key: str, value: T) -> Record:
+    def record(self, key: str, value: T) -> m.Record:
         """Return the durable form of a value."""
-        return Record(self.name, key, pack_value(value))
+        return m.Record(self.name, key, pack_value(value))
 
     def key(self, key: str) -> tuple[str, str]:
         """Return what deletes a record."""
         return (self.name, key)
 
-    def read(self, records: Iterable[Record]) -> dict[str, T]:
+    def read(self, records: Iterable[m.Record]) -> dict[str, T]:
         """Return the values among these records, oldest first (DecodeError: one is not what it should be; names it)."""
         return {each.key: self._read(each) for each in records if each.kind == self.name}
 
-    def _read(self, record: Record) -> T:
+    def _read(self, record: m.Record) -> T:
         try:
             return unpack_value(self.cls, record.value)
         except DecodeError as error:
@@ -76,14 +66,14 @@ class Writes(Generic[T]):
         self._reference = int(owner.ids.uniform(0, 2.0**52))
         self.waiting: dict[int, T] = {}  # what is to be done, by the write's reference
 
-    def store(self, *records: Record, then: T | None) -> None:
+    def store(self, *records: m.Record, then: T | None) -> None:
         """Have records stored; `then` waits until they are."""
         self._reference += 1
         if then is not None:
             self.waiting[self._reference] = then
-        self._owner.tell("store", Write(records, reference=self._reference))
+        self._owner.tell("store", m.Write(records, reference=self._reference))
 
-    def answered(self, answer: Stored | WriteRefused) -> T | None:
+    def answered(self, answer: m.Stored | m.WriteRefused) -> T | None:
         """Return what waited for that answer."""
         return self.waiting.pop(answer.reference, None)
 
@@ -125,7 +115,7 @@ class TaskProgress:
     """How far a task has come: enough to continue after a restart, and to deliver an outcome that was not delivered."""
 
     attempt: int
-    phase: TaskPhase
+    phase: m.TaskPhase
     failures: int = 0
     losses: int = 0
     state: str = ""
@@ -145,7 +135,7 @@ class TaskHistory:
     """What the store has of one task, to continue from."""
 
     spec: TaskSpec
-    intent: Launched | None = None
+    intent: m.Launched | None = None
     progress: TaskProgress | None = None
     # the last attempt for which the broker may still hold a demand, made by an actor of this task that has
     # failed; 0 when there is none
@@ -153,7 +143,7 @@ class TaskHistory:
 
 
 SPEC = Kind("task-spec", TaskSpec)
-INTENT = Kind("task-intent", Launched)  # that an ACCEPT with this attempt is about to leave, or has left
+INTENT = Kind("task-intent", m.Launched)  # that an ACCEPT with this attempt is about to leave, or has left
 PROGRESS = Kind("task-progress", TaskProgress)
 ENDED = "task-ended"
 """That a task has ended, with its last attempt: updates of it that come again are not news of an unknown task."""
@@ -177,19 +167,19 @@ def latest(history: TaskHistory) -> TaskProgress:
 
     An intent for an attempt that was being withdrawn says that its ACCEPT may have left: it has to be killed.
     """
-    progress = history.progress or TaskProgress(history.spec.first_attempt, TaskPhase.WAITING)
+    progress = history.progress or TaskProgress(history.spec.first_attempt, m.TaskPhase.WAITING)
     intent = history.intent
     split = split_attempt_id(intent.attempt_id) if intent is not None else None
     if intent is None or split is None:
         return progress
     attempt = split[1]
     same = attempt == progress.attempt
-    withdrawing = same and progress.phase is TaskPhase.WITHDRAWING
-    if attempt > progress.attempt or withdrawing or (same and progress.phase is TaskPhase.WAITING):
+    withdrawing = same and progress.phase is m.TaskPhase.WITHDRAWING
+    if attempt > progress.attempt or withdrawing or (same and progress.phase is m.TaskPhase.WAITING):
         return replace(
             progress,
             attempt=attempt,
-            phase=TaskPhase.KILLING if withdrawing else TaskPhase.LAUNCHING,
+            phase=m.TaskPhase.KILLING if withdrawing else m.TaskPhase.LAUNCHING,
             uuid=b"",
             agent_id=intent.agent_id,
             executor_id=intent.executor_id,
@@ -215,11 +205,11 @@ def task_info(spec: TaskSpec, attempt: int) -> bytes:
     return info.SerializeToString()
 
 
-def demand_of(spec: TaskSpec, attempt: int) -> Demand:
+def demand_of(spec: TaskSpec, attempt: int) -> m.Demand:
     """Return what an attempt asks of the broker."""
     what = spec.role, spec.resources, spec.ports, spec.executor, task_info(spec, attempt)
     mesos_id = attempt_id(spec.task_id, attempt)
-    return Demand(spec.task_id, mesos_id, spec.order, *what, spec.hosts, spec.attributes)
+    return m.Demand(spec.task_id, mesos_id, spec.order, *what, spec.hosts, spec.attributes)
 
 
 def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
@@ -227,19 +217,19 @@ def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
     return tuple(kind.key(task_id) for kind in (SPEC, INTENT, PROGRESS))
 
 
-def histories(records: tuple[Record, ...]) -> tuple[TaskHistory, ...]:
+def histories(records: tuple[m.Record, ...]) -> tuple[TaskHistory, ...]:
     """Put together what the store has of each task, in the order in which the tasks were launched."""
     intents, progress = INTENT.read(records), PROGRESS.read(records)
     specs = SPEC.read(records)
     return tuple(TaskHistory(spec, intents.get(key), progress.get(key)) for key, spec in specs.items())
 
 
-def ended_record(task_id: TaskId, last_attempt: int) -> Record:
+def ended_record(task_id: TaskId, last_attempt: int) -> m.Record:
     """Return the record that a task has ended."""
-    return Record(ENDED, task_id, str(last_attempt).encode())
+    return m.Record(ENDED, task_id, str(last_attempt).encode())
 
 
-def ended_tasks(records: tuple[Record, ...]) -> tuple[tuple[TaskId, int], ...]:
+def ended_tasks(records: tuple[m.Record, ...]) -> tuple[tuple[TaskId, int], ...]:
     """Return the tasks that ended, oldest first, each with its last attempt."""
     return tuple((TaskId(each.key), int(each.value or b"1")) for each in records if each.kind == ENDED)
 
@@ -289,10 +279,10 @@ OPERATION = Kind("operation", OperationRecord)
 
 # --- uploads ----------------------------------------------------------------------------------------------------------
 
-UPLOAD = Kind("upload", Uploaded)
+UPLOAD = Kind("upload", m.Uploaded)
 
 
-def untold_uploads(records: Iterable[Record], server: ServerReady) -> tuple[Uploaded, ...]:
+def untold_uploads(records: Iterable[m.Record], server: m.ServerReady) -> tuple[m.Uploaded, ...]:
     """Return the uploads that an earlier run was not told of, with where they are now, oldest first."""
     folder, url = Path(server.upload_dir), f"{server.url}/uploads"
     uploads = UPLOAD.read(records).values()

@@ -19,16 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from actors import messages as m
 from actors.framework_settings import GPUS
-from actors.messages import (
-    Demand,
-    ExecutorTemplate,
-    Launched,
-    OfferVerdict,
-    PendingGroup,
-    PendingReport,
-    Shortfall,
-)
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
@@ -37,7 +29,7 @@ LOOKS_KEPT = 100  # so many vain looks a shape remembers
 
 WORTH_SAYING = 10.0  # seconds after which a look is so old that its age is said
 NOTHING = Resources()
-_NO_EXECUTOR = ExecutorTemplate("", NOTHING, b"")
+_NO_EXECUTOR = m.ExecutorTemplate("", NOTHING, b"")
 # About what a task adds to its ACCEPT besides its `TaskInfo`: resources, agent, framing.
 TASK_OVERHEAD = 512
 
@@ -61,7 +53,7 @@ class Look(NamedTuple):
     left: Resources
     needed: Resources
     ports: int
-    constraint: Shortfall | None
+    constraint: m.Shortfall | None
 
 
 class ShapeQueue:
@@ -69,7 +61,7 @@ class ShapeQueue:
 
     __slots__ = ("_live", "looked_at", "looks", "looks_total", "shape", "waiting")
 
-    def __init__(self, shape: Shape, live: "dict[TaskId, tuple[Demand, ShapeQueue]]") -> None:
+    def __init__(self, shape: Shape, live: "dict[TaskId, tuple[m.Demand, ShapeQueue]]") -> None:
         self.shape = shape
         self.looks: list[Look] = []
         self.looks_total = 0
@@ -83,7 +75,7 @@ class ShapeQueue:
         if len(self.looks) < LOOKS_KEPT:
             self.looks.append(look)
 
-    def head(self) -> Demand | None:
+    def head(self) -> m.Demand | None:
         """Return the demand whose turn it is, or None when all were withdrawn or placed."""
         heap = self.waiting
         while heap:
@@ -98,7 +90,7 @@ class DemandQueue:
     """All demands of a framework."""
 
     def __init__(self) -> None:
-        self._live: dict[TaskId, tuple[Demand, ShapeQueue]] = {}
+        self._live: dict[TaskId, tuple[m.Demand, ShapeQueue]] = {}
         self._shapes: dict[Shape, ShapeQueue] = {}
         self._by_role: Counter[str] = Counter()
 
@@ -108,7 +100,7 @@ class DemandQueue:
     def __contains__(self, attempt_id: object) -> bool:
         return attempt_id in self._live
 
-    def add(self, demand: Demand) -> bool:
+    def add(self, demand: m.Demand) -> bool:
         """Queue a demand; returns whether nothing of its shape waited before. An attempt is queued once."""
         if demand.attempt_id in self._live:
             return False
@@ -124,7 +116,7 @@ class DemandQueue:
         self._by_role[demand.role] += 1
         return new
 
-    def remove(self, attempt_id: TaskId) -> Demand | None:
+    def remove(self, attempt_id: TaskId) -> m.Demand | None:
         """Take a demand out, because it was placed or withdrawn."""
         entry = self._live.pop(attempt_id, None)
         if entry is None:
@@ -174,7 +166,7 @@ class ExecutorBook:
     whole: `<name>-<hash>`. What was built once is remembered, and recognised when an offer says that it runs on its agent.
     """
 
-    def __init__(self, templates: Iterable[ExecutorTemplate] = (), roles: Iterable[str] = ()) -> None:
+    def __init__(self, templates: Iterable[m.ExecutorTemplate] = (), roles: Iterable[str] = ()) -> None:
         self._templates = {template.name: template for template in templates}
         self.names: dict[ExecutorId, str] = {}
         self.infos: dict[ExecutorId, pb.mesos.ExecutorInfo] = {}  # not to be changed
@@ -186,7 +178,7 @@ class ExecutorBook:
     def __contains__(self, name: object) -> bool:
         return name in self._templates
 
-    def template(self, name: str) -> ExecutorTemplate:
+    def template(self, name: str) -> m.ExecutorTemplate:
         """Return what an executor itself needs; nothing for one that is not known."""
         return self._templates.get(name, _NO_EXECUTOR)
 
@@ -220,7 +212,7 @@ UNBOUNDED = Room(sys.maxsize, sys.maxsize)
 class Placement(NamedTuple):
     """One demand and what it takes of its agent's offers."""
 
-    demand: Demand
+    demand: m.Demand
     resources: Resources
     executor_id: ExecutorId | None
 
@@ -260,7 +252,7 @@ class AgentOffers:
         for offer in offers:
             self.add(offer, book)
 
-    def place(self, demand: Demand, book: ExecutorBook) -> Look | None:
+    def place(self, demand: m.Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
         executor_id = self.executors.get(demand.executor)
         template = book.template(demand.executor)
@@ -280,7 +272,7 @@ class AgentOffers:
         self.placements.append(Placement(demand, taken, executor_id))
         return None
 
-    def _shares(self, own: Resources, demand: Demand) -> tuple[Resources, Resources, Resources] | None:
+    def _shares(self, own: Resources, demand: m.Demand) -> tuple[Resources, Resources, Resources] | None:
         """What an executor that needs `own`, and the task, would have of what is left; and what would be left then."""
         executors_share = self.left.take(own) if own else own
         if executors_share is None:
@@ -304,14 +296,14 @@ class AgentOffers:
         self.placements[:] = kept
         return gone
 
-    def launched(self) -> list[tuple[TaskId, Launched]]:
+    def launched(self) -> list[tuple[TaskId, m.Launched]]:
         """What becomes of each task that was placed here, and is stored before."""
         return [
-            (demand.task_id, Launched(demand.attempt_id, self.agent_id, executor_id, self.hostname))
+            (demand.task_id, m.Launched(demand.attempt_id, self.agent_id, executor_id, self.hostname))
             for demand, _, executor_id in self.placements
         ]
 
-    def _has_no_room(self, demand: Demand, size: int) -> Shortfall | None:
+    def _has_no_room(self, demand: m.Demand, size: int) -> m.Shortfall | None:
         there = len(self.placements)
         if not there:
             return None
@@ -320,16 +312,16 @@ class AgentOffers:
             return None
         self.turned_away = True
         if there >= most:
-            return Shortfall("tasks of one ACCEPT", str(there + 1), str(most))
-        return Shortfall("bytes of one ACCEPT", str(self.size + size), str(self.room.bytes))
+            return m.Shortfall("tasks of one ACCEPT", str(there + 1), str(most))
+        return m.Shortfall("bytes of one ACCEPT", str(self.size + size), str(self.room.bytes))
 
-    def _forbids(self, demand: Demand) -> Shortfall | None:
+    def _forbids(self, demand: m.Demand) -> m.Shortfall | None:
         if demand.hosts and self.hostname not in demand.hosts:
-            return Shortfall("host", " or ".join(demand.hosts), self.hostname)
+            return m.Shortfall("host", " or ".join(demand.hosts), self.hostname)
         for name, value in demand.attributes:
             found = next(iter(self.offers.values())).attribute(name)
             if found != value:
-                return Shortfall(f"attribute {name}", value, "none" if found is None else found)
+                return m.Shortfall(f"attribute {name}", value, "none" if found is None else found)
         return None
 
 
@@ -415,7 +407,7 @@ def report(
     subscribed: bool,
     capabilities: tuple[str, ...],
     now: float,
-) -> PendingReport:
+) -> m.PendingReport:
     """Explain the given shapes of demands."""
     groups = []
     for shape in shapes:
@@ -430,7 +422,7 @@ def report(
         if head.resources.gpus and GPUS not in capabilities:
             remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
         groups.append(
-            PendingGroup(
+            m.PendingGroup(
                 tasks=queue.count(shape),
                 first_task=head.task_id,
                 role=head.role,
@@ -441,10 +433,10 @@ def report(
                 remark=remark,
             )
         )
-    return PendingReport(len(queue), suppressed, tuple(groups))
+    return m.PendingReport(len(queue), suppressed, tuple(groups))
 
 
-def _remark(shape: ShapeQueue, head: Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
+def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
     if not subscribed:
         return "there is no subscription to a master"
     if head.executor and head.executor not in book:
@@ -458,17 +450,17 @@ def _remark(shape: ShapeQueue, head: Demand, book: ExecutorBook, *, subscribed: 
     return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
 
 
-def _verdict(look: Look) -> OfferVerdict:
+def _verdict(look: Look) -> m.OfferVerdict:
     short = [
-        Shortfall(s.resource, f"{s.wanted:g}", f"{s.available:g}")
+        m.Shortfall(s.resource, f"{s.wanted:g}", f"{s.available:g}")
         for s in look.left.explain_shortfall(look.needed)
     ]
     there = sum(end - begin + 1 for begin, end in look.left.ports)
     if look.ports > there:
-        short.append(Shortfall("ports", str(look.ports), str(there)))
+        short.append(m.Shortfall("ports", str(look.ports), str(there)))
     if look.constraint is not None:
         short.append(look.constraint)
-    return OfferVerdict(look.agent_id, look.hostname, describe(look.left), tuple(short))
+    return m.OfferVerdict(look.agent_id, look.hostname, describe(look.left), tuple(short))
 
 
 def describe(resources: Resources, ports: int = 0) -> str:

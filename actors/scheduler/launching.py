@@ -13,11 +13,11 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
-from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy
+from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy, check_amount
 from actors.messages import ExecutorTemplate, ServerReady
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
 from mesos_v1 import task_infos
-from mesos_v1.resource import to_millis
+from mesos_v1.errors import ResourceError
 from mesos_v1.resources import Resources
 from mesos_v1.values import ExecutorId
 from wire.start_letter import ExecutorBoot
@@ -182,13 +182,9 @@ def _amount(name: str, value: Any) -> float:
     if number < 0:
         raise ValueError(f"{name} must not be negative: {value}")
     try:
-        millis = to_millis(number)
-    except ValueError:
+        check_amount(name, number)
+    except ResourceError:
         raise ValueError(f"{name} is more than a resource can have: {value}") from None
-    if number and not millis:
-        raise ValueError(
-            f"{name} must be at least 0.0005, or 0: Mesos counts in thousandths, and {value} rounds to 0"
-        )
     return number
 
 
