@@ -548,7 +548,7 @@ class ConnectionActor(Actor):
         wait = self.ids.uniform(0.0, Backoff(self.settings.backoff, 2.0, cap).delay(self._failures))
         logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
         if self._detector is not None:
-            self._detector.failed(self._leader)
+            self._detector.failed()
         self.timers.after(wait, RetryDue(self._attempt))
         if (
             self._teardown_wanted and self.framework_id is None

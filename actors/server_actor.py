@@ -246,21 +246,18 @@ class ServerActor(Actor):
         answer.set_result(None)
 
     def _open_upload_dir(self) -> None:
-        if self.settings.upload_dir:
-            self._upload_dir = Path(self.settings.upload_dir).absolute()
-            self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        elif self._store_path:
-            self._upload_dir = Path(f"{self._store_path}.uploads").absolute()
-            self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
-                leftover.unlink()
+        kept = self.composition.kept
+        if self.settings.upload_dir or self._store_path:
+            self._upload_dir = Path(self.settings.upload_dir or f"{self._store_path}.uploads").absolute()
         else:
-            kept = self.composition.kept
             if kept.uploads is None:
                 kept.uploads = TemporaryFolder(_TEMPORARY)
                 remove_leftovers_aside(_TEMPORARY)
             self._upload_dir = kept.uploads.path / "uploads"
-            self._upload_dir.mkdir(mode=0o700, exist_ok=True)
+        self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._store_path and not self.settings.upload_dir:
+            for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
+                leftover.unlink()
 
     async def _listen(self, earlier_port: int) -> None:
         try:
@@ -292,19 +289,15 @@ class ServerActor(Actor):
     ) -> web.StreamResponse:
         """Refuse what a web page from elsewhere may have sent through a browser on this machine."""
         local = request.transport.get_extra_info("sockname") if request.transport is not None else None
+        headers = request.headers
+        names = {self.settings.host.lower(), urlsplit(self.url).hostname or "", socket.gethostname().lower()}
+        if request.path == "/health":  # it says nothing secret, and load balancers ask by names of their own
+            names.add(origins.host_name(headers.get("Host", "")) or "")
         why = origins.refusal(
-            hosts=request.headers.getall("Host", []),
-            origins=request.headers.getall("Origin", []),
-            fetch_sites=request.headers.getall("Sec-Fetch-Site", []),
-            names={
-                self.settings.host.lower(),
-                urlsplit(self.url).hostname or "",
-                socket.gethostname().lower(),
-                # It says nothing secret, and load balancers ask by names of their own.
-                (origins.host_name(request.headers.get("Host", "")) or "")
-                if request.path == "/health"
-                else "",
-            },
+            hosts=headers.getall("Host", []),
+            origins=headers.getall("Origin", []),
+            fetch_sites=headers.getall("Sec-Fetch-Site", []),
+            names=names,
             address=str(local[0]) if isinstance(local, tuple) else "",
         )
         if why is not None:

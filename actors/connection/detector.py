@@ -8,7 +8,7 @@ documentation, "High Availability"; src/master/detector/zookeeper.cpp.
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any
 
 from actors.framework_settings import FrameworkSettings
 from actors.runtime import Actor, message
@@ -45,8 +45,8 @@ class ListDetector:
         """Find out who leads; the answer comes as `LeaderFound`, now or later."""
         self._owner.tell(self._owner.actor_ref, LeaderFound(self._masters[self._next]))
 
-    def failed(self, url: str) -> None:
-        """Hear that the master at this address did not take the subscription, or lost it: try the next one."""
+    def failed(self) -> None:
+        """Hear that the master did not take the subscription, or lost it: try the next one."""
         self._next = (self._next + 1) % len(self._masters)
 
     def stop(self) -> None:
@@ -57,33 +57,24 @@ class ZooKeeperError(Exception):
     """ZooKeeper cannot be used to find the master; one sentence."""
 
 
-class ZooKeeperAddress(NamedTuple):
-    """`zk://[user:password@]host:port,host:port/path`, taken apart."""
+def zookeeper_address(url: str) -> tuple[str, str, str]:
+    """Take `zk://[user:password@]host:port,host:port/path` apart: hosts, path, credentials.
 
-    hosts: str
-    path: str
-    auth: str
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Read an address.
-
-        Raises:
-            ValueError: It names no hosts or no path; the sentence never repeats credentials.
-        """
-        rest = url.removeprefix("zk://")
-        authority, slash, path = rest.partition("/")
-        auth, _, hosts = authority.rpartition("@")
-        if rest == url or not hosts or not slash or not path.strip("/"):
-            raise ValueError("a ZooKeeper address looks like zk://host:port,host:port/path")
-        return cls(hosts, "/" + path.strip("/"), auth)
+    It names no hosts or no path: ValueError, with a sentence that never repeats credentials.
+    """
+    rest = url.removeprefix("zk://")
+    authority, slash, path = rest.partition("/")
+    auth, _, hosts = authority.rpartition("@")
+    if rest == url or not hosts or not slash or not path.strip("/"):
+        raise ValueError("a ZooKeeper address looks like zk://host:port,host:port/path")
+    return hosts, "/" + path.strip("/"), auth
 
 
 class ZooKeeperDetector:
     """Watches the election; a detector for `ConnectionActor`."""
 
     def __init__(self, url: str, owner: Actor) -> None:
-        self._address = ZooKeeperAddress.parse(url)
+        self._hosts, self._path, self._auth = zookeeper_address(url)
         self._owner = owner.actor_ref
         self._client: KazooClient | None = None
         self._leader: str | None = None
@@ -96,7 +87,7 @@ class ZooKeeperDetector:
         elif self._leader is not None:
             self._owner.tell(LeaderFound(self._leader))
 
-    def failed(self, url: str) -> None:
+    def failed(self) -> None:
         """Nothing to do: ZooKeeper says when another one leads; until then the same one is tried again."""
 
     def stop(self) -> None:
@@ -113,19 +104,18 @@ class ZooKeeperDetector:
             raise ZooKeeperError(
                 "finding the master with ZooKeeper needs the package kazoo: pip install 'mesostic[zookeeper]'"
             ) from None
-        auth = [("digest", self._address.auth)] if self._address.auth else None
+        auth = [("digest", self._auth)] if self._auth else None
         retry = {"max_tries": -1, "delay": 0.5, "max_delay": 10}
-        client = KazooClient(
-            self._address.hosts, auth_data=auth, read_only=True, connection_retry=retry, command_retry=retry
+        self._client = KazooClient(
+            self._hosts, auth_data=auth, read_only=True, connection_retry=retry, command_retry=retry
         )
-        self._client = client
-        client.add_listener(self._state_changed)
-        client.start_async()
+        self._client.add_listener(self._state_changed)
+        self._client.start_async()
 
     # --- in kazoo's threads -----------------------------------------------------------------------------------
 
     def _state_changed(self, state: str) -> None:
-        logger.info("ZooKeeper %s: %s", self._address.hosts, state)
+        logger.info("ZooKeeper %s: %s", self._hosts, state)
         if state == "CONNECTED" and self._watching is None and self._client is not None:
             self._watching = True
             self._client.handler.spawn(self._watch)
@@ -138,10 +128,10 @@ class ZooKeeperDetector:
         from kazoo.recipe.watchers import ChildrenWatch
 
         try:
-            client.ensure_path(self._address.path) if not client.exists(self._address.path) else None
-            self._watching = ChildrenWatch(client, self._address.path, self._children_changed)
+            client.ensure_path(self._path) if not client.exists(self._path) else None
+            self._watching = ChildrenWatch(client, self._path, self._children_changed)
         except KazooException as error:
-            logger.warning("ZooKeeper: %s cannot be watched: %r", self._address.path, error)
+            logger.warning("ZooKeeper: %s cannot be watched: %r", self._path, error)
             self._watching = None
 
     def _children_changed(self, children: list[str]) -> None:
@@ -155,14 +145,14 @@ class ZooKeeperDetector:
             logger.warning(
                 "ZooKeeper %s knows of no leading master at %s: is that the path of the masters' --zk, and does one run? "
                 "Waiting for one",
-                self._address.hosts,
-                self._address.path,
+                self._hosts,
+                self._path,
             )
             self._leader = None
             self._post(LeaderLost())
             return
         try:
-            data, _ = client.get(f"{self._address.path}/{leader}")
+            data, _ = client.get(f"{self._path}/{leader}")
             address = address_in(data)
         except (KazooException, ValueError) as error:
             logger.warning("ZooKeeper: %s has unusable content: %s", leader, error)

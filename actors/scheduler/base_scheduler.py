@@ -97,7 +97,9 @@ def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except Exception as error:  # without it a scheduler is not what its author meant
             logger.error("on_start raised; the framework ends\n%s", author_traceback(error))
             self._end(1, f"{type(self).__name__}.on_start raised {one_line(error)}")
-        self._say_started()
+        BaseScheduler.on_start(
+            self
+        )  # the second time, if the author has called it, is one too many and changes nothing
 
     return start
 
@@ -153,7 +155,6 @@ class BaseScheduler(Actor):
         self.framework_id: FrameworkId | None = None
         self.hook_failures = 0
         self._begun = False
-        self._said_started = False
         self._exit_code = 0
         self._ending = ""
         self._ends_earlier_run = False
@@ -210,12 +211,7 @@ class BaseScheduler(Actor):
 
     def on_start(self) -> Any:
         """The scheduler is there: an author's own `on_start` may prepare things, before the framework connects."""
-        self._say_started()
-
-    def _say_started(self) -> None:
-        if not self._said_started:
-            self._said_started = True
-            self.tell("framework", m.ActorStarted("scheduler"))
+        self.tell("framework", m.ActorStarted("scheduler"))
 
     @receive
     async def handle_begin(self, _asked: m.Begin) -> None:
@@ -349,10 +345,8 @@ class BaseScheduler(Actor):
 
     def _acknowledge_operation(self, status: OperationStatus) -> None:
         if status.uuid and status.operation_id is not None:
-            call = m.AcknowledgeOperation(
-                status.operation_id, status.uuid, status.agent_id, status.resource_provider_id
-            )
-            self.tell("connection", call)
+            where = status.agent_id, status.resource_provider_id
+            self.tell("connection", m.AcknowledgeOperation(status.operation_id, status.uuid, *where))
 
     def _forget_operation(self, operation_id: OperationId | None) -> None:
         if operation_id is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors import messages as m
-from actors.connection.detector import ZooKeeperAddress, address_in, leader_of
+from actors.connection.detector import address_in, leader_of, zookeeper_address
 from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorSystem
 from tests.actors.test_connection_over_http import QUICK, Bench
@@ -32,7 +32,7 @@ needs_zookeeper = pytest.mark.skipif(
     ],
 )
 def test_a_zookeeper_address_is_taken_apart(url, hosts, path, auth):
-    assert ZooKeeperAddress.parse(url) == (hosts, path, auth)
+    assert zookeeper_address(url) == (hosts, path, auth)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_zookeeper_address_is_taken_apart(url, hosts, path, auth):
 )
 def test_an_address_without_hosts_or_path_is_refused_without_showing_credentials(url):
     with pytest.raises(ValueError, match="zk://host:port") as raised:
-        ZooKeeperAddress.parse(url)
+        zookeeper_address(url)
     assert "secret" not in str(raised.value)
 
 
