@@ -502,11 +502,8 @@ class ConnectionActor(Actor):
 
     def _see_agents(self, offers: tuple[Offer, ...]) -> None:
         """Tell where agents answer, once per agent: what failed there is read from there."""
-        new = tuple(
-            (offer.agent_id, offer.hostname, offer.url)
-            for offer in offers
-            if self._agents.get(offer.agent_id) != (offer.hostname, offer.url)
-        )
+        told = ((offer.agent_id, offer.hostname, offer.url) for offer in offers)
+        new = tuple(each for each in told if self._agents.get(each[0]) != each[1:])
         if new:
             self._agents.update((agent_id, (hostname, url)) for agent_id, hostname, url in new)
             self.tell(FAILURES, m.AgentsSeen(offers[0].framework_id, new))

@@ -228,13 +228,8 @@ class FailureActor(Actor):
             parts += [f"    {line}" for line in tail.lines[-most:]]
         elif tail.problem:
             parts.append(f"  its standard error could not be read: {tail.problem}")
-        advice = advise(
-            reason=said.reason,
-            message=said.message,
-            tail="\n".join(tail.lines),
-            executor=failure.executor,
-            user=self.framework.user,
-        )
+        written, user = "\n".join(tail.lines), self.framework.user
+        advice = advise(said.reason, said.message, written, failure.executor, user)
         if advice:
             parts.append(f"  what to try: {advice}")
         return "\n".join(parts)

@@ -264,9 +264,8 @@ class LowLevelScheduler(BaseScheduler):
         for done in self._untold_outcomes.values():
             self.tell(self.actor_ref, done)
         again, self._announced = self._announced or self._in_handover, True
-        return self._call(
-            self.reregistered if again else self.registered, Registered(news.framework_id, news.master)
-        )
+        hook = self.reregistered if again else self.registered
+        return self._call(hook, Registered(news.framework_id, news.master))
 
     @receive
     def handle_disconnected(self, news: m.Disconnected) -> Any:
@@ -277,11 +276,8 @@ class LowLevelScheduler(BaseScheduler):
     def handle_offers(self, arrived: events.Offers) -> Any:
         """Give offers to the author; if the callback raises, they go back, so that none is leaked."""
         self._offered = True
-        return self._call_then(
-            self.resource_offers,
-            arrived.offers,
-            if_raised=lambda: self.decline([offer.id for offer in arrived.offers]),
-        )
+        given = [offer.id for offer in arrived.offers]
+        return self._call_then(self.resource_offers, arrived.offers, if_raised=lambda: self.decline(given))
 
     @receive
     def handle_rescind(self, rescinded: events.Rescind) -> Any:

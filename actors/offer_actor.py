@@ -345,9 +345,8 @@ class OfferActor(Actor):
     def handle_linger_over(self, _over: LingerOver) -> None:
         self._due.discard(LingerOver)
         waiting = self.queue.roles()
-        self._let_go(
-            [agent for agent in self._held.values() if not agent.placements and agent.role not in waiting]
-        )
+        idle = [agent for agent in self._held.values() if agent.role not in waiting]
+        self._let_go([agent for agent in idle if not agent.placements])
 
     def _soon(self, due: object, wait: float = 0.0) -> None:
         if type(due) not in self._due:
@@ -383,10 +382,8 @@ class OfferActor(Actor):
             refuse = 0.0 if agent.turned_away else self._refusal()
             placed = [placement.demand for placement in agent.placements]
             ids = tuple(demand.attempt_id for demand in placed), tuple(demand.task_id for demand in placed)
-            self.tell(
-                "connection",
-                m.Accept(tuple(agent.offers), (launch_operation(agent, self._book),), refuse, *ids),
-            )
+            launch = launch_operation(agent, self._book)
+            self.tell("connection", m.Accept(tuple(agent.offers), (launch,), refuse, *ids))
             if agent.turned_away and agent.role in self.queue.roles():
                 self._revive()
 
@@ -521,9 +518,10 @@ class OfferActor(Actor):
 
     @receive
     def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:
+        shapes = self.queue.shapes() if asked.task_id is None else self.queue.of_task(asked.task_id)
         return report(
             self.queue,
-            self.queue.shapes() if asked.task_id is None else self.queue.of_task(asked.task_id),
+            shapes,
             self._book,
             self._interest.suppressed,
             subscribed=self._subscribed,

@@ -352,10 +352,8 @@ class SchedulerActor(BaseScheduler):
 
     def _spawn_before_connecting(self) -> None:
         assert self._server is not None
-        self._templates = tuple(
-            executor_template(executor, self.composition, self._server)
-            for executor in self.composition.executors
-        )
+        made, server = self.composition, self._server
+        self._templates = tuple(executor_template(each, made, server) for each in made.executors)
         for name in ("offers", "reconciler", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))

@@ -124,11 +124,10 @@ def _files_of(package: str) -> dict[str, Path]:
     if path.is_file():
         return {path.name: path}
     if path.is_dir():
-        return {
-            str(Path(path.name) / file.relative_to(path)): file
-            for file in sorted(path.rglob("*"))
-            if file.is_file() and _wanted(file.relative_to(path))
-        }
+        files = [
+            file for file in sorted(path.rglob("*")) if file.is_file() and _wanted(file.relative_to(path))
+        ]
+        return {str(Path(path.name) / file.relative_to(path)): file for file in files}
     raise ArtifactError(f"the package {package} to ship to executors is not there: {path} does not exist")
 
 
@@ -148,9 +147,8 @@ def _location(package: str) -> Path:
 
 
 def _wanted(relative: Path) -> bool:
-    if relative.suffix in _SKIPPED_SUFFIXES:
-        return False
-    return not any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
+    hidden = any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
+    return relative.suffix not in _SKIPPED_SUFFIXES and not hidden
 
 
 @message

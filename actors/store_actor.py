@@ -64,11 +64,9 @@ class StoreActor(Actor):
 
     def __init__(self, composition: Composition, settings: StoreSettings) -> None:
         self.settings = settings
-        self.backend: Backend = (
-            SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
-            if settings.path
-            else MemoryBackend(composition.kept.records)
-        )
+        self.backend: Backend = MemoryBackend(composition.kept.records)
+        if settings.path:
+            self.backend = SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
         self._queue: list[Accepted] = composition.kept.unwritten
         self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
         self._taken = 0  # so many of them
@@ -214,9 +212,8 @@ def _refusal(write: m.Write) -> str:
         kind, key = record.kind, record.key
         value: object = record.value
         if not isinstance(value, bytes):
-            return (
-                f"the {kind} of {key} is not stored: its value is of type {type(value).__name__}, not bytes"
-            )
+            found = type(value).__name__
+            return f"the {kind} of {key} is not stored: its value is of type {found}, not bytes"
         if len(value) > LARGEST:
             return f"the {kind} of {key} is not stored: {len(value)} bytes, and at most {LARGEST} are taken"
         try:

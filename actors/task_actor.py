@@ -211,9 +211,8 @@ class TaskActor(Actor):
         no_sandbox = not killed and NO_SANDBOX in status.message
         if event is E.FAILED_RETRY or no_sandbox or (killed and self._timed_out):
             if self._timed_out:
-                self._note = Note(
-                    status.state.value, "timeout", f"ran for longer than {self.spec.timeout:g} s"
-                )
+                why = f"ran for longer than {self.spec.timeout:g} s"
+                self._note = Note(status.state.value, "timeout", why)
             return self._failed(status), status.data
         if killed and unasked:
             said = f": {status.message}" if status.message else ""
@@ -360,11 +359,10 @@ def _is_hearsay(status: TaskStatus) -> bool:
     The answer to a RECONCILE has neither the result nor the labels. The update that has them is not acknowledged (or it
     would be known here), so the agent sends it until it is; should the agent be lost, the next answer says so.
     """
-    told = status.state is TaskState.TASK_KILLED or EVENT_OF_STATE[status.state] in {
-        E.FINISHED,
-        E.FAILED_RETRY,
-    }
-    return told and not status.uuid and status.reason == "REASON_RECONCILIATION"
+    if status.uuid or status.reason != "REASON_RECONCILIATION":
+        return False
+    by_itself = EVENT_OF_STATE[status.state] in {E.FINISHED, E.FAILED_RETRY}
+    return by_itself or status.state is TaskState.TASK_KILLED
 
 
 _NEWS_OF_THE_BROKER: Mapping[type, TaskEvent] = {

@@ -157,9 +157,7 @@ class Outbox:
     """The calls of one connection: on their way, kept for the next subscription, or reported to their senders."""
 
     def __init__(self, owner: Actor, composition: Composition) -> None:
-        self.content = (
-            ContentType.JSON if composition.framework.content_type == "json" else ContentType.PROTOBUF
-        )
+        self.content = ContentType[composition.framework.content_type.upper()]
         self.framework_id: FrameworkId | None = None
         self.pipeline: CallPipeline | None = None  # where calls go; None while there is no stream
         self.attempt = 0  # the number of the attempt that the pipeline belongs to
@@ -221,9 +219,8 @@ class Outbox:
         if not me.is_alive():
             return  # stopped while the call was on its way
         if error is not None:
-            me.tell(
-                CallEnded(attempt, call, sender, 0, str(error), sent=not isinstance(error, ConnectFailed))
-            )
+            sent = not isinstance(error, ConnectFailed)
+            me.tell(CallEnded(attempt, call, sender, 0, str(error), sent=sent))
         elif (response := done.result()).status >= 300:
             me.tell(CallEnded(attempt, call, sender, response.status, response.text[:500]))
         elif taken is not None:

@@ -106,7 +106,7 @@ BY_REASON: Mapping[str, str] = {
 }  # without "REASON_"
 
 
-def advise(*, reason: str, message: str, tail: str, executor: str, user: str) -> str:
+def advise(reason: str, message: str, tail: str, executor: str, user: str) -> str:
     """Return what to try, or "" when nothing is known to help.
 
     Args:

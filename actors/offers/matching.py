@@ -451,10 +451,8 @@ def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed
 
 
 def _verdict(look: Look) -> m.OfferVerdict:
-    short = [
-        m.Shortfall(s.resource, f"{s.wanted:g}", f"{s.available:g}")
-        for s in look.left.explain_shortfall(look.needed)
-    ]
+    missing = look.left.explain_shortfall(look.needed)
+    short = [m.Shortfall(each.resource, f"{each.wanted:g}", f"{each.available:g}") for each in missing]
     there = sum(end - begin + 1 for begin, end in look.left.ports)
     if look.ports > there:
         short.append(m.Shortfall("ports", str(look.ports), str(there)))

@@ -97,9 +97,7 @@ def _starting(on_start: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except Exception as error:  # without it a scheduler is not what its author meant
             logger.error("on_start raised; the framework ends\n%s", author_traceback(error))
             self._end(1, f"{type(self).__name__}.on_start raised {one_line(error)}")
-        BaseScheduler.on_start(
-            self
-        )  # the second time, if the author has called it, is one too many and changes nothing
+        BaseScheduler.on_start(self)  # saying it a second time changes nothing
 
     return start
 

@@ -32,7 +32,7 @@ class TaskBook(dict[TaskId, TaskEntry]):
         super().__init__()
         self.ended: OrderedDict[TaskId, int] = (
             OrderedDict()
-        )  # the last attempts of tasks that ended not long ago
+        )  # their last attempts, of those that ended lately
         self.attempts_forgotten = 0  # the highest attempt of the tasks that are no longer remembered
         self._counts: Counter[TaskPhase] = Counter()
 
@@ -83,8 +83,5 @@ class TaskBook(dict[TaskId, TaskEntry]):
 
     def on_cluster(self) -> tuple[tuple[TaskId, AgentId | None], ...]:
         """Return the attempts that may be on the cluster, with their agents where known."""
-        return tuple(
-            (entry.attempt_id, entry.agent_id)
-            for entry in self.values()
-            if entry.phase in ON_CLUSTER and entry.attempt_id is not None
-        )
+        there = [entry for entry in self.values() if entry.phase in ON_CLUSTER]
+        return tuple((entry.attempt_id, entry.agent_id) for entry in there if entry.attempt_id is not None)

@@ -78,11 +78,8 @@ class MemoryBackend:
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
         """Return all records, or those of one key, in the order in which they were first written."""
-        return tuple(
-            Record(kind, found, value)
-            for (kind, found), value in self._records.items()
-            if key is None or found == key
-        )
+        records = (Record(*name, value) for name, value in self._records.items())
+        return tuple(record for record in records if key in {None, record.key})
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Apply all changes in order, or none of them (StorageError)."""
@@ -289,10 +286,8 @@ def _check_header(path: Path, name: str) -> None:
     if not head:
         raise StorageError(f"{name} is empty: the store has been truncated; {_HOW_TO_GO_ON}")
     if head != b"SQLite format 3\0":
-        raise StorageError(
-            f"{name} cannot be used as a store: it is not an SQLite database, or its beginning is damaged; "
-            f"{_HOW_TO_GO_ON}"
-        )
+        why = "it is not an SQLite database, or its beginning is damaged"
+        raise StorageError(f"{name} cannot be used as a store: {why}; {_HOW_TO_GO_ON}")
 
 
 def _create(path: Path) -> None:
