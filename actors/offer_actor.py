@@ -118,8 +118,8 @@ class Interest:
     def __init__(self, roles: Iterable[str]) -> None:
         self.roles = tuple(roles)
         self._suppressed: set[str] = set()
-        self._refused: set[str] = set()
-        self._doubtful: set[str] = set()
+        self.refused: set[str] = set()  # of which resources were refused for a while
+        self.doubtful: set[str] = set()  # of which the master was told, and may not have taken it in
         self._revived_at = float("-inf")
 
     @property
@@ -130,31 +130,23 @@ class Interest:
     def subscribed(self, suppressed: Iterable[str] = ()) -> None:
         """A new subscription knows of no refusal, and of the suppression that it began with."""
         self._suppressed = set(suppressed)
-        self._refused.clear()
-        self._doubtful.clear()
-
-    def refused(self, role: str) -> None:
-        """Resources of this role were refused for a while."""
-        self._refused.add(role)
-
-    def not_taken(self, roles: Iterable[str]) -> None:
-        """The master was told of these roles, and may not have taken it in."""
-        self._doubtful.update(roles)
+        self.refused.clear()
+        self.doubtful.clear()
 
     def wanted(self, role: str, *, new_shape: bool) -> bool:
         """A demand has come: return whether the master must be told."""
-        return role in self._suppressed or role in self._doubtful or (new_shape and role in self._refused)
+        return role in self._suppressed or role in self.doubtful or (new_shape and role in self.refused)
 
     def idle(self, waiting: frozenset[str]) -> tuple[str, ...]:
         """Return the roles to suppress."""
-        told = self._suppressed - self._doubtful
+        told = self._suppressed - self.doubtful
         return tuple(role for role in self.roles if role not in waiting and role not in told)
 
     def suppress(self, waiting: frozenset[str]) -> tuple[str, ...]:
         """Return the roles to suppress now, which then are."""
         idle = self.idle(waiting)
         self._suppressed.update(idle)
-        self._doubtful.difference_update(idle)
+        self.doubtful.difference_update(idle)
         return idle
 
     def revive_in(self, now: float, interval: float) -> float:
@@ -163,10 +155,10 @@ class Interest:
 
     def revive(self, waiting: frozenset[str], now: float) -> tuple[str, ...]:
         """Return the roles to revive now, which then are."""
-        owed = waiting & (self._suppressed | self._refused | self._doubtful)
+        owed = waiting & (self._suppressed | self.refused | self.doubtful)
         roles = tuple(role for role in self.roles if role in owed)
         if roles:
-            for told in (self._suppressed, self._refused, self._doubtful):
+            for told in (self._suppressed, self.refused, self.doubtful):
                 told.difference_update(roles)
             self._revived_at = now
         return roles
@@ -239,8 +231,7 @@ class OfferActor(Actor):
     def handle_resources_freed(self, _freed: m.ResourcesFreed) -> None:
         """REVIVE makes the master allocate at once, where it would do so only every second or so."""
         if self.queue and self.settings.revive_when_freed and not self._held:
-            for role in self.queue.roles():
-                self._interest.refused(role)
+            self._interest.refused |= self.queue.roles()
             self._revive()
 
     @receive
@@ -264,7 +255,7 @@ class OfferActor(Actor):
         """After a restart of the broker: what it last said of its roles is not known any more."""
         if not self._subscribed:
             self._subscribed = True
-            self._interest.not_taken(self.framework.roles)
+            self._interest.doubtful.update(self.framework.roles)
             self.handle_interest_due(InterestDue(self._subscription))
 
     @receive
@@ -334,7 +325,9 @@ class OfferActor(Actor):
             self._soon(MatchDue())
             return
         self._flush([agent for agent in agents if agent.placements])
-        self.queue.looked({agent.role for agent in agents}, self.clock.now())
+        roles, now = {agent.role for agent in agents}, self.clock.now()
+        for shape in self.queue.shapes():
+            shape.looked_at = now if shape.shape.role in roles else shape.looked_at
         waiting = self.queue.roles()
         self._let_go([agent for agent in agents if not agent.placements and agent.role in waiting])
         if self._held:
@@ -375,7 +368,7 @@ class OfferActor(Actor):
             if not agent.placements:
                 self._decline([agent])
                 continue
-            self._interest.refused(agent.role)
+            self._interest.refused.add(agent.role)
             for task_id, launched in agent.launched():
                 self.tell(f"task:{task_id}", launched)
             # What is left is wanted at once where only this ACCEPT had no room for more.
@@ -401,7 +394,7 @@ class OfferActor(Actor):
             if offer_ids:
                 self.tell("connection", m.Decline(offer_ids, self._refusal(wanted=wanted)))
             for agent in chosen:
-                self._interest.refused(agent.role)
+                self._interest.refused.add(agent.role)
         for agent in agents:
             for offer_id in agent.offers:
                 self._by_offer.pop(offer_id, None)
@@ -433,7 +426,7 @@ class OfferActor(Actor):
         elif isinstance(call, m.Decline):
             self._decline_failed(call, failed)
         elif isinstance(call, m.Suppress | m.Revive):
-            self._interest.not_taken(call.roles)
+            self._interest.doubtful.update(call.roles)
             self.timers.after(self._wait_after_failure(), InterestDue(self._subscription))
 
     def _accept_failed(self, accept: m.Accept, failed: m.CallFailed) -> None:

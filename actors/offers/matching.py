@@ -97,9 +97,6 @@ class DemandQueue:
     def __len__(self) -> int:
         return len(self._live)
 
-    def __contains__(self, attempt_id: object) -> bool:
-        return attempt_id in self._live
-
     def add(self, demand: m.Demand) -> bool:
         """Queue a demand; returns whether nothing of its shape waited before. An attempt is queued once."""
         if demand.attempt_id in self._live:
@@ -135,12 +132,6 @@ class DemandQueue:
         """Return the shapes that wait (for a role), in no particular order."""
         return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
 
-    def looked(self, roles: Iterable[str], now: float) -> None:
-        """Note that all that waits for these roles was held against offers just now."""
-        for role in roles:
-            for queue in self.shapes(role):
-                queue.looked_at = now
-
     def forget_looks(self, agent_id: AgentId | None = None) -> None:
         """Forget what was looked at in vain: on an agent that is gone, or, without an id, on all."""
         for queue in self._shapes.values():
@@ -167,20 +158,13 @@ class ExecutorBook:
     """
 
     def __init__(self, templates: Iterable[m.ExecutorTemplate] = (), roles: Iterable[str] = ()) -> None:
-        self._templates = {template.name: template for template in templates}
+        self.templates = {template.name: template for template in templates}
         self.names: dict[ExecutorId, str] = {}
         self.infos: dict[ExecutorId, pb.mesos.ExecutorInfo] = {}  # not to be changed
         self._ids: dict[tuple[str, Resources], ExecutorId] = {}
-        for template in self._templates.values():
+        for template in self.templates.values():
             for role in roles:  # so that those of an earlier run of the scheduler are recognised
                 self.variant(template.name, template.resources.allocate(role))
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._templates
-
-    def template(self, name: str) -> m.ExecutorTemplate:
-        """Return what an executor itself needs; nothing for one that is not known."""
-        return self._templates.get(name, _NO_EXECUTOR)
 
     def variant(self, name: str, resources: Resources) -> ExecutorId:
         """Return the id of an executor that runs on just these resources."""
@@ -188,7 +172,7 @@ class ExecutorBook:
         if known is not None:
             return known
         info = pb.mesos.ExecutorInfo()
-        info.MergeFromString(self._templates[name].info)
+        info.MergeFromString(self.templates[name].info)
         info.resources.extend(resources.to_proto())
         digest = hashlib.sha256(info.SerializePartialToString(deterministic=True)).hexdigest()[:10]
         executor_id = ExecutorId(f"{name}-{digest}")
@@ -255,7 +239,7 @@ class AgentOffers:
     def place(self, demand: m.Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
         executor_id = self.executors.get(demand.executor)
-        template = book.template(demand.executor)
+        template = book.templates.get(demand.executor, _NO_EXECUTOR)
         own = template.resources if executor_id is None else NOTHING
         size = len(demand.info) + len(template.info) + TASK_OVERHEAD
         constraint = self._forbids(demand) or self._has_no_room(demand, size)
@@ -416,7 +400,7 @@ def report(
             continue
         wanted = describe(head.resources, head.ports)
         if head.executor:
-            own = describe(book.template(head.executor).resources)
+            own = describe(book.templates.get(head.executor, _NO_EXECUTOR).resources)
             wanted += f", and for its executor where it is not running yet {own}"
         remark = _remark(shape, head, book, subscribed=subscribed, now=now)
         if head.resources.gpus and GPUS not in capabilities:
@@ -439,7 +423,7 @@ def report(
 def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
     if not subscribed:
         return "there is no subscription to a master"
-    if head.executor and head.executor not in book:
+    if head.executor and head.executor not in book.templates:
         return f"there is no executor called {head.executor}"
     if not shape.looks_total:
         return f"no offer for role {head.role} has come since it waits"

@@ -230,6 +230,6 @@ def test_no_resource_is_given_twice_and_no_demand_is_lost(wants, gives):
         new = {p.executor_id for p in agent.placements if p.executor_id}
         assert len(new) <= 1
         if new:
-            used = used + BOOK.template("crawl").resources.allocate(agent.role)
+            used = used + BOOK.templates["crawl"].resources.allocate(agent.role)
         assert used in offered
         assert used + agent.left == offered

@@ -227,7 +227,7 @@ def test_interest_says_what_the_master_must_be_told():
     assert list(interest.suppressed) == ["b"]
     assert interest.wanted("b", new_shape=False)
     assert not interest.wanted("a", new_shape=True)
-    interest.refused("a")
+    interest.refused.add("a")
     assert interest.wanted("a", new_shape=True)
     assert interest.revive(frozenset({"a", "b"}), 5.0) == ("a", "b")
     assert list(interest.suppressed) == []
