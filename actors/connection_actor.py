@@ -330,14 +330,14 @@ class ConnectionActor(Actor):
         meaning = classify(ended.status, ended.reason)
         if not ended.status:
             self._calls.put_off(ended.call, ended.sender, self._reason, uncertain=ended.sent)
-            self._send_kept_later(0.1 if ended.sent else 1.0)
+            self._calls.send_kept_later(0.1 if ended.sent else 1.0)
         elif meaning.subscription_lost or meaning.not_leader:
             self._calls.put_off(ended.call, ended.sender, self._reason, uncertain=False)
             if ended.attempt == self._attempt:
                 self._break(f"a call was answered {ended.status}: {ended.reason}")
         elif meaning.retryable and RULES[type(ended.call)].fate is Fate.KEPT:
             self._calls.keep(ended.call, ended.sender)
-            self._send_kept_later(1.0)
+            self._calls.send_kept_later(1.0)
         else:
             self._calls.report(ended.call, ended.sender, ended.reason, ended.status)
 
@@ -349,10 +349,6 @@ class ConnectionActor(Actor):
     @receive
     def handle_update_taken(self, taken: UpdateTaken) -> None:
         self._calls.taken(taken.call)
-
-    def _send_kept_later(self, after: float) -> None:
-        if self.state is S.SUBSCRIBED:
-            self._calls.send_kept_later(after)
 
     # --- carrying the table out -------------------------------------------------------------------------------
 

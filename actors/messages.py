@@ -42,7 +42,6 @@ def size_only(value: bytes) -> bytes:
 
 # --- what the master says -----------------------------------------------------------------------------------
 
-
 for _event in (
     events.Offers,
     events.Rescind,
@@ -443,7 +442,6 @@ class PendingReport:
 
 
 # --- the life of tasks, and their reconciliation ------------------------------------------------------------
-
 
 DRAINING = "REASON_AGENT_DRAINING"  # Mesos's reason when the operator drains the agent
 MOVED = "moved"  # our own, when an attempt is ended because its agent goes down for maintenance

@@ -18,11 +18,7 @@ _in_use: "set[TemporaryFolder]" = set()
 
 
 class TemporaryFolder:
-    """A folder of this process, which only its user can read.
-
-    Args:
-        prefix: what its name begins with; the same for all folders of one purpose.
-    """
+    """A folder of this process, which only its user can read; all of one purpose have one prefix."""
 
     def __init__(self, prefix: str) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))

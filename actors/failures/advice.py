@@ -109,12 +109,7 @@ BY_REASON: Mapping[str, str] = {
 def advise(reason: str, message: str, tail: str, executor: str, user: str) -> str:
     """Return what to try, or "" when nothing is known to help.
 
-    Args:
-        reason: Mesos's, such as "REASON_EXECUTOR_TERMINATED".
-        message: of the last update.
-        tail: what the executor wrote at last; it counts where the process itself came to grief.
-        executor: name of the executor; "" for a command.
-        user: whom the task runs as.
+    What was written at last (`tail`) counts where the process itself came to grief; a command has no `executor` ("").
     """
     short = reason.removeprefix("REASON_")
     texts = [message]

@@ -41,14 +41,8 @@ async def read_tail(
 ) -> bytes:
     """Read the end of a file of an agent's sandboxes.
 
-    Args:
-        agent_url: as an offer names it, such as `http://10.0.0.7:5051/slave(1)`.
-        path: the file's virtual path.
-        seconds: how long all of it may take.
-        credentials: what is told to an agent that asks for it, and to no other.
-
-    Raises:
-        Unreadable: There is no such file, or the agent does not answer, or not to us.
+    The address is as an offer names it, such as `http://10.0.0.7:5051/slave(1)`; credentials are told to an agent that asks
+    for them, and to no other. Unreadable: there is no such file, or the agent does not answer in time, or not to us.
     """
     try:
         endpoint = Endpoint.parse(f"{agent_url.rstrip('/')}/api/v1")

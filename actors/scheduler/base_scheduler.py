@@ -30,13 +30,9 @@ SAY_AFTER = 10.0  # seconds without an answer after which a log line says what i
 
 
 def contain_author_code(cls: type, hooks: frozenset[str]) -> None:
-    """Have an author's class contain what its own methods raise; refuse what could never run as it is written.
+    """Have an author's class contain what its own methods raise; refuse what could never run as it is written (TypeError).
 
     `mesostic check` finds it so: the class is looked at when it is made.
-
-    Raises:
-        TypeError: It has a method with the name of one of the inner methods of its base, or a hook that cannot be
-            called.
     """
     for name, member in list(vars(cls).items()):
         if not inspect.isfunction(member):

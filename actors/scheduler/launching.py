@@ -35,10 +35,7 @@ def task_options(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `launch` as fields of a `TaskSpec`; what was left out need not be checked.
 
-    `task_id` and `name` stay None where they were left out.
-
-    Raises:
-        ValueError: One of them cannot be; says which, and why.
+    `task_id` and `name` stay None where they were left out. One that cannot be is a ValueError that says which, and why.
     """
     given = {
         name: arguments[name] if arguments[name] is default else CHECKS[name](name, arguments[name])
@@ -152,11 +149,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def check_texts(call: Any) -> None:
-    """Check the ids, and whatever else is text, of a message that becomes a call.
-
-    Raises:
-        ValueError: One cannot be sent; says which.
-    """
+    """Check the ids, and whatever else is text, of a message that becomes a call (ValueError: one cannot be sent)."""
     for field in fields(call):
         rest = [getattr(call, field.name)]
         while rest:

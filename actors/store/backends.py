@@ -62,11 +62,7 @@ class StorageError(Exception):
 
 
 class MemoryBackend:
-    """Records in a dictionary: lost with the process, which some frameworks are content with.
-
-    Args:
-        records: the dictionary; a new one if left out.
-    """
+    """Records in a dictionary: lost with the process, which some frameworks are content with."""
 
     blocking = False  # whether `commit` waits for a disk, so that it belongs in a thread
 
@@ -100,9 +96,7 @@ class MemoryBackend:
 class SqliteBackend:
     """Records in an SQLite file: write-ahead log, each commit on disk before it counts (synchronous=FULL).
 
-    Args:
-        path: The file; made, with its folders, where there is none.
-        drop_damaged: Go on without records that are damaged, and without what else is stored under their keys.
+    `drop_damaged`: continue without records that are damaged, and without what else is stored under their keys.
     """
 
     blocking = True
@@ -115,11 +109,7 @@ class SqliteBackend:
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open or create the file, and keep every other process out.
-
-        Raises:
-            StorageError: It cannot be opened, is another process's, is not a store, is damaged, or has a newer layout.
-        """
+        """Open or create the file and its folder, and keep every other process out (StorageError: it cannot be used)."""
         try:
             path = Path(os.path.realpath(self.path))
             if path.is_dir():
@@ -181,11 +171,7 @@ class SqliteBackend:
             raise StorageError(f"{self.path} is damaged: {found}; {_HOW_TO_GO_ON}")
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """As `MemoryBackend.load`.
-
-        Raises:
-            StorageError: The file cannot be read, or a record is damaged and must not be dropped.
-        """
+        """As `MemoryBackend.load` (StorageError: it cannot be read, or a record is damaged and must not be dropped)."""
         with self._lock:
             try:
                 rows = self._open.execute(_GET, (key, key)).fetchall()
