@@ -48,18 +48,6 @@ TEARDOWN_PAUSE = 2.0  # upper bound, in seconds, of the waits between attempts w
 API_PATH = "/api/v1/scheduler"
 NOT_HTTP = "not an HTTP response"
 
-OFFERS, SCHEDULER, FAILURES = "offers", "scheduler", "failures"
-ROUTES: Mapping[type, str] = {
-    events.Offers: OFFERS,
-    events.Rescind: OFFERS,
-    events.InverseOffers: SCHEDULER,
-    events.RescindInverseOffer: SCHEDULER,
-    events.Update: SCHEDULER,
-    events.UpdateOperationStatus: SCHEDULER,
-    events.Message: SCHEDULER,
-}
-"""Which actor each event is handed on to, as it is. Only FAILURE is two kinds of news."""
-
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
@@ -152,7 +140,7 @@ class ConnectionActor(Actor):
         self._life = Machine(TABLE)
         self.stream_id = ""
         self._calls = Outbox(self, composition)
-        self._offers_to = OFFERS
+        self._offers_to = "offers"
         self._agents: dict[AgentId, tuple[str, str]] = {}
         self._detector: Detector | None = None
         self._leader = ""
@@ -476,23 +464,23 @@ class ConnectionActor(Actor):
         )
         self._subscribed_before = True
         if self._teardown_wanted:  # nothing is to begin any more; the id is worth remembering
-            self.tell(SCHEDULER, news)
+            self.tell("scheduler", news)
         else:
             self._tell_all(news)
         self._apply(E.SUBSCRIBED)
 
     def _hand_on(self, event: events.SchedulerEvent) -> None:
-        where = ROUTES.get(type(event))
+        where = m.ROUTES.get(type(event))
         if where is not None:
-            if isinstance(event, events.Offers) and self._offers_to == OFFERS:
+            if isinstance(event, events.Offers) and self._offers_to == "offers":
                 self._see_agents(event.offers)
-            self.tell(self._offers_to if where is OFFERS else where, event)
+            self.tell(self._offers_to if where == "offers" else where, event)
         elif isinstance(event, events.Failure):
             if event.executor_id is not None and event.agent_id is not None:
                 status = -1 if event.status is None else event.status
-                self.tell(SCHEDULER, m.ExecutorLost(event.agent_id, event.executor_id, status))
+                self.tell("scheduler", m.ExecutorLost(event.agent_id, event.executor_id, status))
             elif event.agent_id is not None:
-                self.tell(SCHEDULER, m.AgentLost(event.agent_id))
+                self.tell("scheduler", m.AgentLost(event.agent_id))
         elif isinstance(event, events.Unknown):
             logger.warning("ignoring an event of unknown type: %s", event.type_name)
 
@@ -502,11 +490,11 @@ class ConnectionActor(Actor):
         new = tuple(each for each in told if self._agents.get(each[0]) != each[1:])
         if new:
             self._agents.update((agent_id, (hostname, url)) for agent_id, hostname, url in new)
-            self.tell(FAILURES, m.AgentsSeen(offers[0].framework_id, new))
+            self.tell("failures", m.AgentsSeen(offers[0].framework_id, new))
 
     def _tell_all(self, news: m.Subscribed | m.Disconnected) -> None:
         """Tell the actor that gets the offers, then the scheduler, if that is another one."""
-        for name in dict.fromkeys((self._offers_to, SCHEDULER)):
+        for name in dict.fromkeys((self._offers_to, "scheduler")):
             self.tell(name, news)
 
     def _announce(self) -> None:

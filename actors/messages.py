@@ -5,7 +5,7 @@ says is told as `mesos_v1.events` reads it. Not here: what an actor tells only i
 threads), which stands beside that actor, and payloads of tasks, which are the author's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
@@ -42,15 +42,17 @@ def size_only(value: bytes) -> bytes:
 
 # --- what the master says -----------------------------------------------------------------------------------
 
-for _event in (
-    events.Offers,
-    events.Rescind,
-    events.InverseOffers,
-    events.RescindInverseOffer,
-    events.Update,
-    events.UpdateOperationStatus,
-    events.Message,
-):
+ROUTES: Mapping[type, str] = {
+    events.Offers: "offers",
+    events.Rescind: "offers",
+    events.InverseOffers: "scheduler",
+    events.RescindInverseOffer: "scheduler",
+    events.Update: "scheduler",
+    events.UpdateOperationStatus: "scheduler",
+    events.Message: "scheduler",
+}
+"""Which actor each event is handed on to, as it is. Only FAILURE is two kinds of news."""
+for _event in ROUTES:
     register(_event)
 
 
