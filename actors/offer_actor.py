@@ -13,15 +13,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from actors import messages as m
-from actors.framework_settings import Composition
+from actors.framework_settings import GPUS, Composition
 from actors.offers.matching import (
+    NO_EXECUTOR,
     AgentOffers,
     DemandQueue,
     ExecutorBook,
     Room,
+    ShapeQueue,
+    describe,
     launch_operation,
     match,
-    report,
+    verdict,
 )
 from actors.records import INTENT, MAX_TASK_BYTES, Writes
 from actors.runtime import Actor, Backoff, message, receive, setting
@@ -33,6 +36,7 @@ logger = logging.getLogger("actors.offers")
 Fate = m.CallFate
 
 AGAIN = Backoff(1.0, 2.0, 60.0)  # the waits, in seconds, before what the master did not take is sent again
+WORTH_SAYING = 10.0  # seconds after which a look is so old that its age is said
 REMEMBERED = 10_000  # so many early rescinds and refused attempts are remembered
 
 
@@ -512,12 +516,30 @@ class OfferActor(Actor):
     @receive
     def handle_why_pending(self, asked: m.WhyPending) -> m.PendingReport:
         shapes = self.queue.shapes() if asked.task_id is None else self.queue.of_task(asked.task_id)
-        return report(
-            self.queue,
-            shapes,
-            self._book,
-            self._interest.suppressed,
-            subscribed=self._subscribed,
-            now=self.clock.now(),
-            capabilities=self.framework.capabilities,
-        )
+        heads = [(shape, head) for shape in shapes if (head := shape.head()) is not None]
+        groups = tuple(self._explained(shape, head) for shape, head in heads)
+        return m.PendingReport(len(self.queue), self._interest.suppressed, groups)
+
+    def _explained(self, shape: ShapeQueue, head: m.Demand) -> m.PendingGroup:
+        wanted = describe(head.resources, head.ports)
+        if head.executor:
+            own = describe(self._book.templates.get(head.executor, NO_EXECUTOR).resources)
+            wanted += f", and for its executor where it is not running yet {own}"
+        remark = self._remark(shape, head)
+        if head.resources.gpus and GPUS not in self.framework.capabilities:
+            remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
+        which = self.queue.count(shape), head.task_id, head.role, wanted, head.executor
+        return m.PendingGroup(*which, shape.looks_total, tuple(map(verdict, shape.looks)), remark)
+
+    def _remark(self, shape: ShapeQueue, head: m.Demand) -> str:
+        if not self._subscribed:
+            return "there is no subscription to a master"
+        if head.executor and head.executor not in self._book.templates:
+            return f"there is no executor called {head.executor}"
+        if not shape.looks_total:
+            return f"no offer for role {head.role} has come since it waits"
+        ago = self.clock.now() - shape.looked_at
+        when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
+        if shape.looks_total == 1:
+            return f"the only agent did not offer enough at the last look{when}"
+        return f"none of the {shape.looks_total} agents offered enough at the last look{when}"

@@ -10,7 +10,6 @@ continues from its records sees what it wrote. Records know nothing of tasks: (k
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from actors import messages as m
 from actors.framework_settings import Composition
@@ -50,13 +49,6 @@ class Commit:
     """Write the queue; sent to oneself, so that all writes that are already in the mailbox come first."""
 
 
-class Accepted(NamedTuple):
-    """A change that is not durable yet, and the actor that waits for it ("": none)."""
-
-    change: Change
-    sender: str
-
-
 class StoreActor(Actor):
     """Keeps the records; see the head of this module."""
 
@@ -67,7 +59,7 @@ class StoreActor(Actor):
         self.backend: Backend = MemoryBackend(composition.kept.records)
         if settings.path:
             self.backend = SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
-        self._queue: list[Accepted] = composition.kept.unwritten
+        self._queue: list[tuple[Change, str]] = composition.kept.unwritten  # and who waits for each, or ""
         self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
         self._taken = 0  # so many of them
         self._commit_due = False
@@ -128,14 +120,14 @@ class StoreActor(Actor):
             if sender:
                 self.tell(sender, m.WriteRefused(write.reference, reason))
             return
-        self._queue.append(Accepted(write, sender))
+        self._queue.append((write, sender))
         self._ask_for_commit()
 
     @receive
     async def handle_clear_store(self, asked: m.ClearStore) -> bool:
         """Forget everything accepted so far; answers whether that is durable already."""
         await self._settled()
-        self._queue.append(Accepted(asked, ""))
+        self._queue.append((asked, ""))
         if not self._begin():
             await self._settled()
         if self._queue:
@@ -159,7 +151,7 @@ class StoreActor(Actor):
 
     def _begin(self) -> bool:
         """Give the whole queue to the backend; returns whether it is done with it already."""
-        changes = tuple(accepted.change for accepted in self._queue)
+        changes = tuple(change for change, _ in self._queue)
         self._taken = len(changes)
         if not self.backend.blocking:
             self.backend.commit(changes)

@@ -20,16 +20,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from actors import messages as m
-from actors.framework_settings import GPUS
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
 
 LOOKS_KEPT = 100  # so many vain looks a shape remembers
 
-WORTH_SAYING = 10.0  # seconds after which a look is so old that its age is said
 NOTHING = Resources()
-_NO_EXECUTOR = m.ExecutorTemplate("", NOTHING, b"")
+NO_EXECUTOR = m.ExecutorTemplate("", NOTHING, b"")
 # About what a task adds to its ACCEPT besides its `TaskInfo`: resources, agent, framing.
 TASK_OVERHEAD = 512
 
@@ -239,7 +237,7 @@ class AgentOffers:
     def place(self, demand: m.Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
         executor_id = self.executors.get(demand.executor)
-        template = book.templates.get(demand.executor, _NO_EXECUTOR)
+        template = book.templates.get(demand.executor, NO_EXECUTOR)
         own = template.resources if executor_id is None else NOTHING
         size = len(demand.info) + len(template.info) + TASK_OVERHEAD
         constraint = self._forbids(demand) or self._has_no_room(demand, size)
@@ -382,59 +380,8 @@ def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
     return operation.SerializeToString()
 
 
-def report(
-    queue: DemandQueue,
-    shapes: Iterable[ShapeQueue],
-    book: ExecutorBook,
-    suppressed: tuple[str, ...],
-    *,
-    subscribed: bool,
-    capabilities: tuple[str, ...],
-    now: float,
-) -> m.PendingReport:
-    """Explain the given shapes of demands."""
-    groups = []
-    for shape in shapes:
-        head = shape.head()
-        if head is None:
-            continue
-        wanted = describe(head.resources, head.ports)
-        if head.executor:
-            own = describe(book.templates.get(head.executor, _NO_EXECUTOR).resources)
-            wanted += f", and for its executor where it is not running yet {own}"
-        remark = _remark(shape, head, book, subscribed=subscribed, now=now)
-        if head.resources.gpus and GPUS not in capabilities:
-            remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
-        groups.append(
-            m.PendingGroup(
-                tasks=queue.count(shape),
-                first_task=head.task_id,
-                role=head.role,
-                wanted=wanted,
-                executor=head.executor,
-                agents_looked_at=shape.looks_total,
-                verdicts=tuple(map(_verdict, shape.looks)),
-                remark=remark,
-            )
-        )
-    return m.PendingReport(len(queue), suppressed, tuple(groups))
-
-
-def _remark(shape: ShapeQueue, head: m.Demand, book: ExecutorBook, *, subscribed: bool, now: float) -> str:
-    if not subscribed:
-        return "there is no subscription to a master"
-    if head.executor and head.executor not in book.templates:
-        return f"there is no executor called {head.executor}"
-    if not shape.looks_total:
-        return f"no offer for role {head.role} has come since it waits"
-    ago = now - shape.looked_at
-    when = f", {ago:.0f} s ago" if ago >= WORTH_SAYING else ""
-    if shape.looks_total == 1:
-        return f"the only agent did not offer enough at the last look{when}"
-    return f"none of the {shape.looks_total} agents offered enough at the last look{when}"
-
-
-def _verdict(look: Look) -> m.OfferVerdict:
+def verdict(look: Look) -> m.OfferVerdict:
+    """Say in numbers and words what spoke against an agent."""
     missing = look.left.explain_shortfall(look.needed)
     short = [m.Shortfall(each.resource, f"{each.wanted:g}", f"{each.available:g}") for each in missing]
     there = sum(end - begin + 1 for begin, end in look.left.ports)
