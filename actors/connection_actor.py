@@ -419,20 +419,16 @@ class ConnectionActor(Actor):
 
     async def open_stream(self, endpoint: Endpoint, body: bytes) -> Subscription:
         """Open the subscription's stream; a seam for transports of another kind."""
+        waits = self.settings.connect_timeout, self.settings.subscribe_timeout
+        masters = [master for master in self.framework.masters() if not master.startswith("zk://")]
         return await Subscription.open(
             endpoint,
             body,
             content_type=self._calls.content.value,
-            timeouts=Timeouts(
-                self._in_time(self.settings.connect_timeout), self._in_time(self.settings.subscribe_timeout)
-            ),
+            timeouts=Timeouts(*map(self._in_time, waits)),
             tls=self.framework.tls,
             credentials=self.framework.credentials,
-            trusted=frozenset(
-                endpoint_of(master).host
-                for master in self.framework.masters()
-                if not master.startswith("zk://")
-            ),
+            trusted=frozenset(endpoint_of(master).host for master in masters),
         )
 
     def open_pipeline(self, endpoint: Endpoint, stream_id: str) -> CallPipeline:

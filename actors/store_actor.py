@@ -144,10 +144,13 @@ class StoreActor(Actor):
         if self._attempt is None and self._queue and not self._begin():
             self.run_in_background(self._settled(), name="commit")
 
-    def _ask_for_commit(self) -> None:
+    def _ask_for_commit(self, wait: float = 0.0) -> None:
         if not self._commit_due and self._attempt is None:
             self._commit_due = True
-            self.tell(self.actor_ref, Commit())
+            if wait:
+                self.timers.after(wait, Commit())
+            else:
+                self.tell(self.actor_ref, Commit())
 
     def _begin(self) -> bool:
         """Give the whole queue to the backend; returns whether it is done with it already."""
@@ -194,9 +197,7 @@ class StoreActor(Actor):
         wait = Backoff(self.settings.retry_after, 2.0, LONGEST_WAIT).delay(self._failures)
         logger.error("could not store %d changes (%s); retrying in %.1f s", len(self._queue), error, wait)
         self.tell("scheduler", m.StorageTrouble(str(error)))
-        if not self._commit_due:
-            self._commit_due = True
-            self.timers.after(wait, Commit())
+        self._ask_for_commit(wait)
 
 
 def _refusal(write: m.Write) -> str:
