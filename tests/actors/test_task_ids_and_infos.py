@@ -134,6 +134,14 @@ def test_subscribe_carries_suppressed_roles_constraints_and_the_id():
     assert "*" in call.subscribe.offer_constraints.role_constraints
 
 
+def test_a_framework_without_multi_role_has_one_role_which_can_be_suppressed():
+    outbox = Outbox(Actor(), Composition(FrameworkSettings(user="u", roles=("a",), capabilities=())))
+    outbox.suppressed = frozenset({"a"})
+    subscribe = outbox.subscribe().subscribe
+    assert (subscribe.framework_info.role, list(subscribe.framework_info.roles)) == ("a", [])
+    assert list(subscribe.suppressed_roles) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
