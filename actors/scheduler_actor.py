@@ -9,7 +9,6 @@ between neither loses nor doubles work. What has nothing to do with tasks is in 
 """
 
 import asyncio
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
@@ -783,8 +782,4 @@ class SchedulerActor(BaseScheduler):
             super()._tear_down()
 
 
-_DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(SchedulerActor.launch).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
-}
+_DEFAULTS: Mapping[str, Any] = SchedulerActor.launch.__kwdefaults__ or {}
