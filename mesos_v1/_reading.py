@@ -104,9 +104,6 @@ def _how_to_clean(field: Any, above: tuple[Any, ...]) -> int:
     return _MESSAGES if field.is_repeated else _MESSAGE
 
 
-# -- events --
-
-
 @dataclass(frozen=True, slots=True)
 class Error:
     """The other side refuses us and closes the connection; subscribing again as it was will not help."""

@@ -42,13 +42,8 @@ def with_framework_id(call: pb.scheduler.Call, framework_id: FrameworkId) -> pb.
     return call
 
 
-def _about_framework(
-    kind: str,
-    info: pb.mesos.FrameworkInfo,
-    suppressed_roles: Iterable[str],
-    constraints: pb.scheduler.OfferConstraints | None,
-) -> pb.scheduler.Call:
-    call = _call(kind, framework_info=info, suppressed_roles=suppressed_roles, offer_constraints=constraints)
+def _about_framework(kind: str, info: pb.mesos.FrameworkInfo, **body: Any) -> pb.scheduler.Call:
+    call = _call(kind, framework_info=info, **body)
     if info.HasField("id"):
         call.framework_id.CopyFrom(info.id)
     return call
@@ -61,12 +56,11 @@ def subscribe(
 ) -> pb.scheduler.Call:
     """Open the stream of events; only this call is answered by a stream.
 
-    Args:
-        framework_info: With its id when this is not the first subscription; the id of the call is set with it.
-        suppressed_roles: Roles that get no offers until they are revived.
-        offer_constraints: Which agents the framework wants offers of, by attribute.
+    The framework's info has an id when this is not the first subscription. Suppressed roles get no offers until they are
+    revived; the constraints say by attribute which agents the framework wants offers of.
     """
-    return _about_framework("SUBSCRIBE", framework_info, suppressed_roles, offer_constraints)
+    more = {"suppressed_roles": suppressed_roles, "offer_constraints": offer_constraints}
+    return _about_framework("SUBSCRIBE", framework_info, **more)
 
 
 def update_framework(
@@ -78,7 +72,8 @@ def update_framework(
 
     All of it is replaced: what is left out is gone. Neither `principal`, `user` nor `checkpoint` can change.
     """
-    return _about_framework("UPDATE_FRAMEWORK", framework_info, suppressed_roles, offer_constraints)
+    more = {"suppressed_roles": suppressed_roles, "offer_constraints": offer_constraints}
+    return _about_framework("UPDATE_FRAMEWORK", framework_info, **more)
 
 
 def teardown() -> pb.scheduler.Call:
@@ -168,10 +163,7 @@ def acknowledge_operation_status(
     agent_id: AgentId | None = None,
     resource_provider_id: str | None = None,
 ) -> pb.scheduler.Call:
-    """Tell the agent (or resource provider) that the status of an operation has been received.
-
-    Agent and resource provider are those of the status; the `uuid` is the raw bytes (`OperationStatus.uuid`).
-    """
+    """Tell the agent or resource provider of a status of an operation that it has been received; the uuid is its raw bytes."""
     return _call(
         "ACKNOWLEDGE_OPERATION_STATUS",
         operation_id=_id(operation_id),
@@ -182,10 +174,7 @@ def acknowledge_operation_status(
 
 
 def reconcile(tasks: Iterable[tuple[TaskId, AgentId | None]] = ()) -> pb.scheduler.Call:
-    """Ask for the latest state of these tasks (explicit), or of all that the master knows when none is named (implicit).
-
-    Each is a pair of task and agent; the agent may be unknown (None).
-    """
+    """Ask for the latest state of these tasks (explicit; agents may be None), or of all that the master knows (implicit)."""
     return _call("RECONCILE", tasks=[{"task_id": _id(task), "agent_id": _id(agent)} for task, agent in tasks])
 
 
@@ -194,10 +183,7 @@ def reconcile_operations(
         tuple[OperationId, AgentId | None] | tuple[OperationId, AgentId | None, str | None]
     ] = (),
 ) -> pb.scheduler.Call:
-    """Ask for the latest state of these operations, or of all that the master knows when none is named.
-
-    Each is an operation, its agent if known, and its resource provider if there is one.
-    """
+    """Ask for the latest state of these operations (agent and provider if known), or of all that the master knows."""
     fields = ("operation_id", "agent_id", "resource_provider_id")
     asked = [dict(zip(fields, map(_id, operation), strict=False)) for operation in operations]
     return _call("RECONCILE_OPERATIONS", operations=asked)

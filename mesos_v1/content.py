@@ -4,8 +4,7 @@ Mesos's JSON is its own dialect, not protobuf's: names in snake_case, enums by n
 numbers, fields in the order of their declaration, and a field with a default is printed even where it is not set (unless it
 is deprecated). Reading is lenient where Mesos is: unknown fields are ignored, `null` is no value, and an enum value that
 this version does not know leaves its field unset, so that a newer Mesos does not break a stream.
-
-How it works: for each message type a plan of its fields is made once, then messages are walked by plan.
+For each message type a plan of its fields is made once, and messages are walked by plan.
 """
 
 from __future__ import annotations

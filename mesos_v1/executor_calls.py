@@ -23,10 +23,7 @@ def subscribe(
     unacknowledged_tasks: Iterable[pb.mesos.TaskInfo] = (),
     unacknowledged_updates: Iterable[pb.mesos.TaskStatus] = (),
 ) -> pb.executor.Call:
-    """Open the stream of events; after a lost connection, with what the agent may not know.
-
-    These are the tasks of which no update was acknowledged, and the updates that were not, in the order of sending.
-    """
+    """Open the stream of events; after a lost connection, with the tasks and updates that are not acknowledged, in order."""
     updates = [Call.Update(status=status) for status in unacknowledged_updates]
     body = Call.Subscribe(unacknowledged_tasks=unacknowledged_tasks, unacknowledged_updates=updates)
     return Call(type=Call.SUBSCRIBE, subscribe=body)
@@ -61,14 +58,13 @@ def status(
     agent_id: AgentId | None = None,
     executor_id: ExecutorId | None = None,
 ) -> pb.mesos.TaskStatus:
-    """Make a status as an executor must send it: with a uuid, its source, and the time.
+    """Make a status as an executor must send it: with a uuid, its source, and the time; ValueError for no such state or reason.
 
     Args:
         state: Such as `TASK_RUNNING`; the agent refuses TASK_STAGING.
         uuid: 16 random bytes, new for each status.
         timestamp: Unix time in seconds.
         message: For people; what went wrong, in one line. What UTF-8 cannot say of it becomes U+FFFD.
-        data: For the scheduler.
         reason: Such as `REASON_TASK_CHECK_STATUS_UPDATED`.
         healthy: The latest health check, if there are any.
     """

@@ -25,7 +25,7 @@ def _operation(kind: str, operation_id: OperationId | None = None, **body: Any) 
 
 def launch(task_infos: Iterable[pb.mesos.TaskInfo]) -> pb.mesos.Offer.Operation:
     """Start tasks, each on its own command or executor."""
-    return _operation("LAUNCH", task_infos=task_infos)
+    return Operation(type=Operation.LAUNCH, launch={"task_infos": task_infos})  # type: ignore[arg-type]
 
 
 def launch_group(

@@ -3,9 +3,9 @@ r"""RecordIO, the framing of every Mesos event stream: a length in decimal digit
 Bytes in, records out; no socket and no loop. The decoder gives the same records however the bytes are cut, in time
 linear in their number, and holds at most one record that is not complete.
 
-Rules: a length is 1 to 20 ASCII digits; a length of 0 is an empty record. What follows complete records in one chunk
-never costs the reader those records: the error is raised by the next call (`failed` says so at once). After an error the
-decoder stays broken. Source: Mesos documentation, Scheduler HTTP API, "RecordIO response format".
+A length is 1 to 20 ASCII digits; 0 is an empty record. What is wrong after complete records in one chunk never costs the
+reader those records: the next call raises it (`failed` says so at once), and the decoder stays broken.
+Source: Mesos documentation, Scheduler HTTP API, "RecordIO response format".
 """
 
 from mesos_v1.errors import MalformedLength, RecordIOError, RecordTooLong, TruncatedRecord

@@ -219,8 +219,6 @@ def _disk_label(disk: pb.mesos.Resource.DiskInfo) -> str:
     return out
 
 
-# -- amounts --
-
 Ident = tuple[object, ...]
 """Two resources add up exactly when their idents are equal."""
 
@@ -290,8 +288,7 @@ class Resource(_Derived):
         object.__setattr__(self, "ident", ident)
 
     def __reduce__(self) -> tuple[object, ...]:
-        fields = (self.name, self.kind, self.millis, self.ranges, self.items, self.meta, self.count)
-        return Resource, fields
+        return Resource, (self.name, self.kind, self.millis, self.ranges, self.items, self.meta, self.count)
 
     @property
     def empty(self) -> bool:

@@ -69,7 +69,7 @@ def parse_value(text: str) -> Value:
     if text.startswith("{"):
         if not text.endswith("}"):
             raise ResourceError(f"{text!r}: a set ends with }}")
-        items = [item.strip() for item in text[1:-1].split(",") if item.strip()]
+        items = filter(None, map(str.strip, text[1:-1].split(",")))
         return Value(type=Value.SET, set=Value.Set(item=items))
     if _NUMBER.fullmatch(text):
         return Value(type=Value.SCALAR, scalar=Value.Scalar(value=float(text)))

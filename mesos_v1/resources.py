@@ -149,10 +149,11 @@ class Resources(_Indexed):
     def contains(self, other: "Resources | Resource") -> bool:
         """Whether all of `other` is here, reservations and all (see `covers` for the amounts alone)."""
         entries = {other.ident: other} if isinstance(other, Resource) else other._index
+        index = self._index
         for ident, entry in entries.items():
-            mine = self._index.get(ident)
-            if not (mine.covers(entry) if mine else entry.empty):
-                return False
+            mine = index.get(ident)
+            if mine is None or not mine.covers(entry):
+                return entry.empty
         return True
 
     __contains__ = contains
@@ -226,8 +227,6 @@ class Resources(_Indexed):
         """Return the amount of each scalar by its name."""
         return {entry.name: self.scalar(entry.name) for entry in self.entries if entry.kind is Kind.SCALAR}
 
-    # -- parts --
-
     def where(self, test: Callable[[Resource], bool]) -> "Resources":
         """Return the entries for which `test` holds."""
         return Resources(tuple(entry for entry in self.entries if test(entry)))
@@ -255,8 +254,6 @@ class Resources(_Indexed):
     def allocated_to(self, role: str) -> "Resources":
         """Return what is allocated to a role."""
         return self.where(lambda e: e.facts.allocated_to == role)
-
-    # -- the same amounts, but … --
 
     def with_each_meta(self, change: Callable[[pb.mesos.Resource], None]) -> "Resources":
         """Return the same amounts with `change` applied to a copy of each entry's metadata."""
@@ -439,9 +436,6 @@ def _of(index: dict[Ident, Resource]) -> Resources:
     object.__setattr__(new, "_index", index)
     object.__setattr__(new, "entries", tuple(index.values()))
     return new
-
-
-# -- offer operations --
 
 
 def consumed_by(operation: pb.mesos.Offer.Operation, *, running_executors: Collection[str] = ()) -> Resources:

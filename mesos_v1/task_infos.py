@@ -85,10 +85,7 @@ def command_info(
 ) -> pb.mesos.CommandInfo:
     """Describe a command: a line for the shell, or without `shell` the path of a program and all of its argv.
 
-    Args:
-        environment: Variables.
-        uris: Files for the sandbox; plain text is a URI that is unpacked if it is an archive.
-        user: Whom it runs as, instead of the framework's user.
+    A URI in plain text is unpacked if it is an archive; `user` runs it instead of the framework's.
     """
     variable = pb.mesos.Environment.Variable
     pairs = environment.items() if isinstance(environment, Mapping) else environment
@@ -114,12 +111,9 @@ def executor_info(
     shutdown_grace_period: float | None = None,
     labels: Iterable[tuple[str, str | None]] = (),
 ) -> pb.mesos.ExecutorInfo:
-    """Describe an executor: a custom one with a command, the default executor without.
+    """Describe an executor: a custom one with a command, the default executor without; `data` comes to it in SUBSCRIBED.
 
-    Args:
-        resources: What it takes itself, besides its tasks.
-        data: For the executor; it gets them in SUBSCRIBED.
-        shutdown_grace_period: Seconds between SHUTDOWN and the kill.
+    `resources` are its own, besides its tasks'; between SHUTDOWN and the kill are `shutdown_grace_period` seconds.
     """
     return pb.mesos.ExecutorInfo(
         type=pb.mesos.ExecutorInfo.DEFAULT if command is None else pb.mesos.ExecutorInfo.CUSTOM,
