@@ -215,6 +215,18 @@ def test_a_health_check_asks_this_machine_by_the_protocol_that_it_names(protocol
     assert url_of(from_json(pb.mesos.HealthCheck, http)) == f"https://{shown}:7/p"
 
 
+async def test_a_check_that_is_due_when_its_task_has_ended_does_not_concern_the_rest_of_the_group(bench):
+    await bench.start()
+    body = check(type="COMMAND", command={"command": {"value": "true"}}, delay_seconds=0.3)
+    bench.run_group(
+        {"task_id": "short", "command": {"value": "true"}, "check": body},
+        {"task_id": "long", "command": {"value": "sleep 0.8"}},
+    )
+    await bench.ended("short")
+    await bench.ended("long")
+    assert bench.states("long") == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
+
+
 async def test_a_check_that_hangs_is_cut_off_and_leaves_no_process(bench):
     await bench.start()
     body = check(type="COMMAND", command={"command": {"value": "sleep 1000"}}, timeout_seconds=0.1)

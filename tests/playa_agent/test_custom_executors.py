@@ -138,6 +138,15 @@ async def test_a_kill_of_an_unknown_task_is_answered_by_the_agent(bench):
     assert (status.message, bench.states("ghost")) == ("Cannot find executor", ["TASK_DROPPED"])
 
 
+async def test_a_kill_for_a_framework_that_is_not_here_is_nobodys(bench, caplog):
+    await bench.start()
+    bench.agent.tell(KillTask(framework_id="nobody", task_id="t", kill_policy=None))
+    bench.run(bench.custom("finish"))
+    await bench.ended()
+    assert bench.states() == ["TASK_RUNNING", "TASK_FINISHED"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_task_killed_before_its_executor_is_there_never_reaches_it(bench):
     await bench.start()
     bench.run(bench.custom("run"))

@@ -336,3 +336,24 @@ def test_how_a_kept_process_ended_is_known_only_if_its_keeper_wrote_a_number(tmp
     for written, status in (("256", 256), ("0\n", 0), ("", None), ("killed", None)):
         file.write_text(written)
         assert kept_status(file) == status
+
+
+async def test_a_process_that_another_cluster_started_is_followed_to_its_end(tmp_path):
+    file = tmp_path / "status"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE
+    )
+    started = start_time(process.pid)
+    owner = str(tmp_path)
+    assert PROCESSES.adopt(process.pid, started + 1, owner=owner, status_file=file) is None
+    child = PROCESSES.adopt(process.pid, started, owner=owner, status_file=file)
+    assert child is not None
+    assert PROCESSES.adopt(process.pid, started, owner=owner, status_file=file) is child
+    await asyncio.sleep(0.3)
+    assert not child.ended.done()
+    file.write_text(str(3 << 8))
+    await process.communicate(b"\n")
+    assert await asyncio.wait_for(child.wait(), 10) == 3 << 8
+    again = PROCESSES.adopt(process.pid, started, owner=owner, status_file=None)
+    assert again is not None, "how it ended is remembered"
+    assert await again.wait() == 3 << 8
