@@ -472,23 +472,20 @@ def _part(shape: k.Shape) -> Schema | None:
     return None
 
 
-def _part_packer(
-    schema: Schema, shape: k.Shape
-) -> tuple[dict[int, msgspec.Raw], Callable[[Any], msgspec.Raw]]:
+def _part_packer(schema: Schema, shape: k.Shape) -> tuple[dict[int, Any], Callable[[Any], msgspec.Raw]]:
     """The bytes of a field's values that have been packed before, by identity, and what packs another one."""
-    known: dict[int, msgspec.Raw] = {}
-    values: list[Any] = []  # so that their ids stay their own
+    known: dict[int, Any] = {}
 
     def pack(value: Any) -> msgspec.Raw:
         if schema.checked(value) is None and (value is not None or shape == schema.shape):
             raise TypeError  # the careful way tells
         raw = msgspec.Raw(encode(value))
         if len(raw) <= KEPT_BYTES:
-            if len(known) >= KEPT:
+            if len(known) >= 2 * KEPT:
                 known.clear()
-                values.clear()
-            known[id(value)] = raw
-            values.append(value)
+            known.update(
+                {id(value): raw, -id(value): value}
+            )  # in one step: as long as it is known, its id is its own
         return raw
 
     return known, pack
