@@ -282,8 +282,9 @@ async def test_an_agent_that_asks_nobody_is_told_no_credentials():
     assert {authorization for _, authorization, _ in calls} == {""}
 
 
-async def test_credentials_of_a_master_behind_tls_go_to_no_agent_without_it(caplog):
-    known = replace(COMPOSITION.framework, master="https://m:5050", principal="ada", secret="countess")
+@pytest.mark.parametrize("masters", ["https://m:5050", ("http://a:5050", "https://m:5050")])
+async def test_credentials_of_a_master_behind_tls_go_to_no_agent_without_it(caplog, masters):
+    known = replace(COMPOSITION.framework, master=masters, principal="ada", secret="countess")
     async with agent({STDERR: b"boom\n"}, wants=Credentials("ada", "countess").header()) as (url, calls):
         await watched(url, done(1), composition=replace(COMPOSITION, framework=known))
     assert {authorization for _, authorization, _ in calls} == {""}

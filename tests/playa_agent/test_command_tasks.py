@@ -1,5 +1,6 @@
 """Command tasks on a real agent with real processes; states and texts as recorded."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -134,6 +135,26 @@ async def test_a_user_that_there_is_not_fails_the_task_with_the_name(bench):
     status = await bench.ended()
     assert status.reason == pb.mesos.TaskStatus.REASON_CONTAINER_LAUNCH_FAILED
     assert "Failed to get user information for 'no-such-user'" in status.message
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_task_whose_end_nobody_can_know_has_failed_unless_it_was_to_end(bench, killed):
+    await bench.start()
+    bench.run({"command": {"value": "trap '' TERM; while true; do sleep 0.05; done"}})
+    await bench.running()
+    process = psutil.Process(bench.statuses()[-1].container_status.executor_pid)
+    if killed:
+        bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=None))
+        await asyncio.sleep(0.1)
+    supervisor = process.parent()
+    assert supervisor is not None
+    supervisor.kill()  # it alone would have told
+    status = await bench.ended()
+    assert (bench.states()[-1], status.message) == (
+        ("TASK_KILLED", "Command terminated with signal Killed")
+        if killed
+        else ("TASK_FAILED", "Failed to get exit status for Command")
+    )
 
 
 async def test_a_commands_uris_are_there_when_it_starts(bench, tmp_path):
