@@ -86,17 +86,11 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Where an upload ended up.
+    """Where an upload ended up."""
 
-    Attributes:
-        name: Its name on the framework's server.
-        url: Where it can be fetched.
-        size: Bytes.
-    """
-
-    name: str
-    url: str
-    size: int
+    name: str  # on the framework's server
+    url: str  # where it can be fetched
+    size: int  # bytes
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)

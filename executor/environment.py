@@ -4,12 +4,11 @@ Source: Mesos documentation, Executor HTTP API, "Executor Environment Variables"
 what is set when; src/executor/executor.cpp for what a library must make of it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from mesos_http import BearerToken, Endpoint, TlsSettings
 from mesos_v1.content import ContentType
@@ -42,7 +41,7 @@ class AgentEnvironment:
     content_type: ContentType = ContentType.PROTOBUF  # how to speak with the agent
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> AgentEnvironment:
+    def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the variables; BadEnvironment says which one is missing or makes no sense."""
         token = environ.get(TOKEN_VARIABLE, "")
         secure = environ.get("LIBPROCESS_SSL_ENABLED", "").lower() in {"1", "true"}

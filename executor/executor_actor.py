@@ -305,8 +305,6 @@ class ExecutorActor(Actor):
                 TraceActor, path, self._server, self.system.name, writer.flush, name=TRACE
             )
 
-    # -- tasks -------------------------------------------------------------------------------------------------------
-
     def _launch(self, task_id: TaskId, data: bytes) -> None:
         if task_id in self._seen:
             logger.warning("task %s was launched before; ignored", task_id)
@@ -349,8 +347,6 @@ class ExecutorActor(Actor):
         share = SHARES[State.KILLING] * self._environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
             self.tell(ref, m.KillTask(share * 0.9))
-
-    # -- ending ------------------------------------------------------------------------------------------------------
 
     def _stop_author(self) -> None:
         if self.system.find(AUTHOR) is None:

@@ -3,9 +3,7 @@
 The events of the agent are told as `mesos_v1.executor_events` reads them, and are registered here so that they can be traced.
 """
 
-from __future__ import annotations
-
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from actors.runtime import Actor, Immutable, carrier, message, redacted, register
 from mesos_v1 import executor_calls, pb
@@ -48,7 +46,7 @@ class SendUpdate:
         *,
         data: bytes = b"",
         retry: bool = True,
-    ) -> SendUpdate:
+    ) -> Self:
         """Make it, with the actor's clock and ids. A long message is cut; ``retry=False`` keeps from another attempt."""
         uuid = actor.ids.uuid_bytes()
         status = executor_calls.status(

@@ -4,13 +4,11 @@ What is run is the author's code alone, in the test's own loop: the method is fo
 and payload and result go through the codec, so that a test fails where a real run would.
 """
 
-from __future__ import annotations
-
 import asyncio
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from actors.runtime import check_size, pack, pack_message, unpack
 from executor.author import Executor, TaskContext, Upload, task_methods
@@ -60,7 +58,7 @@ class ExecutorUnderTest:
         self.executor._send = self.recorded.messages.append
         self._tasks = 0
 
-    async def __aenter__(self) -> ExecutorUnderTest:
+    async def __aenter__(self) -> Self:
         await _finished(self.executor.on_start())
         return self
 

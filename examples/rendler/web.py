@@ -5,12 +5,11 @@ in dot segments or in needless percent-encoding are one page (RFC 3986, section 
 are left alone: servers may tell them apart.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from protego import Protego
@@ -184,7 +183,7 @@ class Rules:
     reachable: bool = True
 
     @classmethod
-    def from_answer(cls, status: int, body: bytes) -> Rules:
+    def from_answer(cls, status: int, body: bytes) -> Self:
         """Reads the site's answer: 4xx means no rules, 5xx means that nothing may be fetched now (RFC 9309, 2.3.1)."""
         if status >= 500:
             return cls(None, reachable=False)
