@@ -204,14 +204,14 @@ def _framework_head(record: Framework) -> Json:
 
 def _framework(record: Framework) -> Json:
     info = record.info
-    came_back = record.reregistered_time != record.registered_time
+    came_back = ("reregistered_time",) if record.reregistered_time != record.registered_time else ()
     return {
         **_framework_head(record),
         **_picked(info, "hostname", "webui_url", "user", "failover_timeout", "checkpoint"),
         **_present(info, "principal"),
         "resources": amounts(views.used(record) + views.offered(record)),
         "capabilities": [_CAPABILITY.Name(capability.type) for capability in info.capabilities],
-        **_picked(record, "registered_time", "unregistered_time", *["reregistered_time"] * came_back),
+        **_picked(record, "registered_time", "unregistered_time", *came_back),
         **({"roles": record.roles} if "MULTI_ROLE" in record.capabilities else {"role": record.roles[0]}),
         "tasks": [_task(task) for task in record.tasks.values()],
         "unreachable_tasks": [_task(task) for task in record.unreachable_tasks.values()],

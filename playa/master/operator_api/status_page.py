@@ -11,6 +11,7 @@ from playa.master.state import VERSION, MasterState
 
 _SHOWN_TASKS = 200
 _STATES = {True: "connected", False: "disconnected"}
+_INACTIVE = {True: "deactivated", False: "disconnected"}
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
 h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
@@ -30,7 +31,7 @@ def render(m: MasterState) -> str:
         (
             a.id,
             a.pid,
-            "active" if a.active else "deactivated" if a.connected else _STATES[False],
+            "active" if a.active else _INACTIVE[a.connected],
             len(a.tasks),
             _short(a.total),
             *_shares(a),
