@@ -516,7 +516,7 @@ def _must_not_be_a_volume(entry: Resource) -> None:
         raise ResourceError(f"a persistent volume must be destroyed first: {entry}")
 
 
-def _without_volume(volume: Resource) -> Resource:
+def without_volume(volume: Resource) -> Resource:
     """Return the disk that a persistent volume was made of."""
     if volume.facts.persistence_id is None:
         raise OperationError(f"{volume} is not a persistent volume")
@@ -531,12 +531,12 @@ def _without_volume(volume: Resource) -> Resource:
 
 def _create(body: pb.mesos.Offer.Operation.Create | pb.mesos.Offer.Operation.Destroy) -> Conversion:
     volumes = Resources.from_proto(body.volumes)
-    return Resources(tuple(map(_without_volume, volumes))), volumes
+    return Resources(tuple(map(without_volume, volumes))), volumes
 
 
 def _grow_volume(body: pb.mesos.Offer.Operation.GrowVolume) -> Conversion:
     volume, addition = Resource.from_proto(body.volume), Resource.from_proto(body.addition)
-    if _without_volume(volume).ident != addition.ident:
+    if without_volume(volume).ident != addition.ident:
         raise ResourceError(f"{addition} cannot be added to {volume}")
     _must_be_resizable(volume)
     return Resources((volume, addition)), Resources((volume.with_millis(volume.millis + addition.millis),))
@@ -547,7 +547,7 @@ def _shrink_volume(body: pb.mesos.Offer.Operation.ShrinkVolume) -> Conversion:
     if not 0 < less < volume.millis:
         raise ResourceError(f"cannot take {less / MILLIS:g} from {volume}")
     _must_be_resizable(volume)
-    freed = _without_volume(volume).with_millis(less)
+    freed = without_volume(volume).with_millis(less)
     return Resources((volume,)), Resources((volume.with_millis(volume.millis - less), freed))
 
 

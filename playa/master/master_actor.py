@@ -104,7 +104,7 @@ class MasterActor(Actor):
 
     @receive
     def handle_due(self, message: Due) -> None:
-        _WHEN_DUE[message.what](self._state, *message.told)
+        _WHEN_DUE[message.what](self._state, *message.arguments)
 
     def on_receive(self, message: Any) -> Any:
         """Hand on to the logic what agents say."""

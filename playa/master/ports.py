@@ -20,10 +20,10 @@ class SaveDue:
 
 @message
 class Due:
-    """By a timer: it is time for something (a row of `master_actor`'s table), with what that is told."""
+    """A timer says that it is time for something: a row of the table in `master_actor`, with arguments."""
 
     what: str
-    told: tuple[str | float | bytes, ...] = ()
+    arguments: tuple[str | float | bytes, ...] = ()
 
 
 class Ports:
@@ -45,9 +45,9 @@ class Ports:
         """16 random bytes."""
         return self._actor.ids.uuid_bytes()
 
-    def later(self, seconds: float, what: str, *told: str | float | bytes) -> None:
+    def later(self, seconds: float, what: str, *arguments: str | float | bytes) -> None:
         """Have something done after a while; see `Due`."""
-        self._actor.timers.after(seconds, Due(what, told))
+        self._actor.timers.after(seconds, Due(what, arguments))
 
     def to_agent(self, actor: str, message: object) -> None:
         """Send to an agent; may be lost."""

@@ -41,8 +41,8 @@ class World(Ports):
         self.uuids += 1
         return self.uuids.to_bytes(16, "big")
 
-    def later(self, seconds: float, what: str, *told: str | float | bytes) -> None:
-        self.timers.append((self.time + seconds, Due(what, told)))
+    def later(self, seconds: float, what: str, *arguments: str | float | bytes) -> None:
+        self.timers.append((self.time + seconds, Due(what, arguments)))
 
     def forget_stream(self, stream_id: str) -> None:
         pass

@@ -22,8 +22,8 @@ def run_timers(bench: Any, until: float, *, answers: bool) -> None:
         bench.world.timers.remove((at, message))
         bench.world.time = at
         if answers:
-            liveness.pong(bench.state, *message.told)
-        liveness.ping_timed_out(bench.state, *message.told)
+            liveness.pong(bench.state, *message.arguments)
+        liveness.ping_timed_out(bench.state, *message.arguments)
 
 
 def reregistering(agent: Any, *task_states: str, **changes: Any) -> messages.ReregisterAgent:
@@ -212,7 +212,7 @@ def test_a_disconnected_agent_has_ten_minutes_to_come_back(bench: Any) -> None:
     liveness.disconnected(bench.state, agent.actor)
     at, message = next((t, m) for t, m in bench.world.timers if m.what == "reregistration")
     assert at - bench.world.time == 600.0
-    liveness.reregister_timed_out(bench.state, *message.told)
+    liveness.reregister_timed_out(bench.state, *message.arguments)
     assert (
         last_status(bench, framework).message == "agent did not reregister within 10mins after disconnecting"
     )

@@ -121,7 +121,7 @@ def test_a_framework_that_does_not_come_back_in_time_is_removed_with_all_it_runs
     frameworks.stream_closed(bench.state, "stream-f")
     due, message = bench.world.timers[-1]
     assert due - bench.world.time == 60.0
-    frameworks.failover_timed_out(bench.state, *message.told)
+    frameworks.failover_timed_out(bench.state, *message.arguments)
     assert framework.id in bench.state.completed_frameworks
     assert bench.told(messages.ShutdownFramework) == [messages.ShutdownFramework(framework.id)]
     assert framework.completed_tasks[0].proto.state == pb.mesos.TASK_KILLED
@@ -135,7 +135,7 @@ def test_a_framework_that_came_back_is_not_removed_by_the_old_timer(bench: Any) 
     bench.world.time += 1
     bench.subscribe(id=framework.id, stream="new")
     frameworks.stream_closed(bench.state, "new")
-    frameworks.failover_timed_out(bench.state, *message.told)
+    frameworks.failover_timed_out(bench.state, *message.arguments)
     assert framework.id in bench.state.frameworks
 
 
@@ -200,10 +200,10 @@ def test_offers_that_are_held_too_long_are_rescinded_and_offered_again(new_bench
     framework = bench.subscribe()
     due, message = next((d, t) for d, t in bench.world.timers if t.what == "offer answered")
     assert due - bench.world.time == 5.0
-    offers.offer_timed_out(bench.state, *message.told)
+    offers.offer_timed_out(bench.state, *message.arguments)
     bench.pass_time(1)
     assert kinds(bench, "stream-f")[2:] == ["OFFERS", "RESCIND", "OFFERS"]
-    offers.offer_timed_out(bench.state, *message.told)  # long gone
+    offers.offer_timed_out(bench.state, *message.arguments)  # long gone
     assert kinds(bench, "stream-f").count("RESCIND") == 1
     assert framework.counts["offers/rescinded"] == 1
 
@@ -290,5 +290,5 @@ def test_a_framework_that_is_back_at_the_same_moment_is_not_removed_either(bench
     frameworks.stream_closed(bench.state, "stream-f")
     _, message = bench.world.timers[-1]
     bench.subscribe(id=framework.id, stream="new")
-    frameworks.failover_timed_out(bench.state, *message.told)
+    frameworks.failover_timed_out(bench.state, *message.arguments)
     assert framework.id in bench.state.frameworks

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from mesos_v1 import pb
 from mesos_v1.operations import resources_of
 from mesos_v1.resource import MILLIS, Resource
-from mesos_v1.resources import Resources
+from mesos_v1.resources import Resources, without_volume
 from playa.master.records import Agent, Framework
 from playa.master.validation import resources as resource_validation
 from playa.master.validation.rules import Rows, as_set, validator, within
@@ -168,13 +168,7 @@ def _grow(call: Operation.GrowVolume, *_: object) -> Rows:
         yield "The size of 'GrowVolume.addition' field must be greater than zero"
     yield within("Invalid persistent volume in the 'GrowVolume.volume' field", _not_persistent([call.volume]))
     yield call.volume.HasField("shared") and "Growing a shared persistent volume is not supported"
-    stripped = pb.mesos.Resource()
-    stripped.CopyFrom(call.volume)
-    stripped.disk.ClearField("persistence")
-    stripped.disk.ClearField("volume")
-    if not stripped.disk.HasField("source"):
-        stripped.ClearField("disk")
-    if Resource.from_proto(stripped).ident != Resource.from_proto(call.addition).ident:
+    if without_volume(Resource.from_proto(call.volume)).ident != Resource.from_proto(call.addition).ident:
         yield "Incompatible resources in the 'GrowVolume.volume' and 'GrowVolume.addition' fields"
 
 
