@@ -75,7 +75,7 @@ def test_a_refusal_lasts_as_long_as_it_says() -> None:
     a = allocator()
     a.add_framework("f", ["*"])
     offered = a.allocate(0.0)["f"]["*"]["a0"]
-    a.recover("f", "a0", offered, now=0.0, refuse_seconds=3.0)
+    a.recover("f", "a0", offered, now=0.0, refuse_for=3.0)
     assert a.allocate(2.9) == {}
     assert given(a.allocate(3.0), "f").cpus == 4
 
@@ -83,7 +83,7 @@ def test_a_refusal_lasts_as_long_as_it_says() -> None:
 def test_no_refusal_is_shorter_than_a_batch() -> None:
     a = allocator(interval=1.0)
     a.add_framework("f", ["*"])
-    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_seconds=0.1)
+    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_for=0.1)
     assert a.allocate(0.5) == {}
     assert a.allocate(1.0) != {}
 
@@ -91,7 +91,7 @@ def test_no_refusal_is_shorter_than_a_batch() -> None:
 def test_a_refusal_of_zero_seconds_is_none() -> None:
     a = allocator()
     a.add_framework("f", ["*"])
-    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_seconds=0.0)
+    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_for=0.0)
     assert a.allocate(0.0) != {}
 
 
@@ -100,7 +100,7 @@ def test_more_than_was_refused_is_offered_in_spite_of_the_refusal() -> None:
     a.add_framework("f", ["*"])
     offered = a.allocate(0.0)["f"]["*"]["a0"]
     used, rest = HALF.allocate("*"), offered - HALF.allocate("*")
-    a.recover("f", "a0", rest, now=0.0, refuse_seconds=100.0)
+    a.recover("f", "a0", rest, now=0.0, refuse_for=100.0)
     assert a.allocate(1.0) == {}
     a.recover("f", "a0", used)  # a task ended
     assert given(a.allocate(2.0), "f").cpus == 4
@@ -109,7 +109,7 @@ def test_more_than_was_refused_is_offered_in_spite_of_the_refusal() -> None:
 def test_a_refusal_is_the_framework_s_own() -> None:
     a = allocator()
     a.add_framework("f", ["*"])
-    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_seconds=100.0)
+    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_for=100.0)
     a.add_framework("g", ["*"])
     assert list(a.allocate(1.0)) == ["g"]
 
@@ -117,7 +117,7 @@ def test_a_refusal_is_the_framework_s_own() -> None:
 def test_reviving_ends_refusals_and_suppression() -> None:
     a = allocator()
     a.add_framework("f", ["*"])
-    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_seconds=100.0)
+    a.recover("f", "a0", a.allocate(0.0)["f"]["*"]["a0"], now=0.0, refuse_for=100.0)
     a.frameworks["f"].suppressed.add("*")
     a.revive(a.frameworks["f"], ["*"])
     assert list(a.allocate(1.0)) == ["f"]

@@ -163,7 +163,7 @@ def test_what_is_reserved_for_a_role_is_part_of_its_guarantee(bench: Any) -> Non
 
 def test_what_a_run_has_given_for_a_guarantee_is_held_back_no_longer() -> None:
     allocator = Allocator()
-    allocator.set_quota("b", Quota({"cpus": 4000}))
+    allocator.quotas["b"] = Quota({"cpus": 4000})
     for framework_id, role in (("owner", "b"), ("other", "a")):
         allocator.add_framework(framework_id, [role])
     for agent_id in ("one", "two"):

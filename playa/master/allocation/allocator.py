@@ -14,7 +14,7 @@ Limits: no random order of agents, no fault domains.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mesos_v1 import pb
@@ -118,10 +118,7 @@ class Allocator:
     def remove_framework(self, framework_id: str) -> None:
         """A framework is gone; all that it had is free again."""
         for agent in self._agents.values():
-            held = agent.allocated.pop(framework_id, None)
-            if held is not None:
-                self._count(framework_id, held, off=True)
-                agent.available = agent.available + amounts.exclusive(held).unallocate()
+            self.recover(framework_id, agent.id, agent.allocated.get(framework_id, Resources()))
             agent.inverse_statuses.pop(framework_id, None)
 
     def revive(self, framework: Framework, roles: Iterable[str]) -> None:
@@ -146,13 +143,6 @@ class Allocator:
             framework.filters.forget(agent_id=agent.id)
         self.forget_answers(agent)
 
-    def set_quota(self, role: str, quota: Quota) -> None:
-        """A role has another quota from the next run on; an empty one is none."""
-        if quota:
-            self.quotas[role] = quota
-        else:
-            self.quotas.pop(role, None)
-
     def take(self, framework_id: str, agent_id: str, resources: Resources) -> None:
         """Count allocated resources to a framework."""
         agent = self._agents[agent_id]
@@ -167,7 +157,7 @@ class Allocator:
         resources: Resources,
         *,
         now: float = 0.0,
-        refuse_seconds: float = 0.0,
+        refuse_for: float = 0.0,
     ) -> None:
         """Resources come back from a framework, which may not want them for a while."""
         agent = self._agents.get(agent_id)
@@ -181,8 +171,8 @@ class Allocator:
             agent.available = agent.available + amounts.exclusive(resources).unallocate()
         framework = self._frameworks.get(framework_id)
         role = next(iter(resources)).facts.allocated_to  # an offer's are all allocated to one
-        if framework is not None and refuse_seconds > 0 and role is not None:
-            expires = now + max(refuse_seconds, self._interval)
+        if framework is not None and refuse_for > 0 and role is not None:
+            expires = now + max(refuse_for, self._interval)
             framework.filters.refuse(agent_id, role, resources.unallocate(), expires)
 
     def convert(self, framework_id: str, agent: Agent, before: Resources, after: Resources) -> None:
@@ -272,16 +262,6 @@ class Allocator:
         agent.inverse_statuses.clear()
         for framework in self._frameworks.values():
             framework.inverse_filters.pop(agent.id, None)
-
-    def to_be_asked(self, agent: Agent, asked: Collection[str], now: float) -> list[Framework]:
-        """Which frameworks are to be asked to leave an agent, besides those that are."""
-        there = [self._frameworks[i] for i in agent.allocated if i in self._frameworks and i not in asked]
-        return [f for f in there if f.active and f.inverse_filters.get(agent.id, 0.0) <= now]
-
-    def refuse_to_leave(self, framework: Framework, agent_id: str, now: float, seconds: float) -> None:
-        """A framework answered that it is to leave an agent: it is not asked again for so many seconds."""
-        if seconds > 0:
-            framework.inverse_filters[agent_id] = now + max(seconds, self._interval)
 
 
 def _usable(agent: Agent, framework: Framework, role: str) -> Resources:

@@ -78,7 +78,7 @@ def discard(m: MasterState, offer: OfferRecord, filters: pb.mesos.Filters | None
     """End an offer without telling its framework; with filters if the framework gave some."""
     seconds = refusal(filters) if filters is not None else 0.0
     m.allocator.recover(
-        offer.framework_id, offer.agent_id, offer.resources, now=m.ports.now(), refuse_seconds=seconds
+        offer.framework_id, offer.agent_id, offer.resources, now=m.ports.now(), refuse_for=seconds
     )
     forget_offer(m, offer)
 
@@ -122,7 +122,11 @@ def _send_inverse_offers(m: MasterState, now: float) -> None:
         if not agent.active or agent.machine not in m.unavailability:
             continue
         already = {inverse.framework_id.value for inverse in m.inverse_offers_of(agent)}
-        for framework in m.allocator.to_be_asked(agent, already, now):
+        for framework in [
+            f for f in m.frameworks.values() if f.id in agent.allocated and f.id not in already
+        ]:
+            if not framework.active or framework.inverse_filters.get(agent.id, 0.0) > now:
+                continue
             inverse = new(
                 pb.mesos.InverseOffer,
                 id={"value": m.new_id("O")},
@@ -154,5 +158,6 @@ def answer_inverse_offers(
             framework_id=inverse.framework_id,
             timestamp={"nanoseconds": int(now * NANOS)},
         )
-        m.allocator.refuse_to_leave(framework, agent.id, now, refusal(call.filters))
+        if (seconds := refusal(call.filters)) > 0:  # not shorter than the time between allocations
+            framework.inverse_filters[agent.id] = now + max(seconds, m.settings.allocation_interval)
         del m.inverse_offers[inverse.id.value]

@@ -154,7 +154,7 @@ def remove(m: MasterState, role: str, path: str = "") -> None:
         raise Refused(400, f"Failed to remove quota{where}: Role '{role}' has no quota set")
     del m.quotas[role]
     _save(m)
-    m.allocator.set_quota(role, Quota())
+    m.allocator.quotas.pop(role, None)
 
 
 def recover(m: MasterState) -> None:
@@ -165,7 +165,10 @@ def recover(m: MasterState) -> None:
 def _take(m: MasterState, configs: Iterable[_Config]) -> None:
     for config in configs:
         m.quotas[config.role] = config
-        m.allocator.set_quota(config.role, _quota(config))
+        if quota := _quota(config):
+            m.allocator.quotas[config.role] = quota
+        else:
+            m.allocator.quotas.pop(config.role, None)
 
 
 def _save(m: MasterState) -> None:

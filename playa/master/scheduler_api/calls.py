@@ -130,7 +130,7 @@ def _accept(m: MasterState, framework: Framework, call: Call.Accept) -> None:
     new, now = acceptance.remaining + acceptance.resized - offered, m.ports.now()
     refused, seconds = acceptance.remaining - new, offers.refusal(call.filters)
     m.allocator.recover(framework.id, agent.id, new)
-    m.allocator.recover(framework.id, agent.id, refused, now=now, refuse_seconds=seconds)
+    m.allocator.recover(framework.id, agent.id, refused, now=now, refuse_for=seconds)
 
 
 @validator
