@@ -5,6 +5,7 @@ The actor named "cluster" plays the part of the machines' service managers: it s
 """
 
 import asyncio
+import base64
 import errno
 import logging
 import os
@@ -13,8 +14,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
-
-from aiohttp import BasicAuth
 
 from actors.runtime import Actor, ActorRef, ActorSystem, ChildFailed, message, receive
 from playa import faults
@@ -210,7 +209,8 @@ class Cluster:
         """What a request to master or agents needs: the first of the credentials, if there are any."""
         if not self.settings.credentials:
             return {}
-        return {"Authorization": BasicAuth(*self.settings.credentials[0], encoding="utf-8").encode()}
+        text = ":".join(self.settings.credentials[0])
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
     @property
     def directory(self) -> Path:
