@@ -2,16 +2,24 @@
 
 `TABLES` is the list of what a file may hold. Each part is built by a function that notes its problems in the document and
 continues, so that one run of `mesostic check` finds all of them; only then the user's mistakes are raised together.
+
+Class paths ("module:Class") name a module that can be imported, or one that lies beside the configuration: the file's folder goes
+first on `sys.path`. Importing runs the module, so whatever it raises is the module's own error and is reported as such.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import inspect
 import re
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path as FilePath
+from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,7 +29,6 @@ from actors.runtime import Actor, NoSettings, pack_value, setting
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.task_actor import TaskActor
 from executor.author import BadExecutor, Executor, task_methods
-from mesostic.config.classes import lies_in, load_class, make_importable
 from mesostic.config.cluster import EmbeddedSettings, build_cluster
 from mesostic.config.document import Document, guess, load_document
 from mesostic.config.settings import build, settings_fields
@@ -33,6 +40,8 @@ TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
 
 EMBEDDED = "embedded"
 _A_MASTER = 'expected "embedded", "http://host:port", a list of such URLs, or "zk://host:port,host:port/path"'
+_NOT_THE_AUTHORS = {*OWN_PACKAGES, *sys.stdlib_module_names}
+_CLASS_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class _Kind(NamedTuple):
@@ -97,7 +106,7 @@ def load_configuration(path: str | FilePath, sets: Sequence[str] = ()) -> Config
 
 def compose(document: Document) -> Configuration:
     """As `load_configuration`, for a document that was read before."""
-    make_importable(document.folder)
+    _make_importable(document.folder)
     for key, value in document.table.items():
         if key not in TABLES:
             document.unknown_key((key,), TABLES)
@@ -189,7 +198,7 @@ def _class(table: dict[str, Any], kind: _Kind, path: Path, document: Document) -
     """The class that the table names, or the default; None after noting what is wrong."""
     path = (*path, "class")
     if "class" in table:
-        return load_class(table["class"], kind.base, kind.what, path, document)
+        return _load_class(table["class"], kind, path, document)
     if kind.default is None:
         document.problem(path, f'missing; expected the class path of {kind.what}, such as "module:Class"')
     return kind.default
@@ -261,7 +270,7 @@ def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document)
             text = f'"{package}" is neither a file or folder in {document.folder} nor a package that can be imported'
             document.problem((*path, index), text)
     top = cls.__module__.partition(".")[0]
-    lying = lies_in(cls.__module__, document.folder)
+    lying = _lies_in(cls.__module__, document.folder)
     own = top if lying is None else str(lying)
     if own not in packages and top not in OWN_PACKAGES:
         packages.append(own)
@@ -292,3 +301,109 @@ def _is_table(value: Any, path: Path, document: Document) -> bool:
 def _check_name(whose: str, path: Path, document: Document) -> None:
     if not re.fullmatch(r"[\w.-]*[A-Za-z0-9][\w.-]*", str(path[-1]), re.ASCII):
         document.problem(path, f"{whose}'s name is made of letters, digits, '-', '_' and '.'")
+
+
+def _make_importable(folder: FilePath) -> None:
+    """Put the configuration's folder first on `sys.path`, and the current folder last, each once."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    here = str(FilePath.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def _load_class(class_path: object, kind: _Kind, path: Path, document: Document) -> type | None:
+    if not isinstance(class_path, str) or not _CLASS_PATH.fullmatch(class_path):
+        document.problem(path, f'expected a class path such as "scheduler:MyScheduler", found {class_path!r}')
+        return None
+    module_name, _, class_name = class_path.partition(":")
+    try:
+        module = _import(module_name, document.folder)
+        _refuse_shadow(module_name, document.folder)
+        return _class_in(module, class_name, kind)
+    except _LoadError as wrong:
+        document.problem(path, f"{class_path}{wrong}")
+        return None
+
+
+class _LoadError(Exception):
+    """The end of a sentence that begins with the class path."""
+
+
+def _lies_in(module_name: str, folder: FilePath) -> FilePath | None:
+    """The file or package folder of an imported module's topmost package, when it lies directly in `folder`."""
+    top = module_name.partition(".")[0]
+    module = sys.modules.get(top)
+    origins = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+    for candidate in (folder / f"{top}.py", folder / top):
+        if candidate.exists() and any(
+            origin and FilePath(origin).resolve().is_relative_to(candidate) for origin in origins
+        ):
+            return candidate
+    return None
+
+
+def _import(module_name: str, folder: FilePath) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if not missing or not f"{module_name}.".startswith(f"{missing}."):
+            text = f"the module {module_name} imports {missing}, which is not installed{_frame(error)}"
+        else:
+            packages = {entry.parent.name for entry in folder.glob("*/__init__.py")}
+            names = {entry.stem for entry in folder.glob("*.py")} | packages
+            looked = f" (looked in {folder} and in the installed packages)"
+            text = f"there is no module {missing}{guess(missing, names) or looked}"
+    except SyntaxError as error:
+        file = FilePath(error.filename or "?")
+        shown = file.relative_to(folder) if file.is_relative_to(folder) else file.name
+        text = f"the module {module_name} is not valid Python: {error.msg} ({shown}, line {error.lineno})"
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        text = f"importing the module {module_name} failed: {why}{_frame(error)}"
+    raise _LoadError(f": {text}")
+
+
+def _refuse_shadow(module_name: str, folder: FilePath) -> None:
+    """Complain where the module beside the file cannot be had, because Python knows another one of that name."""
+    top = module_name.partition(".")[0]
+    other = getattr(sys.modules.get(top), "__file__", None) or "a module of Python itself"
+    # or one of the same project, from where it was loaded first (in a process that loads several)
+    is_foreign = "site-packages" in other or top in sys.stdlib_module_names
+    if is_foreign and (folder / f"{top}.py").exists() and _lies_in(module_name, folder) is None:
+        raise _LoadError(
+            f": there is a {top}.py beside the configuration, but {top} is also the name of {other}, which"
+            " was imported first; rename your module"
+        )
+
+
+def _class_in(module: ModuleType, class_name: str, kind: _Kind) -> type:
+    try:
+        found: Any = attrgetter(class_name)(module)
+    except AttributeError:
+        classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+        names = [name for name, cls in classes.items() if issubclass(cls, kind.base) and cls is not kind.base]
+        near = difflib.get_close_matches(class_name, names, n=1, cutoff=0.5)
+        has = f"; it has {', '.join(sorted(names))}" if names else ""
+        hint = f"; did you mean {module.__name__}:{near[0]}?" if near else has
+        raise _LoadError(f": the module {module.__name__} has no {class_name}{hint}") from None
+    if not isinstance(found, type):
+        name = type(found).__name__
+        article = "an" if name[0].lower() in "aeiou" else "a"
+        raise _LoadError(f" is not a class but {article} {name}; expected {kind.what}")
+    if not issubclass(found, kind.base):
+        bases = ", ".join(cls.__name__ for cls in found.__mro__[1:-1]) or "object"
+        raise _LoadError(f" is not {kind.what}; it is a subclass of {bases}")
+    return found
+
+
+def _frame(error: BaseException) -> str:
+    """The last place in the author's own code that led to it: not in Python, in Mesostic, or in a library."""
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NOT_THE_AUTHORS
+    ]
+    own = [place for place in places if "site-packages" not in place[0]] or places
+    return f" ({FilePath(own[-1][0]).name}, line {own[-1][1]})" if own else ""
