@@ -658,10 +658,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_what_needs_no_answer(self, _news: m.Withdrawn | events.RescindInverseOffer) -> None:
-        """The broker has dropped the demand of a task that was given up; or a question of the master's is void.
-
-        If that was about a window that is called off, it does not come again.
-        """
+        """The demand of a task that was given up is dropped; or a question of the master's about maintenance is void."""
 
     # --- maintenance ------------------------------------------------------------------------------------------
 

@@ -400,7 +400,10 @@ class ServerActor(Actor):
         if not self.composition.trace_file:
             raise web.HTTPNotFound(text="this framework writes no trace")
         name = _checked_name(request.match_info["executor"])
-        offset = _number(request.query.get("offset", "0"))
+        asked = request.query.get("offset", "0")
+        if not (asked.isascii() and asked.isdigit() and len(asked) <= 18):
+            raise web.HTTPBadRequest(text="offset must be a number of bytes")
+        offset = int(asked)
         data = await request.read()
         path = Path(f"{self.composition.trace_file}.executors") / f"{name}.trace"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -441,12 +444,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception:
         logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         raise
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise web.HTTPBadRequest(text="offset must be a number of bytes")
-    return int(text)
 
 
 def _printable(text: str) -> str:
