@@ -202,7 +202,7 @@ def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
     found: dict[type, TaskMethod] = {}
     for name in dir(cls):
         function = inspect.getattr_static(cls, name, None)
-        if not callable(function) or not getattr(function, _MARK, False):
+        if not getattr(function, _MARK, False):
             continue
         for kind, method in _read_method(cls, name, function):
             if kind in found:
