@@ -30,7 +30,7 @@ from playa.agent.executors.launching import Launching
 from playa.agent.executors.life import Executors
 from playa.agent.executors.states import ExecutorState, TaskPhase
 from playa.agent.http_site import AgentSite, Files
-from playa.agent.operations import Operations
+from playa.agent.operations import Operations, packed
 from playa.agent.records import AgentContext
 from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
@@ -264,18 +264,14 @@ class AgentActor(Actor):
             agent_info=context.info.SerializeToString(),
             pid=context.pid,
             total_resources=self._operations.total_protos(),
-            frameworks=tuple(f.info.SerializeToString() for f in context.frameworks.values()),
-            executors=tuple(
-                executor.info.SerializeToString()
+            frameworks=packed(f.info for f in context.frameworks.values()),
+            executors=packed(
+                executor.info
                 for executor in everyone
                 if not executor.for_command_task and executor.state is not ExecutorState.TERMINATED
             ),
-            tasks=tuple(
-                context.task_proto(executor, task).SerializeToString()
-                for executor in everyone
-                for task in executor.tasks.values()
-            ),
-            operations=tuple(o.SerializeToString() for o in self._operations.operations.values()),
+            tasks=packed(context.task_proto(e, task) for e in everyone for task in e.tasks.values()),
+            operations=packed(self._operations.operations.values()),
         )
 
     @receive
@@ -355,8 +351,9 @@ class AgentActor(Actor):
             return own.CallAnswer(403, "Executor is not subscribed")
         if call.type == Call.UPDATE:
             self._updates.from_executor(framework, call.update.status, executor.pid or None)
-        elif call.type == Call.MESSAGE:
-            self._executors.message_to_framework(executor, call.message.data)
+        elif call.type == Call.MESSAGE and self._context.connected and not framework.terminating:
+            ids = (self._context.agent_id, executor.run.framework_id, executor.run.executor_id)
+            self._context.to_master(m.ExecutorMessage(*ids, call.message.data))
         return own.CallAnswer(202)
 
     @receive

@@ -102,7 +102,7 @@ class Operations:
 
     def total_protos(self) -> tuple[bytes, ...]:
         """All resources, as the checkpoint and the master get them."""
-        return tuple(r.SerializeToString() for r in self.total.to_proto())
+        return packed(self.total.to_proto())
 
     def unknown_to_agent(self, resources: Iterable[pb.mesos.Resource]) -> bool:
         """Whether dynamically reserved resources or volumes are not what the agent has."""
@@ -142,6 +142,11 @@ class Operations:
     def _send(self, framework_id: str, operation_uuid: bytes, status: bytes) -> None:
         agent_id = self._context.agent_id
         self._context.to_master(OperationUpdate(agent_id, framework_id, operation_uuid, status, status))
+
+
+def packed(messages: Iterable[Message]) -> tuple[bytes, ...]:
+    """Messages of protobuf, to be sent or kept."""
+    return tuple(message.SerializeToString() for message in messages)
 
 
 def strip_allocation(message: Message) -> None:

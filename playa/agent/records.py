@@ -36,15 +36,13 @@ class Kind(Enum):
     SIMULATED = "SIMULATED"
 
 
+@dataclass(slots=True, eq=False)
 class TaskRecord:
     """One task. `statuses` keeps one status per state, as Mesos does."""
 
-    __slots__ = ("info", "life", "statuses")
-
-    def __init__(self, info: pb.mesos.TaskInfo, phase: TaskPhase | None = None) -> None:
-        self.info = info
-        self.life: Machine[TaskPhase, TaskEvent, None] = Machine(TASK, phase)
-        self.statuses: list[pb.mesos.TaskStatus] = []
+    info: pb.mesos.TaskInfo
+    life: Machine[TaskPhase, TaskEvent, None] = field(default_factory=lambda: Machine(TASK))
+    statuses: list[pb.mesos.TaskStatus] = field(default_factory=list)
 
     @property
     def task_id(self) -> str:
@@ -133,18 +131,19 @@ class ExecutorRecord:
         return resources
 
 
+@dataclass(slots=True, eq=False)
 class FrameworkRecord:
     """One framework that has something here. `executor_of_task` is of the tasks that are not completed."""
 
-    __slots__ = ("completed", "executor_of_task", "executors", "framework_id", "info", "terminating")
+    info: pb.mesos.FrameworkInfo
+    completed: deque[ExecutorRecord]
+    terminating: bool = False
+    executors: dict[str, ExecutorRecord] = field(default_factory=dict)
+    executor_of_task: dict[str, ExecutorRecord] = field(default_factory=dict)
 
-    def __init__(self, info: pb.mesos.FrameworkInfo, max_completed: int) -> None:
-        self.framework_id = info.id.value
-        self.info = info
-        self.terminating = False
-        self.executors: dict[str, ExecutorRecord] = {}
-        self.executor_of_task: dict[str, ExecutorRecord] = {}
-        self.completed: deque[ExecutorRecord] = deque(maxlen=max_completed)
+    @property
+    def framework_id(self) -> str:
+        return self.info.id.value
 
 
 class AgentContext:

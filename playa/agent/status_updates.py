@@ -68,12 +68,7 @@ class StatusUpdates:
         self._acknowledge_to(executor, status)
 
     def from_agent(
-        self,
-        framework: FrameworkRecord,
-        task_id: str,
-        state: State,
-        why: Why,
-        executor_id: str | None = None,
+        self, framework: FrameworkRecord, task_id: str, state: State, why: Why, executor_id: str | None = None
     ) -> None:
         """An update that the agent is the source of; nothing happens if the task is over already."""
         if framework.terminating:
@@ -153,15 +148,8 @@ class StatusUpdates:
         executor_id = "" if executor is None or executor.for_command_task else executor.executor_id
         task = None if executor is None else executor.tasks[update.task_id]
         latest = Status.FromString(update.status).state if task is None else task.state
-        self._context.to_master(
-            AgentUpdate(
-                agent_id=self._context.agent_id,
-                framework_id=update.framework_id,
-                executor_id=executor_id,
-                status=update.status,
-                latest_state=pb.mesos.TaskState.Name(latest),
-            )
-        )
+        known, name = (self._context.agent_id, update.framework_id), pb.mesos.TaskState.Name(latest)
+        self._context.to_master(AgentUpdate(*known, executor_id, update.status, name))
 
     def _acknowledge_to(self, executor: ExecutorRecord, status: Status) -> None:
         if executor.kind is Kind.CUSTOM:

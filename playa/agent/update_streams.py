@@ -6,6 +6,7 @@ the agent has no master the streams are paused; on `resume` each one's head goes
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from actors.runtime import Timer
@@ -25,14 +26,12 @@ class PendingUpdate(NamedTuple):
     terminal: bool
 
 
+@dataclass(slots=True, eq=False)
 class _Stream:
-    __slots__ = ("interval", "pending", "seen", "timer")
-
-    def __init__(self, interval: float) -> None:
-        self.pending: deque[PendingUpdate] = deque()
-        self.seen: set[bytes] = set()
-        self.interval = interval
-        self.timer: Timer | None = None
+    interval: float
+    pending: deque[PendingUpdate] = field(default_factory=deque)
+    seen: set[bytes] = field(default_factory=set)
+    timer: Timer | None = None
 
     def stop_timer(self) -> None:
         if self.timer is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from mesos_v1 import pb
 from mesos_v1.content import from_json
-from playa.agent.built_in.checks import CheckJudge, HealthJudge, passed, url_of
+from playa.agent.executors.built_in import CheckJudge, HealthJudge, passed, url_of
 
 PASSED, FAILED = from_json(pb.mesos.CheckStatusInfo, {"type": "COMMAND", "command": {"exit_code": 0}}), None
 HEALTHY, SICK, DEADLY = (True, False), (False, False), (False, True)

@@ -1,3 +1,4 @@
+from collections import deque
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def environment_of(
     **settings: Any,
 ) -> dict[str, str]:
     """The environment of an executor with such a command, on an agent with such settings."""
-    framework = FrameworkRecord(pb.mesos.FrameworkInfo(), 1)
+    framework = FrameworkRecord(pb.mesos.FrameworkInfo(), deque())
     run = ExecutorRun(framework_id, "exec-1", "c")
     info = from_json(pb.mesos.ExecutorInfo, {"executor_id": {"value": "exec-1"}, "command": command or {}})
     executor = ExecutorRecord(info, framework, run, Kind.CUSTOM, False, sandbox, checkpoint, "")

@@ -81,7 +81,6 @@ class ContainerActor(Actor):
         self._container = container
         self._agent = agent
         self._child: Child | None = None
-        self._over = False
 
     def on_start(self) -> None:
         """Start the process in the background."""
@@ -103,7 +102,7 @@ class ContainerActor(Actor):
     @receive
     def handle_destroy_container(self, message: m.DestroyContainer) -> None:
         self._kill()  # the agent is told of its end when it is there
-        if self._child is None and not self._over:
+        if self._child is None and not self._work.done():
             self._work.cancel()
             self._end(m.ContainerExited(self._container.run, None))
 
@@ -127,6 +126,5 @@ class ContainerActor(Actor):
         return PROCESSES.spawn(command, owner=c.owner, survives=c.outlives, remember=c.checkpoint)
 
     def _end(self, how: m.ContainerExited | m.ContainerLaunchFailed) -> None:
-        self._over = True
         self._agent.tell(how)
         self.actor_ref.stop(block=False)

@@ -4,6 +4,7 @@ Of executors from before the agent was killed a custom one is followed by its pr
 built-in one takes its tasks' processes up again; one that was over waits for its acknowledgements only.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,15 +12,15 @@ from actors.runtime import receive
 from actors.runtime.state_machine import Machine
 from mesos_v1 import pb
 from playa.agent import statuses
-from playa.agent.built_in.built_in_executor import BuiltInExecutor
 from playa.agent.checkpoint import Entry, RecoveredExecutor, RecoveredFramework, RecoveredTask
 from playa.agent.containers.container_actor import Container, ContainerActor
 from playa.agent.containers.sandbox import sandbox_path
 from playa.agent.executors import tokens
+from playa.agent.executors.built_in import BuiltInExecutor
 from playa.agent.executors.calls import command_executor, unsupported
 from playa.agent.executors.environment import executor_environment
 from playa.agent.executors.life import Executors
-from playa.agent.executors.states import EXECUTOR, ExecutorState, TaskPhase
+from playa.agent.executors.states import EXECUTOR, TASK, ExecutorState, TaskPhase
 from playa.agent.messages import ExecutorRun, RegistrationOverdue
 from playa.agent.operations import Operations
 from playa.agent.records import AgentContext, ExecutorRecord, FrameworkRecord, Kind, TaskRecord
@@ -47,8 +48,8 @@ class Launching:
             self._checkpoint_framework(framework)
 
     def _add_framework(self, info: pb.mesos.FrameworkInfo) -> FrameworkRecord:
-        limit = self._context.settings.max_completed_executors_per_framework
-        framework = self._context.frameworks[info.id.value] = FrameworkRecord(info, limit)
+        completed = deque[ExecutorRecord](maxlen=self._context.settings.max_completed_executors_per_framework)
+        framework = self._context.frameworks[info.id.value] = FrameworkRecord(info, completed)
         return framework
 
     def _checkpoint_framework(self, framework: FrameworkRecord) -> None:
@@ -236,8 +237,8 @@ class Launching:
         over = any(statuses.is_terminal(u.state) for u in updates)
         if over and all(u.uuid in saved.acknowledged for u in updates):
             return
-        phase = TaskPhase.TERMINATED if over else TaskPhase.LAUNCHED
-        task = TaskRecord(pb.mesos.TaskInfo.FromString(saved.info), phase)
+        life = Machine(TASK, TaskPhase.TERMINATED if over else TaskPhase.LAUNCHED)
+        task = TaskRecord(pb.mesos.TaskInfo.FromString(saved.info), life)
         for status in updates:
             task.note(status)
         executor.add(task)

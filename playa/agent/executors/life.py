@@ -21,7 +21,6 @@ from playa.agent.simulated_tasks import SimulatedTasks
 from playa.agent.status_updates import StatusUpdates
 from playa.agent.statuses import State, Status, Why
 from playa.messages import (
-    ExecutorMessage,
     ExitedExecutor,
     FrameworkMessage,
     KillTask,
@@ -151,12 +150,6 @@ class Executors:
 
     # --- Running ----------------------------------------------------------------------------------------------
 
-    def message_to_framework(self, executor: ExecutorRecord, data: bytes) -> None:
-        """A framework message from an executor."""
-        context, run = self._context, executor.run
-        if context.connected and not executor.framework.terminating:
-            context.to_master(ExecutorMessage(context.agent_id, run.framework_id, run.executor_id, data))
-
     @receive
     def handle_framework_message(self, message: FrameworkMessage) -> None:  # Mesos: best effort
         executor_id = message.executor_id
@@ -189,12 +182,11 @@ class Executors:
 
     def _kill_queued(self, executor: ExecutorRecord, task_id: str) -> None:
         group = next((group for group in executor.groups if task_id in group), None)
-        if group is None:
-            self._end_task(executor, task_id, pb.mesos.TASK_KILLED, statuses.KILLED_BEFORE_DELIVERY)
-            return
-        executor.groups.remove(group)
-        for member in group:
-            self._end_task(executor, member, pb.mesos.TASK_KILLED, statuses.GROUP_KILLED_BEFORE_DELIVERY)
+        if group is not None:
+            executor.groups.remove(group)
+        why = statuses.KILLED_BEFORE_DELIVERY if group is None else statuses.GROUP_KILLED_BEFORE_DELIVERY
+        for member in group or (task_id,):
+            self._end_task(executor, member, pb.mesos.TASK_KILLED, why)
 
     def _kill_launched(self, executor: ExecutorRecord, task_id: str, kill_policy: bytes | None) -> None:
         policy = None if kill_policy is None else pb.mesos.KillPolicy.FromString(kill_policy)
@@ -245,9 +237,8 @@ class Executors:
         executor = self._context.executor(message.run)
         if executor is not None:
             limit = mesos_duration(self._context.settings.executor_registration_timeout)
-            text = f"Executor did not register within {limit}"
-            why = Why(Status.REASON_EXECUTOR_REGISTRATION_TIMEOUT, text)
-            self._give_up(executor, pb.mesos.TASK_FAILED, why)
+            text, reason = "Executor did not register within", Status.REASON_EXECUTOR_REGISTRATION_TIMEOUT
+            self._give_up(executor, pb.mesos.TASK_FAILED, Why(reason, f"{text} {limit}"))
 
     def reregistration_overdue(self) -> None:
         """After a restart of the agent: executors that did not come back in time are not waited for any longer."""
