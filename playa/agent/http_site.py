@@ -74,15 +74,11 @@ class AgentSite:
 
     async def stop(self) -> None:
         """Cut all connections, as a machine that dies."""
-        for stream in self.streams.values():
-            stream.abort()
         if self._site is not None:
             await self._site.stop(abort=True)
 
     def abandon(self) -> None:
         """The same, for an agent that has failed."""
-        for stream in self.streams.values():
-            stream.abort()
         if self._site is not None:
             self._site.abandon()
 
@@ -255,10 +251,9 @@ class Files:
         if not path:
             raise http.Refused(400, "Expecting 'path=value' in query.\n")
         root = Path(os.path.realpath(self._work_dir))
+        wanted = Path(path)
         if path.startswith(("/frameworks/", "frameworks/")):
             wanted = root / "slaves" / self._agent_id() / path.lstrip("/")
-        else:
-            wanted = Path(path)
         try:
             real = Path(os.path.realpath(wanted))
             seen = any(real.is_relative_to(root / part) for part in ("slaves", "volumes")) and real.exists()

@@ -1,7 +1,4 @@
-"""What the actors inside one agent say to each other: the agent, the containers of executors, built-in executors.
-
-Protobuf payloads travel as bytes (V1 messages); ids are plain strings, as in `playa.messages`.
-"""
+"""What the actors inside one agent say to each other; protobuf payloads (V1 messages) travel as bytes, as in `playa.messages`."""
 
 from collections.abc import Mapping
 

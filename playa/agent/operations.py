@@ -40,8 +40,7 @@ class Operations:
     def handle_apply_operation(self, message: ApplyOperation) -> None:
         info = Operation.FromString(message.operation)
         status = Status(state=pb.mesos.OPERATION_FINISHED, agent_id=self._context.info.id)
-        plain = Operation()
-        plain.CopyFrom(info)
+        plain = Operation.FromString(message.operation)
         strip_allocation(plain)
         try:
             self.total = self.total.apply(plain)

@@ -1,7 +1,6 @@
 """What an agent knows, and its parts share: frameworks, their executors, their tasks, and the context that holds them all.
 
-The agent actor and its parts are the only writers, inside that actor's handlers; the tables of `executors/states.py` say which
-changes there can be.
+The agent actor and its parts are the only writers, inside that actor's handlers.
 """
 
 from collections import deque

@@ -1,7 +1,6 @@
 """Tasks that are no processes: for tests of scale, where what counts is the messages.
 
-A simulated agent takes tasks, sends the updates that a real one would, and ends each task after a while. What happens
-to a task is in its labels:
+What happens to a task is in its labels:
 
 * `simulate.duration`: seconds until it ends; without it the agent's setting, where 0 means: when it is killed.
 * `simulate.state`: how it ends (`TASK_FINISHED` unless said otherwise).
@@ -10,6 +9,7 @@ to a task is in its labels:
 """
 
 import itertools
+from typing import Any
 
 from actors.runtime import receive
 from mesos_v1 import pb
@@ -44,14 +44,8 @@ class SimulatedTasks:
     @receive
     def handle_simulated_due(self, message: SimulatedDue) -> None:
         executor, task = self._running.pop(message.number)
-        if task.phase is TaskPhase.LAUNCHED:
-            self._finish(executor, task)
-
-    def kill(self, executor: ExecutorRecord, task: TaskRecord) -> None:
-        """End a task because it is to be killed."""
-        self._update(executor, task, pb.mesos.TASK_KILLED, message="Simulated task was killed")
-
-    def _finish(self, executor: ExecutorRecord, task: TaskRecord) -> None:
+        if task.phase is not TaskPhase.LAUNCHED:
+            return
         labels = _labels(task)
         try:
             state = pb.mesos.TaskState.Value(labels.get("simulate.state", "TASK_FINISHED"))
@@ -59,16 +53,13 @@ class SimulatedTasks:
             state = pb.mesos.TASK_FAILED
         echo = labels.get("simulate.echo") == "true"
         data = task.info.data if echo else labels.get("simulate.data", "").encode()
-        self._update(executor, task, state, data or None, labels.get("simulate.message"))
+        self._update(executor, task, state, data=data or None, message=labels.get("simulate.message") or None)
 
-    def _update(
-        self,
-        executor: ExecutorRecord,
-        task: TaskRecord,
-        state: State,
-        data: bytes | None = None,
-        message: str | None = None,
-    ) -> None:
+    def kill(self, executor: ExecutorRecord, task: TaskRecord) -> None:
+        """End a task because it is to be killed."""
+        self._update(executor, task, pb.mesos.TASK_KILLED, message="Simulated task was killed")
+
+    def _update(self, executor: ExecutorRecord, task: TaskRecord, state: State, **more: Any) -> None:
         status = Status(
             task_id=task.info.task_id,
             state=state,
@@ -76,8 +67,7 @@ class SimulatedTasks:
             uuid=self._context.uuid(),
             timestamp=self._context.time(),
             executor_id=executor.info.executor_id,
-            data=data,
-            message=message or None,
+            **more,
         )
         self._updates.from_executor(executor.framework, status, None)
 

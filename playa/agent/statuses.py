@@ -1,7 +1,4 @@
-"""What the agent's own task statuses say, word for word, and what the states mean to a framework.
-
-Recorded from Mesos 1.12 (`custom_executor`, `command_task_lifecycle`, …).
-"""
+"""What the agent's own task statuses say, word for word as recorded from Mesos 1.12, and what the states mean to a framework."""
 
 from typing import Final, NamedTuple, TypeAlias
 

@@ -13,8 +13,6 @@ from actors.runtime import Timer
 from playa.agent.messages import ResendDue
 from playa.settings import AgentSettings
 
-Key = tuple[str, str]
-
 
 class PendingUpdate(NamedTuple):
     """One status update on its way: the serialized `TaskStatus`, and what must be known of it without parsing it."""
@@ -54,7 +52,7 @@ class UpdateStreams:
         self._after = after
         self._send = send
         self._of_operations = of_operations
-        self._streams: dict[Key, _Stream] = {}
+        self._streams: dict[tuple[str, str], _Stream] = {}
         self._paused = True
 
     def add(self, update: PendingUpdate, acknowledged: Iterable[bytes] = ()) -> None:

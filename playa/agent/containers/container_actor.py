@@ -1,7 +1,6 @@
-"""One executor's container: its sandbox is filled, its process started, followed, and destroyed when asked.
+"""One executor's container: its sandbox is filled, its process started, followed, and destroyed when asked, or with its agent.
 
-The process runs in a session of its own. When the agent dies the process dies too, unless its framework checkpoints:
-then the container actor of the next agent follows it again.
+If its framework checkpoints, the container actor of the next agent follows the process again.
 """
 
 from collections.abc import Mapping
@@ -110,20 +109,19 @@ class ContainerActor(Actor):
         c = self._container
         try:
             if c.pid:
-                child = self._child = PROCESSES.adopt(c.pid, c.started, owner=c.owner, status_file=None)
+                self._child = PROCESSES.adopt(c.pid, c.started, owner=c.owner, status_file=None)
             else:
-                child = self._child = await self._start()
+                await prepare(c, self.in_thread)
+                command = Command.of(c.executor.command, c.environment, c.sandbox, c.user)
+                self._child = child = PROCESSES.spawn(
+                    command, owner=c.owner, survives=c.outlives, remember=c.checkpoint
+                )
                 self._agent.tell(m.ContainerStarted(c.run, "", child.pid, start_time(child.pid)))
         except (PrepareFailed, OSError) as error:
             self._end(m.ContainerLaunchFailed(c.run, str(error)))
         else:
-            self._end(m.ContainerExited(c.run, None if child is None else await child.wait()))
-
-    async def _start(self) -> Child:
-        c = self._container
-        await prepare(c, self.in_thread)
-        command = Command.of(c.executor.command, c.environment, c.sandbox, c.user)
-        return PROCESSES.spawn(command, owner=c.owner, survives=c.outlives, remember=c.checkpoint)
+            status = None if self._child is None else await self._child.wait()
+            self._end(m.ContainerExited(c.run, status))
 
     def _end(self, how: m.ContainerExited | m.ContainerLaunchFailed) -> None:
         self._agent.tell(how)

@@ -257,12 +257,8 @@ def wait_for_work(link: socket.socket, taken: int) -> None:
 
 def main() -> None:
     """Have a supervisor wait for the next request, until the cluster is gone."""
-    for number in range(1, signal.NSIG):  # what the cluster ignores is no business of what it starts
-        if number not in {signal.SIGKILL, signal.SIGSTOP}:
-            try:
-                signal.signal(number, signal.SIG_IGN if number in IGNORED else signal.SIG_DFL)
-            except (OSError, ValueError):
-                pass
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:  # whatever the cluster ignores
+        signal.signal(number, signal.SIG_IGN if number in IGNORED else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     wake = wake_up_for_children()
     prctl(_SUBREAPER, 1)

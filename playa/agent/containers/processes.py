@@ -2,10 +2,8 @@
 
 * A child is a session and process group of its own; signals go to the group, so that what it started hears them too.
 * Its supervisor (`launcher.py`) ends whatever it started when it ends, is killed, or the cluster dies, unless it may survive that.
-* Its end is noticed on the event loop, through the socket to its supervisor: no thread, no polling, no zombie. Until then its id
-  cannot be taken by another process.
-* Children belong to the operating system's process, not to an actor: an agent that is killed and started again within
-  one cluster finds them here by their id (`adopt`).
+* Its end is noticed on the event loop, through the socket to its supervisor. Until then no other process can have its id.
+* It belongs to the cluster's process, not to an actor: an agent that is started again finds it here by its id (`adopt`).
 """
 
 import asyncio
@@ -95,19 +93,12 @@ class ProcessTable:
         self,
         command: Command,
         *,
-        owner: str,
-        survives: bool = False,
-        remember: bool = False,
-        status_file: Path | None = None,
+        owner: str,  # the cluster's or agent's directory, by which `end_all` finds it
+        survives: bool = False,  # it is not killed when the cluster's process dies
+        remember: bool = False,  # keep its wait status for an agent that may `adopt` it after its end
+        status_file: Path | None = None,  # where its wait status is kept for an agent that is not its parent
     ) -> Child:
-        """Start a process; raises OSError when it cannot be (no such program, no such directory, …).
-
-        Args:
-            owner: The cluster's or agent's directory, by which `end_all` finds it.
-            survives: Not to be killed when the cluster's process dies.
-            remember: Keep its wait status for an agent that may be started again and `adopt` it after its end.
-            status_file: Where its wait status is to be kept for an agent that is not its parent.
-        """
+        """Start a process; raises OSError when it cannot be (no such program, no such directory, …)."""
         if status_file is not None:
             status_file.unlink(missing_ok=True)
         user = user_to_switch_to(command.user)

@@ -1,8 +1,4 @@
-"""Sandboxes: where they are, who may look into them, and the volumes that appear in them.
-
-The layout (`slaves/…/runs/<container>`) is the real agent's, so that what looks into a sandbox (people, scripts,
-`MESOS_SANDBOX`, the files endpoint) finds it where it looks.
-"""
+"""Sandboxes: where they are (`slaves/…/runs/<container>`, as with a real agent), who may look into them, their volumes."""
 
 import os
 import pwd

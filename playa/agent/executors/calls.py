@@ -1,7 +1,6 @@
 """What an agent makes of an executor's call: refusals word for word, and the executor that a command task gets.
 
-Pure. The texts are recorded from a Mesos 1.12 agent (`custom_executor`), where a body such as
-`Failed to validate Executor::Call: Expecting 'uuid' to be present` comes with status 400.
+The texts are recorded from a Mesos 1.12 agent (`custom_executor`), where they come with status 400.
 """
 
 from typing import Final

@@ -86,9 +86,12 @@ class Launching:
         if not info.HasField("framework_id"):
             info.framework_id.value = framework.framework_id
         executor = framework.executors.get(info.executor_id.value)
-        why = self._why_dropped(tasks, executor, by_command=by_command)
-        if why is not None:
-            self._drop(framework, tasks, why, info.executor_id.value)
+        if self._context.drain is not None:
+            self._drop(framework, tasks, statuses.DRAINING, info.executor_id.value)
+        elif any(self._operations.unknown_to_agent(task.resources) for task in tasks):
+            self._drop(framework, tasks, statuses.UNKNOWN_RESOURCES, info.executor_id.value)
+        elif by_command and executor is not None:
+            self._drop(framework, tasks, statuses.COMMAND_TASK_REUSE, info.executor_id.value)
         elif executor is None:
             executor = self._add_executor(framework, info, by_command=by_command)
             self._enqueue(executor, tasks, group=group_executor is not None)
@@ -101,13 +104,6 @@ class Launching:
             for task in tasks:
                 self._operations.link_volumes(executor.sandbox, task.resources)
             self._executors.deliver(executor)
-
-    def _why_dropped(self, tasks: Tasks, executor: ExecutorRecord | None, *, by_command: bool) -> Why | None:
-        if self._context.drain is not None:
-            return statuses.DRAINING
-        if any(self._operations.unknown_to_agent(task.resources) for task in tasks):
-            return statuses.UNKNOWN_RESOURCES
-        return statuses.COMMAND_TASK_REUSE if by_command and executor is not None else None
 
     def _drop(
         self, framework: FrameworkRecord, tasks: Tasks, why: Why, executor_id: str | None = None

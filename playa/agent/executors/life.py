@@ -1,7 +1,6 @@
 """The life of executors at an agent: subscribe, deliver, kill, shut down, and what follows from their end.
 
-The state table is in `states`; here is what each step does. An executor over HTTP gets events on its stream, a built-in one
-messages; the agent treats both alike otherwise.
+An executor over HTTP gets events on its stream, a built-in one messages; the agent treats both alike otherwise.
 """
 
 import logging
@@ -43,8 +42,6 @@ class Executors:
         self.updates = StatusUpdates(context, self.remove)
         self.simulation = SimulatedTasks(context, self.updates)
 
-    # --- Coming -----------------------------------------------------------------------------------------------
-
     @receive
     def handle_container_started(self, message: own.ContainerStarted) -> None:
         executor = self._context.executor(message.run)
@@ -55,7 +52,7 @@ class Executors:
         container_id, process = executor.run.container_id, (message.pid, message.started)
         self._context.checkpoint(executor, Entry.STARTED, container_id, message.task_id, *process)
         if executor.state is ExecutorState.TERMINATING and executor.kind is Kind.CUSTOM:
-            self.destroy(executor)
+            self._tell(executor, own.DestroyContainer())
 
     @receive
     def handle_built_in_subscribed(self, message: own.BuiltInSubscribed) -> None:
@@ -148,8 +145,6 @@ class Executors:
             with suppress(ActorDeadError):
                 executor.runner.tell(message)
 
-    # --- Running ----------------------------------------------------------------------------------------------
-
     @receive
     def handle_framework_message(self, message: FrameworkMessage) -> None:  # Mesos: best effort
         executor_id = message.executor_id
@@ -205,8 +200,6 @@ class Executors:
         for executor in self._context.executors():
             executor.send(Event.HEARTBEAT)
 
-    # --- Going ------------------------------------------------------------------------------------------------
-
     @receive
     def handle_shutdown_executor(self, message: ShutdownExecutor) -> None:
         executor = self._context.find_executor(message.framework_id, message.executor_id)
@@ -230,7 +223,7 @@ class Executors:
         executor = self._context.executor(message.run)
         if executor is not None and executor.state is ExecutorState.TERMINATING:
             log.info("executor %s did not end in time: killed", executor.executor_id)
-            self.destroy(executor)
+            self._tell(executor, own.DestroyContainer())
 
     @receive
     def handle_registration_overdue(self, message: own.RegistrationOverdue) -> None:
@@ -251,11 +244,7 @@ class Executors:
     def _give_up(self, executor: ExecutorRecord, state: State, why: Why) -> None:
         if not executor.life.on(ExecutorEvent.REGISTRATION_TIMEOUT).ignored:
             executor.ending = state, why
-            self.destroy(executor)
-
-    def destroy(self, executor: ExecutorRecord) -> None:
-        """Kill all of an executor now."""
-        self._tell(executor, own.DestroyContainer())
+            self._tell(executor, own.DestroyContainer())
 
     @receive
     def handle_container_launch_failed(self, message: own.ContainerLaunchFailed) -> None:

@@ -1,8 +1,7 @@
 """What executors authenticate with: a JSON Web Token each, signed by their agent (HS256, RFC 7519).
 
-As a Mesos agent with `--authenticate_http_executors` makes them (Mesos documentation, "Authentication", executors): the claims
-`fid`, `eid` and `cid` name the framework, the executor and its container, and a call that is not about just these is refused.
-The key is the agent's own and stays in its folder, so that executors that survive the agent are known to the next one.
+The claims `fid`, `eid` and `cid` name the framework, the executor and its container, and a call that is not about just these is
+refused (Mesos documentation, "Authentication", executors). The key stays in the agent's folder, for executors that survive the agent.
 """
 
 import base64
