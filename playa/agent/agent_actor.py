@@ -381,7 +381,6 @@ def drain_policy(config: pb.mesos.DrainConfig, own: pb.mesos.KillPolicy) -> byte
 def _explain(error: OSError, settings: AgentSettings) -> str:
     """What is wrong, and which setting it is about."""
     if error.errno in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL} and error.filename is None:
-        return (
-            f"cannot listen on {settings.ip}:{settings.port} (settings ip, port): {os.strerror(error.errno)}"
-        )
+        where = f"{settings.ip}:{settings.port} (settings ip, port)"
+        return f"cannot listen on {where}: {os.strerror(error.errno)}"
     return f"cannot work in its folder (setting work_dir): {error}"

@@ -60,8 +60,7 @@ class Ledger:
         self.close()
         fresh = self._path.with_suffix(".new")
         with self._open(fresh, "wb") as out:
-            for record in records:
-                out.write(msgpack.packb(record))
+            out.writelines(map(msgpack.packb, records))
         fresh.replace(self._path)
 
     def write(self, *record: Any) -> None:

@@ -166,13 +166,14 @@ class AgentSite:
             response = Response(type=Response.LIST_FILES, list_files=listed)
         elif call.type == AgentCall.READ_FILE:
             ask = call.read_file
-            length = ask.length if ask.HasField("length") else None
-            data, size = self._files.read(ask.path, ask.offset, length)
+            data, size = self._files.read(
+                ask.path, ask.offset, ask.length if ask.HasField("length") else None
+            )
             response = Response(type=Response.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
         else:
             response = await self._view(call.type)
-        body = serialize(response, content_type)
-        return web.Response(body=body, headers={"Content-Type": content_type.value})
+        headers = {"Content-Type": content_type.value}
+        return web.Response(body=serialize(response, content_type), headers=headers)
 
     async def _view(self, kind: "AgentCall.Type.ValueType") -> Response:
         response: bytes | None = await self._ask(OperatorCalled(kind))

@@ -154,7 +154,6 @@ def strip_allocation(message: Message) -> None:
         message.ClearField("allocation_info")
         return
     for field, value in message.ListFields():
-        if field.type != field.TYPE_MESSAGE:
-            continue
-        for part in value if field.is_repeated else (value,):
-            strip_allocation(part)
+        if field.type == field.TYPE_MESSAGE:
+            for part in value if field.is_repeated else (value,):
+                strip_allocation(part)

@@ -19,12 +19,10 @@ class Why(NamedTuple):
     message: str
 
 
-KILLED_BEFORE_DELIVERY: Final = Why(
-    Status.REASON_TASK_KILLED_DURING_LAUNCH, "Killed before delivery to the executor"
-)
+_IN_LAUNCH: Final = Status.REASON_TASK_KILLED_DURING_LAUNCH
+KILLED_BEFORE_DELIVERY: Final = Why(_IN_LAUNCH, "Killed before delivery to the executor")
 GROUP_KILLED_BEFORE_DELIVERY: Final = Why(
-    Status.REASON_TASK_KILLED_DURING_LAUNCH,
-    "A task within the task group was killed before delivery to the executor",
+    _IN_LAUNCH, "A task within the task group was killed before delivery to the executor"
 )
 EXECUTOR_TERMINATED: Final = Why(Status.REASON_EXECUTOR_TERMINATED, "Executor terminated")
 UNKNOWN_CONTAINER: Final = Why(

@@ -35,9 +35,7 @@ from playa.agent.executors.calls import unsupported
 from playa.agent.executors.environment import nested_environment, task_environment
 from playa.agent.statuses import Reason, State, Status, has_capability, is_terminal
 
-DEFAULT_GRACE_PERIOD: Final = 3.0
 _REAPING: Final = 2.0
-_OWN_PID: Final = os.getpid()
 Result = pb.mesos.CheckStatusInfo
 _CheckInfo = pb.mesos.CheckInfo
 _HealthCheck = pb.mesos.HealthCheck
@@ -232,7 +230,7 @@ class Run:
             return asked
         if self.task.kill_policy.HasField("grace_period"):
             return self.task.kill_policy.grace_period.nanoseconds / NANOS
-        return DEFAULT_GRACE_PERIOD
+        return 3.0
 
     def stop_timers(self) -> None:
         """Nothing is due any more."""
@@ -558,7 +556,7 @@ class BuiltInExecutor(Actor):
         status.uuid, status.timestamp = self.ids.uuid_bytes(), self.clock.time()
         run.last = status
         self._unacknowledged.add(status.uuid)
-        pid: int | None = _OWN_PID if run.child is None else run.child.pid
+        pid: int | None = os.getpid() if run.child is None else run.child.pid
         if run.container_id and (run.child is None or run.child.ended.done()):
             pid = None
         self._agent.tell(m.BuiltInUpdate(self._container.run, status.SerializeToString(), pid))
