@@ -78,9 +78,12 @@ async def test_when_a_cluster_ends_in_order_nothing_of_it_is_left(checkpoint, ow
     agent = AgentSettings(work_dir=str(tmp_path / "own") if own_folder else "")
     settings = ClusterSettings(port=0, agents=(agent,))
     async with Cluster(settings) as cluster, aiohttp.ClientSession() as session:
-        pid = await Scheduler(session, cluster.url).launch("sleep 1000", checkpoint=checkpoint)
+        task = psutil.Process(
+            await Scheduler(session, cluster.url).launch("sleep 1000", checkpoint=checkpoint)
+        )
         directory = cluster.directory
-    assert not psutil.pid_exists(pid)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, [task], 10)  # its supervisor buries it
+    assert not alive
     assert not directory.exists()
 
 
