@@ -477,7 +477,7 @@ async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) 
 
 def master_host(master: str) -> str:
     """Return the host of a master's address (of the first ZooKeeper server, for `zk://`)."""
-    return urlsplit(master if "://" in master else f"//{master}").hostname or ""
+    return urlsplit((master if "://" in master else f"//{master}").partition(",")[0]).hostname or ""
 
 
 def reachable_as(host: str, master: str) -> str:

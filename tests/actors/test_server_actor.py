@@ -527,6 +527,7 @@ def test_a_package_that_is_not_there_is_one_sentence(tmp_path):
         ("localhost:5050", "localhost", True),
         ("https://mesos.example.org/x", "mesos.example.org", False),
         ("zk://u:p@10.0.0.1:2181,10.0.0.2:2181/mesos", "10.0.0.1", False),
+        ("zk://one,two:2181/mesos", "one", False),
         ("http://[::1]:5050", "::1", True),
     ],
 )
