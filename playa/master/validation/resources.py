@@ -1,6 +1,7 @@
 """Resources in a call. This comes before any arithmetic: a scalar of less than a thousandth makes the whole call invalid."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from mesos_v1 import pb
 from mesos_v1.resource import MILLIS, label_of, print_millis
@@ -17,8 +18,13 @@ _LARGEST = 2.0**63
 def of_several(resources: Iterable[pb.mesos.Resource]) -> Rows:
     """What is wrong with the first of several resources that is not valid, and which it is."""
     for resource in resources:
-        wrong = of_one(resource)
+        wrong = _wrong_with(resource.SerializePartialToString())
         yield wrong and f"Resource '{printed(resource)}' is invalid: {wrong}"
+
+
+@lru_cache(4096)  # tasks that are alike ask for the same
+def _wrong_with(wire: bytes) -> str | None:
+    return of_one(pb.mesos.Resource.FromString(wire))
 
 
 @validator
