@@ -1,7 +1,5 @@
 """A message of Mesos without what must not be read in a log or trace: environments, credentials, secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

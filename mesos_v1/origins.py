@@ -6,8 +6,6 @@ the answers. What gives such requests away are the headers that no page can set:
 `Origin` is the page's own, and `Sec-Fetch-Site` says how the two are related (Fetch Standard and Fetch Metadata).
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Collection, Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ Commands are imported only when they are used. A user's mistake is reported in o
 line that names the file with the traceback (or shows it, with `--debug`).
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import signal

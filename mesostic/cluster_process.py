@@ -5,8 +5,6 @@ credentials stand on no command line), answers with one line of JSON (`{"url": â
 input does: with its parent, however that ends. Its standard error is the cluster's log.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

@@ -3,8 +3,6 @@
 The second does so even while a handler of the framework blocks; see `actors.runtime.signals`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """`mesostic.testing` as pytest fixtures; needs pytest-asyncio. In the topmost conftest.py: `pytest_plugins = ["mesostic.pytest_plugin"]`."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import pytest

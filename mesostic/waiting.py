@@ -1,7 +1,5 @@
 """Waiting for several things at once, outside of any actor: the one place of this package that makes asyncio tasks."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager

@@ -6,8 +6,6 @@ scheduler how far it is. What has not changed between two questions is reported,
 lasts, at growing intervals.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence

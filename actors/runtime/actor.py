@@ -1,7 +1,5 @@
 """`Actor`: the class that authors subclass. A pykka actor that its system's dispatcher runs on the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine

@@ -4,8 +4,6 @@ An actor asks `self.clock` and `self.ids`; what answers is given to its system. 
 on virtual time, and a run be repeated.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -4,8 +4,6 @@ What a caller can do about each is in its docstring. `ActorDeadError` and `Timeo
 written for pykka catches what it always caught.
 """
 
-from __future__ import annotations
-
 import queue
 from dataclasses import FrozenInstanceError
 from typing import NoReturn

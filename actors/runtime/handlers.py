@@ -4,8 +4,6 @@ The type is read from the annotation of the handler's first argument: a class, o
 exact class first, then by base class; what was found is remembered, so that it is searched once per class.
 """
 
-from __future__ import annotations
-
 import enum
 import inspect
 import sys

@@ -6,8 +6,6 @@ message first goes wrong. Settings are frozen dataclasses whose fields carry the
 or prints a reference finds default and help in the same place; reading them from TOML is the product's business.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 import sys

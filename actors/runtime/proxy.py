@@ -5,8 +5,6 @@ proxy is made, so that `ref.proxy().method()` costs little. And setting an attri
 event loop it raises WouldBlockError instead of dead-locking; `await set_attribute(proxy, name, value)` is the awaitable way.
 """
 
-from __future__ import annotations
-
 from typing import Any, Generic, cast
 
 from actors.runtime.errors import ActorDeadError

@@ -5,8 +5,6 @@ pykka's public names are re-exported here, and the underscored seam for new runt
 pykka, so that a new release of it has to be read against this file alone. pyproject.toml pins the range.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pykka import Actor as PykkaActor

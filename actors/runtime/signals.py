@@ -5,8 +5,6 @@ because a handler blocks it, `last_resort` ends the process from the signal hand
 thread, between two instructions of whatever blocks) or from a thread.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -5,8 +5,6 @@ A pair that is in none of the three, or in two, is refused when the module is im
 the only place where one is set. `tools/generate_reference.py` draws the documentation's diagrams from the tables.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Collection, Iterable
 from enum import Enum

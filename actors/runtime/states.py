@@ -3,8 +3,6 @@
 What the table calls impossible is a bug of the runtime when it happens, and says so.
 """
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 

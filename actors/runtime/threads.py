@@ -4,8 +4,6 @@ Its uses: knowing whether a caller is on the loop's own thread; letting a foreig
 actor system in a thread of its own, for callers that block; and looking at a loop from outside, in case it is blocked.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

@@ -6,8 +6,6 @@ says so (twice a second, and at its end): a crash loses what was collected since
 readers take as the end. Reading needs none of the classes whose messages are read, so that any tool can show any trace.
 """
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import logging

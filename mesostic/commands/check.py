@@ -3,8 +3,6 @@
 Secrets are never shown.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import enum

@@ -1,7 +1,5 @@
 """`mesostic init`: a first framework of one's own, ready to run. It is a copy of the hello world among the examples."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Options and small habits that several commands share."""
 
-from __future__ import annotations
-
 import logging
 
 import click

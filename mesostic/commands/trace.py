@@ -4,8 +4,6 @@ Records are lines on a terminal: contents without what is empty, long or said al
 serialized protobuf message or a packed message of ours are shown by what is in them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

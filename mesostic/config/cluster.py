@@ -4,8 +4,6 @@
 one for each table, with the settings in `[cluster]` as defaults for all of them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

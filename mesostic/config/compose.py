@@ -7,8 +7,6 @@ Class paths ("module:Class") name a module that can be imported, or one that lie
 first on `sys.path`. Importing runs the module, so whatever it raises is the module's own error and is reported as such.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib.util
 import inspect

@@ -3,8 +3,6 @@
 `tools/generate_reference.py` puts it into docs/configuration.md.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Collection
 from typing import Any, Literal, get_origin

@@ -1,7 +1,5 @@
 """TOML texts: what they hold, read by `tomllib`, and on which line each key stands, which `tomllib` does not say."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping

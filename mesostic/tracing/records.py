@@ -5,8 +5,6 @@ our envelopes or a serialized protobuf message (a TaskInfo in a demand, say); bo
 it travels.
 """
 
-from __future__ import annotations
-
 import heapq
 import queue
 import threading

@@ -10,8 +10,6 @@ ACCEPT to the executor's launch by the task's id, and from an executor's update 
 offer to its ACCEPT, whoever's demand had them matched; one through the store, which writes for many at once.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -5,8 +5,6 @@ not trusted: type, size and depth are checked, and what is wrong is a `DecodeErr
 receiver does not know is ignored, one that the sender does not know takes its default: both sides need not be of one version.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
