@@ -13,11 +13,12 @@ import gc
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from actors.runtime import hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
@@ -52,42 +53,34 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+_FORMS: dict[object, dict[str, Any]] = {
+    bool: {"action": "store_true"},
+    int: {"type": int},
+    float: {
+        "type": explained(parse_duration, "a duration such as 15secs, 500ms, 2mins"),
+        "metavar": "DURATION",
+    },
+    str: {},
+    "roles": {"type": names},
+    "weights": {"type": explained(weights, "role=weight")},
+    "credentials": {"type": explained(read_credentials), "metavar": "FILE"},
+}
+"""How a flag is read: by its name, or by the type of its setting."""
+
+
 def parser() -> argparse.ArgumentParser:
     """All flags; underscores and dashes in their names are the same."""
-    cluster, agent = ClusterSettings(), AgentSettings()
-    duration = explained(parse_duration, "a duration such as 15secs, 500ms, 2mins")
     p = argparse.ArgumentParser(prog="python -m playa", description="A Mesos cluster on this machine.")
-    p.add_argument("--port", type=int, default=cluster.port, help="of the master; 0 takes a free one")
-    p.add_argument("--ip", default=cluster.ip, help="where master and agents listen")
-    p.add_argument("--hostname", default="", help="what the master calls this machine")
     p.add_argument("--agents", type=int, default=1, help="how many")
-    p.add_argument("--resources", default=agent.resources, help="of each agent")
-    p.add_argument("--attributes", default=agent.attributes, help="of each agent, rack:r1;zone:eu")
-    p.add_argument("--roles", type=names, default=(), help="the only roles allowed, if given")
-    p.add_argument(
-        "--weights", type=explained(weights, "role=weight"), default=(), help="role=weight,role=weight"
-    )
-    p.add_argument(
-        "--credentials",
-        type=explained(read_credentials),
-        default=(),
-        metavar="FILE",
-        help="principals and secrets",
-    )
-    p.add_argument("--work_dir", default="", help="where everything is kept; default: a temporary folder")
-    for name in ("frameworks", "readonly", "readwrite"):
-        p.add_argument(f"--authenticate_http_{name}", action="store_true", default=None)
-    p.add_argument("--insecure", action="store_true", help="listen beyond this machine without credentials")
-    for settings in (cluster, agent):
-        for field in dataclasses.fields(settings):
-            if float in {field.type, *get_args(field.type)}:
-                alias = ["--heartbeat"] if field.name == "heartbeat_interval" else []
-                default = getattr(settings, field.name)
-                p.add_argument(f"--{field.name}", *alias, type=duration, default=default, metavar="DURATION")
-            elif field.type is int and field.name != "port":
-                p.add_argument(f"--{field.name}", type=int, default=getattr(settings, field.name))
-    p.add_argument("--min_allocatable_resources", default=cluster.min_allocatable_resources)
-    p.add_argument("--simulate", action="store_true", help="run tasks without processes, for tests of scale")
+    both = (AgentSettings(), ClusterSettings())  # what both have is the master's here
+    settings = {f.name: (f.type, getattr(part, f.name)) for part in both for f in dataclasses.fields(part)}
+    text = "".join(part.__doc__ or "" for part in both)
+    explanations = dict(re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", text, re.MULTILINE))
+    for name, (kind, default) in settings.items():
+        forms = [_FORMS[key] for key in (name, kind, *get_args(kind)) if key in _FORMS]
+        if forms and default is not True:
+            alias = ["--heartbeat"] if name == "heartbeat_interval" else []
+            p.add_argument(f"--{name}", *alias, default=default, help=explanations[name], **forms[0])
     p.add_argument("--no_faults", action="store_true", help="without the HTTP API for misbehaviour on demand")
     p.add_argument("--exit_with_parent", action="store_true", help="end when standard input ends")
     p.add_argument("--verbose", action="store_true", help="log more to standard error")

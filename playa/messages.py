@@ -32,9 +32,7 @@ class ReregisterAgent:
     agent: str
     agent_info: bytes
     pid: str
-    total_resources: tuple[
-        bytes, ...
-    ]  # Resource: with the reservations and volumes that the agent checkpointed
+    total_resources: tuple[bytes, ...]  # Resource, with reservations and volumes that the agent checkpointed
     frameworks: tuple[bytes, ...]  # FrameworkInfo of every framework with an executor or a task here
     executors: tuple[bytes, ...]  # ExecutorInfo with framework id; without those of command tasks
     tasks: tuple[bytes, ...]  # Task: terminal ones that are not acknowledged too
@@ -119,7 +117,7 @@ class AgentReregistered:
     total_ping_timeout: float
     reconcile: tuple[
         tuple[str, str], ...
-    ]  # framework and task, which the master has and the agent did not report
+    ]  # framework and task: the master has it, the agent did not report it
 
 
 @message

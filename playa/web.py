@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
@@ -23,7 +24,6 @@ from google.protobuf.message import Message
 
 from mesos_v1 import content, origins, recordio
 from mesos_v1.content import ContentError, ContentType
-from playa.faults import Shape
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,15 @@ def principal_of(
     if expected is None or not hmac.compare_digest(expected.encode(), given.password.encode()):
         raise refused
     return str(given.login)
+
+
+class Shape(Enum):
+    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults."""
+
+    NORMAL = "normal"
+    SPLIT = "split"  # every byte by itself
+    COALESCE = "coalesce"  # several records in one piece, late
+    HELD = "held"  # nothing is sent at all, the connection stays: half open
 
 
 class RecordStream:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from actors.runtime import ActorRef
 from actors.runtime.errors import ActorDeadError
-from playa.faults import api as fault_api
+from playa import faults
 from playa.master.operator_api.endpoints import ENDPOINTS
 from playa.master.ports import Ports
 from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
@@ -39,7 +39,7 @@ class MasterSite(Site):
                     for end in ("", "/") if route.startswith("/api/") else ("",):
                         app.router.add_route("*", path + end, partial(self._handle, route))
         if self._settings.faults:
-            fault_api.add_routes(app, self._master, partial(self._principal, "readwrite"))
+            faults.add_routes(app, self._master, partial(self._principal, "readwrite"))
         return app
 
     def _principal(self, realm: str | None, request: web.Request) -> str | None:

@@ -90,10 +90,6 @@ class MasterActor(Actor):
             self._site.abandon()
 
     @receive
-    def handle_count_agents(self, _message: CountAgents) -> int:
-        return sum(agent.connected for agent in self._state.agents.values())
-
-    @receive
     def handle_save_due(self, _message: SaveDue) -> None:
         self._save_now()
 
@@ -107,12 +103,12 @@ class MasterActor(Actor):
         _WHEN_DUE[message.what](self._state, *message.arguments)
 
     def on_receive(self, message: Any) -> Any:
-        """Hand on to the logic what agents say."""
+        """Hand on to the logic what agents say, and what clients and faults do to streams and offers."""
         if isinstance(message, messages.RegisterAgent | messages.ReregisterAgent):
             self._watch_agent(message.agent)
-        if type(message) not in _FROM_AGENTS:
+        if type(message) not in _LOGIC:
             return super().on_receive(message)
-        return _FROM_AGENTS[type(message)](self._state, message)
+        return _LOGIC[type(message)](self._state, message)
 
     def _watch_agent(self, actor: str) -> None:
         """Hear of it when the agent's process dies, as a broken connection would tell."""
@@ -134,41 +130,20 @@ class MasterActor(Actor):
         except Refused as refused:
             return SiteAnswer(refused.status, refused.text, headers=tuple(refused.headers.items()))
 
-    @receive
-    def handle_stream_closed(self, message: StreamClosed) -> None:
-        frameworks.stream_closed(self._state, message.stream_id)
 
-    @receive
-    def handle_set_faults(self, message: faults.SetFaults) -> faults.FaultPlan:
-        self._ports.set_plan(message.plan)
-        return self._ports.plan
+def _remove_frameworks(m: MasterState, message: faults.RemoveFramework) -> int:
+    chosen = [f for f in m.frameworks.values() if message.framework_id in {"", f.id}]
+    for framework in chosen:
+        m.send(framework, "error", message="Framework has been removed")
+        frameworks.remove(m, framework)
+    return len(chosen)
 
-    @receive
-    def handle_get_faults(self, _message: faults.GetFaults) -> faults.FaultPlan:
-        return self._ports.plan
 
-    @receive
-    def handle_remove_framework(self, message: faults.RemoveFramework) -> int:
-        chosen = [f for f in self._state.frameworks.values() if message.framework_id in {"", f.id}]
-        for framework in chosen:
-            self._state.send(framework, "error", message="Framework has been removed")
-            frameworks.remove(self._state, framework)
-        return len(chosen)
-
-    @receive
-    def handle_rescind_offers(self, _message: faults.RescindOffers) -> int:
-        taken_back = list(self._state.offers.values())
-        for offer in taken_back:
-            offers.rescind(self._state, offer)
-        return len(taken_back)
-
-    @receive
-    def handle_close_streams(self, message: faults.CloseStreams) -> int:
-        return self._ports.close_all(abort=message.abort)
-
-    @receive
-    def handle_send_raw(self, message: faults.SendRaw) -> int:
-        return self._ports.send_raw(message.data)
+def _rescind_offers(m: MasterState, _: object) -> int:
+    taken_back = list(m.offers.values())
+    for offer in taken_back:
+        offers.rescind(m, offer)
+    return len(taken_back)
 
 
 _WHEN_DUE: dict[str, Callable[..., None]] = {
@@ -183,7 +158,7 @@ _WHEN_DUE: dict[str, Callable[..., None]] = {
     "reregistration": liveness.reregister_timed_out,
     "recovery": admission.recovery_timed_out,
 }
-_FROM_AGENTS: dict[type, Callable[[MasterState, Any], None]] = {
+_LOGIC: dict[type, Callable[[MasterState, Any], object]] = {
     messages.RegisterAgent: admission.register,
     messages.ReregisterAgent: admission.reregister,
     messages.UnregisterAgent: lambda m, message: liveness.unregister(m, message.agent_id),
@@ -192,4 +167,12 @@ _FROM_AGENTS: dict[type, Callable[[MasterState, Any], None]] = {
     messages.ExecutorMessage: tasks.executor_message,
     messages.OperationUpdate: operations.operation_update,
     messages.Pong: lambda m, message: liveness.pong(m, message.agent_id),
+    StreamClosed: lambda m, message: frameworks.stream_closed(m, message.stream_id),
+    CountAgents: lambda m, _: sum(agent.connected for agent in m.agents.values()),
+    faults.SetFaults: lambda m, message: m.ports.set_plan(message.plan),
+    faults.GetFaults: lambda m, _: m.ports.plan,
+    faults.RemoveFramework: _remove_frameworks,
+    faults.RescindOffers: _rescind_offers,
+    faults.CloseStreams: lambda m, message: m.ports.close_all(abort=message.abort),
+    faults.SendRaw: lambda m, message: m.ports.send_raw(message.data),
 }

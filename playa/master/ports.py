@@ -5,9 +5,9 @@ from dataclasses import replace
 from actors.runtime import Actor, message
 from mesos_v1 import content, pb
 from mesos_v1.content import ContentType
-from playa.faults import FaultPlan, Shape
+from playa.faults import FaultPlan
 from playa.settings import ClusterSettings
-from playa.web import RecordStream
+from playa.web import RecordStream, Shape
 
 SAVE_SECONDS = 0.1
 TAKE_SECONDS = 10.0
@@ -131,11 +131,12 @@ class Ports:
             stream.send_raw(data)
         return len(self._schedulers)
 
-    def set_plan(self, plan: FaultPlan) -> None:
-        """Misbehave like this from now on."""
+    def set_plan(self, plan: FaultPlan) -> FaultPlan:
+        """Misbehave like this from now on; returns the plan."""
         self.plan = plan
         for stream in self._streams():
             stream.reshape(self._shape())
+        return plan
 
     def _shape(self) -> Shape:
         return Shape.HELD if self.plan.half_open else self.plan.shape

@@ -58,29 +58,25 @@ _READ: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _plain(part: Any) -> Any:
+    return sorted(part) if isinstance(part, set) else content.to_json(part)
+
+
 def save(registry: Registry, path: Path) -> None:
     """Write a registry so that a reader sees the old one or the new one, nothing between."""
     value = {name: getattr(registry, name) for name in _READ}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
     temporary.touch(mode=0o600)
-    temporary.write_text(
-        json.dumps(
-            value, default=lambda part: sorted(part) if isinstance(part, set) else content.to_json(part)
-        )
-    )
+    temporary.write_text(json.dumps(value, default=_plain))
     os.replace(temporary, path)  # noqa: PTH105 - pathlib's replace is the same
 
 
 def load(path: Path) -> Registry:
     """Read a registry; an empty one if there is none, a RegistryError if the file is not one."""
     try:
-        value = {
-            "draining": {},
-            "deactivated": (),
-            "quotas": (),
-            **json.loads(path.read_text()),
-        }  # not in older files
+        not_in_older_files: dict[str, Any] = {"draining": {}, "deactivated": (), "quotas": ()}
+        value = {**not_in_older_files, **json.loads(path.read_text())}
         return Registry(**{name: read(value[name]) for name, read in _READ.items()})
     except FileNotFoundError:
         return Registry()

@@ -1,10 +1,11 @@
-"""The endpoints outside the V1 API: `/state`, `/slaves`, `/frameworks`, `/tasks`, `/roles`, `/quota` and others.
+"""The endpoints outside the V1 API: `/state`, `/slaves`, `/frameworks`, `/tasks`, `/roles`, `/quota`, a page for people, and others.
 
 Mesos documentation, "HTTP Endpoints". Plain dictionaries, with the names and shapes of a Mesos master.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 from playa.master.agents import maintenance
 from playa.master.allocation.amounts import Amounts
 from playa.master.allocation.resource_forms import both_forms
-from playa.master.operator_api import calls, metrics, quota_calls, status_page, views
+from playa.master.operator_api import calls, metrics, quota_calls, views
 from playa.master.records import Agent, Framework, TaskRecord
 from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.scheduler_api import calls as scheduler_calls
@@ -296,9 +297,80 @@ def _machines(m: MasterState, request: ApiRequest) -> None:
     (maintenance.start if request.route == "/machine/down" else maintenance.stop)(m, listed.machines)
 
 
+_SHOWN_TASKS = 200
+_CONNECTED = {True: "connected", False: "disconnected"}
+_ACTIVE = {(True, True): "active", (True, False): "deactivated", (False, False): "disconnected"}
+_STYLE = """
+body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}
+th{font-weight:600;color:#555}code{font-size:.9em}.none{color:#777}
+@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,td{border-color:#333}th{color:#aaa}}
+"""
+
+
 def _page(m: MasterState, _: object) -> SiteAnswer:
-    page = status_page.render(m).encode()
-    return SiteAnswer(200, body=page, content_type="text/html; charset=utf-8")
+    """`/`: frameworks, agents and tasks for a person to see. Plain HTML, nothing is loaded from elsewhere."""
+    all_frameworks = [
+        (
+            f.id,
+            f.info.name,
+            f.info.user,
+            ", ".join(f.roles),
+            _CONNECTED[f.connected],
+            len(f.tasks),
+            *_shares(f),
+        )
+        for f in m.frameworks.values()
+    ]
+    all_agents = [
+        (a.id, a.pid, _ACTIVE[a.connected, a.active], len(a.tasks), _short(a.total), *_shares(a))
+        for a in m.agents.values()
+    ]
+    running = [task for f in m.frameworks.values() for task in f.tasks.values()]
+    ended = [task for f in m.frameworks.values() for task in reversed(f.completed_tasks)]
+    page = "".join(
+        (
+            "<!doctype html><html lang=en><head><meta charset=utf-8><meta http-equiv=refresh content=5>",
+            f"<title>Master {escape(m.info.pid)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>Mesos {VERSION}, embedded: {escape(m.info.pid)}</h1>",
+            f"<p>Master <code>{escape(m.id)}</code>. The same as JSON: <a href=/state>/state</a>.</p>",
+            _table("Frameworks", "id name user roles state tasks used offered", all_frameworks),
+            _table("Agents", "id address state tasks total used offered", all_agents),
+            _table(f"Tasks ({len(running)})", "id name state agent resources", _rows(running)),
+            _table(f"Tasks that ended ({len(ended)})", "id name state agent resources", _rows(ended)),
+            "</body></html>",
+        )
+    )
+    return SiteAnswer(200, body=page.encode(), content_type="text/html; charset=utf-8")
+
+
+def _shares(holder: Framework | Agent) -> tuple[str, str]:
+    return _short(views.used(holder)), _short(views.offered(holder))
+
+
+def _rows(tasks: list[TaskRecord]) -> list[tuple[object, ...]]:
+    state = pb.mesos.TaskState.Name
+    shown = tasks[:_SHOWN_TASKS]
+    return [(t.id, t.proto.name, state(t.proto.state), t.agent_id, _short(t.resources)) for t in shown]
+
+
+def _short(resources: Resources) -> str:
+    return ", ".join(f"{name} {amount:g}" for name, amount in resources.scalars().items()) or "none"
+
+
+def _table(title: str, heads: str, rows: Sequence[tuple[object, ...]]) -> str:
+    names = heads.split()
+    if not rows:
+        return f"<h2>{escape(title)}</h2><p class=none>none</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(map(_cell, names, row))}</tr>" for row in rows)
+    return f"<h2>{escape(title)}</h2><table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(name: str, value: object) -> str:
+    text = escape(str(value))
+    return f"<td><code>{text}</code></td>" if name in {"id", "agent"} else f"<td>{text}</td>"
 
 
 class Endpoint(NamedTuple):

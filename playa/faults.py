@@ -1,23 +1,25 @@
 """Misbehaviour on demand: what the embedded cluster can be told to do wrong, all of which can happen on a real one.
 
 A `FaultPlan` is how the master treats its clients until it is replaced; counters in it run out by themselves. The other
-messages do something once. Both reach the actor named "cluster" from Python (`Cluster.faults`) or by HTTP (`playa.faults.api`).
+messages do something once. Both reach the actor named "cluster" from Python (`Cluster.faults`) or by HTTP (`/playa/faults`,
+which cannot clash with a path of Mesos): `GET` answers the plan in force and the list of faults; `POST` with a JSON object
+`{"fault": NAME, …}` does one; `DELETE` ends all that last. Lasting ones are the fields of `FaultPlan`:
+`{"fault": "plan", "silent": true}`. Others happen once: see `_ONCE`.
 """
 
-from dataclasses import dataclass, replace
-from enum import Enum
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from aiohttp import web
+
 from actors.runtime import ActorRef, message
+from playa.web import Refused, Shape, json_answer
 
-
-class Shape(Enum):
-    """How a stream's records are cut into pieces on the wire; all but NORMAL are faults."""
-
-    NORMAL = "normal"
-    SPLIT = "split"  # every byte by itself
-    COALESCE = "coalesce"  # several records in one piece, late
-    HELD = "held"  # nothing is sent at all, the connection stays: half open
+Json = dict[str, Any]
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,3 +191,105 @@ class Faults:
     async def send_raw(self, data: bytes) -> int:
         """Send bytes that are not a record on all subscriptions of schedulers."""
         return int(await self._ask(SendRaw(data)))
+
+
+def _is_amount(value: object) -> bool:
+    """A number that is not endless, not below 0, and that a clock can count to."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST_SECONDS
+
+
+def _seconds(body: Json, name: str, default: float | None = None) -> float | None:
+    value: float | None = body.get(name, default)
+    if value is not None and not _is_amount(value):
+        raise Refused(400, f"{name!r} must be a number of seconds, or null")
+    return value
+
+
+def _index(body: Json) -> int:
+    value = body.get("agent", 1)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Refused(400, "'agent' must be the number of an agent, from 1")
+    return value
+
+
+def _bytes(body: Json) -> bytes:
+    try:
+        return base64.b64decode(str(body.get("base64", "")), validate=True)
+    except ValueError:
+        raise Refused(400, "'base64' must be bytes in base64") from None
+
+
+# What happens once: name -> the message for the cluster, from the request's fields.
+_ONCE: dict[str, Callable[[Json], object]] = {
+    "kill_agent": lambda b: KillAgent(_index(b), _seconds(b, "restart_after")),
+    "start_agent": lambda b: StartAgent(_index(b)),
+    "silence_agent": lambda b: SilenceAgent(_index(b), _seconds(b, "seconds")),
+    "restart_master": lambda b: KillMaster(_seconds(b, "after", 1.0)),
+    "remove_framework": lambda b: RemoveFramework(str(b.get("framework_id", ""))),
+    "rescind_offers": lambda _: RescindOffers(),
+    "close_streams": lambda b: CloseStreams(bool(b.get("abort", False))),
+    "send_raw": lambda b: SendRaw(_bytes(b)),
+}
+
+
+def add_routes(
+    app: web.Application, master: "ActorRef[Any]", check: Callable[[web.Request], str | None]
+) -> None:
+    """Serve the API; `check` asks for credentials where the operator API does."""
+    cluster = master.system.ref("cluster")
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        check(request)
+        if request.method == "POST":
+            return json_answer(await _order(cluster, await _json_object(request)))
+        change = GetFaults() if request.method == "GET" else SetFaults(FaultPlan())
+        answer = _as_json(await cluster.ask(change, block=False))
+        return json_answer({**answer, "once": sorted(_ONCE)} if request.method == "GET" else answer)
+
+    app.router.add_routes(
+        [web.route(method, "/playa/faults", handle) for method in ("GET", "POST", "DELETE")]
+    )
+
+
+async def _order(cluster: "ActorRef[Any]", body: Json) -> Json:
+    name = body.pop("fault", None)
+    if name == "plan":
+        plan = _changed(await cluster.ask(GetFaults(), block=False), body)
+        return _as_json(await cluster.ask(SetFaults(plan), block=False))
+    if not isinstance(name, str) or name not in _ONCE:
+        raise Refused(400, f"'fault' must be one of {', '.join(['plan', *sorted(_ONCE)])}")
+    wanted = _ONCE[name](body)
+    if isinstance(wanted, KillMaster):  # this very server dies with it
+        cluster.tell(wanted)
+        return {"result": True}
+    return {"result": await cluster.ask(wanted, block=False)}
+
+
+async def _json_object(request: web.Request) -> Json:
+    if request.content_type != "application/json":  # which no form and no page from elsewhere can send
+        raise Refused(415, "Expecting 'Content-Type' of application/json")
+    try:
+        value = json.loads(await request.read() or b"{}")
+        json.dumps(value, ensure_ascii=False).encode()  # half a character has no bytes
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(400, "the body must be a JSON object")
+    return value
+
+
+def _as_json(plan: FaultPlan) -> Json:
+    return {"plan": {**asdict(plan), "shape": plan.shape.value}}
+
+
+def _changed(plan: FaultPlan, changes: Json) -> FaultPlan:
+    types = {f.name: type(getattr(plan, f.name)) for f in fields(plan)} | {"shape": str}
+    for name, value in changes.items():
+        if name not in types:
+            raise Refused(400, f"{name!r} is not one of {', '.join(types)}")
+        if not (_is_amount(value) if types[name] is float else type(value) is types[name]):
+            raise Refused(400, f"{name!r} must be {types[name].__name__}, but is {value!r}")
+    try:
+        return replace(plan, **{name: types[name](value) for name, value in changes.items()})
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
