@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from actors import messages as m
 from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
 from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
-from actors.connection.states import TABLE, Action, ConnectionEvent, ConnectionState
 from actors.framework_settings import Composition
 from actors.runtime import Actor, Backoff, carrier, message, receive, setting
 from actors.runtime.state_machine import Machine
+from actors.states import CONNECTION, ConnectionAction, ConnectionEvent, ConnectionState
 from mesos_http import (
     CallPipeline,
     Endpoint,
@@ -137,7 +137,7 @@ class ConnectionActor(Actor):
     def __init__(self, composition: Composition, settings: ConnectionSettings) -> None:
         self.framework = composition.framework
         self.settings = settings
-        self._life = Machine(TABLE)
+        self._life = Machine(CONNECTION)
         self.stream_id = ""
         self._calls = Outbox(self, composition)
         self._offers_to = "offers"
@@ -581,8 +581,8 @@ class ConnectionActor(Actor):
         return self._in_time(self.settings.subscribe_timeout)
 
 
-_CARRY_OUT: Mapping[Action, Callable[[ConnectionActor], None]] = {
-    action: getattr(ConnectionActor, f"_{action.name.lower()}") for action in Action
+_CARRY_OUT: Mapping[ConnectionAction, Callable[[ConnectionActor], None]] = {
+    action: getattr(ConnectionActor, f"_{action.name.lower()}") for action in ConnectionAction
 }
 
 

@@ -5,10 +5,10 @@ all: an ACCEPT that was lost, an agent that is away, an update that never came.
 """
 
 from actors import messages as m
-from actors.operations.states import TABLE, Action, OperationEvent
 from actors.records import PHASE_OF_STATE
 from actors.runtime import Actor, Backoff, Timer, message, receive
 from actors.runtime.state_machine import Machine
+from actors.states import OPERATION, OperationAction, OperationEvent
 from mesos_v1 import events
 from mesos_v1.values import AgentId, OperationId
 
@@ -30,7 +30,7 @@ class OperationActor(Actor):
     def __init__(self, operation_id: OperationId, agent_id: AgentId | None) -> None:
         self.operation_id = operation_id
         self.agent_id = agent_id
-        self._life = Machine(TABLE)
+        self._life = Machine(OPERATION)
         self._asked = 0
         self._waits = 0
         self._timer: Timer | None = None
@@ -72,11 +72,11 @@ class OperationActor(Actor):
             self._timer = None
         for action in actions:
             match action:
-                case Action.RECONCILE:
+                case OperationAction.RECONCILE:
                     self.tell("connection", m.ReconcileOperations(((self.operation_id, self.agent_id),)))
-                case Action.WAIT:
+                case OperationAction.WAIT:
                     self._wait()
-                case Action.DONE:
+                case OperationAction.DONE:
                     self.tell("scheduler", m.OperationDone(self.operation_id, phase.value))
 
     def _wait(self) -> None:

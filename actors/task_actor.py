@@ -15,7 +15,7 @@ from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPh
 from actors.records import PROGRESS, TaskHistory, TaskProgress, Writes, attempt_id, demand_of, latest
 from actors.runtime import Actor, Backoff, DecodeError, Timer, message, receive, unpack
 from actors.runtime.state_machine import Machine
-from actors.tasks.states import EVENT_OF_STATE, TABLE, Action, TaskEvent
+from actors.states import EVENT_OF_STATE, TASK, TaskAction, TaskEvent
 from mesos_v1 import events
 from mesos_v1.states import TaskState, is_terminal
 from mesos_v1.values import AgentId, ExecutorId, TaskStatus
@@ -53,7 +53,7 @@ class TaskActor(Actor):
         progress = latest(history)
         self.attempt = progress.attempt
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
-        self._life = Machine(TABLE, progress.phase)
+        self._life = Machine(TASK, progress.phase)
         self.failures = progress.failures
         self.losses = progress.losses
         self.agent_id: AgentId | None = progress.agent_id
@@ -247,7 +247,7 @@ class TaskActor(Actor):
             self._timer = None
         done: m.TaskDone | None = None
         for action in actions:
-            if action is Action.DONE:
+            if action is TaskAction.DONE:
                 done = self._outcome(phase, result)
             else:
                 _CARRY_OUT[action](self)
@@ -379,6 +379,8 @@ _RESUME: Mapping[TaskPhase, Callable[[TaskActor], None]] = {
     P.LAUNCHING: TaskActor._await_news,
     P.RUNNING: TaskActor._watch_run,
 }
-_CARRY_OUT: Mapping[Action, Callable[[TaskActor], None]] = {
-    action: getattr(TaskActor, f"_{action.name.lower()}") for action in Action if action is not Action.DONE
+_CARRY_OUT: Mapping[TaskAction, Callable[[TaskActor], None]] = {
+    action: getattr(TaskActor, f"_{action.name.lower()}")
+    for action in TaskAction
+    if action is not TaskAction.DONE
 }

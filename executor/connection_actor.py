@@ -13,9 +13,15 @@ from collections.abc import AsyncIterator, Callable
 
 from actors.runtime import Actor, Backoff, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
-from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
 from executor.environment import AgentEnvironment
 from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
+from executor.states import (
+    WITH_CHECKPOINT,
+    WITHOUT_CHECKPOINT,
+    ConnectionAction,
+    ConnectionEvent,
+    ConnectionState,
+)
 from mesos_http import CallPipeline, Response, Subscription, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.content import ContentError, ContentType, parse, serialize
@@ -39,7 +45,7 @@ class Happened:
     """Something happened to the subscription; what belongs to an old attempt is ignored."""
 
     attempt: int
-    event: Event
+    event: ConnectionEvent
     reason: str = ""
 
 
@@ -162,7 +168,7 @@ class AgentConnectionActor(Actor):
     def on_start(self) -> None:
         """Subscribe at once."""
         self.timers.every(HEARTBEAT_INTERVAL, HeartbeatDue())
-        self._apply(Event.DUE)
+        self._apply(ConnectionEvent.DUE)
 
     def on_stop(self) -> None:
         """Leave no connection open."""
@@ -177,7 +183,7 @@ class AgentConnectionActor(Actor):
     def handle_recovery_over(self, over: RecoveryOver) -> None:
         self._recovery = None
         seconds = self._environment.recovery_timeout
-        self._apply(Event.GAVE_UP, f"the agent did not come back within {seconds:g} s")
+        self._apply(ConnectionEvent.GAVE_UP, f"the agent did not come back within {seconds:g} s")
 
     @receive
     def handle_arrived(self, arrived: Arrived) -> None:
@@ -186,14 +192,14 @@ class AgentConnectionActor(Actor):
         event = arrived.event
         match event:
             case executor_events.Subscribed():
-                self._apply(Event.SUBSCRIBED, value=event)
+                self._apply(ConnectionEvent.SUBSCRIBED, value=event)
             case executor_events.Shutdown():
-                self._apply(Event.SHUTDOWN, "the agent said SHUTDOWN", event)
+                self._apply(ConnectionEvent.SHUTDOWN, "the agent said SHUTDOWN", event)
             case executor_events.Error(message):
                 logger.error("the agent said ERROR: %s", message)
-                self._apply(Event.ERROR, f"the agent said: {message}")
+                self._apply(ConnectionEvent.ERROR, f"the agent said: {message}")
             case _:
-                self._apply(Event.ARRIVED, value=event)
+                self._apply(ConnectionEvent.ARRIVED, value=event)
 
     @receive
     def handle_send_update(self, update: SendUpdate) -> None:
@@ -212,7 +218,7 @@ class AgentConnectionActor(Actor):
     def handle_send_message(self, message: SendMessage) -> None:
         if self._subscribed:
             self._call(executor_calls.message(message.data))
-        elif self._life.state is not State.ENDED:
+        elif self._life.state is not ConnectionState.ENDED:
             self._kept.append(message.data)
 
     @receive
@@ -223,14 +229,14 @@ class AgentConnectionActor(Actor):
     @receive
     def handle_leave(self, leave: Leave) -> None:
         self._leaving = True
-        self._apply(Event.LEAVE, "the executor ends")
+        self._apply(ConnectionEvent.LEAVE, "the executor ends")
         self._tell_left()
 
     @property
     def _subscribed(self) -> bool:
-        return self._life.state in {State.SUBSCRIBED, State.LEAVING}
+        return self._life.state in {ConnectionState.SUBSCRIBED, ConnectionState.LEAVING}
 
-    def _apply(self, event: Event, reason: str = "", value: object = None) -> None:
+    def _apply(self, event: ConnectionEvent, reason: str = "", value: object = None) -> None:
         before = self._life.state
         state, actions, ignored = self._life.on(event)
         if ignored:
@@ -240,26 +246,26 @@ class AgentConnectionActor(Actor):
             logger.info("agent %s: %s -> %s%s", self._environment.endpoint, before.value, state.value, why)
         for action in actions:
             match action:
-                case Action.CONNECT:
+                case ConnectionAction.CONNECT:
                     self._connect()
-                case Action.CLOSE:
+                case ConnectionAction.CLOSE:
                     self._close()
-                case Action.ANNOUNCE:
+                case ConnectionAction.ANNOUNCE:
                     self._announce(value)
-                case Action.DELIVER:
+                case ConnectionAction.DELIVER:
                     self._deliver(value)
-                case Action.TELL_LOST:
+                case ConnectionAction.TELL_LOST:
                     self.tell(EXECUTOR, AgentLost(reason))
-                case Action.RETRY:
+                case ConnectionAction.RETRY:
                     self._retry()
-                case Action.START_RECOVERY:
+                case ConnectionAction.START_RECOVERY:
                     if self._recovery is None:
                         self._recovery = self.timers.after(self._environment.recovery_timeout, RecoveryOver())
-                case Action.STOP_RECOVERY:
+                case ConnectionAction.STOP_RECOVERY:
                     if self._recovery is not None:
                         self._recovery.cancel()
                         self._recovery = None
-                case Action.END:
+                case ConnectionAction.END:
                     self._attempt += 1  # nothing that still comes in counts
                     self.tell(EXECUTOR, AgentGone(reason))
 
@@ -279,7 +285,7 @@ class AgentConnectionActor(Actor):
         me = self.actor_ref
         try:
             await link.subscribe(call)
-            me.tell(Happened(attempt, Event.OPENED))
+            me.tell(Happened(attempt, ConnectionEvent.OPENED))
             async for records in link.batches():
                 for record in records:
                     try:
@@ -290,9 +296,13 @@ class AgentConnectionActor(Actor):
                         me.tell(Arrived(attempt, event))
         except ApiError as error:
             not_ready = error.retryable or error.status == 404
-            me.tell(Happened(attempt, Event.NOT_READY if not_ready else Event.REFUSED, str(error)))
+            me.tell(
+                Happened(
+                    attempt, ConnectionEvent.NOT_READY if not_ready else ConnectionEvent.REFUSED, str(error)
+                )
+            )
         except (TransportError, MesosError) as error:
-            me.tell(Happened(attempt, Event.LOST, str(error)))
+            me.tell(Happened(attempt, ConnectionEvent.LOST, str(error)))
 
     def _close(self) -> None:
         link, self._link = self._link, None
@@ -306,7 +316,7 @@ class AgentConnectionActor(Actor):
         self._failures += 1
         longest = self._environment.backoff_max if self._environment.checkpoint else FIRST_BACKOFF
         most = Backoff(FIRST_BACKOFF, 2.0, longest).delay(self._failures)
-        self.timers.after(self.ids.uniform(0.0, most), Happened(self._attempt, Event.DUE))
+        self.timers.after(self.ids.uniform(0.0, most), Happened(self._attempt, ConnectionEvent.DUE))
 
     def _announce(self, value: object) -> None:
         self._failures = 0

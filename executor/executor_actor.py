@@ -28,7 +28,7 @@ from executor.environment import AgentEnvironment
 from executor.framework_server import FrameworkServer
 from executor.loading import LoadedExecutor, assign, load
 from executor.messages import AUTHOR, CONNECTION, TASK, TRACE
-from executor.process.states import SHARES, TABLE, Action, Event, State
+from executor.states import EXECUTOR, SHARES, ExecutorAction, ExecutorEvent, ExecutorState
 from executor.task_actor import RunningTaskActor, Threads
 from executor.trace_actor import TraceActor
 from mesos_v1 import pb
@@ -81,7 +81,7 @@ class ExecutorActor(Actor):
         self._environment = environment
         self._class_name = class_name
         self._on_exit = on_exit
-        self._life = Machine(TABLE)
+        self._life = Machine(EXECUTOR)
         self._new_link = new_link
         self._letter = BootSecret()
         self._boot: ExecutorBoot | None = None
@@ -105,7 +105,7 @@ class ExecutorActor(Actor):
     @receive
     def handle_subscribed(self, event: Subscribed) -> None:
         self._subscribed = event
-        self._apply(Event.SUBSCRIBED)
+        self._apply(ExecutorEvent.SUBSCRIBED)
 
     @receive
     def handle_launch(self, event: Launch) -> None:
@@ -128,7 +128,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_message(self, event: Message) -> None:
-        if self._loaded is None or self._life.state not in {State.STARTING, State.READY}:
+        if self._loaded is None or self._life.state not in {ExecutorState.STARTING, ExecutorState.READY}:
             logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
             return
         opened = call(unpack_message, event.data)
@@ -150,7 +150,12 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
-        if self._life.state not in {State.KILLING, State.STOPPING, State.LEAVING, State.ENDED}:
+        if self._life.state not in {
+            ExecutorState.KILLING,
+            ExecutorState.STOPPING,
+            ExecutorState.LEAVING,
+            ExecutorState.ENDED,
+        }:
             logger.error("the agent is gone: %s", gone.reason)
             self._exit_code = self._exit_code or 1
             self._end(gone.reason)
@@ -163,14 +168,14 @@ class ExecutorActor(Actor):
             if task_id in self._tasks:
                 self._report_failed(task_id, f"the executor failed at the task: {failed.error}")
                 self._forget_task(task_id)
-        elif failed.name == AUTHOR and self._life.state is State.STARTING:
+        elif failed.name == AUTHOR and self._life.state is ExecutorState.STARTING:
             self._fail(f"the executor could not be started: {failed.error}")
         elif failed.name == AUTHOR:
-            self._apply(Event.AUTHOR_STOPPED)
+            self._apply(ExecutorEvent.AUTHOR_STOPPED)
         elif failed.name == CONNECTION:
             self._exit_code = BUG
             self._reason = f"the connection to the agent failed: {failed.error}"
-            self._apply(Event.CUT_OFF)
+            self._apply(ExecutorEvent.CUT_OFF)
         else:
             self._shipping = None
 
@@ -185,7 +190,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_author_started(self, started: m.AuthorStarted) -> None:
-        self._apply(Event.STARTED)
+        self._apply(ExecutorEvent.STARTED)
 
     @receive
     def handle_author_failed(self, failed: m.AuthorFailed) -> None:
@@ -193,7 +198,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_author_stopped(self, stopped: m.AuthorStopped) -> None:
-        self._apply(Event.AUTHOR_STOPPED)
+        self._apply(ExecutorEvent.AUTHOR_STOPPED)
 
     @receive
     def handle_task_ended(self, ended: m.TaskEnded) -> None:
@@ -204,12 +209,12 @@ class ExecutorActor(Actor):
         if self._shipping is not None:
             self.tell(self._shipping, m.ShipSoon())
         if not self._tasks:
-            self._apply(Event.NO_TASKS)
+            self._apply(ExecutorEvent.NO_TASKS)
 
     @receive
     def handle_still_starting(self, due: StillStarting) -> None:
         """Tasks wait for `on_start`: nobody else would say so."""
-        if self._life.state is State.STARTING and self._loaded is not None:
+        if self._life.state is ExecutorState.STARTING and self._loaded is not None:
             name, count = type(self._loaded.instance).__name__, len(self._tasks)
             logger.warning("%s.on_start has not ended; %d tasks wait for it", name, count)
             self.timers.after(SLOW_START, StillStarting())
@@ -218,14 +223,14 @@ class ExecutorActor(Actor):
     def handle_left(self, left: m.Left) -> None:
         self._left -= 1
         if self._left <= 0:
-            self._apply(Event.LEFT)
+            self._apply(ExecutorEvent.LEFT)
 
     @receive
     def handle_phase_over(self, over: PhaseOver) -> None:
         if over.phase == self._life.state.value:
-            self._apply(Event.PHASE_OVER)
+            self._apply(ExecutorEvent.PHASE_OVER)
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: ExecutorEvent) -> None:
         before = self._life.state
         state, actions, ignored = self._life.on(event)
         if ignored:
@@ -237,31 +242,31 @@ class ExecutorActor(Actor):
                 self.timers.after(seconds, PhaseOver(state.value))
         for action in actions:
             match action:
-                case Action.LOAD:
+                case ExecutorAction.LOAD:
                     self._load()
-                case Action.START_TASKS:
+                case ExecutorAction.START_TASKS:
                     for ref, cause in self._tasks.values():
                         self._tell_caused(ref, m.StartTask(), cause)
-                case Action.REFUSE_TASKS:
+                case ExecutorAction.REFUSE_TASKS:
                     for ref, cause in self._tasks.values():
                         self._tell_caused(ref, m.RefuseTask(self._reason), cause)
-                case Action.KILL_TASKS:
+                case ExecutorAction.KILL_TASKS:
                     self._kill_all()
-                case Action.STOP_AUTHOR:
+                case ExecutorAction.STOP_AUTHOR:
                     self._stop_author()
-                case Action.LEAVE:
+                case ExecutorAction.LEAVE:
                     self._leave()
-                case Action.EXIT:
+                case ExecutorAction.EXIT:
                     self._on_exit(self._exit_code, self._reason)
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
-        self._apply(Event.END)
+        self._apply(ExecutorEvent.END)
 
     def _fail(self, reason: str) -> None:
         self._broken = self._reason = reason
         self._exit_code = 1
-        self._apply(Event.START_FAILED)
+        self._apply(ExecutorEvent.START_FAILED)
 
     def _load(self) -> None:
         """Read the start-up letter and make the author's executor; what is wrong is told by every task."""
@@ -318,12 +323,12 @@ class ExecutorActor(Actor):
             return
         ref, cause, refusal = made.result
         self._tasks[task_id] = ref, cause
-        if self._life.state not in {State.STARTING, State.READY}:
+        if self._life.state not in {ExecutorState.STARTING, ExecutorState.READY}:
             refused = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
             self._tell_caused(ref, refused, cause)
         elif refusal:
             self._tell_caused(ref, m.RefuseTask(refusal, retry=False), cause)
-        elif self._life.state is State.READY:
+        elif self._life.state is ExecutorState.READY:
             self._tell_caused(ref, m.StartTask(), cause)
         # else START_TASKS will
 
@@ -343,14 +348,14 @@ class ExecutorActor(Actor):
 
     def _kill_all(self) -> None:
         if not self._tasks:
-            self._apply(Event.NO_TASKS)
-        share = SHARES[State.KILLING] * self._environment.shutdown_grace_period
+            self._apply(ExecutorEvent.NO_TASKS)
+        share = SHARES[ExecutorState.KILLING] * self._environment.shutdown_grace_period
         for ref, _ in self._tasks.values():
             self.tell(ref, m.KillTask(share * 0.9))
 
     def _stop_author(self) -> None:
         if self.system.find(AUTHOR) is None:
-            self._apply(Event.AUTHOR_STOPPED)
+            self._apply(ExecutorEvent.AUTHOR_STOPPED)
         else:
             self.tell(AUTHOR, m.StopAuthor())
 

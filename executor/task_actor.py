@@ -30,7 +30,7 @@ from executor.environment import AgentEnvironment
 from executor.framework_server import FrameworkServer
 from executor.loading import Assignment
 from executor.messages import CONNECTION, EXECUTOR
-from executor.tasks.states import TABLE, Action, Event, State
+from executor.states import TASK, TaskAction, TaskEvent, TaskPhase
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
 from wire.author_code import Outcome, call, finish, one_line, text_of, traceback_below
@@ -140,7 +140,7 @@ class RunningTaskActor(Actor):
         self._environment = environment
         self._server = server
         self._threads = threads
-        self._life = Machine(TABLE)
+        self._life = Machine(TASK)
         self._running: asyncio.Task[None] | None = None
         self._grace = assignment.kill_grace
         self._progress: object = None  # the newest that was not reported
@@ -148,16 +148,16 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_start_task(self, start: m.StartTask) -> None:
-        self._apply(Event.START)
+        self._apply(TaskEvent.START)
 
     @receive
     def handle_refuse_task(self, refused: m.RefuseTask) -> None:
-        self._apply(Event.REFUSED, refused.reason, retry=refused.retry)
+        self._apply(TaskEvent.REFUSED, refused.reason, retry=refused.retry)
 
     @receive
     def handle_kill_task(self, kill: m.KillTask) -> None:
         self._grace = self._assignment.kill_grace if kill.grace is None else kill.grace
-        self._apply(Event.KILL, "killed")
+        self._apply(TaskEvent.KILL, "killed")
 
     @receive
     def handle_returned(self, returned: Returned) -> None:
@@ -165,26 +165,26 @@ class RunningTaskActor(Actor):
         try:
             data = self._pack(returned.result)
         except Exception as error:
-            self._apply(Event.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
+            self._apply(TaskEvent.RAISED, f"the result cannot be sent: {text_of(error)}", retry=False)
             return
         try:
             check_size("the result", data, MAX_RESULT)
         except ValueError as error:
-            self._apply(Event.RAISED, str(error), retry=False)
+            self._apply(TaskEvent.RAISED, str(error), retry=False)
         else:
-            self._apply(Event.RETURNED, data=data)
+            self._apply(TaskEvent.RETURNED, data=data)
 
     @receive
     def handle_raised(self, raised: Raised) -> None:
-        self._apply(Event.RAISED, raised.reason, retry=raised.retry)
+        self._apply(TaskEvent.RAISED, raised.reason, retry=raised.retry)
 
     @receive
     def handle_cancelled(self, cancelled: Cancelled) -> None:
-        self._apply(Event.CANCELLED, "its coroutine was cancelled")
+        self._apply(TaskEvent.CANCELLED, "its coroutine was cancelled")
 
     @receive
     def handle_grace_over(self, over: GraceOver) -> None:
-        self._apply(Event.GRACE_OVER, "killed; it did not end within its grace period")
+        self._apply(TaskEvent.GRACE_OVER, "killed; it did not end within its grace period")
 
     @receive
     def handle_send_to_framework(self, send: SendToFramework) -> None:
@@ -203,7 +203,7 @@ class RunningTaskActor(Actor):
         if self._progress is not None:
             self._report_progress()
 
-    def _apply(self, event: Event, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
+    def _apply(self, event: TaskEvent, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         state, actions, ignored = self._life.on(event)
         if ignored:
             logger.debug(
@@ -211,21 +211,21 @@ class RunningTaskActor(Actor):
             )
         for action in actions:
             match action:
-                case Action.RUN:
+                case TaskAction.RUN:
                     self._run()
-                case Action.REPORT_RUNNING:
+                case TaskAction.REPORT_RUNNING:
                     self._report(TaskState.TASK_RUNNING)
-                case Action.INTERRUPT:
+                case TaskAction.INTERRUPT:
                     self.timers.after(max(0.0, self._grace), GraceOver())
                     if not self._in_thread and self._running is not None:
                         self._running.cancel()
-                case Action.ABANDON:
+                case TaskAction.ABANDON:
                     self._threads.abandon(self._task_id)
                     logger.warning(
                         "task %s does not end when killed; what it still does is ignored", self._task_id
                     )
-                case Action.REPORT:
-                    killed = state is State.KILLED and event is not Event.GRACE_OVER
+                case TaskAction.REPORT:
+                    killed = state is TaskPhase.KILLED and event is not TaskEvent.GRACE_OVER
                     message, data = ("killed", b"") if killed else (message, data)
                     self._report(TaskState[f"TASK_{state.name}"], message, data, retry=retry)
                     self.tell(EXECUTOR, m.TaskEnded(self._task_id, state.value))
@@ -257,7 +257,7 @@ class RunningTaskActor(Actor):
                 outcome = await self._call(outcome.result)
             except asyncio.CancelledError as error:
                 outcome = Outcome(None, error)
-        if self._life.state in {State.RUNNING, State.KILLING}:  # else nobody waits for it any more
+        if self._life.state in {TaskPhase.RUNNING, TaskPhase.KILLING}:  # else nobody waits for it any more
             self.tell(self.actor_ref, self._how_it_ended(outcome))
 
     async def _call(self, function: Callable[[], Any]) -> Outcome:
@@ -299,7 +299,7 @@ class RunningTaskActor(Actor):
 
     def _report_progress(self) -> None:
         newest, self._progress = self._progress, None
-        if self._life.state is not State.RUNNING:
+        if self._life.state is not TaskPhase.RUNNING:
             return
         self._progress_waits = True
         self.timers.after(PROGRESS_INTERVAL, ProgressDue())
@@ -317,7 +317,7 @@ class _RunningContext(TaskContext):
 
     @property
     def killed(self) -> bool:
-        return self.actor._life.state is not State.RUNNING
+        return self.actor._life.state is not TaskPhase.RUNNING
 
     def send(self, message: object) -> None:
         if not (self.actor._assignment.raw and isinstance(message, bytes)):

@@ -5,12 +5,11 @@ import asyncio
 import pytest
 
 from actors import messages as m
+from actors import states
 from actors.composition import ActorSpec, Composition, run
 from actors.framework_settings import FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
-from actors.operations import states
-from actors.operations.states import Action
 from actors.records import (
     ENDED_PHASES,
     OPERATION,
@@ -19,6 +18,7 @@ from actors.records import (
     OperationRecord,
 )
 from actors.scheduler_actor import SchedulerActor
+from actors.states import OperationAction
 from actors.store_actor import StoreActor, StoreSettings
 from mesos_v1 import events, offer_operations
 from mesos_v1.resources import Reservation, Resources
@@ -32,10 +32,10 @@ from tests.support.simulated_master import simulated_master
 OP = OperationId("op")
 
 
-@pytest.mark.parametrize(("key", "transition"), states.TABLE.items())
+@pytest.mark.parametrize(("key", "transition"), states.OPERATION.items())
 def test_the_outcome_is_told_exactly_when_it_is_known(key, transition):
     told = transition.state in ENDED_PHASES and not transition.ignored
-    assert (Action.DONE in transition.actions) == told
+    assert (OperationAction.DONE in transition.actions) == told
 
 
 def test_every_state_of_an_operation_is_classified():

@@ -2,9 +2,15 @@ import itertools
 
 import pytest
 
-from executor.connection.states import WITH_CHECKPOINT, WITHOUT_CHECKPOINT, Action, Event, State
+from executor.states import (
+    WITH_CHECKPOINT,
+    WITHOUT_CHECKPOINT,
+    ConnectionAction,
+    ConnectionEvent,
+    ConnectionState,
+)
 
-S, E, A = State, Event, Action
+S, E, A = ConnectionState, ConnectionEvent, ConnectionAction
 
 
 def transition(state, event, *, checkpoint):
@@ -12,7 +18,7 @@ def transition(state, event, *, checkpoint):
 
 
 @pytest.mark.parametrize("checkpoint", [True, False])
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(ConnectionState, ConnectionEvent)))
 def test_what_follows_leaves_nobody_waiting(state, event, checkpoint):
     after, actions = transition(state, event, checkpoint=checkpoint)
     if after is S.ENDED and state is not S.ENDED:
@@ -55,6 +61,6 @@ def test_after_shutdown_nobody_looks_for_the_agent():
 
 def test_every_state_can_be_left():
     for checkpoint in (True, False):
-        for state in set(State) - {S.ENDED}:
+        for state in set(ConnectionState) - {S.ENDED}:
             after, _ = transition(state, E.LEAVE, checkpoint=checkpoint)
             assert transition(after, E.LOST, checkpoint=checkpoint)[0] is S.ENDED

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from executor.messages import EXECUTOR, AgentGone, EndRequested
-from executor.process.states import State
+from executor.states import ExecutorState
 from tests.executor.authors import Add, Talk, Wait
 from tests.executor.conftest import on_virtual_time
 from tests.support.agent_script import AgentScript
@@ -190,7 +190,7 @@ async def test_an_agent_that_goes_after_the_end_was_decided_changes_nothing_abou
         run.launch("t1", Wait(1000))
         await run.script.until_state("t1", "TASK_RUNNING")
         run.script.shutdown()
-        while executor._actor._life.state is not State.KILLING:
+        while executor._actor._life.state is not ExecutorState.KILLING:
             await asyncio.sleep(0)
         executor.tell(AgentGone("it went away"))
         assert await run.exit() == (0, "the agent said SHUTDOWN")

@@ -1,1 +1,0 @@
-"""Parts of the operation actor: its state table."""

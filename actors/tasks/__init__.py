@@ -1,1 +1,0 @@
-"""Parts of the task actor: its state table, its own messages."""
