@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from actors import messages as m
 from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
 from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
-from actors.framework_settings import Composition
+from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, carrier, message, receive, setting
 from actors.runtime.state_machine import Machine
 from actors.states import CONNECTION, ConnectionAction, ConnectionEvent, ConnectionState
@@ -56,19 +56,16 @@ class ConnectionSettings:
     missed_heartbeats: float = setting(
         5.0, help="How many announced heartbeat intervals of silence mean that the master is gone."
     )
-    subscribe_timeout: float = setting(15.0, help="Longest wait for an answer to SUBSCRIBE.", unit="seconds")
-    connect_timeout: float = setting(5.0, help="Longest wait for a connection.", unit="seconds")
-    backoff: float = setting(0.5, help="Upper bound of the first wait before a new attempt.", unit="seconds")
-    backoff_cap: float = setting(30.0, help="Upper bound of every wait before a new attempt.", unit="seconds")
-    stable_after: float = setting(
-        10.0,
-        help="How long a subscription must have lasted for the waits to start small again.",
-        unit="seconds",
+    subscribe_timeout: float = seconds(15.0, help="Longest wait for an answer to SUBSCRIBE.")
+    connect_timeout: float = seconds(5.0, help="Longest wait for a connection.")
+    backoff: float = seconds(0.5, help="Upper bound of the first wait before a new attempt.")
+    backoff_cap: float = seconds(30.0, help="Upper bound of every wait before a new attempt.")
+    stable_after: float = seconds(
+        10.0, help="How long a subscription must have lasted for the waits to start small again."
     )
-    teardown_timeout: float = setting(
+    teardown_timeout: float = seconds(
         30.0,
         help="How long TEARDOWN is repeated until a master answers it; after that the framework ends with a failure.",
-        unit="seconds",
     )
     max_in_flight: int = setting(1024, help="Calls that may be on their way at once.")
 

@@ -5,6 +5,7 @@ retries. Settings of one built-in actor stand beside that actor; reading TOML is
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from actors.runtime import Actor, Backoff, setting
@@ -13,6 +14,7 @@ from mesos_http import Credentials, TlsSettings
 from mesos_v1.errors import ResourceError
 from mesos_v1.resource import to_millis
 
+seconds = partial(setting, unit="seconds")
 WEEK = 7 * 24 * 3600.0
 # What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
@@ -41,11 +43,10 @@ class FrameworkSettings:
     roles: tuple[str, ...] = setting(("*",), help="Roles whose resources the framework is offered.")
     principal: str = setting("", help="Principal to authenticate as (HTTP Basic); empty: no authentication.")
     secret: str = setting("", help="The principal's secret.", secret=True)
-    failover_timeout: float | None = setting(
+    failover_timeout: float | None = seconds(
         None,
         help="How long the master keeps the tasks of a scheduler that has gone away; if left out, a week where a store "
         "remembers the framework, and 0 where nothing could take it over.",
-        unit="seconds",
     )
     checkpoint: bool = setting(
         True, help="Whether agents checkpoint, so that tasks survive an agent's restart."
@@ -65,8 +66,8 @@ class FrameworkSettings:
         help="What happens to tasks on an agent that the operator has announced maintenance for: "
         '"move" runs them elsewhere before it begins, "stay" declines.',
     )
-    maintenance_lead: float = setting(
-        60.0, help="How long before an agent's maintenance its tasks are moved away.", unit="seconds"
+    maintenance_lead: float = seconds(
+        60.0, help="How long before an agent's maintenance its tasks are moved away."
     )
     ca: str = setting(
         "", help="File of the certificate authorities to trust; empty: the system's.", unit="path"
@@ -116,8 +117,8 @@ class ExecutorSettings:
         (), help="Packages shipped to the agents: paths of package folders or .py files, or import names."
     )
     settings: bytes = setting(b"", help="The executor's own settings, packed by the codec.")
-    shutdown_grace_period: float = setting(
-        5.0, help="How long running tasks get when the executor is shut down, in seconds.", unit="seconds"
+    shutdown_grace_period: float = seconds(
+        5.0, help="How long running tasks get when the executor is shut down, in seconds."
     )
 
     def __post_init__(self) -> None:
@@ -137,9 +138,9 @@ class RetryPolicy:
     """
 
     attempts: int = setting(5, help="Attempts in all; 1 means no retry.")
-    backoff: float = setting(1.0, help="Seconds before the second attempt.", unit="seconds")
+    backoff: float = seconds(1.0, help="Seconds before the second attempt.")
     factor: float = setting(2.0, help="What each further wait is multiplied by.")
-    cap: float = setting(60.0, help="The longest wait.", unit="seconds")
+    cap: float = seconds(60.0, help="The longest wait.")
     jitter: float = setting(0.5, help="Share of the wait that is drawn at random, from 0 to 1.")
     losses: int = setting(
         20,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from actors import messages as m
-from actors.framework_settings import GPUS, Composition
+from actors.framework_settings import GPUS, Composition, seconds
 from actors.offers.matching import (
     NO_EXECUTOR,
     AgentOffers,
@@ -44,35 +44,32 @@ REMEMBERED = 10_000  # so many early rescinds and refused attempts are remembere
 class OfferSettings:
     """How the broker treats offers."""
 
-    refuse_seconds: float = setting(
-        5.0, help="How long refused resources stay away while something waits, in seconds.", unit="seconds"
+    refuse_seconds: float = seconds(
+        5.0, help="How long refused resources stay away while something waits, in seconds."
     )
-    idle_refuse_seconds: float = setting(
-        120.0, help="How long refused resources stay away while nothing waits.", unit="seconds"
+    idle_refuse_seconds: float = seconds(
+        120.0, help="How long refused resources stay away while nothing waits."
     )
     jitter: float = setting(0.2, help="Share of a refusal that is drawn at random.")
-    suppress_after: float = setting(
-        1.0, help="How long nothing must have waited for a role before it is suppressed.", unit="seconds"
+    suppress_after: float = seconds(
+        1.0, help="How long nothing must have waited for a role before it is suppressed."
     )
-    revive_interval: float = setting(0.1, help="Shortest time between two REVIVEs.", unit="seconds")
+    revive_interval: float = seconds(0.1, help="Shortest time between two REVIVEs.")
     revive_when_freed: bool = setting(
         True,
         help="Whether to ask for offers as soon as a task has ended while others wait, "
         "rather than to wait for the master's next round of allocation.",
     )
-    linger: float = setting(
-        0.1, help="How long an offer is held while nothing waits, before it is declined.", unit="seconds"
-    )
+    linger: float = seconds(0.1, help="How long an offer is held while nothing waits, before it is declined.")
     batch: int = setting(500, help="Most tasks placed in one turn of the loop.")
     max_tasks_per_accept: int = setting(2000, help="Most tasks launched with one ACCEPT.")
     max_accept_bytes: int = setting(
         MAX_TASK_BYTES, help="Most bytes of one ACCEPT; a task that alone is larger goes alone.", unit="bytes"
     )
-    maintenance_margin: float = setting(
+    maintenance_margin: float = seconds(
         0.0,
         help="Agents whose maintenance begins within this time get no tasks; at least `maintenance_lead` of the framework "
         "where tasks are moved.",
-        unit="seconds",
     )
 
 

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.framework_settings import Composition
+from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, Timer, message, receive, setting
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, TaskId
@@ -22,11 +22,9 @@ logger = logging.getLogger("actors.reconciler")
 class ReconcilerSettings:
     """How often the truth is asked for."""
 
-    period: float = setting(900.0, help="Time between two rounds, in seconds.", unit="seconds")
-    first_wait: float = setting(
-        5.0, help="Wait before asking again about tasks without an answer.", unit="seconds"
-    )
-    longest_wait: float = setting(120.0, help="Upper bound of these waits; they double.", unit="seconds")
+    period: float = seconds(900.0, help="Time between two rounds, in seconds.")
+    first_wait: float = seconds(5.0, help="Wait before asking again about tasks without an answer.")
+    longest_wait: float = seconds(120.0, help="Upper bound of these waits; they double.")
     batch: int = setting(5000, help="Most tasks asked about in one call.")
     implicit_every: int = setting(
         4, help="In every n-th round an implicit reconciliation is sent, too; 0: never."

@@ -12,8 +12,7 @@ from actors.records import ENDED_PHASES, OperationPhase
 from actors.runtime.state_machine import Table
 from mesos_v1.states import TaskState
 
-# The subscription to the master. Events carry the number of the attempt
-# that they belong to, and the actor drops those of an old attempt before it looks here.
+# The subscription to the master. The actor drops what belongs to an old attempt before it looks here.
 # Source: Mesos documentation, "Scheduler HTTP API", sections "Disconnections", "Network partitions", "Master detection".
 
 
@@ -83,10 +82,9 @@ CONNECTION = Table[ConnectionState, ConnectionEvent, ConnectionAction](
         (CS.SUBSCRIBED, CE.LEADER_FOUND, CS.CONNECTING, CA.CLOSE, CA.LOSE, CA.OPEN),
         (_ATTEMPT, CE.LEADER_LOST, CS.DETECTING, CA.CLOSE),
         (CS.CONNECTING, CE.OPENED, CS.SUBSCRIBING, CA.AWAIT_SUBSCRIBED),
-        (CS.SUBSCRIBING, CE.SUBSCRIBED, CS.SUBSCRIBED, CA.ANNOUNCE),
-        (CS.SUBSCRIBED, CE.SUBSCRIBED, CS.SUBSCRIBED, CA.ANNOUNCE),
-        (CS.CONNECTING, CE.BROKE, CS.DISCONNECTED, CA.CLOSE, CA.BACK_OFF),
-        (CS.SUBSCRIBING, (CE.BROKE, CE.SILENT), CS.DISCONNECTED, CA.CLOSE, CA.BACK_OFF),
+        ((CS.SUBSCRIBING, CS.SUBSCRIBED), CE.SUBSCRIBED, CS.SUBSCRIBED, CA.ANNOUNCE),
+        (_ATTEMPT, CE.BROKE, CS.DISCONNECTED, CA.CLOSE, CA.BACK_OFF),
+        (CS.SUBSCRIBING, CE.SILENT, CS.DISCONNECTED, CA.CLOSE, CA.BACK_OFF),
         (CS.SUBSCRIBED, (CE.BROKE, CE.SILENT), CS.DISCONNECTED, CA.CLOSE, CA.LOSE, CA.BACK_OFF),
         (_ATTEMPT, CE.REFUSED, CS.ENDED, CA.CLOSE, CA.REPORT_ERROR),
         (CS.SUBSCRIBED, CE.REFUSED, CS.ENDED, CA.CLOSE, CA.LOSE, CA.REPORT_ERROR),
@@ -122,7 +120,7 @@ CONNECTION = Table[ConnectionState, ConnectionEvent, ConnectionAction](
 )
 
 
-# A task. Where its rules come from: Mesos documentation, "Designing Highly Available Mesos Frameworks" and "Reconciliation"
+# A task. Sources: Mesos documentation, "Designing Highly Available Mesos Frameworks" and "Reconciliation"
 # (an attempt is known only by what the master says about it), and "Task State Reasons" for partition-aware states.
 
 
@@ -176,6 +174,7 @@ _RETRY = (TE.FAILED_RETRY, TE.LOST_RETRY)
 _LAST = (TE.FAILED_LAST, TE.LOST_LAST)
 _ALIVE = (TE.STAGING, TE.RUNNING, TE.KILLING, TE.UNREACHABLE)
 _BROKERS = (TE.LAUNCHED, TE.NOT_LAUNCHED, TE.WITHDRAWN, TE.BROKER_RESTARTED)
+_OF_A_KILL = {TE.NOT_LAUNCHED, TE.KILL_DUE}
 _TIMERS = (TE.KILL_DUE, TE.LAUNCH_TIMED_OUT, TE.RUN_TIMED_OUT, TE.RETRY_DUE)
 
 TASK = Table[TaskPhase, TaskEvent, TaskAction](
@@ -231,33 +230,16 @@ TASK = Table[TaskPhase, TaskEvent, TaskAction](
         (TP.WAITING, (*_TIMERS, TE.MOVE_ASKED), "there is no attempt"),
         (TP.LAUNCHING, (TE.WITHDRAWN, TE.BROKER_RESTARTED), "the broker has let go of the demand"),
         (TP.LAUNCHING, TE.LAUNCHED, "a launch cannot be told twice"),
-        (
-            (TP.STAGING, TP.RUNNING, TP.UNREACHABLE),
-            _BROKERS,
-            "news of the attempt proves that its ACCEPT arrived",
-        ),
+        ((TP.STAGING, TP.RUNNING, TP.UNREACHABLE), _BROKERS, "news of it proves that its ACCEPT arrived"),
         ((TP.LAUNCHING, TP.STAGING), TE.RUN_TIMED_OUT, "it does not run yet"),
         (TP.RUNNING, TE.LAUNCH_TIMED_OUT, "it runs"),
         (_HAS_ATTEMPT, TE.RETRY_DUE, "the attempt is under way"),
-        (
-            TP.UNREACHABLE,
-            set(_TIMERS) - {TE.RETRY_DUE},
-            "what ran out while the agent was there says nothing now",
-        ),
-        (TP.UNREACHABLE, TE.MOVE_ASKED, "its agent is away"),
+        (TP.UNREACHABLE, {*_TIMERS, TE.MOVE_ASKED} - {TE.RETRY_DUE}, "its agent is away"),
         (TP.WITHDRAWING, TE.NOT_LAUNCHED, "an ACCEPT that came to nothing was LAUNCHED first"),
         (TP.WITHDRAWING, (*_TIMERS, TE.KILL_ASKED, TE.MOVE_ASKED), "a kill is under way"),
-        (
-            TP.KILLING,
-            (TE.LAUNCHED, TE.WITHDRAWN, TE.BROKER_RESTARTED),
-            "only the end of the attempt matters now",
-        ),
-        (TP.KILLING, {*_TIMERS, TE.MOVE_ASKED} - {TE.KILL_DUE}, "only the end of the attempt matters now"),
-        (
-            TP.BACKING_OFF,
-            {*TE} - {TE.RETRY_DUE, TE.KILL_ASKED, TE.RESULT_REFUSED},
-            "the attempt is over; what still comes of it is acknowledged and changes nothing",
-        ),
+        (TP.KILLING, {*_BROKERS, *_TIMERS, TE.MOVE_ASKED} - _OF_A_KILL, "only the attempt's end matters now"),
+        # What still comes of the attempt is acknowledged, and changes nothing.
+        (TP.BACKING_OFF, {*TE} - {TE.RETRY_DUE, TE.KILL_ASKED, TE.RESULT_REFUSED}, "the attempt is over"),
         (TERMINAL_PHASES, {*TE} - {TE.RESULT_REFUSED}, "the outcome is known"),
         ({*TP} - TERMINAL_PHASES, TE.RESULT_REFUSED, "there is no result"),
     ],
@@ -328,11 +310,7 @@ OPERATION = Table[OperationPhase, OperationEvent, OperationAction](
         (_OPEN, (OE.OVERDUE, OE.RESUBSCRIBED), None, OA.RECONCILE, OA.WAIT),
     ],
     ignored=[
-        (
-            (OP.PENDING, OP.UNREACHABLE),
-            (OE.NOT_SENT, OE.UNCERTAIN),
-            "news of it proves that its ACCEPT arrived",
-        ),
+        ((OP.PENDING, OP.UNREACHABLE), (OE.NOT_SENT, OE.UNCERTAIN), "news proves that its ACCEPT arrived"),
         (ENDED_PHASES, OE, "the outcome is known"),
     ],
     ends=ENDED_PHASES,

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 
 from actors import messages as m
-from actors.framework_settings import Composition
+from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.store.backends import (
     LARGEST,
@@ -35,9 +35,7 @@ class StoreSettings:
     path: str = setting(
         "", help="File of the SQLite database; empty: in memory, lost with the process.", unit="path"
     )
-    retry_after: float = setting(
-        0.5, help="Wait after a failed transaction; doubles up to 30 s.", unit="seconds"
-    )
+    retry_after: float = seconds(0.5, help="Wait after a failed transaction; doubles up to 30 s.")
     drop_damaged: bool = setting(
         False,
         help="Drop damaged records, and what else is stored about the same tasks; false: refuse to start.",

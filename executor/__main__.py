@@ -46,7 +46,7 @@ except BaseException:
 
     traceback.print_exc()
 finally:
-    # whatever threads still run: what they do no longer concerns anybody (see `executor.tasks.states`)
+    # whatever threads still run: what they do no longer concerns anybody (see `executor.states`)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

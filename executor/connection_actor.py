@@ -1,6 +1,6 @@
 """The executor's subscription with its agent: keeps it, sends calls over it, remembers what is not acknowledged.
 
-The states are a table in `executor.connection.states`; here is what its actions do. Each attempt to subscribe has a link of
+The states are a table in `executor.states`; here is what its actions do. Each attempt to subscribe has a link of
 its own, thrown away with the attempt, so nothing of an old connection can come in through a new one. While there is no
 subscription, updates are kept and go with the next SUBSCRIBE (Mesos makes sure of them); messages wait, the newest
 `MAX_KEPT_MESSAGES` of them, since nobody promises that they arrive.

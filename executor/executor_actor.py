@@ -1,6 +1,6 @@
 """The executor: the root of its process. Starts the author's class, gives each task an actor, and ends in order.
 
-What it decides stands in the table `executor.process.states`. It never runs the author's code itself.
+What it decides stands in the table `executor.states`. It never runs the author's code itself.
 """
 
 import logging

@@ -191,8 +191,8 @@ EXECUTOR = Table[ExecutorState, ExecutorEvent, ExecutorAction](
         ((ES.KILLING, ES.STOPPING, ES.LEAVING), (*_START, EE.END), "the end has begun"),
         ((ES.STOPPING, ES.LEAVING), EE.NO_TASKS, "the end has begun"),
         (ES.LEAVING, EE.AUTHOR_STOPPED, "the end has begun"),
-        (ES.KILLING, (EE.AUTHOR_STOPPED, EE.LEFT), "its turn comes later"),
-        (ES.STOPPING, EE.LEFT, "its turn comes later"),
+        (ES.KILLING, EE.AUTHOR_STOPPED, "its turn comes later"),
+        ((ES.KILLING, ES.STOPPING), EE.LEFT, "its turn comes later"),
         (ES.ENDED, EE, "it is over"),
     ],
     ends={ES.ENDED},
@@ -258,9 +258,8 @@ TASK = Table[TaskPhase, TaskEvent, TaskAction](
     ],
     ignored=[
         (TP.LAUNCHED, (*_ENDS, TE.GRACE_OVER), "its function does not run"),
-        (TP.RUNNING, (TE.START, TE.REFUSED), "it runs already"),
+        ((TP.RUNNING, TP.KILLING), (TE.START, TE.REFUSED), "it runs already"),
         (TP.RUNNING, TE.GRACE_OVER, "it was not killed"),
-        (TP.KILLING, (TE.START, TE.REFUSED), "it is about to end"),
         (TP.KILLING, TE.KILL, "a second KILL does not change the first one's grace period"),
         (TERMINAL, TE, "it has reported its end"),  # an abandoned function may still do what it likes
     ],

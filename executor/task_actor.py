@@ -1,4 +1,4 @@
-"""One running task: decides by the table in `executor.tasks.states`, runs the author's function, reports.
+"""One running task: decides by the table in `executor.states`, runs the author's function, reports.
 
 The function runs beside the mailbox (a coroutine as a background task, a plain function in a thread), so that a KILL is
 always heard. Everything that it asks for or ends with comes back as a message; that is also what gives a

@@ -139,7 +139,7 @@ class EmbeddedCluster:
 
     def last_words(self, is_told: Callable[[str, str], bool]) -> list[str]:
         """The last line on standard error of executors that wrote any, unless it has been told already; the newest first."""
-        from actors.failures.sandbox import last_lines
+        from actors.sandbox import last_lines
 
         files = [file for file in self.work_dir.glob(_STDERR) if file.stat().st_size]
         files.sort(key=lambda file: file.stat().st_mtime, reverse=True)

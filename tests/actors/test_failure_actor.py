@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from actors import messages as m
-from actors.failure_actor import FailureActor, FailureSettings
-from actors.failures.advice import BY_REASON, TABLE, advise
-from actors.failures.sandbox import Unreadable, last_lines, read_tail
+from actors.failure_actor import BY_REASON, TABLE, FailureActor, FailureSettings, advise
 from actors.framework_settings import Composition, ExecutorSettings, FrameworkSettings
 from actors.messages import TaskPhase
 from actors.runtime import ActorSystem
+from actors.sandbox import Unreadable, last_lines, read_tail
 from mesos_http import Credentials
 from mesos_v1 import pb
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
