@@ -8,8 +8,10 @@ import enum
 import importlib
 import pkgutil
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,6 +237,28 @@ class TestRoundTrip:
     def test_more_parts_than_are_remembered_are_packed_and_read_all_the_same(self):
         for n in range(2 * packing.KEPT + 1):
             assert unpack_value(Perhaps, pack_value(Perhaps(Point(n)))) == Perhaps(Point(n))
+
+    def test_threads_that_pack_parts_at_the_same_time_get_the_bytes_of_their_own(self):
+        shared = [Point(n, -n) for n in range(packing.KEPT // 2)]
+        together = threading.Barrier(2)
+
+        def pack_many(own: int) -> list[Perhaps]:
+            together.wait()
+            wrong = []
+            for n in range(4 * packing.KEPT):  # more than are remembered: some are forgotten meanwhile
+                made = Perhaps(Point(own, n), shared[n % len(shared)])
+                fields = {"point": {"x": own, "y": n}, "other": {"x": made.other.x, "y": made.other.y}}
+                if msgpack.unpackb(pack_value(made)) != fields:
+                    wrong.append(made)
+            return wrong
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                assert list(pool.map(pack_many, (1, 2))) == [[], []]
+        finally:
+            sys.setswitchinterval(before)
 
     @PATIENT
     @given(anything())
