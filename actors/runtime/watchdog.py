@@ -5,16 +5,15 @@ if it has not after a second, and still does what it did, the actor, its message
 nothing for it: what is looked at is what the dispatcher keeps anyway. A loop in virtual time is not watched.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys
 import time
 import traceback
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
+from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.threads import begin
 
 logger = logging.getLogger("actors")
@@ -27,18 +26,8 @@ HANGING_SECONDS = 60.0
 SCAN_SECONDS = 5.0
 FRAMES_SHOWN = 6
 
-_watched: dict[int, _Watch] = {}
+_watched: dict[int, "_Watch"] = {}
 _looking = False
-
-
-class Dispatcher(Protocol):
-    """What is looked at of one; its actors' refs are only named."""
-
-    loop: asyncio.AbstractEventLoop
-    thread_id: int
-    system: Any
-    current: Any
-    envelope: Any
 
 
 def watch(dispatcher: Dispatcher) -> None:
