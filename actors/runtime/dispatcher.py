@@ -1,24 +1,15 @@
 """The dispatcher: runs the actors of one system on one asyncio event loop, and moves them through their lives.
 
-Rules of this file
-
 * Everything here runs on the loop's thread, but for the few lines marked otherwise.
-* An actor is on the run queue if and only if its mailbox holds messages and it is not busy; see `ref.py` for what the
-  mailbox says. So an idle actor costs nothing, and an actor never runs twice at a time.
-* One turn takes actors in the order in which their first message came, handles up to `BATCH` messages of each, and gives
-  the loop back after `TURN` messages or `TURN_SECONDS`: I/O and timers wait no longer than that (and one handler).
-* The hot loop only calls plain handlers. Whatever is rarer (start, stop, a failure, an async handler) leaves it with the
-  actor's mailbox in order, and goes to `Life`. While an actor is anything but running-and-free, its mailbox only collects.
-* Every change of state is a step of the table in `states.py`.
-* Children stop before their parent, and before a parent is restarted. A chain of any depth unwinds through the chores, never by
-  recursion.
+* An actor is on the run queue if and only if its mailbox (see `ref.py`) holds messages and it is not busy: it never runs twice.
+* A turn handles up to `BATCH` messages of each actor, the longest waiting first, and gives the loop back after `TURN` messages or
+  `TURN_SECONDS`: I/O and timers wait no longer than that and one handler.
+* The hot loop only calls plain handlers. Whatever is rarer leaves it with the actor's mailbox in order, and goes to `Life`;
+  meanwhile that mailbox only collects.
+* Children stop before their parent stops or restarts. A chain of any depth unwinds through the chores, never by recursion.
 * An actor that failed is told so (`on_failure`), as in pykka; `on_stop` is only for one that is asked to stop.
 * Tasks are made here alone. Each is named, owned by one actor, ends with it, and fails it if it fails.
-
-Known limits: a plain handler that computes for long holds up everyone, as it would hold up any event loop.
 """
-
-from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -85,7 +76,7 @@ class Dispatcher:
         chores: small steps that must not recurse (a stopped child tells its parent's life).
     """
 
-    def __init__(self, system: ActorSystem, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, system: "ActorSystem", loop: asyncio.AbstractEventLoop) -> None:
         self.system = system
         self.name = system.name
         self.loop = loop
@@ -361,7 +352,7 @@ class Dispatcher:
 class Life:
     """What is rarer than a plain handler: start, failure, restart and stop, and the tasks of async handlers."""
 
-    def __init__(self, system: ActorSystem, dispatcher: Dispatcher) -> None:
+    def __init__(self, system: "ActorSystem", dispatcher: Dispatcher) -> None:
         self._system = system
         self._dispatcher = dispatcher
 

@@ -50,9 +50,7 @@ def receive(method: F) -> F:
         namespace = {**outer.f_locals, **namespace}
     try:
         setattr(method, _MARK, _types_of(method, namespace))
-    except (
-        NameError
-    ):  # a type that is declared further down: read again when the first actor of the class is made
+    except NameError:  # declared further down: read again when the first actor of the class is made
         setattr(method, _MARK, namespace)
     return method
 

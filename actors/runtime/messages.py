@@ -1,9 +1,8 @@
 """`@message` and `setting`: how the classes of messages and settings, and their fields, are declared.
 
-A message is a frozen `msgspec.Struct`, which is made, packed and unpacked fast. To `dataclasses` it is a frozen dataclass:
-`replace`, `fields` and `asdict` take it. A field whose type could change is refused when the class is declared, not when the
-message first goes wrong. Settings are frozen dataclasses whose fields carry their own help text, so that whoever reads a configuration
-or prints a reference finds default and help in the same place; reading them from TOML is the product's business.
+A message is a frozen `msgspec.Struct`, which is made, packed and unpacked fast; to `dataclasses` it is a frozen dataclass. A field
+whose type could change is refused when the class is declared, not when the message first goes wrong. Settings are frozen dataclasses
+whose fields carry their own help text; reading them from TOML is the product's business.
 """
 
 import dataclasses

@@ -98,9 +98,7 @@ class Reply(Future[T]):
                 waiter: asyncio.Future[None] = loop.create_future()
                 with registration_lock:
                     self._waiters = [*(self._waiters or ()), (loop, waiter)]
-                if (
-                    not self._done
-                ):  # who answers sets it first and looks for waiters after: one sees the other
+                if not self._done:  # who answers sets it, then looks for waiters: one sees the other
                     yield from waiter
         return self._result()
 

@@ -26,18 +26,13 @@ class Step(NamedTuple, Generic[S, A]):
 
 
 class Table(dict[tuple[S, E], Step[S, A]], Generic[S, E, A]):
-    """The step of each (state, event).
+    """The step of each (state, event), in the life of `what` ("a task").
 
     Args:
-        what: whose life it is, such as "a task".
-        start: the state at the beginning.
-        events: what can happen.
         rows: (states, events, next state or None to stay, actions…); one state or event, or several.
         ignored: (states, events, reason).
         impossible: (states, events, reason): happening anyway, they raise.
         ends: the states that are left only for another one of them.
-
-    A pair that is decided twice, or not at all, is a RuntimeStateError.
     """
 
     def __init__(

@@ -1,7 +1,5 @@
 """`ActorSystem`: actors with names, parents and a dispatcher, on one event loop. Start here."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging
@@ -38,7 +36,7 @@ FLUSH_SECONDS = 0.5
 KEPT = LOGGED_ONE_BY_ONE = 100
 LOGGED_EVERY = 1000
 
-_systems: WeakValueDictionary[str, ActorSystem] = WeakValueDictionary()
+_systems: WeakValueDictionary[str, "ActorSystem"] = WeakValueDictionary()
 """The systems of this process, so that a ref that comes back over a wire is the actor it was."""
 
 
@@ -200,7 +198,7 @@ class ActorSystem:
             self._attach()
 
     @classmethod
-    def in_thread(cls, name: str = "main", **kwargs: Any) -> SystemThread[Self]:
+    def in_thread(cls, name: str = "main", **kwargs: Any) -> "SystemThread[Self]":
         """A system on a loop in a thread of its own, for callers that block: a context manager, or by hand `start()` and `stop()`."""
         return SystemThread(lambda: cls(name, **kwargs), name)
 

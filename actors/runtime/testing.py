@@ -4,8 +4,6 @@ Under virtual time nothing waits: when all that could run has run, time jumps to
 minutes takes no time, and sees exact seconds. Real sockets do not fit in: time would jump while a peer still thinks.
 """
 
-from __future__ import annotations
-
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
@@ -31,7 +29,7 @@ class StuckError(AssertionError):
 class _VirtualSelector(selectors.DefaultSelector):
     """Lets time pass at once where a real selector would sleep."""
 
-    loop: VirtualTimeLoop
+    loop: "VirtualTimeLoop"
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)

@@ -176,13 +176,9 @@ def _numbered(path: Path, number: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class TraceRecord:
-    """One thing that happened in a system.
+    """One thing that happened in a system, at `time` (seconds since 1970). `seq` counts from 1, `kind` is one of `KINDS`.
 
     Attributes:
-        seq: its number in the log, from 1.
-        time: seconds since 1970.
-        system: the system's name.
-        kind: message, timer (a message that a timer sent), reply, dead_letter, started, stopped or failed.
         sender: the actor it came from; empty if from outside. For started and stopped, the parent.
         receiver: the actor it was for, or is about. For a reply, the asker; empty if outside.
         type: the message's type; for started and stopped the actor's class, for failed the error's.

@@ -172,14 +172,11 @@ def unpack_value(kind: type[T], data: bytes) -> T:
             return made
     except Exception:  # noqa: S110 - as in `unpack`
         pass
-    return _unpacked(shape, _from_bytes(data, MAX_BYTES), MAX_DEPTH, getattr(kind, "__qualname__", str(kind)))  # type: ignore[no-any-return]
-
-
-def _unpacked(shape: Shape, plain: Any, max_depth: int, title: str) -> Any:
     try:
-        return unpack_as(shape, plain, max_depth)
+        made = unpack_as(shape, _from_bytes(data, MAX_BYTES), MAX_DEPTH)
     except Mismatch as error:
-        raise DecodeError(error.told(title)) from None
+        raise DecodeError(error.told(getattr(kind, "__qualname__", str(kind)))) from None
+    return made
 
 
 def payload_of(message: Any) -> bytes:

@@ -11,8 +11,6 @@ else and for whatever msgspec refuses. `unpack_as` trusts nothing, and says what
 it makes is unpacked again before it is sent.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 import types
@@ -21,7 +19,7 @@ from dataclasses import MISSING
 from functools import lru_cache
 from operator import is_
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
@@ -33,11 +31,11 @@ from actors.runtime.threads import schema_lock
 
 _messages: dict[str, type] = {}
 _enums: dict[str, type[enum.Enum]] = {}
-_schemas: dict[type, Schema] = {}
+_schemas: dict[type, "Schema"] = {}
 _looking: set[type] = set()
 """Classes whose schemas are being made."""
 
-ready: dict[type | str, Schema] = {}
+ready: dict[type | str, "Schema"] = {}
 """By class and by name: the schemas of registered messages that msgspec reads and writes."""
 
 KEPT, KEPT_BYTES = 500, 1000
@@ -56,7 +54,7 @@ class Mismatch(Exception):  # noqa: N818 - becomes a DecodeError at the codec's 
         super().__init__(what)
         self.path = ""
 
-    def within(self, step: str) -> Mismatch:
+    def within(self, step: str) -> Self:
         """The same, seen from one level further out."""
         self.path = step + self.path
         return self
@@ -360,15 +358,13 @@ _FREEZABLE: dict[str, tuple[type, ...]] = {
 class Schema:
     """A message class or frozen dataclass, and how its instances travel: as a map from field to value.
 
-    A dataclass in a field of a message (a task's resources, a retry policy) is packed once and unpacked once: such values are
-    the same in thousands of messages.
+    A dataclass in a field of a message is packed once and unpacked once: it is the same in thousands of messages.
 
     Attributes:
-        decode: what msgspec reads an instance with; None if it would not read and write as this does. A class that holds itself
-            has none.
+        decode: what msgspec reads an instance with; None if it cannot, as for a class that holds itself.
         checked: an instance for msgspec to write; None if it may hold something else than its annotations say.
-        hides: whether an instance can hold what a trace must not show, besides what travels in bytes.
-        has_bytes: whether an instance can hold bytes, in which messages may travel.
+        hides: whether a trace must not show all of an instance, besides what travels in bytes.
+        has_bytes: whether messages may travel in an instance, as bytes.
     """
 
     def __init__(self, cls: type) -> None:
@@ -483,9 +479,8 @@ def _part_packer(schema: Schema, shape: k.Shape) -> tuple[dict[int, Any], Callab
         if len(raw) <= KEPT_BYTES:
             if len(known) >= 2 * KEPT:
                 known.clear()
-            known.update(
-                {id(value): raw, -id(value): value}
-            )  # in one step: as long as it is known, its id is its own
+            # In one step: as long as it is known, its id is its own.
+            known.update({id(value): raw, -id(value): value})
         return raw
 
     return known, pack

@@ -6,8 +6,6 @@ searched for the secrets that this process knows, which are overwritten. The cod
 side needs it.
 """
 
-from __future__ import annotations
-
 import hmac
 import logging
 from dataclasses import fields
@@ -37,7 +35,7 @@ class Secret:
     __slots__ = ("_value",)
     _value: str
 
-    def __init__(self, value: str | Secret) -> None:
+    def __init__(self, value: "str | Secret") -> None:
         """Keep `value`, and see that it is overwritten wherever this process writes traces and logs."""
         text = value._value if isinstance(value, Secret) else value
         if not isinstance(text, str):

@@ -7,8 +7,6 @@ TupleShape, a set a SetShape, any mapping a MapShape, Any and object an AnyShape
 `field_shapes(cls)` reads the fields of a message or dataclass. `packing` says how values travel.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 import types
@@ -68,7 +66,7 @@ class FrozenDict(Mapping[str, T]):
     def __repr__(self) -> str:
         return f"FrozenDict({self._items!r})"
 
-    def __reduce__(self) -> tuple[type[FrozenDict[T]], tuple[dict[str, T]]]:
+    def __reduce__(self) -> "tuple[type[FrozenDict[T]], tuple[dict[str, T]]]":
         return FrozenDict, (dict(self._items),)
 
 
@@ -128,7 +126,7 @@ class Shape:
     """One kind of value."""
 
     @property
-    def parts(self) -> tuple[Shape, ...]:
+    def parts(self) -> "tuple[Shape, ...]":
         """The shapes of what is in it."""
         return ()
 
