@@ -5,8 +5,7 @@ anything that knows of Mesos, does not. The only room that touches pykka; it imp
 listed here are public, the modules are not (but for `testing`).
 
 Modules are imported from leaf to root: codec and messages, handlers, replies, refs, dispatcher, system, actor. Refs, dispatcher and
-system are one mechanism in three files, and name each other's types upwards too, under TYPE_CHECKING only: a ref says in which
-system it is, and a system makes refs.
+system are one mechanism in three files, and name each other's types upwards too, under TYPE_CHECKING only.
 """
 
 from actors.runtime.actor import Actor as Actor

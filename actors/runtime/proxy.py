@@ -1,8 +1,7 @@
 """The proxy: an actor's methods and attributes as if they were local.
 
-Behaves as pykka documents, with two differences. Attributes are looked at when they are used, not all of them when the
-proxy is made, so that `ref.proxy().method()` costs little. And setting an attribute blocks, so on a thread that runs an
-event loop it raises WouldBlockError instead of dead-locking; `await set_attribute(proxy, name, value)` is the awaitable way.
+Two differences to pykka's: attributes are looked at when they are used, not all of them when the proxy is made; and setting one
+on a thread that runs an event loop is a WouldBlockError, not a dead-lock: `await set_attribute(proxy, name, value)` instead.
 """
 
 from typing import Any, Generic, cast

@@ -1,8 +1,7 @@
 """The one module that touches pykka's internals.
 
-pykka's public names are re-exported here, and the underscored seam for new runtimes (`_create_actor_inbox`,
-`_create_future`, `_start_actor_loop`, seen in pykka 4.5) is implemented once. Nothing else in the project imports
-pykka, so that a new release of it has to be read against this file alone. pyproject.toml pins the range.
+pykka's public names are re-exported here, and its underscored seam for new runtimes (seen in pykka 4.5) is implemented once, so
+that a new release has to be read against this file alone. pyproject.toml pins the range.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar

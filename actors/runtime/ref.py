@@ -1,7 +1,6 @@
 """`ActorRef`: what one holds of an actor. It is also where the actor's runtime state lives.
 
-One object an actor, beside the actor itself: refs, mailbox and place in the tree outlive a restart, so they cannot be in the
-instance. The mailbox is lazy:
+Refs, mailbox and place in the tree outlive a restart, so they cannot be in the instance. The mailbox is lazy:
 
 * `None`: the actor is idle, the next message puts it on the run queue;
 * a list, or a deque when it is long: messages wait, or the actor is busy (starting, in an async handler, backing off);
@@ -378,9 +377,6 @@ class TimerHeap:
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
         self._cancelled = 0
-
-    def __len__(self) -> int:
-        return len(self._heap) - self._cancelled
 
     def add(self, timer: Timer) -> None:
         """Fire `timer` when it is due. Those due at the same time fire in the order in which they were set."""

@@ -1,8 +1,7 @@
 """The answer to an ask: a pykka Future that is truly awaitable.
 
-pykka's own `Future.__await__` yields once and then blocks the loop until the answer is there. This one suspends. `get()`
-blocks, and therefore refuses to on a thread that runs an event loop. Made to be cheap: a reply that nobody waits for
-from another thread has no lock, event or list.
+pykka's own `Future.__await__` blocks the loop until the answer is there; this one suspends. `get()` blocks, and therefore refuses
+to on a thread that runs an event loop. A reply that nobody waits for from another thread costs no lock, event or list.
 """
 
 from __future__ import annotations
@@ -81,7 +80,10 @@ class Reply(Future[T]):
             if self._get_hook is not None:
                 self._keep(self._get_hook, timeout)
             else:
-                self._sleep(timeout)
+                with registration_lock:
+                    self._latch = self._latch or Latch()
+                if not self._done and not self._latch.wait(timeout):
+                    raise Timeout(f"{timeout} seconds")
         return self._result()
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -130,12 +132,6 @@ class Reply(Future[T]):
         value = hook(timeout)
         if not self._done:
             self._value, self._done = value, True
-
-    def _sleep(self, timeout: float | None) -> None:
-        with registration_lock:
-            self._latch = self._latch or Latch()
-        if not self._done and not self._latch.wait(timeout):
-            raise Timeout(f"{timeout} seconds")
 
     def _wake(self) -> None:
         with registration_lock:

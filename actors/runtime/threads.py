@@ -1,7 +1,7 @@
 """Threads, where the runtime cannot do without: the only module under `actors/` that imports `threading`.
 
-Its uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; running a whole
-actor system in a thread of its own, for callers that block; and looking at a loop from outside, in case it is blocked.
+Its uses: knowing whether a caller is on the loop's own thread; letting a foreign thread wait for a reply; a whole system in a thread
+of its own, for callers that block; the watchdog, which looks at a loop from outside; signals; schemas, which any thread may make.
 """
 
 import threading

@@ -1,9 +1,8 @@
 """The trace log, written and read: every message of a system, in an append-only msgpack file.
 
-The file is a header `["mesostic-trace", 1, system, unix time]` and then one array a record, in the order of `TraceRecord`. Ids of
-the system's own messages are numbers, to keep it compact. Records are collected and written at once, by size or when the system
-says so (twice a second, and at its end): a crash loses what was collected since, and leaves at worst a torn last record, which
-readers take as the end. Reading needs none of the classes whose messages are read, so that any tool can show any trace.
+The file is a header `["mesostic-trace", 1, system, unix time]` and then one array per record; ids of the system's own messages are
+numbers there. Records are written by size or when the system says so (twice a second, and at its end): a crash loses what came
+since, and leaves at worst a torn last record, which readers take as the end. Reading needs none of the messages' classes.
 """
 
 import contextlib
@@ -73,7 +72,7 @@ class TraceWriter:
 
         Args:
             path: the file; its folder must exist.
-            system_name: that of the system: the ids in the log are made of it.
+            system_name: what the ids in the log are made of.
             payloads: whether to note what messages hold, or only that they were sent.
             max_size: bytes after which the file becomes `path.1` (that one `path.2`, and so on) and another is begun; 0: never.
             keep: how many such older files there may be.

@@ -101,7 +101,7 @@ class _Watch:
 
     def _report(self, seconds: float) -> None:
         envelope, task = doing = self._what()
-        if doing[0] is not self._doing[0] or doing[1] is not self._doing[1]:
+        if envelope is not self._doing[0] or task is not self._doing[1]:
             self._doing, self._marked_at = doing, time.monotonic()  # slow, but it moves
             return
         frame = sys._current_frames().get(self._dispatcher.thread_id)

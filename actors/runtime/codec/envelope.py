@@ -121,9 +121,8 @@ def unpack(
 ) -> Envelope:
     """The message in `data`: what `pack` made, or whatever the other side sent.
 
-    Raises:
-        DecodeError: it is not a message of a type known here, or has more bytes (it is not read then), levels of nesting, or
-            elements of all arrays and maps together, than may be; says what is wrong, and where.
+    DecodeError, which says where, if it is not a message of a type known here, or has more bytes (it is not read then), levels of
+    nesting, or elements of all arrays and maps together than may be.
     """
     try:
         if max_elements >= len(data) <= max_bytes and max_depth == MAX_DEPTH:

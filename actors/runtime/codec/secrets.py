@@ -1,9 +1,8 @@
 """`Secret`: a text that is never shown by accident. Traces, logs, reprs and errors have `***` in its place.
 
-Three things keep it out of sight. A `Secret` prints as `***`; a field that is a `Secret`, or is marked with `secret()` or
-`carrier()`, is left out of traces and reprs; and what else is written (the text of an exception that quotes a password, say) is
-searched for the secrets that this process knows, which are overwritten. The codec packs a `Secret` as what it is: the other
-side needs it.
+A field that is one, or is marked with `secret()` or `carrier()`, is left out of traces and reprs; and what else is written (an
+exception that quotes a password, say) is searched for the secrets that this process knows. The codec packs a `Secret` as what it
+is: the other side needs it.
 """
 
 import hmac
