@@ -110,14 +110,12 @@ class AgentRegistered:
 class AgentReregistered:
     """The agent is known again.
 
-    For each task to reconcile that it does not have it sends TASK_DROPPED (`REASON_RECONCILIATION`).
+    Tasks to reconcile are those that the master has and the agent did not report. For each that it does not have it sends TASK_DROPPED (`REASON_RECONCILIATION`).
     """
 
     agent_id: str
     total_ping_timeout: float
-    reconcile: tuple[
-        tuple[str, str], ...
-    ]  # framework and task: the master has it, the agent did not report it
+    reconcile: tuple[tuple[str, str], ...]  # framework and task
 
 
 @message

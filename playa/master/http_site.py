@@ -1,39 +1,85 @@
 """The master's HTTP server: routes, authentication, and faults of the transport. It knows no rule of the API.
 
-A handler reads a request, asks the master's actor, and writes what it answers; for a subscription it then stays and pumps
+A handler reads a request, asks the master's actor (`ApiRequest`), and writes what it answers; for a subscription it then stays and pumps
 the stream. Paths with and without `/master` before them are the same (Mesos documentation, "HTTP Endpoints").
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from actors.runtime import ActorRef
+from actors.runtime import ActorRef, message
 from actors.runtime.errors import ActorDeadError
 from playa import faults
-from playa.master.operator_api.endpoints import ENDPOINTS
 from playa.master.ports import Ports
-from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
 from playa.settings import ClusterSettings
 from playa.web import STREAM_ID_HEADER, Refused, Site, new_application, plain, principal_of
 
 
-class MasterSite(Site):
-    """The master's server."""
+@message
+class ApiRequest:
+    """A request to one of the paths of the site. Answered with `SiteAnswer` or `StreamOpened`."""
 
-    def __init__(self, settings: ClusterSettings, master: "ActorRef[Any]", ports: Ports, port: int) -> None:
+    route: str  # the path, as `operator_api.endpoints` has it
+    method: str
+    query: tuple[tuple[str, str], ...]  # with what the route matches of the path
+    body: bytes
+    content_type: str | None
+    accept: str | None
+    stream_id: str | None
+    principal: str | None  # who asks, if that had to be said
+
+
+@message
+class SiteAnswer:
+    """What to answer; text/plain unless a content type is given."""
+
+    status: int
+    text: str = ""
+    body: bytes = b""
+    content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@message
+class StreamOpened:
+    """The request became a subscription."""
+
+    stream_id: str
+
+
+@message
+class StreamClosed:
+    """The connection of a subscription is gone."""
+
+    stream_id: str
+
+
+class MasterSite(Site):
+    """The master's server, of these routes; credentials are asked for by realm: scheduler, readonly, readwrite, or none."""
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        master: "ActorRef[Any]",
+        ports: Ports,
+        port: int,
+        realms: Mapping[str, str | None],
+    ) -> None:
         self._settings = settings
         self._master = master
         self._ports = ports
+        self._realms = realms
         super().__init__(self._application(), settings.ip, port)
 
     def _application(self) -> web.Application:
         names = (self._settings.hostname, self._settings.ip)
         app = new_application(max_body=self._settings.max_request_body, names=names)
         for base in ("", "/master"):
-            for route in ENDPOINTS:
+            for route in self._realms:
                 if not (base and route == "/metrics/snapshot"):
                     path = base if base and route == "/" else base + route
                     for end in ("", "/") if route.startswith("/api/") else ("",):
@@ -43,14 +89,14 @@ class MasterSite(Site):
         return app
 
     def _principal(self, realm: str | None, request: web.Request) -> str | None:
-        """Who sends a request, if the realm asks: scheduler, readonly or readwrite."""
+        """Who sends a request, if the realm asks."""
         settings = self._settings
         of = "frameworks" if realm == "scheduler" else realm
         asks = realm is not None and settings.asks(getattr(settings, f"authenticate_http_{of}"))
         return principal_of(request, dict(settings.credentials), f"mesos-master-{realm}", required=asks)
 
     async def _handle(self, route: str, request: web.Request) -> web.StreamResponse:
-        realm = ENDPOINTS[route].realm
+        realm = self._realms[route]
         principal = self._principal(realm, request)
         if realm == "scheduler":
             await self._misbehave(request)

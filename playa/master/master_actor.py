@@ -14,12 +14,11 @@ from mesos_v1 import pb
 from playa import faults, messages
 from playa.master.agents import admission, liveness, registry
 from playa.master.allocation import offers
-from playa.master.http_site import MasterSite
+from playa.master.http_site import ApiRequest, MasterSite, SiteAnswer, StreamClosed, StreamOpened
 from playa.master.operator_api import calls as operator_calls
 from playa.master.operator_api import endpoints, views
 from playa.master.ports import Due, Ports, SaveDue
 from playa.master.records import new
-from playa.master.requests import ApiRequest, SiteAnswer, StreamClosed, StreamOpened
 from playa.master.scheduler_api import frameworks, operations, tasks
 from playa.master.state import VERSION, MasterState
 from playa.settings import ClusterSettings
@@ -54,7 +53,8 @@ class MasterActor(Actor):
     async def handle_listen(self, _message: Listen) -> int:
         """Start with what the registry of an earlier master knows; errors are the asker's."""
         known = registry.load(self._registry_path)
-        self._site = MasterSite(self._settings, self.actor_ref, self._ports, self._port)
+        realms = {route: endpoint.realm for route, endpoint in endpoints.ENDPOINTS.items()}
+        self._site = MasterSite(self._settings, self.actor_ref, self._ports, self._port, realms)
         self._port = await self._site.start()
         ip, port, master_id = self._settings.ip, self._port, self.ids.uuid()
         address = {"hostname": self._settings.hostname or ip, "ip": ip, "port": port}
@@ -98,10 +98,6 @@ class MasterActor(Actor):
             self._ports.save_is_due = False
             registry.save(admission.current_registry(self._state), self._registry_path)
 
-    @receive
-    def handle_due(self, message: Due) -> None:
-        _WHEN_DUE[message.what](self._state, *message.arguments)
-
     def on_receive(self, message: Any) -> Any:
         """Hand on to the logic what agents say, and what clients and faults do to streams and offers."""
         if isinstance(message, messages.RegisterAgent | messages.ReregisterAgent):
@@ -123,12 +119,12 @@ class MasterActor(Actor):
         self._watched.discard(message.name)
         liveness.disconnected(self._state, message.name)
 
-    @receive
-    def handle_api_request(self, request: ApiRequest) -> SiteAnswer | StreamOpened:
-        try:
-            return endpoints.answer(self._state, request)
-        except Refused as refused:
-            return SiteAnswer(refused.status, refused.text, headers=tuple(refused.headers.items()))
+
+def _answer(m: MasterState, request: ApiRequest) -> SiteAnswer | StreamOpened:
+    try:
+        return endpoints.answer(m, request)
+    except Refused as refused:
+        return SiteAnswer(refused.status, refused.text, headers=tuple(refused.headers.items()))
 
 
 def _remove_frameworks(m: MasterState, message: faults.RemoveFramework) -> int:
@@ -167,6 +163,8 @@ _LOGIC: dict[type, Callable[[MasterState, Any], object]] = {
     messages.ExecutorMessage: tasks.executor_message,
     messages.OperationUpdate: operations.operation_update,
     messages.Pong: lambda m, message: liveness.pong(m, message.agent_id),
+    Due: lambda m, message: _WHEN_DUE[message.what](m, *message.arguments),
+    ApiRequest: _answer,
     StreamClosed: lambda m, message: frameworks.stream_closed(m, message.stream_id),
     CountAgents: lambda m, _: sum(agent.connected for agent in m.agents.values()),
     faults.SetFaults: lambda m, message: m.ports.set_plan(message.plan),

@@ -13,9 +13,9 @@ from playa import ClusterSettings, messages
 from playa.master.agents import admission
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
+from playa.master.http_site import SiteAnswer
 from playa.master.ports import Due, Ports
 from playa.master.records import Agent, Framework
-from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import calls, frameworks
 from playa.master.state import MasterState
 from tests.support.answers import answered

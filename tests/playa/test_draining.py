@@ -9,8 +9,8 @@ from mesos_v1.resources import Resources
 from playa import messages
 from playa.master.agents import admission, draining, liveness
 from playa.master.agents.registry import load, save
+from playa.master.http_site import SiteAnswer
 from playa.master.operator_api import endpoints, views
-from playa.master.requests import SiteAnswer
 from tests.support.answers import answered
 
 CALLS: dict[str, Any] = {

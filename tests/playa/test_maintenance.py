@@ -7,8 +7,8 @@ import pytest
 from mesos_v1 import content, pb
 from playa import messages
 from playa.master.agents import admission, maintenance
+from playa.master.http_site import SiteAnswer
 from playa.master.records import Machine
-from playa.master.requests import SiteAnswer
 from tests.support.answers import answered
 
 HERE = {"hostname": "127.0.0.1", "ip": "127.0.0.1"}

@@ -7,8 +7,8 @@ import pytest
 from mesos_v1 import content, pb
 from mesos_v1.resources import Resources
 from playa import messages
+from playa.master.http_site import SiteAnswer
 from playa.master.operator_api import calls
-from playa.master.requests import SiteAnswer
 from playa.master.scheduler_api import operations
 from playa.master.validation import calls as validation
 from tests.support.answers import answered

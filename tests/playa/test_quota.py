@@ -11,8 +11,8 @@ from playa import messages
 from playa.master.agents import admission
 from playa.master.agents.registry import load, save
 from playa.master.allocation.quota import Quota
+from playa.master.http_site import SiteAnswer
 from playa.master.operator_api import endpoints, metrics, quota_calls, views
-from playa.master.requests import SiteAnswer
 from tests.support.allocating import Allocator
 from tests.support.answers import answered
 
@@ -492,8 +492,9 @@ def test_roles_tell_their_quota_and_what_they_have(one: Any) -> None:
     assert shown["a"]["offered"]["ports"] == 9
     assert shown["a"]["frameworks"] == []
     assert shown["a/b"]["frameworks"] == [framework.id]
-    (top, _) = pb.master.Response.GetRoles(**views.roles(one.state)).roles
-    assert [(r.name, r.scalar.value) for r in top.resources][-1] == ("mem", 4096)
+    first, _ = views.known_roles(one.state)
+    resources = views.role(one.state, first)["resources"]
+    assert [(r.name, r.scalar.value) for r in resources][-1] == ("mem", 4096)
 
 
 def test_metrics_tell_quotas_and_what_is_consumed(one: Any) -> None:

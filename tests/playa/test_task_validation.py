@@ -8,7 +8,7 @@ from mesos_v1 import pb
 from mesos_v1.content import from_json
 from mesos_v1.resources import Resources
 from playa.master.records import Agent, Framework
-from playa.master.validation import tasks as validation
+from playa.master.validation import operations as validation
 
 COMMAND = {"value": "true"}
 SECRET = {"type": "VALUE", "value": {"data": "eA=="}}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from playa.master.requests import SiteAnswer
+from playa.master.http_site import SiteAnswer
 from playa.web import Refused
 
 

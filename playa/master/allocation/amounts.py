@@ -79,6 +79,11 @@ def _is_usable(entry: Resource, role: str, capabilities: frozenset[str]) -> bool
     )
 
 
+def is_reserved(entry: Resource, top: str) -> bool:
+    """Whether a resource is reserved for a role or one below it."""
+    return bool(entry.facts.reservations) and is_under(entry.facts.role, top)
+
+
 def is_under(role: str | None, top: str) -> bool:
     """Whether a role is another one or below it."""
     return role is not None and (role == top or role.startswith(f"{top}/"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mesos_v1.resource import Kind, Resource
 from mesos_v1.resources import Resources
-from playa.master.allocation.amounts import Amounts, is_under, scalars, sum_of
+from playa.master.allocation.amounts import Amounts, is_reserved, is_under, scalars, sum_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +115,5 @@ def _shrink(resources: Resources, most: Mapping[str, int], *, unnamed: bool) -> 
 
 def consumption(top: str, totals: Iterable[Resources], allocated: Iterable[Resources]) -> Amounts:
     """What a role and those below it consume: what is reserved for them, and what they have of the rest."""
-    reserved = sum_of(totals, lambda e: bool(e.facts.reservations) and is_under(e.facts.role, top))
+    reserved = sum_of(totals, lambda e: is_reserved(e, top))
     return reserved + sum_of(allocated, lambda e: is_counted(e) and is_under(e.facts.allocated_to, top))

@@ -15,9 +15,9 @@ from mesos_v1.operations import resources_of
 from mesos_v1.resources import Resources, consumed_by
 from playa.master.agents import draining, liveness, maintenance
 from playa.master.allocation import offers, resource_forms
+from playa.master.http_site import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.operator_api import metrics, quota_calls, views
 from playa.master.records import Agent, new
-from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.scheduler_api import frameworks, operations
 from playa.master.state import MasterState
 from playa.master.validation import calls as validation
@@ -196,8 +196,10 @@ _READING: dict[str, Callable[[MasterState], Any]] = {
     "get_logging_level": lambda _: {"level": 0},
     **views.OF_STATE,
     "get_state": views.state,
-    "get_operations": views.operations,
-    "get_roles": views.roles,
+    "get_operations": lambda m: {
+        "operations": [each.proto for record in m.agents.values() for each in record.operations.values()]
+    },
+    "get_roles": lambda m: {"roles": [views.role(m, name) for name in views.known_roles(m)]},
     "get_weights": lambda m: {"weight_infos": views.weights(m)},
     "get_master": lambda m: {"master_info": m.info, "start_time": m.start_time, "elected_time": m.start_time},
     "get_quota": lambda m: {"status": quota_calls.status(m)},

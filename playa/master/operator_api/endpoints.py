@@ -18,9 +18,9 @@ from playa.json_forms import AGENT_CAPABILITIES, amounts, attribute
 from playa.master.agents import maintenance
 from playa.master.allocation.amounts import Amounts
 from playa.master.allocation.resource_forms import both_forms
+from playa.master.http_site import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.operator_api import calls, metrics, quota_calls, views
 from playa.master.records import Agent, Framework, TaskRecord
-from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.scheduler_api import calls as scheduler_calls
 from playa.master.state import VERSION, MasterState
 from playa.web import Refused, json_bytes, method_not_allowed, parse_message

@@ -65,19 +65,15 @@ def _gauges(m: MasterState) -> dict[str, float]:
         "elected": 1,
         "uptime_secs": m.ports.now() - m.start_time,
         "outstanding_offers": len(m.offers),
-        "frameworks_active": sum(f.active for f in frameworks),
-        "frameworks_inactive": sum(not f.active for f in frameworks),
-        "frameworks_connected": sum(f.connected for f in frameworks),
-        "frameworks_disconnected": sum(not f.connected for f in frameworks),
-        "slaves_active": sum(a.active for a in agents),
-        "slaves_inactive": sum(not a.active for a in agents),
-        "slaves_connected": sum(a.connected for a in agents),
-        "slaves_disconnected": sum(not a.connected for a in agents),
         "slaves_unreachable": len(m.unreachable_agents),
         "tasks_unreachable": sum(len(f.unreachable_tasks) for f in frameworks),
         "operator_event_stream_subscribers": m.ports.operator_count(),
         **_by_state("tasks_", (task for f in frameworks for task in f.tasks.values())),
     }
+    for kind, records in (("frameworks", frameworks), ("slaves", agents)):
+        for yes, no in (("active", "inactive"), ("connected", "disconnected")):
+            count = sum(getattr(record, yes) for record in records)
+            gauges.update({f"{kind}_{yes}": count, f"{kind}_{no}": len(records) - count})
     used = sum(map(views.used, agents), Resources())
     for name in _SCALARS:
         total = m.allocator.totals[name] / MILLIS

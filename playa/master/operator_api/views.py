@@ -122,11 +122,6 @@ def state(m: MasterState) -> dict[str, Any]:
     return {name: read(m) for name, read in OF_STATE.items()}
 
 
-def operations(m: MasterState) -> dict[str, Any]:
-    """GET_OPERATIONS."""
-    return {"operations": [each.proto for record in m.agents.values() for each in record.operations.values()]}
-
-
 class Breakdown(NamedTuple):
     """What a role and those below it have, in thousandths by name."""
 
@@ -143,9 +138,7 @@ def breakdown(m: MasterState, role: str) -> Breakdown:
         return amounts.sum_of(parts, lambda e: is_under(e.facts.allocated_to, role), amounts.quantities)
 
     def for_me(parts: Iterable[Resources]) -> Amounts:
-        return amounts.sum_of(
-            parts, lambda e: bool(e.facts.reservations) and is_under(e.facts.role, role), amounts.quantities
-        )
+        return amounts.sum_of(parts, lambda e: amounts.is_reserved(e, role), amounts.quantities)
 
     in_use = [used(record) for record in m.agents.values()]
     allocated, reserved = mine(in_use), for_me(record.total for record in m.agents.values())
@@ -167,12 +160,8 @@ def known_roles(m: MasterState) -> list[str]:
     return sorted(names | above)
 
 
-def roles(m: MasterState) -> dict[str, Any]:
-    """GET_ROLES."""
-    return {"roles": [_role(m, name) for name in known_roles(m)]}
-
-
-def _role(m: MasterState, name: str) -> dict[str, Any]:
+def role(m: MasterState, name: str) -> dict[str, Any]:
+    """A role that is known."""
     has = breakdown(m, name)
     both = has.allocated + has.offered
     scalars = [Resource(each, millis=both[each]) for each in ("cpus", "disk", "gpus", "mem") if both[each]]

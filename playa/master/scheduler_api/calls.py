@@ -17,12 +17,11 @@ from mesos_v1.resources import Resources, consumed_by, tasks_of
 from playa import messages
 from playa.master.agents import draining
 from playa.master.allocation import offers, resource_forms
+from playa.master.http_site import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.records import Agent, Framework
-from playa.master.requests import ApiRequest, SiteAnswer, StreamOpened
 from playa.master.scheduler_api import frameworks, operations, tasks
 from playa.master.state import MasterState
 from playa.master.validation import operations as operation_validation
-from playa.master.validation import tasks as task_validation
 from playa.master.validation.calls import other_principal, scheduler_call
 from playa.master.validation.rules import Rows, validator, within
 from playa.web import Refused, chosen_type, parse_message, refuse
@@ -232,11 +231,11 @@ def _carry_out(left: _Acceptance, operation: Operation) -> None:
         _convert(left, operation)
     elif operation.type == Operation.LAUNCH_GROUP:
         launch = operation.launch_group
-        wrong = task_validation.group(launch, left.framework, left.agent, left.remaining)
+        wrong = operation_validation.group(launch, left.framework, left.agent, left.remaining)
         _launch(left, operation, tasks_of(operation), launch.executor, wrong)
     else:
         for info in operation.launch.task_infos:
-            wrong = task_validation.task(info, left.framework, left.agent, left.remaining)
+            wrong = operation_validation.task(info, left.framework, left.agent, left.remaining)
             _launch(left, operation, [info], info.executor if info.HasField("executor") else None, wrong)
 
 
