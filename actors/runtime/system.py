@@ -82,7 +82,7 @@ class Tracing:
     def reply(self, ref: Ref, envelope: Envelope, value: Any) -> None:
         """An ask was answered."""
         asker = _name(envelope[SENDER])
-        self._note("reply", ref._name, asker, trace_type(value), envelope, self._payload_of(value))
+        self._note(("reply", ref._name, asker, trace_type(value)), envelope, self._payload_of(value))
 
     def started(self, ref: Ref, envelope: Envelope) -> None:
         """An actor, or another instance after a restart, started. What it sends in `on_start` has this as its cause."""
@@ -92,23 +92,18 @@ class Tracing:
 
     def ended(self, ref: Ref, cause: Envelope | None) -> None:
         """An actor stopped, because of the message `cause` if that is known."""
-        self._note("stopped", _name(ref._parent), ref._name, wire_name(ref.actor_class), cause)
+        self._note(("stopped", _name(ref._parent), ref._name, wire_name(ref.actor_class)), cause)
 
     def failed(self, ref: Ref, cause: Envelope | None, error: BaseException) -> None:
         """An actor failed; the type is the error's, the payload its text."""
-        self._note("failed", "", ref._name, type(error).__qualname__, cause, self._payload_of(error))
+        self._note(("failed", "", ref._name, type(error).__qualname__), cause, self._payload_of(error))
 
-    def _note(  # noqa: PLR0917 - as in a record
-        self,
-        kind: str,
-        sender: str,
-        receiver: str,
-        type_: str,
-        cause: Envelope | None,
-        payload: bytes | None = None,
+    def _note(
+        self, names: tuple[str, str, str, str], cause: Envelope | None, payload: bytes | None = None
     ) -> None:
+        """`names` are kind, sender, receiver and type, as in a record."""
         cause_id = "" if cause is None else cause[ID] or ""
-        self._write(self._time(), kind, sender, receiver, type_, self._next_id(), cause_id, payload)
+        self._write(self._time(), *names, self._next_id(), cause_id, payload)
 
 
 def _name(ref: Ref | None) -> str:

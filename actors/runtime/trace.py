@@ -228,9 +228,9 @@ def _read_run(path: Path, file: BinaryIO, follow: bool, poll: float) -> Iterator
     while True:
         data = file.read(CHUNK)
         if not data:
-            if not system and fed:
-                _check_beginning(path, fed, follow)
             if not follow:
+                if not system and fed:
+                    _check_beginning(path, fed)
                 return
             over = _began_again(path, file, fed)
             data = file.read(CHUNK)  # what was written to it at last
@@ -263,14 +263,13 @@ def _began_again(path: Path, file: BinaryIO, fed: int) -> bool:
     return now.st_ino != os.fstat(file.fileno()).st_ino or now.st_size < fed
 
 
-def _check_beginning(path: Path, size: int, follow: bool) -> None:
+def _check_beginning(path: Path, size: int) -> None:
     """There are bytes, but not even a header: a log that was torn at once, or another kind of file."""
     expected = bytes([0x94, 0xA0 | len(MAGIC)]) + MAGIC.encode()
-    if not follow:
-        with path.open("rb") as file:
-            head = file.read(len(expected))
-        if not expected.startswith(head):
-            raise TraceError(f"{path} is not a trace ({size} bytes of something else)")
+    with path.open("rb") as file:
+        head = file.read(len(expected))
+    if not expected.startswith(head):
+        raise TraceError(f"{path} is not a trace ({size} bytes of something else)")
 
 
 def _system_of(path: Path, parts: Any) -> str:
