@@ -280,9 +280,8 @@ class ConnectionActor(Actor):
         if 200 <= ended.status < 300:
             self._apply(E.TEARDOWN_ANSWERED)
             return
-        self._reason = (
-            f"TEARDOWN was answered {ended.status}: {ended.reason}" if ended.status else ended.reason
-        )
+        answered = f"TEARDOWN was answered {ended.status}: " if ended.status else ""
+        self._reason = answered + ended.reason
         meaning = classify(ended.status, ended.reason)
         if not ended.status or meaning.retryable or meaning.not_leader or meaning.subscription_lost:
             left = self._teardown_until - self.clock.now()
@@ -524,9 +523,7 @@ class ConnectionActor(Actor):
         if self._detector is not None:
             self._detector.failed()
         self.timers.after(wait, RetryDue(self._attempt))
-        if (
-            self._teardown_wanted and self.framework_id is None
-        ):  # asked for during an attempt that has failed now
+        if self._teardown_wanted and self.framework_id is None:  # asked for during the attempt
             self._apply(E.TEARDOWN_ANSWERED)
 
     def _send_teardown(self) -> None:

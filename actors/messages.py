@@ -857,13 +857,9 @@ class TaskFailure:
         return unpack(self.payload_data).message if self.payload_data else None
 
 
-_OF_FINISHED = attrgetter(
-    "task_id", "name", "attempts", "payload", "result", "executor", "agent_id", "executor_id"
-)
-_OF_FAILED = attrgetter(
-    *("task_id", "name", "attempts", "payload", "executor"),
-    *("state", "reason", "message", "agent_id", "executor_id"),
-)
+_WHAT, _WHERE = ("task_id", "name", "attempts", "payload"), ("agent_id", "executor_id")
+_OF_FINISHED = attrgetter(*_WHAT, "result", "executor", *_WHERE)
+_OF_FAILED = attrgetter(*_WHAT, "executor", "state", "reason", "message", *_WHERE)
 
 
 def finished(done: TaskDone) -> TaskFinished:

@@ -47,7 +47,6 @@ class OperationActor(Actor):
 
     @receive
     def handle_call_failed(self, failed: m.CallFailed) -> None:
-        """Its ACCEPT came to nothing, or may have."""
         if isinstance(failed.call, m.Accept):
             self._enter(E.UNCERTAIN if failed.uncertain else E.NOT_SENT)
 

@@ -401,10 +401,7 @@ class SchedulerActor(BaseScheduler):
         return told
 
     def _introduce(self, event: m.Registered) -> Any:
-        """Call the hook of the first time; that it was called is stored together with what it launched.
-
-        If it raised before it launched anything, the next run calls it again: nothing has begun.
-        """
+        """Call the hook of the first time, and store that; not if it raised before it launched anything."""
         self._introduced, self._outbox = True, []
         before = self.hook_failures
 
@@ -545,7 +542,6 @@ class SchedulerActor(BaseScheduler):
                 self.tell("connection", m.ShutdownExecutor(executor_id, agent))
 
     def _tell_outcome(self, done: m.TaskDone, *, was_on_agent: bool) -> Coroutine[Any, Any, None] | None:
-        """Call the hook and store that; of an `async` hook a coroutine that does so."""
         self._actor_failures.pop(done.task_id, None)
         self._kills.pop(done.task_id, None)
         known = self._tasks.attempts_forgotten
@@ -585,8 +581,7 @@ class SchedulerActor(BaseScheduler):
         failures = self._outcomes[m.TaskPhase.FAILED]
         if not self._outcomes.total():
             logger.warning("no task was launched: the framework ends")
-        counts = {phase.value: count for phase, count in self._outcomes.items() if count}
-        text = ", ".join(f"{count:,} {phase}" for phase, count in counts.items())
+        text = ", ".join(f"{count:,} {phase.value}" for phase, count in self._outcomes.items() if count)
         self.finish(1 if failures else 0, f"all tasks have ended: {text or 'there were none'}")
 
     @receive

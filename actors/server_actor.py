@@ -124,10 +124,8 @@ def _files_of(package: str) -> dict[str, Path]:
     if path.is_file():
         return {path.name: path}
     if path.is_dir():
-        files = [
-            file for file in sorted(path.rglob("*")) if file.is_file() and _wanted(file.relative_to(path))
-        ]
-        return {str(Path(path.name) / file.relative_to(path)): file for file in files}
+        files = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file()}
+        return {str(Path(path.name) / name): file for name, file in files.items() if _wanted(name)}
     raise ArtifactError(f"the package {package} to ship to executors is not there: {path} does not exist")
 
 

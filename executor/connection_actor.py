@@ -64,18 +64,12 @@ class RecoveryOver:
 
 @message
 class CallEnded:
-    """A call has its answer, or will never have one.
-
-    Attributes:
-        uuid: Of the update that it carried; None for any other call.
-        error: What went wrong, if anything did.
-        again: The same call may succeed later.
-    """
+    """A call has its answer, or will never have one."""
 
     attempt: int
-    uuid: bytes | None
-    error: str | None
-    again: bool
+    uuid: bytes | None  # of the update that it carried
+    error: str | None  # what went wrong, if anything did
+    again: bool  # the same call may succeed later
 
 
 @message
@@ -135,12 +129,7 @@ class AgentLink:
 
 
 class AgentConnectionActor(Actor):
-    """Owns the subscription. Its parent, the executor, gets the events.
-
-    Args:
-        new_link: Makes the link of an attempt.
-        letter: Gets the scheduler's start-up letter.
-    """
+    """Owns the subscription. Its parent, the executor, gets the events, and `letter` the scheduler's start-up letter."""
 
     def __init__(
         self,
@@ -296,11 +285,8 @@ class AgentConnectionActor(Actor):
                         me.tell(Arrived(attempt, event))
         except ApiError as error:
             not_ready = error.retryable or error.status == 404
-            me.tell(
-                Happened(
-                    attempt, ConnectionEvent.NOT_READY if not_ready else ConnectionEvent.REFUSED, str(error)
-                )
-            )
+            what = ConnectionEvent.NOT_READY if not_ready else ConnectionEvent.REFUSED
+            me.tell(Happened(attempt, what, str(error)))
         except (TransportError, MesosError) as error:
             me.tell(Happened(attempt, ConnectionEvent.LOST, str(error)))
 
@@ -348,10 +334,9 @@ class AgentConnectionActor(Actor):
         self.tell(EXECUTOR, event)
 
     def _encode(self, call: pb.executor.Call) -> bytes:
-        complete = executor_calls.with_ids(
-            call, self._environment.framework_id, self._environment.executor_id
-        )
-        return serialize(complete, self._environment.content_type)
+        environment = self._environment
+        complete = executor_calls.with_ids(call, environment.framework_id, environment.executor_id)
+        return serialize(complete, environment.content_type)
 
     def _call(self, call: pb.executor.Call, uuid: bytes | None = None) -> None:
         link = self._link
@@ -383,7 +368,6 @@ class AgentConnectionActor(Actor):
         self._tell_left()
 
     def _send_update(self, uuid: bytes) -> None:
-        """Send it, unless it was acknowledged meanwhile."""
         if (status := self._updates.get(uuid)) is not None:
             self._call(executor_calls.update(pb.mesos.TaskStatus.FromString(status)), uuid)
 

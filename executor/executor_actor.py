@@ -28,7 +28,7 @@ from executor.environment import AgentEnvironment
 from executor.framework_server import FrameworkServer
 from executor.loading import LoadedExecutor, assign, load
 from executor.messages import AUTHOR, CONNECTION, TASK, TRACE
-from executor.states import EXECUTOR, SHARES, ExecutorAction, ExecutorEvent, ExecutorState
+from executor.states import ENDING, EXECUTOR, SHARES, STARTED, ExecutorAction, ExecutorEvent, ExecutorState
 from executor.task_actor import RunningTaskActor, Threads
 from executor.trace_actor import TraceActor
 from mesos_v1 import pb
@@ -64,12 +64,7 @@ class PhaseOver:
 
 
 class ExecutorActor(Actor):
-    """The root.
-
-    Args:
-        class_name: ``module:Class``; the start-up letter says it if empty.
-        on_exit: Told the exit code and a reason, once, at the end.
-    """
+    """The root; without a `class_name` the start-up letter says it, and `on_exit` is told code and reason, once."""
 
     def __init__(
         self,
@@ -128,7 +123,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_message(self, event: Message) -> None:
-        if self._loaded is None or self._life.state not in {ExecutorState.STARTING, ExecutorState.READY}:
+        if self._loaded is None or self._life.state not in STARTED:
             logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
             return
         opened = call(unpack_message, event.data)
@@ -150,12 +145,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
-        if self._life.state not in {
-            ExecutorState.KILLING,
-            ExecutorState.STOPPING,
-            ExecutorState.LEAVING,
-            ExecutorState.ENDED,
-        }:
+        if self._life.state not in ENDING:
             logger.error("the agent is gone: %s", gone.reason)
             self._exit_code = self._exit_code or 1
             self._end(gone.reason)
@@ -306,9 +296,8 @@ class ExecutorActor(Actor):
             return
         self.system.trace_to(writer)
         if self._server is not None:
-            self._shipping = self.spawn(
-                TraceActor, path, self._server, self.system.name, writer.flush, name=TRACE
-            )
+            parts = path, self._server, self.system.name, writer.flush
+            self._shipping = self.spawn(TraceActor, *parts, name=TRACE)
 
     def _launch(self, task_id: TaskId, data: bytes) -> None:
         if task_id in self._seen:
@@ -323,7 +312,7 @@ class ExecutorActor(Actor):
             return
         ref, cause, refusal = made.result
         self._tasks[task_id] = ref, cause
-        if self._life.state not in {ExecutorState.STARTING, ExecutorState.READY}:
+        if self._life.state not in STARTED:
             refused = m.RefuseTask(self._broken or f"the executor ends: {self._reason}")
             self._tell_caused(ref, refused, cause)
         elif refusal:

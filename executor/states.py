@@ -7,13 +7,10 @@ from enum import Enum
 
 from actors.runtime.state_machine import Table
 
-# The subscription. Two rules of Mesos shape it (Executor HTTP API, "Disconnections"):
-#
-# * without checkpointing an executor that loses its agent ends;
-# * with it the executor tries to subscribe again, for MESOS_RECOVERY_TIMEOUT, and ends after that.
-#
-# An agent that is there but not ready (it recovers: 503; its routes are not set up: 404) is tried again in both cases, as
-# src/executor/executor.cpp does. Once the end was decided (SHUTDOWN, or by ourselves: `LEAVING`) a lost agent is the end.
+# The subscription. Without checkpointing an executor that loses its agent ends; with it the executor tries to subscribe again,
+# for MESOS_RECOVERY_TIMEOUT, and ends after that (Executor HTTP API, "Disconnections"). An agent that is there but not ready
+# (it recovers: 503; its routes are not set up: 404) is tried again in both cases, as src/executor/executor.cpp does. Once the
+# end was decided (SHUTDOWN, or by ourselves: `LEAVING`) a lost agent is the end.
 
 
 class ConnectionState(Enum):
@@ -161,6 +158,8 @@ ES, EE, EA = ExecutorState, ExecutorEvent, ExecutorAction
 SHARES = {ES.BROKEN: 1.0, ES.KILLING: 0.6, ES.STOPPING: 0.2, ES.LEAVING: 0.1}
 """The part of the grace period that each state may last; a tenth is left for the process to exit."""
 
+STARTED = frozenset({ES.STARTING, ES.READY})
+ENDING = frozenset({ES.KILLING, ES.STOPPING, ES.LEAVING, ES.ENDED})
 _START = (EE.SUBSCRIBED, EE.STARTED, EE.START_FAILED)
 
 EXECUTOR = Table[ExecutorState, ExecutorEvent, ExecutorAction](

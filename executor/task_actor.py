@@ -206,9 +206,7 @@ class RunningTaskActor(Actor):
     def _apply(self, event: TaskEvent, message: str = "", *, data: bytes = b"", retry: bool = True) -> None:
         state, actions, ignored = self._life.on(event)
         if ignored:
-            logger.debug(
-                "task %s: ignored in state %s: %s (%s)", self._task_id, state.value, event.value, ignored
-            )
+            logger.debug("task %s: ignored in %s: %s (%s)", self._task_id, state.value, event.value, ignored)
         for action in actions:
             match action:
                 case TaskAction.RUN:

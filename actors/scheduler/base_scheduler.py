@@ -234,10 +234,7 @@ class BaseScheduler(Actor):
 
     @abstractmethod
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
-        """Take over what an earlier run has stored; raises what makes it impossible to begin.
-
-        There are no records where the framework of the earlier run has to be ended, but facts.
-        """
+        """Take over what an earlier run has stored: facts alone where its framework has to be ended."""
 
     def _spawn_before_connecting(self) -> None:
         """Start the author's further actors; those that are there already stay."""

@@ -30,9 +30,7 @@ class TaskBook(dict[TaskId, TaskEntry]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended: OrderedDict[TaskId, int] = (
-            OrderedDict()
-        )  # their last attempts, of those that ended lately
+        self.ended: OrderedDict[TaskId, int] = OrderedDict()  # of those that ended lately: the last attempt
         self.attempts_forgotten = 0  # the highest attempt of the tasks that are no longer remembered
         self._counts: Counter[TaskPhase] = Counter()
 

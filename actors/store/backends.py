@@ -51,6 +51,7 @@ _PUT = (
     "INSERT INTO records (kind, key, value, checksum) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
 )
+_DELETE = "DELETE FROM records WHERE kind = ? AND key = ?"
 _HOW_TO_GO_ON = "restore the file from a backup, or move it away to begin a new framework"
 
 Change = Write | ClearStore
@@ -208,9 +209,7 @@ class SqliteBackend:
                     if change.records:
                         connection.executemany(_PUT, [_row(record) for record in change.records])
                     if change.deletes:
-                        connection.executemany(
-                            "DELETE FROM records WHERE kind = ? AND key = ?", change.deletes
-                        )
+                        connection.executemany(_DELETE, change.deletes)
                 connection.execute("COMMIT")
             except (sqlite3.Error, TypeError, ValueError) as error:
                 raise StorageError(f"{self.path}: {error}") from error
@@ -308,9 +307,7 @@ def _upgrade(connection: sqlite3.Connection, name: str) -> None:
         if not all(isinstance(value, bytes) for _, _, value in rows):
             raise StorageError(f"{name} is damaged: a record is not made of bytes; {_HOW_TO_GO_ON}")
         kinds, keys = ({row[column] for row in rows} for column in (0, 1))
-        if (
-            kinds & {"task-spec", "task-ended"} and "id" in keys
-        ):  # subscribed, and `on_registered` has launched them
+        if kinds & {"task-spec", "task-ended"} and "id" in keys:  # `on_registered` has launched them
             rows.append(("framework", "registered", b"1"))
         _lay_out(connection)
         connection.executemany(_PUT, [_row(Record(*row)) for row in rows])
@@ -425,14 +422,13 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _who_we_are() -> dict[str, object]:
+    words = itertools.takewhile(lambda word: word[:1] != "-", sys.argv[1:])
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         # without its options, as these may hold a secret
-        "command": " ".join(
-            [Path(sys.argv[0]).name, *itertools.takewhile(lambda word: word[:1] != "-", sys.argv[1:])]
-        ),
+        "command": " ".join([Path(sys.argv[0]).name, *words]),
     }
 
 
