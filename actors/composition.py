@@ -28,7 +28,6 @@ from actors.store_actor import StoreActor
 from wire.author_code import author_traceback, one_line
 
 logger = logging.getLogger("actors.scheduler")
-_server_logger = logging.getLogger("actors.server")
 _SHORTEST = 32  # characters of a token; the file of one that is shorter was cut off
 
 __all__ = ["BUILT_IN", "ActorSpec", "Composition", "FrameworkActor", "Outcome", "run"]
@@ -81,15 +80,9 @@ class FrameworkActor(Actor):
 async def run(
     composition: Composition, *, trace: TraceWriter | None = None, system: ActorSystem | None = None
 ) -> Outcome:
-    """Run a framework until it ends.
+    """Run a framework until it ends, and return how: the author's exit code and why.
 
-    Args:
-        composition: what to run.
-        trace: where every message is written; with a system of one's own, its trace is the one that counts.
-        system: the system to run in; it is left running. A new one is made and stopped if there is none.
-
-    Returns:
-        How it ended: the author's exit code and why.
+    A system of one's own is left running, and its trace is the one that counts.
     """
     if trace is not None and not composition.trace_file:
         composition = replace(composition, trace_file=str(trace.path))
@@ -138,9 +131,8 @@ def token_for(store_path: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = _kept(path)
     if kept == "":
-        _server_logger.warning(
-            "%s was damaged and is made again: executors that run already cannot upload", path
-        )
+        again = "%s was damaged and is made again: executors that run already cannot upload"
+        logging.getLogger("actors.server").warning(again, path)
         path.unlink()
     return kept or _keep(path, drawn)
 

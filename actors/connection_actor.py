@@ -135,7 +135,6 @@ class ConnectionActor(Actor):
         self.framework = composition.framework
         self.settings = settings
         self._life = Machine(CONNECTION)
-        self.stream_id = ""
         self._calls = Outbox(self, composition)
         self._offers_to = "offers"
         self._agents: dict[AgentId, tuple[str, str]] = {}
@@ -219,7 +218,6 @@ class ConnectionActor(Actor):
         """200: the calls go where the stream came from in the end, and carry its id."""
         if opened.attempt != self._attempt:
             return
-        self.stream_id = opened.stream_id
         self._calls.pipeline = self.open_pipeline(Endpoint.parse(opened.endpoint), opened.stream_id)
         self._apply(E.OPENED)
 
@@ -499,7 +497,6 @@ class ConnectionActor(Actor):
         self._calls.close()
         self._close_stream()
         self._reader = None
-        self.stream_id = ""
 
     def _close_stream(self) -> None:
         if self._reader is not None:

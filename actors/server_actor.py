@@ -28,7 +28,7 @@ import re
 import socket
 import tarfile
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
@@ -280,9 +280,7 @@ class ServerActor(Actor):
         self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
     @web.middleware
-    async def _own_pages_only(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _own_pages_only(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what a web page from elsewhere may have sent through a browser on this machine."""
         local = request.transport.get_extra_info("sockname") if request.transport is not None else None
         headers = request.headers

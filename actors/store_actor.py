@@ -14,14 +14,7 @@ from dataclasses import dataclass
 from actors import messages as m
 from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, message, receive, setting
-from actors.store.backends import (
-    LARGEST,
-    Backend,
-    Change,
-    MemoryBackend,
-    SqliteBackend,
-    StorageError,
-)
+from actors.store.backends import LARGEST, Backend, Change, MemoryBackend, SqliteBackend, StorageError
 
 logger = logging.getLogger("actors.store")
 

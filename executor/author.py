@@ -191,10 +191,8 @@ class TaskMethod:
 
     def bind(self, executor: Executor, payload: object, context: TaskContext) -> Callable[[], Any]:
         """The call that runs a task."""
-        arguments = {
-            name: value for name, value in ((self.payload, payload), (self.context, context)) if name
-        }
-        return partial(getattr(executor, self.name), **arguments)
+        given = {self.payload: payload, self.context: context}
+        return partial(getattr(executor, self.name), **{name: each for name, each in given.items() if name})
 
 
 def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:

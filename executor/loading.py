@@ -99,11 +99,8 @@ def find_class(name: str) -> type[Executor]:
     for part in class_name.split("."):
         found = getattr(found, part, None)
     if found is None:
-        candidates = sorted(
-            key
-            for key, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, Executor) and value is not Executor
-        )
+        classes = {key: each for key, each in vars(module).items() if isinstance(each, type)}
+        candidates = sorted(key for key, each in classes.items() if Executor in each.__mro__[1:])
         hint = f"; it has {', '.join(candidates)}" if candidates else ""
         raise BadExecutor(f"the module {module_name} has no class {class_name}{hint}")
     if not isinstance(found, type) or not issubclass(found, Executor):
@@ -121,9 +118,8 @@ def _import(module: str, wanted: str) -> Any:
         if module == missing or module.startswith(f"{missing}."):
             mend = "add the package to the executor's `packages`, so that agents get it"
         else:
-            mend = (
-                f"{module} imports it; install it for {sys.executable} on the agents, or add it to `packages`"
-            )
+            where = f"for {sys.executable} on the agents"
+            mend = f"{module} imports it; install it {where}, or add it to `packages`"
         raise BadExecutor(f"{wanted} cannot be imported: there is no module {missing!r}; {mend}") from error
     except SyntaxError as error:
         where = f"{error.filename}, line {error.lineno}"

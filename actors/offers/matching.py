@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from actors import messages as m
@@ -41,6 +42,9 @@ class Shape(NamedTuple):
     executor: str
     hosts: tuple[str, ...]
     attributes: tuple[tuple[str, str], ...]
+
+
+_ASKED_FOR = attrgetter(*Shape._fields)
 
 
 class Look(NamedTuple):
@@ -99,9 +103,7 @@ class DemandQueue:
         """Queue a demand; returns whether nothing of its shape waited before. An attempt is queued once."""
         if demand.attempt_id in self._live:
             return False
-        shape = Shape(
-            demand.role, demand.resources, demand.ports, demand.executor, demand.hosts, demand.attributes
-        )
+        shape = Shape(*_ASKED_FOR(demand))
         queue = self._shapes.get(shape)
         new = queue is None
         if queue is None:
@@ -184,11 +186,8 @@ class ExecutorBook:
 class Room(NamedTuple):
     """How much one ACCEPT may hold; the first task always goes."""
 
-    tasks: int
-    bytes: int
-
-
-UNBOUNDED = Room(sys.maxsize, sys.maxsize)
+    tasks: int = sys.maxsize
+    bytes: int = sys.maxsize
 
 
 class Placement(NamedTuple):
@@ -206,7 +205,7 @@ class AgentOffers:
     agent_id: AgentId
     role: str
     hostname: str
-    room: Room = UNBOUNDED
+    room: Room = Room()  # noqa: RUF009 - immutable
     offers: dict[OfferId, Offer] = field(default_factory=dict)
     left: Resources = Resources()  # noqa: RUF009 - immutable
     executors: dict[str, ExecutorId] = field(default_factory=dict)
