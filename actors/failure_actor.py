@@ -272,10 +272,7 @@ def heading_of_lines(whose: str) -> str:
 
 
 class Row(NamedTuple):
-    """What to try when a task has failed in one way.
-
-    The first row that matches counts, so what is special stands before what is general.
-    """
+    """One kind of failure; the first row that matches counts, so what is special stands before what is general."""
 
     words: str  # what is looked for, as a regular expression; its first group may stand in the advice as {0}
     advice: str

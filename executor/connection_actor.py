@@ -15,13 +15,7 @@ from actors.runtime import Actor, Backoff, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
 from executor.environment import AgentEnvironment
 from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
-from executor.states import (
-    WITH_CHECKPOINT,
-    WITHOUT_CHECKPOINT,
-    ConnectionAction,
-    ConnectionEvent,
-    ConnectionState,
-)
+from executor.states import SUBSCRIPTION, ConnectionAction, ConnectionEvent, ConnectionState
 from mesos_http import CallPipeline, Response, Subscription, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
 from mesos_v1.content import ContentError, ContentType, parse, serialize
@@ -140,7 +134,7 @@ class AgentConnectionActor(Actor):
         self._environment = environment
         self._new_link = new_link
         self._letter = letter
-        self._life = Machine(WITH_CHECKPOINT if environment.checkpoint else WITHOUT_CHECKPOINT)
+        self._life = Machine(SUBSCRIPTION[environment.checkpoint])
         # Both go into every SUBSCRIBE (Executor HTTP API, "SUBSCRIBE"), in the order in which they came: a task until one of
         # its updates is acknowledged; an update, by its uuid, until it is itself.
         self._tasks: dict[TaskId, bytes] = {}

@@ -107,6 +107,7 @@ def _connection(*, checkpoint: bool) -> Table[ConnectionState, ConnectionEvent, 
 
 WITH_CHECKPOINT = _connection(checkpoint=True)
 WITHOUT_CHECKPOINT = _connection(checkpoint=False)
+SUBSCRIPTION = {True: WITH_CHECKPOINT, False: WITHOUT_CHECKPOINT}  # by whether the framework checkpoints
 
 
 # The executor. Its end has an order: tasks are killed and report, the author's `on_stop` runs, calls on their way are answered and the
