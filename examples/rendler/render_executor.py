@@ -17,7 +17,7 @@ from examples.rendler.public_only import Gate
 from mesostic import Executor, TaskContext, TaskFailed, setting, task
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page, Playwright, ProxySettings
+    from playwright.async_api import Browser, CDPSession, Page, Playwright, ProxySettings
 
 NO_CHROMIUM = "no Chromium: "
 """How the message of a task begins that failed for want of a browser; the scheduler then stops asking for pictures."""
@@ -189,13 +189,25 @@ class Chromium:
         session = await page.context.new_cdp_session(page)
         # Not page.screenshot: that waits for fonts, which may never come.
         async with asyncio.timeout(limit):
-            picture = await session.send("Page.captureScreenshot", {"format": "png"})
+            picture = await _capture(session, {"format": "png"})
             width, height = self._settings.width, self._settings.height
             scale = min(1.0, self._settings.thumbnail_width / width)
             clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}
-            small: dict[str, Any] = {"format": "jpeg", "quality": 72, "clip": clip}
-            thumbnail = await session.send("Page.captureScreenshot", small)
-        return Shot(base64.b64decode(picture["data"]), base64.b64decode(thumbnail["data"]), note)
+            thumbnail = await _capture(session, {"format": "jpeg", "quality": 72, "clip": clip})
+        return Shot(picture, thumbnail, note)
+
+
+async def _capture(session: CDPSession, how: dict[str, Any]) -> bytes:
+    """A picture. A browser that has just started may be asked before its first frame, and is asked again."""
+    from playwright.async_api import Error
+
+    try:
+        taken = await session.send("Page.captureScreenshot", how)
+    except Error as error:
+        if "Unable to capture" not in error.message:
+            raise
+        taken = await session.send("Page.captureScreenshot", how)
+    return base64.b64decode(taken["data"])
 
 
 class RenderExecutor(Executor):

@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import os
 import signal
+from typing import Any
 
 import psutil
 import pytest
+from playwright.async_api import Error
 
 from examples.rendler.render_executor import (
     BrowserDiedError,
     Chromium,
     ChromiumMissingError,
     RenderSettings,
+    _capture,
     find_chromium,
 )
 
@@ -101,3 +104,29 @@ async def test_a_browser_that_dies_is_replaced(chromium, site):
     shot = await chromium.picture(site.url + "index.html", limit=20)
     assert shot.picture.startswith(PNG)
     assert chromium.starts == 2
+
+
+class NoFrameYet:
+    """A page's session whose browser has drawn nothing when it is asked first."""
+
+    def __init__(self, *reasons: str) -> None:
+        self._reasons = list(reasons)
+
+    async def send(self, method: str, how: dict[str, object]) -> dict[str, str]:
+        if self._reasons:
+            raise Error(f"Protocol error ({method}): {self._reasons.pop(0)}")
+        return {"data": "cGljdHVyZQ=="}
+
+
+async def test_a_browser_that_has_drawn_nothing_yet_is_asked_for_the_picture_again():
+    session: Any = NoFrameYet("Unable to capture screenshot")
+    assert await _capture(session, {}) == b"picture"
+
+
+@pytest.mark.parametrize(
+    "reasons", [["Target closed"], ["Unable to capture screenshot", "Unable to capture screenshot"]]
+)
+async def test_a_picture_that_cannot_be_taken_is_an_error(reasons):
+    session: Any = NoFrameYet(*reasons)
+    with pytest.raises(Error, match=reasons[-1]):
+        await _capture(session, {})
