@@ -46,7 +46,6 @@ TEARDOWN_PATIENCE = 5.0
 TEARDOWN_PAUSE = 2.0  # upper bound, in seconds, of the waits between attempts while the framework ends
 
 API_PATH = "/api/v1/scheduler"
-NOT_HTTP = "not an HTTP response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +377,7 @@ class ConnectionActor(Actor):
             return
         except TransportError as error:
             said = f"{endpoint}: {error}"
-            if NOT_HTTP in said:
+            if "not an HTTP response" in said:
                 said = f"{endpoint.authority} does not speak HTTP, as a Mesos master does ({error}): is it the right port?"
             tell(StreamEnded(attempt, said))
             return

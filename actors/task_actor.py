@@ -1,8 +1,7 @@
 """One task: one actor, from the author's wish to the outcome, over all attempts.
 
-The rules are the table in `states.py`; this actor classifies what arrives as events of the table and carries out its
-actions. Two orders hold always: progress is stored before the update is acknowledged and before the outcome is told, and
-an update of an attempt that is no longer the present one changes nothing (one that turns out to be alive is killed).
+The rules are the table in `states.py`. Two orders hold always: progress is stored before the update is acknowledged and before
+the outcome is told, and an update of an attempt that is no longer the present one changes nothing (a living one is killed).
 
 Duplicates are harmless: an update with the uuid that was taken in last is acknowledged again and otherwise ignored.
 """

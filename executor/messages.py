@@ -18,7 +18,6 @@ MAX_MESSAGE = 2000
 EXECUTOR, CONNECTION, AUTHOR, TRACE, TASK = "executor", "agent", "author", "trace", "task:"
 """What the actors are called; a task's, with its id behind."""
 
-
 _WITHOUT_SECRETS: dict[type, Any] = {  # for traces
     events.Launch: {"task": lambda task: hidden(pb.mesos.TaskInfo, task, redacted)},
     events.LaunchGroup: {"tasks": lambda tasks: [hidden(pb.mesos.TaskInfo, it, redacted) for it in tasks]},

@@ -7,8 +7,7 @@ what is beyond them waits for the agent's next offer. An executor's own resource
 is not there yet (Mesos: `Offer.executor_ids` says which are).
 
 Demands that ask for the same are one *shape*: what does not fit for one of them does not fit for the others, so a look
-at the offers costs by shapes, not by demands, and 100,000 that wait are as cheap as ten. Within a shape, and between the
-heads of shapes, the lowest order number comes first.
+at the offers costs by shapes, not by demands, and 100,000 that wait are as cheap as ten.
 """
 
 import hashlib
