@@ -3,8 +3,6 @@
 ``http+unix://%2Fpath%2Fof%2Fsocket/path`` is one on a domain socket. Credentials are not part of it: it is printed in logs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 
@@ -24,7 +22,7 @@ class Endpoint:
     socket_path: str = ""  # file of the domain socket, if it is one
 
     @classmethod
-    def parse(cls, url: str) -> Endpoint:
+    def parse(cls, url: str) -> "Endpoint":
         """Read an address such as ``http://10.0.0.1:5050/api/v1/scheduler``.
 
         ValueError says what is wrong with it, and never repeats a user name or password found in the address.
@@ -51,7 +49,7 @@ class Endpoint:
         return cls(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], path)
 
     @classmethod
-    def unix(cls, socket_path: str, path: str) -> Endpoint:
+    def unix(cls, socket_path: str, path: str) -> "Endpoint":
         """Make the address of ``path`` on a domain socket."""
         return cls("http+unix", "localhost", 0, path, socket_path)
 
@@ -73,11 +71,11 @@ class Endpoint:
     def __str__(self) -> str:
         return self.url
 
-    def with_path(self, path: str) -> Endpoint:
+    def with_path(self, path: str) -> "Endpoint":
         """The same server, another path."""
         return replace(self, path=path)
 
-    def redirected(self, location: str) -> Endpoint:
+    def redirected(self, location: str) -> "Endpoint":
         """Resolve the Location of a redirect against this address; RedirectFailed if it is no use, or leaves https.
 
         Mesos sends ``//host:port/path`` (Master::Http::redirect); absolute addresses and paths do as well (RFC 9110, 10.2.2).

@@ -33,9 +33,7 @@ async def exchange(
 
     A file is streamed from a thread, never held in memory; OSError if it cannot be read. An answer that comes before the whole
     body was sent (a refusal) ends the sending. ``timeouts.response`` bounds each single write and the wait for the answer.
-
-    Raises:
-        TransportError: No connection, or it broke or fell silent before there was an answer.
+    TransportError: no connection, or it broke or fell silent before there was an answer.
     """
     file: BinaryIO = await asyncio.to_thread(body.open, "rb") if isinstance(body, Path) else io.BytesIO(body)
     with file:

@@ -6,8 +6,6 @@ took effect is not known, and the caller decides what to do then. What was not y
 once: if that cannot be opened, it fails with `ConnectFailed`. Redirects are answers like any other.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 
@@ -125,7 +123,7 @@ class CallPipeline:
             self._connection = connection
             self.pump()
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: "_Connection") -> None:
         """The connection has ended: open another one if something waits."""
         if self._connection is connection:
             self._connection = None

@@ -4,8 +4,6 @@ It knows nothing of what is in the records, of heartbeats or of coming back: tha
 Reading is held back (TCP backpressure) while more than `HIGH_WATER` bytes of records wait to be taken.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
@@ -27,7 +25,7 @@ _REDIRECTS = frozenset({301, 302, 307, 308})
 class Subscription:
     """An open subscription, made by `open`; `stream_id` goes with every call of a scheduler."""
 
-    def __init__(self, endpoint: Endpoint, stream: _Stream, head: Head) -> None:
+    def __init__(self, endpoint: Endpoint, stream: "_Stream", head: Head) -> None:
         self.endpoint = endpoint  # where it was opened in the end: calls go there as well
         self.stream_id = head.header("mesos-stream-id")
         self._stream = stream
@@ -48,7 +46,7 @@ class Subscription:
         follow_redirects: int = MAX_REDIRECTS,
         trusted: Collection[str] = (),
         max_record_bytes: int = MAX_RECORD,
-    ) -> Subscription:
+    ) -> "Subscription":
         """Subscribe.
 
         Args:

@@ -7,8 +7,6 @@ this version does not know leaves its field unset, so that a newer Mesos does no
 For each message type a plan of its fields is made once, and messages are walked by plan.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -93,7 +91,7 @@ def to_json(message: Message) -> dict[str, Any]:
     return out
 
 
-def _shown(field: _Field, value: Any) -> Any:
+def _shown(field: "_Field", value: Any) -> Any:
     if field.entry is not None:
         return {key: field.entry.show(value[key]) for key in keys_of(field.name, value)}
     return [field.show(item) for item in value] if field.repeated else field.show(value)
@@ -127,7 +125,7 @@ class _Field:
     # makes one value of JSON (`_BAD`: it cannot be one; None: a value of an enum, unknown here); None for a message
     read: Callable[[Any], Any] | None
     repeated: bool
-    entry: _Field | None = None  # for a map, its values
+    entry: "_Field | None" = None  # for a map, its values
     default: Any = None  # printed when it is not set: as in Mesos, a default that is not deprecated
 
 

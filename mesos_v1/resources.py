@@ -349,8 +349,7 @@ class Resources(_Indexed):
     ) -> "Resources":
         """Return what the next operation on the same offer sees; a launch pays for executors that are not running yet.
 
-        Raises:
-            OperationError: The operation does not fit, or is not one that can be applied; says why, as Mesos does.
+        OperationError says, as Mesos does, why the operation does not fit or cannot be applied.
         """
         consumed, converted = _conversion(operation, running_executors)
         if not self.contains(consumed):

@@ -5,8 +5,6 @@ cluster only when it gets its settings. It lives in a session of its own, so tha
 its standard input is closed, which the kernel does for us if we cannot.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib
@@ -57,7 +55,7 @@ class EmbeddedCluster:
         self.url = ""
 
     @classmethod
-    def launch(cls) -> EmbeddedCluster:
+    def launch(cls) -> "EmbeddedCluster":
         """Start the process; it imports, and waits for its settings."""
         folder = working_folder()
         log_file = os.open(folder.path / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -74,7 +72,9 @@ class EmbeddedCluster:
             )
         return cls(process, folder)
 
-    async def start(self, settings: ClusterSettings, *, patience: float = 30, log_level: str = "info") -> str:
+    async def start(
+        self, settings: "ClusterSettings", *, patience: float = 30, log_level: str = "info"
+    ) -> str:
         """Give the process its settings and wait until the master answers; its URL, or a ClusterError with the reason."""
         from actors.runtime import pack_value
 

@@ -14,8 +14,6 @@ framework's trace, so that tests need no sleeps. Single actors are tested under 
 an executor's methods without any cluster with `run_task` and `ExecutorUnderTest`.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -114,7 +112,7 @@ async def run(
 @asynccontextmanager
 async def running(
     framework: str | Path | Configuration | Composition, on: Cluster, *, sets: Sequence[str] = ()
-) -> AsyncIterator[RunningFramework]:
+) -> "AsyncIterator[RunningFramework]":
     """A framework that runs while the block does; at its end it is stopped, if it has not ended by itself.
 
     Args:
@@ -141,7 +139,7 @@ async def running(
 class RunningFramework:
     """A framework under test, made by `running`; `system` are its actors."""
 
-    def __init__(self, system: ActorSystem, trace: _WatchedTrace, ending: asyncio.Future[Outcome]) -> None:
+    def __init__(self, system: ActorSystem, trace: "_WatchedTrace", ending: asyncio.Future[Outcome]) -> None:
         self.system, self._trace, self._ending = system, trace, ending
 
     def actor(self, name: str) -> ActorRef[Any]:

@@ -88,11 +88,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settings_of(options: argparse.Namespace) -> ClusterSettings:
-    """Settings from flags: each goes to the master, to each agent, or to both, by its name.
-
-    Raises:
-        SettingsError: A value that cannot be right.
-    """
+    """Settings from flags: each goes to the master, to each agent, or to both, by its name; may raise SettingsError."""
     given = vars(options)
     if options.agents < 0:
         raise SettingsError("agents must not be negative")

@@ -57,11 +57,7 @@ class OtherValueError(ValueError):
 
 
 def take_harmless(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the arguments without the flags that change nothing, and the names of those.
-
-    Raises:
-        OtherValueError: One has a value that would change something.
-    """
+    """The arguments without the flags that change nothing, and the names of those; OtherValueError if one would."""
     rest: list[str] = []
     taken: list[str] = []
     waiting = list(arguments)
@@ -93,10 +89,7 @@ def warning(taken: Sequence[str]) -> str:
 def read_credentials(file: str) -> tuple[tuple[str, str], ...]:
     """Principals and secrets from a file as Mesos reads it: JSON, or one "principal secret" pair per line.
 
-    No error ever quotes what the file holds.
-
-    Raises:
-        SettingsError: The file cannot be read, or has neither form.
+    SettingsError if it cannot be read or has neither form; no error ever quotes what the file holds.
     """
     try:
         text = Path(file.removeprefix("file://")).read_text(encoding="utf-8")

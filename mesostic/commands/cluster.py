@@ -4,8 +4,6 @@ A flag's value is read as a configuration's value is, so it is checked and expla
 `--offer_timeout` (as Mesos spells it) are the same flag.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import pwd
@@ -177,7 +175,7 @@ async def _serve(settings: ClusterSettings) -> int:
     return 0
 
 
-def _announce(settings: ClusterSettings, cluster: Cluster) -> None:
+def _announce(settings: ClusterSettings, cluster: "Cluster") -> None:
     click.echo(f"master: {cluster.url}")
     kinds = Counter((agent.resources, agent.attributes) for agent in settings.agents)
     for (resources, attributes), count in kinds.items():

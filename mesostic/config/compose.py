@@ -94,11 +94,7 @@ class Configuration:
 
 
 def load_configuration(path: str | FilePath, sets: Sequence[str] = ()) -> Configuration:
-    """Read, check and compose; imports the classes that the file names.
-
-    Raises:
-        ConfigError: with every problem that was found.
-    """
+    """Read, check and compose, with the classes that the file names; ConfigError with every problem that was found."""
     return compose(load_document(path, sets))
 
 

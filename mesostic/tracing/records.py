@@ -44,11 +44,7 @@ def _with_executors(files: Iterable[Path]) -> list[Path]:
 
 
 def read_all(files: Iterable[Path]) -> Iterator[TraceRecord]:
-    """The records of all the files, in order of time; within a file in its own order.
-
-    Raises:
-        MesosticError: a file is not there, or is not a trace.
-    """
+    """The records of all the files in order of time, or MesosticError: a file is not there, or is not a trace."""
     yield from heapq.merge(*(_read(file) for file in _with_executors(files)), key=lambda record: record.time)
 
 
