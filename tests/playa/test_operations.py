@@ -6,6 +6,7 @@ import pytest
 
 from mesos_v1 import pb
 from playa import messages
+from playa.master.agents import admission, liveness
 from playa.master.scheduler_api import operations
 
 RESERVED = {"type": "DYNAMIC", "role": "ads", "principal": "p"}
@@ -116,6 +117,43 @@ def test_feedback_is_kept_until_it_is_acknowledged(ads: Any) -> None:
     ]
     assert not ads.framework.operations
     assert not ads.agent.operations
+
+
+def test_an_operation_that_never_reached_its_agent_is_dropped_when_the_agent_comes_back(ads: Any) -> None:
+    agent = ads.agent
+    before = agent.total
+    apply(
+        ads,
+        {
+            "type": "RESERVE",
+            "id": {"value": "op"},
+            "reserve": {"resources": [cpus(1, reservations=[RESERVED])]},
+        },
+    )
+    liveness.disconnected(ads.state, agent.actor)
+    back = messages.ReregisterAgent(
+        agent=agent.actor,
+        agent_info=agent.info.SerializeToString(),
+        pid=agent.pid,
+        total_resources=tuple(r.SerializeToString() for r in before.to_proto()),
+        frameworks=(),
+        executors=(),
+        tasks=(),
+        operations=(),
+    )
+    admission.reregister(ads.state, back)
+    (asked,) = ads.told(messages.ReconcileOperations)
+    assert asked.operation_uuids == tuple(ads.framework.operations)
+    status = pb.mesos.OperationStatus(state=pb.mesos.OPERATION_DROPPED)
+    status.uuid.value, status.agent_id.value = b"s" * 16, agent.id
+    data = status.SerializeToString()
+    update = messages.OperationUpdate(agent.id, "", asked.operation_uuids[0], data, data)
+    operations.operation_update(ads.state, update)
+    assert outcomes(ads) == [("op", "OPERATION_DROPPED", "")]
+    assert agent.total == before
+    ads.pass_time(6)
+    offered = [(r.name, r.scalar.value, len(r.reservations)) for r in ads.offers(ads.framework)[-1].resources]
+    assert offered == [("cpus", 4, 0), ("mem", 4096, 0), ("disk", 1000, 0)]
 
 
 def test_a_report_on_an_operation_that_nobody_knows_is_handed_on_if_its_agent_is_known(ads: Any) -> None:

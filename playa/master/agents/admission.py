@@ -98,7 +98,7 @@ def _came_back(
 ) -> None:
     """An agent that this master still has: what they know of each other is put in line."""
     agent.actor, agent.pid, agent.info = message.agent, message.pid, info
-    agent.connected = True
+    was_away, agent.connected = not agent.connected, True
     agent.active = agent.id not in m.deactivated
     agent.reregistered_time = m.ports.now()
     agent.missed_pings, agent.disconnected_since = 0, None
@@ -110,6 +110,13 @@ def _came_back(
                 m.allocator.take(key[0], agent.id, task.resources)
     missing = tuple(key for key in agent.tasks if key not in reported)
     m.to_agent(agent, messages.AgentReregistered(agent.id, m.settings.total_ping_timeout, missing))
+    has = {pb.mesos.Operation.FromString(operation).uuid.value for operation in message.operations}
+    if lost := tuple(uuid for uuid in agent.operations if uuid not in has):
+        if was_away:  # so none is on its way: what they were to change is as it was
+            m.allocator.correct(
+                agent, Resources.from_proto(map(pb.mesos.Resource.FromString, message.total_resources))
+            )
+        m.to_agent(agent, messages.ReconcileOperations(lost))
     executors = map(pb.mesos.ExecutorInfo.FromString, message.executors)
     for key in agent.executors.keys() - {(e.framework_id.value, e.executor_id.value) for e in executors}:
         tasks.remove_executor(m, agent, *key)

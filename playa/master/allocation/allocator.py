@@ -189,6 +189,13 @@ class Allocator:
         agent.available = agent.available.apply(operation)
         self._set_total(agent, agent.total.apply(operation))
 
+    def correct(self, agent: Agent, total: Resources) -> None:
+        """What an agent really has, where an operation was taken for granted and never reached it."""
+        held = sum((amounts.exclusive(each).unallocate() for each in agent.allocated.values()), Resources())
+        if total.contains(held):  # otherwise a task holds what never came to be: its agent drops it
+            agent.available = total - held
+            self._set_total(agent, total)
+
     def _set_total(self, agent: Agent, total: Resources) -> None:
         self.totals.subtract(amounts.scalars(agent.total))
         self.totals.update(amounts.scalars(total))

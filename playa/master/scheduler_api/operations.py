@@ -86,7 +86,8 @@ def operation_update(m: MasterState, message: messages.OperationUpdate) -> None:
     if agent is None:
         return
     status = pb.mesos.OperationStatus.FromString(message.status)
-    framework = m.frameworks.get(message.framework_id)
+    of = message.framework_id if record is None else record.proto.framework_id.value
+    framework = m.frameworks.get(of)
     if record is None:
         if framework is not None:
             _tell(m, framework, status)
@@ -98,7 +99,7 @@ def operation_update(m: MasterState, message: messages.OperationUpdate) -> None:
         _tell(m, framework, status)
     elif not is_acknowledged:  # by the master, as there is no scheduler that will
         is_acknowledged = True
-        ids = (message.framework_id, message.operation_uuid, status.uuid.value)
+        ids = (of, message.operation_uuid, status.uuid.value)
         m.to_agent(agent, messages.OperationAcknowledged(*ids))
     if is_acknowledged and record.proto.latest_status.state in TERMINAL_OPERATION_STATES:
         remove(m, record)
