@@ -319,8 +319,7 @@ class SchedulerActor(BaseScheduler):
     def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
         """Send a message to an executor; best effort: `on_error` tells when it could not even be sent.
 
-        Raises:
-            ValueError: It is nothing that can be packed, or larger than the executor reads.
+        ValueError if it is nothing that can be packed, or larger than the executor reads.
         """
         data = pack_message(message, id=current_message_id())
         call = m.SendMessage(agent_id, executor_id, data)

@@ -68,15 +68,10 @@ class ExecutorUnderTest:
             self._temporary.cleanup()
 
     async def run(self, payload: object = None, *, ports: tuple[int, ...] = ()) -> Any:
-        """Run one task and give its result; raises what the task raises.
+        """Run one task, whose context has these ports, and give its result; raises what the task raises.
 
-        Args:
-            ports: What its context has as its ports.
-
-        Raises:
-            BadExecutor: No method takes such a payload.
-            EncodeError: Payload or result cannot be sent.
-            ValueError: The result is too large for a status update.
+        And BadExecutor if no method takes such a payload, EncodeError if payload or result cannot be sent, ValueError if the
+        result is too large for a status update.
         """
         payload = unpack(pack(payload)).message
         method = self._loaded.method_for(payload)

@@ -98,12 +98,7 @@ async def run(
     sets: Sequence[str] = (),
     timeout: float = _PATIENCE,  # noqa: ASYNC109 - what the reader of a test looks for
 ) -> Run:
-    """Run a framework, given as in `running`, to its end.
-
-    Raises:
-        ConfigError: the configuration has problems.
-        TimeoutError: it did not end in `timeout` seconds.
-    """
+    """Run a framework, given as in `running`, to its end: ConfigError for a bad one, TimeoutError after `timeout` seconds."""
     async with running(framework, on, sets=sets) as started:
         outcome = await started.outcome(timeout=timeout)
         return Run(outcome, tuple(started.records()))
@@ -118,10 +113,7 @@ async def running(
     Args:
         framework: a configuration file, or what was made of one.
         on: the cluster, whatever the configuration says.
-        sets: as `--set key=value`.
-
-    Raises:
-        ConfigError: the configuration has problems.
+        sets: as `--set key=value`; ConfigError when the configuration has problems.
     """
     if isinstance(framework, str | Path):
         framework = load_configuration(framework, sets)
@@ -172,11 +164,7 @@ class RunningFramework:
         count: int = 1,
         timeout: float = _PATIENCE,  # noqa: ASYNC109
     ) -> TraceRecord:
-        """The `count`th of `records(type, actor=actor, contains=contains)`, as soon as it is handled.
-
-        Raises:
-            TimeoutError: there were fewer within `timeout` seconds; says how many.
-        """
+        """The `count`th of `records(type, actor=actor, contains=contains)`, as soon as it is handled; TimeoutError says how many there were in time."""
         wanted = _wanted(type, actor, contains)
         seen = found = 0
         try:

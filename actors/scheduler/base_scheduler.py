@@ -185,8 +185,7 @@ class BaseScheduler(Actor):
     def leave(self, exit_code: int = 0, reason: str = "left") -> None:
         """Stop scheduling without ending the framework: with a store path, the next run continues from here.
 
-        Raises:
-            ValueError: The exit code is not a number from 0 to 255.
+        ValueError if the exit code is not a number from 0 to 255.
         """
         _check_exit_code(exit_code)
         if not self._ending:
