@@ -138,10 +138,12 @@ async def test_a_user_that_there_is_not_fails_the_task_with_the_name(bench):
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_a_task_whose_end_nobody_can_know_has_failed_unless_it_was_to_end(bench, killed):
+async def test_a_task_whose_end_nobody_can_know_has_failed_unless_it_was_to_end(bench, killed, tmp_path):
     await bench.start()
-    bench.run({"command": {"value": "trap '' TERM; while true; do sleep 0.05; done"}})
+    deaf = tmp_path / "deaf"
+    bench.run({"command": {"value": f"trap '' TERM; touch {deaf}; while true; do sleep 0.05; done"}})
     await bench.running()
+    await bench.until(deaf.exists)
     process = psutil.Process(bench.statuses()[-1].container_status.executor_pid)
     if killed:
         bench.agent.tell(KillTask(framework_id="M-0000", task_id="t", kill_policy=None))
