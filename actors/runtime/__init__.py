@@ -47,6 +47,7 @@ from actors.runtime.messages import ChildFailed as ChildFailed
 from actors.runtime.messages import NoSettings as NoSettings
 from actors.runtime.messages import Terminated as Terminated
 from actors.runtime.messages import carrier as carrier
+from actors.runtime.messages import documented_fields as documented_fields
 from actors.runtime.messages import message as message
 from actors.runtime.messages import register as register
 from actors.runtime.messages import secret as secret

@@ -7,6 +7,8 @@ whose fields carry their own help text; reading them from TOML is the product's 
 
 import dataclasses
 import enum
+import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field
@@ -28,6 +30,8 @@ from actors.runtime.codec.shapes import (
 from actors.runtime.errors import refuse_change
 
 T = TypeVar("T")
+
+_ATTRIBUTE = re.compile(r"^    (?P<name>\w+)(?: \([^)]*\))?: (?P<text>.*)$")
 
 
 def secret(default: Any = MISSING) -> Any:
@@ -64,6 +68,23 @@ def setting(
     if default_factory is not None:
         return field(default_factory=default_factory, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
+
+
+def documented_fields(cls: Any) -> dict[str, str]:
+    """What the "Attributes:" sections of a settings class and its bases say of each field, by name (Google style)."""
+    helps: dict[str, str] = {}
+    for ancestor in cls.__mro__[-2::-1]:
+        name = None
+        for line in (inspect.getdoc(ancestor) or "").partition("Attributes:\n")[2].splitlines():
+            match = _ATTRIBUTE.match(line)
+            if match:
+                name = match["name"]
+                helps[name] = match["text"].strip()
+            elif name and line.startswith("        "):
+                helps[name] += " " + line.strip()
+            elif line.strip():
+                break
+    return helps
 
 
 @dataclass(frozen=True, slots=True)

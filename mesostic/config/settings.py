@@ -11,7 +11,6 @@ A text may also come from elsewhere (`{ env = "NAME" }`, `{ file = "path" }`), a
 
 import dataclasses
 import enum
-import inspect
 import math
 import os
 import re
@@ -21,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
 
-from actors.runtime import FrozenDict, Secret, conceal
+from actors.runtime import FrozenDict, Secret, conceal, documented_fields
 from actors.runtime import shapes as s
 from mesos_v1 import quantities
 from mesostic.config.document import Document, dotted, guess
@@ -44,7 +43,6 @@ _DURATION_NAME = re.compile(
 _SECRET_NAME = re.compile(
     r"(^|[_-])(secret|secret_key|api_?key|access_?key|password|passwd|credentials?|token)s?$", re.IGNORECASE
 )
-_ATTRIBUTE = re.compile(r"^    (?P<name>\w+)(?: \([^)]*\))?: (?P<text>.*)$")
 _UNITS = {
     "seconds": (quantities.parse_duration, quantities.DURATION_EXPECTED),
     "bytes": (quantities.parse_size, quantities.SIZE_EXPECTED),
@@ -91,7 +89,7 @@ def settings_fields(cls: type) -> dict[str, FieldInfo]:
 def _read_fields(cls: Any) -> dict[str, FieldInfo]:
     if not dataclasses.is_dataclass(cls) or not cast("Any", cls).__dataclass_params__.frozen:
         raise TypeError(f"{cls.__module__}:{cls.__qualname__} is not a frozen dataclass")
-    hints, helps = typing.get_type_hints(cls), _documented(cls)
+    hints, helps = typing.get_type_hints(cls), documented_fields(cls)
     fields = {}
     for field in dataclasses.fields(cls):
         name, hint, metadata = field.name, hints[field.name], field.metadata
@@ -111,23 +109,6 @@ def _read_fields(cls: Any) -> dict[str, FieldInfo]:
 def looks_secret(name: str) -> bool:
     """Whether a key or an environment variable of this name should not be shown."""
     return _SECRET_NAME.search(name) is not None
-
-
-def _documented(cls: Any) -> dict[str, str]:
-    """Help texts from the "Attributes:" sections of the class and its bases (Google style)."""
-    helps: dict[str, str] = {}
-    for ancestor in cls.__mro__[-2::-1]:
-        name = None
-        for line in (inspect.getdoc(ancestor) or "").partition("Attributes:\n")[2].splitlines():
-            match = _ATTRIBUTE.match(line)
-            if match:
-                name = match["name"]
-                helps[name] = match["text"].strip()
-            elif name and line.startswith("        "):
-                helps[name] += " " + line.strip()
-            elif line.strip():
-                break
-    return helps
 
 
 def build(
