@@ -13,14 +13,13 @@ import gc
 import json
 import logging
 import os
-import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from actors.runtime import hide_secrets_in_logs
+from actors.runtime import documented_fields, hide_secrets_in_logs
 from mesos_v1.errors import ResourceError
 from mesos_v1.quantities import parse_duration
 from playa.cluster import Cluster
@@ -70,12 +69,15 @@ _FORMS: dict[object, dict[str, Any]] = {
 
 def parser() -> argparse.ArgumentParser:
     """All flags; underscores and dashes in their names are the same."""
-    p = argparse.ArgumentParser(prog="python -m playa", description="A Mesos cluster on this machine.")
+    p = argparse.ArgumentParser(
+        prog="python -m playa",
+        usage="%(prog)s [--FLAG VALUE …]   (--help explains every flag)",
+        description="A Mesos cluster on this machine.",
+    )
     p.add_argument("--agents", type=int, default=1, help="how many")
     both = (AgentSettings(), ClusterSettings())  # what both have is the master's here
     settings = {f.name: (f.type, getattr(part, f.name)) for part in both for f in dataclasses.fields(part)}
-    text = "".join(part.__doc__ or "" for part in both)
-    explanations = dict(re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", text, re.MULTILINE))
+    explanations = documented_fields(AgentSettings) | documented_fields(ClusterSettings)
     for name, (kind, default) in settings.items():
         forms = [_FORMS[key] for key in (name, kind, *get_args(kind)) if key in _FORMS]
         if forms and default is not True:
