@@ -386,7 +386,7 @@ def _outcome(answer: asyncio.Future[Response]) -> tuple[str | None, bool]:
 def read_record(
     record: bytes, content_type: ContentType, letter: BootSecret
 ) -> executor_events.ExecutorEvent:
-    """Read one record (ContentError, BadEvent: it is no event); the scheduler's start-up letter goes into ``letter``.
+    """Read one record (ContentError, BadEvent: it is not an event); the scheduler's start-up letter goes into ``letter``.
 
     It is `ExecutorInfo.data`, holds a token, and comes with SUBSCRIBED and, in the `TaskInfo`, with each LAUNCH. It is taken
     out here: what is left may be logged and traced.

@@ -64,7 +64,7 @@ class ResponseParser:
     How it works: a generator reads the responses from the buffer as if all were there, and yields where it needs more bytes.
 
     Attributes:
-        error: Why what came is no HTTP response, or not a whole one.
+        error: Why what came is not an HTTP response, or not a whole one.
     """
 
     def __init__(self, *, max_head: int = MAX_HEAD) -> None:

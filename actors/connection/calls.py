@@ -283,7 +283,7 @@ class Outbox:
     def write_token(self, call: pb.scheduler.Call) -> None:
         """Write the upload token into the start-up letters of an ACCEPT's executors, at the last moment.
 
-        A trace shows every message, so the token is in none. What is no letter of ours is left as it is.
+        A trace shows every message, so the token is in none. What is not a letter of ours is left as it is.
         """
         for operation in call.accept.operations:
             for info in operation.launch.task_infos:

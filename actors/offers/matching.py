@@ -277,7 +277,7 @@ class AgentOffers:
         return gone
 
     def launched(self) -> list[tuple[TaskId, m.Launched]]:
-        """What becomes of each task that was placed here, and is stored before."""
+        """What is stored of each task placed here, before it is launched."""
         return [
             (demand.task_id, m.Launched(demand.attempt_id, self.agent_id, executor_id, self.hostname))
             for demand, _, executor_id in self.placements

@@ -407,7 +407,7 @@ class Life:
             self.fail(ref, error, tell_actor=False)
 
     def handler_failed(self, ref: Ref, envelope: Envelope, error: BaseException) -> None:
-        """A handler raised, and nobody asked (or it is no Exception)."""
+        """A handler raised, and nobody asked (or it is not an Exception)."""
         if envelope[REPLY] is not None:
             self._dispatcher.answer(ref, envelope, None, error)
         self.fail(ref, error, envelope)

@@ -113,7 +113,7 @@ class Supervision:
 
     @property
     def escalates(self) -> bool:
-        """Whether a final failure goes on to the parent."""
+        """Whether a final failure is passed on to the parent."""
         return self.restart if self.escalate is None else self.escalate
 
 

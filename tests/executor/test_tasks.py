@@ -1,4 +1,4 @@
-"""What becomes of a task in its executor, on virtual time and over the in-process wire."""
+"""What happens to a task in its executor, on virtual time and over the in-process wire."""
 
 import asyncio
 

@@ -39,7 +39,7 @@ ready: dict[type | str, "Schema"] = {}
 """By class and by name: the schemas of registered messages that msgspec reads and writes."""
 
 KEPT, KEPT_BYTES = 500, 1000
-"""So many values of each field that holds a dataclass are known in both forms, if they are no larger than that."""
+"""How many values of each field that holds a dataclass are remembered packed and unpacked, and the longest of them in bytes."""
 
 encode = msgspec.msgpack.Encoder().encode
 
@@ -392,7 +392,7 @@ class Schema:
             cls.__annotations__ = natives
         try:
             self.decode = msgspec.msgpack.Decoder(cls).decode
-        except Exception:  # what it is about a class that msgspec does not like, is not our business
+        except Exception:  # whatever msgspec refuses travels the careful way
             return
         names: dict[str, Any] = {"cls": cls}
         lines, written, parts = ["if v.__class__ is not cls: return None"], [], []
@@ -461,7 +461,7 @@ def _is_plain(cls: Any) -> bool:
 
 
 def _part(shape: k.Shape) -> Schema | None:
-    """The schema of the dataclass that a field holds, perhaps."""
+    """The schema of the dataclass that a field holds, if it holds one."""
     match shape:
         case k.DataShape(cls) | k.OptionalShape(k.DataShape(cls)) if not issubclass(cls, msgspec.Struct):
             return schema_of(cls)
@@ -479,7 +479,7 @@ def _part_packer(schema: Schema, shape: k.Shape) -> tuple[dict[int, Any], Callab
         if len(raw) <= KEPT_BYTES:
             if len(known) >= 2 * KEPT:
                 known.clear()
-            # In one step: as long as it is known, its id is its own.
+            # In one step: while a value is kept here, no other object can have its id.
             known.update({id(value): raw, -id(value): value})
         return raw
 

@@ -6,7 +6,7 @@ here: everything is fetched again. Other schemes (hdfs, s3, ftp) are refused as 
 Nothing that is fetched or unpacked lands outside of the sandbox, by construction: a `Folder` makes files, folders and links below
 one folder and reaches each of them step by step from that folder's descriptor, without ever following a symbolic link. Links may
 point wherever they want: they are made, and never used. What is unpacked is bounded in bytes and in entries, has no setuid, setgid
-or sticky bit, is no device, and belongs to the folder's owner, who else would not be able to change it.
+or sticky bit, is not a device, and belongs to the folder's owner, who else would not be able to change it.
 """
 
 import bz2
