@@ -90,7 +90,7 @@ def command(
             try:
                 Path(trace_file).open("ab").close()
             except OSError as error:
-                text = f"The trace cannot be written to {trace_file}: {error.strerror}."
+                text = f"The trace cannot be written to {trace_file}: {error.strerror}. Name a file that you may write, in a folder that exists."
                 raise ConfigError(text) from None
         with asyncio.Runner(loop_factory=_Loop) as runner:
             exit_code = runner.run(_run(configuration, cluster, master_timeout, log_level))
@@ -166,12 +166,10 @@ async def _run(
 async def _run_on_a_master(
     configuration: Configuration, interrupts: Interrupts, master_timeout: float
 ) -> Outcome:
-    from mesos_http import TlsSettings
     from mesostic.why_waiting import wait_for_master
 
     asked = configuration.composition.framework
-    tls = TlsSettings(asked.ca or None, asked.cert or None, asked.key or None, asked.verify_hostname)
-    await wait_for_master(asked.masters(), master_timeout, say, tls=tls)
+    await wait_for_master(asked.masters(), master_timeout, say, tls=asked.tls)
     return await _run_actors(configuration, interrupts)
 
 

@@ -242,7 +242,7 @@ def test_a_master_that_nobody_is_is_one_paragraph(project, mesostic, unused_port
 def test_a_trace_that_cannot_be_written_is_one_paragraph(project, mesostic):
     done = no_traceback(mesostic("run", "hello.toml", "--trace", "/nowhere/at/all.trace"))
     assert done.returncode == 2
-    told = "mesostic: The trace cannot be written to /nowhere/at/all.trace: No such file or directory.\n"
+    told = "mesostic: The trace cannot be written to /nowhere/at/all.trace: No such file or directory. Name a file that you may write, in a folder that exists.\n"
     assert done.stderr == told  # and not that a cluster was started for it
     assert left_behind(project) == []
 
