@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 purpose=${1:-run}
 case "$purpose" in
   run) extras=rendler,images; packages="chromium graphviz fonts-dejavu-core libatomic1" ;;
-  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core libatomic1 python3.11-doc zookeeper curl" ;;
+  test) extras=dev,fuzz; packages="chromium graphviz fonts-dejavu-core libatomic1 python3.11-doc zookeeper etcd-server curl" ;;
   *) echo "usage: tools/setup.sh run|test" >&2; exit 2 ;;
 esac
 
@@ -49,6 +49,10 @@ if [ -n "$missing" ]; then
       if [ "${MESOSTIC_REQUIRE_ALL:-}" = 1 ]; then exit 1; fi
       say "going on without them (RENDLER then crawls without pictures)"
     fi
+    case "$missing" in
+      *etcd-server*)  # the package starts one at once and with the machine; the tests start their own
+        { update-rc.d etcd disable; service etcd stop; } >/dev/null 2>&1 || true ;;
+    esac
   else
     say "not installed, and not ours to install (no root, or no apt-get):$missing"
     say "  as root: apt-get install --no-install-recommends$missing"

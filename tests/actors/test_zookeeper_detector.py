@@ -2,11 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +11,6 @@ from actors.framework_settings import FrameworkSettings
 from actors.runtime import ActorSystem
 from tests.actors.test_connection_over_http import QUICK, Bench
 from tests.support.scripted_master import scripted_master
-
-JARS = [*Path("/usr/share/java").glob("*.jar")]
-needs_zookeeper = pytest.mark.skipif(
-    not shutil.which("java") or not Path("/usr/share/java/zookeeper.jar").exists(),
-    reason="ZooKeeper is not installed (Debian: apt-get install zookeeperd)",
-)
 
 
 @pytest.mark.parametrize(
@@ -70,43 +59,17 @@ def test_what_is_no_master_info_is_refused(data):
         address_in(data)
 
 
-@pytest.fixture
-def zookeeper(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = tmp_path / "zoo.cfg"
-    config.write_text(
-        f"tickTime=500\ndataDir={tmp_path}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\n"
-        "admin.enableServer=false\n"
-    )
-    command = ["java", "-Xmx128m", "-Dzookeeper.log.threshold=OFF", "-cp", ":".join(map(str, JARS))]
-    command += ["org.apache.zookeeper.server.ZooKeeperServerMain", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-@needs_zookeeper
 async def test_that_nobody_leads_is_said_with_the_path_that_was_looked_at(zookeeper, caplog):
     async with scripted_master() as master, ActorSystem() as system:
-        settings = FrameworkSettings(name="t", user="u", master=f"zk://{zookeeper}/mistyped")
+        settings = FrameworkSettings(name="t", user="u", master=f"zk://{zookeeper.address}/mistyped")
         Bench(system, master, settings, QUICK).connection.tell(m.Connect())
         async with asyncio.timeout(20):
-            while f"ZooKeeper {zookeeper} knows of no leading master at /mistyped: " not in caplog.text:
+            while (
+                f"ZooKeeper {zookeeper.address} knows of no leading master at /mistyped: " not in caplog.text
+            ):
                 await asyncio.sleep(0.05)
 
 
-@needs_zookeeper
 async def test_the_leader_is_found_and_followed_to_the_next_one(zookeeper):
     from kazoo.client import KazooClient
 
@@ -116,10 +79,10 @@ async def test_the_leader_is_found_and_followed_to_the_next_one(zookeeper):
             {"id": "x", "address": {"hostname": "127.0.0.1", "ip": "127.0.0.1", "port": port}}
         ).encode()
 
-    client = KazooClient(zookeeper)
+    client = KazooClient(zookeeper.address)
     await asyncio.to_thread(client.start)
     async with scripted_master() as one, scripted_master() as two, ActorSystem() as system:
-        settings = FrameworkSettings(name="t", user="u", master=f"zk://{zookeeper}/mesos")
+        settings = FrameworkSettings(name="t", user="u", master=f"zk://{zookeeper.address}/mesos")
         bench = Bench(system, one, settings, QUICK)
         bench.connection.tell(m.Connect())
         await asyncio.sleep(0.5)
