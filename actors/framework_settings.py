@@ -4,6 +4,7 @@ The configuration file maps to these one to one. What belongs here: settings of 
 retries. Settings of one built-in actor stand beside that actor; reading TOML is the product's business, not ours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -186,6 +187,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Leadership:
+    """That this process leads its framework: what all that it writes is conditional on.
+
+    Attributes:
+        version: of the coordinator's key `LEADER`, while this process leads.
+        until: clock time before which the lease certainly holds, as of the election; later ones are told (`Leading`).
+    """
+
+    version: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Composition:
     """A framework as a whole: who it is, the actors that make it, the executors that it launches.
 
@@ -193,6 +207,9 @@ class Composition:
         trace_file: where the trace goes; executors' traces are kept beside it. Empty: no trace.
         token: what executors show to write to the framework's server; made by `run`.
         kept: what outlives a restart of an actor; made by `run`.
+        coordinate: makes a connection to the servers of a shared store, not open yet; None where the store is this
+            process's own; made by `run`.
+        leadership: what the election has given; None where the store is this process's own.
     """
 
     framework: FrameworkSettings
@@ -201,6 +218,8 @@ class Composition:
     trace_file: str = ""
     token: str = field(default="", repr=False)
     kept: Kept = field(default_factory=Kept, repr=False, compare=False)
+    coordinate: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+    leadership: Leadership | None = None
 
     def spec(self, name: str) -> ActorSpec | None:
         """Return the actor of that name, if the composition says anything of it."""

@@ -638,11 +638,6 @@ class Loaded:
 
 
 @message
-class ClearStore:
-    """The framework has ended: forget everything."""
-
-
-@message
 class StorageTrouble:
     """A transaction failed and is being tried again, or a write was refused; nothing in it was acknowledged."""
 
@@ -771,6 +766,55 @@ class Outcome:
 
     exit_code: int
     reason: str
+
+
+@message
+class ClearStore:
+    """The framework has ended: forget everything, and let those that stand by know how, if they are to end too."""
+
+    outcome: Outcome | None = None
+
+
+# --- who leads, where a store is shared ----------------------------------------------------------------------
+
+
+@message
+class Elected:
+    """This process leads from now on; what the author's `on_elected` gets.
+
+    Attributes:
+        epoch: the version of the leader's key: whoever leads later has another one.
+        waited: seconds that it stood by before.
+    """
+
+    epoch: int
+    waited: float = 0.0
+
+
+@message
+class Deposed:
+    """This process leads no more, and everything that it remembers ends; what the author's `on_deposed` gets."""
+
+    reason: str
+
+
+@message
+class Fenced:
+    """The store has refused a batch, as another process leads or has led since; the store tells the election."""
+
+    reason: str
+
+
+@message
+class Leading:
+    """The lease holds until that time of the clock: until then, and no longer, may anything be sent or acknowledged."""
+
+    until: float
+
+
+@message
+class AskLeading:
+    """Ask the election to renew the lease now; answered by `Leading`, or with why not."""
 
 
 # --- what the hooks of an author's scheduler are given; payloads and results are decoded when they are looked at ---------

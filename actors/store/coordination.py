@@ -14,6 +14,13 @@ from actors.store.backends import StorageError
 ABSENT = -1
 """The version of a key that does not exist."""
 
+LEADER = "leader"
+"""The leased key of the process that leads: who it is, in words. Its version is that of a `Leadership`."""
+ENDED = "ended"
+"""The key of how the last framework ended (a packed `Outcome`); put in the batch that forgets that framework's records."""
+TOKEN = "token"  # noqa: S105 - the name of a key
+"""The key of the upload token, which executors keep over a change of the leader."""
+
 
 class ConflictError(StorageError):
     """A condition of a batch did not hold: nothing of it was applied."""

@@ -1,0 +1,1 @@
+"""The election of the process that leads, where several share a store."""
