@@ -4,16 +4,16 @@ Life: the store is loaded, the server opens, broker, reconciler and connection a
 and with the first subscription of its life `on_registered` is called. The end is `finish` (TEARDOWN: the framework and its
 tasks are gone) or `leave` (the master keeps them for the failover timeout, and the same store path takes them over again).
 
-What is launched in a hook is stored in one transaction with the fact that the hook was called: a scheduler that dies in
-between neither loses nor doubles work. What has nothing to do with tasks is in `scheduler/base_scheduler`.
+What is launched in a hook, and what it assigns to `self.state`, is stored in one transaction with the fact that the hook was
+called: a scheduler that dies in between neither loses nor doubles work. What has nothing to do with tasks is in `scheduler/base_scheduler`.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from actors import messages as m
 from actors import records as r
@@ -31,6 +31,7 @@ from actors.runtime import (
     unpack_message,
 )
 from actors.scheduler.base_scheduler import FRAMEWORK, BaseScheduler, framework_record
+from actors.scheduler.kept_state import state_record, stored_state
 from actors.scheduler.launching import CHECKS, check_texts, executor_template, packed_payload, task_options
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
 from actors.scheduler.task_book import TaskBook, TaskEntry
@@ -167,6 +168,14 @@ class SchedulerActor(BaseScheduler):
 
     _hooks = BaseScheduler._hooks | {name for name in locals() if name.startswith("on_")}
     _offers_to = "offers"
+    _first_state: ClassVar[Any] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "state" in vars(cls):  # the author's declaration: from now on the property below
+            first = cls._first_state = vars(cls)["state"]
+            state_record(first, first)
+            type.__delattr__(cls, "state")
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
@@ -184,8 +193,9 @@ class SchedulerActor(BaseScheduler):
         self._server: m.ServerReady | None = None
         self._early: list[m.TaskDone | m.Uploaded | events.UpdateOperationStatus] = []
         """What an earlier run was not told of; it waits until the author has been told of the registration."""
-        self._outbox: list[m.Record] | None = None
-        """While a hook runs whose call is stored: what it launches, to be stored with that."""
+        self._outbox: dict[tuple[str, str], m.Record] | None = None
+        """While a hook runs whose call is stored: what it launches and keeps, to be stored with that."""
+        self._kept: Any = None
         self._kills: dict[TaskId, m.KillTask] = {}
         self._actor_failures: dict[TaskId, int] = {}
         self._outcomes: Counter[m.TaskPhase] = Counter()
@@ -193,6 +203,36 @@ class SchedulerActor(BaseScheduler):
         self._awaited: set[tuple[AgentId, ExecutorId]] = set()
 
     # --- commands for authors ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Any:
+        """What this scheduler keeps over restarts: a `@message` value, declared with its first value in the class.
+
+        What a hook assigns that is called until its call is stored (for outcomes, uploads, the first registration …) is stored
+        in one transaction with that: so its effect on the state is exactly once, also where the hook is called twice because the
+        process died in it. Assigned elsewhere (a timer, a message), it is stored by itself. It is there before `on_registered`
+        and `on_reregistered`.
+
+        Raises:
+            AttributeError: The class declares none.
+            RuntimeError: The store has not been read yet, as in `__init__` and `on_start`.
+            TypeError: What is assigned is not of the declared type.
+            ValueError: It is too large.
+        """
+        if self._first_state is None:
+            name = type(self).__name__
+            raise AttributeError(f"{name} declares no state: write its first value in the class, state = …")
+        if self._kept is None:
+            raise RuntimeError(
+                "self.state is there once the store has been read: use it from on_registered on"
+            )
+        return self._kept
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        record = state_record(value, self.state)
+        self._kept = value
+        self._put(record)
 
     @property
     def active_tasks(self) -> dict[str, int]:
@@ -329,6 +369,7 @@ class SchedulerActor(BaseScheduler):
     # --- the beginning ----------------------------------------------------------------------------------------
 
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
+        self._kept = stored_state(records, self._first_state)
         self._histories = r.histories(records)
         self._resumed = len(self._histories)
         self._tasks.ended.update(r.ended_tasks(records))
@@ -400,8 +441,8 @@ class SchedulerActor(BaseScheduler):
         return told
 
     def _introduce(self, event: m.Registered) -> Any:
-        """Call the hook of the first time, and store that; not if it raised before it launched anything."""
-        self._introduced, self._outbox = True, []
+        """Call the hook of the first time, and store that; not if it raised before it launched or kept anything."""
+        self._introduced = True
         before = self.hook_failures
 
         def called() -> None:
@@ -409,11 +450,22 @@ class SchedulerActor(BaseScheduler):
                 self._store_called(m.Record(FRAMEWORK, REGISTERED, b"1"))
             self._outbox = None
 
-        return self._after(self._call(self.on_registered, event), called)
+        return self._call_stored(self.on_registered, event, called)
+
+    def _call_stored(
+        self, hook: Callable[[Any], Any], event: object, called: Callable[[], None]
+    ) -> Coroutine[Any, Any, None] | None:
+        """Call a hook, then `called`, which stores that (`_store_called`) with what the hook launched and kept.
+
+        Also if it raised: what it did before that stands, in memory as in the store, and it is not called again.
+        """
+        self._outbox = {}
+        return self._after(self._call(hook, event), called)
 
     def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
-        launched, self._outbox = self._outbox or (), None
-        self.tell("store", m.Write((*launched, *records), gone))
+        outbox, self._outbox = self._outbox or {}, None
+        if outbox or records or gone:
+            self.tell("store", m.Write((*outbox.values(), *records), gone))
 
     @receive
     def handle_disconnected(self, news: m.Disconnected) -> Any:
@@ -463,7 +515,7 @@ class SchedulerActor(BaseScheduler):
 
     def _put(self, record: m.Record) -> None:
         if self._outbox is not None:
-            self._outbox.append(record)
+            self._outbox[record.kind, record.key] = record
         else:
             self.tell("store", m.Write((record,)))
 
@@ -547,15 +599,16 @@ class SchedulerActor(BaseScheduler):
         forgotten = self._tasks.end(done.task_id, done.last_attempt)
         if self._tasks.attempts_forgotten > known:
             self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
-        self._outbox = []
+        hook: Callable[[Any], Any] = self.on_task_finished
+        event: m.TaskFinished | m.TaskFailure
         if done.phase is m.TaskPhase.FINISHED:
-            told = self._call(self.on_task_finished, m.finished(done))
+            event = m.finished(done)
         elif done.phase is m.TaskPhase.KILLED:
-            told = self._call(self.on_task_killed, m.failed(done, killed=True))
+            hook, event = self.on_task_killed, m.failed(done, killed=True)
         else:
             self.tell("failures", done)
-            told = self._call(self.on_task_failed, m.failed(done, killed=False))
-        return self._after(told, lambda: self._outcome_told(done, forgotten, was_on_agent))
+            hook, event = self.on_task_failed, m.failed(done, killed=False)
+        return self._call_stored(hook, event, lambda: self._outcome_told(done, forgotten, was_on_agent))
 
     def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None, was_on_agent: bool) -> None:
         self._outcomes[done.phase] += 1
@@ -565,8 +618,7 @@ class SchedulerActor(BaseScheduler):
             self.tell(self.actor_ref, SeeIfDone())
         gone = r.all_records_of(done.task_id)
         if self._outbox and done.task_id in self._tasks:  # launched again: its new specification stays
-            kept = {(record.kind, record.key) for record in self._outbox}
-            gone = tuple(key for key in gone if key not in kept)
+            gone = tuple(key for key in gone if key not in self._outbox)
         if forgotten is not None:
             gone = (*gone, (r.ENDED, forgotten))
         self._store_called(r.ended_record(done.task_id, done.last_attempt), gone=gone)
@@ -719,9 +771,8 @@ class SchedulerActor(BaseScheduler):
         if not self._announced:
             self._early.append(upload)
             return None
-        self._outbox = []
-        told = self._call(self.on_uploaded, upload)
-        return self._after(told, lambda: self._store_called(gone=(r.UPLOAD.key(upload.key),)))
+        gone = r.UPLOAD.key(upload.key)
+        return self._call_stored(self.on_uploaded, upload, lambda: self._store_called(gone=(gone,)))
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
@@ -745,8 +796,8 @@ class SchedulerActor(BaseScheduler):
     def _operation_stored(self, status: OperationStatus) -> Any:
         """Acknowledge, then tell the author; what was not told is told by the next run."""
         self._acknowledge_operation(status)
-        told = self._call(self.on_operation_update, status)
-        return self._after(told, lambda: self._forget_operation(status.operation_id))
+        gone = () if status.operation_id is None else (r.OPERATION.key(status.operation_id),)
+        return self._call_stored(self.on_operation_update, status, lambda: self._store_called(gone=gone))
 
     @receive
     def handle_call_failed(self, failure: m.CallFailed) -> Any:
