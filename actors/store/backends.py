@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from actors.messages import ClearStore, Record, Write
 from actors.runtime.codec.envelope import MAX_BYTES
@@ -62,24 +62,43 @@ class StorageError(Exception):
     """A record could not be read or written; one sentence, with the file's name."""
 
 
-class MemoryBackend:
-    """Records in a dictionary: lost with the process, which some frameworks are content with."""
+class Backend(Protocol):
+    """Where records are kept. A commit that fails is tried again, together with what was accepted since."""
 
-    blocking = False  # whether `commit` waits for a disk, so that it belongs in a thread
-
-    def __init__(self, records: Records | None = None) -> None:
-        self._records: Records = {} if records is None else records
+    blocking: bool
+    """Whether `commit` waits for a disk or a network, so that it belongs in a thread."""
 
     def open(self) -> None:
         """Get ready; raises StorageError when that cannot be."""
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
         """Return all records, or those of one key, in the order in which they were first written."""
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Apply all changes in order, or none of them (StorageError)."""
+
+    def close(self, last: Sequence[Change] = ()) -> None:
+        """Apply these, if that can be (StorageError), and let go of the records in any case; nothing comes between."""
+
+
+class MemoryBackend:
+    """Records in a dictionary: lost with the process, which some frameworks are content with."""
+
+    blocking = False
+
+    def __init__(self, records: Records | None = None) -> None:
+        self._records: Records = {} if records is None else records
+
+    def open(self) -> None:
+        """See `Backend`."""
+
+    def load(self, key: str | None = None) -> tuple[Record, ...]:
+        """See `Backend`."""
         records = (Record(*name, value) for name, value in self._records.items())
         return tuple(record for record in records if key in {None, record.key})
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Apply all changes in order, or none of them (StorageError)."""
+        """See `Backend`."""
         for change in changes:
             if isinstance(change, ClearStore):
                 self._records.clear()
@@ -90,7 +109,7 @@ class MemoryBackend:
                 self._records.pop(gone, None)
 
     def close(self, last: Sequence[Change] = ()) -> None:
-        """Apply these, if that can be (StorageError), and let go of the records in any case; nothing comes between."""
+        """See `Backend`."""
         self.commit(last)
 
 
@@ -172,7 +191,7 @@ class SqliteBackend:
             raise StorageError(f"{self.path} is damaged: {found}; {_HOW_TO_GO_ON}")
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
-        """As `MemoryBackend.load` (StorageError: it cannot be read, or a record is damaged and must not be dropped)."""
+        """As `Backend.load` (StorageError: it cannot be read, or a record is damaged and must not be dropped)."""
         with self._lock:
             try:
                 rows = self._open.execute(_GET, (key, key)).fetchall()
@@ -237,9 +256,6 @@ class SqliteBackend:
         if self._connection is None:
             raise StorageError(f"{self.path} is not open")
         return self._connection
-
-
-Backend = MemoryBackend | SqliteBackend
 
 
 def _row(record: Record) -> tuple[str, str, bytes, int]:

@@ -14,6 +14,10 @@ from actors.store.backends import StorageError
 ABSENT = -1
 """The version of a key that does not exist."""
 
+HEAD = "head"
+"""The key of how far the log of records goes, and whose it is."""
+LOG = "log/"
+"""What the keys of the log begin with."""
 LEADER = "leader"
 """The leased key of the process that leads: who it is, in words. Its version is that of a `Leadership`."""
 ENDED = "ended"
@@ -28,6 +32,10 @@ class ConflictError(StorageError):
 
 class LeaseLostError(StorageError):
     """The lease has expired or was revoked, and what was put under it is gone."""
+
+
+class FencedError(StorageError):
+    """Another process leads, or has led since: nothing of this one is ever stored again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Durable records: both backends by one suite, and the actor that writes them together."""
+"""Durable records: all backends by one suite, and the actor that writes them together."""
 
 import asyncio
 import os
@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from actors import messages as m
 from actors.framework_settings import Composition, FrameworkSettings
 from actors.runtime import RESTART, receive
-from actors.store.backends import LARGEST, MemoryBackend, SqliteBackend, StorageError
+from actors.store.backends import LARGEST, Backend, MemoryBackend, SqliteBackend, StorageError
+from actors.store.log import LogBackend
 from actors.store_actor import StoreActor, StoreSettings
 from tests.support.actor_bench import ActorBench, system, virtually
+from tests.support.coordination import Servers
 
 NOT_BYTES: Any = object()
 
@@ -31,11 +33,13 @@ def record(key, value=b"v", kind="k"):
     return m.Record(kind, key, value)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "log"])
 def backend(request, tmp_path):
-    made = (
-        MemoryBackend() if request.param == "memory" else SqliteBackend(str(tmp_path / "deep" / "store.db"))
-    )
+    made: Backend = MemoryBackend()
+    if request.param == "sqlite":
+        made = SqliteBackend(str(tmp_path / "deep" / "store.db"))
+    elif request.param == "log":
+        made = LogBackend(Servers().connect(), "memory://test")
     made.open()
     yield made
     made.close()
