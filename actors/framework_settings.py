@@ -21,6 +21,7 @@ WEEK = 7 * 24 * 3600.0
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
 BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
 TASK = "task"  # the name, in a composition, of what is not one actor but the class of every task's
+MOST_TIMED = 1000  # failures and losses of a task whose times are stored
 GPUS = "GPU_RESOURCES"  # the capability without which a framework is offered no agent with GPUs
 
 
@@ -147,6 +148,11 @@ class RetryPolicy:
         20,
         help="Attempts that the cluster itself may lose (agent gone, launch dropped) before the task fails.",
     )
+    within: float | None = seconds(
+        None,
+        help="Failures and losses count for so long, also over restarts: only those of the last so many seconds are compared with "
+        "`attempts` and `losses`, and make waits longer. If left out, all count.",
+    )
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -155,6 +161,14 @@ class RetryPolicy:
             raise ValueError("losses, backoff and cap must not be negative, and factor must be at least 1")
         if not 0 <= self.jitter <= 1:
             raise ValueError("jitter must lie between 0 and 1")
+        if self.within is None:
+            return
+        if not self.within > 0:
+            raise ValueError("within must be more than 0 seconds, or None")
+        if max(self.attempts, self.losses) > MOST_TIMED:
+            raise ValueError(
+                f"with within, attempts and losses must be at most {MOST_TIMED:,}: the time of each is stored"
+            )
 
     def delay(self, failures: int, draw: float) -> float:
         """Return the seconds to wait after that many failures (1 or more); `draw` is uniform in 0..1."""

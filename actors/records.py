@@ -128,6 +128,9 @@ class TaskProgress:
     killed: bool = False  # at the author's request
     # when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts
     running_since: float | None = None
+    due: float | None = None  # while it backs off: when the next attempt is due, in seconds since 1970
+    # where the retry policy has a `within`: when each attempt that counts has failed or, if true, was lost
+    setbacks: tuple[tuple[float, bool], ...] = ()
 
 
 @message
@@ -183,6 +186,7 @@ def latest(history: TaskHistory) -> TaskProgress:
             uuid=b"",
             agent_id=intent.agent_id,
             executor_id=intent.executor_id,
+            running_since=progress.running_since if same else None,
         )
     return progress
 

@@ -62,6 +62,8 @@ class TaskActor(Actor):
         self._writes: Writes[tuple[TaskStatus | None, m.TaskDone | None]] = Writes(self)
         self._result_id = ""  # the executor's own id of the message that is the result, to join both traces
         self._demanded = history.demanded
+        self._due = progress.due
+        self._setbacks = progress.setbacks
         self._timed_out = False
         self._moved = ""
         self._run_watched = False
@@ -221,12 +223,24 @@ class TaskActor(Actor):
     def _failed(self, status: TaskStatus) -> TaskEvent:
         never = status.label(RETRY_LABEL) == "false"
         if self.phase in ON_CLUSTER | {P.WAITING}:
-            self.failures += 1
+            self._count(lost=False)
         return E.FAILED_LAST if never or self.failures >= self.spec.retry.attempts else E.FAILED_RETRY
 
     def _lost(self) -> TaskEvent:
-        self.losses += 1
+        self._count(lost=True)
         return E.LOST_LAST if self.losses > self.spec.retry.losses else E.LOST_RETRY
+
+    def _count(self, *, lost: bool) -> None:
+        """Count a failure or a loss; where the policy says within which time, those before that no longer count."""
+        within = self.spec.retry.within
+        if within is None:
+            self.failures += not lost
+            self.losses += lost
+            return
+        now = self.clock.time()
+        self._setbacks = (*(each for each in self._setbacks if now - each[0] < within), (now, lost))
+        self.losses = sum(was_lost for _, was_lost in self._setbacks)
+        self.failures = len(self._setbacks) - self.losses
 
     def _old_attempt(self, status: TaskStatus) -> None:
         """An attempt that was given up says something: end it if it lives, and let the agent forget it."""
@@ -270,6 +284,8 @@ class TaskActor(Actor):
             self.executor_id,
             killed=self.phase in {P.KILLING, P.KILLED, P.WITHDRAWING},
             running_since=self._running_since,
+            due=self._due,
+            setbacks=self._setbacks,
         )
         self._progress = progress
         then = None if status is None and done is None else (status, done)
@@ -333,15 +349,26 @@ class TaskActor(Actor):
             self._set_timer(self.spec.unreachable_timeout, E.LOST_RETRY)
 
     def _back_off(self) -> None:
-        wait = self.spec.retry.delay(max(1, self.failures + self.losses), self.ids.uniform(0.0, 1.0))
-        self._set_timer(wait, E.RETRY_DUE)
+        self._due = self.clock.time() + self._delay(self.ids.uniform(0.0, 1.0))
+        self._await_due()
+
+    def _await_due(self) -> None:
+        """Also after a restart: the wait does not begin again, nor is it longer where somebody has set the clock."""
+        if self._due is None:  # stored by a version that did not know when
+            self._back_off()
+        else:
+            left = max(self._due - self.clock.time(), 0.0)
+            self._set_timer(min(left, self._delay(1.0)), E.RETRY_DUE)
+
+    def _delay(self, draw: float) -> float:
+        return self.spec.retry.delay(max(1, self.failures + self.losses), draw)
 
     def _next_attempt(self) -> None:
         self.attempt += 1
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.agent_id = self.executor_id = None
         self._timed_out = self._run_watched = False
-        self._running_since = None
+        self._running_since = self._due = None
         self._moved = ""
         self._kills = 0
         self._last_uuid = b""
@@ -373,7 +400,7 @@ _NEWS_OF_THE_BROKER: Mapping[type, TaskEvent] = {
 }
 _RESUME: Mapping[TaskPhase, Callable[[TaskActor], None]] = {
     P.WAITING: TaskActor._demand,
-    P.BACKING_OFF: TaskActor._back_off,
+    P.BACKING_OFF: TaskActor._await_due,
     P.KILLING: TaskActor._kill,
     P.LAUNCHING: TaskActor._await_news,
     P.RUNNING: TaskActor._watch_run,

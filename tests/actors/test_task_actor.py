@@ -1,6 +1,7 @@
 """One task in virtual time: attempts, kills, lost launches, partitions, duplicates; stored before acknowledged."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -640,6 +641,104 @@ async def test_a_kill_that_crossed_its_launch_is_carried_out_after_a_restart(tas
 async def test_a_wait_for_the_next_attempt_goes_on_after_a_restart(task):
     await task.settle(10.1)
     assert task.of("offers", m.Demand)[0].attempt_id == "t.2"
+
+
+@pytest.mark.parametrize(("away", "left"), [(4.0, 6.0), (500.0, 0.0), (-500.0, 10.0)])
+def test_a_wait_for_the_next_attempt_ends_when_it_was_due_before_the_restart(away, left):
+    """Also when somebody has set the clock back meanwhile: it is never longer than a whole one."""
+
+    async def work():
+        async with system() as running:
+            task = Task(running)
+            await task.launch()
+            await task.update("TASK_FAILED")
+            stored = task.progress()[-1]
+        await asyncio.sleep(max(0.0, away))
+        async with system() as running:
+            again = Task(
+                running, TaskHistory(spec(), None, replace(stored, due=stored.due - min(away, 0.0) * 2))
+            )
+            await again.settle(max(0.0, left - 0.1))
+            assert len(again.of("offers", m.Demand)) == (0 if left else 1)
+            await again.settle(0.2)
+            assert again.of("offers", m.Demand)[0].attempt_id == "t.2"
+
+    virtually(work())
+
+
+@scenario(
+    TaskHistory(
+        spec(timeout=30.0),
+        Launched(TaskId("t.2"), AgentId("a"), ExecutorId("e"), "h"),
+        TaskProgress(1, P.BACKING_OFF, failures=1, running_since=1.0, due=2.0),
+    )
+)
+async def test_what_was_stored_of_an_attempt_says_nothing_of_the_next_one_after_a_restart(task):
+    await task.update("TASK_RUNNING", 2)
+    await task.settle(29)
+    assert task.of("connection", m.Kill) == [], "it was thought to run since 1970"
+    await task.update("TASK_FAILED", 2)
+    await task.settle(19.9)
+    assert task.of("offers", m.Demand) == [], "it was thought to be due since 1970"
+    await task.settle(0.2)
+    assert task.of("offers", m.Demand)[0].attempt_id == "t.3"
+
+
+WEEKLY = RetryPolicy(
+    attempts=5, losses=3, backoff=1.0, factor=2.0, cap=1000.0, jitter=0.0, within=24 * 3600.0
+)
+WEEK = 7 * 24 * 3600.0
+
+
+@pytest.mark.parametrize("state", ["TASK_FAILED", "TASK_LOST"])
+def test_what_fails_or_is_lost_once_a_week_is_not_given_up_where_it_counts_within_a_day(state):
+    async def work():
+        history = None
+        for week in range(1, 21):
+            async with system() as running:
+                task = Task(running, history or TaskHistory(spec(retry=WEEKLY)))
+                await task.settle()
+                await task.launch(week)
+                await task.update(state, week)
+                assert not task.done
+                await task.settle(1.1)
+                assert task.of("offers", m.Demand)[-1].attempt_id == f"t.{week + 1}", (
+                    "it waits longer each time"
+                )
+                stored = task.progress()[-1]
+                assert stored.failures + stored.losses == len(stored.setbacks) == 1
+            history = TaskHistory(spec(retry=WEEKLY), None, stored)
+            await asyncio.sleep(WEEK)
+
+    virtually(work())
+
+
+@pytest.mark.parametrize(("state", "most"), [("TASK_FAILED", 5), ("TASK_LOST", 4)])
+def test_what_fails_or_is_lost_too_often_within_the_time_is_given_up_over_restarts_too(state, most):
+    async def work():
+        history = TaskHistory(spec(retry=WEEKLY))
+        for attempt in range(1, most + 1):
+            async with system() as running:
+                task = Task(running, history)
+                await task.settle(3600.0)
+                await task.launch(attempt)
+                await task.update(state, attempt)
+                assert bool(task.done) is (attempt == most)
+                history = TaskHistory(spec(retry=WEEKLY), None, task.progress()[-1])
+        assert task.done[0].phase is P.FAILED
+        assert task.done[0].attempts == most
+
+    virtually(work())
+
+
+def test_a_budget_per_time_is_more_than_nothing_and_of_failures_that_can_be_remembered():
+    for within in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="within must be more than 0 seconds"):
+            RetryPolicy(within=within)
+    for attempts, losses in ((1001, 1), (1, 1001)):
+        with pytest.raises(ValueError, match="at most 1,000"):
+            RetryPolicy(attempts, losses=losses, within=1.0)
+    assert RetryPolicy(attempts=10**6).within is None
 
 
 @scenario(TaskHistory(spec(), None, TaskProgress(1, P.WITHDRAWING, killed=True)))
