@@ -90,9 +90,12 @@ async def run(
         async with ActorSystem(composition.framework.name, trace=trace) as own:
             return await run(composition, system=own)
     composition = _completed(composition)
+    if composition.coordinate is None:
+        store = composition.spec("store")
+        composition = replace(composition, coordinate=getattr(store and store.settings, "coordinate", None))
     store_path = composition.store_path
     if composition.framework.failover_timeout is None:
-        timeout = WEEK if store_path else 0.0
+        timeout = WEEK if composition.store_files else 0.0
         composition = replace(composition, framework=replace(composition.framework, failover_timeout=timeout))
     if not composition.token:
         try:

@@ -241,9 +241,16 @@ class Composition:
 
     @property
     def store_path(self) -> str:
-        """Where the store keeps its records; "" where they do not outlive the process."""
+        """The file that the store keeps its records in; "" where it is on servers, or in memory."""
         store = self.spec("store")
         return getattr(store.settings, "path", "") if store is not None else ""
+
+    @property
+    def store_files(self) -> str:
+        """What the names of files that belong to the store begin with; "" where it does not outlive the process."""
+        store = self.spec("store")
+        address = getattr(store.settings, "address", None) if store is not None else None
+        return self.store_path if address is None else address.name
 
     def executor(self, name: str) -> ExecutorSettings | None:
         """Return the executor of that name."""

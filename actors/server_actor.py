@@ -171,7 +171,7 @@ class ServerActor(Actor):
         self._listener: asyncio.Server | None = None
         self._artifacts: dict[str, Artifact] = {}
         self._upload_dir = Path()
-        self._store_path = composition.store_path
+        self._store_files = composition.store_files
         self._keeping: Writes[m.Uploaded] = Writes(self)
         self._waiting: dict[str, asyncio.Future[None]] = {}  # by the upload's key: who is to be answered
 
@@ -188,7 +188,7 @@ class ServerActor(Actor):
             self._runner = None
         if self.composition.kept.uploads is not None:
             self.composition.kept.remove()
-        elif self._store_path and not self.settings.upload_dir and self._upload_dir != Path():
+        elif self._store_files and not self.settings.upload_dir and self._upload_dir != Path():
             with contextlib.suppress(OSError):
                 self._upload_dir.rmdir()  # if it is empty
 
@@ -243,15 +243,15 @@ class ServerActor(Actor):
 
     def _open_upload_dir(self) -> None:
         kept = self.composition.kept
-        if self.settings.upload_dir or self._store_path:
-            self._upload_dir = Path(self.settings.upload_dir or f"{self._store_path}.uploads").absolute()
+        if self.settings.upload_dir or self._store_files:
+            self._upload_dir = Path(self.settings.upload_dir or f"{self._store_files}.uploads").absolute()
         else:
             if kept.uploads is None:
                 kept.uploads = TemporaryFolder(_TEMPORARY)
                 remove_leftovers_aside(_TEMPORARY)
             self._upload_dir = kept.uploads.path / "uploads"
         self._upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._store_path and not self.settings.upload_dir:
+        if self._store_files and not self.settings.upload_dir:
             for leftover in self._upload_dir.glob(f"{_ASIDE}*"):  # a run that was killed
                 leftover.unlink()
 
@@ -374,11 +374,11 @@ class ServerActor(Actor):
     def _put_in_place(self, file: BufferedWriter, aside: Path, path: Path) -> None:
         """Move a file that is complete to where it belongs; with a durable store, it stays there."""
         file.flush()
-        if self._store_path:
+        if self._store_files:
             os.fsync(file.fileno())
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside.replace(path)
-        if self._store_path:
+        if self._store_files:
             for folder in path.parents:
                 sync_folder(folder)
                 if folder == self._upload_dir:

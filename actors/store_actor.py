@@ -9,16 +9,25 @@ continues from its records sees what it wrote. Records know nothing of tasks: (k
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from actors import messages as m
 from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, message, receive, setting
+from actors.store.address import StoreAddress, store_address
 from actors.store.backends import LARGEST, Backend, Change, MemoryBackend, SqliteBackend, StorageError
+from actors.store.coordination import Coordinator, FencedError
+from actors.store.etcd import EtcdCoordinator
+from actors.store.log import LogBackend
+from mesos_http import TlsSettings
 
 logger = logging.getLogger("actors.store")
 
 LONGEST_WAIT = 30.0
+CALLS_IN_A_LEASE = 3  # one that is not answered leaves time for another before the lease ends
+SHORTEST_LEASE = 2.0  # seconds; etcd gives none that is shorter than its own election
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +35,65 @@ class StoreSettings:
     """Where the records are."""
 
     path: str = setting(
-        "", help="File of the SQLite database; empty: in memory, lost with the process.", unit="path"
+        "",
+        help="File of the SQLite database; empty, and no url: in memory, lost with the process.",
+        unit="path",
+    )
+    url: str = setting(
+        "",
+        help="Servers of a store that several machines can reach, instead of path: etcd://host:2379,host:2379/prefix or "
+        "zk://host:2181,host:2181/path; with TLS, etcds:// or zks://.",
+    )
+    user: str = setting("", help="User of etcd, or ZooKeeper's digest user; empty: none.")
+    password: str = setting("", help="The user's password.", secret=True)
+    ca: str = setting(
+        "",
+        help="With TLS, file of the certificate authorities to trust; empty: the system's.",
+        unit="path",
+    )
+    cert: str = setting("", help="With TLS, file of the client certificate.", unit="path")
+    key: str = setting("", help="With TLS, file of the client certificate's private key.", unit="path")
+    lease: float = seconds(
+        10.0,
+        help="With url: how long the servers wait for a leader that says nothing, before another process may lead.",
     )
     retry_after: float = seconds(0.5, help="Wait after a failed transaction; doubles up to 30 s.")
     drop_damaged: bool = setting(
         False,
-        help="Drop damaged records, and what else is stored about the same tasks; false: refuse to start.",
+        help="With path: drop damaged records, and what else is stored about the same tasks; false: refuse to start.",
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself (ValueError)."""
+        if self.path and self.url:
+            raise ValueError("path and url are two stores: give one of them")
+        if not self.url:
+            given = [name for name in ("user", "password", "ca", "cert", "key") if getattr(self, name)]
+            if given:
+                raise ValueError(f"{given[0]} is for a store at a url, and none is given")
+        if self.url and self.drop_damaged:
+            raise ValueError(
+                "drop_damaged is for a store at a path: what is damaged on servers cannot be told apart"
+            )
+        if self.password and not self.user:
+            raise ValueError("a password needs a user")
+        if self.lease < SHORTEST_LEASE:
+            raise ValueError(f"lease must be at least {SHORTEST_LEASE:g} seconds")
+        _ = self.address
+
+    @property
+    def address(self) -> StoreAddress | None:
+        """Where the servers are, if it is on servers."""
+        if not self.url:
+            return None
+        tls = TlsSettings(self.ca or None, self.cert or None, self.key or None)
+        return store_address(self.url, tls, self.user, self.password)
+
+    @property
+    def coordinate(self) -> Callable[[], Coordinator] | None:
+        """What connects to the servers, if it is on servers."""
+        address = self.address
+        return None if address is None else partial(EtcdCoordinator, address, self.lease / CALLS_IN_A_LEASE)
 
 
 @message
@@ -48,13 +109,18 @@ class StoreActor(Actor):
     def __init__(self, composition: Composition, settings: StoreSettings) -> None:
         self.settings = settings
         self.backend: Backend = MemoryBackend(composition.kept.records)
-        if settings.path:
+        if composition.coordinate is not None:
+            self.backend = LogBackend(
+                composition.coordinate(), settings.url, leadership=composition.leadership
+            )
+        elif settings.path:
             self.backend = SqliteBackend(settings.path, drop_damaged=settings.drop_damaged)
         self._queue: list[tuple[Change, str]] = composition.kept.unwritten  # and who waits for each, or ""
         self._attempt: asyncio.Future[None] | None = None  # the backend at work on the first of the queue
         self._taken = 0  # so many of them
         self._commit_due = False
         self._failures = 0
+        self._failed_at = 0.0  # when the first of them was
         self._unusable: StorageError | None = None
 
     async def on_start(self) -> None:
@@ -136,6 +202,8 @@ class StoreActor(Actor):
             self.run_in_background(self._settled(), name="commit")
 
     def _ask_for_commit(self, wait: float = 0.0) -> None:
+        if self._unusable is not None:
+            return
         if not self._commit_due and self._attempt is None:
             self._commit_due = True
             if wait:
@@ -178,16 +246,31 @@ class StoreActor(Actor):
     def _written(self) -> None:
         done = self._queue[: self._taken]
         del self._queue[: self._taken]
-        self._failures = 0
+        if self._failures:
+            away = self.clock.now() - self._failed_at
+            logger.warning("the store works again after %.1f s; %d changes have waited", away, len(done))
+            self._failures = 0
         for change, sender in done:
             if sender and isinstance(change, m.Write):
                 self.tell(sender, m.Stored(change.reference))
 
     def _not_written(self, error: BaseException) -> None:
+        if isinstance(error, FencedError):
+            self._unusable = error
+            logger.error("%s", error)
+            self.tell("election", m.Fenced(str(error)))
+            return
         self._failures += 1
         wait = Backoff(self.settings.retry_after, 2.0, LONGEST_WAIT).delay(self._failures)
-        logger.error("could not store %d changes (%s); retrying in %.1f s", len(self._queue), error, wait)
-        self.tell("scheduler", m.StorageTrouble(str(error)))
+        if self._failures == 1:
+            self._failed_at = self.clock.now()
+            logger.error(
+                "%s: nothing is launched or acknowledged until the store works again; trying until it does",
+                error,
+            )
+            self.tell("scheduler", m.StorageTrouble(str(error)))
+        else:
+            logger.debug("%d changes wait (%s); trying again in %.1f s", len(self._queue), error, wait)
         self._ask_for_commit(wait)
 
 

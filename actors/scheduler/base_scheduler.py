@@ -474,7 +474,7 @@ class BaseScheduler(Actor):
         self.tell("store", m.Write(records))
 
     def _is_durable(self) -> bool:
-        return bool(self.composition.store_path)
+        return bool(self.composition.store_files)
 
 
 def framework_record(key: str, value: str) -> m.Record:

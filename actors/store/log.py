@@ -35,7 +35,6 @@ from actors.store.coordination import (
     HEAD,
     LEADER,
     LOG,
-    TOKEN,
     Batch,
     ConflictError,
     Coordinator,
@@ -531,17 +530,6 @@ def _folded(changes: Sequence[Change], index: Index) -> tuple[Content, ClearStor
         [] if cleared is not None else [name for name in gone if name not in puts and index.number_of(name)]
     )
     return Content(numbered, deletes), cleared
-
-
-def shared_token(coordinator: Coordinator, drawn: str) -> str:
-    """Return the upload token that all share who may ever lead: the one that is kept, or else this one."""
-    try:
-        coordinator.commit(Batch({TOKEN: ABSENT}, {TOKEN: drawn.encode()}))
-    except ConflictError:
-        found = coordinator.get(TOKEN)
-        if found is not None:
-            return found.value.decode()
-    return drawn
 
 
 def _sealed(value: Head | Segment) -> bytes:

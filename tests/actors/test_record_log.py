@@ -12,8 +12,8 @@ from actors import messages as m
 from actors.framework_settings import Leadership
 from actors.runtime import unpack_value
 from actors.store.backends import MemoryBackend, StorageError
-from actors.store.coordination import ABSENT, ENDED, HEAD, Batch, FencedError
-from actors.store.log import LAYOUT, MANY, SLACK, LogBackend, shared_token
+from actors.store.coordination import ENDED, HEAD, Batch, FencedError
+from actors.store.log import LAYOUT, MANY, SLACK, LogBackend
 from tests.support.coordination import Servers
 
 
@@ -247,10 +247,3 @@ def test_what_a_newer_version_wrote_is_refused():
         StorageError, match=r"newer version \(layout 2, this one knows 1\): use that version, or"
     ):
         opened(servers)
-
-
-def test_the_token_of_the_first_is_everybodys():
-    servers = Servers()
-    assert shared_token(servers.connect(), "one") == "one"
-    assert shared_token(servers.connect(), "two") == "one"
-    assert servers.values["token"].version != ABSENT
