@@ -135,8 +135,7 @@ class TaskActor(Actor):
             self._old_attempt(status)
             return
         if status.uuid and status.uuid == self._last_uuid:
-            if not self._writes.waiting:  # else the acknowledgement follows when it is stored
-                self._acknowledge(status)
+            self._acknowledge_again(status)
             return
         if status.agent_id is not None:
             self.agent_id = status.agent_id
@@ -246,14 +245,14 @@ class TaskActor(Actor):
         """An attempt that was given up says something: end it if it lives, and let the agent forget it."""
         if not is_terminal(status.state) and status.state is not TaskState.TASK_UNREACHABLE:
             self.tell("connection", m.Kill(status.task_id, status.agent_id))
-        self._acknowledge(status)
+        self._acknowledge_again(status)
 
     def _enter(self, event: TaskEvent, *, status: TaskStatus | None = None, result: bytes = b"") -> None:
         before = self.phase
         phase, actions, ignored = self._life.on(event)
         if ignored:
             if status is not None:
-                self._acknowledge(status)
+                self._acknowledge_again(status)
             return
         if before is not phase and self._timer is not None:
             self._timer.cancel()
@@ -294,6 +293,12 @@ class TaskActor(Actor):
     def _acknowledge(self, status: TaskStatus) -> None:
         if status.uuid and status.agent_id is not None:
             self.tell("connection", m.Acknowledge(status.agent_id, status.task_id, status.uuid))
+
+    def _acknowledge_again(self, status: TaskStatus) -> None:
+        """Acknowledge an update that changes nothing; one that has come before may still wait to be stored, and so has to wait."""
+        waiting = (before for before, _ in self._writes.waiting.values() if before is not None)
+        if all(before.uuid != status.uuid for before in waiting):
+            self._acknowledge(status)
 
     def _tell_change(self, status: TaskStatus | None = None) -> None:
         which = self.spec.task_id, self.mesos_id, self._attempts, self.phase
@@ -380,16 +385,19 @@ class TaskActor(Actor):
 
 
 def _is_hearsay(status: TaskStatus) -> bool:
-    """Whether the master answers that the attempt has ended of itself, which its agent has yet to tell.
+    """Whether the master says that the attempt has ended of itself, which its agent has yet to tell.
 
-    The answer to a RECONCILE has neither the result nor the labels. The update that has them is not acknowledged (or it
-    would be known here), so the agent sends it until it is; should the agent be lost, the next answer says so.
+    What it answers to a RECONCILE, or says when an agent comes back, has neither the result nor the labels. The update that
+    has them is not acknowledged (or it would be known here), so the agent sends it until it is; should the agent be lost,
+    the next answer says so.
     """
-    if status.uuid or status.reason != "REASON_RECONCILIATION":
+    if status.uuid or status.reason not in _OF_THE_MASTER:
         return False
     by_itself = EVENT_OF_STATE[status.state] in {E.FINISHED, E.FAILED_RETRY}
     return by_itself or status.state is TaskState.TASK_KILLED
 
+
+_OF_THE_MASTER = frozenset({"REASON_RECONCILIATION", "REASON_AGENT_REREGISTERED"})
 
 _NEWS_OF_THE_BROKER: Mapping[type, TaskEvent] = {
     m.Launched: E.LAUNCHED,

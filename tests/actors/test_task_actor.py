@@ -159,6 +159,22 @@ async def test_an_update_that_comes_again_while_it_is_being_stored_is_acknowledg
     assert task.acknowledged == [b"same"]
 
 
+@scenario(store_answers=False)
+async def test_the_end_of_an_attempt_is_acknowledged_once_stored_also_when_the_next_has_begun(task):
+    """The store hangs for longer than the backoff, and the agent sends again what it was not answered."""
+    await task.launch()
+    await task.update("TASK_FAILED", uuid=b"same")
+    await asyncio.sleep(11.0)  # the backoff
+    assert [demand.attempt_id for demand in task.of("offers", m.Demand)] == ["t.1", "t.2"]
+    await task.update("TASK_FAILED", uuid=b"same")
+    assert task.acknowledged == []
+    task.task.tell(m.Stored(task.of("store", m.Write)[0].reference))
+    await task.settle()
+    assert task.acknowledged == [b"same"]
+    await task.update("TASK_FAILED", uuid=b"same")
+    assert task.acknowledged == [b"same", b"same"]
+
+
 @scenario()
 async def test_an_update_without_uuid_is_never_acknowledged(task):
     await task.launch()
@@ -171,7 +187,8 @@ async def test_an_update_without_uuid_is_never_acknowledged(task):
 async def test_the_masters_word_that_a_task_has_ended_is_no_result(task):
     await task.launch()
     for state in ("TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"):
-        await task.update(state, uuid=b"", reason="REASON_RECONCILIATION")
+        for reason in ("REASON_RECONCILIATION", "REASON_AGENT_REREGISTERED"):
+            await task.update(state, uuid=b"", reason=reason)
     assert not task.done
     status = await task.update("TASK_FINISHED", data=pack(7))
     (done,) = task.done
