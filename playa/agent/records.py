@@ -185,8 +185,8 @@ class AgentContext:
         return f"slave(1)@{self.settings.ip}:{self.port}"  # as Mesos writes it
 
     def to_master(self, message: Any) -> None:
-        """Tell the master, unless a fault keeps the agent silent."""
-        if not self.silent:
+        """Tell the master, if there is one, unless a fault keeps the agent silent."""
+        if not self.silent and self._master.is_alive():
             self._master.tell(message)
 
     def checkpoint(self, executor: ExecutorRecord, entry: Entry, *more: object) -> None:

@@ -234,6 +234,21 @@ async def test_a_master_fails_over_on_the_same_port_and_keeps_its_faults(client:
     assert (await client.cluster.faults.plan()).duplicate_updates == 7
 
 
+async def test_an_agent_that_starts_while_there_is_no_master_waits_for_one(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = client.cluster.faults
+    assert await faults.kill_master()
+    assert await faults.kill_agent(1)
+    assert await faults.start_agent(1)
+    assert await faults.kill_agent(1)  # after it has started, and tried to register
+    assert await faults.start_agent(1)
+    assert await faults.start_master()
+    await client.subscribe()
+    await client.wait("OFFERS")
+    assert not [record for record in caplog.records if record.exc_info], caplog.text
+
+
 # --- by HTTP --------------------------------------------------------------------------------------------------
 
 
