@@ -10,9 +10,13 @@ BIN := .venv/bin
 PACKAGES := mesos_v1 mesos_http wire actors executor playa mesostic examples
 FUZZ_SECONDS ?= 60
 MUTANTS ?= --number 40
+SEED ?= 1
+SEEDS ?= $(SEED)
+MINUTES ?= 0.5
+STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format fuzz mutants bench clean setup-run setup-test
+.PHONY: help demo test check format fuzz mutants chaos bench clean setup-run setup-test
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +44,9 @@ fuzz: setup-test ## attack the decoders for FUZZ_SECONDS (default 60)
 
 mutants: setup-test ## change the code a little and see whether its tests notice (MUTANTS="--number 40 executor")
 	$(BIN)/python tools/mutants.py $(MUTANTS)
+
+chaos: setup-test ## run a framework while everything around it is killed (SEED=7 or SEEDS=1-50, MINUTES=0.5, STORE=sqlite)
+	$(BIN)/python tools/chaos.py --seeds $(SEEDS) --minutes $(MINUTES) --store $(STORE)
 
 bench: setup-test ## measure the runtime against pykka's threads, and tasks a second
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -67,6 +67,7 @@ class TraceWriter:
         *,
         max_size: int = 0,
         keep: int = 0,
+        buffer: int = FLUSH_BYTES,
     ) -> None:
         """Start a new log at `path`; what was there, and the older files of it, is overwritten. OSError if it cannot be written.
 
@@ -76,6 +77,7 @@ class TraceWriter:
             payloads: whether to note what messages hold, or only that they were sent.
             max_size: bytes after which the file becomes `path.1` (that one `path.2`, and so on) and another is begun; 0: never.
             keep: how many such older files there may be.
+            buffer: bytes that are collected before they are written; 0: each record at once, so that a crash loses none.
         """
         self.path = Path(path)
         self.system_name = system_name
@@ -83,6 +85,7 @@ class TraceWriter:
         self.records = 0
         self._max_size = max_size
         self._keep = keep
+        self._collected = buffer
         self._size = 0
         self._pack = msgpack.Packer(unicode_errors="surrogatepass").pack
         for older in older_files(self.path):
@@ -122,7 +125,7 @@ class TraceWriter:
             self._buffer += _encode(record)
         except UnicodeEncodeError:
             self._buffer += self._pack(record)
-        if len(self._buffer) >= FLUSH_BYTES:
+        if len(self._buffer) >= self._collected:
             self.flush()
 
     def flush(self) -> None:

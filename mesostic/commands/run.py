@@ -228,4 +228,5 @@ def _open_trace(asked: TraceSettings, name: str) -> TraceWriter | None:
         return None
     for old in Path(f"{asked.file}.executors").glob("*.trace"):
         old.unlink(missing_ok=True)  # of an earlier run: `trace show` would tell its story with this one's
-    return TraceWriter(asked.file, name, asked.payloads, max_size=asked.max_size, keep=asked.keep)
+    limits = {"max_size": asked.max_size, "keep": asked.keep, "buffer": asked.buffer}
+    return TraceWriter(asked.file, name, asked.payloads, **limits)

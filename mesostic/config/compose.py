@@ -76,11 +76,16 @@ class TraceSettings:
         unit="bytes",
     )
     keep: int = setting(4, help="How many older files are kept.")
+    buffer: int = setting(
+        64 * 1024,
+        help="How much is collected, for half a second at most, before it is written; 0: each message at once, so that a crash loses none.",
+        unit="bytes",
+    )
 
     def __post_init__(self) -> None:
         """Refuse numbers without a meaning (ValueError)."""
-        if self.max_size < 0 or self.keep < 0:
-            raise ValueError("max_size and keep must not be negative")
+        if self.max_size < 0 or self.keep < 0 or self.buffer < 0:
+            raise ValueError("max_size, keep and buffer must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
