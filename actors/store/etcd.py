@@ -243,7 +243,10 @@ class EtcdCoordinator:
         until = time.monotonic() + seconds
         try:
             with server.session.post(
-                server.get_url("watch"), json=asked, stream=True, timeout=(self._patience, max(0.05, seconds))
+                server.get_url("watch"),
+                data=json.dumps(asked),
+                stream=True,
+                timeout=(self._patience, max(0.05, seconds)),
             ) as answer:
                 for line in answer.iter_lines():
                     if json.loads(line).get("result", {}).get("events"):
