@@ -13,9 +13,16 @@ from typing import Any
 
 from actors import messages as m
 from actors.framework_settings import Composition
-from actors.messages import Registered
+from actors.messages import OPERATION_PREFIX, Registered
 from actors.operation_actor import OperationActor
-from actors.records import ENDED_PHASES, OPERATION, PHASE_OF_STATE, OperationPhase, OperationRecord
+from actors.records import (
+    ENDED_PHASES,
+    OPERATION,
+    PHASE_OF_STATE,
+    OperationHistory,
+    OperationPhase,
+    OperationRecord,
+)
 from actors.runtime import ActorRef, ChildFailed, receive
 from actors.scheduler.base_scheduler import BaseScheduler
 from actors.scheduler.launching import check_texts
@@ -37,7 +44,6 @@ from mesos_v1.values import (
 
 logger = logging.getLogger("actors.scheduler")
 
-OPERATION_PREFIX = "operation:"
 _ACTIVE: Mapping[TaskState, m.TaskPhase] = {
     TaskState.TASK_STAGING: m.TaskPhase.STAGING,
     TaskState.TASK_STARTING: m.TaskPhase.RUNNING,
@@ -234,7 +240,8 @@ class LowLevelScheduler(BaseScheduler):
     ) -> None:
         if operation_id in self._operations:
             raise ValueError(f"there is an operation {operation_id} already")
-        ref = self.spawn(OperationActor, operation_id, agent_id, name=f"{OPERATION_PREFIX}{operation_id}")
+        history = OperationHistory(operation_id, agent_id=agent_id)
+        ref = self.spawn(OperationActor, history, name=f"{OPERATION_PREFIX}{operation_id}")
         self._operations[operation_id] = (ref, call)
 
     def _phases(self) -> tuple[tuple[str, int], ...]:

@@ -40,6 +40,10 @@ def size_only(value: bytes) -> bytes:
     return b"(%d bytes)" % len(value)
 
 
+TASK_PREFIX, OPERATION_PREFIX = "task:", "operation:"
+"""What the names of the actors of tasks and operations begin with."""
+
+
 # --- what the master says -----------------------------------------------------------------------------------
 
 ROUTES: Mapping[type, str] = {
@@ -108,7 +112,7 @@ class ExecutorLost:
 
 @message
 class Accept:
-    """ACCEPT: `operations` are serialized `Offer.Operation`s; `attempts` of `tasks` (pairwise) are launched by it."""
+    """ACCEPT: `operations` are serialized `Offer.Operation`s; `attempts` of `askers` (pairwise: actors) leave with it."""
 
     offer_ids: tuple[OfferId, ...]
     operations: tuple[bytes, ...] = carrier(
@@ -116,7 +120,7 @@ class Accept:
     )
     refuse_seconds: float
     attempts: tuple[TaskId, ...] = ()
-    tasks: tuple[TaskId, ...] = ()
+    askers: tuple[str, ...] = ()
 
 
 @message
@@ -296,12 +300,103 @@ class CallFailed:
         return CallFate.BUSY if meaning.retryable or meaning.unauthorized else CallFate.REFUSED
 
 
+# --- what is reserved, and what changes it ------------------------------------------------------------------
+
+
+class ChangeKind(StrEnum):
+    """What an operation does, as the author's commands are called."""
+
+    RESERVE = "reserve"
+    UNRESERVE = "unreserve"
+    CREATE_VOLUME = "create_volume"  # RESERVE and CREATE in one ACCEPT
+    DESTROY_VOLUME = "destroy_volume"  # DESTROY and UNRESERVE
+    GROW_VOLUME = "grow_volume"  # RESERVE and GROW_VOLUME
+    SHRINK_VOLUME = "shrink_volume"  # UNRESERVE of what it frees follows by itself
+
+
+@message
+class Holding:
+    """A reservation or a persistent volume on an agent: it stays, whatever happens to tasks, until it is freed.
+
+    Attributes:
+        holding_id: as `reserve` or `create_volume` returned it; a label of each of its reservations, too.
+        resources: what it is, reservations and all, as the agent has them.
+        path: where a task finds a volume in its sandbox; "" for a reservation.
+        task_id: whose volume it is, and with which it ends; None where the author decides.
+        replace_after: seconds without its agent after which a task that waits for it gets a new volume; None: never.
+    """
+
+    holding_id: str
+    role: str
+    resources: Resources
+    agent_id: AgentId
+    hostname: str
+    path: str = ""
+    task_id: TaskId | None = None
+    replace_after: float | None = None
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is a persistent volume."""
+        return bool(self.path)
+
+
+@message
+class Change:
+    """An operation that waits for an offer: what is to be done to which holding.
+
+    Attributes:
+        labels: of the reservations that it makes, by which they are known again.
+        less: megabytes by which a volume shrinks.
+        room: what must be free on the agent besides, for the task that the volume is for.
+    """
+
+    kind: ChangeKind
+    holding_id: str
+    principal: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+    path: str = ""
+    less: float = 0.0
+    room: Resources = Resources()
+    task_id: TaskId | None = None
+    replace_after: float | None = None
+
+
+@message
+class KnowHolding:
+    """Tell the broker of a holding: as it is (None: there is none, or not yet), and whether an operation changes it."""
+
+    holding_id: str
+    holding: Holding | None
+    changing: bool = False
+
+
+@message
+class Leaked:
+    """Something is offered that bears the framework's label and is no holding of its; `label` says whose it was."""
+
+    holding: Holding
+    label: str
+
+
+@message
+class HoldingMissing:
+    """A task has waited for its volume for as long as it may, and no offer had it."""
+
+    holding_id: str
+
+
+@message
+class CancelOperation:
+    """Ask an operation's actor to give up, if its ACCEPT has not left."""
+
+
 # --- demands, placements, and why something waits -----------------------------------------------------------
 
 
 @message
 class Demand:
-    """A task that waits for an offer."""
+    """A task, or an operation, that waits for an offer; `task_id` is the operation's own id, then."""
 
     task_id: TaskId
     attempt_id: TaskId
@@ -318,6 +413,14 @@ class Demand:
     # the broker's own mark: with so many tasks in one ACCEPT at most, since the master has refused one with
     # more; 0 means no such bound
     most_together: int = 0
+    agent_id: AgentId | None = None  # the only agent that will do
+    holding: str = ""  # the volume that the task is to have
+    change: Change | None = None  # what an operation is to do
+
+    @property
+    def asker(self) -> str:
+        """The name of the actor that demands it."""
+        return f"{TASK_PREFIX if self.change is None else OPERATION_PREFIX}{self.task_id}"
 
 
 @message
@@ -342,6 +445,7 @@ class Launched:
     agent_id: AgentId
     executor_id: ExecutorId | None
     hostname: str
+    holding: Holding | None = None  # what an operation leaves behind if it succeeds
 
 
 @message
@@ -432,6 +536,7 @@ class PendingGroup:
     agents_looked_at: int
     verdicts: tuple[OfferVerdict, ...]
     remark: str
+    operation: str = ""  # the kind of the operation that waits; "" for tasks
 
 
 @message
@@ -581,10 +686,22 @@ class UnknownTask:
 
 @message
 class OperationDone:
-    """The outcome of an operation with an id: "finished", "failed" or "lost"."""
+    """The outcome of an operation with an id: "finished", "failed" or "lost".
+
+    Attributes:
+        attempts: under so many ids it was sent; 0 for one that the author has sent.
+        holding: what there is now, if it has finished.
+        state: Mesos's, such as "OPERATION_ERROR", or "" where Mesos said nothing.
+    """
 
     operation_id: OperationId
     phase: str
+    attempts: int = 0
+    holding: Holding | None = None
+    agent_id: AgentId | None = None
+    hostname: str = ""
+    state: str = ""
+    message: str = ""
 
 
 # --- the store, the server, and the framework as a whole ----------------------------------------------------
@@ -899,6 +1016,42 @@ class TaskFailure:
     def payload(self) -> Any:
         """The payload that the task was launched with; None when there was none."""
         return unpack(self.payload_data).message if self.payload_data else None
+
+
+@message
+class OperationFinished:
+    """An operation has been carried out; stored, and told again should the scheduler die in this hook.
+
+    Attributes:
+        kind: which command it was: "reserve", "create_volume", ….
+        holding_id: what it was about; the id of a `reserve` or a `create_volume` itself.
+        holding: the reservation or volume as it is now; None when it was freed.
+    """
+
+    operation_id: OperationId
+    kind: ChangeKind
+    holding_id: str
+    holding: Holding | None
+    agent_id: AgentId | None
+    hostname: str
+
+
+@message
+class OperationFailure:
+    """An operation has failed for good, and nothing has changed; see `OperationFinished`.
+
+    Attributes:
+        state: Mesos's, such as "OPERATION_ERROR"; "" where the operation was cancelled, or the master refused the call.
+        message: one line that says why.
+    """
+
+    operation_id: OperationId
+    kind: ChangeKind
+    holding_id: str
+    agent_id: AgentId | None
+    hostname: str
+    state: str
+    message: str
 
 
 _WHAT, _WHERE = ("task_id", "name", "attempts", "payload"), ("agent_id", "executor_id")

@@ -22,11 +22,11 @@ from actors.offers.matching import (
     Room,
     ShapeQueue,
     describe,
-    launch_operation,
     match,
+    operations_on,
     verdict,
 )
-from actors.records import INTENT, MAX_TASK_BYTES, Writes
+from actors.records import INTENT, MAX_TASK_BYTES, OPERATION_INTENT, Writes
 from actors.runtime import Actor, Backoff, message, receive, setting
 from mesos_v1 import events
 from mesos_v1.values import AgentId, Offer, OfferId, TaskId
@@ -202,7 +202,19 @@ class OfferActor(Actor):
 
     @receive
     def handle_use_executors(self, told: m.UseExecutors) -> None:
-        self._book = ExecutorBook(told.executors, self.framework.roles)
+        holdings, self._book = self._book.holdings, ExecutorBook(told.executors, self.framework.roles)
+        self._book.holdings = holdings
+
+    @receive
+    def handle_know_holding(self, told: m.KnowHolding) -> None:
+        if told.holding is None and not told.changing:
+            self._book.holdings.pop(told.holding_id, None)
+            return
+        self._book.holdings[told.holding_id] = told
+        if self._held:
+            self._soon(MatchDue())
+        elif self._interest.refused & self.queue.roles():  # of what was refused, something may fit now
+            self._revive()
 
     @receive
     def handle_demand(self, demand: m.Demand) -> None:
@@ -356,7 +368,9 @@ class OfferActor(Actor):
         records: list[m.Record] = []
         for agent in agents:
             self._held.pop((agent.agent_id, agent.role), None)
-            records += [INTENT.record(task_id, launched) for task_id, launched in agent.launched()]
+            for demand, launched in agent.launched():
+                kind = INTENT if demand.change is None else OPERATION_INTENT
+                records.append(kind.record(demand.task_id, launched))
         self._writes.store(*records, then=agents)
 
     @receive
@@ -370,14 +384,14 @@ class OfferActor(Actor):
                 self._decline([agent])
                 continue
             self._interest.refused.add(agent.role)
-            for task_id, launched in agent.launched():
-                self.tell(f"task:{task_id}", launched)
+            for demand, launched in agent.launched():
+                self.tell(demand.asker, launched)
             # What is left is wanted at once where only this ACCEPT had no room for more.
             refuse = 0.0 if agent.turned_away else self._refusal()
             placed = [placement.demand for placement in agent.placements]
-            ids = tuple(demand.attempt_id for demand in placed), tuple(demand.task_id for demand in placed)
-            launch = launch_operation(agent, self._book)
-            self.tell("connection", m.Accept(tuple(agent.offers), (launch,), refuse, *ids))
+            ids = tuple(demand.attempt_id for demand in placed), tuple(demand.asker for demand in placed)
+            operations = operations_on(agent, self._book)
+            self.tell("connection", m.Accept(tuple(agent.offers), operations, refuse, *ids))
             if agent.turned_away and agent.role in self.queue.roles():
                 self._revive()
 
@@ -441,7 +455,7 @@ class OfferActor(Actor):
             again = 0.0 if failed.fate is Fate.REFUSED else self._refusal()
             self.tell("connection", m.Decline(accept.offer_ids, again))
         alone = len(accept.attempts) == 1
-        for attempt_id, task_id in zip(accept.attempts, accept.tasks, strict=True):
+        for attempt_id, asker in zip(accept.attempts, accept.askers, strict=True):
             news: object
             if failed.fate is Fate.UNCERTAIN:
                 news = m.LaunchUncertain(attempt_id, failed.reason)
@@ -454,7 +468,7 @@ class OfferActor(Actor):
                     if len(self._most_together) > REMEMBERED:
                         self._most_together.popitem(last=False)
                 news = m.NotLaunched(attempt_id, failed.reason)
-            self.tell(f"task:{task_id}", news)
+            self.tell(asker, news)
 
     def _decline_failed(self, decline: m.Decline, failed: m.CallFailed) -> None:
         """Decline again; where that changes nothing, the master itself rescinds what it has offered for too long."""
@@ -518,7 +532,12 @@ class OfferActor(Actor):
         return m.PendingReport(len(self.queue), self._interest.suppressed, groups)
 
     def _explained(self, shape: ShapeQueue, head: m.Demand) -> m.PendingGroup:
-        wanted = describe(head.resources, head.ports)
+        change = head.change
+        if change is None:
+            wanted = describe(head.resources, head.ports)
+        else:
+            wanted = describe(head.resources) if head.resources else change.holding_id
+            wanted += f", with room for {change.room} beside it" if change.room else ""
         if head.executor:
             own = describe(self._book.templates.get(head.executor, NO_EXECUTOR).resources)
             wanted += f", and for its executor where it is not running yet {own}"
@@ -526,13 +545,33 @@ class OfferActor(Actor):
         if head.resources.gpus and GPUS not in self.framework.capabilities:
             remark = f"it wants gpus, and [framework] capabilities has no {GPUS}; {remark}"
         which = self.queue.count(shape), head.task_id, head.role, wanted, head.executor
-        return m.PendingGroup(*which, shape.looks_total, tuple(map(verdict, shape.looks)), remark)
+        looked = shape.looks_total, tuple(map(verdict, shape.looks))
+        return m.PendingGroup(*which, *looked, remark, "" if change is None else change.kind.value)
+
+    def _waits_for_holding(self, head: m.Demand) -> str:
+        """Say where the reservation or volume is that a demand is about, unless its agent has offered something."""
+        holding_id = head.holding if head.change is None else head.change.holding_id
+        known = self._book.holdings.get(holding_id)
+        if head.change is None and holding_id and (known is None or known.holding is None):
+            return f"its volume {holding_id} is not there yet"
+        if known is None or known.holding is None:
+            return ""
+        where = known.holding
+        if any(
+            look.agent_id == where.agent_id
+            for shape in self.queue.of_task(head.task_id)
+            for look in shape.looks
+        ):
+            return ""
+        return f"{holding_id} is on {where.hostname} (agent {where.agent_id}), which has offered nothing since it waits"
 
     def _remark(self, shape: ShapeQueue, head: m.Demand) -> str:
         if not self._subscribed:
             return "there is no subscription to a master"
         if head.executor and head.executor not in self._book.templates:
             return f"there is no executor called {head.executor}"
+        if why := self._waits_for_holding(head):
+            return why
         if not shape.looks_total:
             return f"no offer for role {head.role} has come since it waits"
         ago = self.clock.now() - shape.looked_at

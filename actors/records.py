@@ -6,8 +6,9 @@ tried under a Mesos task id of its own each time, `<task id>.<attempt>`: Mesos f
 still be alive, and news of an old attempt must not be taken for news of the present one. The numbers continue when a task is
 launched under the id of one that has ended, so that no attempt's id is ever used twice.
 
-An operation with an id is stored before its ACCEPT leaves, and before news of it is acknowledged; the record goes when the
-author has been told the outcome. An upload is answered only when its bytes and its record are durable; the record goes when
+An operation with an id is stored before its ACCEPT leaves, and before news of it is acknowledged; the records go when the
+author has been told the outcome. One that the broker sends has specification and intent as tasks have, and leaves a holding
+behind: a reservation or a volume, which is stored until it is freed. An upload is answered only when its bytes and its record are durable; the record goes when
 `on_uploaded` has been called.
 """
 
@@ -108,6 +109,7 @@ class TaskSpec:
     environment: tuple[tuple[str, str], ...] = secret(default=())
     uris: tuple[str, ...] = ()
     first_attempt: int = 1  # above 1 when a task with this id has ended before
+    volume: str = ""  # the holding that it is to have
 
 
 @message
@@ -213,7 +215,8 @@ def demand_of(spec: TaskSpec, attempt: int) -> m.Demand:
     """Return what an attempt asks of the broker."""
     what = spec.role, spec.resources, spec.ports, spec.executor, task_info(spec, attempt)
     mesos_id = attempt_id(spec.task_id, attempt)
-    return m.Demand(spec.task_id, mesos_id, spec.order, *what, spec.hosts, spec.attributes)
+    where = spec.hosts, spec.attributes
+    return m.Demand(spec.task_id, mesos_id, spec.order, *what, *where, holding=spec.volume)
 
 
 def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
@@ -244,6 +247,9 @@ def ended_tasks(records: tuple[m.Record, ...]) -> tuple[tuple[TaskId, int], ...]
 class OperationPhase(StrEnum):
     """Where an operation is, as the scheduler sees it."""
 
+    WAITING = "waiting"  # its demand is with the broker
+    WITHDRAWING = "withdrawing"  # it was cancelled; whether the ACCEPT has left, only the broker knows
+    BACKING_OFF = "backing off"  # it came to nothing; it is sent again later
     SENT = "sent"  # the ACCEPT has left; nothing heard yet
     PENDING = "pending"  # known to the master or the agent
     UNREACHABLE = "unreachable"  # its agent is away, or has just come back
@@ -278,7 +284,60 @@ class OperationRecord:
     status: OperationStatus | None = None
 
 
-OPERATION = Kind("operation", OperationRecord)
+@message
+class OperationSpec:
+    """An operation that the author asked for, without an offer in hand."""
+
+    operation_id: OperationId
+    order: int
+    role: str
+    change: m.Change
+    resources: Resources  # what it takes of what nobody has reserved
+    hosts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    agent_id: AgentId | None = None
+
+
+@message
+class OperationHistory:
+    """What there is of an operation to follow; without a `spec` its ACCEPT was the author's, and has left.
+
+    Attributes:
+        operation_id: for one with a `spec` the author's; Mesos knows each attempt as `<id>.<attempt>`, as for a task.
+        intent: that its latest attempt was about to leave, or has left.
+        status: what Mesos last said of that attempt.
+    """
+
+    operation_id: OperationId
+    spec: OperationSpec | None = None
+    agent_id: AgentId | None = None
+    intent: m.Launched | None = None
+    status: OperationStatus | None = None
+
+
+OPERATION = Kind("operation", OperationRecord)  # by Mesos's id of it
+OPERATION_SPEC = Kind("operation-spec", OperationSpec)
+OPERATION_INTENT = Kind("operation-intent", m.Launched)
+HOLDING = Kind("holding", m.Holding)
+
+
+def operation_histories(records: tuple[m.Record, ...]) -> tuple[OperationHistory, ...]:
+    """Put together what the store has of each operation of the author's, in the order in which they were asked for."""
+    intents, said = OPERATION_INTENT.read(records), OPERATION.read(records)
+    histories = []
+    for spec in OPERATION_SPEC.read(records).values():
+        intent = intents.get(spec.operation_id)
+        heard = said.get(intent.attempt_id) if intent is not None else None
+        status = heard.status if heard is not None else None
+        agent_id = intent.agent_id if intent is not None else None
+        histories.append(OperationHistory(spec.operation_id, spec, agent_id, intent, status))
+    return tuple(histories)
+
+
+def all_records_of_operation(operation_id: OperationId, attempts: int) -> tuple[tuple[str, str], ...]:
+    """Return the keys of everything that is stored of an operation, to delete it."""
+    sent = (OPERATION.key(attempt_id(TaskId(operation_id), n)) for n in range(1, attempts + 1))
+    return (OPERATION_SPEC.key(operation_id), OPERATION_INTENT.key(operation_id), *sent)
 
 
 # --- uploads ----------------------------------------------------------------------------------------------------------

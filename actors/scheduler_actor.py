@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from actors import messages as m
 from actors import records as r
 from actors.framework_settings import TASK, Composition, RetryPolicy
+from actors.messages import TASK_PREFIX
 from actors.runtime import (
     STOP,
     ChildFailed,
@@ -30,16 +31,17 @@ from actors.runtime import (
     receive,
     unpack_message,
 )
-from actors.scheduler.base_scheduler import FRAMEWORK, BaseScheduler, framework_record
+from actors.scheduler.base_scheduler import FRAMEWORK, framework_record
 from actors.scheduler.kept_state import state_record, stored_state
 from actors.scheduler.launching import CHECKS, check_texts, executor_template, packed_payload, task_options
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
+from actors.scheduler.operating import OperatingScheduler
 from actors.scheduler.task_book import TaskBook, TaskEntry
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
-from mesos_v1.values import AgentId, ExecutorId, InverseOffer, OperationStatus, TaskId, TaskStatus
+from mesos_v1.values import AgentId, ExecutorId, InverseOffer, OperationId, TaskId, TaskStatus
 
 logger = logging.getLogger("actors.scheduler")
 
@@ -48,7 +50,6 @@ EXECUTOR_PATIENCE = 3.0  # seconds that executors get to hand in their traces at
 RELOAD_AFTER = 1.0  # seconds before a store that could not be read is asked again
 REGISTERED, FORGOTTEN, ENDS_WHEN_DONE = "registered", "attempts forgotten", "ends when done"
 """Facts: `on_registered` has been called; the highest attempt of a task that is no longer remembered; `finish_when_done`."""
-TASK_PREFIX = "task:"  # what the names of tasks' actors begin with
 DEFAULT_RETRY = RetryPolicy()
 Texts = Iterable[str]
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -104,7 +105,7 @@ class ExecutorsOverdue:
     """Executors were given time to end and have not."""
 
 
-class SchedulerActor(BaseScheduler):
+class SchedulerActor(OperatingScheduler):
     """Base class of an author's scheduler; see the head of this module.
 
     A hook is a plain method or an `async` one, called in the scheduler actor's turn; until it is done, the scheduler
@@ -157,16 +158,13 @@ class SchedulerActor(BaseScheduler):
     def on_unknown_task(self, status: TaskStatus) -> Any:
         """The master knows a task of this framework that this scheduler does not know; its status was acknowledged."""
 
-    def on_operation_update(self, status: OperationStatus) -> Any:
-        """News of an operation that carries an id; stored and acknowledged; told again should the scheduler die in this hook."""
-
     def on_inverse_offer(self, offer: InverseOffer) -> Any:
         """The operator wants an agent back: return whether you will be gone in time.
 
         By default `on_maintenance` of the framework's settings decides: tasks are moved away in time, or stay.
         """
 
-    _hooks = BaseScheduler._hooks | {name for name in locals() if name.startswith("on_")}
+    _hooks = OperatingScheduler._hooks | {name for name in locals() if name.startswith("on_")}
     _offers_to = "offers"
     _first_state: ClassVar[Any] = None
 
@@ -191,7 +189,7 @@ class SchedulerActor(BaseScheduler):
         self._ends_when_done = False
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
-        self._early: list[m.TaskDone | m.Uploaded | events.UpdateOperationStatus] = []
+        self._early: list[m.TaskDone | m.OperationDone | m.Uploaded | events.UpdateOperationStatus] = []
         """What an earlier run was not told of; it waits until the author has been told of the registration."""
         self._outbox: dict[tuple[str, str], m.Record] | None = None
         """While a hook runs whose call is stored: what it launches and keeps, to be stored with that."""
@@ -377,7 +375,9 @@ class SchedulerActor(BaseScheduler):
         self._introduced = bool(records) and REGISTERED in facts
         self.spawn_built_in("server")
         self._server = await self._answer("server", m.OpenServer(int(facts.get("port", "0"))))
-        told = (operation.status for operation in r.OPERATION.read(records).values())
+        self._take_operations_over(records)
+        mine = {each.intent.attempt_id for each in self._operations_before if each.intent is not None}
+        told = [each.status for key, each in r.OPERATION.read(records).items() if key not in mine]
         self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
         self._early += r.untold_uploads(records, self._server)
         self._run = int(facts.get("runs", "0")) + 1
@@ -401,6 +401,9 @@ class SchedulerActor(BaseScheduler):
         for history in known:
             self._order = max(self._order, history.spec.order)
             self._start_task(history)
+        for operation in self._operations_before:
+            self._order = max(self._order, operation.spec.order if operation.spec is not None else 0)
+        self._continue_operations()
 
     def _subscribe_as_new(self) -> None:
         self._executors.clear()
@@ -414,6 +417,8 @@ class SchedulerActor(BaseScheduler):
             self.tell("offers", m.UseExecutors(self._templates))
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
+            self._tell_broker_all()
+            self._tell_operations(m.BrokerRestarted())
             for entry in self._tasks.values():
                 if entry.phase in {m.TaskPhase.WAITING, m.TaskPhase.WITHDRAWING}:
                     self._tell_task(entry, m.BrokerRestarted())
@@ -432,6 +437,7 @@ class SchedulerActor(BaseScheduler):
         event = m.Registered(news.framework_id, news.master, 0 if self._announced else self._resumed)
         self._announced = self._subscribed = True
         self.tell("reconciler", m.StartReconciliation())
+        self._tell_operations(news)
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
         early, self._early = self._early, []
         for each in early:
@@ -513,6 +519,10 @@ class SchedulerActor(BaseScheduler):
                 return drawn
             order += 1  # the author has chosen just this one
 
+    def _next_order(self) -> int:
+        self._order += 1
+        return self._order
+
     def _put(self, record: m.Record) -> None:
         if self._outbox is not None:
             self._outbox[record.kind, record.key] = record
@@ -520,7 +530,8 @@ class SchedulerActor(BaseScheduler):
             self.tell("store", m.Write((record,)))
 
     def _phases(self) -> tuple[tuple[str, int], ...]:
-        return tuple(self._tasks.counts().items())
+        operations = (("operations", len(self._operations)),) if self._operations else ()
+        return (*self._tasks.counts().items(), *operations)
 
     @receive
     def handle_update(self, update: events.Update) -> Any:
@@ -627,7 +638,7 @@ class SchedulerActor(BaseScheduler):
 
     @receive
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:
-        if not self._announced or self._early or self._tasks or self._ending:
+        if not self._announced or self._early or self._tasks or self._operations or self._ending:
             return
         failures = self._outcomes[m.TaskPhase.FAILED]
         if not self._outcomes.total():
@@ -642,6 +653,8 @@ class SchedulerActor(BaseScheduler):
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> Any:
         """A task's actor continues from what is stored of it; without a built-in actor there is no framework."""
+        if failure.name.startswith(m.OPERATION_PREFIX):
+            return self._operation_lost(OperationId(failure.name.removeprefix(m.OPERATION_PREFIX)), failure)
         if failure.name.startswith(TASK_PREFIX):
             logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
             self.tell(self.actor_ref, TaskLost(TaskId(failure.name.removeprefix(TASK_PREFIX)), failure.error))
@@ -793,11 +806,13 @@ class SchedulerActor(BaseScheduler):
         self.tell("offers", lost)
         return self._call(self.on_agent_lost, lost)
 
-    def _operation_stored(self, status: OperationStatus) -> Any:
-        """Acknowledge, then tell the author; what was not told is told by the next run."""
-        self._acknowledge_operation(status)
-        gone = () if status.operation_id is None else (r.OPERATION.key(status.operation_id),)
-        return self._call_stored(self.on_operation_update, status, lambda: self._store_called(gone=gone))
+    @receive
+    def handle_operation_done(self, done: m.OperationDone) -> Any:
+        """Wait with it until the author has been told of the registration."""
+        if not self._announced:
+            self._early.append(done)
+            return None
+        return super().handle_operation_done(done)
 
     @receive
     def handle_call_failed(self, failure: m.CallFailed) -> Any:

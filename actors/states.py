@@ -272,12 +272,19 @@ EVENT_OF_STATE: Mapping[TaskState, TaskEvent] = {
 class OperationEvent(StrEnum):
     """What can happen to an operation."""
 
+    LAUNCHED = "launched"  # the intent is stored and the ACCEPT has left
+    BROKER_RESTARTED = "broker restarted"
+    CANCELLED = "cancelled"
+    WITHDRAWN = "withdrawn"  # the broker has dropped the demand
+    RETRY_DUE = "retry due"
     PENDING = "update: pending"
     UNREACHABLE = "update: unreachable or recovering"
     FINISHED = "update: finished"
-    FAILED = "update: failed"
-    LOST = "update: lost"
+    FAILED = "update: failed; or the master refuses its ACCEPT"
+    LOST = "update: lost; or its own ACCEPT came to nothing"
+    LOST_RETRY = "update: lost, and it may be sent again"
     NOT_SENT = "the ACCEPT came to nothing"
+    NOT_SENT_RETRY = "the ACCEPT came to nothing, and it may be sent again"
     UNCERTAIN = "whether the ACCEPT arrived is not known"
     OVERDUE = "nothing heard for long"
     RESUBSCRIBED = "the subscription is new"
@@ -286,6 +293,10 @@ class OperationEvent(StrEnum):
 class OperationAction(Enum):
     """What the operation's actor does on a transition, in the order listed."""
 
+    DEMAND = "tell the broker what it needs"
+    WITHDRAW = "tell the broker that nothing is needed any more"
+    BACK_OFF = "set the timer of the next attempt"
+    NEXT_ATTEMPT = "give the next attempt its id"
     RECONCILE = "ask the master about it"
     WAIT = "set the timer after which it is asked about"
     DONE = "tell the scheduler the outcome"
@@ -294,23 +305,50 @@ class OperationAction(Enum):
 OP, OE, OA = OperationPhase, OperationEvent, OperationAction
 
 _OPEN = (OP.SENT, OP.PENDING, OP.UNREACHABLE)
+_NEWS = (OE.PENDING, OE.UNREACHABLE, OE.FINISHED, OE.FAILED, OE.LOST, OE.LOST_RETRY)
+_NOT_SENT = (OE.NOT_SENT, OE.NOT_SENT_RETRY, OE.UNCERTAIN)
+_ASKING = (OE.OVERDUE, OE.RESUBSCRIBED)
 
 OPERATION = Table[OperationPhase, OperationEvent, OperationAction](
     "an operation",
-    OP.SENT,
+    OP.WAITING,  # one whose ACCEPT the author sends begins as SENT
     OE,
     [
+        (OP.WAITING, OE.LAUNCHED, OP.SENT, OA.WAIT),
+        (OP.WAITING, OE.BROKER_RESTARTED, None, OA.DEMAND),
+        (OP.WAITING, OE.CANCELLED, OP.WITHDRAWING, OA.WITHDRAW),
+        # Had its ACCEPT left, LAUNCHED would have come before the news of the broker's restart.
+        (OP.WITHDRAWING, (OE.WITHDRAWN, OE.BROKER_RESTARTED), OP.LOST, OA.DONE),
+        (OP.WITHDRAWING, OE.LAUNCHED, OP.SENT, OA.WAIT),
+        (OP.BACKING_OFF, OE.RETRY_DUE, OP.WAITING, OA.NEXT_ATTEMPT, OA.DEMAND),
+        (OP.BACKING_OFF, OE.CANCELLED, OP.LOST, OA.DONE),
         (OP.SENT, OE.NOT_SENT, OP.LOST, OA.DONE),
+        (OP.SENT, OE.NOT_SENT_RETRY, OP.BACKING_OFF, OA.BACK_OFF),
         (OP.SENT, OE.UNCERTAIN, None, OA.RECONCILE, OA.WAIT),
         (_OPEN, OE.PENDING, OP.PENDING, OA.WAIT),
         (_OPEN, OE.UNREACHABLE, OP.UNREACHABLE, OA.WAIT),
         (_OPEN, OE.FINISHED, OP.FINISHED, OA.DONE),
         (_OPEN, OE.FAILED, OP.FAILED, OA.DONE),
         (_OPEN, OE.LOST, OP.LOST, OA.DONE),
-        (_OPEN, (OE.OVERDUE, OE.RESUBSCRIBED), None, OA.RECONCILE, OA.WAIT),
+        (_OPEN, OE.LOST_RETRY, OP.BACKING_OFF, OA.BACK_OFF),
+        (_OPEN, _ASKING, None, OA.RECONCILE, OA.WAIT),
     ],
     ignored=[
-        ((OP.PENDING, OP.UNREACHABLE), (OE.NOT_SENT, OE.UNCERTAIN), "news proves that its ACCEPT arrived"),
+        ((OP.PENDING, OP.UNREACHABLE), _NOT_SENT, "news proves that its ACCEPT arrived"),
+        (_OPEN, (OE.LAUNCHED, OE.WITHDRAWN, OE.BROKER_RESTARTED, OE.RETRY_DUE), "its ACCEPT has left"),
+        (_OPEN, OE.CANCELLED, "what has left cannot be called back"),
+        (OP.WAITING, (OE.WITHDRAWN, OE.RETRY_DUE), "its demand stands"),
+        (OP.WITHDRAWING, (OE.CANCELLED, OE.RETRY_DUE), "it is cancelled already"),
+        (
+            OP.BACKING_OFF,
+            (OE.LAUNCHED, OE.WITHDRAWN, OE.BROKER_RESTARTED),
+            "the broker has no demand of it",
+        ),
+        (
+            (OP.WAITING, OP.WITHDRAWING, OP.BACKING_OFF),
+            (*_NEWS, *_NOT_SENT, *_ASKING),
+            "no attempt is on its way",
+        ),
         (ENDED_PHASES, OE, "the outcome is known"),
     ],
     ends=ENDED_PHASES,

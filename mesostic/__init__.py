@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "actors.low_level_scheduler_actor": "LowLevelScheduler",
     "actors.messages": (
-        "MessageSource PendingReport Registered ShutdownRequested TaskChanged TaskFailure TaskFinished Uploaded WhyPending"
+        "Holding MessageSource OperationFailure OperationFinished PendingReport Registered ShutdownRequested TaskChanged"
+        " TaskFailure TaskFinished Uploaded WhyPending"
     ),
     "actors.runtime": (
         "Actor ActorDeadError ActorRef ActorSystem Backoff ChildFailed DecodeError FrozenDict Immutable NoSettings Secret"

@@ -5,7 +5,10 @@ from actors.framework_settings import ExecutorSettings as ExecutorSettings
 from actors.framework_settings import FrameworkSettings as FrameworkSettings
 from actors.framework_settings import RetryPolicy as RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
+from actors.messages import Holding as Holding
 from actors.messages import MessageSource as MessageSource
+from actors.messages import OperationFailure as OperationFailure
+from actors.messages import OperationFinished as OperationFinished
 from actors.messages import PendingReport as PendingReport
 from actors.messages import Registered as Registered
 from actors.messages import ShutdownRequested as ShutdownRequested

@@ -207,5 +207,7 @@ def explain(group: PendingGroup) -> str:
         looked.append(f"{verdict.hostname} offers {verdict.offered}: {lacks}")
     if group.agents_looked_at > len(looked) > 0:
         looked.append(f"and {group.agents_looked_at - len(looked)} more agents")
+    if group.operation:
+        tasks = f"operation {group.first_task} ({group.operation}) waits"
     text = f"{tasks} for {group.wanted}{executor}; {group.remark}"
     return f"{text}. {'; '.join(looked)}." if looked else f"{text}."

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from actors import messages as m
+from actors.changes import Plan, plan
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from mesos_v1.values import AgentId, ExecutorId, Offer, OfferId, TaskId
@@ -41,6 +42,9 @@ class Shape(NamedTuple):
     executor: str
     hosts: tuple[str, ...]
     attributes: tuple[tuple[str, str], ...]
+    agent_id: AgentId | None
+    holding: str
+    change: m.Change | None
 
 
 _ASKED_FOR = attrgetter(*Shape._fields)
@@ -150,7 +154,7 @@ class DemandQueue:
 
 
 class ExecutorBook:
-    """The executors of a framework as the agents know them, by name and by id.
+    """The executors of a framework as the agents know them, by name and by id; and its reservations and volumes.
 
     Mesos holds that one executor id has one `ExecutorInfo` on an agent, resources included, so the id carries a hash of the
     whole: `<name>-<hash>`. What was built once is remembered, and recognised when an offer says that it runs on its agent.
@@ -160,6 +164,7 @@ class ExecutorBook:
         self.templates = {template.name: template for template in templates}
         self.names: dict[ExecutorId, str] = {}
         self.infos: dict[ExecutorId, pb.mesos.ExecutorInfo] = {}  # not to be changed
+        self.holdings: dict[str, m.KnowHolding] = {}
         self._ids: dict[tuple[str, Resources], ExecutorId] = {}
         for template in self.templates.values():
             for role in roles:  # so that those of an earlier run of the scheduler are recognised
@@ -195,6 +200,7 @@ class Placement(NamedTuple):
     demand: m.Demand
     resources: Resources
     executor_id: ExecutorId | None
+    plan: Plan | None = None  # of an operation
 
 
 @dataclass(slots=True)
@@ -234,12 +240,17 @@ class AgentOffers:
 
     def place(self, demand: m.Demand, book: ExecutorBook) -> Look | None:
         """Place a demand here, or say what was looked at in vain. Nothing is taken unless all of it fits."""
+        if demand.change is not None:
+            return self._place_change(demand, demand.change, book)
         executor_id = self.executors.get(demand.executor)
         template = book.templates.get(demand.executor, NO_EXECUTOR)
         own = template.resources if executor_id is None else NOTHING
         size = len(demand.info) + len(template.info) + TASK_OVERHEAD
         constraint = self._forbids(demand) or self._has_no_room(demand, size)
-        shares = self._shares(own, demand) if constraint is None else None
+        volume = NOTHING
+        if demand.holding and constraint is None:
+            volume, constraint = self._volume(demand.holding, book)
+        shares = self._shares(own, demand, volume) if constraint is None else None
         if shares is None:
             needed = demand.resources + own
             return Look(self.agent_id, self.hostname, self.left, needed, demand.ports, constraint)
@@ -252,7 +263,42 @@ class AgentOffers:
         self.placements.append(Placement(demand, taken, executor_id))
         return None
 
-    def _shares(self, own: Resources, demand: m.Demand) -> tuple[Resources, Resources, Resources] | None:
+    def _place_change(self, demand: m.Demand, change: m.Change, book: ExecutorBook) -> Look | None:
+        known = book.holdings.get(change.holding_id)
+        holding = known.holding if known is not None else None
+        constraint = self._forbids(demand) or self._has_no_room(demand, TASK_OVERHEAD)
+        if holding is not None and constraint is None:
+            constraint = self._lacks(holding)
+        made = (
+            plan(demand, holding, self.left, (self.agent_id, self.hostname)) if constraint is None else None
+        )
+        if made is None:
+            needed = demand.resources + change.room
+            return Look(self.agent_id, self.hostname, self.left.unreserved(), needed, 0, constraint)
+        self.left = self.left - made.taken
+        self.size += sum(operation.ByteSize() for operation in made.operations)
+        self.placements.append(Placement(demand, made.taken, None, made))
+        return None
+
+    def _volume(self, holding_id: str, book: ExecutorBook) -> tuple[Resources, m.Shortfall | None]:
+        """What a task takes for its volume, or why it cannot have it here."""
+        known = book.holdings.get(holding_id)
+        if known is None or known.holding is None or known.changing:
+            return NOTHING, m.Shortfall("volume", holding_id, "not there yet")
+        return known.holding.resources.allocate(self.role), self._lacks(known.holding)
+
+    def _lacks(self, holding: m.Holding) -> m.Shortfall | None:
+        """What of a holding is not offered here."""
+        what = holding.holding_id
+        if holding.agent_id != self.agent_id:
+            return m.Shortfall(what, f"host {holding.hostname}, where it is", self.hostname)
+        if self.left.contains(holding.resources.allocate(self.role)):
+            return None
+        return m.Shortfall(what, "all of it", "in use, or not offered")
+
+    def _shares(
+        self, own: Resources, demand: m.Demand, volume: Resources
+    ) -> tuple[Resources, Resources, Resources] | None:
         """What an executor that needs `own`, and the task, would have of what is left; and what would be left then."""
         executors_share = self.left.take(own) if own else own
         if executors_share is None:
@@ -262,6 +308,8 @@ class AgentOffers:
         if taken is None:
             return None
         left = left - taken
+        if volume:
+            taken, left = taken + volume, left - volume
         if demand.ports:
             ports = left.take_ports(demand.ports)
             if ports is None:
@@ -276,11 +324,16 @@ class AgentOffers:
         self.placements[:] = kept
         return gone
 
-    def launched(self) -> list[tuple[TaskId, m.Launched]]:
-        """What is stored of each task placed here, before it is launched."""
+    def launched(self) -> list[tuple[m.Demand, m.Launched]]:
+        """What is stored of each demand placed here, before its ACCEPT leaves."""
         return [
-            (demand.task_id, m.Launched(demand.attempt_id, self.agent_id, executor_id, self.hostname))
-            for demand, _, executor_id in self.placements
+            (
+                demand,
+                m.Launched(
+                    demand.attempt_id, self.agent_id, executor_id, self.hostname, made and made.holding
+                ),
+            )
+            for demand, _, executor_id, made in self.placements
         ]
 
     def _has_no_room(self, demand: m.Demand, size: int) -> m.Shortfall | None:
@@ -296,6 +349,8 @@ class AgentOffers:
         return m.Shortfall("bytes of one ACCEPT", str(self.size + size), str(self.room.bytes))
 
     def _forbids(self, demand: m.Demand) -> m.Shortfall | None:
+        if demand.agent_id not in {None, self.agent_id}:
+            return m.Shortfall("agent", str(demand.agent_id), self.agent_id)
         if demand.hosts and self.hostname not in demand.hosts:
             return m.Shortfall("host", " or ".join(demand.hosts), self.hostname)
         for name, value in demand.attributes:
@@ -358,11 +413,15 @@ def _match_role(
     return placed
 
 
-def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
-    """Return the serialized LAUNCH of everything that was placed on an agent's offers."""
+def operations_on(agent: AgentOffers, book: ExecutorBook) -> tuple[bytes, ...]:
+    """Return, serialized, the operations that were placed on an agent's offers, and one LAUNCH of all tasks that were."""
     operation = pb.mesos.Offer.Operation(type=pb.mesos.Offer.Operation.LAUNCH)
     infos = operation.launch.task_infos
-    for demand, resources, executor_id in agent.placements:
+    others: list[bytes] = []
+    for demand, resources, executor_id, made in agent.placements:
+        if made is not None:
+            others += [each.SerializeToString() for each in made.operations]
+            continue
         info = infos.add()
         info.MergeFromString(demand.info)
         info.agent_id.value = agent.agent_id
@@ -375,7 +434,7 @@ def launch_operation(agent: AgentOffers, book: ExecutorBook) -> bytes:
             for number, port in enumerate(ports):
                 variables.add(name=f"PORT{number}", value=port)
             variables.add(name="PORTS", value=",".join(ports))
-    return operation.SerializeToString()
+    return (*others, operation.SerializeToString()) if infos else tuple(others)
 
 
 def verdict(look: Look) -> m.OfferVerdict:

@@ -1,6 +1,8 @@
-"""Offer operations with an id: every pair of the table, reconciliation in virtual time, and a real RESERVE and CREATE."""
+"""Offer operations: every pair of the table, reconciliation and retries in virtual time, what is stored when, and real ones."""
 
 import asyncio
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,20 +15,25 @@ from actors.operation_actor import OperationActor
 from actors.records import (
     ENDED_PHASES,
     OPERATION,
+    OPERATION_INTENT,
     PHASE_OF_STATE,
+    OperationHistory,
     OperationPhase,
     OperationRecord,
+    OperationSpec,
 )
 from actors.scheduler_actor import SchedulerActor
 from actors.states import OperationAction
 from actors.store_actor import StoreActor, StoreSettings
-from mesos_v1 import events, offer_operations
+from mesos_v1 import events, offer_operations, pb
 from mesos_v1.resources import Reservation, Resources
 from mesos_v1.states import OperationState
-from mesos_v1.values import AgentId, FrameworkId, OfferId, OperationId, OperationStatus
+from mesos_v1.values import AgentId, FrameworkId, OfferId, OperationId, OperationStatus, TaskId
+from mesostic.why_waiting import explain
 from playa import AgentSettings, Cluster, ClusterSettings
+from tests.actors.test_offer_actor import Broker, offer
 from tests.actors.test_scheduler_actor import composition, play
-from tests.support.actor_bench import ActorBench, system, virtually
+from tests.support.actor_bench import ActorBench, Speaker, system, virtually
 from tests.support.simulated_master import simulated_master
 
 OP = OperationId("op")
@@ -45,7 +52,7 @@ def test_every_state_of_an_operation_is_classified():
 class Bench(ActorBench):
     def __init__(self, running):
         super().__init__(running, "scheduler", "connection")
-        self.actor = running.spawn(OperationActor, OP, None, name="operation:op")
+        self.actor = running.spawn(OperationActor, OperationHistory(OP), name="operation:op")
 
     async def update(self, state):
         self.actor.tell(
@@ -360,3 +367,413 @@ async def test_the_outcomes_of_operations_are_told_by_the_next_run_of_the_schedu
             store = ActorSpec("store", StoreActor, StoreSettings(str(tmp_path / "store.db")))
             made = Composition(framework, (ActorSpec("scheduler", cls, None), store))
             assert await asyncio.wait_for(run(made), 20) == expected
+
+
+# --- operations without an offer in hand ------------------------------------------------------------------------------
+
+
+SPEC = OperationSpec(
+    OperationId("volume-1"),
+    1,
+    "ads",
+    m.Change(m.ChangeKind.CREATE_VOLUME, "volume-1", path="data"),
+    Resources.of(disk=100),
+)
+VOLUME = m.Holding("volume-1", "ads", Resources.of(disk=100), AgentId("a"), "host-a", "data")
+
+
+def launched(attempt=1, holding=VOLUME):
+    return m.Launched(TaskId(f"volume-1.{attempt}"), AgentId("a"), None, "host-a", holding)
+
+
+class Wish(ActorBench):
+    """The actor of an operation that waits with the broker, or of one that an earlier run has left."""
+
+    def __init__(self, running, spec=SPEC, **history):
+        super().__init__(running, "scheduler", "connection", "offers")
+        told = OperationHistory(spec.operation_id, spec, **history)
+        self.actor = running.spawn(OperationActor, told, name="operation:volume-1")
+
+    async def news(self, *news):
+        for each in news:
+            self.actor.tell(each)
+        await self.settle()
+
+    async def update(self, state, attempt=1, message=""):
+        status = OperationStatus(OperationId(f"volume-1.{attempt}"), OperationState(state), message)
+        await self.news(events.UpdateOperationStatus(status))
+
+    @property
+    def demanded(self):
+        return [demand.attempt_id for demand in self.of("offers", m.Demand)]
+
+    @property
+    def done(self):
+        return [(done.phase, done.message) for done in self.of("scheduler", m.OperationDone)]
+
+
+def wish(spec=SPEC, **history):
+    def made(test):
+        def check():
+            async def work():
+                async with system() as running:
+                    await test(Wish(running, spec, **history))
+
+            virtually(work())
+
+        check.__name__ = test.__name__
+        return check
+
+    return made
+
+
+@wish()
+async def test_an_operation_waits_with_the_broker_and_its_outcome_says_what_there_is_now(bench):
+    await bench.settle(1000)
+    assert bench.demanded == ["volume-1.1"]
+    assert bench.of("connection", m.ReconcileOperations) == []
+    await bench.news(launched())
+    await bench.update("OPERATION_FINISHED")
+    (done,) = bench.of("scheduler", m.OperationDone)
+    assert (done.phase, done.holding, done.hostname, done.attempts) == ("finished", VOLUME, "host-a", 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("OPERATION_DROPPED", ""),
+        ("OPERATION_UNKNOWN", "Reconciliation: Operation is unknown"),
+        ("OPERATION_ERROR", "Operation attempted with invalid offers: Offer o is no longer valid"),
+        ("OPERATION_GONE_BY_OPERATOR", "Agent marked gone by operator"),
+    ],
+)
+def test_an_operation_that_was_never_applied_is_sent_again_under_another_id(state, message):
+    @wish()
+    async def check(bench):
+        await bench.news(launched())
+        await bench.update(state, message=message)
+        assert (bench.done, bench.demanded) == ([], ["volume-1.1"])
+        await bench.settle(1.1)
+        assert bench.demanded == ["volume-1.1", "volume-1.2"]
+        await bench.update("OPERATION_FINISHED")  # late, of the attempt that was given up
+        assert bench.done == []
+        await bench.news(launched(2))
+        await bench.update("OPERATION_FINISHED", 2)
+        assert bench.done == [("finished", "")]
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("news", "again"),
+    [
+        (m.NotLaunched(TaskId("volume-1.1"), "x"), ["volume-1.2"]),
+        (m.LaunchUncertain(TaskId("volume-1.1"), "x"), []),
+    ],
+)
+def test_an_accept_that_came_to_nothing_is_sent_again_and_an_uncertain_one_is_asked_about(news, again):
+    @wish()
+    async def check(bench):
+        await bench.news(launched(), news)
+        await bench.settle(1.1)
+        assert bench.demanded[1:] == again
+        asked = [] if again else [m.ReconcileOperations(((OperationId("volume-1.1"), AgentId("a")),))]
+        assert bench.of("connection", m.ReconcileOperations) == asked
+
+    check()
+
+
+@wish()
+async def test_what_mesos_refuses_has_failed_with_its_words(bench):
+    await bench.news(launched())
+    await bench.update("OPERATION_ERROR", message="Persistence ID 'v1' is not unique")
+    assert bench.done == [("failed", "Persistence ID 'v1' is not unique")]
+    assert bench.of("scheduler", m.OperationDone)[0].holding is None
+
+
+@wish()
+async def test_a_call_that_the_master_refuses_for_good_has_failed(bench):
+    await bench.news(launched(), m.LaunchRefused(TaskId("volume-1.1"), "no such thing"))
+    assert bench.done == [("failed", "the master refuses it: no such thing")]
+
+
+@wish(replace(SPEC, change=m.Change(m.ChangeKind.DESTROY_VOLUME, "volume-1")))
+async def test_what_was_to_be_freed_is_free_when_its_agent_is_gone_for_good(bench):
+    await bench.news(launched(holding=None))
+    await bench.update("OPERATION_GONE_BY_OPERATOR")
+    assert bench.done == [("finished", "")]
+
+
+@wish()
+async def test_an_operation_that_waits_is_cancelled_once_the_broker_has_dropped_it(bench):
+    await bench.news(m.CancelOperation(), m.CancelOperation())
+    assert (bench.of("offers", m.Withdraw), bench.done) == ([m.Withdraw(TaskId("volume-1.1"))], [])
+    await bench.news(m.Withdrawn(TaskId("volume-1.1")))
+    assert bench.done == [("lost", "cancelled")]
+
+
+@wish()
+async def test_an_operation_that_has_left_is_not_cancelled(bench):
+    await bench.news(m.CancelOperation(), launched(), m.CancelOperation())
+    await bench.update("OPERATION_FINISHED")
+    assert bench.done == [("finished", "")]
+
+
+@wish()
+async def test_an_operation_between_two_attempts_is_cancelled_at_once(bench):
+    await bench.news(launched(), m.NotLaunched(TaskId("volume-1.1"), "x"), m.CancelOperation())
+    assert bench.done == [("lost", "cancelled")]
+
+
+@wish()
+async def test_a_broker_that_starts_again_is_told_once_more_and_one_that_was_cancelled_has_ended(bench):
+    await bench.news(m.BrokerRestarted())
+    assert bench.demanded == ["volume-1.1"] * 2
+    await bench.news(m.CancelOperation(), m.BrokerRestarted())
+    assert bench.done == [("lost", "cancelled")]
+
+
+@wish(agent_id=AgentId("a"), intent=launched(3))
+async def test_one_that_an_earlier_run_may_have_sent_is_asked_about_and_sent_again_if_the_master_knows_nothing(
+    bench,
+):
+    assert bench.demanded == []
+    await bench.news(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+    assert bench.of("connection", m.ReconcileOperations) == [
+        m.ReconcileOperations(((OperationId("volume-1.3"), AgentId("a")),))
+    ]
+    await bench.update("OPERATION_UNKNOWN", 3)
+    await bench.settle(1.1)
+    assert bench.demanded == ["volume-1.4"]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "demanded"),
+    [
+        ("OPERATION_FINISHED", ["finished"], []),
+        ("OPERATION_FAILED", ["failed"], []),
+        ("OPERATION_PENDING", [], []),
+        ("OPERATION_DROPPED", [], ["volume-1.3"]),
+    ],
+)
+def test_what_an_earlier_run_had_stored_and_not_told_is_told_without_asking(state, outcome, demanded):
+    status = OperationStatus(OperationId("volume-1.2"), OperationState(state), agent_id=AgentId("a"))
+
+    @wish(agent_id=AgentId("a"), intent=launched(2), status=status)
+    async def check(bench):
+        await bench.settle(1.1)
+        assert [phase for phase, _ in bench.done] == outcome
+        assert bench.demanded == demanded
+        assert bench.of("connection", m.ReconcileOperations) == []
+
+    check()
+
+
+class Operator(SchedulerActor):
+    """Reserves and gives back; makes a volume, changes its size twice and destroys it."""
+
+    def on_registered(self, event):
+        self.reserve(cpus=0.5, mem=32)
+        self.create_volume(size=100, path="data")
+
+    def on_operation_finished(self, done):
+        self.told = [
+            *getattr(self, "told", []),
+            f"{done.kind} {done.holding.resources.disk if done.holding else ''}",
+        ]
+        kind, held = done.kind, done.holding_id
+        if kind == "reserve":
+            self.unreserve(held)
+        elif kind == "create_volume":
+            self.grow_volume(held, by=50)
+        elif kind == "grow_volume":
+            self.shrink_volume(held, by=120)
+        elif kind == "shrink_volume":
+            self.destroy_volume(held)
+        if not self.active_operations:
+            assert self.holdings == ()
+            self.finish(0, ", ".join(sorted(self.told)))
+
+    def on_operation_failed(self, failed):
+        self.finish(1, f"{failed.kind}: {failed.message}")
+
+
+def composition_on(url, cls, tmp_path=None, **framework):
+    store = StoreSettings(str(tmp_path / "store.db") if tmp_path is not None else "")
+    settings = FrameworkSettings(
+        **{"name": "t", "user": "root", "master": url, "roles": ("ads",), **framework}
+    )
+    return Composition(settings, (ActorSpec("scheduler", cls, None), ActorSpec("store", StoreActor, store)))
+
+
+ONE_AGENT = (AgentSettings(resources="cpus:1;mem:100;disk:1000"),)
+
+
+@pytest.mark.parametrize("principal", ["", "ops"])
+async def test_what_is_reserved_and_created_is_changed_and_given_back_in_one_life(tmp_path, principal):
+    async with Cluster(ClusterSettings(port=0, work_dir=str(tmp_path), agents=ONE_AGENT)) as cluster:
+        outcome = await asyncio.wait_for(run(composition_on(cluster.url, Operator, principal=principal)), 30)
+    assert outcome == m.Outcome(
+        0,
+        "create_volume 100.0, destroy_volume , grow_volume 150.0, reserve 0.0, shrink_volume 30.0, unreserve , unreserve ",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (lambda s: s.reserve(), "there is nothing to reserve: cpus, mem, disk and gpus are all 0"),
+        (lambda s: s.reserve(cpus=-1), "cpus must not be negative: -1"),
+        (lambda s: s.reserve(cpus=1, role="x"), "the framework has no role 'x' (it has ads, *)"),
+        (
+            lambda s: s.reserve(cpus=1, role="*"),
+            (
+                "nothing can be reserved for the role '*': give the framework one of its own, as roles = "
+                '["t"] in [framework]'
+            ),
+        ),
+        (
+            lambda s: s.reserve(resources=Resources.of(cpus=1, role="ads")),
+            "what is to be reserved must not be reserved yet: cpus(reservations: [(STATIC,ads)]):1",
+        ),
+        (
+            lambda s: s.create_volume(size=1, path="a/b"),
+            "path must be one name in the task's sandbox, as 'data': 'a/b'",
+        ),
+        (lambda s: s.create_volume(size=0, path="a"), "size must be more than 0 MB"),
+        (lambda s: s.unreserve("v"), "there is no reservation 'v' (there are: none)"),
+        (lambda s: s.destroy_volume("x"), "there is no volume 'x' (there are: volume-1)"),
+        (
+            lambda s: s.shrink_volume("volume-1", by=100),
+            "by must be less than the volume has, 100 MB: 100",
+        ),
+        (lambda s: s.grow_volume("volume-1", by=0), "by must be more than 0 MB"),
+    ],
+)
+def test_a_mistake_in_what_is_asked_for_is_one_sentence(command, said):
+    async def work():
+        async with system() as running:
+            made = Composition(FrameworkSettings(name="t", roles=("ads", "*")))
+            scheduler = running.spawn(SchedulerActor, made, None, name="scheduler")._actor
+            assert scheduler is not None
+            scheduler._holdings = {"volume-1": VOLUME}
+            with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+                command(scheduler)
+
+    virtually(work())
+
+
+# --- the broker -------------------------------------------------------------------------------------------------------
+
+
+class Requests(Broker):
+    """A broker that operations wait with."""
+
+    def wants(self, kind, holding=None, *, more=Resources(), **change):  # noqa: B008 - immutable
+        if "operation:op" not in self.heard:
+            self.heard["operation:op"], self.answers["operation:op"] = [], {}
+            self.system.spawn(
+                Speaker, self.heard["operation:op"], self.answers["operation:op"], name="operation:op"
+            )
+        holding_id = holding.holding_id if holding is not None else "op"
+        self.broker.tell(m.KnowHolding(holding_id, holding, changing=True))
+        wish = m.Change(kind, holding_id, "ops", (("mesostic_framework", "t"),), **change)
+        what = 1, "ads", more, 0, "", b""
+        agent_id = holding.agent_id if holding is not None else None
+        demand = m.Demand(TaskId("op"), TaskId("op.1"), *what, agent_id=agent_id, change=wish)
+        self.say("operation:op", "offers", demand)
+
+    def sent(self):
+        """The operations of the ACCEPTs so far."""
+        packed = [each for accept in self.of("connection", m.Accept) for each in accept.operations]
+        return [pb.mesos.Offer.Operation.FromString(each) for each in packed]
+
+
+def held(resources, path=""):
+    labels = (("mesostic_framework", "t"), ("mesostic_holding", "h"))
+    reserved = resources.push_reservation(Reservation("ads", principal="ops", labels=labels))
+    return m.Holding("h", "ads", reserved, AgentId("a1"), "host-a1", path)
+
+
+def broker_scenario(test):
+    async def work():
+        async with system() as running:
+            await test(Requests(running, roles=("ads",)))
+
+    def check():
+        virtually(work())
+
+    check.__name__ = test.__name__
+    return check
+
+
+@broker_scenario
+async def test_the_intent_of_an_operation_is_stored_before_its_accept_leaves(broker):
+    broker.answers["store"].clear()
+    broker.wants(m.ChangeKind.RESERVE, more=Resources.of(cpus=1))
+    broker.offer(offer(1, role="ads"))
+    await broker.settle()
+    (write,) = [write for write in broker.of("store", m.Write) if write.records]
+    (intent,) = OPERATION_INTENT.read(write.records).values()
+    assert intent.holding is not None
+    assert (intent.attempt_id, intent.agent_id, intent.holding.holding_id) == ("op.1", "a1", "op")
+    assert broker.sent() == []
+    broker.say("store", "offers", m.Stored(write.reference))
+    await broker.settle()
+    (reserve,) = broker.sent()
+    assert (reserve.id.value, reserve.reserve.resources[0].reservations[0].principal) == ("op.1", "ops")
+    assert broker.of("operation:op", m.Launched) == [intent]
+
+
+@broker_scenario
+async def test_tasks_and_operations_share_an_accept_and_take_nothing_from_each_other(broker):
+    broker.demand("t", 1, Resources.of(cpus=3), role="ads")
+    broker.wants(m.ChangeKind.RESERVE, more=Resources.of(cpus=1))
+    broker.offer(offer(1, role="ads"))
+    await broker.settle()
+    reserve, launch = broker.sent()
+    assert reserve.reserve.resources[0].scalar.value == 1
+    assert [info.name for info in launch.launch.task_infos] == ["t"]
+
+
+@broker_scenario
+async def test_only_what_nobody_has_reserved_is_reserved(broker):
+    broker.wants(m.ChangeKind.RESERVE, more=Resources.of(cpus=3))
+    reserved = Resources.of(cpus=2, role="ads")
+    broker.offer(offer(1, reserved + Resources.of(cpus=2), role="ads"))
+    await broker.settle()
+    assert broker.sent() == []
+    report = await broker.broker.ask(m.WhyPending(), block=False)
+    (group,) = report.groups
+    (shortfall,) = group.verdicts[0].shortfalls
+    assert (group.operation, shortfall.resource, shortfall.wanted, shortfall.available) == (
+        "reserve",
+        "cpus",
+        "3",
+        "2",
+    )
+    assert explain(group).startswith("operation op (reserve) waits for cpus:3; the only agent did not")
+
+
+@broker_scenario
+async def test_a_reservation_that_tasks_use_is_given_back_when_all_of_it_is_offered(broker):
+    mine = held(Resources.of(cpus=2))
+    broker.wants(m.ChangeKind.UNRESERVE, mine)
+    broker.offer(offer(1, held(Resources.of(cpus=1)).resources, role="ads"))
+    await broker.settle()
+    assert broker.sent() == []
+    report = await broker.broker.ask(m.WhyPending(), block=False)
+    assert "h all of it wanted, in use, or not offered there" in explain(report.groups[0])
+    broker.offer(offer(2, mine.resources, role="ads"))
+    await broker.settle()
+    (unreserve,) = broker.sent()
+    assert unreserve.unreserve.resources[0].scalar.value == 2
+
+
+@broker_scenario
+async def test_what_is_on_an_agent_that_offers_nothing_says_where_it_is(broker):
+    broker.wants(m.ChangeKind.UNRESERVE, held(Resources.of(cpus=2)))
+    broker.offer(offer(1, agent="a2", role="ads"))
+    await broker.settle()
+    report = await broker.broker.ask(m.WhyPending(), block=False)
+    assert "h is on host-a1 (agent a1), which has offered nothing since it waits" in explain(report.groups[0])

@@ -160,17 +160,17 @@ async def test_a_refused_accept_goes_on_in_halves_until_the_culprit_is_alone_and
         broker.offer(offer(number, Resources.of(cpus=100, mem=100_000)))
         await broker.settle(1)
         for accept in broker.take("connection", m.Accept):
-            if "t5" in accept.tasks:
+            if "task:t5" in accept.askers:
                 fail(broker, accept, m.CallFate.REFUSED)
                 await broker.settle()
-                for name in accept.tasks:
-                    if len(accept.tasks) > 1:
-                        (news,) = broker.take(f"task:{name}")[-1:]
+                for name in accept.askers:
+                    if len(accept.askers) > 1:
+                        (news,) = broker.take(name)[-1:]
                         assert isinstance(news, m.NotLaunched)
-                        broker.demand(name, int(name[1:]))
+                        broker.demand(name.removeprefix("task:"), int(name[6:]))
             else:
-                launched |= set(accept.tasks)
-    assert launched == {f"t{n}" for n in range(8)} - {"t5"}
+                launched |= set(accept.askers)
+    assert launched == {f"task:t{n}" for n in range(8)} - {"task:t5"}
     (refused,) = broker.of("task:t5", m.LaunchRefused)
     assert (refused.attempt_id, refused.reason) == ("t5.1", "as a test has it: REFUSED")
 

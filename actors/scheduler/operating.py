@@ -1,0 +1,373 @@
+"""Operations without an offer in hand: what is reserved, the persistent volumes, and what was leaked.
+
+Each operation is an actor (`operation:<id>`), as each task is. It is stored with what else the hook that asked for it has
+launched; its outcome, the holding that it leaves behind and what the hook of the outcome launches are one transaction.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from actors import messages as m
+from actors import records as r
+from actors.changes import labels_for, surplus
+from actors.framework_settings import Composition
+from actors.operation_actor import OperationActor
+from actors.runtime import ActorRef, ChildFailed, receive
+from actors.scheduler.base_scheduler import BaseScheduler
+from actors.scheduler.launching import CHECKS
+from mesos_v1 import events
+from mesos_v1.resource import to_millis
+from mesos_v1.resources import Resources
+from mesos_v1.values import AgentId, OperationId, OperationStatus, TaskId
+
+logger = logging.getLogger("actors.scheduler")
+
+K = m.ChangeKind
+NOTHING = Resources()
+Texts = Iterable[str]
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Where(NamedTuple):
+    """Where something new is to be."""
+
+    role: str
+    hosts: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+    agent_id: AgentId | None
+
+
+class Followed(NamedTuple):
+    """An operation under way, and the actor that follows it."""
+
+    spec: r.OperationSpec
+    ref: ActorRef[OperationActor]
+
+
+class OperatingScheduler(BaseScheduler):
+    """The part of `SchedulerActor` that reserves, makes volumes and frees them; see the head of this module."""
+
+    # --- hooks for authors ------------------------------------------------------------------------------------
+
+    def on_operation_update(self, status: OperationStatus) -> Any:
+        """News of an operation that carries an id; stored and acknowledged. Of what you asked for, the next two tell the outcome."""
+
+    def on_operation_finished(self, done: m.OperationFinished) -> Any:
+        """An operation has been carried out; `done.holding` is the reservation or volume as it is now."""
+
+    def on_operation_failed(self, failed: m.OperationFailure) -> Any:
+        """An operation has failed, or was cancelled; nothing has changed on the cluster."""
+
+    _hooks = BaseScheduler._hooks | {name for name in locals() if name.startswith("on_")}
+
+    def __init__(self, composition: Composition, settings: Any = None) -> None:
+        super().__init__(composition, settings)
+        self._operations: dict[OperationId, Followed] = {}
+        self._holdings: dict[str, m.Holding] = {}
+        self._operations_before: tuple[r.OperationHistory, ...] = ()
+
+    # --- commands for authors ---------------------------------------------------------------------------------
+
+    @property
+    def holdings(self) -> tuple[m.Holding, ...]:
+        """The reservations and volumes that the framework has, oldest first."""
+        return tuple(self._holdings.values())
+
+    @property
+    def active_operations(self) -> dict[OperationId, m.ChangeKind]:
+        """The operations that have no outcome yet."""
+        return {known: followed.spec.change.kind for known, followed in self._operations.items()}
+
+    def reserve(
+        self,
+        *,
+        cpus: float = 0.0,
+        mem: float = 0.0,
+        disk: float = 0.0,
+        gpus: float = 0.0,
+        resources: Resources | None = None,
+        role: str | None = None,
+        hosts: Texts = (),
+        attributes: Pairs = (),
+        agent_id: AgentId | None = None,
+    ) -> OperationId:
+        """Reserve resources of one agent for a role, as soon as an offer has them: they are offered to that role alone.
+
+        The framework's tasks of that role use what is reserved first.
+
+        Args:
+            cpus: and mem, disk (in MB), gpus: how much.
+            resources: anything beyond; replaces those.
+            role: the framework's first role if left out; "*" cannot be reserved for.
+            hosts: host names to choose from; attributes: names and values that the agent must have.
+            agent_id: the only agent that will do.
+
+        Returns:
+            The operation's id, which is the id of the reservation, too: `unreserve` takes it.
+
+        Raises:
+            ValueError: A mistake of the caller in one sentence; nothing is asked for.
+        """
+        amounts = {"cpus": cpus, "mem": mem, "disk": disk, "gpus": gpus}
+        if resources is None:
+            wanted = Resources.of(**{name: CHECKS[name](name, value) for name, value in amounts.items()})
+        else:
+            wanted = CHECKS["resources"]("resources", resources)
+        if not wanted:
+            raise ValueError("there is nothing to reserve: cpus, mem, disk and gpus are all 0")
+        if any(entry.facts.reservations or entry.facts.persistence_id for entry in wanted):
+            raise ValueError(f"what is to be reserved must not be reserved yet: {wanted}")
+        where = self._where(role, hosts, attributes, agent_id)
+        return self._make(K.RESERVE, "reservation", wanted, where)
+
+    def unreserve(self, reservation: str) -> OperationId:
+        """Give a reservation back as soon as no task uses any of it; ValueError if there is none of that id."""
+        return self._alter(K.UNRESERVE, self._known(reservation, volume=False))
+
+    def create_volume(
+        self,
+        *,
+        size: float,
+        path: str,
+        role: str | None = None,
+        hosts: Texts = (),
+        attributes: Pairs = (),
+        agent_id: AgentId | None = None,
+    ) -> OperationId:
+        """Make a persistent volume on one agent: its disk is reserved for a role, and what is on it stays until it is destroyed.
+
+        Args:
+            size: in MB.
+            path: where a task finds it, relative to its sandbox: one name, as "data".
+
+        Returns:
+            The operation's id, which is the volume's, too: `launch(volume=…)` takes it, and `destroy_volume`.
+
+        Raises:
+            ValueError: As of `reserve`, which also says what the other arguments are.
+        """
+        disk = checked_volume(size, path)
+        where = self._where(role, hosts, attributes, agent_id)
+        return self._make(K.CREATE_VOLUME, "volume", disk, where, path=path)
+
+    def destroy_volume(self, volume: str) -> OperationId:
+        """Delete a volume with all that is on it, and give its disk back, as soon as no task uses it."""
+        return self._alter(K.DESTROY_VOLUME, self._known(volume, volume=True))
+
+    def grow_volume(self, volume: str, by: float) -> OperationId:
+        """Make a volume larger by so many MB of its agent's disk, as soon as no task uses it and there are so many."""
+        return self._alter(K.GROW_VOLUME, self._known(volume, volume=True), more=checked_size("by", by))
+
+    def shrink_volume(self, volume: str, by: float) -> OperationId:
+        """Make a volume smaller by so many MB, as soon as no task uses it; a further operation gives them back."""
+        known = self._known(volume, volume=True)
+        less = checked_size("by", by).disk
+        if to_millis(less) >= known.resources.millis("disk"):
+            raise ValueError(f"by must be less than the volume has, {known.resources.disk:g} MB: {by}")
+        return self._alter(K.SHRINK_VOLUME, known, less=less)
+
+    def cancel(self, operation_id: str) -> bool:
+        """Give up an operation that still waits for an offer; `on_operation_failed` tells when that is so.
+
+        Returns:
+            Whether there is such an operation. One whose ACCEPT has left goes on to its outcome.
+        """
+        followed = self._operations.get(OperationId(operation_id))
+        if followed is not None:
+            self.tell(followed.ref, m.CancelOperation())
+        return followed is not None
+
+    def _where(
+        self, role: str | None, hosts: Texts, attributes: Pairs, agent_id: AgentId | None = None
+    ) -> Where:
+        """Check where something new is to be (ValueError: it cannot be there)."""
+        roles = self.framework.roles
+        role = roles[0] if role is None else CHECKS["role"]("role", role)
+        if role not in roles:
+            raise ValueError(f"the framework has no role {role!r} (it has {', '.join(roles)})")
+        if role == "*":
+            raise ValueError(
+                "nothing can be reserved for the role '*': give the framework one of its own, as roles = "
+                f'["{self.framework.name}"] in [framework]'
+            )
+        if agent_id is not None:
+            agent_id = AgentId(CHECKS["role"]("agent_id", agent_id))
+        return Where(
+            role, CHECKS["hosts"]("hosts", hosts), CHECKS["attributes"]("attributes", attributes), agent_id
+        )
+
+    def _make(
+        self, kind: m.ChangeKind, word: str, wanted: Resources, where: Where, **more: Any
+    ) -> OperationId:
+        """Ask for something new: a reservation or a volume."""
+        order, drawn = self._drawn(word)
+        labels = labels_for(self.framework.name, drawn, more.get("task_id"))
+        change = m.Change(kind, drawn, self.framework.principal or None, labels, **more)
+        return self._ask(r.OperationSpec(drawn, order, where.role, change, wanted, *where[1:]))
+
+    def _alter(
+        self, kind: m.ChangeKind, holding: m.Holding, more: Resources = NOTHING, less: float = 0.0
+    ) -> OperationId:
+        """Ask for a change of something that there is, where it is."""
+        order, drawn = self._drawn(kind.value.replace("_", "-"))
+        change = m.Change(
+            kind, holding.holding_id, self.framework.principal or None, less=less, task_id=holding.task_id
+        )
+        return self._ask(r.OperationSpec(drawn, order, holding.role, change, more, agent_id=holding.agent_id))
+
+    def _drawn(self, word: str) -> tuple[int, OperationId]:
+        """A place in the queue, and an id: also a framework of the same name whose store is lost has not used it."""
+        order = self._next_order()
+        return order, OperationId(f"{word}-{order}-{self.ids.uuid()[:8]}")
+
+    def _known(self, holding_id: str, *, volume: bool) -> m.Holding:
+        word = "volume" if volume else "reservation"
+        known = self._holdings.get(CHECKS["role"](word, holding_id))
+        if known is None or known.is_volume is not volume:
+            there = ", ".join(each.holding_id for each in self.holdings if each.is_volume is volume)
+            raise ValueError(f"there is no {word} {holding_id!r} (there are: {there or 'none'})")
+        if (busy := self._changing(holding_id)) is not None:
+            raise ValueError(f"{holding_id} is being changed by {busy}, which has no outcome yet")
+        return known
+
+    def _changing(self, holding_id: str) -> OperationId | None:
+        specs = (followed.spec for followed in self._operations.values())
+        return next((spec.operation_id for spec in specs if spec.change.holding_id == holding_id), None)
+
+    @abstractmethod
+    def _next_order(self) -> int:
+        """The next place in the queue of demands."""
+
+    @abstractmethod
+    def _put(self, record: m.Record) -> None:
+        """Store something, together with the call of the hook that is running."""
+
+    @abstractmethod
+    def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
+        """Store what the hook that has run has launched, with these changes."""
+
+    @abstractmethod
+    def _call_stored(
+        self, hook: Callable[[Any], Any], event: object, called: Callable[[], None]
+    ) -> Coroutine[Any, Any, None] | None:
+        """Call a hook, then `called`, which stores that with what the hook launched."""
+
+    # --- the life of operations -------------------------------------------------------------------------------
+
+    def _ask(self, spec: r.OperationSpec) -> OperationId:
+        self._put(r.OPERATION_SPEC.record(spec.operation_id, spec))
+        self._follow(r.OperationHistory(spec.operation_id, spec))
+        return spec.operation_id
+
+    def _follow(self, history: r.OperationHistory) -> None:
+        spec = history.spec
+        assert spec is not None
+        name = f"{m.OPERATION_PREFIX}{spec.operation_id}"
+        self._tell_broker(spec.change.holding_id, changing=True)
+        self._operations[spec.operation_id] = Followed(spec, self.spawn(OperationActor, history, name=name))
+
+    def _tell_broker(self, holding_id: str, *, changing: bool) -> None:
+        if self.system.find("offers") is not None:  # else it is told when it starts
+            self.tell("offers", m.KnowHolding(holding_id, self._holdings.get(holding_id), changing))
+
+    def _take_operations_over(self, records: tuple[m.Record, ...]) -> None:
+        self._operations_before = r.operation_histories(records)
+        self._holdings = r.HOLDING.read(records)
+
+    def _continue_operations(self) -> None:
+        self._tell_broker_all()
+        known, self._operations_before = self._operations_before, ()
+        for history in known:
+            self._follow(history)
+
+    def _tell_broker_all(self) -> None:
+        """After its start: what there is, and what is about to change."""
+        changed = {followed.spec.change.holding_id for followed in self._operations.values()}
+        for holding_id in {*self._holdings, *changed}:
+            self._tell_broker(holding_id, changing=holding_id in changed)
+
+    def _tell_operations(self, news: object) -> None:
+        for followed in self._operations.values():
+            self.tell(followed.ref, news)
+
+    def _operation_stored(self, status: OperationStatus) -> Any:
+        """Acknowledge, then tell the author, and the operation's actor; what was not told is told by the next run."""
+        self._acknowledge_operation(status)
+        split = r.split_attempt_id(TaskId(status.operation_id or ""))
+        followed = self._operations.get(OperationId(split[0])) if split is not None else None
+
+        def called() -> None:
+            if followed is not None:  # what is stored of it goes with its outcome
+                self._store_called()
+                self.tell(followed.ref, events.UpdateOperationStatus(status))
+            else:
+                known = status.operation_id
+                self._store_called(gone=() if known is None else (r.OPERATION.key(known),))
+
+        return self._call_stored(self.on_operation_update, status, called)
+
+    @receive
+    def handle_operation_done(self, done: m.OperationDone) -> Any:
+        """Tell the author the outcome; then, in one transaction, forget the operation and store what there is now."""
+        followed = self._operations.pop(done.operation_id, None)
+        if followed is None:
+            return None
+        spec, change = followed.spec, followed.spec.change
+        followed.ref.stop(block=False)
+        finished = done.phase == r.OperationPhase.FINISHED.value
+        records: tuple[m.Record, ...] = ()
+        gone = r.all_records_of_operation(done.operation_id, done.attempts)
+        if finished and done.holding is not None:
+            self._holdings[change.holding_id] = done.holding
+            records = (r.HOLDING.record(change.holding_id, done.holding),)
+        elif finished:
+            self._holdings.pop(change.holding_id, None)
+            gone = (*gone, r.HOLDING.key(change.holding_id))
+        self._tell_broker(change.holding_id, changing=self._changing(change.holding_id) is not None)
+
+        def called() -> None:
+            if done.holding is not None and change.kind is K.SHRINK_VOLUME:
+                self._give_surplus_back(spec, done.holding)
+            self._store_called(*records, gone=gone)
+
+        what, where = (done.operation_id, change.kind, change.holding_id), (done.agent_id, done.hostname)
+        if finished:
+            outcome = m.OperationFinished(*what, done.holding, *where)
+            return self._call_stored(self.on_operation_finished, outcome, called)
+        why = done.message or f"Mesos says {done.state or 'nothing'} of it"
+        logger.warning("%s failed: %s", done.operation_id, why)
+        failure = m.OperationFailure(*what, *where, done.state, why)
+        return self._call_stored(self.on_operation_failed, failure, called)
+
+    def _give_surplus_back(self, spec: r.OperationSpec, shrunk: m.Holding) -> None:
+        rest = surplus(shrunk, spec.change.less, spec.operation_id)
+        self._holdings[rest.holding_id] = rest
+        self._put(r.HOLDING.record(rest.holding_id, rest))
+        self._alter(K.UNRESERVE, rest)
+
+    def _operation_lost(self, operation_id: OperationId, failure: ChildFailed) -> Any:
+        """An operation's actor has failed: what became of it nobody will know."""
+        logger.error("%s failed: %s\n%s", failure.name, failure.error, failure.traceback_text)
+        if operation_id in self._operations:
+            why = f"its actor failed: {failure.error}"
+            lost = m.OperationDone(operation_id, r.OperationPhase.LOST.value, message=why)
+            self.tell(self.actor_ref, lost)
+        return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
+
+
+def checked_size(name: str, value: Any) -> Resources:
+    """Return so many MB of disk (ValueError: that cannot be)."""
+    disk = Resources.of(disk=CHECKS["disk"](name, value))
+    if not disk:
+        raise ValueError(f"{name} must be more than 0 MB")
+    return disk
+
+
+def checked_volume(size: Any, path: Any) -> Resources:
+    """Return the disk of a volume (ValueError: there cannot be such a volume)."""
+    where = CHECKS["role"]("path", path)
+    if not where or "/" in where or where in {".", ".."}:
+        raise ValueError(f"path must be one name in the task's sandbox, as 'data': {path!r}")
+    return checked_size("size", size)

@@ -1,0 +1,64 @@
+"""Operations of a framework whose process dies, wherever it dies; agents that restart in between: nothing is lost, nothing is left behind."""
+
+import asyncio
+import itertools
+import json
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from playa import AgentSettings, Cluster, ClusterSettings
+from tests.system.operations_program import DIED
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT = AgentSettings(resources="cpus:1;mem:100;disk:1000")
+
+
+def settings(folder):
+    return ClusterSettings(port=0, work_dir=str(folder), agents=(AGENT,), allocation_interval=0.1)
+
+
+async def run_program(url, store, die_at):
+    """Its exit code, how many points it passed, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.system.operations_program", url, str(store), str(die_at),
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        said, _ = await process.communicate()
+        raise AssertionError(f"it hangs: {said.decode()}") from None
+    return process.returncode, said.decode()
+
+
+async def left_on(cluster):
+    """What is reserved on the agents."""
+
+    def ask():
+        with urllib.request.urlopen(f"{cluster.url}/slaves", timeout=10) as answer:
+            return [each["reserved_resources_full"] for each in json.load(answer)["slaves"]]
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_a_scheduler_that_dies_at_any_point_loses_no_operation_and_leaves_nothing_behind(tmp_path):
+    died = 0
+    async with Cluster(settings(tmp_path / "cluster")) as cluster:
+        for die_at in itertools.count(1):
+            store = tmp_path / f"store-{die_at}.db"
+            code, said = await run_program(cluster.url, store, die_at)
+            if code == 0:
+                break
+            assert code == DIED, said
+            died += 1
+            code, said = await run_program(cluster.url, store, 0)
+            assert code == 0, f"after it died at point {die_at}: {said}"
+            assert await left_on(cluster) == [{}], f"after it died at point {die_at}"
+    assert died > 30
