@@ -71,6 +71,11 @@ class FrameworkSettings:
     maintenance_lead: float = seconds(
         60.0, help="How long before an agent's maintenance its tasks are moved away."
     )
+    given_up_most: int = setting(
+        1000,
+        help="Most tasks that failed for good which are remembered, with when and why (`given_up()`).",
+    )
+    given_up_for: float = seconds(WEEK, help="How long such a task is remembered.")
     ca: str = setting(
         "", help="File of the certificate authorities to trust; empty: the system's.", unit="path"
     )

@@ -636,6 +636,43 @@ class TaskDone:
 
 
 @message
+class GivenUp:
+    """A task that has failed for good, as it is remembered for a while.
+
+    Attributes:
+        attempts: how many were made.
+        state: the Mesos state of the last attempt, such as "TASK_FAILED".
+        reason: Mesos's reason, such as "REASON_COMMAND_EXECUTOR_FAILED", or "timeout".
+        message: one line that says what went wrong.
+        executor: name of the executor, or "" for a command.
+        agent_id: where the last attempt was, if it was anywhere.
+        when: in seconds since 1970.
+    """
+
+    task_id: TaskId
+    name: str
+    attempts: int
+    state: str
+    reason: str
+    message: str
+    executor: str
+    agent_id: AgentId | None
+    when: float
+
+
+@message
+class AskGivenUp:
+    """Which tasks have failed for good lately? The reply is `GivenUpTasks`."""
+
+
+@message
+class GivenUpTasks:
+    """The tasks that have failed for good and are remembered, oldest first."""
+
+    tasks: tuple[GivenUp, ...]
+
+
+@message
 class BrokerRestarted:
     """The broker has been restarted and knows no demand: each waiting task demands again."""
 

@@ -150,6 +150,7 @@ class TaskHistory:
 SPEC = Kind("task-spec", TaskSpec)
 INTENT = Kind("task-intent", m.Launched)  # that an ACCEPT with this attempt is about to leave, or has left
 PROGRESS = Kind("task-progress", TaskProgress)
+GIVEN_UP = Kind("given-up", m.GivenUp)  # under the Mesos id of the last attempt
 ENDED = "task-ended"
 """That a task has ended, with its last attempt: updates of it that come again are not news of an unknown task."""
 

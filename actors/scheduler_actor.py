@@ -36,7 +36,7 @@ from actors.scheduler.kept_state import state_record, stored_state
 from actors.scheduler.launching import CHECKS, check_texts, executor_template, packed_payload, task_options
 from actors.scheduler.maintenance import DECLINED_FOR, EXECUTORS_AFTER, MaintenancePlan
 from actors.scheduler.operating import OperatingScheduler
-from actors.scheduler.task_book import TaskBook, TaskEntry
+from actors.scheduler.task_book import GivenUpTasks, TaskBook, TaskEntry
 from actors.task_actor import TaskActor
 from mesos_v1 import events
 from mesos_v1.resources import Resources
@@ -178,6 +178,7 @@ class SchedulerActor(OperatingScheduler):
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__(composition, settings)
         self._tasks = TaskBook()
+        self._given_up = GivenUpTasks(self.framework.given_up_most, self.framework.given_up_for)
         task = composition.spec(TASK)
         self._task_class: Any = task.cls if task is not None else TaskActor
         self._maintenance = MaintenancePlan(composition.framework)
@@ -342,6 +343,14 @@ class SchedulerActor(OperatingScheduler):
         self._tell_task(entry, asked)
         return True
 
+    def given_up(self) -> tuple[m.GivenUp, ...]:
+        """Return the tasks that failed for good lately, oldest first: which, when, after how many attempts and why.
+
+        They are stored, so that those of earlier runs are among them; `given_up_most` and `given_up_for` of [framework] say how
+        many are remembered and for how long.
+        """
+        return self._given_up.lately(self.clock.time())
+
     def finish_when_done(self) -> None:
         """End the framework as soon as no task is active: with exit code 0, or 1 if a task has failed for good.
 
@@ -380,6 +389,7 @@ class SchedulerActor(OperatingScheduler):
         told = [each.status for key, each in r.OPERATION.read(records).items() if key not in mine]
         self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
         self._early += r.untold_uploads(records, self._server)
+        self._given_up.take_over(r.GIVEN_UP.read(records))
         self._run = int(facts.get("runs", "0")) + 1
         self._outcomes[m.TaskPhase.FAILED] = int(facts.get("failed", "0"))
         self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
@@ -612,6 +622,7 @@ class SchedulerActor(OperatingScheduler):
             self._remember(**{FORGOTTEN: str(self._tasks.attempts_forgotten)})
         hook: Callable[[Any], Any] = self.on_task_finished
         event: m.TaskFinished | m.TaskFailure
+        given_up = None
         if done.phase is m.TaskPhase.FINISHED:
             event = m.finished(done)
         elif done.phase is m.TaskPhase.KILLED:
@@ -619,11 +630,18 @@ class SchedulerActor(OperatingScheduler):
         else:
             self.tell("failures", done)
             hook, event = self.on_task_failed, m.failed(done, killed=False)
-        return self._call_stored(hook, event, lambda: self._outcome_told(done, forgotten, was_on_agent))
+            given_up = self._given_up.add(done, self.clock.time())
+        return self._call_stored(
+            hook, event, lambda: self._outcome_told(done, forgotten, given_up, was_on_agent)
+        )
 
-    def _outcome_told(self, done: m.TaskDone, forgotten: TaskId | None, was_on_agent: bool) -> None:
+    def _outcome_told(
+        self, done: m.TaskDone, forgotten: TaskId | None, given_up: m.Record | None, was_on_agent: bool
+    ) -> None:
         self._outcomes[done.phase] += 1
-        if done.phase is m.TaskPhase.FAILED:  # a later run has to know for its exit code
+        if given_up is not None:
+            self._put(given_up)
+            # a later run has to know for its exit code
             self._put(framework_record("failed", str(self._outcomes[done.phase])))
         if self._ends_when_done and not self._tasks:
             self.tell(self.actor_ref, SeeIfDone())
@@ -632,6 +650,8 @@ class SchedulerActor(OperatingScheduler):
             gone = tuple(key for key in gone if key not in self._outbox)
         if forgotten is not None:
             gone = (*gone, (r.ENDED, forgotten))
+        if given_up is not None:
+            gone = (*gone, *self._given_up.forget(self.clock.time()))
         self._store_called(r.ended_record(done.task_id, done.last_attempt), gone=gone)
         if was_on_agent:
             self.tell("offers", m.ResourcesFreed())
@@ -790,6 +810,10 @@ class SchedulerActor(OperatingScheduler):
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
         return m.Health(self._subscribed)
+
+    @receive
+    def handle_ask_given_up(self, _asked: m.AskGivenUp) -> m.GivenUpTasks:
+        return m.GivenUpTasks(self.given_up())
 
     @receive
     def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:

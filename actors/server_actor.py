@@ -9,6 +9,7 @@ answered. With a durable store, files lie beside it, and what was answered 201 i
 |---|---|
 | `GET /health` | to whatever name it was sent: 200, or 503 when not all is well; JSON `{"status", "framework", "subscribed", "store"}` |
 | `GET /artifacts/<name>` | 200, the archive |
+| `GET /given-up` | 200, with the token: JSON `{"given_up": [{"task_id", "name", "attempts", "state", "reason", "message", "executor", "agent_id", "when"}]}`, the tasks that failed for good lately, oldest first |
 | `PUT /uploads/<name>` | 201, JSON `{"name", "url", "size"}`; 409 when there is a folder or file in its way; 413 when too large; 503 or 507 when it cannot be stored now |
 | `GET /uploads/<name>` | 200, with the token |
 | `PUT /traces/<executor>?offset=N` | 204; 409 with `{"offset": M}` when N is beyond what is there |
@@ -29,7 +30,8 @@ import socket
 import tarfile
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
@@ -267,6 +269,7 @@ class ServerActor(Actor):
         )
         app.router.add_get("/health", self._health)
         app.router.add_get("/artifacts/{name}", self._get_artifact)
+        app.router.add_get("/given-up", self._get_given_up)
         app.router.add_put(f"{UPLOADS}/{{name:.+}}", self._put_upload)
         app.router.add_get(f"{UPLOADS}/{{name:.+}}", self._get_upload)
         app.router.add_put(f"{TRACES}/{{executor}}", self._put_trace)
@@ -324,6 +327,19 @@ class ServerActor(Actor):
         if artifact is None:
             raise web.HTTPNotFound(text="no such artifact")
         return web.Response(body=artifact.data, content_type="application/gzip")
+
+    async def _get_given_up(self, request: web.Request) -> web.Response:
+        self._check_token(request)
+        try:
+            async with asyncio.timeout(HEALTH_PATIENCE):
+                known: m.GivenUpTasks = await self.ref("scheduler").ask(m.AskGivenUp(), block=False)
+        except (TimeoutError, ActorDeadError):
+            raise web.HTTPServiceUnavailable(text="the scheduler does not answer at the moment") from None
+        told = [
+            asdict(each) | {"when": datetime.fromtimestamp(each.when, UTC).isoformat(timespec="seconds")}
+            for each in known.tasks
+        ]
+        return web.json_response({"given_up": told})
 
     async def _put_upload(self, request: web.Request) -> web.Response:
         self._check_token(request)

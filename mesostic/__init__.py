@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "actors.low_level_scheduler_actor": "LowLevelScheduler",
     "actors.messages": (
-        "Holding MessageSource OperationFailure OperationFinished PendingReport Registered ShutdownRequested TaskChanged"
+        "GivenUp Holding MessageSource OperationFailure OperationFinished PendingReport Registered ShutdownRequested TaskChanged"
         " TaskFailure TaskFinished Uploaded WhyPending"
     ),
     "actors.runtime": (

@@ -5,6 +5,7 @@ from actors.framework_settings import ExecutorSettings as ExecutorSettings
 from actors.framework_settings import FrameworkSettings as FrameworkSettings
 from actors.framework_settings import RetryPolicy as RetryPolicy
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
+from actors.messages import GivenUp as GivenUp
 from actors.messages import Holding as Holding
 from actors.messages import MessageSource as MessageSource
 from actors.messages import OperationFailure as OperationFailure

@@ -1,14 +1,17 @@
-"""Which tasks the scheduler has, in which phase, and which have ended not long ago. Plain data."""
+"""Which tasks the scheduler has, in which phase, which have ended not long ago, and which were given up. Plain data."""
 
 from collections import Counter, OrderedDict
 from typing import Any, NamedTuple
 
-from actors.messages import ON_CLUSTER, TaskChanged, TaskPhase
+from actors.messages import ON_CLUSTER, GivenUp, Record, TaskChanged, TaskDone, TaskPhase
+from actors.records import GIVEN_UP, attempt_id
 from actors.runtime import ActorRef
 from mesos_v1.values import AgentId, TaskId
 
 ENDED_KEPT = 10_000
 """Ended tasks that are remembered: their last updates may come again until the acknowledgement has arrived."""
+LONGEST_MESSAGE = 2000
+"""Characters that are remembered of why a task was given up."""
 
 
 class TaskEntry(NamedTuple):
@@ -83,3 +86,41 @@ class TaskBook(dict[TaskId, TaskEntry]):
         """Return the attempts that may be on the cluster, with their agents where known."""
         there = [entry for entry in self.values() if entry.phase in ON_CLUSTER]
         return tuple((entry.attempt_id, entry.agent_id) for entry in there if entry.attempt_id is not None)
+
+
+class GivenUpTasks:
+    """The tasks that failed for good, oldest first: so many, and for so long (in seconds)."""
+
+    def __init__(self, most: int, longest: float) -> None:
+        self._most, self._longest = most, longest
+        self._known: OrderedDict[str, GivenUp] = OrderedDict()  # by the key of its record
+
+    def take_over(self, known: dict[str, GivenUp]) -> None:
+        """Take in what an earlier run has stored."""
+        self._known.update(known)
+
+    def add(self, done: TaskDone, now: float) -> Record:
+        """Remember a task; returns the record of that."""
+        message, where = done.message[:LONGEST_MESSAGE], (done.executor, done.agent_id)
+        what = done.task_id, done.name, done.attempts, done.state, done.reason, message, *where, now
+        key = attempt_id(done.task_id, done.last_attempt)
+        given_up = self._known[key] = GivenUp(*what)
+        return GIVEN_UP.record(key, given_up)
+
+    def forget(self, now: float) -> tuple[tuple[str, str], ...]:
+        """Forget those that are too many or too old; returns the keys of their records."""
+        gone = []
+        while self._known:
+            key, oldest = next(iter(self._known.items()))
+            if len(self._known) <= self._most and not self._is_old(oldest, now):
+                break
+            del self._known[key]
+            gone.append(GIVEN_UP.key(key))
+        return tuple(gone)
+
+    def lately(self, now: float) -> tuple[GivenUp, ...]:
+        """Return those that are not too old."""
+        return tuple(each for each in self._known.values() if not self._is_old(each, now))
+
+    def _is_old(self, given_up: GivenUp, now: float) -> bool:
+        return given_up.when + self._longest <= now

@@ -17,7 +17,7 @@ from actors.server_actor import ServerSettings
 from actors.store_actor import StoreSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 TABLES: dict[str, Any] = {
     "framework": FrameworkSettings(),
     "connection": ConnectionSettings(),

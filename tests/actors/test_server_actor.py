@@ -57,6 +57,10 @@ class Subscribed(Listener):
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
         return m.Health(type(self).well)
 
+    @receive
+    def handle_ask_given_up(self, _asked: m.AskGivenUp) -> m.GivenUpTasks:
+        return m.GivenUpTasks(())
+
 
 class SlowStore(StoreActor):
     """A store that keeps who writes waiting, until it is let go."""
@@ -314,7 +318,7 @@ async def answer_to(ready, method, target, headers=(), body=b"x"):
         writer.close()
 
 
-ROUTES = ("/health", "/artifacts/{}", "/uploads/{}", "/traces/{}", "/{}")
+ROUTES = ("/health", "/given-up", "/artifacts/{}", "/uploads/{}", "/traces/{}", "/{}")
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -327,7 +331,9 @@ async def test_no_target_whatever_it_is_made_of_is_an_error_of_the_servers(serve
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("target", ["/health", "/artifacts/a", "/uploads/a", "/traces/a?offset=0"])
+@pytest.mark.parametrize(
+    "target", ["/health", "/given-up", "/artifacts/a", "/uploads/a", "/traces/a?offset=0"]
+)
 async def test_no_header_whatever_it_is_made_of_is_an_error_of_the_servers(served, target, caplog):
     ready, *_ = served
     assert await answer_to(ready, "PUT", "/uploads/a") == 201
