@@ -494,6 +494,19 @@ class UseExecutors:
 
 
 @message
+class HoldLaunches:
+    """Tell the broker to launch nothing for a while, and to give back what it holds. Each who holds lets go for himself.
+
+    Attributes:
+        who: holds.
+        reason: in words for whoever asks why a task waits; empty: lets go.
+    """
+
+    who: str
+    reason: str = ""
+
+
+@message
 class StopLaunching:
     """Tell the broker that the framework ends: what waits, and what is tried again now, is launched no more."""
 
@@ -793,9 +806,16 @@ class Loaded:
 
 @message
 class StorageTrouble:
-    """A transaction failed and is being tried again, or a write was refused; nothing in it was acknowledged."""
+    """A write was refused, or has failed and is tried until it succeeds, which is said once; nothing in it was acknowledged."""
 
     reason: str
+
+
+@message
+class StoreAway:
+    """The store cannot write, for that reason, and tries again; or, without a reason, it can again."""
+
+    reason: str = ""
 
 
 @message

@@ -189,6 +189,7 @@ class OfferActor(Actor):
         self._not_taken = 0
         self._not_taken_at = 0.0
         self._over = False
+        self._holds: dict[str, str] = {}  # who wants nothing launched for the time being, and why
         self._due: set[type] = set()  # what is to be done soon, once
 
     def on_start(self) -> None:
@@ -251,6 +252,16 @@ class OfferActor(Actor):
     def handle_stop_launching(self, _asked: m.StopLaunching) -> None:
         """Place nothing more: TEARDOWN follows, and gives the offers back."""
         self._over = True
+
+    @receive
+    def handle_hold_launches(self, told: m.HoldLaunches) -> None:
+        """Give everything back, also what waits for the store: nobody knows for how long."""
+        if told.reason:
+            self._holds[told.who] = told.reason
+            self._give_back()
+        elif self._holds.pop(told.who, None) and not self._holds and self.queue:
+            self._interest.refused |= self.queue.roles()
+            self._revive()
 
     # --- offers -----------------------------------------------------------------------------------------------
 
@@ -330,6 +341,9 @@ class OfferActor(Actor):
         """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
         self._due.discard(MatchDue)
         if not self._held or self._over:
+            return
+        if self._holds:
+            self._give_back()
             return
         agents = list(self._held.values())
         budget = self.settings.batch
@@ -415,12 +429,25 @@ class OfferActor(Actor):
                 self._by_offer.pop(offer_id, None)
 
     def _drop_offers(self) -> None:
-        for agent in {id(agent): agent for agent in self._by_offer.values()}.values():
+        for agent in self._agents():
             self._requeue(agent)
             agent.offers.clear()
         self._held.clear()
         self._by_offer.clear()
         self._rescinded_early.clear()
+
+    def _give_back(self) -> None:
+        agents = self._agents()
+        for agent in agents:
+            self._requeue(agent)
+        self._decline(agents)
+        for agent in agents:
+            agent.offers.clear()
+        self._held.clear()
+
+    def _agents(self) -> list[AgentOffers]:
+        """Return all whose ACCEPT has not left, held or waiting for the store."""
+        return list({id(agent): agent for agent in self._by_offer.values()}.values())
 
     def _requeue(self, agent: AgentOffers) -> None:
         """Put demands back whose ACCEPT has not left; their order number gives them their old place."""
@@ -568,6 +595,8 @@ class OfferActor(Actor):
     def _remark(self, shape: ShapeQueue, head: m.Demand) -> str:
         if not self._subscribed:
             return "there is no subscription to a master"
+        if self._holds:
+            return next(iter(self._holds.values()))
         if head.executor and head.executor not in self._book.templates:
             return f"there is no executor called {head.executor}"
         if why := self._waits_for_holding(head):

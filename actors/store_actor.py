@@ -143,7 +143,10 @@ class StoreActor(Actor):
     def on_failure(self, *_failure: object) -> None:
         """Write what was accepted, and let the next instance open the file; it gets what could not be written."""
         self._taken = len(self._queue)
+        if self._failures:
+            self.tell("scheduler", m.StoreAway())  # the next instance says so if it still is
         if self._close():
+            self._failures = 0
             self._written()
 
     def _close(self) -> bool:
@@ -249,6 +252,7 @@ class StoreActor(Actor):
         if self._failures:
             away = self.clock.now() - self._failed_at
             logger.warning("the store works again after %.1f s; %d changes have waited", away, len(done))
+            self.tell("scheduler", m.StoreAway())
             self._failures = 0
         for change, sender in done:
             if sender and isinstance(change, m.Write):
@@ -261,6 +265,7 @@ class StoreActor(Actor):
             self.tell("election", m.Fenced(str(error)))
             return
         self._failures += 1
+        self.tell("scheduler", m.StoreAway(str(error)))  # each time: a broker may have begun meanwhile
         wait = Backoff(self.settings.retry_after, 2.0, LONGEST_WAIT).delay(self._failures)
         if self._failures == 1:
             self._failed_at = self.clock.now()

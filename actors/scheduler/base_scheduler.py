@@ -267,6 +267,13 @@ class BaseScheduler(Actor):
         return self._call(self.on_error, f"the store cannot write: {trouble.reason}")
 
     @receive
+    def handle_store_away(self, news: m.StoreAway) -> None:
+        """Offers are not kept waiting for the store: others may want them."""
+        if self._offers_to != "scheduler":
+            why = f"the store cannot write: {news.reason}" if news.reason else ""
+            self.tell(self._offers_to, m.HoldLaunches("store", why))
+
+    @receive
     async def handle_shutdown_requested(self, request: m.ShutdownRequested) -> None:
         """Let the author end gracefully; if that callback raises, end anyway."""
         before = self.hook_failures

@@ -163,6 +163,7 @@ class SqliteBackend:
             self._check_structure(connection)
             layout = _pragma(connection, "application_id"), _pragma(connection, "user_version")
             if layout == (0, 1):
+                _copy(connection, Path(f"{path}.layout1"))
                 _upgrade(connection, self.path)
             elif layout[0] == APPLICATION and layout[1] > LAYOUT:
                 raise StorageError(
@@ -312,6 +313,20 @@ def _lay_out(connection: sqlite3.Connection) -> None:
     connection.execute(_SCHEMA)
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute(f"PRAGMA user_version={LAYOUT}")
+
+
+def _copy(connection: sqlite3.Connection, to: Path) -> None:
+    """Copy a file before it is changed: durable, and as a whole or not at all."""
+    aside = to.with_name(f"{to.name}.new")
+    aside.unlink(missing_ok=True)
+    aside.touch(0o600)
+    with contextlib.closing(sqlite3.connect(aside)) as copy:
+        connection.backup(copy)
+    with aside.open("rb") as written:
+        os.fsync(written.fileno())
+    aside.replace(to)
+    sync_folder(to.parent)
+    logger.warning("the store is brought to a new layout; as it was before, it is in %s", to)
 
 
 def _upgrade(connection: sqlite3.Connection, name: str) -> None:

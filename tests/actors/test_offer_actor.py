@@ -591,3 +591,55 @@ def test_what_has_been_launched_does_not_wait_again_whatever_happens_to_its_offe
         assert [offers for offers, _ in broker.launches()] == [("o1",)]
 
     test_it()
+
+
+@scenario
+async def test_nothing_is_launched_and_nothing_held_while_the_store_is_away(running):
+    broker = Broker(running, store_answers=False)
+    broker.demand("big", 1)
+    broker.demand("small", 2)
+    broker.offer(offer(1))
+    await broker.settle()
+    broker.broker.tell(m.HoldLaunches("store", "the store cannot write: the disk is full"))
+    await broker.settle()
+    (declined,) = broker.of("connection", m.Decline)
+    assert declined.offer_ids == (OfferId("o1"),)
+    broker.offer(offer(2), offer(3, agent="a2"))
+    await broker.settle()
+    assert {each for call in broker.of("connection", m.Decline) for each in call.offer_ids} == {
+        OfferId("o1"),
+        OfferId("o2"),
+        OfferId("o3"),
+    }
+    assert await _remark(broker) == "the store cannot write: the disk is full"
+    (write,) = broker.take("store", m.Write)
+    broker.say("store", "offers", m.Stored(write.reference))  # of what was given back meanwhile
+    await broker.settle()
+    assert broker.launches() == []
+
+    broker.answers["store"][m.Write] = lambda write: m.Stored(write.reference)
+    broker.take("connection")
+    broker.broker.tell(m.HoldLaunches("store"))
+    await broker.settle(0.2)
+    assert broker.of("connection", m.Revive)
+    broker.offer(offer(4))
+    await broker.settle()
+    ((offer_ids, infos),) = broker.launches()
+    assert offer_ids == (OfferId("o4"),)
+    assert [info.name for info in infos] == ["big", "small"]
+
+
+@scenario
+async def test_each_who_holds_launches_lets_go_for_himself(running):
+    broker = Broker(running)
+    broker.demand("t1")
+    broker.broker.tell(m.HoldLaunches("one", "because"))
+    broker.broker.tell(m.HoldLaunches("other", "because, too"))
+    broker.broker.tell(m.HoldLaunches("one"))
+    broker.offer(offer(1))
+    await broker.settle()
+    assert broker.launches() == []
+    broker.broker.tell(m.HoldLaunches("other"))
+    broker.offer(offer(2))
+    await broker.settle()
+    assert len(broker.launches()) == 1

@@ -411,6 +411,11 @@ def test_a_store_of_the_first_layout_is_taken_over(tmp_path):
         ).fetchall()
     connection.close()
     assert tables == [("records",)]
+    with sqlite3.connect(f"{path}.layout1") as earlier:
+        assert earlier.execute("SELECT key, value FROM records").fetchall() == [("a", b"2"), ("c", b"3")]
+        assert earlier.execute("PRAGMA user_version").fetchone() == (1,)
+    earlier.close()
+    assert Path(f"{path}.layout1").stat().st_mode & 0o777 == 0o600
     spoil_record(path, "k", "a")
     refusal = sqlite_store(path)
     assert isinstance(refusal, str)
@@ -734,6 +739,53 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing():
             assert bench.of("writer", m.Stored) == [m.Stored(1), m.Stored(2)]
             loaded = await store.ask(m.Load(), block=False)
             assert loaded.records == (record("a"), record("b"))
+
+    virtually(work())
+
+
+def test_a_store_that_is_away_says_so_once_and_says_when_it_is_back(caplog):
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            running.spawn(StoreOn, FailingBackend(5), name="store")
+            for reference in (1, 2, 3):
+                bench.say("writer", "store", m.Write((record(str(reference)),), reference=reference))
+                await bench.settle(2)
+            assert bench.of("scheduler", m.StorageTrouble) == [m.StorageTrouble("the disk is full")]
+            assert set(bench.of("scheduler", m.StoreAway)) == {m.StoreAway("the disk is full")}
+            await bench.settle(60)
+            assert bench.of("scheduler", m.StorageTrouble) == [m.StorageTrouble("the disk is full")]
+            assert bench.of("scheduler", m.StoreAway)[-1] == m.StoreAway()
+            assert bench.of("writer", m.Stored) == [m.Stored(1), m.Stored(2), m.Stored(3)]
+
+    virtually(work())
+    said = [entry.getMessage() for entry in caplog.records if entry.levelname != "DEBUG"]
+    assert said == [
+        "the disk is full: nothing is launched or acknowledged until the store works again; trying until it does",
+        "the store works again after 15.5 s; 3 changes have waited",
+    ]
+
+
+def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
+    servers = Servers()
+    replaced = LogBackend(servers.connect(), "memory://test")
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer", "election")
+            store = running.spawn(StoreOn, replaced, name="store")
+            bench.say("writer", "store", m.Write((record("a"),), reference=1))
+            await bench.settle(1)
+            LogBackend(servers.connect(), "memory://test").open()
+            commits = servers.commits
+            bench.say("writer", "store", m.Write((record("b"),), reference=2))
+            await bench.settle(100)
+            assert bench.of("writer", m.Stored) == [m.Stored(1)]
+            (fenced,) = bench.of("election", m.Fenced)
+            assert "another process has taken over" in fenced.reason
+            assert servers.commits == commits
+            with pytest.raises(StorageError, match="another process has taken over"):
+                await everything(store)
 
     virtually(work())
 
