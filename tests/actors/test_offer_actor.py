@@ -611,7 +611,7 @@ async def test_nothing_is_launched_and_nothing_held_while_the_store_is_away(runn
         OfferId("o2"),
         OfferId("o3"),
     }
-    assert await _remark(broker) == "the store cannot write: the disk is full"
+    assert (await _remark(broker))[0] == "the store cannot write: the disk is full"
     (write,) = broker.take("store", m.Write)
     broker.say("store", "offers", m.Stored(write.reference))  # of what was given back meanwhile
     await broker.settle()
