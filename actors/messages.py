@@ -792,9 +792,10 @@ class WriteRefused:
 
 @message
 class Load:
-    """Ask the store for everything it has, or for what it has of one key; the reply is `Loaded`."""
+    """Ask the store for what it has of one key; or, part by part, for everything. The reply is `Loaded`."""
 
     key: str | None = None
+    after: int = 0  # where the part ended that was loaded before, if everything is asked for
 
 
 @message
@@ -802,6 +803,7 @@ class Loaded:
     """What was asked for, in the order in which it was first written."""
 
     records: tuple[Record, ...]
+    after: int = 0  # where the next part begins; 0: there is no more
 
 
 @message

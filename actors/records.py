@@ -12,7 +12,7 @@ behind: a reservation or a volume, which is stored until it is freed. An upload 
 `on_uploaded` has been called.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -46,9 +46,10 @@ class Kind(Generic[T]):
 
     def read(self, records: Iterable[m.Record]) -> dict[str, T]:
         """Return the values among these records, oldest first (DecodeError: one is not what it should be; names it)."""
-        return {each.key: self._read(each) for each in records if each.kind == self.name}
+        return {each.key: self.value(each) for each in records if each.kind == self.name}
 
-    def _read(self, record: m.Record) -> T:
+    def value(self, record: m.Record) -> T:
+        """Return the value of a record of this kind (DecodeError as for `read`)."""
         try:
             return unpack_value(self.cls, record.value)
         except DecodeError as error:
@@ -61,8 +62,10 @@ class Kind(Generic[T]):
 class Writes(Generic[T]):
     """An actor's own writes, and what it does when each is durable: acknowledge, tell, send."""
 
+    __slots__ = ("_reference", "_system", "waiting")
+
     def __init__(self, owner: Actor) -> None:
-        self._owner = owner
+        self._system = owner.system  # not the owner itself: a circle would wait for the garbage collector
         # Not from 0: what the store still has to say to an instance that failed is not meant for this one.
         self._reference = int(owner.ids.uniform(0, 2.0**52))
         self.waiting: dict[int, T] = {}  # what is to be done, by the write's reference
@@ -72,11 +75,14 @@ class Writes(Generic[T]):
         self._reference += 1
         if then is not None:
             self.waiting[self._reference] = then
-        self._owner.tell("store", m.Write(records, reference=self._reference))
+        self._system.tell("store", m.Write(records, reference=self._reference))
 
     def answered(self, answer: m.Stored | m.WriteRefused) -> T | None:
         """Return what waited for that answer."""
-        return self.waiting.pop(answer.reference, None)
+        then = self.waiting.pop(answer.reference, None)
+        if not self.waiting:
+            self.waiting = {}  # one that was never used is smaller
+        return then
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
@@ -225,11 +231,38 @@ def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
     return tuple(kind.key(task_id) for kind in (SPEC, INTENT, PROGRESS))
 
 
-def histories(records: tuple[m.Record, ...]) -> tuple[TaskHistory, ...]:
-    """Put together what the store has of each task, in the order in which the tasks were launched."""
-    intents, progress = INTENT.read(records), PROGRESS.read(records)
-    specs = SPEC.read(records)
-    return tuple(TaskHistory(spec, intents.get(key), progress.get(key)) for key, spec in specs.items())
+class TasksOnRecord:
+    """What the store has of tasks: taken in part by part, as the bytes of all of them would need more memory than the tasks."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, TaskSpec] = {}
+        self._intents: dict[str, m.Launched] = {}
+        self._progress: dict[str, TaskProgress] = {}
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def take_in(self, records: Iterable[m.Record]) -> list[m.Record]:
+        """Read the records of tasks among these (DecodeError as for `Kind.read`); returns the others."""
+        others = []
+        for record in records:
+            match record.kind:
+                case SPEC.name:
+                    self._specs[record.key] = SPEC.value(record)
+                case INTENT.name:
+                    self._intents[record.key] = INTENT.value(record)
+                case PROGRESS.name:
+                    self._progress[record.key] = PROGRESS.value(record)
+                case _:
+                    others.append(record)
+        return others
+
+    def histories(self) -> Iterator[TaskHistory]:
+        """Put together what there is of each task, in the order in which the tasks were launched, and let go of it."""
+        for key in tuple(self._specs):
+            yield TaskHistory(
+                self._specs.pop(key), self._intents.pop(key, None), self._progress.pop(key, None)
+            )
 
 
 def ended_record(task_id: TaskId, last_attempt: int) -> m.Record:

@@ -47,6 +47,7 @@ logger = logging.getLogger("actors.scheduler")
 
 ACTOR_FAILURES = 5  # actor failures tolerated before the task itself fails
 EXECUTOR_PATIENCE = 3.0  # seconds that executors get to hand in their traces at the end
+RESUMED_AT_ONCE = 100  # tasks whose actors are started before the loop turns
 RELOAD_AFTER = 1.0  # seconds before a store that could not be read is asked again
 REGISTERED, FORGOTTEN, ENDS_WHEN_DONE = "registered", "attempts forgotten", "ends when done"
 """Facts: `on_registered` has been called; the highest attempt of a task that is no longer remembered; `finish_when_done`."""
@@ -184,7 +185,7 @@ class SchedulerActor(OperatingScheduler):
         self._maintenance = MaintenancePlan(composition.framework)
         self._order = 0
         self._run = 1
-        self._histories: tuple[r.TaskHistory, ...] = ()
+        self._on_record = r.TasksOnRecord()
         self._resumed = 0
         self._introduced = False
         self._ends_when_done = False
@@ -375,10 +376,14 @@ class SchedulerActor(OperatingScheduler):
 
     # --- the beginning ----------------------------------------------------------------------------------------
 
+    def _take_in(self, records: tuple[m.Record, ...]) -> Iterable[m.Record]:
+        return self._on_record.take_in(records)
+
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         self._kept = stored_state(records, self._first_state)
-        self._histories = r.histories(records)
-        self._resumed = len(self._histories)
+        if self._ends_earlier_run:
+            self._on_record = r.TasksOnRecord()
+        self._resumed = len(self._on_record)
         self._tasks.ended.update(r.ended_tasks(records))
         self._tasks.attempts_forgotten = int(facts.get(FORGOTTEN, "0")) if records else 0
         self._introduced = bool(records) and REGISTERED in facts
@@ -399,18 +404,19 @@ class SchedulerActor(OperatingScheduler):
         assert self._server is not None
         self._remember(runs=str(self._run), port=str(self._server.port))
 
-    def _spawn_before_connecting(self) -> None:
+    async def _spawn_before_connecting(self) -> None:
         assert self._server is not None
         made, server = self.composition, self._server
         self._templates = tuple(executor_template(each, made, server) for each in made.executors)
         for name in ("offers", "reconciler", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
-        super()._spawn_before_connecting()
-        known, self._histories = self._histories, ()
-        for history in known:
+        await super()._spawn_before_connecting()
+        for number, history in enumerate(self._on_record.histories(), 1):
             self._order = max(self._order, history.spec.order)
-            self._start_task(history)
+            self._continue_task(history)
+            if number % RESUMED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # timers and sockets need the loop, too
         for operation in self._operations_before:
             self._order = max(self._order, operation.spec.order if operation.spec is not None else 0)
         self._continue_operations()
@@ -516,6 +522,17 @@ class SchedulerActor(OperatingScheduler):
             logger.exception("%s could not be created", name)
             self.tell(self.actor_ref, TaskLost(task_id, f"{type(error).__name__}: {error}"))
         self._tasks.add(task_id, ref)
+
+    def _continue_task(self, history: r.TaskHistory) -> None:
+        """Start the actor of a task that was launched before; it need not tell what is known from the store."""
+        self._start_task(history)
+        known = r.latest(history)
+        if known.phase in m.ON_CLUSTER:
+            task_id = history.spec.task_id
+            attempt = r.attempt_id(task_id, known.attempt)
+            self._tasks.change(
+                m.TaskChanged(task_id, attempt, known.attempt, known.phase, agent_id=known.agent_id)
+            )
 
     def _tell_task(self, entry: TaskEntry, news: object) -> None:
         if entry.ref is not None:
@@ -710,7 +727,9 @@ class SchedulerActor(OperatingScheduler):
         if entry is None or entry.alive:
             return None
         failures = self._actor_failures[task_id] = self._actor_failures.get(task_id, 0) + 1
-        history = next(iter(r.histories(loaded.records)), None)
+        on_record = r.TasksOnRecord()
+        on_record.take_in(loaded.records)
+        history = next(on_record.histories(), None)
         if history is None:
             why = f"its actor failed, and nothing is stored of it: {loaded.error}"
             failed = m.TaskDone(task_id, task_id, m.TaskPhase.FAILED, 0, b"", message=why)
@@ -720,7 +739,7 @@ class SchedulerActor(OperatingScheduler):
         if failures >= ACTOR_FAILURES:
             return self._give_up(history, demanded, f"its actor failed {failures} times: {loaded.error}")
         self._tasks.remove(task_id)
-        self._start_task(replace(history, demanded=demanded))
+        self._continue_task(replace(history, demanded=demanded))
         if task_id in self._kills:
             self.kill(task_id, self._kills[task_id].grace)
         return None

@@ -163,12 +163,15 @@ class StoreActor(Actor):
         if self._unusable is not None:
             raise self._unusable
         await self._settled()
-        durable = await self.in_thread(self.backend.load, asked.key)
+        if asked.key is None:
+            durable, after = await self.in_thread(self.backend.part, asked.after)
+        else:
+            durable, after = await self.in_thread(self.backend.load, asked.key), 0
         if not self._queue:
-            return m.Loaded(durable)
+            return m.Loaded(durable, after)
         accepted = MemoryBackend({(record.kind, record.key): record.value for record in durable})
-        accepted.commit([change for change, _ in self._queue])
-        return m.Loaded(accepted.load(asked.key))
+        accepted.commit([change for change, _ in self._queue])  # to each part: what is new is in all of them
+        return m.Loaded(accepted.load(asked.key), after)
 
     @receive
     def handle_write(self, write: m.Write) -> None:

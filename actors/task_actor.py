@@ -35,6 +35,9 @@ class Note(NamedTuple):
     message: str = ""
 
 
+NOTHING_HEARD = Note()
+
+
 @message
 class TaskDue:
     """The time for something has come, if the attempt is still the present one."""
@@ -57,7 +60,6 @@ class TaskActor(Actor):
         self.losses = progress.losses
         self.agent_id: AgentId | None = progress.agent_id
         self.executor_id: ExecutorId | None = progress.executor_id
-        self._progress = progress
         self._last_uuid = progress.uuid
         self._writes: Writes[tuple[TaskStatus | None, m.TaskDone | None]] = Writes(self)
         self._result_id = ""  # the executor's own id of the message that is the result, to join both traces
@@ -71,7 +73,11 @@ class TaskActor(Actor):
         self._kills = 0
         self._grace: float | None = None
         self._timer: Timer | None = None
-        self._note = Note()
+        self._note = NOTHING_HEARD
+        self._result = b""
+        if progress.phase in TERMINAL_PHASES:
+            self._note = Note(progress.state, progress.reason, progress.message)
+            self._result = progress.result
 
     def on_start(self) -> None:
         """Demand; or, with a history, continue where it ended.
@@ -80,7 +86,7 @@ class TaskActor(Actor):
         having heard of it: that attempt's number is not used again.
         """
         if self.phase in TERMINAL_PHASES:  # stored, but not delivered
-            self.tell("scheduler", self._outcome(self.phase, self._progress.result))
+            self.tell("scheduler", self._outcome(self.phase, self._result))
             return
         if self._demanded and self.phase in {P.WAITING, P.BACKING_OFF}:
             self.tell("offers", m.Withdraw(attempt_id(self.spec.task_id, self._demanded)))
@@ -91,8 +97,6 @@ class TaskActor(Actor):
             self._enter(E.WITHDRAWN)
         elif self.phase in _RESUME:
             _RESUME[self.phase](self)
-        if self.phase in ON_CLUSTER:
-            self._tell_change()
 
     @property
     def phase(self) -> TaskPhase:
@@ -137,9 +141,10 @@ class TaskActor(Actor):
         if status.uuid and status.uuid == self._last_uuid:
             self._acknowledge_again(status)
             return
-        if status.agent_id is not None:
+        # What is the same already stays: tasks share the text.
+        if status.agent_id is not None and status.agent_id != self.agent_id:
             self.agent_id = status.agent_id
-        if status.executor_id is not None:
+        if status.executor_id is not None and status.executor_id != self.executor_id:
             self.executor_id = status.executor_id
         if _is_hearsay(status):
             return
@@ -162,7 +167,8 @@ class TaskActor(Actor):
         """The result can never be stored: the task has failed, and that is stored instead."""
         status, done = self._writes.answered(refused) or (None, None)
         if done is not None:
-            self._note = Note(done.state, "", refused.reason)
+            if done.phase is not P.FAILED:  # else it has a reason already
+                self._note = Note(done.state, "", refused.reason)
             self._enter(E.RESULT_REFUSED, status=status)
 
     @receive
@@ -263,7 +269,9 @@ class TaskActor(Actor):
                 done = self._outcome(phase, result)
             else:
                 _CARRY_OUT[action](self)
-        if status is not None or done is not None or phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
+        # An answer that says what is known needs no record: after a restart all tasks get one at the same time.
+        heard = status is not None and (status.uuid or before is not phase or self.spec.timeout)
+        if heard or done is not None or phase in {P.BACKING_OFF, P.WITHDRAWING, P.KILLING}:
             self._store(status, done, result if phase in TERMINAL_PHASES else b"")
         if (before is not phase or status is not None) and phase not in TERMINAL_PHASES:
             self._tell_change(status)  # the outcome is reported by `TaskDone`, once it is stored
@@ -286,7 +294,6 @@ class TaskActor(Actor):
             due=self._due,
             setbacks=self._setbacks,
         )
-        self._progress = progress
         then = None if status is None and done is None else (status, done)
         self._writes.store(PROGRESS.record(self.spec.task_id, progress), then=then)
 
@@ -306,12 +313,9 @@ class TaskActor(Actor):
         self.tell("scheduler", m.TaskChanged(*which, *self._note, self.agent_id, self.executor_id, data))
 
     def _outcome(self, phase: TaskPhase, result: bytes) -> m.TaskDone:
-        note, stored = self._note, self._progress
-        if phase in TERMINAL_PHASES and stored.phase is phase:
-            note = Note(stored.state, stored.reason, stored.message)
         spec = self.spec
         what = spec.task_id, spec.name, phase, self._attempts, spec.payload, result, spec.executor
-        return m.TaskDone(*what, *note, self.agent_id, self.executor_id, self.attempt)
+        return m.TaskDone(*what, *self._note, self.agent_id, self.executor_id, self.attempt)
 
     @property
     def _attempts(self) -> int:

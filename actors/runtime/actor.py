@@ -108,7 +108,7 @@ class Actor(SeamActor):
         return () if own is None else tuple(own.children)
 
     def __str__(self) -> str:
-        ref = self.__dict__.get("_actor_ref")
+        ref = self._actor_ref
         return f"{type(self).__name__} ({'made by hand' if ref is None else ref.name})"
 
     @property

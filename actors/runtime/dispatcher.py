@@ -364,7 +364,9 @@ class Life:
         ref._inbox = []
         cls = ref.actor_class
         actor = object.__new__(cls)
-        actor.__dict__["_actor_ref"] = ref
+        object.__setattr__(
+            actor, "_actor_ref", ref
+        )  # by way of __dict__ there would be one, of a hundred bytes
         ref._actor = actor
         args, kwargs = ref._recipe
         with self._dispatcher.acting(ref, envelope):
@@ -617,13 +619,13 @@ class Life:
         """End what belongs to the actor; go on when its children are gone."""
         if ref._inbox is None:
             ref._inbox = []
+        for timer in tuple(ref._timers or ()):
+            timer.cancel()
         own = ref._belongings
         if own is None:
             self._children_gone(ref)
             return
         self._abandon_handler(ref, own)
-        for timer in list(own.timers):
-            timer.cancel()
         for task in list(own.tasks):
             task.cancel()
         if ref.state is State.BACKING_OFF:

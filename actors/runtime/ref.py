@@ -97,7 +97,6 @@ class Belongings:
     cause: Envelope | None = None  # the message that made it fail or stop: the cause of what follows
     children: dict[ActorRef[Any], None] = field(default_factory=dict)  # in order of birth
     watchers: dict[ActorRef[Any], None] = field(default_factory=dict)  # who gets `Terminated`
-    timers: set[Timer] = field(default_factory=set)  # those that have not fired
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)  # those of `run_in_background`
     handler: tuple[asyncio.Task[Any], Envelope] | None = None  # the async one that runs, or hook
     restarts: deque[float] = field(default_factory=deque)  # when, within the supervision's window
@@ -135,6 +134,7 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
     _recipe: tuple[tuple[Any, ...], dict[str, Any]]
     _actor: A | None = None
     _belongings: Belongings | None = None
+    _timers: set[Timer] | None = None  # those that have not fired; None when there is none
     _life: Machine[State, Event, None] = field(default_factory=lambda: Machine(TABLE))
     _inbox: Mailbox | None = field(default_factory=list)
 
@@ -249,6 +249,18 @@ class ActorRef(PykkaRef[A], Generic[A]):  # type: ignore[type-var]  # our actors
         """The actor's methods and attributes as if they were local; each access gives a reply."""
         return Proxy(actor_ref=self)
 
+    def _set(self, timer: Timer) -> None:
+        if self._timers is None:
+            self._timers = set()
+        self._timers.add(timer)
+
+    def _unset(self, timer: Timer) -> None:
+        timers = self._timers
+        if timers is not None:
+            timers.discard(timer)
+            if not timers:
+                self._timers = None
+
     def _is_run_by(self, task: asyncio.Task[Any] | None) -> bool:
         own = self._belongings
         return own is not None and own.handler is not None and own.handler[0] is task
@@ -357,7 +369,7 @@ def _answered(value: Any, error: BaseException | None = None) -> Reply[Any]:
 
 def ref_of(actor: SeamActor) -> ActorRef[Any]:
     """The ref of an actor; NoSystemError if it was made by hand, outside of a system."""
-    ref = actor.__dict__.get("_actor_ref")
+    ref = getattr(actor, "_actor_ref", None)
     if ref is None:
         cls = type(actor).__qualname__
         raise NoSystemError(
@@ -437,8 +449,7 @@ class Timer:
         if self.active:
             self.active = False
             self._owner._dispatcher.timers.forget()
-            if self._owner._belongings is not None:
-                self._owner._belongings.timers.discard(self)
+            self._owner._unset(self)
 
     def fire(self) -> None:
         """Send the message; the system's heap calls this."""
@@ -446,7 +457,7 @@ class Timer:
         dispatcher = owner._dispatcher
         if self._period is None:
             self.active = False
-            belongings(owner).timers.discard(self)
+            owner._unset(self)
         else:
             now = dispatcher.loop.time()
             self.due += self._period
@@ -486,9 +497,11 @@ class Timers:
         owner = self._owner
         if owner.state in ENDING:
             raise ActorDeadError(f"{owner} is stopping and can set no timer")
-        acting, due = acting_here(), owner._dispatcher.loop.time() + seconds
+        dispatcher = owner._dispatcher
+        acting = None if dispatcher.tracing is None else acting_here()
         cause = None if acting is None else acting[1]
+        due = dispatcher.loop.time() + seconds
         timer = Timer(owner, owner if to is None else to, message, period, cause, due)
-        owner._dispatcher.timers.add(timer)
-        belongings(owner).timers.add(timer)
+        dispatcher.timers.add(timer)
+        owner._set(timer)
         return timer

@@ -9,7 +9,7 @@ import functools
 import inspect
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -212,30 +212,43 @@ class BaseScheduler(Actor):
             return
         self._begun = True
         try:
-            loaded: m.Loaded = await self._answer("store", m.Load())
-            facts = {each.key: each.value.decode() for each in loaded.records if each.kind == FRAMEWORK}
+            records = await self._load()
+            facts = {each.key: each.value.decode() for each in records if each.kind == FRAMEWORK}
             known = facts.get("id")
             if self._ending and known is None:  # by the author, and there is nothing to tear down
                 self._end(self._exit_code, self._ending)
             if self._over:
                 return
             self._ends_earlier_run = known is not None and ENDING in facts
-            await self._take_over(facts, () if self._ends_earlier_run else loaded.records)
+            await self._take_over(facts, () if self._ends_earlier_run else records)
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
             self._end(2, str(error))
             return
         self.framework_id = FrameworkId(known) if known is not None else None
-        self._spawn_before_connecting()
+        await self._spawn_before_connecting()
         self.spawn_built_in("connection")
         if self._ending:
             self._tear_down()
+
+    async def _load(self) -> tuple[m.Record, ...]:
+        """Return what is stored, but for what `_take_in` has taken in."""
+        others: list[m.Record] = []
+        loaded = m.Loaded((), 0)
+        while True:
+            loaded = await self._answer("store", m.Load(after=loaded.after))
+            others += self._take_in(loaded.records)
+            if not loaded.after:
+                return tuple(others)
+
+    def _take_in(self, records: tuple[m.Record, ...]) -> Iterable[m.Record]:
+        return records
 
     @abstractmethod
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
         """Take over what an earlier run has stored: facts alone where its framework has to be ended."""
 
-    def _spawn_before_connecting(self) -> None:
+    async def _spawn_before_connecting(self) -> None:
         """Start the author's further actors; those that are there already stay."""
         for spec in self.composition.actors:
             if spec.name not in {*BUILT_IN_NAMES, TASK} and self.system.find(spec.name) is None:

@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,7 @@ logger = logging.getLogger("actors.store")
 # In the header of each file; a layout that this version does not know is refused rather than guessed at.
 APPLICATION = 0x4D53_7463  # "MStc"
 LARGEST = MAX_BYTES  # of one record: what the codec reads
+PART = 5000  # records loaded at a time
 LAYOUT = 2  # no single bit away from a layout that was before
 
 _SCHEMA = """\
@@ -47,6 +48,7 @@ CREATE TABLE records (
     UNIQUE (kind, key)
 )"""
 _GET = "SELECT kind, key, value, checksum FROM records WHERE ? IS NULL OR key = ? ORDER BY number"
+_PART = "SELECT number, kind, key, value, checksum FROM records WHERE number > ? ORDER BY number LIMIT ?"
 _PUT = (
     "INSERT INTO records (kind, key, value, checksum) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
@@ -74,6 +76,9 @@ class Backend(Protocol):
     def load(self, key: str | None = None) -> tuple[Record, ...]:
         """Return all records, or those of one key, in the order in which they were first written."""
 
+    def part(self, after: int) -> tuple[tuple[Record, ...], int]:
+        """Return all records, in that order, part by part: those behind a place (first 0), and the next place; 0: there are no more."""
+
     def commit(self, changes: Sequence[Change]) -> None:
         """Apply all changes in order, or none of them (StorageError)."""
 
@@ -96,6 +101,11 @@ class MemoryBackend:
         """See `Backend`."""
         records = (Record(*name, value) for name, value in self._records.items())
         return tuple(record for record in records if key in {None, record.key})
+
+    def part(self, after: int) -> tuple[tuple[Record, ...], int]:
+        """See `Backend`."""
+        assert not after
+        return self.load(), 0
 
     def commit(self, changes: Sequence[Change]) -> None:
         """See `Backend`."""
@@ -193,16 +203,33 @@ class SqliteBackend:
 
     def load(self, key: str | None = None) -> tuple[Record, ...]:
         """As `Backend.load` (StorageError: it cannot be read, or a record is damaged and must not be dropped)."""
+        with self._reading() as connection:
+            self._check_records(key)
+            rows = connection.execute(_GET, (key, key)).fetchall()
+        return tuple(Record(kind, key, value) for kind, key, value, _ in rows)
+
+    def part(self, after: int) -> tuple[tuple[Record, ...], int]:
+        """As `Backend.part`; all records are checked before the first ones are returned."""
+        with self._reading() as connection:
+            if not after:
+                self._check_records()
+            rows = connection.execute(_PART, (after, PART)).fetchall()
+        records = tuple(Record(kind, key, value) for _, kind, key, value, _ in rows)
+        return records, rows[-1][0] if len(rows) == PART else 0
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                rows = self._open.execute(_GET, (key, key)).fetchall()
-                damaged = [row for row in rows if not _is_sound(*row)]
-                if damaged:
-                    self._drop(damaged)
-                    rows = self._open.execute(_GET, (key, key)).fetchall()
+                yield self._open
             except (sqlite3.Error, ValueError) as error:
                 raise StorageError(f"{self.path} cannot be read: {error}; {_HOW_TO_GO_ON}") from error
-        return tuple(Record(kind, key, value) for kind, key, value, _ in rows)
+
+    def _check_records(self, key: str | None = None) -> None:
+        rows = self._open.execute(_GET, (key, key))
+        damaged = [row for row in rows if not _is_sound(*row)]
+        if damaged:
+            self._drop(damaged)
 
     def _drop(self, damaged: list[Any]) -> None:
         names = ", ".join(f"{kind} of {key}" for kind, key, _, _ in damaged[:5])

@@ -51,6 +51,20 @@ def test_records_come_back_in_the_order_of_their_first_writing(backend):
     assert backend.load() == (record("b", b"new"), record("a"), record("c"))
 
 
+@pytest.mark.parametrize("count", [0, 6, 7])
+def test_a_large_store_is_loaded_part_by_part(count, backend, monkeypatch):
+    """All at once, the records of 100,000 tasks need more memory than the tasks."""
+    monkeypatch.setattr("actors.store.backends.PART", 3)
+    backend.commit([m.Write(tuple(record(f"{number}") for number in range(count)))])
+    backend.commit([m.Write((), (("k", "1"),)), m.Write((record("0", b"new"), record("1")))])
+    parts = [backend.part(0)]
+    while parts[-1][1]:
+        parts.append(backend.part(parts[-1][1]))
+    assert sum((records for records, _ in parts), ()) == backend.load()
+    if isinstance(backend, SqliteBackend):
+        assert max(len(records) for records, _ in parts) <= 3
+
+
 def test_writes_and_deletes_of_one_batch_apply_in_order(backend):
     backend.commit(
         [m.Write((record("a"),)), m.Write((), (("k", "a"), ("k", "never there"))), m.Write((record("z"),))]
@@ -95,12 +109,21 @@ def test_a_failed_transaction_leaves_nothing_of_it_behind(tmp_path):
 # --- files that cannot be used, and damaged ones ----------------------------------------------------------------
 
 
+def in_parts(backend):
+    """Everything, as a start loads it."""
+    records, after = backend.part(0)
+    while after:
+        more, after = backend.part(after)
+        records += more
+    return records
+
+
 def sqlite_store(path, **options):
     """Open, load, close: what a start does; the records, or the refusal."""
     backend = SqliteBackend(str(path), **options)
     try:
         backend.open()
-        return backend.load()
+        return in_parts(backend)
     except StorageError as error:
         return str(error)
     finally:
@@ -835,6 +858,39 @@ async def at_work(backend):
     """Wait for the commit, which is in a thread."""
     while not backend.at_work.is_set():
         await asyncio.sleep(0)
+
+
+def test_each_part_is_what_was_accepted(tmp_path, monkeypatch):
+    """A scheduler that is started again may find that its disk is full: what it has acknowledged nowhere is loaded all the same."""
+    monkeypatch.setattr("actors.store.backends.PART", 2)
+
+    class Full(SqliteBackend):
+        full = False
+
+        def commit(self, changes):
+            if self.full:
+                raise StorageError("the disk is full")
+            super().commit(changes)
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
+            backend = Full(str(tmp_path / "s.db"))
+            store = running.spawn(StoreOn, backend, name="store")
+            for key in "abcde":
+                bench.say("writer", "store", m.Write((record(key),)))
+            await bench.settle(1)
+            backend.full = True
+            bench.say("writer", "store", m.Write((record("e", b"new"), record("f")), (("k", "a"),)))
+            await bench.settle(0.1)
+            found, after = {}, None
+            while after != 0:
+                loaded = await store.ask(m.Load(after=after or 0), block=False)
+                found.update({each.key: each.value for each in loaded.records})
+                after = loaded.after
+            assert found == {"b": b"v", "c": b"v", "d": b"v", "e": b"new", "f": b"v"}
+
+    virtually(work())
 
 
 @pytest.mark.parametrize("failures", [0, 1])

@@ -8,15 +8,17 @@ import pytest
 from actors.composition import token_for
 from actors.connection.calls import Outbox, framework_info
 from actors.framework_settings import Composition, FrameworkSettings, RetryPolicy
-from actors.messages import Record, ServerReady
+from actors.messages import Record, ServerReady, TaskPhase
 from actors.offer_actor import Interest
 from actors.records import (
+    PROGRESS,
     SPEC,
+    TaskProgress,
+    TasksOnRecord,
     TaskSpec,
     attempt_id,
     ended_record,
     ended_tasks,
-    histories,
     split_attempt_id,
     task_info,
     untold_uploads,
@@ -83,19 +85,24 @@ def test_a_record_that_cannot_be_read_is_named(kind):
     with pytest.raises(
         DecodeError, match=f"the {kind} of t-1 in the store cannot be read: .*version that wrote"
     ):
-        histories((Record(kind, "t-1", b"\xc1"),))
+        TasksOnRecord().take_in((Record(kind, "t-1", b"\xc1"),))
     with pytest.raises(DecodeError, match=r"the upload of key-1 in the store cannot be read"):
         untold_uploads((Record("upload", "key-1", b"\xc1"),), ServerReady("http://h", "/x", (), 1))
 
 
-def test_records_of_tasks_come_back_as_histories_in_order():
-    records = (
-        SPEC.record("b", spec(task_id=TaskId("b"))),
-        ended_record(TaskId("z"), 3),
-        SPEC.record("t", spec()),
+def test_records_of_tasks_come_back_part_by_part_as_histories_in_order():
+    progress = TaskProgress(2, TaskPhase.RUNNING)
+    parts = (
+        (SPEC.record("b", spec(task_id=TaskId("b"))), ended_record(TaskId("z"), 3), SPEC.record("t", spec())),
+        (PROGRESS.record("b", progress), SPEC.record("b", spec(task_id=TaskId("b")))),
     )
-    assert [history.spec.task_id for history in histories(records)] == ["b", "t"]
-    assert ended_tasks(records) == (("z", 3),)
+    tasks = TasksOnRecord()
+    others = [record for part in parts for record in tasks.take_in(part)]
+    assert len(tasks) == 2
+    found = [(history.spec.task_id, history.progress) for history in tasks.histories()]
+    assert found == [("b", progress), ("t", None)]
+    assert len(tasks) == 0
+    assert ended_tasks(tuple(others)) == (("z", 3),)
 
 
 def test_framework_info_is_what_the_settings_say():

@@ -398,7 +398,8 @@ class Schema:
         lines, written, parts = ["if v.__class__ is not cls: return None"], [], []
         for name, shape in self.shapes.items():
             given = f"v.{name}"
-            if struct and not self.hides and (part := _part(shape)) is not None:
+            part = _part(shape) if struct else None
+            if part is not None and not part.hides:
                 parts.append(name)
                 names[f"kept_{name}"], names[f"part_{name}"] = _part_packer(part, shape)
                 given = f"kept_{name}.get(id(v.{name})) or part_{name}(v.{name})"
