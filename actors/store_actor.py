@@ -79,7 +79,7 @@ class StoreSettings:
             raise ValueError("a password needs a user")
         if self.lease < SHORTEST_LEASE:
             raise ValueError(f"lease must be at least {SHORTEST_LEASE:g} seconds")
-        _ = self.address
+        _ = self.coordinate
 
     @property
     def address(self) -> StoreAddress | None:
@@ -93,7 +93,18 @@ class StoreSettings:
     def coordinate(self) -> Callable[[], Coordinator] | None:
         """What connects to the servers, if it is on servers."""
         address = self.address
-        return None if address is None else partial(EtcdCoordinator, address, self.lease / CALLS_IN_A_LEASE)
+        if address is None:
+            return None
+        kind: Callable[[StoreAddress, float], Coordinator] = EtcdCoordinator
+        if address.url.startswith("zk"):
+            try:
+                from actors.store import zookeeper
+            except ImportError:
+                raise ValueError(
+                    "a store in ZooKeeper needs the package kazoo: pip install 'mesostic[zookeeper]'"
+                ) from None
+            kind = zookeeper.ZooKeeperCoordinator
+        return partial(kind, address, self.lease / CALLS_IN_A_LEASE)
 
 
 @message

@@ -94,7 +94,7 @@ class MemoryCoordinator:
     def scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         self._reach()
         for key in sorted(self.servers.values):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key in self.servers.values:  # still
                 yield key, self.servers.values[key].value
 
     def commit(self, batch: Batch) -> Mapping[str, int]:

@@ -24,6 +24,12 @@ PATIENCE = 30.0
 """Seconds in which a server answers after it was started, on a machine that does much else."""
 KIND = TypeVar("KIND", bound="Server")
 JAR = Path("/usr/share/java/zookeeper.jar")
+NEEDED = (
+    "zookeeper",
+    "slf4j-simple",
+    "netty-codec",
+    "netty-resolver",
+)  # to say on stderr what is wrong, and to speak TLS
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,12 @@ class ServerTls:
 
     ca: str
     certificate: str
+
+    def write_authority(self, file: Path) -> str:
+        """Write the authority's certificate without its key, which neither server expects there."""
+        pem = Path(self.ca).read_text()
+        file.write_text(pem[pem.index("-----BEGIN CERTIFICATE") :])
+        return str(file)
 
 
 class Server:
@@ -71,7 +83,11 @@ class Server:
         """Begin again with the same data and ports, killed before or not."""
         self.kill()
         self.start_only()
-        self.until_it_answers()
+        try:
+            self.until_it_answers()
+        except RuntimeError:
+            self.kill()
+            raise
 
     def start_only(self) -> None:
         """As `restart`, for one that is down; does not wait."""
@@ -136,6 +152,7 @@ class Etcd(Server):
         tls: ServerTls | None = None,
     ) -> None:
         super().__init__(folder)
+        self._root = {"name": "root", "password": user[1] if user else ""}
         self._client, self._peer, self._metrics = free_ports(3)
         self.address = f"127.0.0.1:{self._client}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
@@ -143,6 +160,15 @@ class Etcd(Server):
         self.restart()
         if user is not None:
             self._let_in(*user)
+
+    def make_room(self) -> None:
+        """Forget what was overwritten or deleted, and take data again."""
+        token = self.call("auth/authenticate", self._root)["token"] if self._root["password"] else ""
+        revision = self.call("kv/range", {"key": "YQ=="}, token)["header"]["revision"]
+        self.call("kv/compaction", {"revision": revision, "physical": True}, token)
+        self.call("maintenance/defragment", {}, token)
+        for alarm in self.call("maintenance/alarm", {}, token).get("alarms", ()):
+            self.call("maintenance/alarm", {"action": "DEACTIVATE", **alarm}, token)
 
     def call(self, method: str, body: Mapping[str, Any], token: str = "") -> Any:
         """Ask over its JSON gateway, in the clear ("auth/status", "maintenance/alarm")."""
@@ -179,7 +205,11 @@ class Etcd(Server):
             command += ["--quota-backend-bytes", str(self._quota)]
         if self._tls:
             command += ["--cert-file", self._tls.certificate, "--key-file", self._tls.certificate]
-            command += ["--trusted-ca-file", self._tls.ca, "--client-cert-auth"]
+            command += [
+                "--trusted-ca-file",
+                self._tls.write_authority(self.folder / "ca.pem"),
+                "--client-cert-auth",
+            ]
         return command
 
     def _answers(self) -> bool:
@@ -214,7 +244,7 @@ class ZooKeeper(Server):
                 "secureClientPortAddress": "127.0.0.1",
                 "ssl.keyStore.location": tls.certificate,
                 "ssl.keyStore.type": "PEM",
-                "ssl.trustStore.location": tls.ca,
+                "ssl.trustStore.location": tls.write_authority(self.folder / "ca.pem"),
                 "ssl.trustStore.type": "PEM",
                 "ssl.hostnameVerification": "false",  # of clients
             }
@@ -223,7 +253,11 @@ class ZooKeeper(Server):
 
     def _command(self) -> Sequence[str]:
         command = ["java", f"-Xmx{self._megabytes}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        command += ["-Dzookeeper.log.threshold=OFF", "-cp", str(JAR)]
+        command += [
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+            "-cp",
+            ":".join(str(JAR.with_stem(each)) for each in NEEDED),
+        ]
         return [*command, "org.apache.zookeeper.server.ZooKeeperServerMain", "zoo.cfg"]
 
     def _answers(self) -> bool:
