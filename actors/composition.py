@@ -1,7 +1,8 @@
 """A framework as a composition of actors, and how one is run.
 
 The root of the tree is an actor called "framework": it keeps the store (which so outlives a restart of the scheduler) and
-the scheduler, which supervises everything else; it ends when the scheduler says how the framework ended.
+the scheduler, which supervises everything else; it ends when the scheduler says how the framework ended. Where several processes
+share the store, it keeps the election too, and store and scheduler are there only while this process leads.
 """
 
 import asyncio
@@ -15,15 +16,27 @@ from pathlib import Path
 
 from actors import messages as m
 from actors.connection_actor import ConnectionActor
+from actors.election_actor import ElectionActor
 from actors.failure_actor import FailureActor
-from actors.framework_settings import WEEK, ActorSpec, Composition, Kept
+from actors.framework_settings import LEASE, WEEK, ActorSpec, Composition, Kept, Leadership
 from actors.messages import Outcome
 from actors.offer_actor import OfferActor
 from actors.reconciler_actor import ReconcilerActor
-from actors.runtime import RESTART, Actor, ActorSystem, ChildFailed, NoSettings, TraceWriter, receive
+from actors.runtime import (
+    RESTART,
+    STOP,
+    Actor,
+    ActorSystem,
+    ChildFailed,
+    NoSettings,
+    Secret,
+    TraceWriter,
+    receive,
+)
 from actors.scheduler.base_scheduler import exit_of
 from actors.scheduler_actor import SchedulerActor
 from actors.server_actor import ServerActor
+from actors.store.coordination import ABSENT
 from actors.store_actor import StoreActor
 from wire.author_code import author_traceback, one_line
 
@@ -44,37 +57,85 @@ BUILT_IN: Mapping[str, type[Actor]] = {
 
 
 class FrameworkActor(Actor):
-    """The root: keeps store and scheduler, and waits for the outcome."""
+    """The root: keeps store and scheduler, while this process leads, and waits for the outcome."""
 
     def __init__(self, composition: Composition, outcome: asyncio.Future[Outcome]) -> None:
         self.composition = composition
         self.outcome = outcome
+        self._elected = m.Elected(ABSENT)
 
     def on_start(self) -> None:
-        """Spawn the store, then the scheduler."""
+        """Spawn the store, then the scheduler; or first the election of who may."""
+        if self.composition.coordinate is None:
+            self._begin()
+            return
+        store = self.composition.spec("store")
+        lease = getattr(store.settings, "lease", LEASE) if store is not None else LEASE
+        token = Secret(self.composition.token)
+        self.spawn(ElectionActor, self.composition, lease, token, name="election", supervision=STOP)
+
+    @receive
+    def handle_won(self, won: m.Won) -> None:
+        """This process leads: begin with nothing that was there before."""
+        self._elected = m.Elected(won.epoch, won.waited)
+        self.composition = replace(
+            self.composition,
+            leadership=Leadership(won.epoch, won.until),
+            token=won.token.reveal(),
+            kept=Kept(),
+        )
+        self._begin()
+
+    @receive
+    async def handle_deposed(self, deposed: m.Deposed) -> None:
+        """Tell the author, and stop everything; what is told or written on the way no longer leaves this process."""
+        self.tell("scheduler", deposed)
+        await self._stop_children("scheduler", "store")
+        self.composition.kept.remove()
+
+    def _begin(self) -> None:
         for name in ("store", "scheduler"):
             spec = self.composition.spec(name)
             assert spec is not None  # `run` completes the composition
             try:
                 self.spawn(spec.cls, self.composition, spec.settings, name=name, supervision=RESTART)
             except SystemExit as asked:
-                self.handle_outcome(Outcome(*exit_of(asked)))
+                self._end(Outcome(*exit_of(asked)))
             except Exception as error:  # an author's __init__; nothing else would end the framework
                 logger.error("the %s could not be created\n%s", name, author_traceback(error))
-                self.handle_outcome(Outcome(1, f"the {name} could not be created: {one_line(error)}"))
+                self._end(Outcome(1, f"the {name} could not be created: {one_line(error)}"))
 
     @receive
     def handle_actor_started(self, started: m.ActorStarted) -> None:
-        self.tell(started.name, m.Begin())
+        self.tell(started.name, m.Begin(self._elected if self.composition.leadership is not None else None))
 
     @receive
-    def handle_outcome(self, outcome: Outcome) -> None:
+    def handle_shutdown_requested(self, request: m.ShutdownRequested) -> None:
+        """The author's scheduler decides how to end; a process that stands by just ends."""
+        if self.system.find("scheduler") is not None:
+            self.tell("scheduler", request)
+        else:
+            logger.warning("%s: this process ends; it did not lead the framework", request.reason)
+            self._end(Outcome(0, request.reason))
+
+    @receive
+    async def handle_outcome(self, outcome: Outcome) -> None:
+        """End; what was stored last is written before a leader resigns, so that whoever follows it knows."""
+        if self.composition.coordinate is not None:
+            await self._stop_children("scheduler", "store", "election")
+        self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
+    async def _stop_children(self, *names: str) -> None:
+        for name in names:
+            await self.ref(name).stop(block=False)
+
     @receive
     def handle_child_failed(self, failure: ChildFailed) -> None:
-        self.handle_outcome(Outcome(1, f"{failure.name} failed: {failure.error}"))
+        self._end(Outcome(1, f"{failure.name} failed: {failure.error}"))
 
 
 async def run(
@@ -97,7 +158,9 @@ async def run(
     if composition.framework.failover_timeout is None:
         timeout = WEEK if composition.store_files else 0.0
         composition = replace(composition, framework=replace(composition.framework, failover_timeout=timeout))
-    if not composition.token:
+    if composition.coordinate is not None:
+        composition = replace(composition, token=drawn_token())
+    elif not composition.token:
         try:
             composition = replace(composition, token=token_for(store_path))
         except OSError as error:
@@ -121,13 +184,18 @@ def _completed(composition: Composition) -> Composition:
     return replace(composition, actors=(*composition.actors, *missing))
 
 
+def drawn_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(_SHORTEST)
+
+
 def token_for(store_path: str) -> str:
     """Return the upload token: that of an earlier run with the same store, so that its executors can still upload, or a new one.
 
     A trace shows every message, so the token is in none: it is made once, kept beside the store if that is durable (OSError:
     it cannot be), and reaches server and connection with the composition that they are constructed with.
     """
-    drawn = secrets.token_urlsafe(_SHORTEST)
+    drawn = drawn_token()
     if not store_path:
         return drawn
     path = Path(f"{store_path}.token")

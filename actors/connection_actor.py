@@ -7,10 +7,15 @@ A failed call is reported to the actor that sent it and ends nothing; only TEARD
 refuses for good, end the framework; TEARDOWN is repeated until it is answered or its time is over, and its outcome is told;
 every failure to connect is followed by a wait (exponential, full jitter), so a refusing master never sees a storm. Sources:
 Mesos documentation, "Scheduler HTTP API".
+
+Where several processes share a store, only the leader may speak: from the time on before which its lease certainly holds,
+nothing is written to a socket, whatever waits to be; the subscription is given up, and comes back when the lease is renewed.
+Each SUBSCRIBE, which would take the framework away from another leader, is preceded by a renewal of the lease.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,12 +23,13 @@ from actors import messages as m
 from actors.connection.calls import RULES, CallEnded, Fate, KeptCallsDue, Outbox, UpdateTaken
 from actors.connection.detector import Detector, LeaderFound, LeaderLost, detector_for
 from actors.framework_settings import Composition, seconds
-from actors.runtime import Actor, Backoff, carrier, message, receive, setting
+from actors.runtime import Actor, Backoff, Timer, carrier, message, receive, setting
 from actors.runtime.state_machine import Machine
 from actors.states import CONNECTION, ConnectionAction, ConnectionEvent, ConnectionState
 from mesos_http import (
     CallPipeline,
     Endpoint,
+    NotSent,
     Peer,
     Response,
     StreamBroken,
@@ -119,6 +125,11 @@ class WatchdogDue:
 
 
 @message
+class LeaseDue:
+    """Time to see whether this process may still speak."""
+
+
+@message
 class TeardownOverdue:
     """Nobody will answer TEARDOWN any more."""
 
@@ -152,6 +163,9 @@ class ConnectionActor(Actor):
         self._teardown_until = 0.0
         self._gone = False
         self._coming_back = False
+        self._leadership = composition.leadership
+        self._leads_until = math.inf if self._leadership is None else self._leadership.until
+        self._lease_timer: Timer | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -167,6 +181,8 @@ class ConnectionActor(Actor):
 
     def on_start(self) -> None:
         """Report that a connection has started; the scheduler answers with `Connect`."""
+        if self._leadership is not None:
+            self.handle_lease_due(LeaseDue())
         self.tell("scheduler", m.ActorStarted("connection"))
 
     def on_stop(self) -> None:
@@ -209,6 +225,36 @@ class ConnectionActor(Actor):
     @receive
     def handle_leader_lost(self, _lost: LeaderLost) -> None:
         self._apply(E.LEADER_LOST)
+
+    # --- whether this process may speak -----------------------------------------------------------------------
+
+    def leads(self) -> bool:
+        """Whether the lease certainly holds, if there is one; asked before anything is written."""
+        return self._leads_until == math.inf or self.clock.now() < self._leads_until
+
+    @receive
+    def handle_leading(self, leading: m.Leading) -> None:
+        """The lease was renewed; a subscription that was given up comes back."""
+        if self._leadership is None or leading.epoch != self._leadership.version:
+            return
+        was_over, self._leads_until = not self.leads(), leading.until
+        if self.leads() and was_over:
+            self.handle_lease_due(LeaseDue())
+            self._apply(E.RETRY_DUE)
+        elif not self.leads():
+            self._give_way()
+
+    @receive
+    def handle_lease_due(self, _due: LeaseDue) -> None:
+        if self._lease_timer is not None:
+            self._lease_timer.cancel()
+        if self.leads():
+            self._lease_timer = self.timers.after(self._leads_until - self.clock.now(), LeaseDue())
+        else:
+            self._give_way()
+
+    def _give_way(self) -> None:
+        self._break("this process may lead no more")
 
     # --- what the present attempt says ------------------------------------------------------------------------
 
@@ -298,6 +344,8 @@ class ConnectionActor(Actor):
     def handle_call(self, call: m.Call) -> None:
         sender = self.sender.name if self.sender is not None else ""
         call = self._calls.completed(call)
+        if not self.leads():
+            self._give_way()
         if self.state is S.SUBSCRIBED:
             self._calls.send(call, sender)
         elif self.state in {S.ENDED, S.ENDING}:
@@ -367,6 +415,7 @@ class ConnectionActor(Actor):
         """
         tell = self.actor_ref.tell
         try:
+            await self._confirm_lead()
             stream = await self.open_stream(endpoint, body)
         except ApiError as error:
             never = not (error.retryable or error.not_leader or error.status == 404)
@@ -395,6 +444,15 @@ class ConnectionActor(Actor):
         finally:
             stream.close()
 
+    async def _confirm_lead(self) -> None:
+        """Have the lease renewed (NotSent: it is not)."""
+        if self._leadership is None:
+            return
+        try:
+            await self.ref("election").ask(m.AskLeading(self._leadership.version), block=False)
+        except Exception as error:
+            raise NotSent(str(error)) from None
+
     async def _explained(self, attempt: int, asked: Endpoint, error: str, *, fatal: bool) -> StreamEnded:
         """Say what is wrong with the address, where that is what is wrong; another one of a list may be right."""
         peer = await self.identify(asked)
@@ -422,6 +480,7 @@ class ConnectionActor(Actor):
             tls=self.framework.tls,
             credentials=self.framework.credentials,
             trusted=frozenset(endpoint_of(master).host for master in masters),
+            may_write=self.leads,
         )
 
     def open_pipeline(self, endpoint: Endpoint, stream_id: str) -> CallPipeline:
@@ -433,6 +492,7 @@ class ConnectionActor(Actor):
             credentials=self.framework.credentials,
             max_in_flight=self.settings.max_in_flight,
             timeouts=Timeouts(self.settings.connect_timeout, self.settings.subscribe_timeout),
+            may_write=self.leads,
         )
 
     def _await_subscribed(self) -> None:
@@ -518,7 +578,8 @@ class ConnectionActor(Actor):
         logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
         if self._detector is not None:
             self._detector.failed()
-        self.timers.after(wait, RetryDue(self._attempt))
+        if self.leads():  # else `Leading` is what ends the wait
+            self.timers.after(wait, RetryDue(self._attempt))
         if self._teardown_wanted and self.framework_id is None:  # asked for during the attempt
             self._apply(E.TEARDOWN_ANSWERED)
 

@@ -17,6 +17,7 @@ from mesos_v1.resource import to_millis
 
 seconds = partial(setting, unit="seconds")
 WEEK = 7 * 24 * 3600.0
+LEASE = 10.0  # seconds
 # What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
 BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
@@ -82,6 +83,11 @@ class FrameworkSettings:
     cert: str = setting("", help="File of the client certificate.", unit="path")
     key: str = setting("", help="File of the client certificate's private key.", unit="path")
     verify_hostname: bool = setting(True, help="Whether the master's certificate must name its host.")
+    standby: bool = setting(
+        False,
+        help="Whether a process that finds another one leading the framework waits, and takes over from it; false: it ends. "
+        "Needs a store that several machines share.",
+    )
 
     def __post_init__(self) -> None:
         if self.content_type not in {"protobuf", "json"}:

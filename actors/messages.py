@@ -10,7 +10,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-from actors.runtime import carrier, message, redacted, register, unpack
+from actors.runtime import Secret, carrier, message, redacted, register, unpack
 from mesos_v1 import events, pb
 from mesos_v1.errors import classify
 from mesos_v1.hiding import hidden
@@ -855,11 +855,6 @@ class Uploaded:
 
 
 @message
-class Begin:
-    """Start working; the root tells the scheduler once everything that the author wants is set up."""
-
-
-@message
 class Connect:
     """Subscribe, as the framework with that id where there is one; offers go to the actor named."""
 
@@ -951,7 +946,24 @@ class ClearStore:
     outcome: Outcome | None = None
 
 
-# --- who leads, where a store is shared ----------------------------------------------------------------------
+# --- who leads, where several processes share a store ---------------------------------------------------------
+
+
+@message
+class Won:
+    """The election has made this process the leader: the root starts the framework.
+
+    Attributes:
+        epoch: version of the leader's key; whoever leads later has another one, and news of another epoch is void.
+        until: as of `Leading`.
+        waited: seconds since this process began to stand for election.
+        token: what executors show when they upload, whoever leads.
+    """
+
+    epoch: int
+    until: float
+    waited: float
+    token: Secret
 
 
 @message
@@ -959,18 +971,21 @@ class Elected:
     """This process leads from now on; what the author's `on_elected` gets.
 
     Attributes:
-        epoch: the version of the leader's key: whoever leads later has another one.
-        waited: seconds that it stood by before.
+        epoch: whoever leads later has another one.
+        waited: seconds for which it had stood for election.
+        resumed: tasks that were taken over from whoever led before.
     """
 
     epoch: int
     waited: float = 0.0
+    resumed: int = 0
 
 
 @message
 class Deposed:
-    """This process leads no more, and everything that it remembers ends; what the author's `on_deposed` gets."""
+    """This process leads no more, and what it remembers as the leader ends; what the author's `on_deposed` gets."""
 
+    epoch: int
     reason: str
 
 
@@ -978,6 +993,7 @@ class Deposed:
 class Fenced:
     """The store has refused a batch, as another process leads or has led since; the store tells the election."""
 
+    epoch: int
     reason: str
 
 
@@ -985,12 +1001,22 @@ class Fenced:
 class Leading:
     """The lease holds until that time of the clock: until then, and no longer, may anything be sent or acknowledged."""
 
+    epoch: int
     until: float
 
 
 @message
+class Begin:
+    """Start working; the root tells the scheduler once everything that the author wants is set up."""
+
+    elected: Elected | None = None  # where there was an election
+
+
+@message
 class AskLeading:
-    """Ask the election to renew the lease now; answered by `Leading`, or with why not."""
+    """Ask the election to renew the lease of that epoch now; answered by `Leading`, or with why it is not."""
+
+    epoch: int
 
 
 # --- what the hooks of an author's scheduler are given; payloads and results are decoded when they are looked at ---------

@@ -186,7 +186,6 @@ class SchedulerActor(OperatingScheduler):
         self._order = 0
         self._run = 1
         self._on_record = r.TasksOnRecord()
-        self._resumed = 0
         self._introduced = False
         self._ends_when_done = False
         self._templates: tuple[m.ExecutorTemplate, ...] = ()

@@ -4,6 +4,7 @@ Agents fetch `GET /artifacts/<name>` without credentials (their fetcher has none
 writes needs the bearer token that executors get with their start-up letter. A file counts as uploaded when all of it is
 there and the store knows of it: it is written aside, moved into place, stored, and only then told to the scheduler and
 answered. With a durable store, files lie beside it, and what was answered 201 is told even if the scheduler is killed.
+Where several processes share a store, a write is answered 503 from the time on before which the leader's lease certainly holds.
 
 | request | answer |
 |---|---|
@@ -24,12 +25,13 @@ import hmac
 import importlib.util
 import io
 import logging
+import math
 import os
 import re
 import socket
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import BufferedWriter
@@ -168,6 +170,8 @@ class ServerActor(Actor):
         self.settings = settings
         self.url = ""
         self._token = composition.token
+        self._leadership = composition.leadership
+        self._leads_until = math.inf if self._leadership is None else self._leadership.until
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -227,6 +231,15 @@ class ServerActor(Actor):
         return artifacts
 
     @receive
+    def handle_leading(self, leading: m.Leading) -> None:
+        if self._leadership is not None and leading.epoch == self._leadership.version:
+            self._leads_until = leading.until
+
+    def _check_lead(self) -> None:
+        if self.clock.now() >= self._leads_until:
+            raise web.HTTPServiceUnavailable(text="this process does not lead its framework at the moment")
+
+    @receive
     def handle_keep(self, asked: Keep) -> None:
         self._keeping.store(UPLOAD.record(asked.upload.key, asked.upload), then=asked.upload)
 
@@ -277,7 +290,9 @@ class ServerActor(Actor):
         await runner.setup()
         master = self.composition.framework.masters()[0]
         host = self.settings.host or ("127.0.0.1" if origins.is_loopback(master_host(master)) else "0.0.0.0")
-        self._runner, self._listener = runner, await _bind(runner, host, self.settings.port, earlier_port)
+        wanted = self.settings.port
+        ports = (wanted,) if wanted and self._leadership is None else (wanted or earlier_port, 0)
+        self._runner, self._listener = runner, await _bind(runner, host, ports)
         self._port = port = int(self._listener.sockets[-1].getsockname()[1])
         name = self.settings.advertise or await self.in_thread(reachable_as, host, master)
         self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
@@ -366,6 +381,7 @@ class ServerActor(Actor):
             ) from None
         finally:
             del self._waiting[upload.key]
+        self._check_lead()
         return web.json_response({"name": name, "url": upload.url, "size": size}, status=201)
 
     async def _take(self, request: web.Request, path: Path) -> int:
@@ -432,6 +448,8 @@ class ServerActor(Actor):
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             raise web.HTTPUnauthorized(text="a valid token is needed", headers={"WWW-Authenticate": "Bearer"})
+        if request.method == "PUT":
+            self._check_lead()
 
 
 @web.middleware
@@ -468,22 +486,31 @@ def _checked_name(name: str) -> str:
     return name
 
 
-async def _bind(runner: web.AppRunner, host: str, port: int, earlier_port: int) -> asyncio.Server:
-    """Listen on the port asked for; on the one of an earlier run if any will do and it is free; else on any."""
-    wanted = (port,) if port else tuple(dict.fromkeys((earlier_port, 0)))
-    for candidate in wanted:
+async def _bind(runner: web.AppRunner, host: str, ports: Sequence[int]) -> asyncio.Server:
+    """Listen on the first of these that is free: the one asked for, or that of an earlier run; 0 is any.
+
+    That of an earlier run, or of a leader on the same machine that was frozen, may be taken.
+    """
+    for candidate in dict.fromkeys(ports):
         try:
             assert runner.server is not None
             return await asyncio.get_running_loop().create_server(
                 runner.server, host, candidate, reuse_address=True, backlog=128
             )
         except OSError as error:
-            if candidate == wanted[-1]:
-                reason = error.strerror or error
+            reason = error.strerror or error
+            if candidate == ports[-1]:
                 raise ServerError(
                     f"the framework's server cannot listen on {host}:{candidate}: {reason} "
                     "(set another [server] port, or 0 for any that is free)"
                 ) from error
+            logger.warning(
+                "the framework's server cannot listen on %s:%d as before (%s): it takes another port, and executors that "
+                "run already cannot upload",
+                host,
+                candidate,
+                reason,
+            )
     raise AssertionError
 
 

@@ -353,3 +353,68 @@ OPERATION = Table[OperationPhase, OperationEvent, OperationAction](
     ],
     ends=ENDED_PHASES,
 )
+
+
+# Who leads a framework whose store several processes share: one of them holds the leased key. A leader that cannot renew its
+# lease in time sends nothing (the connection sees to that by the clock) but goes on trying: only when the lease is known to be
+# lost, or another one has led, is it deposed.
+
+
+class ElectionState(StrEnum):
+    """Where this process is in the election."""
+
+    STANDING = "standing"  # it tries to take the lead, or to reach the servers
+    FOLLOWING = "following"  # another process leads
+    LEADING = "leading"
+    ENDED = "ended"
+
+
+class ElectionEvent(StrEnum):
+    """What can happen in the election."""
+
+    WON = "won"  # the leader's key is ours
+    BEATEN = "beaten"  # it is another process's
+    MOVED = "moved"  # the key of the other one has changed
+    AWAY = "away"  # the servers did not answer, or the connection to them is over
+    LOST = "lost"  # the lease has expired, or another process has led since
+    FRAMEWORK_ENDED = "framework ended"  # under another leader
+    PATIENCE_OVER = "patience over"  # of a process that is not to stand by
+
+
+class ElectionAction(Enum):
+    """What the election does on a transition, in the order listed."""
+
+    STEP = "go on at once"
+    STEP_LATER = "go on after a wait"
+    DISCONNECT = "close the connection, so that the next step opens another"
+    LEAD = "have the root start the framework, and renew the lease from now on"
+    FOLLOW = "say who leads, and wait for the key to change"
+    DEPOSE = "close the gates, and have the root stop what the leader was"
+    GIVE_UP = "have the root end this process, and say why"
+
+
+ES, EE, EA = ElectionState, ElectionEvent, ElectionAction
+
+ELECTION = Table[ElectionState, ElectionEvent, ElectionAction](
+    "an election",
+    ES.STANDING,
+    EE,
+    [
+        (ES.STANDING, EE.WON, ES.LEADING, EA.LEAD),
+        (ES.STANDING, EE.BEATEN, ES.FOLLOWING, EA.FOLLOW, EA.STEP),
+        (ES.FOLLOWING, EE.MOVED, ES.STANDING, EA.STEP),
+        ((ES.STANDING, ES.FOLLOWING), (EE.AWAY, EE.LOST), ES.STANDING, EA.DISCONNECT, EA.STEP_LATER),
+        (ES.LEADING, EE.AWAY, None, EA.STEP_LATER),
+        (ES.LEADING, EE.LOST, ES.STANDING, EA.DEPOSE, EA.DISCONNECT, EA.STEP),
+        ((ES.STANDING, ES.FOLLOWING), (EE.FRAMEWORK_ENDED, EE.PATIENCE_OVER), ES.ENDED, EA.GIVE_UP),
+    ],
+    ignored=[
+        (ES.ENDED, EE, "the process ends"),
+    ],
+    impossible=[
+        ((ES.FOLLOWING, ES.LEADING), (EE.WON, EE.BEATEN), "only one that stands is elected or not"),
+        ((ES.STANDING, ES.LEADING), EE.MOVED, "only one that follows looks at another's key"),
+        (ES.LEADING, (EE.FRAMEWORK_ENDED, EE.PATIENCE_OVER), "it is the leader itself that ends"),
+    ],
+    ends={ES.ENDED},
+)

@@ -119,6 +119,7 @@ class StoreActor(Actor):
 
     def __init__(self, composition: Composition, settings: StoreSettings) -> None:
         self.settings = settings
+        self._leadership = composition.leadership
         self.backend: Backend = MemoryBackend(composition.kept.records)
         if composition.coordinate is not None:
             self.backend = LogBackend(
@@ -276,7 +277,8 @@ class StoreActor(Actor):
         if isinstance(error, FencedError):
             self._unusable = error
             logger.error("%s", error)
-            self.tell("election", m.Fenced(str(error)))
+            if self._leadership is not None:
+                self.tell("election", m.Fenced(self._leadership.version, str(error)))
             return
         self._failures += 1
         self.tell("scheduler", m.StoreAway(str(error)))  # each time: a broker may have begun meanwhile

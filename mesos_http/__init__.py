@@ -13,6 +13,7 @@ from mesos_http.endpoint import Endpoint as Endpoint
 from mesos_http.errors import BadTlsSettings as BadTlsSettings
 from mesos_http.errors import ConnectFailed as ConnectFailed
 from mesos_http.errors import ConnectionLost as ConnectionLost
+from mesos_http.errors import NotSent as NotSent
 from mesos_http.errors import ProtocolError as ProtocolError
 from mesos_http.errors import RedirectFailed as RedirectFailed
 from mesos_http.errors import StreamBroken as StreamBroken

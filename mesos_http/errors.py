@@ -20,6 +20,10 @@ class ConnectFailed(TransportError):  # noqa: N818 - the names of what happened
     """No connection could be had: refused, unreachable, timed out, or TLS did not agree."""
 
 
+class NotSent(ConnectFailed):
+    """It was no longer to be sent when it could have been (`may_write`)."""
+
+
 class RedirectFailed(ConnectFailed):
     """A redirect that cannot be followed: a loop, too many, no Location, or from https to http."""
 

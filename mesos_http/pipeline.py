@@ -8,10 +8,11 @@ once: if that cannot be opened, it fails with `ConnectFailed`. Redirects are ans
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect, start_task
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import ConnectFailed, ConnectionLost, TransportError
+from mesos_http.errors import ConnectFailed, ConnectionLost, NotSent, TransportError
 from mesos_http.http1 import Headers, RequestWriter, Response, ResponseReader
 
 Answer = asyncio.Future[Response]
@@ -24,6 +25,7 @@ class CallPipeline:
         headers: Sent with every call (a scheduler's Mesos-Stream-Id).
         max_in_flight: Calls written and not yet answered; the rest waits here.
         timeouts: ``response`` is the longest silence of the other side while an answer is due.
+        may_write: Asked each time before anything is written; if it says no, what waits fails with `NotSent`.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class CallPipeline:
         credentials: Credentials | BearerToken | None = None,
         max_in_flight: int = 1024,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - immutable
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self.endpoint = endpoint
         self._writer = RequestWriter(endpoint, headers=headers, credentials=credentials)
         self._tls = tls
         self._max_in_flight = max_in_flight
         self.timeouts = timeouts
+        self._may_write = may_write
         self._queue: deque[tuple[bytes, Answer]] = deque()
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -90,6 +94,9 @@ class CallPipeline:
         """Write what may be written now (called by the connection when there is room again)."""
         self._pump_due = False
         if self._closed or not self._queue:
+            return
+        if not self._may_write():
+            self._fail_queued(NotSent("it may be sent no more"))
             return
         connection = self._connection
         if connection is None:

@@ -5,12 +5,12 @@ Reading is held back (TCP backpressure) while more than `HIGH_WATER` bytes of re
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from ipaddress import ip_address
 
 from mesos_http.connecting import BearerToken, Credentials, Timeouts, TlsSettings, connect
 from mesos_http.endpoint import Endpoint
-from mesos_http.errors import RedirectFailed, StreamBroken
+from mesos_http.errors import NotSent, RedirectFailed, StreamBroken
 from mesos_http.http1 import END, Head, RequestWriter, ResponseParser
 from mesos_v1.errors import ApiError
 from mesos_v1.recordio import Decoder, RecordIOError
@@ -46,6 +46,7 @@ class Subscription:
         follow_redirects: int = MAX_REDIRECTS,
         trusted: Collection[str] = (),
         max_record_bytes: int = MAX_RECORD,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> "Subscription":
         """Subscribe.
 
@@ -53,9 +54,10 @@ class Subscription:
             follow_redirects: How many redirects to follow; from https to http nothing is followed.
             trusted: Hosts that may be told the credentials, as the endpoint's own. With credentials, a redirect to any
                 other host is not followed.
+            may_write: Asked when there is a connection, before anything is written.
 
         Raises:
-            ConnectFailed: No connection (`RedirectFailed` when redirects lead nowhere).
+            ConnectFailed: No connection (`RedirectFailed` when redirects lead nowhere, `NotSent` when it was not to be used).
             ApiError: The answer is not 200.
             StreamBroken: The connection broke, or fell silent, before there was an answer.
         """
@@ -67,6 +69,8 @@ class Subscription:
                 lambda: _Stream(max_record_bytes), endpoint, tls=tls, seconds=timeouts.connect
             )
             try:
+                if not may_write():
+                    raise NotSent("it may be sent no more")
                 transport.write(writer.post(body, content_type))
                 head = await stream.answer(timeouts.response)
             except BaseException:

@@ -10,6 +10,7 @@ import inspect
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -138,7 +139,9 @@ class BaseScheduler(Actor):
     """
 
     Settings: ClassVar[type] = NoSettings
-    _hooks: ClassVar[frozenset[str]] = frozenset({"on_start", "on_stop", "on_error", "on_shutdown_requested"})
+    _hooks: ClassVar[frozenset[str]] = frozenset(
+        {"on_start", "on_stop", "on_error", "on_shutdown_requested", "on_elected", "on_deposed"}
+    )
     _offers_to: ClassVar[str]  # which actor gets the offers
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
@@ -157,6 +160,7 @@ class BaseScheduler(Actor):
         self._over = False
         self._announced = False
         self._subscribed = False
+        self._resumed = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -202,12 +206,24 @@ class BaseScheduler(Actor):
     def on_error(self, message: str) -> Any:
         """Something is wrong that tasks do not show: the store's disk, a call, the master's refusal."""
 
+    def on_elected(self, event: m.Elected) -> Any:
+        """This process leads the framework now, of several that share its store; called before anything is launched or sent.
+
+        Also when it leads for the first time. What belongs to the framework's beginning belongs to `on_registered`.
+        """
+
+    def on_deposed(self, event: m.Deposed) -> Any:
+        """This process leads no more: another one does, or may. Nothing is stored or sent any more, and this scheduler is stopped.
+
+        Should it be elected again, that is another instance of this class. Give up here what only the leader may have.
+        """
+
     def on_start(self) -> Any:
         """The scheduler is there: an author's own `on_start` may prepare things, before the framework connects."""
         self.tell("framework", m.ActorStarted("scheduler"))
 
     @receive
-    async def handle_begin(self, _asked: m.Begin) -> None:
+    async def handle_begin(self, begin: m.Begin) -> None:
         if self._begun:
             return
         self._begun = True
@@ -223,10 +239,13 @@ class BaseScheduler(Actor):
             await self._take_over(facts, () if self._ends_earlier_run else records)
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
-            self._end(2, str(error))
+            if await self._leads():
+                self._end(2, str(error))
             return
         self.framework_id = FrameworkId(known) if known is not None else None
         await self._spawn_before_connecting()
+        if begin.elected is not None:
+            await self._called(self.on_elected, replace(begin.elected, resumed=self._resumed))
         self.spawn_built_in("connection")
         if self._ending:
             self._tear_down()
@@ -243,6 +262,23 @@ class BaseScheduler(Actor):
 
     def _take_in(self, records: tuple[m.Record, ...]) -> Iterable[m.Record]:
         return records
+
+    async def _leads(self) -> bool:
+        """Whether this process is the one to start the framework; if that is not certain, it stands for election again."""
+        if (leadership := self.composition.leadership) is None:
+            return True
+        try:
+            await self._answer("election", m.AskLeading(leadership.version))
+        except Exception as error:
+            self.tell("election", m.Fenced(leadership.version, str(error)))
+            return False
+        return True
+
+    @receive
+    def handle_deposed(self, deposed: m.Deposed) -> Any:
+        """The root is about to stop everything."""
+        self._over = True
+        return self._call(self.on_deposed, deposed)
 
     @abstractmethod
     async def _take_over(self, facts: Mapping[str, str], records: tuple[m.Record, ...]) -> None:
@@ -320,9 +356,10 @@ class BaseScheduler(Actor):
 
     async def _cleared(self) -> bool:
         patience = self.clock.now() + CLEAR_PATIENCE
+        ended = m.Outcome(self._exit_code, self._ending) if self._ending else None
         while True:
             try:
-                if await self._answer("store", m.ClearStore()):
+                if await self._answer("store", m.ClearStore(ended)):
                     return True
             except ActorDeadError:  # it has just failed; there will be another one
                 pass

@@ -445,7 +445,7 @@ def _locked(path: Path, name: str) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_who_we_are()).encode(), 0)
+        os.pwrite(handle, json.dumps(who_we_are()).encode(), 0)
     except BaseException as error:
         held = isinstance(error, OSError) and error.errno in {errno.EWOULDBLOCK, errno.EACCES}
         holder = os.pread(handle, 4096, 0) if held else b""
@@ -453,7 +453,7 @@ def _locked(path: Path, name: str) -> int:
         if not held:
             raise
         raise StorageError(
-            f"the store {name} is in use by {_described(holder)}: a store is one framework's at a time. "
+            f"the store {name} is in use by {described(holder)}: a store is one framework's at a time. "
             "Stop that one first, or give this one another [store] path"
         ) from None
     _held.add(handle)
@@ -479,7 +479,8 @@ def _let_go_in_child() -> None:
 os.register_at_fork(after_in_child=_let_go_in_child)
 
 
-def _who_we_are() -> dict[str, object]:
+def who_we_are() -> dict[str, object]:
+    """What others are told of the process that has a store."""
     words = itertools.takewhile(lambda word: word[:1] != "-", sys.argv[1:])
     return {
         "pid": os.getpid(),
@@ -490,7 +491,8 @@ def _who_we_are() -> dict[str, object]:
     }
 
 
-def _described(holder: bytes) -> str:
+def described(holder: bytes) -> str:
+    """Say who has a store, of `who_we_are` in JSON."""
     try:
         said = json.loads(holder)
         return f"process {said['pid']} on {said['host']} since {said['since']} ({said['command']})"

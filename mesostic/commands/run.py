@@ -207,7 +207,7 @@ async def _run_actors(configuration: Configuration, interrupts: Interrupts) -> O
 
         def ask_to_end(signal_name: str) -> None:
             say(f"{signal_name}: the framework is asked to end (Ctrl-C again ends everything at once)")
-            system.tell("scheduler", ShutdownRequested(signal_name))
+            system.tell("framework", ShutdownRequested(signal_name))
 
         async def stopped() -> None:
             await system.join()

@@ -37,6 +37,8 @@ TABLES = ("framework", "cluster", "trace", "actors", "executors", *BUILT_IN)
 """Every table that a configuration may have."""
 
 EMBEDDED = "embedded"
+RESERVED = ("framework", "election")
+"""Names of actors that are not the author's to replace."""
 _A_MASTER = 'expected "embedded", "http://host:port", a list of such URLs, or "zk://host:port,host:port/path"'
 _NOT_THE_AUTHORS = {*OWN_PACKAGES, *sys.stdlib_module_names}
 _CLASS_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -117,6 +119,8 @@ def compose(document: Document) -> Configuration:
     if framework is not None:
         check_master(framework.master, ("framework", "master"), document)
     actors = _actors(document)
+    if framework is not None:
+        _check_standby(framework, actors, document)
     executors = _executors(document)
     trace = build(TraceSettings, document.table.get("trace", {}), ("trace",), document)
     cluster, embedded = build_cluster(document)
@@ -167,6 +171,20 @@ def without_credentials(address: str) -> str:
     return scheme + separator + rest.rpartition("@")[2]
 
 
+def _check_standby(framework: FrameworkSettings, actors: Sequence[ActorSpec], document: Document) -> None:
+    """Note what a process cannot stand by with; and an actor in the place of the election."""
+    if not framework.standby:
+        return
+    store = next((spec.settings for spec in actors if spec.name == "store"), None)
+    path: Path = ("framework", "standby")
+    if not getattr(store, "url", ""):
+        text = "a standby needs a store that several processes share: set url in [store] (etcd or ZooKeeper)"
+        document.problem(path, text)
+    if framework.master == EMBEDDED:
+        text = 'the embedded cluster is one process\'s own: a standby needs a master that all reach (see "mesostic cluster")'
+        document.problem(path, text)
+
+
 def _actors(document: Document) -> list[ActorSpec]:
     """The built-in actors first, in their order, then the author's own in the order of the file."""
     own = document.table.get("actors", {})
@@ -186,6 +204,8 @@ def _actor(name: str, table: Any, path: Path, document: Document) -> ActorSpec |
         return None
     if name not in BUILT_IN:
         _check_name("an actor", path, document)
+    if name in RESERVED:
+        document.problem(path, f"an actor cannot be called {name}: one of Mesostic's own is")
     cls = _class(table, _KINDS.get(name, _AN_ACTOR), path, document)
     if cls is None or not _can_be_made(cls, (*path, "class"), document):
         return None
