@@ -47,8 +47,15 @@ CREATE TABLE records (
     checksum INTEGER NOT NULL,
     UNIQUE (kind, key)
 )"""
-_GET = "SELECT kind, key, value, checksum FROM records WHERE ? IS NULL OR key = ? ORDER BY number"
 _PART = "SELECT number, kind, key, value, checksum FROM records WHERE number > ? ORDER BY number LIMIT ?"
+_GET = "SELECT kind, key, value, checksum FROM records ORDER BY number"
+# The index is by kind, then key, so it is asked for each kind, of which there are few.
+_GET_KEY = """\
+WITH RECURSIVE kinds (kind) AS (
+    SELECT min(kind) FROM records UNION ALL
+    SELECT (SELECT min(kind) FROM records WHERE kind > kinds.kind) FROM kinds WHERE kind IS NOT NULL
+)
+SELECT kind, key, value, checksum FROM kinds JOIN records USING (kind) WHERE key = ? ORDER BY number"""
 _PUT = (
     "INSERT INTO records (kind, key, value, checksum) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum"
@@ -205,7 +212,7 @@ class SqliteBackend:
         """As `Backend.load` (StorageError: it cannot be read, or a record is damaged and must not be dropped)."""
         with self._reading() as connection:
             self._check_records(key)
-            rows = connection.execute(_GET, (key, key)).fetchall()
+            rows = self._rows(connection, key).fetchall()
         return tuple(Record(kind, key, value) for kind, key, value, _ in rows)
 
     def part(self, after: int) -> tuple[tuple[Record, ...], int]:
@@ -226,10 +233,12 @@ class SqliteBackend:
                 raise StorageError(f"{self.path} cannot be read: {error}; {_HOW_TO_GO_ON}") from error
 
     def _check_records(self, key: str | None = None) -> None:
-        rows = self._open.execute(_GET, (key, key))
-        damaged = [row for row in rows if not _is_sound(*row)]
+        damaged = [row for row in self._rows(self._open, key) if not _is_sound(*row)]
         if damaged:
             self._drop(damaged)
+
+    def _rows(self, connection: sqlite3.Connection, key: str | None) -> sqlite3.Cursor:
+        return connection.execute(_GET) if key is None else connection.execute(_GET_KEY, (key,))
 
     def _drop(self, damaged: list[Any]) -> None:
         names = ", ".join(f"{kind} of {key}" for kind, key, _, _ in damaged[:5])

@@ -46,9 +46,10 @@ logger = logging.getLogger("actors.store")
 LAYOUT = 1  # the first byte of each value
 FRAME = 512  # bytes that a segment and a head have at most around what is stored
 SLACK = 1 << 20  # bytes that a log may have too many, however little is alive
+WORTH_DEFLATING = 500  # bytes; records of tasks of one kind are much alike: a quarter is left
 SMALL = 16 << 10  # bytes: groups below are kept in memory too, until they are put together
 DELETES = 100  # segments in a batch
-MANY = 64  # groups of a size are put together
+MANY = 64  # small groups are put together
 
 Name = tuple[str, str]
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     first: int  # sequence number of the group's first piece
     last: bool
+    deflated: bool
     data: bytes
 
 
@@ -86,7 +88,7 @@ class Group:
     """Segments that count together, which follow each other."""
 
     pieces: int
-    size: int  # bytes
+    size: int  # bytes of what it says, before it was deflated
     data: bytes | None  # kept while it is small
 
 
@@ -217,7 +219,7 @@ class LogBackend:
             pieces.append((sequence, segment))
             if segment.last:
                 first = pieces[0][0]
-                data = b"".join(piece.data for _, piece in pieces)
+                data = self._joined(first, [piece for _, piece in pieces])
                 groups[first] = Group(len(pieces), len(data), data if len(data) < SMALL else None)
                 pieces.clear()
                 content = self._decoded(first, data)
@@ -243,8 +245,15 @@ class LogBackend:
             found = self._coordinator.get(_key(sequence))
             if found is None:
                 self._damaged(f"{_key(sequence)} is missing")
-            pieces.append(self._unsealed(_key(sequence), found.value, Segment).data)
-        return self._decoded(first, b"".join(pieces))
+            pieces.append(self._unsealed(_key(sequence), found.value, Segment))
+        return self._decoded(first, self._joined(first, pieces))
+
+    def _joined(self, first: int, pieces: Sequence[Segment]) -> bytes:
+        data = b"".join(piece.data for piece in pieces)
+        try:
+            return zlib.decompress(data) if pieces[0].deflated else data
+        except zlib.error as error:
+            self._damaged(f"{_key(first)} cannot be what was stored ({error})")
 
     def _decoded(self, first: int, data: bytes) -> Content:
         try:
@@ -281,10 +290,16 @@ class LogBackend:
         first = self._head.sequence + 1
         void = [number for group in replaced for number in self._pieces(group)]
         data = msgspec.msgpack.encode(content) if content.puts or content.deletes else b""
+        deflated = len(data) > WORTH_DEFLATING
+        stored = zlib.compress(data, 1) if deflated else data
         room = self._coordinator.largest - FRAME
-        pieces = [data[start : start + room] for start in range(0, len(data), room)]
-        for number, piece in enumerate(pieces[:-1]):
-            segment = Segment(self._head.epoch, first, last=False, data=piece)
+        pieces = [
+            Segment(
+                self._head.epoch, first, start + room >= len(stored), deflated, stored[start : start + room]
+            )
+            for start in range(0, len(stored), room)
+        ]
+        for number, segment in enumerate(pieces[:-1]):
             self._append(segment, partial(self._void_too, first + number))
 
         def applied() -> None:
@@ -299,8 +314,7 @@ class LogBackend:
             assert self._index is not None
             self._index.apply(content, first)
 
-        final = Segment(self._head.epoch, first, last=True, data=pieces[-1]) if pieces else None
-        self._append(final, applied, cleared=cleared, deletes=void)
+        self._append(pieces[-1] if pieces else None, applied, cleared=cleared, deletes=void)
 
     def _void_too(self, *sequences: int) -> None:
         self._void += sequences
@@ -397,10 +411,9 @@ class LogBackend:
             while self._void:  # cleared, perhaps for ever
                 self._append(None, lambda: None)
         limit = self._coordinator.largest // 2
-        for low, high in ((0, SMALL), (SMALL, limit)):
-            chosen = [first for first, group in self._groups.items() if low <= group.size < high]
-            if len(chosen) > MANY:
-                self._again(self._some(chosen, limit))
+        small = [first for first, group in self._groups.items() if group.size < SMALL]
+        if len(small) > MANY:
+            self._again(self._some(small, limit))
         for _ in range(3):
             if self._total > 2 * index.alive + SLACK:
                 self._again(self._some(self._groups, limit))
