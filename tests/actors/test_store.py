@@ -1,6 +1,7 @@
 """Durable records: all backends by one suite, and the actor that writes them together."""
 
 import asyncio
+import math
 import os
 import random
 import re
@@ -18,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import messages as m
-from actors.framework_settings import Composition, FrameworkSettings
+from actors.framework_settings import Composition, FrameworkSettings, Leadership
 from actors.runtime import RESTART, receive
 from actors.store.backends import LARGEST, Backend, MemoryBackend, SqliteBackend, StorageError
+from actors.store.coordination import LEADER, Batch
 from actors.store.log import LogBackend
 from actors.store_actor import StoreActor, StoreSettings
 from tests.support.actor_bench import ActorBench, system, virtually
@@ -791,12 +793,15 @@ def test_a_store_that_is_away_says_so_once_and_says_when_it_is_back(caplog):
 
 def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
     servers = Servers()
-    replaced = LogBackend(servers.connect(), "memory://test")
+    version = servers.apply(Batch(puts={LEADER: b"me"}), 0)[LEADER]
+    leads = Composition(
+        FrameworkSettings(), coordinate=servers.connect, leadership=Leadership(version, math.inf)
+    )
 
     async def work():
         async with system() as running:
             bench = ActorBench(running, "scheduler", "writer", "election")
-            store = running.spawn(StoreOn, replaced, name="store")
+            store = running.spawn(StoreActor, leads, StoreSettings(), name="store")
             bench.say("writer", "store", m.Write((record("a"),), reference=1))
             await bench.settle(1)
             LogBackend(servers.connect(), "memory://test").open()
@@ -805,6 +810,7 @@ def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
             await bench.settle(100)
             assert bench.of("writer", m.Stored) == [m.Stored(1)]
             (fenced,) = bench.of("election", m.Fenced)
+            assert fenced.epoch == version
             assert "another process has taken over" in fenced.reason
             assert servers.commits == commits
             with pytest.raises(StorageError, match="another process has taken over"):
