@@ -54,9 +54,8 @@ def plan(
         )
     if kind is K.CREATE_VOLUME:
         disk = fresh.push_reservation(reservation)
-        volume = offer_operations.volume(
-            disk.entries[0], change.holding_id, change.path, principal=change.principal
-        )
+        # The attempt's id: were an earlier one applied after all, its volume would not be in the way.
+        volume = offer_operations.volume(disk.entries[0], attempt, change.path, principal=change.principal)
         after = Resources((volume,))
         made = offer_operations.create(after, operation_id=attempt)
         return Plan((offer_operations.reserve(disk), made), fresh, _held(demand, after, where))

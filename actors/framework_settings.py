@@ -143,6 +143,23 @@ class ExecutorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A persistent volume for one task: made before its first attempt, and the same for each further one.
+
+    It is on one agent, so the task goes back there. When the task has ended, it is destroyed with what is on it.
+    """
+
+    size: float = setting(0.0, help="How large it is.", unit="MB")
+    path: str = setting("data", help="Where the task finds it in its sandbox: one name.")
+    keep: bool = setting(False, help="Whether it stays when the task has ended; `destroy_volume` ends it.")
+    replace_after: float | None = seconds(
+        None,
+        help="How long the task waits for an agent that has gone with the volume, before it gets a new, empty one "
+        "elsewhere, in seconds; None: for ever.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often a task is tried, and how long is waited between two attempts.
 

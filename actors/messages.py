@@ -381,9 +381,19 @@ class Leaked:
 
 @message
 class HoldingMissing:
-    """A task has waited for its volume for as long as it may, and no offer had it."""
+    """A task has waited for its volume for as long as it may, and its agent has offered nothing; what it asked for besides."""
 
     holding_id: str
+    room: Resources
+    hosts: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+
+@message
+class CannotLaunch:
+    """Tell a task's actor that its task can never be launched: it has failed."""
+
+    reason: str
 
 
 @message

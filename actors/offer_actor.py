@@ -89,6 +89,14 @@ class SuppressDue:
 
 
 @message
+class VolumeDue:
+    """Has the agent of the volume that this attempt waits for offered anything since?"""
+
+    attempt_id: TaskId
+    since: float
+
+
+@message
 class ReviveDue:
     """REVIVE may be sent again."""
 
@@ -186,6 +194,8 @@ class OfferActor(Actor):
         self._most_together: OrderedDict[TaskId, int] = OrderedDict()
         self._subscribed = False
         self._subscription = 0
+        self._subscribed_at = 0.0
+        self._offered_at: dict[AgentId, float] = {}  # of agents that volumes are on
         self._not_taken = 0
         self._not_taken_at = 0.0
         self._over = False
@@ -216,6 +226,9 @@ class OfferActor(Actor):
             self._soon(MatchDue())
         elif self._interest.refused & self.queue.roles():  # of what was refused, something may fit now
             self._revive()
+        if told.holding is not None and told.holding.replace_after is not None:
+            for demand in self.queue.waiting_for(told.holding_id):
+                self._watch_volume(demand, self.clock.now())
 
     @receive
     def handle_demand(self, demand: m.Demand) -> None:
@@ -224,10 +237,34 @@ class OfferActor(Actor):
         if most_together is not None:
             demand = replace(demand, most_together=most_together)
         new_shape = self.queue.add(demand) and most_together is None
+        if demand.holding:
+            self._watch_volume(demand, self.clock.now())
         if self._interest.wanted(demand.role, new_shape=new_shape):
             self._revive()
         if self._held:
             self._soon(MatchDue())
+
+    def _watch_volume(self, demand: m.Demand, since: float) -> None:
+        known = self._book.holdings.get(demand.holding)
+        if known is not None and known.holding is not None and known.holding.replace_after is not None:
+            due = since + known.holding.replace_after - self.clock.now()
+            self.timers.after(max(due, 1.0), VolumeDue(demand.attempt_id, since))
+
+    @receive
+    def handle_volume_due(self, due: VolumeDue) -> None:
+        """Say that the volume is missing if nothing of its agent was offered for so long, with a master to offer it."""
+        demand = self.queue.get(due.attempt_id)
+        known = self._book.holdings.get(demand.holding) if demand is not None else None
+        if demand is None or known is None or known.holding is None:
+            return
+        offered_at = self._offered_at.get(known.holding.agent_id, due.since)
+        since = max(due.since, offered_at, self._subscribed_at if self._subscribed else self.clock.now())
+        if known.changing or self.clock.now() - since < (known.holding.replace_after or 0.0):
+            self._watch_volume(demand, since)
+            return
+        own = self._book.templates.get(demand.executor, NO_EXECUTOR).resources
+        asked = demand.resources + own, demand.hosts, demand.attributes
+        self.tell("scheduler", m.HoldingMissing(demand.holding, *asked))
 
     @receive
     def handle_withdraw(self, withdraw: m.Withdraw) -> None:
@@ -250,8 +287,8 @@ class OfferActor(Actor):
 
     @receive
     def handle_stop_launching(self, _asked: m.StopLaunching) -> None:
-        """Place nothing more: TEARDOWN follows, and gives the offers back."""
-        self._over = True
+        """Place no task any more: TEARDOWN follows, and gives the offers back."""
+        self._over = self.queue.changes_only = True
 
     @receive
     def handle_hold_launches(self, told: m.HoldLaunches) -> None:
@@ -269,6 +306,7 @@ class OfferActor(Actor):
     def handle_subscribed(self, news: m.Subscribed) -> None:
         self._drop_offers()
         self._subscribed = True
+        self._subscribed_at = self.clock.now()
         self._subscription += 1
         self._not_taken = 0
         self._interest.subscribed(news.suppressed_roles)
@@ -300,6 +338,8 @@ class OfferActor(Actor):
                 waits = offer.role in self.queue.roles()  # the window may be called off
                 self.tell("connection", m.Decline((offer.id,), self._refusal(wanted=waits)))
                 continue
+            if self._book.holdings:
+                self._offered_at[offer.agent_id] = self.clock.now()
             key = (offer.agent_id, offer.role)
             agent = self._held.get(key)
             if agent is None:
@@ -340,7 +380,7 @@ class OfferActor(Actor):
     def handle_match_due(self, _due: MatchDue) -> None:
         """Place what can be placed; when nothing more fits, let go of every offer, used or not."""
         self._due.discard(MatchDue)
-        if not self._held or self._over:
+        if not self._held or (self._over and not self.queue.shapes()):
             return
         if self._holds:
             self._give_back()
@@ -590,7 +630,14 @@ class OfferActor(Actor):
             for look in shape.looks
         ):
             return ""
-        return f"{holding_id} is on {where.hostname} (agent {where.agent_id}), which has offered nothing since it waits"
+        here = f"{holding_id} is on {where.hostname} (agent {where.agent_id}), which has offered nothing since it waits"
+        if head.change is not None:
+            return here
+        patience = where.replace_after
+        until = (
+            "it waits for ever" if patience is None else f"after {patience:g} s without it there is a new one"
+        )
+        return f"{here}; {until} (`replace_after` of its volume)"
 
     def _remark(self, shape: ShapeQueue, head: m.Demand) -> str:
         if not self._subscribed:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from actors import messages as m
 from actors import records as r
-from actors.framework_settings import TASK, Composition, RetryPolicy
+from actors.framework_settings import TASK, Composition, RetryPolicy, Volume
 from actors.messages import TASK_PREFIX
 from actors.runtime import (
     STOP,
@@ -263,6 +263,7 @@ class SchedulerActor(OperatingScheduler):
         kill_grace: float = 3.0,
         launch_timeout: float = 60.0,
         unreachable_timeout: float = 600.0,
+        volume: Volume | str | None = None,
     ) -> TaskId:
         """Start a task: a payload for an executor, or a shell command. It waits for an offer if it must.
 
@@ -288,6 +289,7 @@ class SchedulerActor(OperatingScheduler):
                 least 1.
             unreachable_timeout: seconds that an agent which the master has lost may take to come back with the
                 task; after them it is tried elsewhere.
+            volume: a `Volume` that is made for the task and is there again at each attempt, or the id of one that there is.
 
         Returns:
             The task's id, by which hooks and `kill` speak of it.
@@ -296,7 +298,9 @@ class SchedulerActor(OperatingScheduler):
             ValueError: A mistake of the caller in one sentence; nothing was launched.
         """
         options = task_options(locals(), _DEFAULTS, self.composition)
-        own_id = options.pop("task_id")
+        own_id, asked = options.pop("task_id"), options.pop("volume")
+        if asked is not None:
+            self._check_volume(asked, options["role"])
         order = self._order + 1
         chosen = self._new_id(options["executor"], order) if own_id is None else TaskId(own_id)
         if chosen in self._tasks:
@@ -307,6 +311,9 @@ class SchedulerActor(OperatingScheduler):
             order=order,
             payload=packed_payload(payload),
             first_attempt=1 if own_id is None else self._tasks.first_attempt(chosen),
+            volume=asked
+            if isinstance(asked, str)
+            else (asked and f"volume-{order}-{self.ids.uuid()[:8]}") or "",
             **options,
         )
         record = r.SPEC.record(chosen, spec)
@@ -316,7 +323,12 @@ class SchedulerActor(OperatingScheduler):
                 "its executor can fetch it, and its address in the payload"
             )
         self._order = order
-        self._put(record)
+        if isinstance(asked, Volume):
+            made = self._volume_for(spec, asked, self._room_for(spec.resources, spec.executor))
+            self._put(record, r.OPERATION_SPEC.record(made.operation_id, made))
+            self._follow(r.OperationHistory(made.operation_id, made))
+        else:
+            self._put(record)
         self._start_task(r.TaskHistory(spec))
         return chosen
 
@@ -521,6 +533,13 @@ class SchedulerActor(OperatingScheduler):
             logger.exception("%s could not be created", name)
             self.tell(self.actor_ref, TaskLost(task_id, f"{type(error).__name__}: {error}"))
         self._tasks.add(task_id, ref)
+        if history.spec.volume:
+            self._volumes[task_id] = history.spec.volume
+
+    def _tell_tasks_of_volume(self, holding_id: str, reason: str) -> None:
+        for task_id, volume in self._volumes.items():
+            if volume == holding_id:
+                self._tell_task(self._tasks[task_id], m.CannotLaunch(reason))
 
     def _continue_task(self, history: r.TaskHistory) -> None:
         """Start the actor of a task that was launched before; it need not tell what is known from the store."""
@@ -549,11 +568,11 @@ class SchedulerActor(OperatingScheduler):
         self._order += 1
         return self._order
 
-    def _put(self, record: m.Record) -> None:
+    def _put(self, *records: m.Record) -> None:
         if self._outbox is not None:
-            self._outbox[record.kind, record.key] = record
+            self._outbox.update({(record.kind, record.key): record for record in records})
         else:
-            self.tell("store", m.Write((record,)))
+            self.tell("store", m.Write(records))
 
     def _phases(self) -> tuple[tuple[str, int], ...]:
         operations = (("operations", len(self._operations)),) if self._operations else ()
@@ -632,6 +651,7 @@ class SchedulerActor(OperatingScheduler):
     def _tell_outcome(self, done: m.TaskDone, *, was_on_agent: bool) -> Coroutine[Any, Any, None] | None:
         self._actor_failures.pop(done.task_id, None)
         self._kills.pop(done.task_id, None)
+        volume = self._volumes.pop(done.task_id, None)
         known = self._tasks.attempts_forgotten
         forgotten = self._tasks.end(done.task_id, done.last_attempt)
         if self._tasks.attempts_forgotten > known:
@@ -647,9 +667,13 @@ class SchedulerActor(OperatingScheduler):
             self.tell("failures", done)
             hook, event = self.on_task_failed, m.failed(done, killed=False)
             given_up = self._given_up.add(done, self.clock.time())
-        return self._call_stored(
-            hook, event, lambda: self._outcome_told(done, forgotten, given_up, was_on_agent)
-        )
+
+        def told() -> None:
+            if volume is not None:
+                self._free_volumes()
+            self._outcome_told(done, forgotten, given_up, was_on_agent)
+
+        return self._call_stored(hook, event, told)
 
     def _outcome_told(
         self, done: m.TaskDone, forgotten: TaskId | None, given_up: m.Record | None, was_on_agent: bool
@@ -659,8 +683,7 @@ class SchedulerActor(OperatingScheduler):
             self._put(given_up)
             # a later run has to know for its exit code
             self._put(framework_record("failed", str(self._outcomes[done.phase])))
-        if self._ends_when_done and not self._tasks:
-            self.tell(self.actor_ref, SeeIfDone())
+        self._see_if_done()
         gone = r.all_records_of(done.task_id)
         if self._outbox and done.task_id in self._tasks:  # launched again: its new specification stays
             gone = tuple(key for key in gone if key not in self._outbox)
@@ -671,6 +694,10 @@ class SchedulerActor(OperatingScheduler):
         self._store_called(r.ended_record(done.task_id, done.last_attempt), gone=gone)
         if was_on_agent:
             self.tell("offers", m.ResourcesFreed())
+
+    def _see_if_done(self) -> None:
+        if self._ends_when_done and not self._tasks and not self._operations:
+            self.tell(self.actor_ref, SeeIfDone())
 
     @receive
     def handle_see_if_done(self, _asked: SeeIfDone) -> None:

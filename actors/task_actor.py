@@ -121,6 +121,11 @@ class TaskActor(Actor):
         self._enter(E.BROKER_RESTARTED)
 
     @receive
+    def handle_cannot_launch(self, told: m.CannotLaunch) -> None:
+        self._note = Note(message=told.reason)
+        self._enter(E.FAILED_LAST)
+
+    @receive
     def handle_kill_task(self, asked: m.KillTask) -> None:
         self._grace = asked.grace
         self._enter(E.KILL_ASKED)

@@ -21,7 +21,7 @@ _HOMES = {
         " setting unpack"
     ),
     "actors.scheduler_actor": "SchedulerActor",
-    "actors.framework_settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy",
+    "actors.framework_settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy Volume",
     "executor.author": "Executor TaskContext TaskFailed task",
     "mesos_v1": "offer_operations pb task_infos",
     "mesos_v1.resources": "Resources",

@@ -4,6 +4,7 @@ from actors.framework_settings import Composition as Composition
 from actors.framework_settings import ExecutorSettings as ExecutorSettings
 from actors.framework_settings import FrameworkSettings as FrameworkSettings
 from actors.framework_settings import RetryPolicy as RetryPolicy
+from actors.framework_settings import Volume as Volume
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
 from actors.messages import GivenUp as GivenUp
 from actors.messages import Holding as Holding

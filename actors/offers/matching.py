@@ -95,6 +95,7 @@ class DemandQueue:
     """All demands of a framework."""
 
     def __init__(self) -> None:
+        self.changes_only = False  # whether tasks wait in vain: the framework ends
         self._live: dict[TaskId, tuple[m.Demand, ShapeQueue]] = {}
         self._shapes: dict[Shape, ShapeQueue] = {}
         self._by_role: Counter[str] = Counter()
@@ -127,13 +128,25 @@ class DemandQueue:
             self._shapes.pop(queue.shape, None)
         return demand
 
+    def get(self, attempt_id: TaskId) -> m.Demand | None:
+        """Return an attempt's demand, if it waits."""
+        entry = self._live.get(attempt_id)
+        return entry[0] if entry is not None else None
+
+    def waiting_for(self, holding_id: str) -> list[m.Demand]:
+        """Return the demands of tasks that are to have that volume."""
+        return [
+            d for shape in self._shapes.values() if shape.shape.holding == holding_id and (d := shape.head())
+        ]
+
     def roles(self) -> frozenset[str]:
         """Return the roles for which something waits."""
         return frozenset(+self._by_role)
 
-    def shapes(self, role: str | None = None) -> Iterable[ShapeQueue]:
+    def shapes(self, role: str | None = None) -> list[ShapeQueue]:
         """Return the shapes that wait (for a role), in no particular order."""
-        return [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
+        found = [queue for shape, queue in self._shapes.items() if role is None or shape.role == role]
+        return [queue for queue in found if queue.shape.change is not None] if self.changes_only else found
 
     def forget_looks(self, agent_id: AgentId | None = None) -> None:
         """Forget what was looked at in vain: on an agent that is gone, or, without an id, on all."""

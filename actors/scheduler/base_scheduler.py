@@ -337,6 +337,7 @@ class BaseScheduler(Actor):
             self._remember(**{ENDING: "asked"})
             self._end(self._exit_code or 1, self._untold(done.reason))
             return
+        self._tell_what_stays()
         cleared = await self._cleared()
         if self._ends_earlier_run and not self._ending:
             logger.warning(
@@ -353,6 +354,9 @@ class BaseScheduler(Actor):
                 f"{CLEAR_PATIENCE:g} s (the log says why), and the next run with it may run its tasks again: "
                 "move its file away first",
             )
+
+    def _tell_what_stays(self) -> None:
+        """Say what of the framework is still on the cluster although it has ended."""
 
     async def _cleared(self) -> bool:
         patience = self.clock.now() + CLEAR_PATIENCE

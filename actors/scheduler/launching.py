@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
-from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy, check_amount
+from actors.framework_settings import GPUS, Composition, ExecutorSettings, RetryPolicy, Volume, check_amount
 from actors.messages import ExecutorTemplate, ServerReady
 from actors.runtime import EncodeError, Secret, check_size, current_message_id, pack
 from mesos_v1 import task_infos
@@ -228,6 +228,33 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(_text(f"{name}[{at}]", each) for at, each in enumerate(value))
 
 
+def volume_disk(size: Any, path: Any) -> Resources:
+    """Return the disk of a volume (ValueError: there cannot be such a volume)."""
+    where = _text("path", path)
+    if not where or "/" in where or where in {".", ".."}:
+        raise ValueError(f"path must be one name in the task's sandbox, as 'data': {path!r}")
+    return disk_of("size", size)
+
+
+def disk_of(name: str, value: Any) -> Resources:
+    """Return so many MB of disk (ValueError: that cannot be)."""
+    disk = Resources.of(disk=_amount(name, value))
+    if not disk:
+        raise ValueError(f"{name} must be more than 0 MB")
+    return disk
+
+
+def _volume(name: str, value: Any) -> Volume | str:
+    if isinstance(value, str):
+        return _text(name, value)
+    if not isinstance(value, Volume):
+        raise _wrong_kind(name, "a `Volume`, or the id of one that there is", value)
+    volume_disk(value.size, value.path)
+    if value.replace_after is not None:
+        CHECKS["replace_after"]("replace_after", value.replace_after)
+    return value
+
+
 def _pairs(name: str, value: Any, *, secrets: bool = False) -> tuple[tuple[str, str], ...]:
     items = value.items() if isinstance(value, Mapping) else value
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
@@ -277,6 +304,8 @@ CHECKS: Mapping[str, Check] = {
     "kill_grace": _seconds(0.0),
     "launch_timeout": _seconds(LEAST_LAUNCH_TIMEOUT),
     "unreachable_timeout": _seconds(0.0),
+    "volume": _volume,
+    "replace_after": _seconds(0.0, above=True),  # of `Volume`
     "grace": _seconds(0.0),  # of `kill`
 }
 

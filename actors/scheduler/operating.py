@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from actors import messages as m
 from actors import records as r
 from actors.changes import labels_for, surplus
-from actors.framework_settings import Composition
+from actors.framework_settings import Composition, Volume
 from actors.operation_actor import OperationActor
-from actors.runtime import ActorRef, ChildFailed, receive
+from actors.runtime import ActorRef, ChildFailed, message, receive
 from actors.scheduler.base_scheduler import BaseScheduler
-from actors.scheduler.launching import CHECKS
+from actors.scheduler.launching import CHECKS, disk_of, volume_disk
 from mesos_v1 import events
 from mesos_v1.resource import to_millis
 from mesos_v1.resources import Resources
@@ -26,8 +26,14 @@ logger = logging.getLogger("actors.scheduler")
 
 K = m.ChangeKind
 NOTHING = Resources()
+FREE_PATIENCE = 10.0  # seconds that the volumes of tasks get to be destroyed at the end
 Texts = Iterable[str]
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+@message
+class FreeingOverdue:
+    """The volumes of tasks were given time to be destroyed before the framework ends."""
 
 
 class Where(NamedTuple):
@@ -67,6 +73,8 @@ class OperatingScheduler(BaseScheduler):
         self._operations: dict[OperationId, Followed] = {}
         self._holdings: dict[str, m.Holding] = {}
         self._operations_before: tuple[r.OperationHistory, ...] = ()
+        self._volumes: dict[TaskId, str] = {}  # of tasks that have one
+        self._freeing = False
 
     # --- commands for authors ---------------------------------------------------------------------------------
 
@@ -148,7 +156,7 @@ class OperatingScheduler(BaseScheduler):
         Raises:
             ValueError: As of `reserve`, which also says what the other arguments are.
         """
-        disk = checked_volume(size, path)
+        disk = volume_disk(size, path)
         where = self._where(role, hosts, attributes, agent_id)
         return self._make(K.CREATE_VOLUME, "volume", disk, where, path=path)
 
@@ -158,12 +166,12 @@ class OperatingScheduler(BaseScheduler):
 
     def grow_volume(self, volume: str, by: float) -> OperationId:
         """Make a volume larger by so many MB of its agent's disk, as soon as no task uses it and there are so many."""
-        return self._alter(K.GROW_VOLUME, self._known(volume, volume=True), more=checked_size("by", by))
+        return self._alter(K.GROW_VOLUME, self._known(volume, volume=True), more=disk_of("by", by))
 
     def shrink_volume(self, volume: str, by: float) -> OperationId:
         """Make a volume smaller by so many MB, as soon as no task uses it; a further operation gives them back."""
         known = self._known(volume, volume=True)
-        less = checked_size("by", by).disk
+        less = disk_of("by", by).disk
         if to_millis(less) >= known.resources.millis("disk"):
             raise ValueError(f"by must be less than the volume has, {known.resources.disk:g} MB: {by}")
         return self._alter(K.SHRINK_VOLUME, known, less=less)
@@ -203,9 +211,122 @@ class OperatingScheduler(BaseScheduler):
     ) -> OperationId:
         """Ask for something new: a reservation or a volume."""
         order, drawn = self._drawn(word)
-        labels = labels_for(self.framework.name, drawn, more.get("task_id"))
+        labels = labels_for(self.framework.name, drawn)
         change = m.Change(kind, drawn, self.framework.principal or None, labels, **more)
         return self._ask(r.OperationSpec(drawn, order, where.role, change, wanted, *where[1:]))
+
+    # --- volumes of tasks -------------------------------------------------------------------------------------
+
+    def _check_volume(self, volume: Volume | str, role: str) -> None:
+        """Refuse a task whose volume cannot be (ValueError)."""
+        if isinstance(volume, Volume):
+            self._where(role, (), ())
+            return
+        asked = (followed.spec for followed in self._operations.values())
+        made = {spec.operation_id: spec.role for spec in asked if spec.change.kind is K.CREATE_VOLUME}
+        whose = self._holdings[volume].role if volume in self._holdings else made.get(OperationId(volume))
+        if whose is None:
+            self._known(volume, volume=True)
+        elif whose != role:
+            raise ValueError(f"{volume} is reserved for the role {whose!r}, and the task is for {role!r}")
+
+    def _volume_for(self, spec: r.TaskSpec, volume: Volume, room: Resources) -> r.OperationSpec:
+        """What makes the volume of a task; nothing is asked for yet."""
+        labels = labels_for(self.framework.name, spec.volume, spec.task_id)
+        what = K.CREATE_VOLUME, spec.volume, self.framework.principal or None, labels, volume.path
+        whose = None if volume.keep else spec.task_id
+        change = m.Change(*what, 0.0, room, whose, volume.replace_after)
+        disk = volume_disk(volume.size, volume.path)
+        place = OperationId(spec.volume), spec.order, spec.role
+        return r.OperationSpec(*place, change, disk, spec.hosts, spec.attributes)
+
+    def _room_for(self, resources: Resources, executor: str) -> Resources:
+        """What a task and its executor need beside the volume."""
+        own = self.composition.executor(executor)
+        return (
+            resources + Resources.of(cpus=own.cpus, mem=own.mem, disk=own.disk)
+            if own is not None
+            else resources
+        )
+
+    def _free_volumes(self) -> None:
+        """Destroy the volumes whose tasks have ended, unless they are kept; and give up making such ones."""
+        for holding in self.holdings:
+            if self._is_over(holding) and self._changing(holding.holding_id) is None:
+                self._alter(K.DESTROY_VOLUME, holding)
+        for spec, ref in self._operations.values():
+            if spec.change.kind is K.CREATE_VOLUME and self._is_over(spec.change):
+                self.tell(ref, m.CancelOperation())
+
+    def _is_over(self, volume: m.Holding | m.Change) -> bool:
+        whose = volume.task_id
+        return whose is not None and self._volumes.get(whose) != volume.holding_id
+
+    def _tear_down(self) -> None:
+        """Free the volumes of tasks first: nobody could once the framework is gone and its store is cleared."""
+        if not self._owned():
+            super()._tear_down()
+            return
+        self.tell("offers", m.StopLaunching())
+        self._freeing = True
+        for task_id in tuple(self._volumes):
+            self.kill(task_id)
+        self._free_volumes()
+        self.timers.after(FREE_PATIENCE, FreeingOverdue())
+
+    def _owned(self) -> list[str]:
+        """The volumes that end with their tasks, also those that are being made."""
+        made = [
+            spec.change.holding_id for spec, _ in self._operations.values() if spec.change.task_id is not None
+        ]
+        return [*made, *(each.holding_id for each in self.holdings if each.task_id is not None)]
+
+    def _stop_freeing_if_done(self) -> None:
+        if self._freeing and not self._owned():
+            self._freeing = False
+            super()._tear_down()
+
+    @receive
+    def handle_freeing_overdue(self, _due: FreeingOverdue) -> None:
+        if self._freeing:
+            self._freeing = False
+            super()._tear_down()
+
+    def _tell_what_stays(self) -> None:
+        if self._holdings:
+            what = ", ".join(f"{each.holding_id} on {each.hostname}" for each in self.holdings)
+            logger.warning(
+                "the framework has ended, and this stays reserved: %s. `mesostic uninstall` with the same configuration frees it",
+                what,
+            )
+
+    @abstractmethod
+    def kill(self, task_id: str, grace: float | None = None) -> bool:
+        """End a task."""
+
+    @receive
+    def handle_holding_missing(self, told: m.HoldingMissing) -> None:
+        """Make a new volume in place of one whose agent has gone; should it come back, its volume is found as leaked."""
+        holding = self._holdings.get(told.holding_id)
+        if holding is None or self._changing(told.holding_id) is not None:
+            return
+        logger.warning(
+            "volume %s is lost: agent %s (%s) has offered nothing for %g s; its task gets a new, empty one",
+            told.holding_id,
+            holding.agent_id,
+            holding.hostname,
+            holding.replace_after or 0.0,
+        )
+        del self._holdings[told.holding_id]
+        labels = holding.resources.entries[0].facts.reservations[-1].labels
+        what = K.CREATE_VOLUME, told.holding_id, self.framework.principal or None, labels, holding.path
+        change = m.Change(*what, 0.0, told.room, holding.task_id, holding.replace_after)
+        order, drawn = self._drawn("volume")
+        disk = Resources.of(disk=holding.resources.disk)
+        spec = r.OperationSpec(drawn, order, holding.role, change, disk, told.hosts, told.attributes)
+        records = (r.OPERATION_SPEC.record(spec.operation_id, spec),)
+        self.tell("store", m.Write(records, (r.HOLDING.key(told.holding_id),)))
+        self._follow(r.OperationHistory(spec.operation_id, spec))
 
     def _alter(
         self, kind: m.ChangeKind, holding: m.Holding, more: Resources = NOTHING, less: float = 0.0
@@ -241,8 +362,16 @@ class OperatingScheduler(BaseScheduler):
         """The next place in the queue of demands."""
 
     @abstractmethod
-    def _put(self, record: m.Record) -> None:
+    def _put(self, *records: m.Record) -> None:
         """Store something, together with the call of the hook that is running."""
+
+    @abstractmethod
+    def _see_if_done(self) -> None:
+        """An operation has ended: it may have been the last thing that there was to do."""
+
+    @abstractmethod
+    def _tell_tasks_of_volume(self, holding_id: str, reason: str) -> None:
+        """A volume cannot be made: its tasks have failed."""
 
     @abstractmethod
     def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
@@ -281,6 +410,7 @@ class OperatingScheduler(BaseScheduler):
         known, self._operations_before = self._operations_before, ()
         for history in known:
             self._follow(history)
+        self._free_volumes()
 
     def _tell_broker_all(self) -> None:
         """After its start: what there is, and what is about to change."""
@@ -330,7 +460,10 @@ class OperatingScheduler(BaseScheduler):
         def called() -> None:
             if done.holding is not None and change.kind is K.SHRINK_VOLUME:
                 self._give_surplus_back(spec, done.holding)
+            self._free_volumes()
             self._store_called(*records, gone=gone)
+            self._see_if_done()
+            self._stop_freeing_if_done()
 
         what, where = (done.operation_id, change.kind, change.holding_id), (done.agent_id, done.hostname)
         if finished:
@@ -339,6 +472,8 @@ class OperatingScheduler(BaseScheduler):
         why = done.message or f"Mesos says {done.state or 'nothing'} of it"
         logger.warning("%s failed: %s", done.operation_id, why)
         failure = m.OperationFailure(*what, *where, done.state, why)
+        if change.kind is K.CREATE_VOLUME:
+            self._tell_tasks_of_volume(change.holding_id, f"its volume cannot be made: {why}")
         return self._call_stored(self.on_operation_failed, failure, called)
 
     def _give_surplus_back(self, spec: r.OperationSpec, shrunk: m.Holding) -> None:
@@ -355,19 +490,3 @@ class OperatingScheduler(BaseScheduler):
             lost = m.OperationDone(operation_id, r.OperationPhase.LOST.value, message=why)
             self.tell(self.actor_ref, lost)
         return self._call(self.on_error, f"{failure.name} failed: {failure.error}")
-
-
-def checked_size(name: str, value: Any) -> Resources:
-    """Return so many MB of disk (ValueError: that cannot be)."""
-    disk = Resources.of(disk=CHECKS["disk"](name, value))
-    if not disk:
-        raise ValueError(f"{name} must be more than 0 MB")
-    return disk
-
-
-def checked_volume(size: Any, path: Any) -> Resources:
-    """Return the disk of a volume (ValueError: there cannot be such a volume)."""
-    where = CHECKS["role"]("path", path)
-    if not where or "/" in where or where in {".", ".."}:
-        raise ValueError(f"path must be one name in the task's sandbox, as 'data': {path!r}")
-    return checked_size("size", size)

@@ -1,15 +1,17 @@
 """Offer operations: every pair of the table, reconciliation and retries in virtual time, what is stored when, and real ones."""
 
 import asyncio
+import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from actors import messages as m
 from actors import states
 from actors.composition import ActorSpec, Composition, run
-from actors.framework_settings import FrameworkSettings
+from actors.framework_settings import FrameworkSettings, RetryPolicy, Volume
 from actors.low_level_scheduler_actor import LowLevelScheduler
 from actors.operation_actor import OperationActor
 from actors.records import (
@@ -22,9 +24,11 @@ from actors.records import (
     OperationRecord,
     OperationSpec,
 )
+from actors.runtime import Actor, ActorSystem
 from actors.scheduler_actor import SchedulerActor
 from actors.states import OperationAction
 from actors.store_actor import StoreActor, StoreSettings
+from mesos_http import Endpoint, exchange
 from mesos_v1 import events, offer_operations, pb
 from mesos_v1.resources import Reservation, Resources
 from mesos_v1.states import OperationState
@@ -777,3 +781,236 @@ async def test_what_is_on_an_agent_that_offers_nothing_says_where_it_is(broker):
     await broker.settle()
     report = await broker.broker.ask(m.WhyPending(), block=False)
     assert "h is on host-a1 (agent a1), which has offered nothing since it waits" in explain(report.groups[0])
+
+
+# --- volumes of tasks -------------------------------------------------------------------------------------------------
+
+
+class Keeping(SchedulerActor):
+    """A task that fails until its third attempt, and writes each attempt down on its volume."""
+
+    script = "echo attempt >> data/log; test $(wc -l < data/log) -eq 3"
+    volume: Any = Volume(size=50, path="data")
+
+    def on_registered(self, event):
+        self.seen = []
+        retry = RetryPolicy(attempts=5, backoff=0.01)
+        self.launch(command=self.script, task_id="t", cpus=0.1, mem=10, volume=self.volume, retry=retry)
+        self.finish_when_done()
+
+    def on_task_update(self, update):
+        if update.agent_id is not None:
+            self.seen.append(update.agent_id)
+
+    def on_task_finished(self, done):
+        assert (done.attempts, len(set(self.seen))) == (3, 1)
+
+
+def two_agents(tmp_path):
+    agent = AgentSettings(resources="cpus:1;mem:100;disk:1000")
+    return ClusterSettings(
+        port=0, work_dir=str(tmp_path / "cluster"), agents=(agent, agent), allocation_interval=0.1
+    )
+
+
+async def reserved_on(cluster):
+    answer = await exchange("GET", Endpoint.parse(f"{cluster.url}/slaves"))
+    return [each["reserved_resources_full"] for each in json.loads(answer.body)["slaves"]]
+
+
+async def test_the_attempts_of_a_task_find_what_earlier_ones_left_on_its_volume_which_ends_with_it(tmp_path):
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        outcome = await asyncio.wait_for(run(composition_on(cluster.url, Keeping)), 30)
+        assert outcome == m.Outcome(0, "all tasks have ended: 1 finished")
+        assert await reserved_on(cluster) == [{}, {}]
+
+
+async def test_a_volume_that_is_kept_is_there_for_the_next_task(tmp_path):
+    class Kept(Keeping):
+        volume = Volume(size=50, path="data", keep=True)
+
+        def on_task_finished(self, done):
+            (volume,) = self.holdings
+            if done.task_id == "t":
+                self.launch(
+                    command="test $(wc -l < data/log) -eq 3", cpus=0.1, mem=10, volume=volume.holding_id
+                )
+            else:
+                self.destroy_volume(volume.holding_id)
+
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        outcome = await asyncio.wait_for(run(composition_on(cluster.url, Kept)), 30)
+        assert outcome == m.Outcome(0, "all tasks have ended: 2 finished")
+        assert await reserved_on(cluster) == [{}, {}]
+
+
+class Hasty(Keeping):
+    """Ends the framework while its tasks have volumes: one runs, one waits for its turn on the first one's volume."""
+
+    script = "touch data/here; sleep 1000"
+
+    def on_task_update(self, update):
+        if update.phase == "running" and update.task_id == "t" and self.holdings and not self.seen:
+            self.seen.append("t")
+            self.launch(command="true", cpus=0.1, mem=10, volume=self.holdings[0].holding_id)
+            self.launch(command="true", cpus=0.1, mem=10, volume=Volume(size=10_000_000, path="never"))
+            self.finish(0, "hasty")
+
+
+async def test_a_framework_that_ends_takes_the_volumes_of_its_tasks_with_it(tmp_path):
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        outcome = await asyncio.wait_for(run(composition_on(cluster.url, Hasty)), 30)
+        assert outcome == m.Outcome(0, "hasty")
+        assert await reserved_on(cluster) == [{}, {}]
+
+
+async def test_what_the_author_has_reserved_stays_when_the_framework_ends_and_is_named(tmp_path, caplog):
+    class Leaves(SchedulerActor):
+        def on_registered(self, event):
+            self.reserve(cpus=0.5)
+
+        def on_operation_finished(self, done):
+            self.finish()
+
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        assert (await asyncio.wait_for(run(composition_on(cluster.url, Leaves)), 30)).exit_code == 0
+        assert sorted(map(len, await reserved_on(cluster))) == [0, 1]
+    assert "this stays reserved: reservation-1-" in caplog.text
+
+
+async def test_a_task_whose_volume_cannot_be_made_has_failed_with_mesos_words(tmp_path):
+    class Never(SchedulerActor):
+        def on_registered(self, event):
+            self.framework = replace(self.framework, principal="somebody else")
+            self.launch(command="true", cpus=0.1, mem=10, volume=Volume(size=10, path="data"))
+
+        def on_task_failed(self, failed):
+            self.finish(0, failed.message)
+
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        made = composition_on(cluster.url, Never, principal="ops")
+        outcome = await asyncio.wait_for(run(made), 30)
+    assert outcome.reason.startswith("its volume cannot be made: ")
+    assert "principal" in outcome.reason
+
+
+class Waits(Requests):
+    """A broker with a task that waits for its volume."""
+
+    async def task_on(self, volume, replace_after):
+        volume = replace(volume, replace_after=replace_after)
+        self.broker.tell(m.KnowHolding("h", volume))
+        self.system.spawn(Speaker, [], {}, name="task:t")
+        wanted = pb.mesos.TaskInfo(name="t")
+        wanted.task_id.value, wanted.agent_id.value = "t.1", ""
+        info = wanted.SerializeToString()
+        demand = m.Demand(
+            TaskId("t"), TaskId("t.1"), 1, "ads", Resources.of(cpus=1), 0, "", info, holding="h"
+        )
+        self.say("task:t", "offers", demand)
+        await self.settle()
+
+    async def why(self):
+        report = await self.broker.ask(m.WhyPending(), block=False)
+        return explain(report.groups[0])
+
+    @property
+    def missing(self):
+        return [each.holding_id for each in self.of("scheduler", m.HoldingMissing)]
+
+
+def volume_scenario(test):
+    async def work():
+        async with system() as running:
+            await test(Waits(running, roles=("ads",)))
+
+    def check():
+        virtually(work())
+
+    check.__name__ = test.__name__
+    return check
+
+
+MADE = held(Resources.of(disk=10), "data")
+
+
+@volume_scenario
+async def test_a_task_goes_to_the_agent_of_its_volume_and_nowhere_else(broker):
+    await broker.task_on(MADE, None)
+    broker.offer(offer(1, agent="a2", role="ads"))
+    await broker.settle()
+    assert broker.sent() == []
+    assert "h is on host-a1 (agent a1), which has offered nothing since it waits; it waits for ever" in (
+        await broker.why()
+    )
+    broker.offer(offer(2, Resources.of(cpus=1) + MADE.resources, role="ads"))
+    await broker.settle()
+    (launch,) = broker.sent()
+    assert [each.name for each in launch.launch.task_infos[0].resources] == ["cpus", "disk"]
+
+
+@volume_scenario
+async def test_a_volume_whose_agent_offers_nothing_for_its_time_is_missing(broker):
+    await broker.task_on(MADE, 60.0)
+    broker.offer(offer(1, agent="a2", role="ads"))
+    await broker.settle(59)
+    assert broker.missing == []
+    assert "after 60 s without it there is a new one" in await broker.why()
+    await broker.settle(2)
+    assert broker.missing == ["h"]
+
+
+@volume_scenario
+async def test_a_volume_is_not_missing_while_its_agent_offers_or_no_master_could(broker):
+    await broker.task_on(MADE, 60.0)
+    await broker.settle(40)
+    broker.offer(offer(1, MADE.resources, role="ads"))  # no cpus: it waits on
+    await broker.settle(50)
+    broker.broker.tell(m.Disconnected("x"))
+    await broker.settle(1000)
+    broker.broker.tell(m.Subscribed(FrameworkId("f"), 15.0, None, True))
+    await broker.settle(50)
+    assert broker.missing == []
+    await broker.settle(70)
+    assert broker.missing == ["h"]
+
+
+@volume_scenario
+async def test_a_volume_without_a_time_is_waited_for_for_ever(broker):
+    await broker.task_on(MADE, None)
+    await broker.settle(1_000_000)
+    assert broker.missing == []
+
+
+async def test_a_task_whose_agent_is_gone_for_too_long_gets_a_new_volume_elsewhere(tmp_path):
+    class Moves(SchedulerActor):
+        def on_registered(self, event):
+            volume = Volume(size=50, path="data", replace_after=1.0)
+            command = "test -e data/here && sleep 1000; touch data/here; sleep 1000"
+            self.launch(command=command, cpus=0.1, mem=10, volume=volume, unreachable_timeout=0.1)
+            self.agents = []
+
+        def on_task_update(self, update):
+            if update.phase == "running" and update.agent_id not in self.agents:
+                self.agents.append(update.agent_id)
+                self.tell("test", update)
+
+    settings = replace(two_agents(tmp_path), agent_ping_timeout=0.2, max_agent_ping_timeouts=2)
+    async with Cluster(settings) as cluster:
+        async with ActorSystem("t") as running:
+            ran: asyncio.Queue[Any] = asyncio.Queue()
+
+            class Test(Actor):
+                def on_receive(self, message):
+                    ran.put_nowait(message)
+
+            running.spawn(Test, name="test")
+            outcome = asyncio.ensure_future(run(composition_on(cluster.url, Moves), system=running))
+            first = await asyncio.wait_for(ran.get(), 20)
+            index = int(first.agent_id.rpartition("-S")[2]) + 1
+            await cluster.faults.kill_agent(index)
+            second = await asyncio.wait_for(ran.get(), 30)
+            assert second.agent_id != first.agent_id
+            running.tell("scheduler", m.ShutdownRequested("the test is over"))
+            assert (await asyncio.wait_for(outcome, 30)).exit_code == 0
+        assert await reserved_on(cluster) == [{}]

@@ -1,4 +1,4 @@
-"""A framework that reserves, makes a volume and gives all back, and dies where it is told to: at the nth thing that it stores or sends.
+"""A framework that reserves, makes a volume, runs a task on a volume and gives all back, and dies where it is told to: at the nth thing that it stores or sends.
 
 `python -m tests.system.operations_program MASTER STORE DIE_AT`. Ends with 0 when nothing is left, with 77 where it died, and prints how many
 such points it has passed.
@@ -12,7 +12,7 @@ from typing import Any
 from actors.composition import ActorSpec, Composition, run
 from actors.connection.calls import Outbox
 from actors.connection_actor import ConnectionActor, ConnectionSettings
-from actors.framework_settings import FrameworkSettings
+from actors.framework_settings import FrameworkSettings, RetryPolicy, Volume
 from actors.scheduler_actor import SchedulerActor
 from actors.store.backends import SqliteBackend
 from actors.store_actor import StoreActor, StoreSettings
@@ -49,6 +49,19 @@ class Operating(SchedulerActor):
     def on_registered(self, event: Any) -> None:
         self.reserve(cpus=0.5, mem=32)
         self.create_volume(size=100, path="data")
+        self.launch(
+            command="echo $$ >> kept/log; test $(wc -l < kept/log) -ge 2",
+            cpus=0.1,
+            mem=10,
+            volume=Volume(size=20, path="kept"),
+            retry=RetryPolicy(attempts=9, backoff=0.01),
+        )
+
+    def on_task_finished(self, done: Any) -> None:
+        self.end_if_all_is_free()
+
+    def on_task_failed(self, failed: Any) -> None:
+        self.finish(1, f"{failed.task_id}: {failed.message}")
 
     def on_reregistered(self, event: Any) -> None:
         self.end_if_all_is_free()
@@ -66,8 +79,8 @@ class Operating(SchedulerActor):
         self.finish(1, f"{failed.operation_id}: {failed.message}")
 
     def end_if_all_is_free(self) -> None:
-        if not self.active_operations:
-            left = [each.holding_id for each in self.holdings]
+        if not self.active_operations and not self.active_tasks:
+            left = [each.holding_id for each in self.holdings if each.task_id is None]
             self.finish(1 if left else 0, f"left: {left}")
 
 
