@@ -4,13 +4,13 @@ Pure, as the matching. A reservation bears two labels: the framework's name, and
 what is offered says whose it is, also to a scheduler that has lost its store, and two reservations never become one entry.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from actors import messages as m
 from mesos_v1 import offer_operations, pb
-from mesos_v1.resource import Reservation, Resource, to_millis
+from mesos_v1.resource import Reservation, Resource, modernise, to_millis
 from mesos_v1.resources import Resources, without_volume
 from mesos_v1.values import AgentId, Offer, OperationId, TaskId
 
@@ -98,31 +98,30 @@ def _changed(holding: m.Holding, volume: Resource) -> m.Holding:
     return replace(holding, resources=Resources((volume,)).unallocate())
 
 
-def leaked(
-    offers: Iterable[Offer], agent_id: AgentId, framework: str, known: Iterable[m.KnowHolding]
-) -> list[m.Leaked]:
-    """Return what an agent offers that bears the framework's label and is none of its holdings; volumes one by one.
+def leaked(offers: Iterable[Offer], framework: str, known: Collection[m.KnowHolding]) -> list[m.Leaked]:
+    """Return what is offered that bears the framework's label and is none of its holdings; volumes one by one.
 
     What an operation is about to change, or has just changed, is not looked at.
     """
-    ours: dict[str, tuple[Offer, Resources]] = {}
+    ours: dict[tuple[AgentId, str], tuple[Offer, Resources]] = {}
     for offer in offers:
         for entry in offer.resources:
             if entry.facts.reservations and (label := _label_of(entry, framework)) is not None:
-                _, found = ours.get(label, (offer, Resources()))
-                ours[label] = (offer, found + Resources((entry,)).unallocate())
+                _, found = ours.get((offer.agent_id, label), (offer, Resources()))
+                plain = Resources((entry,)).unallocate().with_each_meta(modernise)
+                ours[offer.agent_id, label] = (offer, found + plain)
     if not ours:
         return []
+    changing = {each.holding_id for each in known if each.changing}
+    mine: dict[AgentId, Resources] = {}
     for each in known:
-        if each.holding is not None and each.holding.agent_id == agent_id:
-            for label, (offer, found) in ours.items():
-                ours[label] = (offer, found - each.holding.resources)
-        if each.changing:
-            ours.pop(each.holding_id, None)
+        if (held := each.holding) is not None:
+            mine[held.agent_id] = mine.get(held.agent_id, Resources()) + held.resources
     return [
         m.Leaked(_as_holding(offer, part, label), label)
-        for label, (offer, found) in ours.items()
-        for part in _parts(found)
+        for (agent_id, label), (offer, found) in ours.items()
+        if label not in changing
+        for part in _parts(found - mine.get(agent_id, Resources()))
     ]
 
 

@@ -77,6 +77,11 @@ class FrameworkSettings:
         help="Most tasks that failed for good which are remembered, with when and why (`given_up()`).",
     )
     given_up_for: float = seconds(WEEK, help="How long such a task is remembered.")
+    leaked: str = setting(
+        "report",
+        help="What happens to reservations and volumes that bear the framework's name and belong to nothing of it: "
+        '"report" names them once, "free" destroys and unreserves them.',
+    )
     ca: str = setting(
         "", help="File of the certificate authorities to trust; empty: the system's.", unit="path"
     )
@@ -98,6 +103,8 @@ class FrameworkSettings:
             raise ValueError("failover_timeout must not be negative")
         if self.on_maintenance not in {"move", "stay"}:
             raise ValueError(f'on_maintenance must be "move" or "stay", not "{self.on_maintenance}"')
+        if self.leaked not in {"report", "free"}:
+            raise ValueError(f'leaked must be "report" or "free", not "{self.leaked}"')
         if self.secret and not self.principal:
             raise ValueError("a secret needs a principal")
 

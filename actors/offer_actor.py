@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from actors import messages as m
+from actors.changes import leaked
 from actors.framework_settings import GPUS, Composition, seconds
 from actors.offers.matching import (
     NO_EXECUTOR,
@@ -195,6 +196,8 @@ class OfferActor(Actor):
         self._subscribed = False
         self._subscription = 0
         self._subscribed_at = 0.0
+        self._introduced = False
+        self._leaks_told: set[m.Leaked] = set()
         self._offered_at: dict[AgentId, float] = {}  # of agents that volumes are on
         self._not_taken = 0
         self._not_taken_at = 0.0
@@ -215,6 +218,7 @@ class OfferActor(Actor):
     def handle_use_executors(self, told: m.UseExecutors) -> None:
         holdings, self._book = self._book.holdings, ExecutorBook(told.executors, self.framework.roles)
         self._book.holdings = holdings
+        self._introduced = True
 
     @receive
     def handle_know_holding(self, told: m.KnowHolding) -> None:
@@ -346,7 +350,17 @@ class OfferActor(Actor):
                 agent = self._held[key] = AgentOffers(offer.agent_id, offer.role, offer.hostname, self._room)
             agent.add(offer, self._book)
             self._by_offer[offer.id] = agent
+        self._look_for_leaks(arrived.offers)
         self._soon(MatchDue())
+
+    def _look_for_leaks(self, offers: tuple[Offer, ...]) -> None:
+        """Tell of what is ours by its label and known to nobody: each once, until there is less or more of it."""
+        if not self._introduced:  # what is known has not been told yet
+            return
+        for lost in leaked(offers, self.framework.name, self._book.holdings.values()):
+            if lost not in self._leaks_told:
+                self._leaks_told.add(lost)
+                self.tell("scheduler", lost)
 
     @receive
     def handle_rescind(self, rescinded: events.Rescind) -> None:

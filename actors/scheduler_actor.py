@@ -441,10 +441,10 @@ class SchedulerActor(OperatingScheduler):
     async def handle_actor_started(self, started: m.ActorStarted) -> None:
         super().handle_actor_started(started)
         if started.name == "offers" and self._begun:
+            self._tell_broker_all()  # first: from the next on it knows what is ours
             self.tell("offers", m.UseExecutors(self._templates))
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
-            self._tell_broker_all()
             self._tell_operations(m.BrokerRestarted())
             for entry in self._tasks.values():
                 if entry.phase in {m.TaskPhase.WAITING, m.TaskPhase.WITHDRAWING}:

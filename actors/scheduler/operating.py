@@ -75,6 +75,7 @@ class OperatingScheduler(BaseScheduler):
         self._operations_before: tuple[r.OperationHistory, ...] = ()
         self._volumes: dict[TaskId, str] = {}  # of tasks that have one
         self._freeing = False
+        self._leaked: dict[str, m.Holding] = {}
 
     # --- commands for authors ---------------------------------------------------------------------------------
 
@@ -175,6 +176,23 @@ class OperatingScheduler(BaseScheduler):
         if to_millis(less) >= known.resources.millis("disk"):
             raise ValueError(f"by must be less than the volume has, {known.resources.disk:g} MB: {by}")
         return self._alter(K.SHRINK_VOLUME, known, less=less)
+
+    def leaked(self) -> tuple[m.Holding, ...]:
+        """What agents have offered that bears the framework's label and belongs to no task, holding or operation of it.
+
+        Left by a run whose store is lost, or on an agent that was given up; `free_leaked` frees it.
+        """
+        return tuple(self._leaked.values())
+
+    def free_leaked(self) -> tuple[OperationId, ...]:
+        """Destroy and unreserve what is `leaked`; the operations that do so."""
+        asked = []
+        for holding in self.leaked():
+            del self._leaked[holding.holding_id]
+            self._holdings[holding.holding_id] = holding
+            self._put(r.HOLDING.record(holding.holding_id, holding))
+            asked.append(self._alter(K.DESTROY_VOLUME if holding.is_volume else K.UNRESERVE, holding))
+        return tuple(asked)
 
     def cancel(self, operation_id: str) -> bool:
         """Give up an operation that still waits for an offer; `on_operation_failed` tells when that is so.
@@ -303,6 +321,23 @@ class OperatingScheduler(BaseScheduler):
     @abstractmethod
     def kill(self, task_id: str, grace: float | None = None) -> bool:
         """End a task."""
+
+    @receive
+    def handle_leaked(self, told: m.Leaked) -> None:
+        holding = told.holding
+        if holding.holding_id in self._holdings:
+            return
+        self._leaked[holding.holding_id] = holding
+        what = f"{holding.resources} on {holding.hostname} (agent {holding.agent_id})"
+        if self.framework.leaked == "free":
+            logger.warning("%s belongs to nothing of this framework, and is freed", what)
+            self.free_leaked()
+        else:
+            logger.warning(
+                "%s bears this framework's name and belongs to nothing of it; `free_leaked()`, [framework] leaked = "
+                '"free" or `mesostic uninstall` frees it',
+                what,
+            )
 
     @receive
     def handle_holding_missing(self, told: m.HoldingMissing) -> None:

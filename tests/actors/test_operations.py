@@ -24,7 +24,7 @@ from actors.records import (
     OperationRecord,
     OperationSpec,
 )
-from actors.runtime import Actor, ActorSystem
+from actors.runtime import Actor, ActorSystem, receive
 from actors.scheduler_actor import SchedulerActor
 from actors.states import OperationAction
 from actors.store_actor import StoreActor, StoreSettings
@@ -1014,3 +1014,82 @@ async def test_a_task_whose_agent_is_gone_for_too_long_gets_a_new_volume_elsewhe
             running.tell("scheduler", m.ShutdownRequested("the test is over"))
             assert (await asyncio.wait_for(outcome, 30)).exit_code == 0
         assert await reserved_on(cluster) == [{}]
+
+
+# --- what was leaked --------------------------------------------------------------------------------------------------
+
+
+def leaks_in(broker):
+    return [told.holding.holding_id for told in broker.of("scheduler", m.Leaked)]
+
+
+@broker_scenario
+async def test_what_bears_our_label_and_is_known_to_nobody_is_told_once(broker):
+    mine, volume = held(Resources.of(cpus=2)), held(Resources.of(disk=10))
+    made = Resources((offer_operations.volume(volume.resources.entries[0], "v.1", "data"),))
+    foreign = Resources.of(cpus=1).push_reservation(Reservation("ads", principal="ops"))
+    for number in range(2):
+        broker.offer(offer(number, mine.resources + made + foreign, role="ads"))
+        await broker.settle(1)
+    assert leaks_in(broker) == ["leaked volume h on a1", "leaked reservation h on a1"]
+    (volume_told, _) = broker.of("scheduler", m.Leaked)
+    assert (volume_told.holding.path, volume_told.holding.resources) == ("data", made)
+
+
+@broker_scenario
+async def test_only_what_is_more_than_we_hold_was_leaked(broker):
+    mine = held(Resources.of(cpus=2))
+    broker.broker.tell(m.KnowHolding("h", mine))
+    broker.offer(offer(1, held(Resources.of(cpus=1)).resources, role="ads"))  # the rest is in use
+    await broker.settle()
+    assert leaks_in(broker) == []
+    broker.offer(offer(2, held(Resources.of(cpus=3)).resources, role="ads"))
+    broker.offer(offer(3, mine.resources, agent="a2", role="ads"))
+    await broker.settle()
+    assert [told.holding.resources.cpus for told in broker.of("scheduler", m.Leaked)] == [1, 2]
+
+
+@broker_scenario
+async def test_what_an_operation_is_about_to_make_was_not_leaked(broker):
+    broker.broker.tell(m.KnowHolding("h", None, changing=True))
+    broker.offer(offer(1, held(Resources.of(cpus=1)).resources, role="ads"))
+    await broker.settle()
+    assert leaks_in(broker) == []
+
+
+@pytest.mark.parametrize("leaked", ["report", "free"])
+async def test_a_framework_that_has_lost_its_store_finds_what_it_had_and_frees_it_if_told_to(
+    tmp_path, caplog, leaked
+):
+    class First(SchedulerActor):
+        def on_registered(self, event):
+            self.reserve(cpus=0.5, mem=10)
+            self.create_volume(size=10, path="data")
+
+        def on_operation_finished(self, done):
+            if not self.active_operations:
+                self.leave()
+
+    class Second(SchedulerActor):
+        def on_registered(self, event):
+            self.timers.after(0.2, m.AskHealth())
+
+        @receive
+        def handle_ask_health(self, _due: m.AskHealth) -> m.Health:
+            self.timers.after(0.2, m.AskHealth())
+            if len(self.leaked()) == 2 and self.framework.leaked == "report":
+                assert len(self.free_leaked()) == 2
+                assert self.leaked() == ()
+            return m.Health(True)
+
+        def on_operation_finished(self, done):
+            if not self.active_operations and not self.leaked() and not self.holdings:
+                self.finish()
+
+    async with Cluster(two_agents(tmp_path)) as cluster:
+        assert (await asyncio.wait_for(run(composition_on(cluster.url, First)), 30)).exit_code == 0
+        assert any(await reserved_on(cluster))
+        made = composition_on(cluster.url, Second, leaked=leaked)
+        assert (await asyncio.wait_for(run(made), 30)).exit_code == 0
+        assert await reserved_on(cluster) == [{}, {}]
+    assert ("and is freed" if leaked == "free" else "`mesostic uninstall` frees it") in caplog.text
