@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,18 @@ def record(key, value=b"v", kind="k"):
     return m.Record(kind, key, value)
 
 
-@pytest.fixture(params=["memory", "sqlite", "log"])
+@pytest.fixture(params=["memory", "sqlite", "log", "etcd", "zookeeper"])
 def backend(request, tmp_path):
     made: Backend = MemoryBackend()
     if request.param == "sqlite":
         made = SqliteBackend(str(tmp_path / "deep" / "store.db"))
     elif request.param == "log":
         made = LogBackend(Servers().connect(), "memory://test")
+    elif request.param != "memory":
+        scheme, server = request.param.replace("zookeeper", "zk"), request.getfixturevalue(request.param)
+        settings = StoreSettings(url=f"{scheme}://{server.address}/store/{uuid.uuid4().hex}")
+        assert settings.coordinate is not None
+        made = LogBackend(settings.coordinate(), settings.url)
     made.open()
     yield made
     made.close()

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pytest
 
 PATIENCE = 30.0
 """Seconds in which a server answers after it was started, on a machine that does much else."""
+FILLER = base64.b64encode(b"filler").decode()
 KIND = TypeVar("KIND", bound="Server")
 JAR = Path("/usr/share/java/zookeeper.jar")
 NEEDED = (
@@ -152,7 +154,7 @@ class Etcd(Server):
         tls: ServerTls | None = None,
     ) -> None:
         super().__init__(folder)
-        self._root = {"name": "root", "password": user[1] if user else ""}
+        self._token = ""
         self._client, self._peer, self._metrics = free_ports(3)
         self.address = f"127.0.0.1:{self._client}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
@@ -161,20 +163,27 @@ class Etcd(Server):
         if user is not None:
             self._let_in(*user)
 
+    def fill(self) -> None:
+        """Write until the quota is used up: it takes nothing more from anybody."""
+        value = base64.b64encode(random.randbytes(500_000)).decode()
+        with contextlib.suppress(urllib.error.HTTPError):
+            while True:
+                self.call("kv/put", {"key": FILLER, "value": value})
+
     def make_room(self) -> None:
         """Forget what was overwritten or deleted, and take data again."""
-        token = self.call("auth/authenticate", self._root)["token"] if self._root["password"] else ""
-        revision = self.call("kv/range", {"key": "YQ=="}, token)["header"]["revision"]
-        self.call("kv/compaction", {"revision": revision, "physical": True}, token)
-        self.call("maintenance/defragment", {}, token)
-        for alarm in self.call("maintenance/alarm", {}, token).get("alarms", ()):
-            self.call("maintenance/alarm", {"action": "DEACTIVATE", **alarm}, token)
+        self.call("kv/deleterange", {"key": FILLER})
+        revision = self.call("kv/range", {"key": FILLER})["header"]["revision"]
+        self.call("kv/compaction", {"revision": revision, "physical": True})
+        self.call("maintenance/defragment", {})
+        for alarm in self.call("maintenance/alarm", {}).get("alarms", ()):
+            self.call("maintenance/alarm", {"action": "DEACTIVATE", **alarm})
 
-    def call(self, method: str, body: Mapping[str, Any], token: str = "") -> Any:
-        """Ask over its JSON gateway, in the clear ("auth/status", "maintenance/alarm")."""
+    def call(self, method: str, body: Mapping[str, Any]) -> Any:
+        """Ask over its JSON gateway, in the clear ("auth/status", "maintenance/alarm"), as root where there are users."""
         request = urllib.request.Request(f"{self.url}/v3/{method}", json.dumps(body).encode())
-        if token:
-            request.add_header("Authorization", token)
+        if self._token:
+            request.add_header("Authorization", self._token)
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
@@ -187,6 +196,7 @@ class Etcd(Server):
             self.call("auth/user/add", {"name": name, "password": password})
             self.call("auth/user/grant", {"user": name, "role": role})
         self.call("auth/enable", {})
+        self._token = self.call("auth/authenticate", {"name": "root", "password": password})["token"]
 
     def _command(self) -> Sequence[str]:
         peer = f"http://127.0.0.1:{self._peer}"
