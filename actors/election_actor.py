@@ -261,6 +261,8 @@ class ElectionActor(Actor):
         self._silent = False
 
     def _give_up(self) -> None:
+        if not self._outcome.exit_code:  # else it is said with the exit code
+            logger.warning("%s", self._outcome.reason)
         self.tell("framework", self._outcome)
 
     @property

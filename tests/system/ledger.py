@@ -149,6 +149,14 @@ class Ledger(SchedulerActor):
         if not self.active_tasks or event.resumed or not self.told():
             self.on_registered(event)
 
+    def on_elected(self, event: Any) -> None:
+        write_line(
+            Path(self.settings.folder) / "notes", f"elected {event.epoch} {os.getpid()} {event.resumed}"
+        )
+
+    def on_deposed(self, event: Any) -> None:
+        write_line(Path(self.settings.folder) / "notes", f"deposed {event.epoch} {os.getpid()}")
+
     def on_error(self, message: str) -> None:
         write_line(Path(self.settings.folder) / "notes", message)
         self.perhaps_raise()
