@@ -522,6 +522,11 @@ class StopLaunching:
 
 
 @message
+class OpenGate:
+    """The master has answered for all tasks of an earlier run, or has had its time: new ones may be launched."""
+
+
+@message
 class WhyPending:
     """Ask the broker why a task (or, without an id, everything) waits; answered with `PendingReport`."""
 
@@ -703,6 +708,10 @@ class BrokerRestarted:
 @message
 class StartReconciliation:
     """Begin a round now: the subscription is new, or an actor asks for it."""
+
+    gated: bool = (
+        False  # launches wait for what it brings up: `OpenGate` says that they need not wait any more
+    )
 
 
 @message

@@ -4,6 +4,9 @@ All attempts that may be on the cluster are asked about; those that the master h
 exponential waits, until each has answered or is no longer in question. Rounds begin with every subscription and
 periodically; single suspects (a launch that nothing was heard of) join the round, or make one of their own. Now and then the
 question is implicit, which brings up unknown tasks: they are reported, and killed only if the settings say so.
+
+The gate: a run that takes tasks over from an earlier one launches nothing before its first round is over, so that what is only
+thought to be lost does not run twice. The scheduler keeps the broker from launching; here it is found out for how long.
 """
 
 import logging
@@ -30,6 +33,12 @@ class ReconcilerSettings:
         4, help="In every n-th round an implicit reconciliation is sent, too; 0: never."
     )
     unknown_tasks: str = setting("report", help='What to do with unknown tasks: "report" or "kill".')
+    launch_gate: bool = setting(
+        True,
+        help="Whether a run that takes tasks over from an earlier one launches nothing before the master has answered for each "
+        "that may be on the cluster.",
+    )
+    launch_gate_timeout: float = seconds(60.0, help="How long launches wait for that at most.")
 
     def __post_init__(self) -> None:
         """Refuse an unknown policy (ValueError)."""
@@ -51,6 +60,11 @@ class RoundDue:
     series: int
 
 
+@message
+class GateOverdue:
+    """Launches have waited for long enough."""
+
+
 class ReconcilerActor(Actor):
     """Asks the master about tasks; see the head of this module."""
 
@@ -65,14 +79,22 @@ class ReconcilerActor(Actor):
         self._waits = 0
         self._listing = False
         self._timer: Timer | None = None
+        self._gated = False
+        self._held_back = 0  # so many tasks keep the gate closed, as was said in the log
 
     def on_start(self) -> None:
         """Announce itself, also after a restart."""
         self.tell("scheduler", m.ActorStarted("reconciler"))
 
     @receive
-    def handle_start_reconciliation(self, _asked: m.StartReconciliation) -> None:
+    def handle_start_reconciliation(self, asked: m.StartReconciliation) -> None:
         """Begin a round now, in place of the one that runs; those that it waited for are in the new one too."""
+        if asked.gated and not self._gated:
+            self._gated = True
+            if self.settings.launch_gate:
+                self.timers.after(self.settings.launch_gate_timeout, GateOverdue())
+            else:
+                self._open_gate()
         self._active = True
         self._series += 1
         self.timers.after(self.settings.period, RoundDue(self._series))
@@ -102,6 +124,11 @@ class ReconcilerActor(Actor):
         if self._waits:
             tasks = {task: agent for task, agent in tasks.items() if task in self.unanswered}
         self.unanswered = tasks
+        if self._gated and tasks and not self._held_back:
+            self._held_back = len(tasks)
+            logger.info(
+                "launches wait until the master has answered for %s of an earlier run", _tasks(len(tasks))
+            )
         self._ask()
 
     @receive
@@ -119,7 +146,28 @@ class ReconcilerActor(Actor):
     def handle_task_answered(self, answer: m.TaskAnswered) -> None:
         self.unanswered.pop(answer.task_id, None)
         if not self.unanswered and self._timer is not None:
-            self._end()
+            self._round_over()
+
+    @receive
+    def handle_gate_overdue(self, _due: GateOverdue) -> None:
+        if self._gated:
+            waited = self.settings.launch_gate_timeout
+            of = _tasks(len(self.unanswered))
+            logger.warning(
+                "launches go on after %g s, although the master has not answered for %s", waited, of
+            )
+            self._open_gate()
+
+    def _round_over(self) -> None:
+        self._end()
+        if self._gated:
+            if self._held_back:
+                logger.info("launches go on: the master has answered for %s", _tasks(self._held_back))
+            self._open_gate()
+
+    def _open_gate(self) -> None:
+        self._gated = False
+        self.tell("scheduler", m.OpenGate())
 
     @receive
     def handle_ask_again(self, due: AskAgain) -> None:
@@ -153,7 +201,7 @@ class ReconcilerActor(Actor):
 
     def _ask(self) -> None:
         if not self.unanswered:
-            self._end()
+            self._round_over()
             return
         tasks = tuple(self.unanswered.items())
         size = self.settings.batch
@@ -167,9 +215,14 @@ class ReconcilerActor(Actor):
         self._timer = self.timers.after(waits.delay(self._waits), AskAgain(self.round))
 
     def _end(self) -> None:
+        """Stop asking; whether all have answered is another matter."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._waits = 0
         self._listing = False
         self.unanswered.clear()
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number:,} tasks"

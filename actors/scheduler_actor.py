@@ -51,6 +51,10 @@ RESUMED_AT_ONCE = 100  # tasks whose actors are started before the loop turns
 RELOAD_AFTER = 1.0  # seconds before a store that could not be read is asked again
 REGISTERED, FORGOTTEN, ENDS_WHEN_DONE = "registered", "attempts forgotten", "ends when done"
 """Facts: `on_registered` has been called; the highest attempt of a task that is no longer remembered; `finish_when_done`."""
+GATED = (
+    "launches wait until the master has said what became of the tasks of an earlier run ([reconciler] launch_gate_timeout says "
+    "how long at most)"
+)
 DEFAULT_RETRY = RetryPolicy()
 Texts = Iterable[str]
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -187,6 +191,7 @@ class SchedulerActor(OperatingScheduler):
         self._run = 1
         self._on_record = r.TasksOnRecord()
         self._introduced = False
+        self._gated = False
         self._ends_when_done = False
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
@@ -422,6 +427,9 @@ class SchedulerActor(OperatingScheduler):
         for name in ("offers", "reconciler", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
+        if self._resumed:
+            self._gated = True
+            self._tell_gate()
         await super()._spawn_before_connecting()
         for number, history in enumerate(self._on_record.histories(), 1):
             self._order = max(self._order, history.spec.order)
@@ -443,6 +451,8 @@ class SchedulerActor(OperatingScheduler):
         if started.name == "offers" and self._begun:
             self._tell_broker_all()  # first: from the next on it knows what is ours
             self.tell("offers", m.UseExecutors(self._templates))
+            if self._gated:
+                self._tell_gate()
             if self._subscribed:
                 self.tell("offers", m.StillSubscribed())
             self._tell_operations(m.BrokerRestarted())
@@ -455,7 +465,15 @@ class SchedulerActor(OperatingScheduler):
             except Exception as error:
                 self._end(1, f"the server failed, and cannot be opened again: {error}")
         elif started.name == "reconciler" and self._announced:
-            self.tell("reconciler", m.StartReconciliation())
+            self.tell("reconciler", m.StartReconciliation(self._gated))
+
+    @receive
+    def handle_open_gate(self, _news: m.OpenGate) -> None:
+        self._gated = False
+        self._tell_gate()
+
+    def _tell_gate(self) -> None:
+        self.tell("offers", m.HoldLaunches("gate", GATED if self._gated else ""))
 
     @receive
     def handle_subscribed(self, news: m.Subscribed) -> Any:
@@ -463,7 +481,7 @@ class SchedulerActor(OperatingScheduler):
             return None
         event = m.Registered(news.framework_id, news.master, 0 if self._announced else self._resumed)
         self._announced = self._subscribed = True
-        self.tell("reconciler", m.StartReconciliation())
+        self.tell("reconciler", m.StartReconciliation(self._gated))
         self._tell_operations(news)
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
         early, self._early = self._early, []
