@@ -8,6 +8,7 @@ continues from its records sees what it wrote. Records know nothing of tasks: (k
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from actors.framework_settings import Composition, seconds
 from actors.runtime import Actor, Backoff, message, receive, setting
 from actors.store.address import StoreAddress, store_address
 from actors.store.backends import LARGEST, Backend, Change, MemoryBackend, SqliteBackend, StorageError
-from actors.store.coordination import Coordinator, FencedError
+from actors.store.coordination import Coordinator, DamagedError, FencedError
 from actors.store.etcd import EtcdCoordinator
 from actors.store.log import LogBackend
 from mesos_http import TlsSettings
@@ -136,13 +137,18 @@ class StoreActor(Actor):
         self._unusable: StorageError | None = None
 
     async def on_start(self) -> None:
-        """Open the database; where it cannot be used, the first `Load` is answered with why."""
+        """Open the database; where it cannot be used, the first `Load` is answered with why, unless that passes."""
+        await self._open()
+        if self._queue:  # an instance before this one has accepted it
+            self._ask_for_commit()
+
+    async def _open(self) -> None:
         try:
             await self.in_thread(self.backend.open)
         except StorageError as error:
             self._unusable = error
-        if self._queue:  # an instance before this one has accepted it
-            self._ask_for_commit()
+        else:
+            self._unusable = None
 
     async def on_stop(self) -> None:
         """Write what is still in the queue, then close; no actor is left to be told."""
@@ -172,6 +178,23 @@ class StoreActor(Actor):
 
     @receive
     async def handle_load(self, asked: m.Load) -> m.Loaded:
+        """Answer who begins when the servers answer, if they are only away; a task that is loaded again asks again itself."""
+        waits = Backoff(self.settings.retry_after, 2.0, LONGEST_WAIT)
+        for failures in itertools.count(1):
+            try:
+                return await self._load(asked)
+            except StorageError as error:
+                away = self._leadership is not None and not isinstance(error, DamagedError | FencedError)
+                if not away or asked.key is not None:
+                    raise
+                level = logging.WARNING if failures == 1 else logging.DEBUG
+                logger.log(level, "the store cannot be read yet (%s); trying on", error)
+            await asyncio.sleep(waits.delay(failures))
+            if self._unusable is not None:
+                await self._open()
+        raise AssertionError
+
+    async def _load(self, asked: m.Load) -> m.Loaded:
         if self._unusable is not None:
             raise self._unusable
         await self._settled()

@@ -38,6 +38,10 @@ class FencedError(StorageError):
     """Another process leads, or has led since: nothing of this one is ever stored again."""
 
 
+class DamagedError(StorageError):
+    """What is stored cannot be read, now or later; trying again does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Versioned:
     """A value, and the version of its key: another one after each change."""

@@ -38,6 +38,7 @@ from actors.store.coordination import (
     Batch,
     ConflictError,
     Coordinator,
+    DamagedError,
     FencedError,
 )
 
@@ -266,7 +267,7 @@ class LogBackend:
         if zlib.crc32(sealed[:1] + sealed[5:]) != int.from_bytes(sealed[1:5], "big") or not layout:
             self._damaged(f"{key} cannot be what was stored (by its checksum)")
         if layout > LAYOUT:
-            raise StorageError(
+            raise DamagedError(
                 f"{self.where} was written by a newer version (layout {layout}, this one knows {LAYOUT}): "
                 "use that version, or give this framework another [store] url"
             )
@@ -276,7 +277,7 @@ class LogBackend:
             self._damaged(f"{key} cannot be what was stored ({error})")
 
     def _damaged(self, what: str) -> NoReturn:
-        raise StorageError(
+        raise DamagedError(
             f"{self.where} is damaged: {what}; restore the servers from a backup, or give this framework another [store] url to "
             "begin as a new one"
         )

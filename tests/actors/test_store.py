@@ -825,6 +825,28 @@ def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
     virtually(work())
 
 
+def test_a_leader_whose_servers_do_not_answer_when_it_begins_waits_for_them():
+    """It ended with exit code 2, and the framework had one process less."""
+    servers = Servers()
+    version = servers.apply(Batch(puts={LEADER: b"me"}), 0)[LEADER]
+    LogBackend(servers.connect(), "memory://test").open()
+    leads = Composition(
+        FrameworkSettings(), coordinate=servers.connect, leadership=Leadership(version, math.inf)
+    )
+
+    async def work():
+        async with system() as running:
+            servers.down = True
+            store = running.spawn(StoreActor, leads, StoreSettings(), name="store")
+            beginning = store.ask(m.Load(), block=False)
+            await asyncio.sleep(10)
+            assert not beginning.done()
+            servers.down = False
+            assert (await beginning).records == ()
+
+    virtually(work())
+
+
 def test_many_writes_of_a_moment_are_one_transaction():
     async def work():
         async with system() as running:
