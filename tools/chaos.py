@@ -6,7 +6,9 @@ broken (`tests/chaos/judge.py`). The folder of a run that broke a rule stays bel
 
 import argparse
 import asyncio
+import contextlib
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,7 +32,17 @@ def main() -> int:
         "--tasks", type=int, default=2000, help="in each run (default 2000 for each half minute)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the folders of good runs, too")
+    parser.add_argument(
+        "--crash-points", action="store_true", help="instead: let schedulers die at every write and call"
+    )
     arguments = parser.parse_args()
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # whatever a script in the background ignores: its processes end with it
+        signal.signal(number, signal.default_int_handler)
+    if arguments.crash_points:
+        return asyncio.run(crash_points(arguments.store))
     first, _, last = arguments.seeds.partition("-")
     broken = 0
     for seed in range(int(first), int(last or first) + 1):
@@ -60,6 +72,27 @@ def one(seed: int, store: str, seconds: float, tasks: int, *, keep: bool) -> boo
     elif not keep:
         shutil.rmtree(folder)
     return not broken
+
+
+async def crash_points(store: str) -> int:
+    """Let a scheduler die at each point in turn; 1 if that broke a rule."""
+    from tests.chaos.crashes import crashes, stores_on
+    from tests.chaos.run import SERVER_OF
+
+    folder = FOLDERS / f"crash-points-{store}"
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(SERVER_OF[store](folder / "server")) if store in SERVER_OF else None
+        async with crashes(folder / "runs", stores_on(server)) as schedulers:
+            broken = await schedulers.sweep()
+    print(
+        f"crash points, {store}: {len(broken)} of {schedulers.runs - 1} broken, {time.monotonic() - began:.0f} s"
+    )
+    for point, rules in broken.items():
+        for rule, what in rules:
+            print(f"    point {point}: {rule}: {what}")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class Done:
 
 
 @message
+class Tally:
+    outcomes: int = 0
+
+
+@message
 class LookForEnd:
     """Whoever runs the chaos may have asked for the end by now."""
 
@@ -85,6 +90,7 @@ class BooksExecutor(Executor):
 
 class Books(SchedulerActor):
     Settings = BooksSettings
+    state = Tally()
 
     def on_start(self) -> Any:
         self.timers.after(LOOK_SECONDS, LookForEnd())
@@ -132,7 +138,8 @@ class Books(SchedulerActor):
         self.tell_book("killed", killed.task_id, "-")
 
     def tell_book(self, outcome: str, task_id: str, token: str, why: str = "") -> None:
-        write_line(Path(self.settings.folder) / "told", f"{outcome} {task_id} {token} {why}".rstrip())
+        write_line(Path(self.settings.folder) / "told", " ".join((outcome, task_id, token, *why.split())))
+        self.state = Tally(self.state.outcomes + 1)
         number = int(task_id[2:]) + self.settings.tasks // 2
         if number < self.settings.tasks:
             self.launch_one(number)
@@ -141,15 +148,19 @@ class Books(SchedulerActor):
         self.note(f"unknown {status.task_id} {status.state.value}")
 
     def on_error(self, message: str) -> None:
-        self.note(f"error {message}")
+        self.note(f"error {' '.join(message.split())}")
 
     def note(self, line: str) -> None:
         write_line(Path(self.settings.folder) / "notes", line)
 
+    def leave_notes(self) -> None:
+        self.note(f"active {sum(self.active_tasks.values())}")
+        self.note(f"counted {self.state.outcomes}")
+
     @receive
     def handle_look_for_end(self, _due: LookForEnd) -> None:
         if (Path(self.settings.folder) / "end").exists() and self.framework_id is not None:
-            self.note(f"active {sum(self.active_tasks.values())}")
+            self.leave_notes()
             self.finish(0)
         else:
             self.timers.after(LOOK_SECONDS, LookForEnd())

@@ -83,7 +83,7 @@ def _one_result_each(seen: Evidence) -> Iterator[str]:
             yield f"t-{number} ({kind_of(number)}) was told as {outcome}"
         elif token != "-" and (number, token) not in tokens:
             yield f"the result of t-{number} is {token}, which nothing that ran has drawn"
-        elif outcome != "killed" and number not in ran:
+        elif outcome == "finished" and number not in ran:
             yield f"t-{number} was told as {outcome}, and never ran"
     for stranger in results:
         yield f"{stranger} was told, and is none of the tasks"
@@ -159,6 +159,11 @@ def _hooks_launch_once(seen: Evidence) -> Iterator[str]:
     yield from (note for note in seen.notes if note.startswith("refused "))
 
 
+def _counted_once(seen: Evidence) -> Iterator[str]:
+    wrong = [note for note in seen.notes if note.startswith("counted ") and note != f"counted {seen.tasks}"]
+    yield from (f"{note} outcomes of {seen.tasks} tasks" for note in wrong)
+
+
 def _ended_well(seen: Evidence) -> Iterator[str]:
     yield from seen.complaints
 
@@ -172,6 +177,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "no task id is started twice": _started_once,
     "nothing is acknowledged before it is stored": _stored_first,
     "what a hook launches is stored with it": _hooks_launch_once,
+    "what the author's state counts is counted once": _counted_once,
 }
 
 
@@ -181,17 +187,25 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
 def evidence(folder: Path) -> Evidence:
     """Read what a run has left."""
     about = json.loads((folder / "run.json").read_text())
-    effects = [line.split() for line in _lines(folder / "effects")]
+    effects = [line.split() for line in read_book(folder / "effects")]
     return Evidence(
         tasks=about["tasks"],
         effects=[(int(number), task, token) for number, task, token, _ in effects],
-        told=[(outcome, task, token) for outcome, task, token, *_ in map(str.split, _lines(folder / "told"))],
-        notes=_lines(folder / "notes"),
-        wire=[json.loads(line) for line in _lines(folder / "wire")],
+        told=[
+            (outcome, task, token) for outcome, task, token, *_ in map(str.split, read_book(folder / "told"))
+        ],
+        notes=read_book(folder / "notes"),
+        wire=_taken(list(map(json.loads, read_book(folder / "wire")))),
         steps=list(merge(*map(steps_of, (folder / "traces").glob("*.trace")), key=lambda step: step.at)),
         master=[(task["id"], task["state"]) for task in about["master"]],
         complaints=about["complaints"],
     )
+
+
+def _taken(wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out calls that were refused: they have changed nothing."""
+    refused = {(said["scheduler"], said["refused"]) for said in wire if "refused" in said}
+    return [said for said in wire if "call" in said and (said["scheduler"], said["number"]) not in refused]
 
 
 def steps_of(trace: Path) -> Iterator[Step]:
@@ -214,5 +228,5 @@ def steps_of(trace: Path) -> Iterator[Step]:
             yield Step(record.time, trace.stem, "acknowledge", record.sender, **update)
 
 
-def _lines(file: Path) -> list[str]:
+def read_book(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []

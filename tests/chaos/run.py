@@ -28,10 +28,13 @@ from mesos_v1.states import TaskState, is_terminal
 from tests.chaos.judge import Broken, evidence, judge
 from tests.chaos.plan import HALF_A_MINUTE, SQLITE, Fault, plan_of
 from tests.chaos.tap import Tap
+from tests.support.servers import Etcd, Server, ZooKeeper
 
 CONFIG = Path(__file__).with_name("books.toml")
 AGENTS = 3
 STUCK = 30.0  # seconds without a result, when nothing is wrong any more
+LEASE = 3.0  # seconds, of a leader that says nothing
+SERVER_OF: dict[str, type[Server]] = {"etcd": Etcd, "zookeeper": ZooKeeper}
 CLUSTER = {
     "agents": AGENTS,
     "resources": "cpus:4;mem:4096;disk:10000;ports:[31000-32000]",
@@ -114,7 +117,7 @@ class Run:
         self.url = f"http://127.0.0.1:{self.port}"
         self.cluster = Part("cluster", folder, self._cluster_command)
         self.schedulers: list[Part] = []
-        self.server: Any = None  # of the store, where it has one
+        self.server: Server | None = None  # of the store, where it has one
         self._parts = [self.cluster]
         self._at_work: set[asyncio.Task[None]] = set()
         self._traced = 0
@@ -170,12 +173,19 @@ class Run:
         return command
 
     def _store_settings(self) -> dict[str, Any]:
-        return {"store.path": str(self.folder / "store.db")}
+        if self.server is None:
+            return {"store.path": str(self.folder / "store.db")}
+        scheme = "etcd" if self.store == "etcd" else "zk"
+        url = f"{scheme}://{self.server.address}/chaos"
+        return {"store.url": url, "store.lease": LEASE, "framework.standby": True}
 
     async def _start(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._kill_all)
+        if self.store in SERVER_OF:
+            self.server = await asyncio.to_thread(SERVER_OF[self.store], self.folder / self.store)
+            stack.callback(self.server.kill)
         await self.cluster.start()
-        for name in ("a",) if self.store == SQLITE else ("a", "b"):
+        for name in ("a",) if self.server is None else ("a", "b"):
             tap = await stack.enter_async_context(Tap(name, self.port, self.folder / "wire"))
             scheduler = Part(f"scheduler-{name}", self.folder, self._scheduler_command(name, tap))
             self.schedulers.append(scheduler)
@@ -306,6 +316,24 @@ class Run:
         await self._order("plan", **{name: type(value)() for name, value in how.items()})
         return met
 
+    async def _kill_store(self, fault: Fault) -> None:
+        assert self.server is not None
+        await asyncio.to_thread(self.server.kill)
+        await asyncio.sleep(fault.seconds)
+        if self.server.process is None:
+            self.server.start_only()
+
+    async def _stop_store(self, fault: Fault) -> bool:
+        assert self.server is not None
+        process = self.server.process
+        if process is None:
+            return False
+        self.server.freeze()
+        await asyncio.sleep(fault.seconds)
+        if self.server.process is process:
+            self.server.thaw()
+        return True
+
     async def _lock_store(self, fault: Fault) -> None:
         """Somebody else writes: no transaction of ours succeeds."""
         lock = sqlite3.connect(self.folder / "store.db", isolation_level=None, timeout=1.0)
@@ -333,6 +361,9 @@ class Run:
     # --- the end --------------------------------------------------------------------------------------------------
 
     async def _heal(self) -> None:
+        if self.server is not None:
+            self.server.thaw()
+            await asyncio.to_thread(self.server.until_it_answers)
         for part in self._parts:
             part.signal(signal.SIGCONT)
         for process in self._executors():

@@ -1,12 +1,15 @@
 """A tap on the wire between a scheduler and the master: passes everything on, and writes down each call as it goes by.
 
-What a scheduler that is killed has sent is known here whatever it wrote of it itself. One line of JSON per call, in order.
+What a scheduler that is killed has sent is known here whatever it wrote of it itself. One line of JSON per call, in order; and one
+for each call that was refused (`refused` is its number), as soon as that is answered.
 """
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ class Tap:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> "Tap":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -47,10 +51,11 @@ class Tap:
         finally:
             self._open.discard(writer)
         self._open |= {writer, ours}
-        answers = asyncio.create_task(_pass_on(theirs, writer))
+        unanswered: deque[int] = deque()
+        answers = asyncio.create_task(self._answers(theirs, writer, unanswered))
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await self._requests(reader, ours)
+                await self._requests(reader, ours, unanswered)
         finally:
             ours.close()
             await asyncio.wait((answers,), timeout=1.0)
@@ -58,32 +63,50 @@ class Tap:
             writer.close()
             self._open -= {writer, ours}
 
-    async def _requests(self, reader: asyncio.StreamReader, master: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, reader: asyncio.StreamReader, master: asyncio.StreamWriter, unanswered: deque[int]
+    ) -> None:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
-            headers = {
-                name.lower(): value.strip()
-                for name, _, value in (line.partition(":") for line in head.decode("latin-1").splitlines())
-            }
+            headers = _headers(head)
             body = await reader.readexactly(int(headers.get("content-length", "0")))
+            number = next(self._numbers)
+            unanswered.append(number)
             if body:
-                self._note(parse(Call, body, ContentType(headers["content-type"])))
+                call = described(parse(Call, body, ContentType(headers["content-type"])))
+                self._note({"at": time.time(), "scheduler": self.scheduler, "number": number, **call})
             master.write(head + body)
             await master.drain()
 
-    def _note(self, call: Call) -> None:
-        said = {"at": time.time(), "scheduler": self.scheduler, **described(call)}
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, unanswered: deque[int]
+    ) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                headers, status = _headers(head), int(head.split(b" ", 2)[1])
+                number = unanswered.popleft()
+                if status >= 300:
+                    self._note({"scheduler": self.scheduler, "refused": number, "status": status})
+                writer.write(head)
+                if "content-length" not in headers:  # a subscription, to its end
+                    while data := await reader.read(_CHUNK):
+                        writer.write(data)
+                        await writer.drain()
+                    break
+                writer.write(await reader.readexactly(int(headers["content-length"])))
+                await writer.drain()
+        if not writer.is_closing():
+            writer.close()
+
+    def _note(self, said: dict[str, Any]) -> None:
         with self._book.open("a") as book:
             book.write(json.dumps(said) + "\n")
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-    if not writer.is_closing():
-        writer.close()
+def _headers(head: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in head.decode("latin-1").splitlines())
+    return {name.lower(): value.strip() for name, _, value in lines}
 
 
 def described(call: Call) -> dict[str, Any]:

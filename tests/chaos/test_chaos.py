@@ -4,13 +4,16 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.plan import SQLITE, STORES, plan_of
-from tests.chaos.run import chaos
+from tests.chaos.plan import STORES, plan_of
+from tests.chaos.run import SERVER_OF, chaos
+from tests.support.servers import missing
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", [SQLITE])
+@pytest.mark.parametrize("store", STORES)
 async def test_a_framework_goes_through_ten_seconds_of_chaos_without_losing_anything(store, tmp_path):
+    if store in SERVER_OF and (why := missing(SERVER_OF[store])):
+        pytest.skip(why)
     run, broken = await chaos(tmp_path / "chaos", 1, store, seconds=10.0, tasks=400)
     assert not broken, f"{broken}; see {run.folder}"
     assert len(run.done) >= 7, run.done

@@ -22,7 +22,7 @@ def good() -> Evidence:
             ("killed", "t-5", "-"),
             ("failed", "t-7", "-"),
         ],
-        notes=["active 0", "error the store cannot write"],
+        notes=["active 0", "counted 8", "error the store cannot write"],
         wire=[
             {"call": "ACCEPT", "offers": ["o1", "o2"], "tasks": [f"t-{n}.1" for n in range(8)]},
             {"call": "DECLINE", "offers": ["o1"]},  # its answer was lost
@@ -91,6 +91,10 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     "a hook told twice of what it has launched": (
         "what a hook launches is stored with it",
         {"notes": ["refused there is a task t-4 already"]},
+    ),
+    "an outcome that was counted twice": (
+        "what the author's state counts is counted once",
+        {"notes": ["counted 9"]},
     ),
     "a run that hangs": ("it ends in time, and leaves nothing behind", {"complaints": ["it hangs"]}),
 }

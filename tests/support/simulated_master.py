@@ -27,6 +27,7 @@ class SimulatedMaster(ScriptedMaster):
         super().__init__()
         self.cpus = cpus
         self.gpus = 0.0
+        self.role = "*"
         self.reasons: dict[str, str] = {}
         self.plan: Callable[[pb.mesos.TaskInfo], Plan] = lambda _info: FINISHES
         self.known: dict[str, deque[tuple[str, bytes, bytes]]] = {}
@@ -91,13 +92,13 @@ class SimulatedMaster(ScriptedMaster):
         event = pb.scheduler.Event(type=pb.scheduler.Event.OFFERS)
         offer = event.offers.offers.add(hostname="h")
         offer.id.value, offer.framework_id.value, offer.agent_id.value = self._offer, self.framework_id, "a"
-        offer.allocation_info.role = "*"
+        offer.allocation_info.role = self.role
         for name, amount in (("cpus", free), ("mem", 1e6), ("disk", 1e6), ("gpus", self.gpus)):
             if not amount:
                 continue
             resource = offer.resources.add(name=name, type=pb.mesos.Value.SCALAR)
             resource.scalar.value = amount
-            resource.allocation_info.role = "*"
+            resource.allocation_info.role = self.role
         await self.send(event)
 
     async def _launch(self, info: pb.mesos.TaskInfo) -> None:
