@@ -12,11 +12,12 @@ behind: a reservation or a volume, which is stored until it is freed. An upload 
 `on_uploaded` has been called.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from actors import messages as m
 from actors.framework_settings import RetryPolicy
@@ -229,6 +230,11 @@ def demand_of(spec: TaskSpec, attempt: int) -> m.Demand:
 def all_records_of(task_id: TaskId) -> tuple[tuple[str, str], ...]:
     """Return the keys of everything that is stored of a task, to delete it."""
     return tuple(kind.key(task_id) for kind in (SPEC, INTENT, PROGRESS))
+
+
+def shared(text: T) -> T:
+    """Return the one object for a text that thousands of tasks have, as the id of an agent."""
+    return text if text is None else cast("T", sys.intern(cast("str", text)))
 
 
 class TasksOnRecord:

@@ -566,9 +566,8 @@ class SchedulerActor(OperatingScheduler):
         if known.phase in m.ON_CLUSTER:
             task_id = history.spec.task_id
             attempt = r.attempt_id(task_id, known.attempt)
-            self._tasks.change(
-                m.TaskChanged(task_id, attempt, known.attempt, known.phase, agent_id=known.agent_id)
-            )
+            agent = r.shared(known.agent_id)
+            self._tasks.change(m.TaskChanged(task_id, attempt, known.attempt, known.phase, agent_id=agent))
 
     def _tell_task(self, entry: TaskEntry, news: object) -> None:
         if entry.ref is not None:

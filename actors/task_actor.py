@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from actors import messages as m
 from actors.messages import DRAINING, MOVED, ON_CLUSTER, TERMINAL_PHASES, TaskPhase
-from actors.records import PROGRESS, TaskHistory, TaskProgress, Writes, attempt_id, demand_of, latest
+from actors.records import PROGRESS, TaskHistory, TaskProgress, Writes, attempt_id, demand_of, latest, shared
 from actors.runtime import Actor, Backoff, DecodeError, Timer, message, receive, unpack
 from actors.runtime.state_machine import Machine
 from actors.states import EVENT_OF_STATE, TASK, TaskAction, TaskEvent
@@ -58,8 +58,8 @@ class TaskActor(Actor):
         self._life = Machine(TASK, progress.phase)
         self.failures = progress.failures
         self.losses = progress.losses
-        self.agent_id: AgentId | None = progress.agent_id
-        self.executor_id: ExecutorId | None = progress.executor_id
+        self.agent_id: AgentId | None = shared(progress.agent_id)
+        self.executor_id: ExecutorId | None = shared(progress.executor_id)
         self._last_uuid = progress.uuid
         self._writes: Writes[tuple[TaskStatus | None, m.TaskDone | None]] = Writes(self)
         self._result_id = ""  # the executor's own id of the message that is the result, to join both traces

@@ -2,9 +2,10 @@
 
 A store is filled with what a run leaves of N tasks (specification, intent, progress RUNNING on 50 agents; or, `--waiting`, with
 specifications alone). Then a framework starts with it in a fresh process, against a master in another one that takes the
-subscription and answers each RECONCILE. `--launch` measures N tasks that are launched at once instead, and wait.
+subscription and answers each RECONCILE. `--queue` measures N tasks that are launched at once instead, and wait; `--launch`,
+that all run.
 
-    python benchmarks/restart.py [N] [--waiting | --launch] [--store PATH]
+    python benchmarks/restart.py [N] [--waiting | --queue | --launch] [--store PATH] [--json]
 """
 
 import argparse
@@ -59,6 +60,19 @@ async def main():
     master = Master()
     async with raw_server(master.handle) as server:
         master.server = server
+        print(master.url, flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+asyncio.run(main())
+"""
+ROOMY = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from tests.support.simulated_master import simulated_master
+
+async def main():
+    async with simulated_master(cpus=1e6) as master:
+        master.plan = lambda _info: [("TASK_RUNNING", b"")]
         print(master.url, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -136,9 +150,10 @@ def play(url: str, count: int, store: str, kind: str) -> None:
         def on_registered(self, _event):
             self.note("subscribed")
             for number in range(1, count + 1):
-                self.launch(command="true", task_id=f"work-{number}", cpus=0.1, mem=32.0)
+                self.launch(command="true", task_id=f"work-{number}", cpus=0.1, mem=1.0)
             self.note("launched")
-            self.run_in_background(self.settle(), name="settle")
+            if kind == "queue":
+                self.run_in_background(self.settle(), name="settle")
 
         def on_reregistered(self, _event):
             self.note("subscribed")
@@ -146,7 +161,7 @@ def play(url: str, count: int, store: str, kind: str) -> None:
                 self.run_in_background(self.settle(), name="settle")
 
         def on_task_update(self, update):
-            if update.state:
+            if update.state == "TASK_RUNNING":
                 self.answered += 1
                 if self.answered == count:
                     self.note("answered")
@@ -182,14 +197,15 @@ def play(url: str, count: int, store: str, kind: str) -> None:
 
 
 def measure(count: int, kind: str, store: str = "") -> dict[str, float]:
-    """Figures of one restart (kind "running" or "waiting") or launch ("launch") with `count` tasks; seconds from the process's start."""
+    """Figures of one restart (kind "running" or "waiting") or launch ("queue" or "launch") with `count` tasks; seconds from the process's start."""
     with tempfile.TemporaryDirectory() as folder:
         path = store or f"{folder}/store.db"
-        if kind != "launch" and not Path(path).exists():
+        fresh = kind in {"queue", "launch"}
+        if not fresh and not Path(path).exists():
             filling = (sys.executable, __file__, "--fill", path, kind, str(count))
             subprocess.run(filling, check=True)  # in a process of its own, so that ours stays small
         master = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(ROOT), str(count)],
+            [sys.executable, "-c", ROOMY if kind == "launch" else SERVE, str(ROOT), str(count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -203,7 +219,7 @@ def measure(count: int, kind: str, store: str = "") -> dict[str, float]:
                 __file__,
                 "--play",
                 url,
-                path if kind != "launch" else "",
+                "" if fresh else path,
                 kind,
                 str(count),
             )
@@ -224,11 +240,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("count", nargs="?", type=int, default=100_000)
     parser.add_argument("--waiting", action="store_true")
+    parser.add_argument("--queue", action="store_true")
     parser.add_argument("--launch", action="store_true")
     parser.add_argument("--store", default="", help="a store to keep; filled if it does not exist")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    kind = "waiting" if options.waiting else "launch" if options.launch else "running"
-    for name, figure in measure(options.count, kind, options.store).items():
+    kind = next((name for name in ("waiting", "queue", "launch") if getattr(options, name)), "running")
+    figures = measure(options.count, kind, options.store)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for name, figure in figures.items():
         print(f"{name:16} {figure:12,.2f}")
 
 

@@ -25,7 +25,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.errors import ActorDeadError, Timeout
-from actors.runtime.handlers import START, STOP
+from actors.runtime.handlers import START, STOP, Control
 from actors.runtime.messages import ChildFailed, Terminated
 from actors.runtime.pykka_seam import PykkaStop
 from actors.runtime.ref import (
@@ -427,7 +427,9 @@ class Life:
         self, ref: Ref, envelope: Envelope, work: Coroutine[Any, Any, Any], then: Then | None = None
     ) -> None:
         """Run an async handler, or hook, as a task; the actor is busy until it is done."""
-        task = self._make_task(ref, envelope, work, f"{envelope[MESSAGE]!r:.60}")
+        message = envelope[MESSAGE]  # its `repr` may be megabytes long
+        what = repr(message) if isinstance(message, Control) else type(message).__qualname__
+        task = self._make_task(ref, envelope, work, what)
         own = belongings(ref)
         own.handler = (task, envelope)
         if own.stop_deadline is not None:
@@ -619,8 +621,9 @@ class Life:
         """End what belongs to the actor; go on when its children are gone."""
         if ref._inbox is None:
             ref._inbox = []
-        for timer in tuple(ref._timers or ()):
-            timer.cancel()
+        if ref._timers is not None:
+            for timer in tuple(ref._timers):
+                timer.cancel()
         own = ref._belongings
         if own is None:
             self._children_gone(ref)

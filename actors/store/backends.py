@@ -216,11 +216,13 @@ class SqliteBackend:
         return tuple(Record(kind, key, value) for kind, key, value, _ in rows)
 
     def part(self, after: int) -> tuple[tuple[Record, ...], int]:
-        """As `Backend.part`; all records are checked before the first ones are returned."""
+        """As `Backend.part`; nothing is returned of what will be dropped with a damaged record that comes later."""
         with self._reading() as connection:
-            if not after:
+            if not after and self._drop_damaged:
                 self._check_records()
             rows = connection.execute(_PART, (after, PART)).fetchall()
+            if not all(_is_sound(*row[1:]) for row in rows):
+                self._check_records()  # refuses, and names all that are damaged
         records = tuple(Record(kind, key, value) for _, kind, key, value, _ in rows)
         return records, rows[-1][0] if len(rows) == PART else 0
 

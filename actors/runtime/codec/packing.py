@@ -508,7 +508,15 @@ def _reader(cls: type, parts: Iterable[str]) -> Callable[[Any], Any]:
         name, kind = field.name, field.type
         if name in parts:
             names[f"part_{name}"] = _part_reader(kind)
-        given.append(f"{name}=part_{name}(found.{name})" if name in parts else f"{name}=found.{name}")
+        if name in parts:
+            given.append(f"{name}=part_{name}(found.{name})")
+        elif isinstance(
+            field.default, float | str
+        ):  # what is the default is the default: one object, not thousands
+            names[f"usual_{name}"] = field.default
+            given.append(f"{name}=usual_{name} if found.{name} == usual_{name} else found.{name}")
+        else:
+            given.append(f"{name}=found.{name}")
         default = msgspec.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]
         fields.append((name, msgspec.Raw if name in parts else kind, default))
     struct = msgspec.defstruct(cls.__name__, fields, kw_only=True, gc=False)
