@@ -40,7 +40,7 @@ from kazoo.exceptions import (
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.serialization import Transaction
 from kazoo.protocol.states import KazooState, ZnodeStat
-from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
+from kazoo.security import ANYONE_ID_UNSAFE, OPEN_ACL_UNSAFE, make_digest_acl
 
 from actors.store.address import StoreAddress
 from actors.store.backends import StorageError
@@ -88,10 +88,10 @@ class ZooKeeperCoordinator:
     Without one, whoever reaches the servers reads and writes them.
     """
 
-    largest = 1_000_000  # leaves room for the names of what is in a batch
+    largest = 250_000  # servers take four times that, but keep the last 500 changes in memory
 
     def __init__(self, address: StoreAddress, patience: float) -> None:
-        """Make one of which each call ends within `patience` seconds (`wait`: so many more than it was to wait)."""
+        """Make one of which each call ends within `patience` seconds (`wait`: as many after its own)."""
         self._where, self._path = address.url, f"/{address.prefix}"
         self._patience = patience
         hosts = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts)
@@ -318,6 +318,12 @@ class ZooKeeperCoordinator:
         with suppress(NodeExistsError):
             self._answer(client.create_async(self._made, acl=self._acl), deadline)
         self._answer(client.get_async(self._made), deadline)  # whether we may read what there is
+        acls, _ = self._answer(client.get_acls_async(self._path), deadline)
+        if self._acl is not OPEN_ACL_UNSAFE and any(acl.id == ANYONE_ID_UNSAFE for acl in acls):
+            raise StorageError(
+                f"{self._where} was made without a user, so that everybody may read and change it: give it to yours (in zkCli.sh: "
+                f"addauth digest user:password, then setAcl -R {self._path} auth::cdrwa), or choose another path"
+            )
 
     def _connected(self, deadline: float) -> KazooClient:
         client = self._client

@@ -73,6 +73,26 @@ def test_a_large_store_is_loaded_part_by_part(count, backend, monkeypatch):
         assert max(len(records) for records, _ in parts) <= 3
 
 
+def test_thousands_of_tasks_are_what_they_were_when_the_store_is_opened_again(backend):
+    """Three records each; `benchmarks/stores.py` does the same with 100,000."""
+    kept = {}
+    for first in range(0, 3000, 250):
+        keys = [f"task-{number}" for number in range(first, first + 250)]
+        for kind, size in (("spec", 400), ("intent", 60), ("progress", 40)):
+            new = [record(key, os.urandom(size), kind) for key in keys]
+            backend.commit([m.Write((each,)) for each in new])
+            kept.update({(each.kind, each.key): each.value for each in new})
+    gone = tuple((kind, f"task-{number}") for number in range(0, 3000, 3) for kind in ("spec", "intent"))
+    backend.commit([m.Write((), gone)])
+    for name in gone:
+        del kept[name]
+    backend.close()
+    backend.open()
+    assert [(each.kind, each.key, each.value) for each in backend.load()] == [
+        (*name, value) for name, value in kept.items()
+    ]
+
+
 def test_writes_and_deletes_of_one_batch_apply_in_order(backend):
     backend.commit(
         [m.Write((record("a"),)), m.Write((), (("k", "a"), ("k", "never there"))), m.Write((record("z"),))]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
+from kazoo.security import CREATOR_ALL_ACL
 
 from actors.store.address import store_address
 from actors.store.backends import StorageError
@@ -110,6 +111,27 @@ def test_nobody_else_reads_the_nodes_of_a_user(zookeeper, client):
     with pytest.raises(NoAuthError):
         client.create(f"{path}/mine")
     one.close()
+
+
+def test_a_user_does_not_go_on_where_everybody_may_read(one, two, url, client):
+    one.commit(Batch(puts={"a": b"1"}))
+    later = ZooKeeperCoordinator(store_address(url, TlsSettings(), "framework", "sesame-open-up"), 3.0)
+    with pytest.raises(
+        StorageError, match=r"everybody may read .* setAcl -R /tests/\w+ auth::cdrwa"
+    ) as raised:
+        later.open()
+    assert "sesame" not in str(raised.value)
+    client.add_auth("digest", "framework:sesame-open-up")
+    path = "/" + url.split("/", 3)[3]
+    for name in ("", *(f"/{child}" for child in client.get_children(path))):
+        client.set_acls(path + name, CREATOR_ALL_ACL)
+    later.open()
+    found = later.get("a")
+    assert found is not None
+    assert found.value == b"1"
+    later.close()
+    with pytest.raises(StorageError, match="password"):
+        two.get("a")
 
 
 def test_five_thousand_segments_are_few_enough(one, two):
