@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -159,8 +159,8 @@ class LogBackend:
     def commit(self, changes: Sequence[Change]) -> None:
         """As `Backend.commit` (FencedError: another process leads, and no commit of this one will ever succeed)."""
         with self._lock:
-            content, cleared = _folded(changes, self._indexed())
-            self._write(content, cleared=cleared)
+            content, cleared, growth = _folded(changes, self._indexed())
+            self._write(content, cleared=cleared, growth=growth)
             try:
                 self._tidy()
             except (
@@ -234,7 +234,9 @@ class LogBackend:
         self._groups, self._void = groups, void
         self._total = sum(group.size for group in groups.values())
         ordered = sorted((number, name, value, group) for name, (number, value, group) in newest.items())
-        self._index = Index((name, number, group, len(value)) for number, name, value, group in ordered)
+        self._index = Index(
+            [(*name, number, group, _size(*name, value)) for number, name, value, group in ordered]
+        )
         return tuple(Record(*name, value) for _, name, value, _ in ordered)
 
     def _content(self, first: int) -> Content:
@@ -285,7 +287,12 @@ class LogBackend:
     # --- writing ----------------------------------------------------------------------------------------------
 
     def _write(
-        self, content: Content, *, cleared: ClearStore | None = None, replaced: Sequence[int] = ()
+        self,
+        content: Content,
+        *,
+        cleared: ClearStore | None = None,
+        replaced: Sequence[int] = (),
+        growth: int = 0,
     ) -> None:
         """Write a group, and delete those that it replaces."""
         first = self._head.sequence + 1
@@ -313,7 +320,7 @@ class LogBackend:
                 self._groups[first] = Group(len(pieces), len(data), data if len(data) < SMALL else None)
                 self._total += len(data)
             assert self._index is not None
-            self._index.apply(content, first)
+            self._index.apply(content, first, growth)
 
         self._append(pieces[-1] if pieces else None, applied, cleared=cleared, deletes=void)
 
@@ -442,9 +449,12 @@ class LogBackend:
         for first in chosen:
             needed = needed or next(oldest) != first
             content = self._content(first)
-            puts += [put for put in content.puts if index.group_of(put[:2]) == first]
+            for put in content.puts:
+                known = index.of(put[:2])
+                if known is not None and known.group == first:
+                    puts.append(put)
             if needed:
-                deletes.update((name, None) for name in content.deletes if index.group_of(name) is None)
+                deletes.update((name, None) for name in content.deletes if index.of(name) is None)
         self._write(Content(puts, list(deletes)), replaced=chosen)
 
     def _forget(self) -> None:
@@ -458,10 +468,18 @@ class LogBackend:
         return range(group, group + self._groups[group].pieces)
 
 
+class Known(NamedTuple):
+    """What is known of a record without reading it."""
+
+    number: int  # its place in the order
+    group: int  # where its newest value is
+    size: int
+
+
 class Index:
     """Which records there are, in which order, and in which group each is: some 60 bytes for each, without its value."""
 
-    def __init__(self, rows: Iterable[tuple[Name, int, int, int]]) -> None:
+    def __init__(self, rows: Sequence[tuple[str, str, int, int, int]]) -> None:
         self._rows = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._rows.execute(
             "CREATE TABLE live (key TEXT, kind TEXT, number INTEGER, grp INTEGER, size INTEGER, PRIMARY KEY (key, kind)) "
@@ -469,9 +487,10 @@ class Index:
         )
         self.clear()
         self._rows.execute("BEGIN")
-        for (kind, key), number, group, size in rows:
-            self._put(kind, key, number, group, size)
+        self._put(rows)
         self._rows.execute("COMMIT")
+        self.alive = sum(row[4] for row in rows)
+        self.last = max((row[2] for row in rows), default=0)
 
     def clear(self) -> None:
         """Forget all."""
@@ -479,13 +498,12 @@ class Index:
         self.alive = 0  # bytes of all records
         self.last = 0  # the highest number given
 
-    def number_of(self, name: Name) -> int | None:
-        """Return a record's place in the order, if there is such a record."""
-        return self._one("number", name)
-
-    def group_of(self, name: Name) -> int | None:
-        """Return where the newest value of a record is."""
-        return self._one("grp", name)
+    def of(self, name: Name) -> Known | None:
+        """Return what is known of a record, if there is one."""
+        row = self._rows.execute(
+            "SELECT number, grp, size FROM live WHERE key = ? AND kind = ?", (name[1], name[0])
+        ).fetchone()
+        return None if row is None else Known(*row)
 
     def of_key(self, key: str) -> list[tuple[str, int]]:
         """Return the kinds of records with that key, in their order, and where each is."""
@@ -493,39 +511,25 @@ class Index:
             "SELECT kind, grp FROM live WHERE key = ? ORDER BY number", (key,)
         ).fetchall()
 
-    def apply(self, content: Content, group: int) -> None:
-        """Take in what has been written."""
+    def apply(self, content: Content, group: int, growth: int) -> None:
+        """Take in what has been written; `growth`: by how many bytes there is more alive than before."""
         self._rows.execute("BEGIN")
-        for kind, key in content.deletes:
-            self._remove(kind, key)
-        for kind, key, value, number in content.puts:
-            self._remove(kind, key)
-            self._put(kind, key, number, group, len(value))
+        self._rows.executemany("DELETE FROM live WHERE kind = ? AND key = ?", content.deletes)
+        self._put(
+            (kind, key, number, group, _size(kind, key, value)) for kind, key, value, number in content.puts
+        )
         self._rows.execute("COMMIT")
+        self.alive += growth
+        self.last = max([self.last, *(put[3] for put in content.puts)])
 
-    def _put(self, kind: str, key: str, number: int, group: int, size: int) -> None:
-        size += len(kind) + len(key)
-        self._rows.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", (key, kind, number, group, size))
-        self.alive += size
-        self.last = max(self.last, number)
-
-    def _remove(self, kind: str, key: str) -> None:
-        row = self._rows.execute(
-            "DELETE FROM live WHERE key = ? AND kind = ? RETURNING size", (key, kind)
-        ).fetchone()
-        if row is not None:
-            self.alive -= row[0]
-
-    def _one(self, column: str, name: Name) -> int | None:
-        row = self._rows.execute(
-            f"SELECT {column} FROM live WHERE key = ? AND kind = ?",  # noqa: S608 - one of two names
-            (name[1], name[0]),
-        ).fetchone()
-        return None if row is None else int(row[0])
+    def _put(self, rows: Iterable[tuple[str, str, int, int, int]]) -> None:
+        self._rows.executemany(
+            "INSERT OR REPLACE INTO live (kind, key, number, grp, size) VALUES (?, ?, ?, ?, ?)", rows
+        )
 
 
-def _folded(changes: Sequence[Change], index: Index) -> tuple[Content, ClearStore | None]:
-    """Return what all these changes come to, and whether they begin with an end."""
+def _folded(changes: Sequence[Change], index: Index) -> tuple[Content, ClearStore | None, int]:
+    """Return what all these changes come to, whether they begin with an end, and how many bytes more are alive then."""
     cleared: ClearStore | None = None
     puts: dict[Name, bytes] = {}
     gone: dict[Name, None] = {}
@@ -540,15 +544,21 @@ def _folded(changes: Sequence[Change], index: Index) -> tuple[Content, ClearStor
         for name in change.deletes:
             puts.pop(name, None)
             gone[name] = None
-    numbers = itertools.count(index.last + 1)
+    growth = 0  # what is cleared is no longer counted by then
+    numbers = itertools.count(1 if cleared is not None else index.last + 1)
+    known = {} if cleared is not None else {name: index.of(name) for name in {**gone, **puts}}
+    growth -= sum(each.size for each in known.values() if each is not None)
     numbered = []
     for name, value in puts.items():
-        known = None if cleared is not None or name in gone else index.number_of(name)
-        numbered.append((*name, value, next(numbers) if known is None else known))
-    deletes = (
-        [] if cleared is not None else [name for name in gone if name not in puts and index.number_of(name)]
-    )
-    return Content(numbered, deletes), cleared
+        before = None if name in gone else known.get(name)
+        numbered.append((*name, value, next(numbers) if before is None else before.number))
+        growth += _size(*name, value)
+    deletes = [name for name in gone if name not in puts and known.get(name) is not None]
+    return Content(numbered, deletes), cleared, growth
+
+
+def _size(kind: str, key: str, value: bytes) -> int:
+    return len(kind) + len(key) + len(value)
 
 
 def _sealed(value: Head | Segment) -> bytes:

@@ -112,8 +112,12 @@ def test_whatever_becomes_of_its_batches_the_log_is_what_was_written(steps):
     settled()
     servers.lose_requests = servers.lose_answers = servers.hold_back = 0
     servers.deliver()
+    backend_alive = backend._index.alive  # as counted change by change
     assert backend.load() == model.load()
-    assert opened(servers).load() == model.load()
+    after = opened(servers)
+    assert after.load() == model.load()
+    counted = sum(len(each.kind) + len(each.key) + len(each.value) for each in model.load())
+    assert backend_alive == counted == after._index.alive
 
 
 def opened_at_last(servers):

@@ -224,6 +224,7 @@ class Page:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_everything_that_a_page_shows_works(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MESOS_SECRET", "what pages take from the environment")
+    monkeypatch.setenv("STORE_PASSWORD", "what pages take from the environment")
     monkeypatch.chdir(tmp_path)
     page = Page(path, tmp_path)
     try:
