@@ -600,7 +600,8 @@ class SchedulerActor(OperatingScheduler):
         """Route an update to its task; acknowledge one that has no task any more."""
         status = update.status
         split = r.split_attempt_id(status.task_id)
-        if status.reason == "REASON_RECONCILIATION":
+        # at the gate, the word of its agent will do, too
+        if self._gated or status.reason == "REASON_RECONCILIATION":
             self.tell("reconciler", m.TaskAnswered(status.task_id))
         entry = self._tasks.get(split[0]) if split is not None else None
         if entry is not None:

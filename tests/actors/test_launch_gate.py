@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from typing import Any, cast
 
 import pytest
@@ -161,7 +162,7 @@ class Silent:
 async def master():
     async with simulated_master() as running:
         running.plan = seen
-        running.known["was-running.1"] = []
+        running.known["was-running.1"] = deque()
         running.states["was-running.1"] = "TASK_RUNNING"
         yield running
 
@@ -171,7 +172,9 @@ def taking_over(master, tmp_path, **settings):
     store_of_an_earlier_run(
         tmp_path / "s.db", history("was-running", 1, RUNNING), history("failed-before", 2, retried)
     )
-    reconciler = ActorSpec("reconciler", ReconcilerActor, ReconcilerSettings(first_wait=0.05, **settings))
+    reconciler = ActorSpec(
+        "reconciler", ReconcilerActor, ReconcilerSettings(**{"first_wait": 0.05, **settings})
+    )
     return composition(master, TakesOver, store=str(tmp_path / "s.db"), extra=(reconciler,))
 
 
@@ -201,6 +204,21 @@ async def test_new_tasks_and_retries_wait_until_the_tasks_of_the_earlier_run_are
         await master._say_next("was-running.1")
         assert (await asyncio.wait_for(task, 10)).exit_code == 0
     assert [info.task_id.value for info in master.launched] == ["failed-before.2", "new.1"]
+
+
+async def test_an_update_of_its_agent_answers_for_a_task_as_well(master, tmp_path):
+    """A master that has just been restarted answers no question about a task whose agent has not come back yet."""
+    silent = Silent(master)
+    async with ActorSystem("t") as system:
+        task = asyncio.ensure_future(
+            run(taking_over(master, tmp_path, launch_gate_timeout=600.0, first_wait=600.0), system=system)
+        )
+        await until(lambda: silent.asked)
+        assert master.launched == []
+        master.known["was-running.1"].append(("TASK_FINISHED", pack(Page(1)), b"u" * 16))
+        await master._say_next("was-running.1")
+        assert (await asyncio.wait_for(task, 10)).exit_code == 0
+    assert len(master.launched) == 2
 
 
 async def test_the_setting_lets_them_go_at_once(master, tmp_path):
