@@ -19,6 +19,7 @@ from actors.connection_actor import ConnectionActor
 from actors.election_actor import ElectionActor
 from actors.failure_actor import FailureActor
 from actors.framework_settings import LEASE, WEEK, ActorSpec, Composition, Kept, Leadership
+from actors.message_actor import MessageActor
 from actors.messages import Outcome
 from actors.offer_actor import OfferActor
 from actors.reconciler_actor import ReconcilerActor
@@ -50,6 +51,7 @@ BUILT_IN: Mapping[str, type[Actor]] = {
     "connection": ConnectionActor,
     "offers": OfferActor,
     "reconciler": ReconcilerActor,
+    "messages": MessageActor,
     "failures": FailureActor,
     "store": StoreActor,
     "server": ServerActor,

@@ -20,7 +20,16 @@ WEEK = 7 * 24 * 3600.0
 LEASE = 10.0  # seconds
 # What an executor process needs of ours; a one-file framework imports the scheduler's classes in the executor, too.
 OWN_PACKAGES = ("mesos_v1", "mesos_http", "wire", "actors", "executor", "mesostic")
-BUILT_IN_NAMES = ("scheduler", "connection", "offers", "reconciler", "failures", "store", "server")
+BUILT_IN_NAMES = (
+    "scheduler",
+    "connection",
+    "offers",
+    "reconciler",
+    "messages",
+    "failures",
+    "store",
+    "server",
+)
 TASK = "task"  # the name, in a composition, of what is not one actor but the class of every task's
 MOST_TIMED = 1000  # failures and losses of a task whose times are stored
 GPUS = "GPU_RESOURCES"  # the capability without which a framework is offered no agent with GPUs

@@ -25,6 +25,7 @@ from mesos_v1.values import (
     TaskId,
     TaskStatus,
 )
+from wire.reliable import Numbered, Taken
 
 
 def _without_secrets(kind: type[Any]) -> Callable[[bytes], bytes]:
@@ -1056,7 +1057,7 @@ class Registered:
 
 @message
 class MessageSource:
-    """Which executor a framework message came from; `executor` is its name in the configuration, if it is ours."""
+    """Which executor a framework message came from, or is for; `executor` is its name in the configuration, if it is ours."""
 
     agent_id: AgentId
     executor_id: ExecutorId
@@ -1168,6 +1169,81 @@ def finished(done: TaskDone) -> TaskFinished:
     return TaskFinished(*_OF_FINISHED(done))
 
 
+def source_of(agent_id: AgentId, executor_id: ExecutorId) -> MessageSource:
+    """Return the author's view of an executor; the broker has put its name before a dash."""
+    return MessageSource(agent_id, executor_id, executor_id.rpartition("-")[0] or executor_id)
+
+
 def failed(done: TaskDone, *, killed: bool) -> TaskFailure:
     """Return the author's view of a task that failed or was killed."""
     return TaskFailure(*(*_OF_FAILED(done), killed))
+
+
+# --- reliable framework messages ----------------------------------------------------------------------------
+
+
+@message
+class SendReliably:
+    """Bring a message, which is stored, to an executor, or tell that it could not be; numbers grow, also from run to run."""
+
+    number: int
+    agent_id: AgentId
+    executor_id: ExecutorId
+    data: bytes = carrier(redacted)
+
+
+@message
+class FromExecutor:
+    """What an executor says so that messages arrive."""
+
+    source: MessageSource
+    said: Numbered | Taken
+
+
+@message
+class ReliableMessage:
+    """A message of an executor whose turn it is; answered by `MessageTold` when the author has had it."""
+
+    source: MessageSource
+    instance: str
+    number: int
+    data: bytes = carrier(redacted)
+
+
+@message
+class MessageTold:
+    """The author has had that message and all before it, and this is stored; or it cannot be read, and why."""
+
+    source: MessageSource
+    instance: str
+    number: int
+    refusal: str = ""
+
+
+@message
+class Undelivered:
+    """A message was not acknowledged and is not repeated any more: it may have arrived or not."""
+
+    number: int
+    target: MessageSource
+    reason: str
+    data: bytes = carrier(redacted)
+
+
+@message
+class ResumeMessages:
+    """What the store has of messages, to continue from."""
+
+    records: tuple[Record, ...]
+    subscribed: bool
+
+
+@message
+class ExecutorsGone:
+    """The framework is another one from now on: none of its executors is left."""
+
+    reason: str
+
+
+AboutMessages = tuple[SendReliably | MessageTold, ...]
+"""What is told to the actor of messages when it is stored."""

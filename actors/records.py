@@ -9,7 +9,7 @@ launched under the id of one that has ended, so that no attempt's id is ever use
 An operation with an id is stored before its ACCEPT leaves, and before news of it is acknowledged; the records go when the
 author has been told the outcome. One that the broker sends has specification and intent as tasks have, and leaves a holding
 behind: a reservation or a volume, which is stored until it is freed. An upload is answered only when its bytes and its record are durable; the record goes when
-`on_uploaded` has been called.
+`on_uploaded` has been called. A reliable message is stored before it is sent, until it is acknowledged or its author was told that it was not.
 """
 
 import sys
@@ -71,12 +71,12 @@ class Writes(Generic[T]):
         self._reference = int(owner.ids.uniform(0, 2.0**52))
         self.waiting: dict[int, T] = {}  # what is to be done, by the write's reference
 
-    def store(self, *records: m.Record, then: T | None) -> None:
-        """Have records stored; `then` waits until they are."""
+    def store(self, *records: m.Record, then: T | None, gone: tuple[tuple[str, str], ...] = ()) -> None:
+        """Have records stored, and others deleted with them; `then` waits until that is done."""
         self._reference += 1
         if then is not None:
             self.waiting[self._reference] = then
-        self._system.tell("store", m.Write(records, reference=self._reference))
+        self._system.tell("store", m.Write(records, gone, self._reference))
 
     def answered(self, answer: m.Stored | m.WriteRefused) -> T | None:
         """Return what waited for that answer."""
@@ -390,3 +390,38 @@ def untold_uploads(records: Iterable[m.Record], server: m.ServerReady) -> tuple[
     folder, url = Path(server.upload_dir), f"{server.url}/uploads"
     uploads = UPLOAD.read(records).values()
     return tuple(replace(each, path=str(folder / each.name), url=f"{url}/{each.name}") for each in uploads)
+
+
+# --- reliable messages ------------------------------------------------------------------------------------------------
+
+
+@message
+class Peer:
+    """What is known of the executor of a pair, as far as messages to it go.
+
+    Attributes:
+        instance: of the executor that messages are addressed to; "" where it has to be asked for.
+        lost: messages up to this number are undelivered, for the reason that follows.
+    """
+
+    agent_id: AgentId
+    executor_id: ExecutorId
+    instance: str
+    lost: int = 0
+    reason: str = ""
+
+
+MESSAGE = Kind("message", m.SendReliably)
+PEER = Kind("message-peer", Peer)
+HEARD = Kind("message-heard", m.MessageTold)  # the last message of an executor that the author has had
+
+
+def pair_key(agent_id: AgentId, executor_id: ExecutorId) -> str:
+    """Return the key of what is stored of an executor; no id holds a slash (`validateID` in Mesos's common/validation.cpp)."""
+    return f"{agent_id}/{executor_id}"
+
+
+def of_messages(records: Iterable[m.Record]) -> tuple[m.Record, ...]:
+    """Return the records that reliable messages have left."""
+    kinds = {MESSAGE.name, PEER.name, HEARD.name}
+    return tuple(each for each in records if each.kind in kinds)

@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from actors import messages as m
@@ -29,6 +30,7 @@ from actors.runtime import (
     message,
     pack_message,
     receive,
+    unpack,
     unpack_message,
 )
 from actors.scheduler.base_scheduler import FRAMEWORK, framework_record
@@ -42,9 +44,11 @@ from mesos_v1 import events
 from mesos_v1.resources import Resources
 from mesos_v1.states import is_terminal
 from mesos_v1.values import AgentId, ExecutorId, InverseOffer, OperationId, TaskId, TaskStatus
+from wire.reliable import Numbered, Taken, check_message
 
 logger = logging.getLogger("actors.scheduler")
 
+RUN_BITS = 32  # messages of a run are numbered below this, so that numbers grow from run to run
 ACTOR_FAILURES = 5  # actor failures tolerated before the task itself fails
 EXECUTOR_PATIENCE = 3.0  # seconds that executors get to hand in their traces at the end
 RESUMED_AT_ONCE = 100  # tasks whose actors are started before the loop turns
@@ -84,10 +88,11 @@ class SeeIfDone:
 
 @message
 class ExecutorSaid:
-    """A framework message, decoded."""
+    """A framework message, decoded; one with a guarantee says what is told when the author has had it."""
 
     message: Immutable
     source: m.MessageSource
+    told: m.MessageTold | None = None
 
 
 @message
@@ -149,7 +154,14 @@ class SchedulerActor(OperatingScheduler):
         """A task was killed because `kill` asked for it."""
 
     def on_message(self, message: Any, source: m.MessageSource) -> Any:
-        """An executor has sent a message; messages are best effort, results are not."""
+        """An executor has sent a message: best effort, or `reliable=True`, then once and in order.
+
+        What this launches and sends reliably is stored together with the fact that it was called; only a process that dies
+        before that has it called again.
+        """
+
+    def on_message_undelivered(self, message: Any, target: m.MessageSource, reason: str) -> Any:
+        """A message sent with `reliable=True` was not acknowledged, and is given up: it may have arrived or not."""
 
     def on_uploaded(self, upload: m.Uploaded) -> Any:
         """An executor has uploaded a file to the framework's server; it lies at `upload.path`."""
@@ -195,10 +207,16 @@ class SchedulerActor(OperatingScheduler):
         self._ends_when_done = False
         self._templates: tuple[m.ExecutorTemplate, ...] = ()
         self._server: m.ServerReady | None = None
-        self._early: list[m.TaskDone | m.OperationDone | m.Uploaded | events.UpdateOperationStatus] = []
+        self._early: list[
+            m.TaskDone | m.OperationDone | m.Uploaded | m.Undelivered | events.UpdateOperationStatus
+        ] = []
         """What an earlier run was not told of; it waits until the author has been told of the registration."""
         self._outbox: dict[tuple[str, str], m.Record] | None = None
-        """While a hook runs whose call is stored: what it launches and keeps, to be stored with that."""
+        """While a hook runs whose call is stored: what it launches, sends reliably and keeps, to be stored with that."""
+        self._unsent: list[m.SendReliably] = []  # as messages, those of the outbox
+        self._sent = 0
+        # of an earlier run, until the actor of messages has them
+        self._message_records: tuple[m.Record, ...] | None = None
         self._kept: Any = None
         self._kills: dict[TaskId, m.KillTask] = {}
         self._actor_failures: dict[TaskId, int] = {}
@@ -380,15 +398,36 @@ class SchedulerActor(OperatingScheduler):
             self._put(framework_record(ENDS_WHEN_DONE, "1"))
         self.tell(self.actor_ref, SeeIfDone())
 
-    def send_message(self, agent_id: AgentId, executor_id: ExecutorId, message: object) -> None:
+    def send_message(
+        self, agent_id: AgentId, executor_id: ExecutorId, message: object, *, reliable: bool = False
+    ) -> None:
         """Send a message to an executor; best effort: `on_error` tells when it could not even be sent.
 
-        ValueError if it is nothing that can be packed, or larger than the executor reads.
+        With `reliable` it arrives once, and after those before it, whatever is restarted; or `on_message_undelivered` tells.
+
+        Raises:
+            ValueError: It is nothing that can be packed, or larger than the executor reads; or, with `reliable`, the framework
+                is not registered yet.
         """
         data = pack_message(message, id=current_message_id())
         call = m.SendMessage(agent_id, executor_id, data)
         check_texts(call)
-        self.tell("connection", call)
+        if not reliable:
+            self.tell("connection", call)
+            return
+        check_message(data)
+        if not self._announced:
+            raise ValueError(
+                "a reliable message can be sent from on_registered or on_reregistered on, not before"
+            )
+        self._sent += 1
+        asked = m.SendReliably((self._run << RUN_BITS) + self._sent, agent_id, executor_id, data)
+        record = r.MESSAGE.record(str(asked.number), asked)
+        if self._outbox is not None:
+            self._outbox[record.kind, record.key] = record
+            self._unsent.append(asked)
+        else:
+            self._writes.store(record, then=(asked,))
 
     # --- the beginning ----------------------------------------------------------------------------------------
 
@@ -411,6 +450,7 @@ class SchedulerActor(OperatingScheduler):
         self._early += [events.UpdateOperationStatus(status) for status in told if status is not None]
         self._early += r.untold_uploads(records, self._server)
         self._given_up.take_over(r.GIVEN_UP.read(records))
+        self._message_records = r.of_messages(records)
         self._run = int(facts.get("runs", "0")) + 1
         self._outcomes[m.TaskPhase.FAILED] = int(facts.get("failed", "0"))
         self._ends_when_done = self._ends_when_done or ENDS_WHEN_DONE in facts
@@ -424,7 +464,7 @@ class SchedulerActor(OperatingScheduler):
         assert self._server is not None
         made, server = self.composition, self._server
         self._templates = tuple(executor_template(each, made, server) for each in made.executors)
-        for name in ("offers", "reconciler", "failures"):
+        for name in ("offers", "reconciler", "messages", "failures"):
             self.spawn_built_in(name)
         self.tell("offers", m.UseExecutors(self._templates))
         if self._resumed:
@@ -442,6 +482,7 @@ class SchedulerActor(OperatingScheduler):
 
     def _subscribe_as_new(self) -> None:
         self._executors.clear()
+        self.tell("messages", m.ExecutorsGone("its framework is gone, and with it all of its executors"))
         self._remember_run()
         super()._subscribe_as_new()
 
@@ -466,6 +507,11 @@ class SchedulerActor(OperatingScheduler):
                 self._end(1, f"the server failed, and cannot be opened again: {error}")
         elif started.name == "reconciler" and self._announced:
             self.tell("reconciler", m.StartReconciliation(self._gated))
+        elif started.name == "messages":
+            records, self._message_records = self._message_records, None
+            if records is None:  # one before it has failed
+                records = await self._load(r.of_messages)
+            self.tell("messages", m.ResumeMessages(records, self._subscribed))
 
     @receive
     def handle_open_gate(self, _news: m.OpenGate) -> None:
@@ -483,6 +529,7 @@ class SchedulerActor(OperatingScheduler):
         self._announced = self._subscribed = True
         self.tell("reconciler", m.StartReconciliation(self._gated))
         self._tell_operations(news)
+        self.tell("messages", news)
         told = self._call(self.on_reregistered, event) if self._introduced else self._introduce(event)
         early, self._early = self._early, []
         for each in early:
@@ -504,24 +551,30 @@ class SchedulerActor(OperatingScheduler):
         return self._call_stored(self.on_registered, event, called)
 
     def _call_stored(
-        self, hook: Callable[[Any], Any], event: object, called: Callable[[], None]
+        self, hook: Callable[..., Any], event: object, called: Callable[[], None], *further: object
     ) -> Coroutine[Any, Any, None] | None:
-        """Call a hook, then `called`, which stores that (`_store_called`) with what the hook launched and kept.
+        """Call a hook, then `called`, which stores that (`_store_called`) with what the hook launched, sent and kept.
 
         Also if it raised: what it did before that stands, in memory as in the store, and it is not called again.
         """
         self._outbox = {}
-        return self._after(self._call(hook, event), called)
+        return self._after(self._call(hook, event, *further), called)
 
-    def _store_called(self, *records: m.Record, gone: tuple[tuple[str, str], ...] = ()) -> None:
+    def _store_called(
+        self, *records: m.Record, gone: tuple[tuple[str, str], ...] = (), told: m.AboutMessages = ()
+    ) -> None:
         outbox, self._outbox = self._outbox or {}, None
-        if outbox or records or gone:
+        unsent, self._unsent = self._unsent, []
+        if unsent or told:
+            self._writes.store(*outbox.values(), *records, gone=gone, then=(*unsent, *told))
+        elif outbox or records or gone:
             self.tell("store", m.Write((*outbox.values(), *records), gone))
 
     @receive
     def handle_disconnected(self, news: m.Disconnected) -> Any:
         self._subscribed = False
         self.tell("reconciler", m.StopReconciliation())
+        self.tell("messages", news)
         return self._call(self.on_disconnected, news)
 
     @receive
@@ -848,19 +901,60 @@ class SchedulerActor(OperatingScheduler):
 
     @receive
     def handle_message(self, arrived: events.Message) -> Any:
-        whose = arrived.executor_id
-        source = m.MessageSource(arrived.agent_id, whose, whose.rpartition("-")[0] or whose)
+        source = m.source_of(arrived.agent_id, arrived.executor_id)
         try:
             envelope = unpack_message(arrived.data)
         except DecodeError as error:
-            logger.warning("cannot read a message of executor %s: %s", whose, error)
-            return self._call(self.on_error, f"a message of executor {whose} cannot be read: {error}")
-        self.actor_ref.tell_caused(ExecutorSaid(envelope.message, source), envelope.id)
+            return self._call(self.on_error, self._unreadable(source, error))
+        if isinstance(envelope.message, Numbered | Taken):
+            self.tell("messages", m.FromExecutor(source, envelope.message))
+        else:
+            self.actor_ref.tell_caused(ExecutorSaid(envelope.message, source), envelope.id)
         return None
 
     @receive
+    def handle_reliable_message(self, arrived: m.ReliableMessage) -> None:
+        told = m.MessageTold(arrived.source, arrived.instance, arrived.number)
+        try:
+            envelope = unpack_message(arrived.data)
+        except DecodeError as error:
+            told = replace(told, refusal=str(error) or "it is no message")
+            self.tell(self.actor_ref, ExecutorSaid(None, arrived.source, told))
+        else:
+            self.actor_ref.tell_caused(ExecutorSaid(envelope.message, arrived.source, told), envelope.id)
+
+    @receive
     def handle_executor_said(self, said: ExecutorSaid) -> Any:
-        return self._call(self.on_message, said.message, said.source)
+        """Call the author; of a reliable message, store that together with what the hook has launched, and acknowledge."""
+        told = said.told
+        if told is None:
+            return self._call(self.on_message, said.message, said.source)
+        heard = r.HEARD.record(r.pair_key(said.source.agent_id, said.source.executor_id), told)
+
+        def called() -> None:
+            self._store_called(heard, told=(told,))
+
+        if told.refusal:
+            return self._call_stored(self.on_error, self._unreadable(said.source, told.refusal), called)
+        return self._call_stored(self.on_message, said.message, called, said.source)
+
+    @staticmethod
+    def _unreadable(source: m.MessageSource, error: object) -> str:
+        logger.warning("cannot read a message of executor %s: %s", source.executor_id, error)
+        return f"a message of executor {source.executor_id} cannot be read: {error}"
+
+    @receive
+    def handle_undelivered(self, failed: m.Undelivered) -> Any:
+        """Tell the author what an executor never acknowledged; its record goes with that."""
+        if not self._announced:
+            self._early.append(failed)
+            return None
+        if self._ending:
+            return None  # its executor was ended by us
+        gone = r.MESSAGE.key(str(failed.number))
+        hook, said = self.on_message_undelivered, unpack(failed.data).message
+        called = partial(self._store_called, gone=(gone,))
+        return self._call_stored(hook, said, called, failed.target, failed.reason)
 
     @receive
     def handle_uploaded(self, upload: m.Uploaded) -> Any:
@@ -868,7 +962,7 @@ class SchedulerActor(OperatingScheduler):
             self._early.append(upload)
             return None
         gone = r.UPLOAD.key(upload.key)
-        return self._call_stored(self.on_uploaded, upload, lambda: self._store_called(gone=(gone,)))
+        return self._call_stored(self.on_uploaded, upload, partial(self._store_called, gone=(gone,)))
 
     @receive
     def handle_ask_health(self, _asked: m.AskHealth) -> m.Health:
@@ -881,6 +975,7 @@ class SchedulerActor(OperatingScheduler):
     @receive
     def handle_executor_lost(self, lost: m.ExecutorLost) -> Any:
         self._executors.discard((lost.agent_id, lost.executor_id))
+        self.tell("messages", lost)
         if self._awaited:
             self._awaited.discard((lost.agent_id, lost.executor_id))
             if not self._awaited:
@@ -891,6 +986,7 @@ class SchedulerActor(OperatingScheduler):
     def handle_agent_lost(self, lost: m.AgentLost) -> Any:
         self._maintenance.forget(lost.agent_id)
         self.tell("offers", lost)
+        self.tell("messages", lost)
         return self._call(self.on_agent_lost, lost)
 
     @receive

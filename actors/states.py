@@ -418,3 +418,65 @@ ELECTION = Table[ElectionState, ElectionEvent, ElectionAction](
     ],
     ends={ES.ENDED},
 )
+
+
+# An executor that reliable messages are for. Messages are addressed to one instance of it (a process), which is stored before the first of
+# them is sent: another instance never gets what was meant for one that is gone.
+
+
+class PeerState(StrEnum):
+    """What is known of the executor."""
+
+    UNKNOWN = "unknown"
+    ASKED = "asked"  # which instance there is
+    MEETING = "meeting"  # it has answered, and that is being stored
+    KNOWN = "known"
+
+
+class PeerEvent(StrEnum):
+    """What can happen to it."""
+
+    WANTED = "wanted"  # there is a message for it
+    OVERDUE = "overdue"  # it has not said anything for a while
+    MET = "met"  # it says which instance it is
+    STORED = "stored"  # which instance it is
+    OTHER = "other"  # another instance speaks
+    LOST = "lost"  # it is gone, or nothing was heard of it for too long
+
+
+class PeerAction(Enum):
+    """What is done about it, in the order listed."""
+
+    ASK = "ask who is there"
+    STORE = "store which instance it is"
+    SEND = "send what was not sent"
+    REPEAT = "send again what is not acknowledged"
+    GIVE_UP = "tell the author what is undelivered"
+
+
+RS, RE, RA = PeerState, PeerEvent, PeerAction
+
+PEER = Table[PeerState, PeerEvent, PeerAction](
+    "an executor that messages are for",
+    RS.UNKNOWN,
+    RE,
+    [
+        (RS.UNKNOWN, (RE.WANTED, RE.OVERDUE), RS.ASKED, RA.ASK),
+        (RS.ASKED, RE.OVERDUE, None, RA.ASK),
+        ((RS.UNKNOWN, RS.ASKED), RE.MET, RS.MEETING, RA.STORE),
+        (RS.MEETING, RE.STORED, RS.KNOWN, RA.SEND),
+        (RS.MEETING, RE.OTHER, None, RA.STORE),  # the first one was sent nothing
+        (RS.KNOWN, RE.WANTED, None, RA.SEND),
+        (RS.KNOWN, RE.OVERDUE, None, RA.REPEAT),
+        (RS.KNOWN, RE.OTHER, RS.MEETING, RA.GIVE_UP, RA.STORE),
+        (set(RS), RE.LOST, RS.UNKNOWN, RA.GIVE_UP),
+    ],
+    ignored=[
+        (RS.ASKED, RE.WANTED, "it is asked once for all of them"),
+        ((RS.UNKNOWN, RS.ASKED), RE.STORED, "it was lost meanwhile"),
+        ((RS.UNKNOWN, RS.ASKED), RE.OTHER, "none was known"),
+        (RS.MEETING, (RE.WANTED, RE.OVERDUE), "what waits is sent when its instance is stored"),
+        (RS.MEETING, RE.MET, "it has said so before"),
+        (RS.KNOWN, (RE.MET, RE.STORED), "it is known"),
+    ],
+)

@@ -59,7 +59,7 @@ class Executor:
     framework_id: FrameworkId
     executor_id: ExecutorId
     agent_id: AgentId
-    _send: Callable[[object], None]
+    _send: Callable[[object, bool], None]
 
     async def on_start(self) -> None:
         """Called once, before the first task is started; tasks wait for it.
@@ -73,15 +73,20 @@ class Executor:
     async def on_message(self, message: Any) -> None:
         """Called for each message that the scheduler sends to this executor, one after another.
 
-        Messages are best effort: Mesos may lose them. What this raises is logged.
+        Messages are best effort, and Mesos may lose them, unless they are sent with `reliable=True`: those come once and in
+        order. What this raises is logged.
         """
 
-    def send(self, message: object) -> None:
+    def send(self, message: object, *, reliable: bool = False) -> None:
         """Send a message to the framework's scheduler, best effort (results belong in what a task returns).
 
-        ValueError: it cannot be packed, or is larger than the scheduler reads.
+        With `reliable` it is repeated until the scheduler's author has had it, once and after those before it, as long as
+        this process lives.
+
+        ValueError: it cannot be packed, or is larger than the scheduler reads; or, with `reliable`, too many wait already, or
+        the scheduler acknowledges none.
         """
-        self._send(message)
+        self._send(message, reliable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +126,13 @@ class TaskContext(ABC):
         """Whether the task is to end: a coroutine is cancelled anyway, a plain function looks here and returns."""
 
     @abstractmethod
-    def send(self, message: object) -> None:
+    def send(self, message: object, *, reliable: bool = False) -> None:
         """Send a message to the framework's scheduler, best effort: Mesos may lose it. From any thread.
 
-        ValueError: it cannot be packed (it is no `@message` class), or is larger than the scheduler reads.
+        With `reliable` it is repeated until the scheduler's author has had it; see `Executor.send`, also after the task's end.
+
+        ValueError: it cannot be packed (it is no `@message` class), or is larger than the scheduler reads; or, with `reliable`,
+        too many wait already, the scheduler acknowledges none, or the task has ended.
         """
 
     @abstractmethod

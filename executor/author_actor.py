@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from actors.runtime import Actor, ActorDeadError, current_message_id, pack_message, receive
 from executor import messages as m
 from executor.author import Executor, TaskFailed
-from executor.messages import CONNECTION, EXECUTOR
+from executor.message_actor import Room
+from executor.messages import CONNECTION, EXECUTOR, MESSAGES
 from wire.author_code import call, finish, one_line, text_of, traceback_below
 
 logger = logging.getLogger(__name__)
@@ -22,19 +23,25 @@ class AuthorActor(Actor):
 
     stop_grace: ClassVar[float] = 0.2  # what hangs has had its share of the executor's grace period
 
-    def __init__(self, author: Executor, *, raw: bool) -> None:
+    def __init__(self, author: Executor, room: Room, *, raw: bool) -> None:
         self._author = author
+        self._room = room
         self._raw = raw
         author._send = self._send
 
-    def _send(self, message: object) -> None:
+    def _send(self, message: object, reliable: bool) -> None:
         """`Executor.send`; from any thread."""
         raw = self._raw and isinstance(message, bytes)
         data: Any = message if raw else pack_message(message, id=current_message_id())
+        if reliable:
+            self._room.take(data)
         try:
-            self.ref(CONNECTION).tell(m.SendMessage(data))
+            if reliable:
+                self.ref(MESSAGES).tell(m.SendReliably(data))
+            else:
+                self.ref(CONNECTION).tell(m.SendMessage(data))
         except ActorDeadError:
-            pass  # the executor has ended, and messages are best effort
+            pass  # the executor has ended, and nobody is left to bring it
 
     @receive
     async def handle_start_author(self, start: m.StartAuthor) -> None:
@@ -49,6 +56,13 @@ class AuthorActor(Actor):
     @receive
     async def handle_for_author(self, arrived: m.ForAuthor) -> None:
         await self._run("on_message", self._author.on_message, arrived.message)
+        if arrived.number:
+            self.tell(MESSAGES, m.Heard(arrived.number))
+
+    @receive
+    def handle_heard(self, refused: m.Heard) -> None:
+        """One that cannot be read; it comes this way so that nothing overtakes what is before it."""
+        self.tell(MESSAGES, refused)
 
     @receive
     async def handle_stop_author(self, stop: m.StopAuthor) -> None:

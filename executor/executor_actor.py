@@ -27,7 +27,8 @@ from executor.connection_actor import AgentConnectionActor, AgentLink
 from executor.environment import AgentEnvironment
 from executor.framework_server import FrameworkServer
 from executor.loading import LoadedExecutor, assign, load
-from executor.messages import AUTHOR, CONNECTION, TASK, TRACE
+from executor.message_actor import MessageActor, Room
+from executor.messages import AUTHOR, CONNECTION, MESSAGES, TASK, TRACE
 from executor.states import ENDING, EXECUTOR, SHARES, STARTED, ExecutorAction, ExecutorEvent, ExecutorState
 from executor.task_actor import RunningTaskActor, Threads
 from executor.trace_actor import TraceActor
@@ -36,6 +37,7 @@ from mesos_v1.executor_events import Kill, Launch, LaunchGroup, Message, Shutdow
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
 from wire.author_code import call, one_line, text_of, traceback_below
+from wire.reliable import Numbered, Taken, WhoIsThere
 from wire.start_letter import BootSecret, ExecutorBoot
 
 MAX_SEEN = 100_000
@@ -84,6 +86,7 @@ class ExecutorActor(Actor):
         self._loaded: LoadedExecutor | None = None
         self._server: FrameworkServer | None = None
         self._threads = Threads()
+        self._room = Room()
         # With the id of the message that launched each.
         self._tasks: dict[TaskId, tuple[ActorRef[Any], str]] = {}
         self._seen: dict[TaskId, None] = {}  # the newest, so that a second LAUNCH is known as one
@@ -95,12 +98,14 @@ class ExecutorActor(Actor):
 
     def on_start(self) -> None:
         """Reach for the agent."""
+        self.spawn(MessageActor, self._room, name=MESSAGES)
         self.spawn(AgentConnectionActor, self._environment, self._new_link, self._letter, name=CONNECTION)
 
     @receive
     def handle_subscribed(self, event: Subscribed) -> None:
         self._subscribed = event
         self._apply(ExecutorEvent.SUBSCRIBED)
+        self.tell(MESSAGES, m.AgentBack())
 
     @receive
     def handle_launch(self, event: Launch) -> None:
@@ -123,11 +128,15 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_message(self, event: Message) -> None:
-        if self._loaded is None or self._life.state not in STARTED:
-            logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
-            return
         opened = call(unpack_message, event.data)
-        if opened.error is None:
+        said = None if opened.error is not None else opened.result.message
+        if isinstance(said, Taken):
+            self.tell(MESSAGES, said)
+        elif self._loaded is None or self._life.state not in STARTED:
+            logger.warning("dropped a message of the scheduler: the executor is %s", self._life.state.value)
+        elif isinstance(said, Numbered | WhoIsThere):
+            self.tell(MESSAGES, said)
+        elif opened.error is None:
             envelope = opened.result
             self._tell_caused(self.ref(AUTHOR), m.ForAuthor(envelope.message), envelope.id)
         elif self._boot is None and isinstance(opened.error, DecodeError):
@@ -141,6 +150,7 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_agent_lost(self, lost: m.AgentLost) -> None:
+        self.tell(MESSAGES, lost)
         logger.warning("lost the agent; trying to reconnect: %s", lost.reason)
 
     @receive
@@ -162,9 +172,10 @@ class ExecutorActor(Actor):
             self._fail(f"the executor could not be started: {failed.error}")
         elif failed.name == AUTHOR:
             self._apply(ExecutorEvent.AUTHOR_STOPPED)
-        elif failed.name == CONNECTION:
+        elif failed.name in {CONNECTION, MESSAGES}:  # tasks, and what their authors were promised, are lost
+            what = "the connection to the agent" if failed.name == CONNECTION else "the actor of messages"
             self._exit_code = BUG
-            self._reason = f"the connection to the agent failed: {failed.error}"
+            self._reason = f"{what} failed: {failed.error}"
             self._apply(ExecutorEvent.CUT_OFF)
         else:
             self._shipping = None
@@ -264,6 +275,7 @@ class ExecutorActor(Actor):
         assert event is not None
         boot = self._boot = self._letter.open()
         known = boot or ExecutorBoot(None, "", b"", "")
+        self._room.offered = known.reliable
         if known.server_url:
             self._server = FrameworkServer(known.server_url, known.token)
         if known.trace:
@@ -282,7 +294,7 @@ class ExecutorActor(Actor):
         instance.executor_id = environment.executor_id
         instance.agent_id = event.agent_id
         self._loaded = loaded
-        self.spawn(AuthorActor, instance, raw=boot is None, name=AUTHOR)
+        self.spawn(AuthorActor, instance, self._room, raw=boot is None, name=AUTHOR)
         self.tell(AUTHOR, m.StartAuthor())
         self.timers.after(SLOW_START, StillStarting())
 
@@ -324,7 +336,8 @@ class ExecutorActor(Actor):
     def _make_task(self, data: bytes) -> tuple[ActorRef[Any], str, str]:
         made = assign(pb.mesos.TaskInfo.FromString(data), self._loaded, foreign=self._boot is None)
         name = f"{TASK}{made.task_id}"
-        ref = self.spawn(RunningTaskActor, made, self._environment, self._server, self._threads, name=name)
+        shared = self._environment, self._server, self._threads, self._room
+        ref = self.spawn(RunningTaskActor, made, *shared, name=name)
         return ref, made.cause, made.refusal
 
     @staticmethod
@@ -349,8 +362,9 @@ class ExecutorActor(Actor):
             self.tell(AUTHOR, m.StopAuthor())
 
     def _leave(self) -> None:
-        self._left = 1
-        self.tell(CONNECTION, m.Leave())
+        self._left = 2
+        for each in (CONNECTION, MESSAGES):
+            self.tell(each, m.Leave())
         if self._shipping is not None:
             self._left += 1
             self.run_in_background(self._ship_rest(self._shipping), name="ship the rest of the trace")

@@ -15,7 +15,9 @@ from wire.results import RETRY_LABEL
 
 MAX_MESSAGE = 2000
 
-EXECUTOR, CONNECTION, AUTHOR, TRACE, TASK = "executor", "agent", "author", "trace", "task:"
+EXECUTOR, CONNECTION, MESSAGES, AUTHOR, TRACE, TASK = (
+    "executor", "agent", "messages", "author", "trace", "task:"
+)  # fmt: skip
 """What the actors are called; a task's, with its id behind."""
 
 _WITHOUT_SECRETS: dict[type, Any] = {  # for traces
@@ -69,6 +71,13 @@ class SendMessage:
 
 
 @message
+class SendReliably:
+    """Send a framework message to the scheduler until it is acknowledged."""
+
+    data: bytes = carrier(redacted)
+
+
+@message
 class Leave:
     """The executor is about to end: no way back. Answered with `Left` once the calls on their way are answered."""
 
@@ -78,6 +87,11 @@ class AgentLost:
     """The agent is gone, and is being looked for."""
 
     reason: str
+
+
+@message
+class AgentBack:
+    """There is a subscription, the first one or again."""
 
 
 @message
@@ -121,9 +135,18 @@ class AuthorStopped:
 
 @message
 class ForAuthor:
-    """A message of the scheduler, for the author's `on_message`."""
+    """A message of the scheduler, for the author's `on_message`; one with a number is answered by `Heard`."""
 
     message: Immutable
+    number: int = 0
+
+
+@message
+class Heard:
+    """The author has had that message and all before it; or it cannot be read, and why."""
+
+    number: int
+    refusal: str = ""
 
 
 @message

@@ -29,7 +29,8 @@ from executor.author import TaskContext, TaskFailed, Upload
 from executor.environment import AgentEnvironment
 from executor.framework_server import FrameworkServer
 from executor.loading import Assignment
-from executor.messages import CONNECTION, EXECUTOR
+from executor.message_actor import Room
+from executor.messages import CONNECTION, EXECUTOR, MESSAGES
 from executor.states import TASK, TaskAction, TaskEvent, TaskPhase
 from mesos_v1.states import TaskState
 from mesos_v1.values import TaskId
@@ -73,6 +74,7 @@ class SendToFramework:
     """Its function sends a message to the scheduler."""
 
     message: Immutable
+    reliable: bool = False
 
 
 @message
@@ -134,12 +136,14 @@ class RunningTaskActor(Actor):
         environment: AgentEnvironment,
         server: FrameworkServer | None,
         threads: Threads,
+        room: Room,
     ) -> None:
         self._assignment, self._task_id = assignment, assignment.task_id
         self._in_thread = assignment.method is not None and assignment.method.in_thread
         self._environment = environment
         self._server = server
         self._threads = threads
+        self._room = room
         self._life = Machine(TASK)
         self._running: asyncio.Task[None] | None = None
         self._grace = assignment.kill_grace
@@ -188,7 +192,11 @@ class RunningTaskActor(Actor):
 
     @receive
     def handle_send_to_framework(self, send: SendToFramework) -> None:
-        self.tell(CONNECTION, m.SendMessage(self._pack(send.message)))
+        data = self._pack(send.message)
+        if send.reliable:
+            self.tell(MESSAGES, m.SendReliably(data))
+        else:
+            self.tell(CONNECTION, m.SendMessage(data))
 
     @receive
     def handle_progress(self, progress: Progress) -> None:
@@ -317,10 +325,14 @@ class _RunningContext(TaskContext):
     def killed(self) -> bool:
         return self.actor._life.state is not TaskPhase.RUNNING
 
-    def send(self, message: object) -> None:
-        if not (self.actor._assignment.raw and isinstance(message, bytes)):
-            pack_message(message)
-        self._tell(SendToFramework(message))
+    def send(self, message: object, *, reliable: bool = False) -> None:
+        raw = self.actor._assignment.raw and isinstance(message, bytes)
+        data: Any = message if raw else pack_message(message)
+        if reliable:
+            self.actor._room.take(data)
+        if not self._tell(SendToFramework(message, reliable)) and reliable:
+            self.actor._room.give(1)
+            raise ValueError(f"task {self.task_id} has ended, and what it still does is ignored")
 
     def progress(self, message: object) -> None:
         if not isinstance(message, str):
@@ -333,8 +345,9 @@ class _RunningContext(TaskContext):
             raise TaskFailed(f"{name} cannot be uploaded: the framework has no server", retry=False)
         return await self.actor._server.upload(name, source, content_type, self.task_id)
 
-    def _tell(self, message: object) -> None:
+    def _tell(self, message: object) -> bool:
         try:
             self.actor.actor_ref.tell(message)
         except ActorDeadError:
-            pass  # the task has ended; what an abandoned function says is not heard
+            return False  # the task has ended; what an abandoned function says is not heard
+        return True

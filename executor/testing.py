@@ -55,7 +55,7 @@ class ExecutorUnderTest:
         self.executor.executor_id = ExecutorId("test")
         self.executor.agent_id = AgentId("test-S0")
         self.recorded = Recorded()
-        self.executor._send = self.recorded.messages.append
+        self.executor._send = lambda message, _reliable: self.recorded.messages.append(message)
         self._tasks = 0
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class _TestContext(TaskContext):
     def killed(self) -> bool:
         return self.recorded.killed
 
-    def send(self, message: object) -> None:
+    def send(self, message: object, *, reliable: bool = False) -> None:
         self.recorded.messages.append(unpack(pack_message(message)).message)
 
     def progress(self, message: object) -> None:

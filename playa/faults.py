@@ -35,6 +35,8 @@ class FaultPlan:
     delay_updates: float = 0.0  # seconds by which UPDATE events come late
     drop_updates: int = 0  # how many of the next UPDATE events are lost
     duplicate_updates: int = 0  # how many of the next UPDATE events come twice
+    drop_messages: int = 0  # how many of the next framework messages, either way, are lost
+    duplicate_messages: int = 0  # how many of the next framework messages, either way, come twice
     lose_accepts: int = 0  # how many of the next ACCEPT calls are answered 202 and lost
     rescind_accepts: int = 0  # how many of the next ACCEPT calls come after their offers were rescinded
 
@@ -42,9 +44,10 @@ class FaultPlan:
         """Refuse a value that cannot be right, and take a shape by its name."""
         if self.answer_status and not 100 <= self.answer_status <= 599:
             raise ValueError(f"answer_status must be an HTTP status, but is {self.answer_status!r}")
-        for name in ("delay_updates", "drop_updates", "duplicate_updates", "lose_accepts", "rescind_accepts"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and field.name != "answer_status" and value < 0:
+                raise ValueError(f"{field.name} must not be negative")
         try:
             object.__setattr__(self, "shape", Shape(self.shape))
         except ValueError:

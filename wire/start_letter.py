@@ -22,6 +22,7 @@ class ExecutorBoot:
     trace: bool = False  # whether the executor writes a trace and sends it to the server
     modules: tuple[str, ...] = ()  # to be imported before the first message is decoded: they declare payloads
     shutdown_grace_period: float = 5.0  # seconds that running tasks get after SHUTDOWN
+    reliable: bool = False  # whether the scheduler acknowledges reliable messages
 
 
 @dataclass

@@ -156,7 +156,7 @@ class BaseScheduler(Actor):
         self._ending = ""
         self._ends_earlier_run = False
         self._tearing_down = False
-        self._writes: Writes[OperationStatus | m.Accept] = Writes(self)
+        self._writes: Writes[OperationStatus | m.Accept | m.AboutMessages] = Writes(self)
         self._over = False
         self._announced = False
         self._subscribed = False
@@ -228,7 +228,7 @@ class BaseScheduler(Actor):
             return
         self._begun = True
         try:
-            records = await self._load()
+            records = await self._load(self._take_in)
             facts = {each.key: each.value.decode() for each in records if each.kind == FRAMEWORK}
             known = facts.get("id")
             if self._ending and known is None:  # by the author, and there is nothing to tear down
@@ -250,15 +250,15 @@ class BaseScheduler(Actor):
         if self._ending:
             self._tear_down()
 
-    async def _load(self) -> tuple[m.Record, ...]:
-        """Return what is stored, but for what `_take_in` has taken in."""
-        others: list[m.Record] = []
+    async def _load(self, keep: Callable[[tuple[m.Record, ...]], Iterable[m.Record]]) -> tuple[m.Record, ...]:
+        """Read all that is stored, part by part, and return what is to be kept of it."""
+        kept: list[m.Record] = []
         loaded = m.Loaded((), 0)
         while True:
             loaded = await self._answer("store", m.Load(after=loaded.after))
-            others += self._take_in(loaded.records)
+            kept += keep(loaded.records)
             if not loaded.after:
-                return tuple(others)
+                return tuple(kept)
 
     def _take_in(self, records: tuple[m.Record, ...]) -> Iterable[m.Record]:
         return records
@@ -386,7 +386,10 @@ class BaseScheduler(Actor):
         then = self._writes.answered(stored)
         if isinstance(then, OperationStatus):
             return self._operation_stored(then)
-        if then is not None:
+        if isinstance(then, tuple):
+            for each in then:
+                self.tell("messages", each)
+        elif then is not None:
             self.tell("connection", then)
         return None
 

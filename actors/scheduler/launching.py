@@ -119,6 +119,7 @@ def executor_template(
         trace=bool(composition.trace_file),
         modules=(executor.cls.partition(":")[0],),
         shutdown_grace_period=executor.shutdown_grace_period,
+        reliable=True,
     )
     python = shlex.quote(executor.python or sys.executable)
     command = task_infos.command_info(

@@ -141,6 +141,10 @@ class Ports:
     def _shape(self) -> Shape:
         return Shape.HELD if self.plan.half_open else self.plan.shape
 
+    def times_of_message(self) -> int:
+        """How often a framework message is to be handed on; faults may lose or repeat it."""
+        return 0 if self.count_down("drop_messages") else 1 + self.count_down("duplicate_messages")
+
     def count_down(self, name: str) -> bool:
         """Whether a counter of the plan (`drop_updates`, …) is above zero; it is one less then."""
         left: int = getattr(self.plan, name)

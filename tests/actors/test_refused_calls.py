@@ -16,6 +16,7 @@ from actors import messages as m
 from actors.connection.calls import RULES
 from actors.framework_settings import Composition, FrameworkSettings
 from actors.low_level_scheduler_actor import LowLevelScheduler
+from actors.message_actor import MessageActor
 from actors.messages import TaskPhase
 from actors.offer_actor import OfferActor, OfferSettings
 from actors.operation_actor import OperationActor
@@ -31,6 +32,7 @@ from mesos_v1.values import AgentId, ExecutorId, FrameworkId, OfferId, Operation
 from tests.actors.test_offer_actor import Broker, offer, scenario
 from tests.actors.test_operations import scenario as operation_scenario
 from tests.actors.test_reconciler_actor import scenario as reconciler_scenario
+from tests.actors.test_reliable_messages import world as messages_world
 from tests.actors.test_task_actor import scenario as task_scenario
 from tests.support.actor_bench import ActorBench, system, virtually
 
@@ -97,6 +99,7 @@ def _tells_the_connection(node: ast.AST) -> bool:
 CLASSES = {
     "BaseScheduler": SchedulerActor,
     "LowLevelScheduler": LowLevelScheduler,
+    "MessageActor": MessageActor,
     "OfferActor": OfferActor,
     "OperationActor": OperationActor,
     "ReconcilerActor": ReconcilerActor,
@@ -121,6 +124,29 @@ def test_each_call_of_the_table_has_a_sender_and_each_sender_hears_of_its_failur
 
 def test_each_sender_of_a_call_has_a_test_here_that_shows_its_answer():
     assert ANSWERED == SENDERS
+
+
+# --- reliable messages ------------------------------------------------------------------------------------------------
+
+
+@answers("MessageActor", m.SendMessage)
+@pytest.mark.parametrize("fate", FATES)
+def test_a_reliable_message_that_did_not_leave_is_repeated_and_told_only_if_it_never_will_be_taken(fate):
+    async def work():
+        async with messages_world() as made:
+            made.send()
+            await made.flow(2)
+            made.send()
+            await made.settle()
+            made.down.clear()
+            call = made.above.of("connection", m.SendMessage)[-1]
+            made.above.say("connection", "messages", failed(call, fate))
+            await made.flow(5)
+            refused = fate is m.CallFate.REFUSED
+            assert [number for number, _ in made.undelivered] == ([2] if refused else [])
+            assert [number for _, number in made.heard_below] == ([1] if refused else [1, 2])
+
+    virtually(work())
 
 
 # --- the broker -------------------------------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ def test_a_whole_file_becomes_a_composition(project):
         "connection",
         "offers",
         "reconciler",
+        "messages",
         "failures",
         "store",
         "server",

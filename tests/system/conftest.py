@@ -36,6 +36,8 @@ async def until(condition: Callable[[], Any], what: str, patience: float = PATIE
 class Ledger:
     """The framework: its process, which may die and be started again, and its books."""
 
+    configuration = HERE / "ledger.toml"
+
     def __init__(self, folder: Path, url: str, settings: dict[str, Any]) -> None:
         self.folder, self.url = folder, url
         self.settings = {"scheduler.tasks": 100, "store.path": str(folder / "store.db"), **settings}
@@ -52,7 +54,7 @@ class Ledger:
         arguments = [part for key, value in sets.items() for part in ("--set", f"{key}={json.dumps(value)}")]
         with self.terminal.open("ab") as terminal:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mesostic", "run", HERE / "ledger.toml", *arguments,
+                sys.executable, "-m", "mesostic", "run", self.configuration, *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=terminal, stderr=terminal,
             )  # fmt: skip
 
@@ -133,6 +135,7 @@ def ledger_on(tmp_path: Path) -> Any:
     @asynccontextmanager
     async def made(
         *,
+        made_by: type[Ledger] = Ledger,
         agents: int = 2,
         agent: dict[str, Any] | None = None,
         cluster: dict[str, Any] | None = None,
@@ -155,7 +158,7 @@ def ledger_on(tmp_path: Path) -> Any:
         async with mesos_cluster(
             (each,) * agents, credentials=(), **{**impatient, **(cluster or {})}
         ) as mesos:
-            ledger = Ledger(tmp_path, mesos.url, {k.replace("__", "."): v for k, v in settings.items()})
+            ledger = made_by(tmp_path, mesos.url, {k.replace("__", "."): v for k, v in settings.items()})
             await ledger.start()
             try:
                 yield ledger, mesos

@@ -209,14 +209,17 @@ def executor_message(m: MasterState, message: messages.ExecutorMessage) -> None:
     m.counts["messages_executor_to_framework"] += 1
     framework = m.frameworks.get(message.framework_id) if message.agent_id in m.agents else None
     ids = {"agent_id": {"value": message.agent_id}, "executor_id": {"value": message.executor_id}}
-    sent = framework is not None and m.send(framework, "message", **ids, data=message.data)
+    sent = False
+    for _ in range(m.ports.times_of_message()):
+        sent = framework is not None and m.send(framework, "message", **ids, data=message.data)
     m.count_valid("executor_to_framework_messages", sent)
 
 
 def send_message(m: MasterState, framework: Framework, call: Call.Message) -> None:
     """A framework message goes to an executor; best effort."""
     message = messages.FrameworkMessage(framework.id, call.executor_id.value, call.data)
-    m.count_valid("framework_to_executor_messages", m.to_agent(call.agent_id.value, message))
+    sent = [m.to_agent(call.agent_id.value, message) for _ in range(m.ports.times_of_message())]
+    m.count_valid("framework_to_executor_messages", any(sent))
 
 
 def shutdown_executor(m: MasterState, framework: Framework, call: Call.Shutdown) -> None:
