@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "actors.low_level_scheduler_actor": "LowLevelScheduler",
     "actors.messages": (
-        "GivenUp Holding MessageSource OperationFailure OperationFinished PendingReport Registered ShutdownRequested TaskChanged"
-        " TaskFailure TaskFinished Uploaded WhyPending"
+        "Deposed Elected GivenUp Holding MessageSource OperationFailure OperationFinished PendingReport Registered"
+        " ShutdownRequested TaskChanged TaskFailure TaskFinished Uploaded WhyPending"
     ),
     "actors.runtime": (
         "Actor ActorDeadError ActorRef ActorSystem Backoff ChildFailed DecodeError FrozenDict Immutable NoSettings Secret"

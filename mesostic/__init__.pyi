@@ -6,6 +6,8 @@ from actors.framework_settings import FrameworkSettings as FrameworkSettings
 from actors.framework_settings import RetryPolicy as RetryPolicy
 from actors.framework_settings import Volume as Volume
 from actors.low_level_scheduler_actor import LowLevelScheduler as LowLevelScheduler
+from actors.messages import Deposed as Deposed
+from actors.messages import Elected as Elected
 from actors.messages import GivenUp as GivenUp
 from actors.messages import Holding as Holding
 from actors.messages import MessageSource as MessageSource
