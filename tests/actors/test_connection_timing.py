@@ -57,8 +57,9 @@ class Pipeline:
 class TwinConnection(ConnectionActor):
     """A connection whose transport is scripted: `script` says what each attempt meets."""
 
-    def __init__(self, script, settings, masters="http://m:5050"):
-        super().__init__(Composition(FrameworkSettings(name="t", user="u", master=masters)), settings)
+    def __init__(self, script, settings, masters="http://m:5050", leadership=None):
+        framework = FrameworkSettings(name="t", user="u", master=masters)
+        super().__init__(Composition(framework, leadership=leadership), settings)
         self.script = script
         self.attempts = []
         self.streams = []

@@ -9,6 +9,7 @@ import socket
 import tarfile
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ import pytest
 
 from actors import messages as m
 from actors import server_actor
-from actors.framework_settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings
+from actors.framework_settings import ActorSpec, Composition, ExecutorSettings, FrameworkSettings, Leadership
 from actors.runtime import RESTART, Actor, ActorSystem, receive
 from actors.server_actor import (
     ArtifactError,
@@ -562,3 +563,32 @@ async def test_a_folder_for_uploads_is_made_for_its_user_alone_wherever_it_is_to
         assert ready.upload_dir == str(folder)
     made = await asyncio.to_thread(os.stat, ready.upload_dir)
     assert made.st_mode & 0o777 == 0o700
+
+
+async def test_a_process_that_leads_no_more_takes_nothing_and_another_port_if_its_own_is_taken(running):
+    running.spawn(Listener, [], name="scheduler")
+    taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    composition = Composition(
+        FrameworkSettings(master="http://localhost:1"),
+        token="secret",
+        trace_file="run.trace",
+        leadership=Leadership(7, running.clock.now() + 60.0),
+    )
+    running.spawn(StoreActor, replace(composition, leadership=None), StoreSettings(), name="store")
+    server = running.spawn(ServerActor, composition, ServerSettings(port=port), name="server")
+    ready = await server.ask(m.OpenServer(), block=False)
+    assert ready.port != port, "a frozen leader of the same machine may have it"
+    async with aiohttp.ClientSession() as session:
+
+        async def put(path):
+            async with session.put(f"{ready.url}/{path}", data=b"x", headers=TOKEN) as answer:
+                return answer.status
+
+        assert await put("uploads/a") == 201
+        server.tell(m.Leading(7, 0.0))
+        assert [await put("uploads/b"), await put("traces/e")] == [503, 503]
+        server.tell(m.Leading(8, running.clock.now() + 60.0))
+        assert await put("uploads/b") == 503, "that is another reign"
+    taken.close()
+    await taken.wait_closed()

@@ -3,7 +3,7 @@ import gc
 
 import pytest
 
-from mesos_http import CallPipeline, ConnectFailed, ConnectionLost, Credentials, Endpoint
+from mesos_http import CallPipeline, ConnectFailed, ConnectionLost, Credentials, Endpoint, NotSent
 from mesos_http.connecting import Timeouts
 from tests.support.raw_server import in_pieces, raw_server, response
 
@@ -278,3 +278,25 @@ async def test_pipelined_calls_are_many_times_faster_than_one_at_a_time():
 def test_a_bad_address_is_noticed_when_the_pipeline_is_made():
     with pytest.raises(ValueError, match="not a path"):
         CallPipeline(Endpoint("http", "h", 1, "/a b")).send(b"")
+
+
+async def test_what_may_be_sent_no_more_is_not_sent_however_long_it_has_waited():
+    allowed = True
+
+    async def slow(request, writer):
+        nonlocal allowed
+        allowed = False  # while the second waits for its place
+        writer.write(response(202))
+
+    async with raw_server(slow) as server:
+        pipeline = CallPipeline(server.endpoint, max_in_flight=1, may_write=lambda: allowed)
+        first, second = [pipeline.send(body) for body in (b"1", b"2")]
+        assert (await first).status == 202
+        with pytest.raises(NotSent):
+            await second
+        with pytest.raises(NotSent):
+            await pipeline.send(b"3")
+        allowed = True
+        assert (await pipeline.send(b"4")).status == 202
+        assert [request.body for request in server.requests] == [b"1", b"4"]
+        pipeline.close()

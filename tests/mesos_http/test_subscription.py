@@ -9,6 +9,7 @@ from mesos_http import (
     ConnectFailed,
     Credentials,
     Endpoint,
+    NotSent,
     RedirectFailed,
     StreamBroken,
     Subscription,
@@ -347,3 +348,13 @@ async def test_a_socket_path_that_is_too_long_is_used_in_its_relative_form(tmp_p
     monkeypatch.chdir("/")
     with pytest.raises(ConnectFailed, match="longer than 107 bytes"):
         await Subscription.open(Endpoint.unix(str(folder / "agent.sock"), "/"), b"")
+
+
+async def test_a_subscribe_that_may_be_sent_no_more_when_there_is_a_connection_is_not_sent():
+    async def handler(request, writer):
+        writer.write(BODY)
+
+    async with raw_server(handler) as server:
+        with pytest.raises(NotSent):
+            await Subscription.open(server.endpoint, b"", may_write=lambda: False)
+        assert not server.requests
