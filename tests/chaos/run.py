@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 
+from actors.runtime import read_trace
 from mesos_v1.states import TaskState, is_terminal
 from tests.chaos.judge import Broken, evidence, judge
 from tests.chaos.plan import HALF_A_MINUTE, SQLITE, Fault, plan_of
@@ -68,7 +69,9 @@ class Part:
     command: Callable[[int], list[str]]
     starts: int = 0
     wanted: bool = False  # whether whoever ends is started again
-    ends: list[int] = field(default_factory=list)  # exit statuses of those that ended by themselves
+    ends: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # exit statuses of those that ended by themselves, and which
     process: asyncio.subprocess.Process | None = None
     _keeper: asyncio.Task[None] | None = None
 
@@ -80,12 +83,12 @@ class Part:
                 *self.command(self.starts), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.folder, start_new_session=True,
             )  # fmt: skip
-        self._keeper = asyncio.create_task(self._keep(self.process))
+        self._keeper = asyncio.create_task(self._keep(self.process, self.starts))
 
-    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+    async def _keep(self, process: asyncio.subprocess.Process, start: int) -> None:
         status = await process.wait()
         if status != -signal.SIGKILL:
-            self.ends.append(status)
+            self.ends.append((status, start))
         while self.wanted and self.process is process:
             await asyncio.sleep(0.3)
             if self.wanted and self.process is process:
@@ -120,7 +123,7 @@ class Run:
         self.server: Server | None = None  # of the store, where it has one
         self._parts = [self.cluster]
         self._at_work: set[asyncio.Task[None]] = set()
-        self._traced = 0
+        self._traces: list[tuple[str, int]] = []  # by scheduler and start
 
     async def run(self) -> list[Broken]:
         (self.folder / "traces").mkdir(parents=True)
@@ -155,14 +158,14 @@ class Run:
         ]
 
     def _scheduler_command(self, name: str, tap: Tap) -> Callable[[int], list[str]]:
-        def command(_starts: int) -> list[str]:
-            self._traced += 1
+        def command(starts: int) -> list[str]:
+            self._traces.append((name, starts))
             sets = {
                 "framework.master": f"http://127.0.0.1:{tap.port}",
                 "scheduler.folder": str(self.folder),
                 "scheduler.tasks": self.tasks,
                 "scheduler.longest": self.longest,
-                "trace.file": str(self.folder / "traces" / f"{self._traced:03}-{name}.trace"),
+                "trace.file": str(self._trace_of(name, starts)),
                 **self._store_settings(),
             }
             options = [
@@ -171,6 +174,9 @@ class Run:
             return [sys.executable, "-m", "mesostic", "run", str(CONFIG), "--master-timeout=0", *options]
 
         return command
+
+    def _trace_of(self, name: str, start: int) -> Path:
+        return self.folder / "traces" / f"{self._traces.index((name, start)) + 1:03}-{name}.trace"
 
     def _store_settings(self) -> dict[str, Any]:
         if self.server is None:
@@ -411,6 +417,12 @@ class Run:
             await asyncio.sleep(0.2)
         return tasks
 
+    def _never_began(self, scheduler: Part, status: int, start: int) -> bool:
+        """Whether a process said that it cannot reach its store, and ended, without ever having led."""
+        trace = self._trace_of(scheduler.name.removeprefix("scheduler-"), start)
+        led = any(record.type.endswith(":Won") for record in read_trace(trace)) if trace.exists() else False
+        return self.server is not None and status == 2 and not led
+
     async def _end(self) -> None:
         for part in self._parts:
             part.wanted = False
@@ -422,10 +434,11 @@ class Run:
             except TimeoutError:
                 self.complaints.append(f"{scheduler.name} does not end")
                 return
-            early = [status for status in scheduler.ends[:-1] if status]
-            if early or scheduler.process.returncode:
+            early = [(status, start) for status, start in scheduler.ends[:-1] if status]
+            wrong = [status for status, start in early if not self._never_began(scheduler, status, start)]
+            if wrong or scheduler.process.returncode:
                 self.complaints.append(
-                    f"{scheduler.name} ended by itself: {early}, at last {scheduler.process.returncode}"
+                    f"{scheduler.name} ended by itself: {wrong}, at last {scheduler.process.returncode}"
                 )
         await self._until(lambda: not self._executors(), "the executors end", 15.0)
 
