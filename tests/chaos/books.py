@@ -1,16 +1,18 @@
 """The framework of a chaos run, which keeps books on disk: what its executors did, and what its scheduler was told.
 
 Each is a line in one write, which is there however its process ends. `effects`: number, Mesos task id, token, process of what ran;
-the token is drawn by what ran, and is the result. `told`: the outcome of a task, with the token. `notes`: what should not
-happen, and what the framework knows of itself at the end.
+the token is drawn by what ran, and is the result. `told`: the outcome of a task, with the token. `heard`: the reliable
+messages of executors, each with the process that said it and which one of its messages it is. `notes`: what should not happen, and what the
+framework knows of itself at the end.
 
 Of the tasks some always fail, some are commands, some are killed; half are launched by the hooks that are told of the others.
 """
 
 import asyncio
+import contextlib
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,15 @@ class Done:
 
 
 @message
+class Said:
+    process: str
+    number: int
+
+
+@message
 class Tally:
     outcomes: int = 0
+    messages: int = 0
 
 
 @message
@@ -78,10 +87,17 @@ def write_line(path: Path, line: str) -> None:
 
 
 class BooksExecutor(Executor):
+    async def on_start(self) -> None:
+        self.process, self.said = uuid.uuid4().hex, 0
+
     @task
     async def work(self, work: Work, context: TaskContext) -> Done:
         token = uuid.uuid4().hex
         write_line(Path(work.folder) / "effects", f"{work.number} {context.task_id} {token} {os.getpid()}")
+        if work.number % 4 == 0:
+            with contextlib.suppress(ValueError):  # the scheduler is away for so long that no more may wait
+                self.send(Said(self.process, self.said + 1), reliable=True)
+                self.said += 1
         await asyncio.sleep(work.seconds)
         if kind_of(work.number) == "failing":
             raise TaskFailed(f"{work.number} always fails")
@@ -139,10 +155,14 @@ class Books(SchedulerActor):
 
     def tell_book(self, outcome: str, task_id: str, token: str, why: str = "") -> None:
         write_line(Path(self.settings.folder) / "told", " ".join((outcome, task_id, token, *why.split())))
-        self.state = Tally(self.state.outcomes + 1)
+        self.state = replace(self.state, outcomes=self.state.outcomes + 1)
         number = int(task_id[2:]) + self.settings.tasks // 2
         if number < self.settings.tasks:
             self.launch_one(number)
+
+    def on_message(self, message: Any, source: Any) -> None:
+        write_line(Path(self.settings.folder) / "heard", f"{message.process} {message.number}")
+        self.state = replace(self.state, messages=self.state.messages + 1)
 
     def on_unknown_task(self, status: Any) -> None:
         self.note(f"unknown {status.task_id} {status.state.value}")
@@ -156,6 +176,7 @@ class Books(SchedulerActor):
     def leave_notes(self) -> None:
         self.note(f"active {sum(self.active_tasks.values())}")
         self.note(f"counted {self.state.outcomes}")
+        self.note(f"messages {self.state.messages}")
 
     @receive
     def handle_look_for_end(self, _due: LookForEnd) -> None:

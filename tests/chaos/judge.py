@@ -46,6 +46,7 @@ class Evidence:
     tasks: int
     effects: list[tuple[int, str, str]] = field(default_factory=list)  # number, Mesos task id, token
     told: list[tuple[str, str, str]] = field(default_factory=list)  # outcome, task id, token
+    heard: list[tuple[str, int]] = field(default_factory=list)  # process, and number of its message
     notes: list[str] = field(default_factory=list)
     wire: list[dict[str, Any]] = field(default_factory=list)  # each call that left a scheduler (`tap.py`)
     steps: list[Step] = field(default_factory=list)  # of all runs of schedulers, in order of time
@@ -159,6 +160,22 @@ def _hooks_launch_once(seen: Evidence) -> Iterator[str]:
     yield from (note for note in seen.notes if note.startswith("refused "))
 
 
+def _messages_in_order(seen: Evidence) -> Iterator[str]:
+    """Of each process the first, the second and so on; the last may come again, to a scheduler whose predecessor died in the hook."""
+    last: dict[str, int] = defaultdict(int)
+    for process, number in seen.heard:
+        if number not in {last[process], last[process] + 1}:
+            yield f"message {number} of {process} came after {last[process]}"
+        last[process] = number
+    counted = [note for note in seen.notes if note.startswith("messages ")]
+    different = len(set(seen.heard))
+    yield from (
+        f"{different} messages came, and the state says: {note}"
+        for note in counted
+        if note != f"messages {different}"
+    )
+
+
 def _counted_once(seen: Evidence) -> Iterator[str]:
     wrong = [note for note in seen.notes if note.startswith("counted ") and note != f"counted {seen.tasks}"]
     yield from (f"{note} outcomes of {seen.tasks} tasks" for note in wrong)
@@ -177,6 +194,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "no task id is started twice": _started_once,
     "nothing is acknowledged before it is stored": _stored_first,
     "what a hook launches is stored with it": _hooks_launch_once,
+    "reliable messages come once and in order": _messages_in_order,
     "what the author's state counts is counted once": _counted_once,
 }
 
@@ -194,6 +212,7 @@ def evidence(folder: Path) -> Evidence:
         told=[
             (outcome, task, token) for outcome, task, token, *_ in map(str.split, read_book(folder / "told"))
         ],
+        heard=[(process, int(number)) for process, number in map(str.split, read_book(folder / "heard"))],
         notes=read_book(folder / "notes"),
         wire=_taken(list(map(json.loads, read_book(folder / "wire")))),
         steps=list(merge(*map(steps_of, (folder / "traces").glob("*.trace")), key=lambda step: step.at)),

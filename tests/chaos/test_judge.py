@@ -22,7 +22,8 @@ def good() -> Evidence:
             ("killed", "t-5", "-"),
             ("failed", "t-7", "-"),
         ],
-        notes=["active 0", "counted 8", "error the store cannot write"],
+        heard=[("p", 1), ("q", 1), ("p", 2), ("p", 2)],
+        notes=["active 0", "counted 8", "messages 3", "error the store cannot write"],
         wire=[
             {"call": "ACCEPT", "offers": ["o1", "o2"], "tasks": [f"t-{n}.1" for n in range(8)]},
             {"call": "DECLINE", "offers": ["o1"]},  # its answer was lost
@@ -91,6 +92,18 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     "a hook told twice of what it has launched": (
         "what a hook launches is stored with it",
         {"notes": ["refused there is a task t-4 already"]},
+    ),
+    "a message that was lost": (
+        "reliable messages come once and in order",
+        {"heard": [("p", 1), ("q", 1), ("q", 3)]},
+    ),
+    "a message that came late": (
+        "reliable messages come once and in order",
+        {"heard": [("p", 1), ("p", 2), ("p", 1)], "notes": []},
+    ),
+    "a message that was counted twice": (
+        "reliable messages come once and in order",
+        {"notes": ["messages 4"]},
     ),
     "an outcome that was counted twice": (
         "what the author's state counts is counted once",
