@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from actors.runtime import NoSettings
+from actors.runtime import NoSettings, message
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 from wire.author_code import mistake_in_hook, one_line
 
@@ -38,6 +38,24 @@ class TaskFailed(Exception):  # noqa: N818 - what an author says
 
 class BadExecutor(Exception):  # noqa: N818 - the name of what is wrong
     """An executor class that cannot be used; the message is one sentence for its author."""
+
+
+@message(name="mesostic:Registration")
+class Registration:
+    """What an executor learns when an agent has taken its subscription.
+
+    Attributes:
+        hostname: of the agent, as its operator calls it.
+        framework: its name.
+        container_id: of the container that the executor runs in; "" with an agent that does not say.
+    """
+
+    agent_id: AgentId
+    hostname: str
+    framework_id: FrameworkId
+    framework: str
+    executor_id: ExecutorId
+    container_id: str = ""
 
 
 class Executor:
@@ -69,6 +87,30 @@ class Executor:
 
     async def on_stop(self) -> None:
         """Called once at the end, when no task runs any more; the shutdown grace period bounds it."""
+
+    async def on_registered(self, info: Registration) -> None:
+        """Called once, after `on_start`: the agent has taken this executor. Tasks do not wait for it.
+
+        What this and the hooks that follow raise is logged, and changes nothing.
+        """
+
+    async def on_reregistered(self, info: Registration) -> None:
+        """Called when the agent is back: it has been restarted, or the connection to it broke. Tasks have gone on meanwhile.
+
+        What the agent had not acknowledged, it has been told again.
+        """
+
+    async def on_disconnected(self, reason: str) -> None:
+        """Called when the agent is gone; it is looked for until its recovery timeout is over, and tasks go on."""
+
+    async def on_shutdown(self, reason: str) -> None:
+        """Called when the end is decided: SHUTDOWN, a signal, an agent that does not come back. Tasks are being killed.
+
+        `on_stop` follows when they have ended, and this shares its time.
+        """
+
+    async def on_error(self, message: str) -> None:
+        """Called when something is wrong that no task shows: the agent said ERROR, or refuses or sends what makes no sense."""
 
     async def on_message(self, message: Any) -> None:
         """Called for each message that the scheduler sends to this executor, one after another.
@@ -221,7 +263,7 @@ def task_methods(cls: type[Executor]) -> dict[type, TaskMethod]:
             f"{cls.__name__} has no @task method: write one for each type of payload, "
             "such as `@task async def crawl(self, page: Crawl) -> Crawled`"
         )
-    for name in ("on_start", "on_message", "on_stop"):
+    for name in (each for each in vars(Executor) if each.startswith("on_")):
         if mistake := mistake_in_hook(getattr(cls, name), getattr(Executor, name)):
             raise BadExecutor(f"{cls.__name__}.{name} {mistake}")
     return found

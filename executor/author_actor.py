@@ -1,4 +1,4 @@
-"""Runs what the author wrote for the executor as a whole: `on_start`, `on_message`, `on_stop`, one at a time.
+"""Runs what the author wrote for the executor as a whole, its hooks from `on_start` to `on_stop`, one at a time.
 
 An actor of its own, so that a slow hook holds up only the next hook, never a KILL or an acknowledgement.
 """
@@ -27,6 +27,7 @@ class AuthorActor(Actor):
         self._author = author
         self._room = room
         self._raw = raw
+        self._started = False  # and not stopped
         author._send = self._send
 
     def _send(self, message: object, reliable: bool) -> None:
@@ -47,6 +48,7 @@ class AuthorActor(Actor):
     async def handle_start_author(self, start: m.StartAuthor) -> None:
         error = await self._run("on_start", self._author.on_start)
         if error is None:
+            self._started = True
             self.tell(EXECUTOR, m.AuthorStarted())
         else:
             text = text_of(error) if isinstance(error, TaskFailed) else one_line(error)
@@ -65,7 +67,13 @@ class AuthorActor(Actor):
         self.tell(MESSAGES, refused)
 
     @receive
+    async def handle_call_hook(self, asked: m.CallHook) -> None:
+        if self._started:
+            await self._run(asked.name, getattr(self._author, asked.name), asked.argument)
+
+    @receive
     async def handle_stop_author(self, stop: m.StopAuthor) -> None:
+        self._started = False
         await self._run("on_stop", self._author.on_stop)
         self.tell(EXECUTOR, m.AuthorStopped())
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from actors.runtime import Actor, Backoff, Immutable, Timer, message, receive
 from actors.runtime.state_machine import Machine
 from executor.environment import AgentEnvironment
-from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate
+from executor.messages import EXECUTOR, AgentGone, AgentLost, Leave, Left, SendMessage, SendUpdate, Trouble
 from executor.states import SUBSCRIPTION, ConnectionAction, ConnectionEvent, ConnectionState
 from mesos_http import CallPipeline, Response, Subscription, TransportError
 from mesos_v1 import executor_calls, executor_events, pb
@@ -180,6 +180,7 @@ class AgentConnectionActor(Actor):
                 self._apply(ConnectionEvent.SHUTDOWN, "the agent said SHUTDOWN", event)
             case executor_events.Error(message):
                 logger.error("the agent said ERROR: %s", message)
+                self.tell(EXECUTOR, Trouble(f"the agent said: {message}"))
                 self._apply(ConnectionEvent.ERROR, f"the agent said: {message}")
             case _:
                 self._apply(ConnectionEvent.ARRIVED, value=event)
@@ -275,6 +276,7 @@ class AgentConnectionActor(Actor):
                         event = read_record(record, self._environment.content_type, self._letter)
                     except (ContentError, BadEvent) as error:
                         logger.error("the agent sent an event that cannot be read: %s", error)
+                        self.tell(EXECUTOR, Trouble(f"the agent sent an event that cannot be read: {error}"))
                     else:
                         me.tell(Arrived(attempt, event))
         except ApiError as error:
@@ -358,6 +360,7 @@ class AgentConnectionActor(Actor):
             self.timers.after(RESEND_AFTER, ResendDue(self._attempt, ended.uuid))
         else:
             logger.error("the agent refuses a status update: %s", ended.error)
+            self.tell(EXECUTOR, Trouble(f"the agent refuses a status update: {ended.error}"))
             self._updates.pop(ended.uuid, None)  # it would spoil the next SUBSCRIBE
         self._tell_left()
 

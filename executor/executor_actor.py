@@ -21,7 +21,7 @@ from actors.runtime import (
 )
 from actors.runtime.state_machine import Machine
 from executor import messages as m
-from executor.author import BadExecutor
+from executor.author import BadExecutor, Registration
 from executor.author_actor import AuthorActor
 from executor.connection_actor import AgentConnectionActor, AgentLink
 from executor.environment import AgentEnvironment
@@ -103,9 +103,10 @@ class ExecutorActor(Actor):
 
     @receive
     def handle_subscribed(self, event: Subscribed) -> None:
-        self._subscribed = event
+        first, self._subscribed = self._subscribed is None, event
         self._apply(ExecutorEvent.SUBSCRIBED)
         self.tell(MESSAGES, m.AgentBack())
+        self._call_hook("on_registered" if first else "on_reregistered", _registration(event))
 
     @receive
     def handle_launch(self, event: Launch) -> None:
@@ -142,7 +143,9 @@ class ExecutorActor(Actor):
         elif self._boot is None and isinstance(opened.error, DecodeError):
             self.tell(AUTHOR, m.ForAuthor(event.data))
         else:
-            logger.error("the scheduler sent a message that cannot be read: %s", text_of(opened.error))
+            reason = f"the scheduler sent a message that cannot be read: {text_of(opened.error)}"
+            logger.error("%s", reason)
+            self._call_hook("on_error", reason)
 
     @receive
     def handle_shutdown(self, event: Shutdown) -> None:
@@ -152,6 +155,7 @@ class ExecutorActor(Actor):
     def handle_agent_lost(self, lost: m.AgentLost) -> None:
         self.tell(MESSAGES, lost)
         logger.warning("lost the agent; trying to reconnect: %s", lost.reason)
+        self._call_hook("on_disconnected", lost.reason)
 
     @receive
     def handle_agent_gone(self, gone: m.AgentGone) -> None:
@@ -159,6 +163,10 @@ class ExecutorActor(Actor):
             logger.error("the agent is gone: %s", gone.reason)
             self._exit_code = self._exit_code or 1
             self._end(gone.reason)
+
+    @receive
+    def handle_trouble(self, trouble: m.Trouble) -> None:
+        self._call_hook("on_error", trouble.reason)
 
     @receive
     def handle_child_failed(self, failed: ChildFailed) -> None:
@@ -238,6 +246,8 @@ class ExecutorActor(Actor):
             logger.debug("ignored in state %s: %s (%s)", state.value, event.value, ignored)
         if before is not state:
             logger.info("executor: %s -> %s", before.value, state.value)
+            if state is ExecutorState.KILLING:
+                self._call_hook("on_shutdown", self._reason)
             if state in SHARES:
                 seconds = SHARES[state] * self._environment.shutdown_grace_period
                 self.timers.after(seconds, PhaseOver(state.value))
@@ -259,6 +269,10 @@ class ExecutorActor(Actor):
                     self._leave()
                 case ExecutorAction.EXIT:
                     self._on_exit(self._exit_code, self._reason)
+
+    def _call_hook(self, name: str, argument: object) -> None:
+        if self.system.find(AUTHOR) is not None:
+            self.tell(AUTHOR, m.CallHook(name, argument))
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -375,3 +389,10 @@ class ExecutorActor(Actor):
         except Exception as error:
             logger.warning("the end of the trace was not shipped: %s", one_line(error))
         self.actor_ref.tell(m.Left())
+
+
+def _registration(event: Subscribed) -> Registration:
+    agent = pb.mesos.AgentInfo.FromString(event.agent_info)
+    framework = pb.mesos.FrameworkInfo.FromString(event.framework_info)
+    ids = event.framework_id, framework.name, event.executor_id
+    return Registration(event.agent_id, agent.hostname, *ids, event.container_id or "")

@@ -89,7 +89,9 @@ class MessageActor(Actor):
             try:
                 envelope = unpack_message(each.data)
             except DecodeError as error:
-                logger.error("the scheduler sent a message that cannot be read: %s", error)
+                reason = f"the scheduler sent a message that cannot be read: {error}"
+                logger.error("%s", reason)
+                self.tell(EXECUTOR, m.Trouble(reason))
                 self.tell(AUTHOR, m.Heard(each.number, str(error) or "it is no message"))
             else:
                 told = m.ForAuthor(envelope.message, each.number)
@@ -108,7 +110,9 @@ class MessageActor(Actor):
         gone = self._outgoing.taken(taken.number)
         for number, reason in taken.refused:
             if number in gone:
-                logger.error("the scheduler cannot read a message of this executor: %s", reason)
+                text = f"the scheduler cannot read a message of this executor: {reason}"
+                logger.error("%s", text)
+                self.tell(EXECUTOR, m.Trouble(text))
         if gone:
             self._room.give(len(gone))
             if self._timer is not None:  # those that are on their way have their time from now on

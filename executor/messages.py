@@ -134,6 +134,21 @@ class AuthorStopped:
 
 
 @message
+class CallHook:
+    """Call a hook of the author's, unless it has not been started or has been stopped."""
+
+    name: str
+    argument: Immutable
+
+
+@message
+class Trouble:
+    """Something is wrong between executor and agent that no task shows."""
+
+    reason: str
+
+
+@message
 class ForAuthor:
     """A message of the scheduler, for the author's `on_message`; one with a number is answered by `Heard`."""
 

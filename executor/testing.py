@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from actors.runtime import check_size, pack, pack_message, unpack
-from executor.author import Executor, TaskContext, Upload, task_methods
+from executor.author import Executor, Registration, TaskContext, Upload, task_methods
 from executor.loading import LoadedExecutor
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, TaskId
 from wire.results import MAX_RESULT
@@ -37,7 +37,9 @@ class Recorded:
 
 
 class ExecutorUnderTest:
-    """An executor that is started, runs tasks one by one as it is told, and is stopped: `async with`.
+    """An executor that is started and registered, runs tasks one by one as it is told, is shut down and stopped: `async with`.
+
+    Any other hook is a method to be awaited: `await under_test.executor.on_disconnected("…")`.
 
     Args:
         settings: An instance of the class's `Settings`; its defaults if left out.
@@ -60,9 +62,13 @@ class ExecutorUnderTest:
 
     async def __aenter__(self) -> Self:
         await _finished(self.executor.on_start())
+        executor = self.executor
+        ids = executor.framework_id, "test", executor.executor_id
+        await _finished(executor.on_registered(Registration(executor.agent_id, "localhost", *ids)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await _finished(self.executor.on_shutdown("the test has ended"))
         await _finished(self.executor.on_stop())
         if self._temporary is not None:
             self._temporary.cleanup()

@@ -22,7 +22,7 @@ _HOMES = {
     ),
     "actors.scheduler_actor": "SchedulerActor",
     "actors.framework_settings": "Composition ExecutorSettings FrameworkSettings RetryPolicy Volume",
-    "executor.author": "Executor TaskContext TaskFailed task",
+    "executor.author": "Executor Registration TaskContext TaskFailed task",
     "mesos_v1": "offer_operations pb task_infos",
     "mesos_v1.resources": "Resources",
     "mesos_v1.states": "TERMINAL_STATES TaskState is_terminal",

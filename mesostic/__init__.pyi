@@ -46,6 +46,7 @@ from actors.runtime import setting as setting
 from actors.runtime import unpack as unpack
 from actors.scheduler_actor import SchedulerActor as SchedulerActor
 from executor.author import Executor as Executor
+from executor.author import Registration as Registration
 from executor.author import TaskContext as TaskContext
 from executor.author import TaskFailed as TaskFailed
 from executor.author import task as task

@@ -1,13 +1,16 @@
 """Executors as authors would write them, for the tests beside."""
 
 import asyncio
+import os
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 from actors.runtime import message, setting
-from executor.author import Executor, TaskContext, TaskFailed, task
+from executor.author import Executor, Registration, TaskContext, TaskFailed, task
 
 
 @message(name="test:Add")
@@ -468,3 +471,79 @@ class BareHook(Executor):
     @task
     def one(self, payload: Add):
         """Has nothing wrong with it."""
+
+
+class Listener(Executor):
+    """Writes down which hooks were called; raises in the one that `settings.raises` names, after that."""
+
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        raises: str = setting("", help="Which hook.")
+
+    calls: ClassVar[list[tuple[str, object]]] = []
+    settings: Settings
+
+    def _called(self, name: str, argument: object = None) -> None:
+        self.calls.append((name, argument))
+        if name == self.settings.raises:
+            raise SystemExit(f"{name} raises")
+
+    async def on_start(self) -> None:
+        self._called("on_start")
+
+    async def on_registered(self, info: Registration) -> None:
+        self._called("on_registered", info)
+
+    async def on_reregistered(self, info: Registration) -> None:
+        self._called("on_reregistered", info)
+
+    def on_disconnected(self, reason: str) -> None:  # type: ignore[override]  # a plain method will do
+        self._called("on_disconnected", reason)
+
+    async def on_shutdown(self, reason: str) -> None:
+        self._called("on_shutdown", reason)
+
+    async def on_error(self, message: str) -> None:
+        self._called("on_error", message)
+
+    async def on_stop(self) -> None:
+        self._called("on_stop")
+
+    @task
+    async def wait(self, payload: Wait) -> None:
+        await asyncio.sleep(payload.seconds)
+
+
+class BareDisconnected(Executor):
+    async def on_disconnected(self):  # type: ignore[override]
+        """Lacks the reason."""
+
+    @task
+    def one(self, payload: Add):
+        """Has nothing wrong with it."""
+
+
+class Gated(Executor):
+    """Its start and its task wait for files in the folder that the environment names; what it does is written down there."""
+
+    def __init__(self) -> None:
+        self.folder = Path(os.environ["GATES"])
+
+    def note(self, book: str) -> None:
+        with (self.folder / book).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    async def gate(self, name: str) -> None:
+        while not (self.folder / name).exists():
+            await asyncio.sleep(0.02)
+
+    async def on_start(self) -> None:
+        self.note("starting")
+        await self.gate("start")
+
+    @task
+    async def work(self, payload: Add) -> Sum:
+        self.note("begun")
+        await self.gate("end")
+        self.note("done")
+        return Sum(payload.a + payload.b)

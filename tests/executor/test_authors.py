@@ -49,6 +49,7 @@ def test_a_subclass_inherits_methods():
             "BareHook",
             r"BareHook.on_message is called with \(self, message\): write def on_message\(self, message\)",
         ),
+        ("BareDisconnected", r"on_disconnected is called with \(self, reason\): write def on_disconnected\("),
         ("Unmakable", "Unmakable cannot be made: RuntimeError: not today"),
         ("ExitsWhenMade", "ExitsWhenMade cannot be made: SystemExit: no licence"),
         ("OddAnnotation", "OddAnnotation.one: its annotations cannot be read: AttributeError: .*NoSuchThing"),

@@ -6,7 +6,7 @@ The scheduler is a few lines over `mesos_http`, so that what is seen here is the
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mesos_http import CallPipeline, Endpoint, StreamBroken, Subscription
 from mesos_v1 import calls, events, pb, task_infos
 from mesos_v1.offer_operations import launch
 from mesos_v1.resources import Resources
+from mesos_v1.states import TaskState
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId, Offer, OfferId, TaskId, TaskStatus
 from playa import AgentSettings, Cluster, ClusterSettings
 from tests.executor.authors import Add, Block, Sum, Talk, Wait
@@ -31,9 +32,11 @@ EXECUTOR = ExecutorId("exec")
 
 
 class SmallScheduler:
-    """Launches on the first offer, acknowledges everything, remembers what it heard."""
+    """Launches on the first offer, acknowledges what it is to, remembers what it heard."""
 
     def __init__(self, subscription: Subscription, pipeline: CallPipeline) -> None:
+        self.acknowledged = {state.value for state in TaskState}
+        self.unacknowledged: list[TaskStatus] = []
         self.updates: list[TaskStatus] = []
         self.messages: list[Any] = []
         self.failures: list[events.Failure] = []
@@ -53,8 +56,10 @@ class SmallScheduler:
                     self.offer = event.offers[0]
                 case events.Update(status):
                     self.updates.append(status)
-                    if status.uuid and status.agent_id:
-                        await self.call(calls.acknowledge(status.agent_id, status.task_id, status.uuid))
+                    if status.state.value in self.acknowledged:
+                        await self.acknowledge(status)
+                    else:
+                        self.unacknowledged.append(status)
                 case events.Message():
                     self.messages.append(unpack(event.data).message)
                 case events.Failure():
@@ -62,6 +67,16 @@ class SmallScheduler:
                 case _:
                     pass
             self._changed.set()
+
+    async def acknowledge(self, status: TaskStatus) -> None:
+        if status.uuid and status.agent_id:
+            await self.call(calls.acknowledge(status.agent_id, status.task_id, status.uuid))
+
+    async def acknowledge_all(self) -> None:
+        """From now on, and what was not."""
+        self.acknowledged = {state.value for state in TaskState}
+        for status in self.unacknowledged:
+            await self.acknowledge(status)
 
     async def call(self, call: pb.scheduler.Call) -> None:
         complete = calls.with_framework_id(call, self.framework_id)
@@ -74,13 +89,16 @@ class SmallScheduler:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def launch(self, cls: str = CLASS, **payloads: object) -> None:
+    async def launch(
+        self, cls: str = CLASS, environment: Mapping[str, str] | None = None, **payloads: object
+    ) -> None:
         """Launch tasks, by name, on one executor."""
         await self.until(lambda: self.offer)
         offer, self.offer = self.offer, None
         assert offer is not None
         command = task_infos.command_info(
-            f"exec {sys.executable} -m executor {cls}", environment={"PYTHONPATH": str(ROOT)}
+            f"exec {sys.executable} -m executor {cls}",
+            environment={"PYTHONPATH": str(ROOT), **(environment or {})},
         )
         info = task_infos.executor_info(
             EXECUTOR,
