@@ -138,17 +138,17 @@ class StoreActor(Actor):
 
     async def on_start(self) -> None:
         """Open the database; where it cannot be used, the first `Load` is answered with why, unless that passes."""
-        await self._open()
-        if self._queue:  # an instance before this one has accepted it
-            self._ask_for_commit()
-
-    async def _open(self) -> None:
         try:
             await self.in_thread(self.backend.open)
         except StorageError as error:
-            self._unusable = error
-        else:
-            self._unusable = None
+            if not self._passes(error):
+                self._unusable = error
+        if self._queue:  # an instance before this one has accepted it
+            self._ask_for_commit()
+
+    def _passes(self, error: StorageError) -> bool:
+        """Whether servers are only away: the backend then connects again by itself."""
+        return self._leadership is not None and not isinstance(error, DamagedError | FencedError)
 
     async def on_stop(self) -> None:
         """Write what is still in the queue, then close; no actor is left to be told."""
@@ -184,14 +184,11 @@ class StoreActor(Actor):
             try:
                 return await self._load(asked)
             except StorageError as error:
-                away = self._leadership is not None and not isinstance(error, DamagedError | FencedError)
-                if not away or asked.key is not None:
+                if asked.key is not None or not self._passes(error):
                     raise
                 level = logging.WARNING if failures == 1 else logging.DEBUG
                 logger.log(level, "the store cannot be read yet (%s); trying on", error)
             await asyncio.sleep(waits.delay(failures))
-            if self._unusable is not None:
-                await self._open()
         raise AssertionError
 
     async def _load(self, asked: m.Load) -> m.Loaded:

@@ -12,6 +12,7 @@ the outcome of a batch is unknown, head tells it, by the number of the batch.
 
 import itertools
 import logging
+import operator
 import secrets
 import sqlite3
 import sys
@@ -105,11 +106,12 @@ class LogBackend:
         self._lock = threading.RLock()  # a commit may still run in its thread when the actor is stopped
         self._head = Head()
         self._version = ABSENT  # of the key `head`
-        self._is_open = False
+        self._is_wanted = self._is_open = False
         self._fenced = ""  # why, once it is
         self._attempts: dict[
             int, Callable[[], None]
         ] = {}  # of unknown outcome: what follows from each, if it was applied
+        self._stored: tuple[Change, ...] = ()  # by a batch of which the caller was told that it had failed
         self._batches = 0
         self._index: Index | None = None  # read with the first need
         self._groups: dict[int, Group] = {}  # by the number of their first segment, oldest first
@@ -119,8 +121,12 @@ class LogBackend:
     # --- Backend ----------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the log over from whoever had it (StorageError: the servers are away, or what they have cannot be read)."""
+        """Take the log over from whoever had it (StorageError: the servers are away, or what they have cannot be read).
+
+        If they were away, whatever is called next tries again.
+        """
         with self._lock:
+            self._is_wanted = True
             try:
                 self._coordinator.open()
                 found = self._coordinator.get(HEAD)
@@ -159,13 +165,17 @@ class LogBackend:
     def commit(self, changes: Sequence[Change]) -> None:
         """As `Backend.commit` (FencedError: another process leads, and no commit of this one will ever succeed)."""
         with self._lock:
-            content, cleared, growth = _folded(changes, self._indexed())
-            self._write(content, cleared=cleared, growth=growth)
+            index = self._indexed()
+            accepted, stored = tuple(changes), self._stored
+            if not all(map(operator.is_, stored, accepted)) or len(stored) > len(accepted):
+                stored = ()
+            # What a batch that seemed to fail has stored is not stored twice: the order could be another one.
+            content, cleared, growth = _folded(accepted[len(stored) :], index)
+            self._write(content, cleared=cleared, growth=growth, accepted=accepted)
+            self._stored = ()
             try:
                 self._tidy()
-            except (
-                StorageError
-            ) as error:  # what was asked for is stored; the next commit finds out about the rest
+            except StorageError as error:  # what was asked for is stored, and the next commit finds out
                 logger.debug("%s: not cleaned: %s", self.where, error)
 
     def close(self, last: Sequence[Change] = ()) -> None:
@@ -175,7 +185,7 @@ class LogBackend:
                 if last:
                     self.commit(last)
             finally:
-                self._is_open = False
+                self._is_open = self._is_wanted = False
                 self._index = None
                 self._coordinator.close()
 
@@ -185,8 +195,10 @@ class LogBackend:
         """Find out what has become of the last attempts."""
         if self._fenced:
             raise FencedError(self._fenced)
-        if not self._is_open:
+        if not self._is_wanted:
             raise StorageError(f"{self.where} is not open")
+        if not self._is_open:
+            self.open()
         if self._attempts:
             self._settle()
 
@@ -293,6 +305,7 @@ class LogBackend:
         cleared: ClearStore | None = None,
         replaced: Sequence[int] = (),
         growth: int = 0,
+        accepted: tuple[Change, ...] = (),
     ) -> None:
         """Write a group, and delete those that it replaces."""
         first = self._head.sequence + 1
@@ -321,6 +334,7 @@ class LogBackend:
                 self._total += len(data)
             assert self._index is not None
             self._index.apply(content, first, growth)
+            self._stored = accepted
 
         self._append(pieces[-1] if pieces else None, applied, cleared=cleared, deletes=void)
 

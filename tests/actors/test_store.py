@@ -651,15 +651,23 @@ class Fails(StoreActor):
         raise RuntimeError("boom")
 
 
-@pytest.mark.parametrize("kind", ["a file", "memory"])
+def led(servers):
+    """A framework whose store is on these servers, and which leads."""
+    version = servers.apply(Batch(puts={LEADER: b"me"}), 0)[LEADER]
+    leadership = Leadership(version, math.inf)
+    return Composition(FrameworkSettings(), coordinate=servers.connect, leadership=leadership)
+
+
+@pytest.mark.parametrize("kind", ["a file", "memory", "servers"])
 def test_a_store_whose_actor_fails_has_its_records_when_it_is_back(tmp_path, kind):
     path = str(tmp_path / "s.db") if kind == "a file" else ""
+    composition = led(Servers()) if kind == "servers" else Composition(FrameworkSettings())
 
     async def work():
         async with system() as running:
             store = running.spawn(
                 Fails,
-                Composition(FrameworkSettings()),
+                composition,
                 StoreSettings(path),
                 name="store",
                 supervision=RESTART,
@@ -672,14 +680,39 @@ def test_a_store_whose_actor_fails_has_its_records_when_it_is_back(tmp_path, kin
     virtually(work())
 
 
-@pytest.mark.parametrize("kind", ["a file", "memory"])
-def test_who_wrote_hears_that_it_is_stored_although_the_stores_actor_failed_meanwhile(tmp_path, kind):
-    path = str(tmp_path / "s.db") if kind == "a file" else ""
+def test_a_store_whose_actor_fails_while_the_servers_are_away_writes_when_they_are_back():
+    servers = Servers()
 
     async def work():
         async with system() as running:
             bench = ActorBench(running, "scheduler", "writer")
-            made = Composition(FrameworkSettings())
+            store = running.spawn(Fails, led(servers), StoreSettings(), name="store", supervision=RESTART)
+            bench.say("writer", "store", m.Write((record("a"),), reference=1))
+            await bench.settle(1)
+            servers.down = True
+            bench.say("writer", "store", m.Write((record("b"),), reference=2))
+            await bench.settle(1)
+            store.tell(m.ShutdownRequested(""))
+            bench.say("writer", "store", m.Write((record("c"),), reference=3))
+            await bench.settle(5)
+            assert bench.of("writer", m.Stored) == [m.Stored(1)]
+            servers.down = False
+            await bench.settle(60)
+            assert bench.of("writer", m.Stored) == [m.Stored(1), m.Stored(2), m.Stored(3)]
+            assert await everything(store) == (record("a"), record("b"), record("c"))
+            assert bench.of("scheduler", m.StoreAway)[-1] == m.StoreAway()
+
+    virtually(work())
+
+
+@pytest.mark.parametrize("kind", ["a file", "memory", "servers"])
+def test_who_wrote_hears_that_it_is_stored_although_the_stores_actor_failed_meanwhile(tmp_path, kind):
+    path = str(tmp_path / "s.db") if kind == "a file" else ""
+    made = led(Servers()) if kind == "servers" else Composition(FrameworkSettings())
+
+    async def work():
+        async with system() as running:
+            bench = ActorBench(running, "scheduler", "writer")
             store = running.spawn(Fails, made, StoreSettings(path), name="store", supervision=RESTART)
             bench.say("writer", "store", m.Write((record("a"),), reference=7))
             bench.say("writer", "store", m.ShutdownRequested(""))
@@ -819,10 +852,8 @@ def test_a_store_that_is_away_says_so_once_and_says_when_it_is_back(caplog):
 
 def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
     servers = Servers()
-    version = servers.apply(Batch(puts={LEADER: b"me"}), 0)[LEADER]
-    leads = Composition(
-        FrameworkSettings(), coordinate=servers.connect, leadership=Leadership(version, math.inf)
-    )
+    leads = led(servers)
+    assert leads.leadership is not None
 
     async def work():
         async with system() as running:
@@ -836,7 +867,7 @@ def test_a_store_that_another_process_has_taken_over_is_not_tried_again():
             await bench.settle(100)
             assert bench.of("writer", m.Stored) == [m.Stored(1)]
             (fenced,) = bench.of("election", m.Fenced)
-            assert fenced.epoch == version
+            assert fenced.epoch == leads.leadership.version
             assert "another process has taken over" in fenced.reason
             assert servers.commits == commits
             with pytest.raises(StorageError, match="another process has taken over"):
