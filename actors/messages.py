@@ -341,6 +341,13 @@ class Holding:
         """Whether it is a persistent volume."""
         return bool(self.path)
 
+    @property
+    def what(self) -> str:
+        """What it is, in a few words, without the reservations."""
+        if self.is_volume:
+            return f"a volume of {self.resources.disk:g} MB"
+        return str(self.resources.to_unreserved())
+
 
 @message
 class Change:

@@ -28,6 +28,7 @@ COMMANDS = {
     "init": "Write a first framework of your own.",
     "run": "Run a framework.",
     "trace": "Read traces: which messages were sent, and why.",
+    "uninstall": "Take a framework off its cluster, with all that it has reserved there.",
 }
 
 

@@ -143,6 +143,9 @@ class BaseScheduler(Actor):
         {"on_start", "on_stop", "on_error", "on_shutdown_requested", "on_elected", "on_deposed"}
     )
     _offers_to: ClassVar[str]  # which actor gets the offers
+    _ends_what_there_is: ClassVar[bool] = (
+        False  # whether the framework of an earlier run is ended rather than taken over
+    )
 
     def __init__(self, composition: Composition, settings: Any = None) -> None:
         super().__init__()
@@ -235,7 +238,7 @@ class BaseScheduler(Actor):
                 self._end(self._exit_code, self._ending)
             if self._over:
                 return
-            self._ends_earlier_run = known is not None and ENDING in facts
+            self._ends_earlier_run = known is not None and (ENDING in facts or self._ends_what_there_is)
             await self._take_over(facts, () if self._ends_earlier_run else records)
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
@@ -340,9 +343,7 @@ class BaseScheduler(Actor):
         self._tell_what_stays()
         cleared = await self._cleared()
         if self._ends_earlier_run and not self._ending:
-            logger.warning(
-                "framework %s, which an earlier run could not end, has ended now", self.framework_id
-            )
+            logger.warning("framework %s of an earlier run has ended now", self.framework_id)
             self._ends_earlier_run = False
             self._subscribe_as_new()  # what is stored from now on is stored after the store has been cleared
         elif cleared:

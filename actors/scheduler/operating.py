@@ -7,6 +7,7 @@ launched; its outcome, the holding that it leaves behind and what the hook of th
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from actors import messages as m
@@ -61,7 +62,7 @@ class OperatingScheduler(BaseScheduler):
         """News of an operation that carries an id; stored and acknowledged. Of what you asked for, the next two tell the outcome."""
 
     def on_operation_finished(self, done: m.OperationFinished) -> Any:
-        """An operation has been carried out; `done.holding` is the reservation or volume as it is now."""
+        """An operation that you asked for has been carried out; `done.holding` is the reservation or volume as it is now."""
 
     def on_operation_failed(self, failed: m.OperationFailure) -> Any:
         """An operation has failed, or was cancelled; nothing has changed on the cluster."""
@@ -86,8 +87,9 @@ class OperatingScheduler(BaseScheduler):
 
     @property
     def active_operations(self) -> dict[OperationId, m.ChangeKind]:
-        """The operations that have no outcome yet."""
-        return {known: followed.spec.change.kind for known, followed in self._operations.items()}
+        """The operations that you asked for and that have no outcome yet."""
+        changes = ((known, followed.spec.change) for known, followed in self._operations.items())
+        return {known: change.kind for known, change in changes if change.task_id is None}
 
     def reserve(
         self,
@@ -187,9 +189,9 @@ class OperatingScheduler(BaseScheduler):
     def free_leaked(self) -> tuple[OperationId, ...]:
         """Destroy and unreserve what is `leaked`; the operations that do so."""
         asked = []
-        for holding in self.leaked():
-            del self._leaked[holding.holding_id]
-            self._holdings[holding.holding_id] = holding
+        for lost in self.leaked():
+            del self._leaked[lost.holding_id]
+            holding = self._holdings[lost.holding_id] = replace(lost, task_id=None)
             self._put(r.HOLDING.record(holding.holding_id, holding))
             asked.append(self._alter(K.DESTROY_VOLUME if holding.is_volume else K.UNRESERVE, holding))
         return tuple(asked)
@@ -245,6 +247,8 @@ class OperatingScheduler(BaseScheduler):
         whose = self._holdings[volume].role if volume in self._holdings else made.get(OperationId(volume))
         if whose is None:
             self._known(volume, volume=True)
+        elif volume in self._holdings and self._holdings[volume].task_id is not None:
+            raise ValueError(f"{volume} ends with its task {self._holdings[volume].task_id}")
         elif whose != role:
             raise ValueError(f"{volume} is reserved for the role {whose!r}, and the task is for {role!r}")
 
@@ -325,8 +329,10 @@ class OperatingScheduler(BaseScheduler):
     @receive
     def handle_leaked(self, told: m.Leaked) -> None:
         holding = told.holding
-        if holding.holding_id in self._holdings:
-            return
+        while (
+            holding.holding_id in self._holdings
+        ):  # some of it is being freed already, and this was in use then
+            holding = replace(holding, holding_id=f"more of {holding.holding_id}")
         self._leaked[holding.holding_id] = holding
         what = f"{holding.resources} on {holding.hostname} (agent {holding.agent_id})"
         if self.framework.leaked == "free":
@@ -384,6 +390,11 @@ class OperatingScheduler(BaseScheduler):
         if known is None or known.is_volume is not volume:
             there = ", ".join(each.holding_id for each in self.holdings if each.is_volume is volume)
             raise ValueError(f"there is no {word} {holding_id!r} (there are: {there or 'none'})")
+        users = [task_id for task_id, volume in self._volumes.items() if volume == holding_id]
+        if known.task_id is not None or users:
+            raise ValueError(
+                f"{holding_id} is the volume of task {known.task_id or users[0]}, which has not ended"
+            )
         if (busy := self._changing(holding_id)) is not None:
             raise ValueError(f"{holding_id} is being changed by {busy}, which has no outcome yet")
         return known
@@ -490,6 +501,10 @@ class OperatingScheduler(BaseScheduler):
         elif finished:
             self._holdings.pop(change.holding_id, None)
             gone = (*gone, r.HOLDING.key(change.holding_id))
+        elif (kept := self._holdings.get(change.holding_id)) is not None and kept.task_id is not None:
+            # It cannot be destroyed: from now on it is the author's, and not tried again and again.
+            kept = self._holdings[change.holding_id] = replace(kept, task_id=None)
+            records = (r.HOLDING.record(change.holding_id, kept),)
         self._tell_broker(change.holding_id, changing=self._changing(change.holding_id) is not None)
 
         def called() -> None:
@@ -501,15 +516,17 @@ class OperatingScheduler(BaseScheduler):
             self._stop_freeing_if_done()
 
         what, where = (done.operation_id, change.kind, change.holding_id), (done.agent_id, done.hostname)
-        if finished:
-            outcome = m.OperationFinished(*what, done.holding, *where)
-            return self._call_stored(self.on_operation_finished, outcome, called)
-        why = done.message or f"Mesos says {done.state or 'nothing'} of it"
-        logger.warning("%s failed: %s", done.operation_id, why)
-        failure = m.OperationFailure(*what, *where, done.state, why)
-        if change.kind is K.CREATE_VOLUME:
-            self._tell_tasks_of_volume(change.holding_id, f"its volume cannot be made: {why}")
-        return self._call_stored(self.on_operation_failed, failure, called)
+        hook: Callable[[Any], Any] = self.on_operation_finished
+        event: m.OperationFinished | m.OperationFailure = m.OperationFinished(*what, done.holding, *where)
+        if not finished:
+            why = done.message or f"Mesos says {done.state or 'nothing'} of it"
+            logger.warning("%s failed: %s", done.operation_id, why)
+            hook, event = self.on_operation_failed, m.OperationFailure(*what, *where, done.state, why)
+            if change.kind is K.CREATE_VOLUME:
+                self._tell_tasks_of_volume(change.holding_id, f"its volume cannot be made: {why}")
+        if change.task_id is not None:  # the author hears of the task
+            return self._call_stored(lambda _event: None, event, called)
+        return self._call_stored(hook, event, called)
 
     def _give_surplus_back(self, spec: r.OperationSpec, shrunk: m.Holding) -> None:
         rest = surplus(shrunk, spec.change.less, spec.operation_id)

@@ -4,6 +4,7 @@ import logging
 
 import click
 
+from mesos_v1.quantities import parse_duration
 from mesostic.errors import presentable
 
 sets_option = click.option(
@@ -20,6 +21,15 @@ log_level_option = click.option(
     show_default=True,
     help="What is logged to standard error.",
 )
+
+
+def duration(context: click.Context, option: click.Parameter, text: str) -> float:
+    """Read the value of an option such as `30s`, in seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        told = f"{error}; expected something like 30s or 5min."
+        raise click.BadParameter(told, context, option) from None
 
 
 def set_up_logging(level: str) -> None:

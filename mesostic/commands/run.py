@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesos_v1.quantities import parse_duration
 from mesostic.collector import spare_the_collector
-from mesostic.commands.options import log_level_option, say, set_up_logging, sets_option
+from mesostic.commands.options import duration, log_level_option, say, set_up_logging, sets_option
 from mesostic.config.document import load_document
 from mesostic.credential import closed, logged_in
 from mesostic.embedded import EmbeddedCluster
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
     from actors.composition import Outcome
     from actors.runtime import TraceWriter
     from mesostic.config.compose import Configuration, TraceSettings
-
-
-def _seconds(context: click.Context, option: click.Parameter, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        told = f"{error}; expected something like 30s or 5min."
-        raise click.BadParameter(told, context, option) from None
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -55,7 +46,7 @@ class _Loop(asyncio.SelectorEventLoop):
 )
 @click.option(
     "--master-timeout",
-    callback=_seconds,
+    callback=duration,
     metavar="DURATION",
     default="30s",
     show_default=True,

@@ -845,14 +845,18 @@ async def test_a_volume_that_is_kept_is_there_for_the_next_task(tmp_path):
 
 
 class Hasty(Keeping):
-    """Ends the framework while its tasks have volumes: one runs, one waits for its turn on the first one's volume."""
+    """Ends the framework while its tasks have volumes: one runs, another waits for an agent that is large enough."""
 
     script = "touch data/here; sleep 1000"
 
     def on_task_update(self, update):
         if update.phase == "running" and update.task_id == "t" and self.holdings and not self.seen:
             self.seen.append("t")
-            self.launch(command="true", cpus=0.1, mem=10, volume=self.holdings[0].holding_id)
+            mine = self.holdings[0].holding_id
+            with pytest.raises(ValueError, match=f"{mine} ends with its task t"):
+                self.launch(command="true", cpus=0.1, mem=10, volume=mine)
+            with pytest.raises(ValueError, match=f"{mine} is the volume of task t, which has not ended"):
+                self.destroy_volume(mine)
             self.launch(command="true", cpus=0.1, mem=10, volume=Volume(size=10_000_000, path="never"))
             self.finish(0, "hasty")
 
