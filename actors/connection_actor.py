@@ -386,8 +386,9 @@ class ConnectionActor(Actor):
         state, actions, ignored = self._life.on(event)
         if not ignored:
             logger.debug("%s: %s -> %s", event.value, before.value, state.value)
-            # At the end of the framework, calls that come to nothing are expected.
-            self._calls.level = logging.DEBUG if state in {S.ENDING, S.ENDED} else logging.WARNING
+            # At the end of the framework, or of the lead, calls that come to nothing are expected.
+            over = state in {S.ENDING, S.ENDED} or not self.leads()
+            self._calls.level = logging.DEBUG if over else logging.WARNING
         for action in actions:
             _CARRY_OUT[action](self)
 
@@ -575,11 +576,11 @@ class ConnectionActor(Actor):
         cap = min(TEARDOWN_PAUSE, cap) if self._teardown_wanted else cap
         self._failures += 1
         wait = self.ids.uniform(0.0, Backoff(self.settings.backoff, 2.0, cap).delay(self._failures))
-        logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
+        if self.leads():  # else `Leading` is what ends the wait
+            logger.warning("not connected (%s); next attempt in %.1f s", self._reason, wait)
+            self.timers.after(wait, RetryDue(self._attempt))
         if self._detector is not None:
             self._detector.failed()
-        if self.leads():  # else `Leading` is what ends the wait
-            self.timers.after(wait, RetryDue(self._attempt))
         if self._teardown_wanted and self.framework_id is None:  # asked for during the attempt
             self._apply(E.TEARDOWN_ANSWERED)
 

@@ -498,7 +498,7 @@ async def _bind(runner: web.AppRunner, host: str, ports: Sequence[int]) -> async
                 runner.server, host, candidate, reuse_address=True, backlog=128
             )
         except OSError as error:
-            reason = error.strerror or error
+            reason = os.strerror(error.errno) if error.errno else error
             if candidate == ports[-1]:
                 raise ServerError(
                     f"the framework's server cannot listen on {host}:{candidate}: {reason} "

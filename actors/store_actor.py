@@ -171,6 +171,9 @@ class StoreActor(Actor):
         left = [change for change, _ in self._queue] if self._unusable is None else []
         try:
             self.backend.close(left)
+        except FencedError as error:
+            logger.debug("the last %d changes are not stored: %s", len(left), error)
+            return False
         except StorageError as error:
             logger.error("the last %d changes could not be stored: %s", len(left), error)
             return False

@@ -308,3 +308,36 @@ def test_a_fragment_is_checked_without_what_it_leaves_out():
     check_fragment("[executors.x]\nmem = 3\n[scheduler]\nanything = 1\n")
     with pytest.raises(ConfigError, match="fraction_of_mem: unknown key"):
         check_fragment("[executors.x]\nfraction_of_mem = 3\n")
+
+
+STANDBY = """
+[framework]
+standby = true
+master = "{master}"
+[scheduler]
+class = "MODULE:Scheduler"
+[store]
+{store}
+"""
+SHARED = 'url = "etcd://127.0.0.1:2379/f"'
+
+
+@pytest.mark.parametrize("store", ["", 'path = "f.db"'])
+def test_a_process_stands_by_with_a_store_that_is_shared_only(project, store):
+    with pytest.raises(
+        ConfigError, match=r"a standby needs a store that several processes share: set url in \[store\]"
+    ):
+        project(STANDBY.format(master="http://m:5050", store=store))
+
+
+def test_a_process_stands_by_for_a_master_that_all_reach_only(project):
+    with pytest.raises(ConfigError, match="the embedded cluster is one process's own"):
+        project(STANDBY.format(master="embedded", store=SHARED))
+    assert project(STANDBY.format(master="http://m:5050", store=SHARED)).composition.framework.standby
+
+
+@pytest.mark.parametrize("name", ["framework", "election"])
+def test_an_actor_cannot_have_the_name_of_one_that_cannot_be_replaced(project, name):
+    text = STANDBY.format(master="http://m:5050", store=SHARED)
+    with pytest.raises(ConfigError, match=f"an actor cannot be called {name}"):
+        project(f'{text}\n[actors.{name}]\nclass = "MODULE:Counter"\n')
