@@ -5,11 +5,12 @@ specifications alone). Then a framework starts with it in a fresh process, again
 subscription and answers each RECONCILE. `--queue` measures N tasks that are launched at once instead, and wait; `--launch`,
 that all run.
 
-    python benchmarks/restart.py [N] [--waiting | --queue | --launch] [--store PATH] [--json]
+    python benchmarks/restart.py [N] [--waiting | --queue | --launch] [--store PATH | --servers etcd | --servers zookeeper] [--json]
 """
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import resource
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +82,21 @@ asyncio.run(main())
 """
 
 
-def fill(path: str, count: int, *, waiting: bool) -> None:
+def settings_of(store: str) -> Any:
+    from actors.store_actor import StoreSettings
+
+    return StoreSettings(url=store) if "://" in store else StoreSettings(store)
+
+
+def fill(store: str, count: int, *, waiting: bool) -> None:
     """Write what `count` tasks leave in a store when the scheduler is killed."""
     from actors import messages as m
     from actors import records as r
     from actors.framework_settings import RetryPolicy
     from actors.runtime import pack
     from actors.scheduler.base_scheduler import framework_record
-    from actors.store.backends import SqliteBackend
+    from actors.store.backends import Backend, SqliteBackend
+    from actors.store.log import LogBackend
     from mesos_v1.resources import Resources
     from mesos_v1.values import AgentId, ExecutorId, TaskId
 
@@ -112,7 +121,8 @@ def fill(path: str, count: int, *, waiting: bool) -> None:
         )
         progress.append(r.PROGRESS.record(task_id, done))
     records += specs if waiting else [*specs, *intents, *progress]
-    backend = SqliteBackend(path)
+    coordinate = settings_of(store).coordinate
+    backend: Backend = SqliteBackend(store) if coordinate is None else LogBackend(coordinate(), store)
     backend.open()
     for at in range(0, len(records), BATCH):
         backend.commit([m.Write(tuple(records[at : at + BATCH]))])
@@ -138,7 +148,7 @@ def play(url: str, count: int, store: str, kind: str) -> None:
     from actors.composition import ActorSpec, Composition, run
     from actors.framework_settings import FrameworkSettings
     from actors.scheduler_actor import SchedulerActor
-    from actors.store_actor import StoreActor, StoreSettings
+    from actors.store_actor import StoreActor
     from mesostic.collector import spare_the_collector
 
     figures: dict[str, Any] = {"imported": time.monotonic(), "imported MB": memory()}
@@ -186,7 +196,7 @@ def play(url: str, count: int, store: str, kind: str) -> None:
             watch.cancel()
         return outcome
 
-    actors = (ActorSpec("scheduler", Restarted, None), ActorSpec("store", StoreActor, StoreSettings(store)))
+    actors = (ActorSpec("scheduler", Restarted, None), ActorSpec("store", StoreActor, settings_of(store)))
     composition = Composition(FrameworkSettings(name="restarted", user="bench", master=url), actors)
     spare_the_collector()  # as `mesostic run` does
     outcome = asyncio.run(main())
@@ -196,10 +206,23 @@ def play(url: str, count: int, store: str, kind: str) -> None:
     print(json.dumps(figures))
 
 
-def measure(count: int, kind: str, store: str = "") -> dict[str, float]:
+@contextlib.contextmanager
+def served(servers: str, folder: str) -> Iterator[str]:
+    """The URL of a store on servers of our own; "" if there are none."""
+    from tests.support.servers import Etcd, ZooKeeper
+
+    if not servers:
+        yield ""
+        return
+    made, scheme = (Etcd, "etcd") if servers == "etcd" else (ZooKeeper, "zk")
+    with made(Path(folder) / servers) as server:
+        yield f"{scheme}://{server.address}/restart"
+
+
+def measure(count: int, kind: str, store: str = "", servers: str = "") -> dict[str, float]:
     """Figures of one restart (kind "running" or "waiting") or launch ("queue" or "launch") with `count` tasks; seconds from the process's start."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = store or f"{folder}/store.db"
+    with tempfile.TemporaryDirectory() as folder, served(servers, folder) as address:
+        path = address or store or f"{folder}/store.db"
         fresh = kind in {"queue", "launch"}
         if not fresh and not Path(path).exists():
             filling = (sys.executable, __file__, "--fill", path, kind, str(count))
@@ -243,10 +266,11 @@ def main() -> None:
     parser.add_argument("--queue", action="store_true")
     parser.add_argument("--launch", action="store_true")
     parser.add_argument("--store", default="", help="a store to keep; filled if it does not exist")
+    parser.add_argument("--servers", choices=["etcd", "zookeeper"], default="")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     kind = next((name for name in ("waiting", "queue", "launch") if getattr(options, name)), "running")
-    figures = measure(options.count, kind, options.store)
+    figures = measure(options.count, kind, options.store, options.servers)
     if options.json:
         print(json.dumps(figures))
         return

@@ -26,6 +26,7 @@ logger = logging.getLogger("actors.scheduler")
 
 FRAMEWORK = "framework"  # the kind of the records that hold facts of the framework as a whole
 ENDING = "ending"  # fact: the framework's end was asked for, and its master could not be told
+TAKEN_IN_AT_ONCE = 1000  # records that are decoded before the loop turns
 CLEAR_PATIENCE = 10.0  # seconds in which a store has to forget a framework that has ended
 SAY_AFTER = 10.0  # seconds without an answer after which a log line says what is being waited for
 
@@ -259,7 +260,9 @@ class BaseScheduler(Actor):
         loaded = m.Loaded((), 0)
         while True:
             loaded = await self._answer("store", m.Load(after=loaded.after))
-            kept += keep(loaded.records)
+            for at in range(0, len(loaded.records), TAKEN_IN_AT_ONCE):
+                kept += keep(loaded.records[at : at + TAKEN_IN_AT_ONCE])
+                await asyncio.sleep(0)  # a lease may have to be renewed meanwhile
             if not loaded.after:
                 return tuple(kept)
 
