@@ -53,6 +53,11 @@ class Evidence:
     master: list[tuple[str, str]] = field(default_factory=list)  # task id and state, at the end
     complaints: list[str] = field(default_factory=list)  # of whoever ran it: what hung, what stayed behind
 
+    @property
+    def taken(self) -> list[dict[str, Any]]:
+        """The calls that were not refused: the others have changed nothing."""
+        return [call for call in self.wire if not call.get("refused")]
+
 
 class Broken(NamedTuple):
     rule: str
@@ -102,7 +107,7 @@ def _none_runs(seen: Evidence) -> Iterator[str]:
 
 
 def _none_is_unknown(seen: Evidence) -> Iterator[str]:
-    launched = {task for call in seen.wire for task in call.get("tasks", ())}
+    launched = {task for call in seen.taken for task in call.get("tasks", ())}
     yield from (
         f"{task} is at the master, and was never launched" for task, _ in seen.master if task not in launched
     )
@@ -113,14 +118,14 @@ def _none_is_unknown(seen: Evidence) -> Iterator[str]:
 def _offers_once(seen: Evidence) -> Iterator[str]:
     """An offer is accepted once, and not after it was given back; to give back what may not have been taken is right."""
     used: set[str] = set()
-    for call in seen.wire:
+    for call in seen.taken:
         if call["call"] == "ACCEPT":
             yield from (f"offer {offer} was used before" for offer in call["offers"] if offer in used)
         used.update(call.get("offers", ()))
 
 
 def _started_once(seen: Evidence) -> Iterator[str]:
-    launched = Counter(task for call in seen.wire for task in call.get("tasks", ()))
+    launched = Counter(task for call in seen.taken for task in call.get("tasks", ()))
     yield from (f"{task} was launched {times} times" for task, times in launched.items() if times > 1)
     started = Counter(task for _, task, _ in seen.effects)
     yield from (f"{task} was started {times} times" for task, times in started.items() if times > 1)
@@ -133,7 +138,7 @@ def _stored_first(seen: Evidence) -> Iterator[str]:
     nobody: that of an attempt before the last one.
     """
     last: dict[str, int] = defaultdict(int)
-    for call in seen.wire:
+    for call in seen.taken:
         for mesos_id in call.get("tasks", ()):
             task, _, attempt = mesos_id.rpartition(".")
             last[task] = max(last[task], int(attempt))
@@ -154,6 +159,17 @@ def _stored_first(seen: Evidence) -> Iterator[str]:
                 yield f"{step.task} was acknowledged before it was stored, in {step.run}"
             elif not writers[step.uuid] and int(attempt) == last[task]:
                 yield f"{step.task} was acknowledged and never stored, in {step.run}"
+
+
+def _one_speaks(seen: Evidence) -> Iterator[str]:
+    """Whoever has subscribed last leads; of anybody else not even what would be refused is sent."""
+    leads = ""
+    for call in seen.wire:
+        whose = call.get("scheduler", "")
+        if call["call"] == "SUBSCRIBE":
+            leads = leads if call.get("refused") else whose
+        elif whose != leads:
+            yield f"{call['call']} of {whose}, after {leads} had subscribed"
 
 
 def _hooks_launch_once(seen: Evidence) -> Iterator[str]:
@@ -192,6 +208,7 @@ RULES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "none is unknown": _none_is_unknown,
     "no offer is used twice": _offers_once,
     "no task id is started twice": _started_once,
+    "nobody speaks but the leader": _one_speaks,
     "nothing is acknowledged before it is stored": _stored_first,
     "what a hook launches is stored with it": _hooks_launch_once,
     "reliable messages come once and in order": _messages_in_order,
@@ -214,17 +231,18 @@ def evidence(folder: Path) -> Evidence:
         ],
         heard=[(process, int(number)) for process, number in map(str.split, read_book(folder / "heard"))],
         notes=read_book(folder / "notes"),
-        wire=_taken(list(map(json.loads, read_book(folder / "wire")))),
+        wire=_calls(list(map(json.loads, read_book(folder / "wire")))),
         steps=list(merge(*map(steps_of, (folder / "traces").glob("*.trace")), key=lambda step: step.at)),
         master=[(task["id"], task["state"]) for task in about["master"]],
         complaints=about["complaints"],
     )
 
 
-def _taken(wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out calls that were refused: they have changed nothing."""
+def _calls(wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the calls, those that the master refused marked as such."""
     refused = {(said["scheduler"], said["refused"]) for said in wire if "refused" in said}
-    return [said for said in wire if "call" in said and (said["scheduler"], said["number"]) not in refused]
+    calls = [said for said in wire if "call" in said]
+    return [said | {"refused": (said["scheduler"], said["number"]) in refused} for said in calls]
 
 
 def steps_of(trace: Path) -> Iterator[Step]:

@@ -73,6 +73,18 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
         "no offer is used twice",
         {"wire": [*good().wire, {"call": "ACCEPT", "offers": ["o4"], "tasks": []}]},
     ),
+    "a leader that woke up late": (
+        "nobody speaks but the leader",
+        {
+            "wire": [
+                {"call": "SUBSCRIBE", "scheduler": "a"},
+                {**good().wire[0], "scheduler": "a"},
+                {"call": "SUBSCRIBE", "scheduler": "b"},
+                {**good().wire[2], "scheduler": "b"},
+                {"call": "KILL", "scheduler": "a", "refused": True},
+            ]
+        },
+    ),
     "a task id launched twice": (
         "no task id is started twice",
         {"wire": [*good().wire, {"call": "ACCEPT", "offers": ["o5"], "tasks": ["t-0.1"]}]},
