@@ -2,7 +2,7 @@
 
 Keys are paths without a leading slash ("head", "log/000012"), all below the framework's own prefix. Every call blocks, and ends
 within the time-out that the coordinator was made with, whatever the server does: calls belong in a thread. A call that fails
-with plain `StorageError` may or may not have taken effect; one that fails with a subclass has not.
+with plain `StorageError` may have taken effect, or may do so yet; one that fails with a subclass has not, and will not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ class Batch:
     Attributes:
         conditions: versions that keys must have, or `ABSENT`.
         puts: values by key.
-        deletes: keys; one that does not exist is no mistake.
+        deletes: keys, none of them in `puts`; one that does not exist is no mistake.
         leased: those of the `puts` that go when the coordinator's lease goes.
     """
 
@@ -93,7 +93,10 @@ class Coordinator(Protocol):
         """
 
     def wait(self, key: str, version: int, seconds: float) -> bool:
-        """Wait until a key no longer has that version, or the time is over; returns whether it has changed."""
+        """Wait until a key no longer has that version, or the time is over; returns whether it has changed.
+
+        It takes longer by the coordinator's time-out at most, where no server answers then (StorageError).
+        """
 
     def close(self) -> None:
         """Give up the lease, and disconnect; never raises."""

@@ -1,13 +1,13 @@
 """Coordination through ZooKeeper; its driver, kazoo, is the optional extra "zookeeper".
 
-Each key is a node of its own, directly below the framework's path. The version of a key is the number of the transaction that
-changed it last (mzxid), which never comes again. A batch is one transaction ("multi"); but what ZooKeeper itself checks there, a
-count of the changes to a node, begins anew when the node is made anew. So every batch that makes a node also changes a node that
-is never deleted, `=made`, and every batch requires that no node was made since it was looked at what there is: until then a
-count says the same as a number of a transaction. (Names of keys are quoted, so that none begins with "=".)
+Each key is a node, directly below the framework's path, and its version is the number of the transaction that changed it last
+(mzxid), which never comes again. A batch is a transaction too ("multi"), but what ZooKeeper can check in one is a node's count of
+changes, which begins anew when the node is made anew. So every batch first looks at what there is, and then requires that no node
+was made since: until then, equal counts are equal versions. That is known by `=made`, a node which is never deleted, and which every
+batch changes that makes another one. (Names of keys are quoted: none begins with "=".)
 
-A lease is a session, with a node `=lease-…` that goes with it. Kazoo begins a new session in silence when one has expired, so
-that node is what says whether the lease is still there: a batch with leased keys requires it.
+A lease is a session, and a node that goes with it, `=lease-…`. When a session has expired, kazoo begins another in silence; so a
+batch with leased keys requires that node.
 
 Sources: ZooKeeper Programmer's Guide, "ZNodes", "ZooKeeper Sessions", "ZooKeeper access control using ACLs"; the servers' own
 source for what they count a session's time from (Learner.ping, ExpiryQueue).
@@ -55,10 +55,7 @@ PAGE = 64
 """Nodes that are asked for at a time."""
 
 _OVERTAKEN = (BadVersionError, NoNodeError, NodeExistsError)
-_ELSEWHERE = (
-    RolledBackError,
-    RuntimeInconsistency,
-)  # the steps of a transaction before and after the one that failed
+_ELSEWHERE = (RolledBackError, RuntimeInconsistency)  # steps before and after the one that failed
 
 logger = logging.getLogger("actors.store")
 
@@ -84,8 +81,8 @@ class View:
 class ZooKeeperCoordinator:
     """A connection to ZooKeeper; see the head of this module.
 
-    With a user, nodes are readable and writable by that user only (the folders above the path, where they are made, by all).
-    Without one, whoever reaches the servers reads and writes them.
+    With a user, only that user reads and changes the nodes; without one, whoever reaches the servers does. Nodes above the path that
+    are not there yet are made for everybody.
     """
 
     largest = 250_000  # servers take four times that, but keep the last 500 changes in memory
@@ -106,8 +103,8 @@ class ZooKeeperCoordinator:
             self._options["check_hostname"] = tls.verify_hostname
         self._client: KazooClient | None = None
         self._made = f"{self._path}/=made"
-        self._asked = 0.0  # seconds of the session, and those that the servers granted
-        self._granted = 0.0
+        self._asked = 0.0  # seconds that the session was to last,
+        self._granted = 0.0  # and those that the servers have granted
         self._lease = ""  # its node, once there was one
         self._is_taken = False  # whether the node was made for certain
         self._alive = threading.Event()  # while connected
@@ -152,9 +149,7 @@ class ZooKeeperCoordinator:
         while True:  # until nobody makes a node between our look and our batch
             client = self._connected(deadline)
             view = self._look(client, batch, deadline)
-            if view.changed(
-                batch
-            ):  # as far as this server knows; the caller may have heard more from another
+            if view.changed(batch):  # as far as this server knows: the caller may have heard of more
                 self._answer(client.sync_async(self._path), deadline)
                 view = self._look(client, batch, deadline)
             if view.changed(batch):
@@ -334,14 +329,14 @@ class ZooKeeperCoordinator:
         return client
 
     def _answer(self, asked: Any, deadline: float) -> Any:
-        """Wait for an answer; what says something of nodes is for the caller."""
+        """Wait for an answer (StorageError; and what a node is not, in kazoo's words: that is for the caller)."""
         try:
             return asked.get(timeout=max(0.0, deadline - time.monotonic()))
         except KazooTimeoutError:
             raise StorageError(f"{self._where} did not answer within {self._patience:g} s") from None
         except _OVERTAKEN:
             raise
-        except KazooException as error:
+        except Exception as error:
             self._raise(error)
 
     def _deadline(self) -> float:
@@ -362,7 +357,7 @@ class ZooKeeperCoordinator:
                 raise StorageError(f"{self._where}: the connection was lost")
             case NoAuthError():
                 raise StorageError(
-                    f"{self._where} lets us not use {self._path}: it belongs to another user, or the password is another one"
+                    f"{self._where} does not let us in: {self._path} belongs to another user, or the password is wrong"
                 )
         raise StorageError(f"{self._where}: {type(error).__name__} {error}".rstrip())
 
