@@ -1,5 +1,6 @@
 """What a coordinator promises, by one suite: in memory, in a real etcd, in a real ZooKeeper; slow, killed, frozen and full ones too."""
 
+import gc
 import itertools
 import logging
 import os
@@ -626,6 +627,10 @@ def test_servers_and_clients_know_each_other_by_certificates(kind, certificates,
             with pytest.raises(StorageError, match=r"certificate|closed|broken|reset|TLS") as raised:
                 place_at(server, lease=3.0, **tls).connect()
             assert is_a_sentence(raised.value)
+    for thread in threading.enumerate():
+        if thread.name == "leaving ZooKeeper":
+            thread.join()
+    gc.collect()  # here, and not in the test after this one
 
 
 def value_of(one: Coordinator, key: str) -> bytes | None:

@@ -74,8 +74,12 @@ class Server:
             self.process = None
 
     def freeze(self) -> None:
-        """It holds its connections and says nothing (SIGSTOP)."""
+        """It holds its connections and says nothing (SIGSTOP), not even what it was about to say."""
         self._signal(signal.SIGSTOP)
+        assert self.process is not None
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while any(_state(task) not in {"T", ""} for task in tasks.iterdir()):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """It goes on as if no time had passed for it (SIGCONT)."""
@@ -278,6 +282,13 @@ class ZooKeeper(Server):
             asking.sendall(b"srvr")
             return b"version" in asking.recv(1000)
         return False
+
+
+def _state(task: Path) -> str:
+    """The state of a thread in one letter; "" if it has ended."""
+    with contextlib.suppress(OSError):
+        return (task / "stat").read_text().rpartition(") ")[2][:1]
+    return ""
 
 
 def free_ports(count: int) -> list[int]:
