@@ -79,7 +79,7 @@ class FrameworkActor(Actor):
     @receive
     def handle_won(self, won: m.Won) -> None:
         """This process leads: begin with nothing that was there before."""
-        self._elected = m.Elected(won.epoch, won.waited)
+        self._elected = m.Elected(won.epoch, won.waited, won.followed)
         self.composition = replace(
             self.composition,
             leadership=Leadership(won.epoch, won.until),
@@ -136,8 +136,8 @@ class FrameworkActor(Actor):
             await self.ref(name).stop(block=False)
 
     @receive
-    def handle_child_failed(self, failure: ChildFailed) -> None:
-        self._end(Outcome(1, f"{failure.name} failed: {failure.error}"))
+    async def handle_child_failed(self, failure: ChildFailed) -> None:
+        await self.handle_outcome(Outcome(1, f"{failure.name} failed: {failure.error}"))
 
 
 async def run(

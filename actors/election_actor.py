@@ -79,6 +79,7 @@ class ElectionActor(Actor):
         self._end_before: int | None = None  # the version of how a framework ended before this process came
         self._leader = ""  # who leads, in words, while it is another
         self._since = 0.0  # when this process began to stand for election
+        self._followed = False  # whether another one has led since
         self._steps = 0
         self._told = 0.0  # when something was last said of waiting
         self._reached = False  # whether the servers have ever answered
@@ -160,7 +161,7 @@ class ElectionActor(Actor):
             self._token = Secret(token)
             self._apply(E.WON)
             return
-        self._epoch, self._leader = held.version, described(held.value)
+        self._epoch, self._leader, self._followed = held.version, described(held.value), True
         self._apply(E.BEATEN)
 
     async def _follow(self) -> None:
@@ -240,7 +241,8 @@ class ElectionActor(Actor):
     def _lead(self) -> None:
         waited = self.clock.now() - self._since
         logger.warning("this process leads the framework now (it has waited %.1f s)", waited)
-        self.tell("framework", m.Won(self._epoch, self._until, waited, self._token))
+        won = m.Won(self._epoch, self._until, waited, self._followed, self._token)
+        self.tell("framework", won)
         self._step(self._lease / RENEWALS)
 
     def _say_who_leads(self) -> None:
@@ -258,7 +260,7 @@ class ElectionActor(Actor):
         self._tell_gates(0.0)
         self.tell("framework", m.Deposed(self._epoch, self._reason))
         self._since = self.clock.now()
-        self._silent = False
+        self._silent = self._followed = False
 
     def _give_up(self) -> None:
         if not self._outcome.exit_code:  # else it is said with the exit code

@@ -984,12 +984,14 @@ class Won:
         epoch: version of the leader's key; whoever leads later has another one, and news of another epoch is void.
         until: as of `Leading`.
         waited: seconds since this process began to stand for election.
+        followed: whether another one has led meanwhile.
         token: what executors show when they upload, whoever leads.
     """
 
     epoch: int
     until: float
     waited: float
+    followed: bool
     token: Secret
 
 
@@ -1000,11 +1002,13 @@ class Elected:
     Attributes:
         epoch: whoever leads later has another one.
         waited: seconds for which it had stood for election.
+        followed: whether another process has led meanwhile.
         resumed: tasks that were taken over from whoever led before.
     """
 
     epoch: int
     waited: float = 0.0
+    followed: bool = False
     resumed: int = 0
 
 

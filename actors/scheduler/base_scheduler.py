@@ -25,8 +25,9 @@ from wire.author_code import author_traceback, mistake_in_hook, one_line
 logger = logging.getLogger("actors.scheduler")
 
 FRAMEWORK = "framework"  # the kind of the records that hold facts of the framework as a whole
-ENDING = "ending"  # fact: the framework's end was asked for, and its master could not be told
 TAKEN_IN_AT_ONCE = 1000  # records that are decoded before the loop turns
+ENDING = "ending"
+"""Fact: the framework's end was asked for, with this exit code and for this reason, and its master could not be told."""
 CLEAR_PATIENCE = 10.0  # seconds in which a store has to forget a framework that has ended
 SAY_AFTER = 10.0  # seconds without an answer after which a log line says what is being waited for
 
@@ -240,6 +241,9 @@ class BaseScheduler(Actor):
             if self._over:
                 return
             self._ends_earlier_run = known is not None and (ENDING in facts or self._ends_what_there_is)
+            followed = begin.elected is not None and begin.elected.followed
+            if known is not None and ENDING in facts and followed and not self._ends_what_there_is:
+                self._end_as_asked(facts[ENDING])
             await self._take_over(facts, () if self._ends_earlier_run else records)
         except Exception as error:
             logger.debug("the framework cannot start", exc_info=True)
@@ -340,7 +344,8 @@ class BaseScheduler(Actor):
     async def handle_teardown_done(self, done: m.TeardownDone) -> None:
         """The framework is gone, and its records are deleted; or it lives, and the next run ends it."""
         if not done.answered:
-            self._remember(**{ENDING: "asked"})
+            if self._ending or self._ends_what_there_is:
+                self._remember(**{ENDING: f"{self._exit_code} {self._ending}"})
             self._end(self._exit_code or 1, self._untold(done.reason))
             return
         self._tell_what_stays()
@@ -426,6 +431,12 @@ class BaseScheduler(Actor):
     def _tear_down(self) -> None:
         self._tearing_down = True
         self.tell("connection", m.Teardown())
+
+    def _end_as_asked(self, asked: str) -> None:
+        """This process has stood by while the leader was to end the framework: it does so, and begins no new one."""
+        code, _, reason = asked.partition(" ")
+        self._exit_code = self._exit_code or (int(code) if code.isdigit() else 0)
+        self._ending = self._ending or reason or "finished"
 
     def _untold(self, why: str) -> str:
         ends = (

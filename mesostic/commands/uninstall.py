@@ -68,7 +68,7 @@ def _uninstalling(composition: "Composition", timeout: float) -> "Composition":
         ),
     }
     kept = (each for each in composition.actors if each.name in BUILT_IN_NAMES and each.name not in changed)
-    framework = replace(composition.framework, leaked="free")
+    framework = replace(composition.framework, leaked="free", standby=False)
     return replace(
         composition, framework=framework, actors=(*changed.values(), *kept), executors=(), trace_file=""
     )

@@ -63,7 +63,11 @@ class Process:
         self.system = ActorSystem(name)
         actors = (
             ActorSpec("scheduler", cls, self.diary),
-            ActorSpec("connection", ConnectionActor, ConnectionSettings(backoff=0.02, backoff_cap=0.05)),
+            ActorSpec(
+                "connection",
+                ConnectionActor,
+                ConnectionSettings(backoff=0.02, backoff_cap=0.05, teardown_timeout=2.0),
+            ),
             ActorSpec("store", StoreActor, StoreSettings(url="etcd://nowhere/t", lease=LEASE)),
             ActorSpec("server", ServerActor, ServerSettings()),
         )
@@ -161,6 +165,19 @@ async def test_when_the_framework_ends_those_who_stand_by_end_as_it_did(master, 
             assert not other.diary
         async with Process(master, servers, "later") as later:
             await later.until("registered")  # it begins anew
+
+
+async def test_who_takes_over_from_a_leader_that_could_not_end_the_framework_ends_it(master, servers):
+    master.plan = lambda _info: [("TASK_RUNNING", b""), ("TASK_FINISHED", b"")]
+    master.answer_call = lambda call: (503, "") if call.type == call.TEARDOWN else (202, "")
+    async with Process(master, servers, "one") as one:
+        await one.until("made")
+        async with Process(master, servers, "other") as other:
+            outcome = await one.ended()
+            assert "all done, but the master could not be told" in outcome.reason
+            master.answer_call = lambda _call: (202, "")
+            assert await other.ended() == m.Outcome(3, "all done")
+            assert not other.told("registered"), "it began no new framework"
 
 
 async def test_a_process_that_stands_by_ends_when_it_is_asked_to(master, servers):
