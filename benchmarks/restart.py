@@ -147,9 +147,9 @@ def play(url: str, count: int, store: str, kind: str) -> None:
     """Be the framework, and print what it cost."""
     from actors.composition import ActorSpec, Composition, run
     from actors.framework_settings import FrameworkSettings
+    from actors.runtime.collector import spare_the_collector
     from actors.scheduler_actor import SchedulerActor
     from actors.store_actor import StoreActor
-    from mesostic.collector import spare_the_collector
 
     figures: dict[str, Any] = {"imported": time.monotonic(), "imported MB": memory()}
     pauses = [0.0]

@@ -33,9 +33,9 @@ asyncio.run(main())
 def play(url: str, count: int, store: str) -> tuple[float, float, float]:
     from actors.composition import ActorSpec, Composition, run
     from actors.framework_settings import FrameworkSettings
+    from actors.runtime.collector import spare_the_collector
     from actors.scheduler_actor import SchedulerActor
     from actors.store_actor import StoreActor, StoreSettings
-    from mesostic.collector import spare_the_collector
 
     moments = []
 

@@ -28,7 +28,7 @@ def main() -> int:
         signal.signal(ignored, signal.SIG_IGN)  # the parent decides, by closing our standard input
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.INFO)
     from actors.runtime import hide_secrets_in_logs, unpack_value
-    from mesostic.collector import spare_the_collector
+    from actors.runtime.collector import spare_the_collector
     from playa import ClusterSettings  # the slow part: done before there is anything to wait for
     from playa.__main__ import run
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import difflib
-import gc
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from actors.runtime import documented_fields, hide_secrets_in_logs
+from actors.runtime.collector import spare_the_collector
 from mesos_v1.errors import ResourceError
 from mesos_v1.quantities import parse_duration
 from playa.cluster import Cluster
@@ -131,7 +131,7 @@ async def run(
 
 
 def _print_where(url: str) -> None:
-    gc.freeze()  # what is there now stays: the collector need not look at it again and again
+    spare_the_collector()
     print(json.dumps({"url": url}), flush=True)  # noqa: T201 - it is what this program says
 
 
@@ -166,7 +166,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     hide_secrets_in_logs()
-    gc.set_threshold(50_000, 20, 50)  # messages are short-lived and have no cycles
     try:
         settings = settings_of(options)
         asyncio.run(run(settings, _print_where, exit_with_parent=options.exit_with_parent))

@@ -38,12 +38,14 @@ class EmptyScheduler(SchedulerActor):
     Settings = EmptySettings
     settings: EmptySettings
 
+    def on_start(self) -> None:
+        self._began = self.clock.now()
+        self._ended = self._failed = 0  # in this run: an earlier one with the same store may have been killed
+
     def on_registered(self, event: object) -> None:
-        self._left = self.settings.tasks
-        self._failed = 0
-        self._started = self.clock.now()
-        for _ in range(self._left):
+        for _ in range(self.settings.tasks):
             self.launch(Nothing(), executor="empty", cpus=self.settings.cpus, mem=self.settings.mem)
+        self.finish_when_done()
 
     def on_task_finished(self, done: object) -> None:
         self._one_less()
@@ -53,9 +55,10 @@ class EmptyScheduler(SchedulerActor):
         self._one_less()
 
     def _one_less(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            seconds, tasks = self.clock.now() - self._started, self.settings.tasks
-            rate = tasks / seconds
-            print(f"{tasks:,} empty tasks in {seconds:.2f} s: {rate:,.0f} a second, {self._failed:,} failed")
-            self.finish(1 if self._failed else 0)
+        self._ended += 1
+        if not self.active_tasks:
+            seconds = self.clock.now() - self._began
+            rate = self._ended / seconds
+            print(
+                f"{self._ended:,} empty tasks in {seconds:.2f} s: {rate:,.0f} a second, {self._failed:,} failed"
+            )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesostic.collector import spare_the_collector
+from actors.runtime.collector import spare_the_collector
 from mesostic.commands.options import duration, log_level_option, say, set_up_logging, sets_option
 from mesostic.config.document import load_document
 from mesostic.credential import closed, logged_in

@@ -111,11 +111,12 @@ def rendler(tmp_path):
 def example(tmp_path):
     """Runs another example: its configuration's path below examples/, and settings."""
 
-    async def run(config, *options, **settings):
+    async def run(config, *options, meanwhile=None, **settings):
         sets = [
             part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")
         ]
-        return await run_command("-m", "mesostic", "run", EXAMPLES / config, *sets, *options, output=tmp_path)
+        command = ("-m", "mesostic", "run", EXAMPLES / config, *sets, *options)
+        return await run_command(*command, output=tmp_path, meanwhile=meanwhile)
 
     return run
 

@@ -1,6 +1,11 @@
 """The other examples, each run as its header says."""
 
+import asyncio
+import contextlib
+import os
 import re
+import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,30 @@ async def test_many_empty_tasks(example):
     run = await example("hello/empty.toml", scheduler__tasks=300)
     assert run.exit_code == 0, run.text
     assert re.search(r"300 empty tasks in .* a second, 0 failed", run.text)
+
+
+async def test_empty_tasks_go_on_with_their_store_after_a_kill(example, tmp_path):
+    store = tmp_path / "empty.db"
+
+    async def kill(pid):
+        """When some have been told, and some have not."""
+        while not store.exists() or told(store) < 100:
+            await asyncio.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+
+    first = await example("hello/empty.toml", meanwhile=kill, scheduler__tasks=3000, store__path=store)
+    assert first.exit_code == -signal.SIGKILL
+    again = await example("hello/empty.toml", scheduler__tasks=3000, store__path=store)
+    assert again.exit_code == 0, again.text
+    found = re.search(r"([\d,]+) empty tasks in .* a second, 0 failed", again.text)
+    assert found is not None
+    assert 0 < int(found[1].replace(",", "")) <= 2900
+
+
+def told(store):
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        ((count,),) = connection.execute("SELECT count(*) FROM records WHERE kind = 'task-ended'")
+    return count
 
 
 async def test_a_folder_of_pictures_is_inverted(example, tmp_path):

@@ -26,6 +26,7 @@ def figures(count, *options):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "settled", "peak"),
     [
@@ -47,6 +48,7 @@ def test_a_task_is_small_and_taken_over_fast(options, settled, peak):
     assert (many["subscribed cpu"] - few["subscribed cpu"]) * 1e6 / (MANY - FEW) < 200
 
 
+@pytest.mark.slow
 def test_a_restart_lets_the_loop_turn():
     """A lease has to be renewed meanwhile, and heartbeats answered."""
     if figures(MANY)["longest pause"] > 0.5:  # a busy machine stops us, too
