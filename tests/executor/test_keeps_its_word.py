@@ -5,8 +5,10 @@ died; else a failure. An update that was not acknowledged comes again, and is th
 """
 
 import asyncio
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +19,10 @@ import pytest
 
 from actors.runtime import unpack
 from mesos_v1.states import is_terminal
-from playa import Cluster
+from mesos_v1.values import TaskStatus
+from playa.faults import Faults
 from tests.executor.authors import Add, Sum
-from tests.executor.test_on_playa import SmallScheduler, world
+from tests.executor.test_on_playa import SmallScheduler, subscribed, world
 
 GATED = "tests.executor.authors:Gated"
 ALL = {"TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED", "TASK_FAILED"}
@@ -28,8 +31,28 @@ ALL = {"TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED", "TASK_FAILED"}
 class Story:
     """One task that is held where a test wants it."""
 
-    def __init__(self, scheduler: SmallScheduler, cluster: Cluster, folder: Path) -> None:
-        self.scheduler, self.cluster, self.folder = scheduler, cluster, folder
+    def __init__(self, scheduler: SmallScheduler, faults: Faults | None, folder: Path) -> None:
+        self.scheduler, self.folder = scheduler, folder
+        self._faults = faults
+
+    @property
+    def faults(self) -> Faults:
+        assert self._faults is not None
+        return self._faults
+
+    async def outcome(self) -> TaskStatus:
+        """Let all be well from now on, and give the one outcome that the task has."""
+        self.open("start", "end")
+        await self.scheduler.acknowledge_all()
+        await self.until(self._outcomes, "an outcome")
+        await asyncio.sleep(1.0)  # in which another outcome, or another run, would show
+        (outcome,) = self._outcomes().values()
+        return outcome
+
+    def _outcomes(self) -> dict[bytes, TaskStatus]:
+        """The updates that say so, by their ids: one that comes again is the same."""
+        told = (status for status in self.scheduler.updates if status.task_id == "t")
+        return {status.uuid or b"": status for status in told if is_terminal(status.state)}
 
     def open(self, *gates: str) -> None:
         for gate in gates:
@@ -95,19 +118,19 @@ async def result_behind_another_update(story: Story) -> None:
 
 
 async def the_agent_restarts(story: Story) -> None:
-    await story.cluster.faults.kill_agent()
-    await story.cluster.faults.start_agent()
+    await story.faults.kill_agent()
+    await story.faults.start_agent()
 
 
 async def the_task_ends_while_the_agent_is_away(story: Story) -> None:
-    await story.cluster.faults.kill_agent()
+    await story.faults.kill_agent()
     story.open("start", "end")
     await story.until(lambda: story.pids("done"), "the task's end")
-    await story.cluster.faults.start_agent()
+    await story.faults.start_agent()
 
 
 async def the_agent_is_cut_off(story: Story) -> None:
-    await story.cluster.faults.silence_agent(seconds=1.0)
+    await story.faults.silence_agent(seconds=1.0)
     await asyncio.sleep(1.0)
 
 
@@ -134,15 +157,15 @@ async def the_executor_is_killed(story: Story) -> None:
 
 
 async def it_is_killed_while_the_agent_is_away(story: Story) -> None:
-    await story.cluster.faults.kill_agent()
+    await story.faults.kill_agent()
     await the_executor_is_killed(story)
-    await story.cluster.faults.start_agent()
+    await story.faults.start_agent()
 
 
 async def the_recovery_timeout_is_over(story: Story) -> None:
-    await story.cluster.faults.kill_agent()
+    await story.faults.kill_agent()
     await story.until_gone()
-    await story.cluster.faults.start_agent()
+    await story.faults.start_agent()
 
 
 MOMENTS = [
@@ -170,20 +193,14 @@ async def test_a_task_has_one_outcome_and_runs_at_most_once(tmp_path: Path, mome
         "executor_reregistration_timeout": 3.0,
     }
     async with world(tmp_path, checkpoint=True, **agent) as (scheduler, cluster):
-        story = Story(scheduler, cluster, tmp_path)
+        story = Story(scheduler, cluster.faults, tmp_path)
         await scheduler.launch(GATED, {"GATES": str(tmp_path)}, t=Add(2, 3))
         await moment(story)
         await event(story)
-        story.open("start", "end")
         if moment is result_unacknowledged:
             told = scheduler.states("t").count("TASK_FINISHED")
             await story.until(lambda: scheduler.states("t").count("TASK_FINISHED") > told, "the result again")
-        await scheduler.acknowledge_all()
-        await story.until(lambda: any(is_terminal(status.state) for status in _of(scheduler)), "an outcome")
-        await asyncio.sleep(1.0)  # in which another outcome, or another run, would show
-        outcomes = {status.uuid: status for status in _of(scheduler) if is_terminal(status.state)}
-        assert len(outcomes) == 1, scheduler.states("t")
-        (outcome,) = outcomes.values()
+        outcome = await story.outcome()
         if event in SURVIVED or moment in TOLD:
             assert outcome.state.value == "TASK_FINISHED", outcome.message
             assert unpack(outcome.data).message == Sum(5)
@@ -194,5 +211,30 @@ async def test_a_task_has_one_outcome_and_runs_at_most_once(tmp_path: Path, mome
             assert not story.pids("done")
 
 
-def _of(scheduler: SmallScheduler) -> list[Any]:
-    return [status for status in scheduler.updates if status.task_id == "t"]
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda each: each.__name__)
+async def test_a_frozen_agent_loses_nothing_and_runs_nothing_twice(tmp_path: Path, moment: Any) -> None:
+    """The cluster is a process of its own here, which can be stopped: calls and updates wait in its sockets."""
+    cluster = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "playa", "--exit_with_parent", f"--work_dir={tmp_path}",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert cluster.stdout is not None
+    url = json.loads(await cluster.stdout.readline())["url"]
+    try:
+        async with subscribed(url, checkpoint=True) as scheduler:
+            story = Story(scheduler, None, tmp_path)
+            await scheduler.launch(GATED, {"GATES": str(tmp_path)}, t=Add(2, 3))
+            await moment(story)
+            cluster.send_signal(signal.SIGSTOP)
+            story.open("start", "end")
+            await story.until(lambda: story.pids("done"), "the task's end")
+            await asyncio.sleep(2.0)
+            cluster.send_signal(signal.SIGCONT)
+            outcome = await story.outcome()
+            assert unpack(outcome.data).message == Sum(5)
+            assert len(story.pids("begun")) == len(story.pids("done")) == 1
+    finally:
+        cluster.send_signal(signal.SIGCONT)
+        cluster.terminate()
+        await cluster.wait()

@@ -137,22 +137,27 @@ async def world(
     settings = ClusterSettings(
         agents=(AgentSettings(**agent),), work_dir=str(tmp_path), allocation_interval=0.1
     )
-    async with Cluster(settings) as cluster:
-        endpoint = Endpoint.parse(cluster.url).with_path("/api/v1/scheduler")
-        info = task_infos.framework_info("test", "", checkpoint=checkpoint, failover_timeout=60.0)
-        subscription = await Subscription.open(endpoint, calls.subscribe(info).SerializeToString())
-        pipeline = CallPipeline(endpoint, headers=(("Mesos-Stream-Id", subscription.stream_id),))
-        scheduler = SmallScheduler(subscription, pipeline)
-        listening = asyncio.ensure_future(scheduler.listen())
-        try:
-            yield scheduler, cluster
-        finally:
-            with contextlib.suppress(Exception):
-                await scheduler.call(calls.teardown())
-            subscription.close()
-            pipeline.close()
-            with contextlib.suppress(StreamBroken):  # TEARDOWN ends the stream
-                await listening
+    async with Cluster(settings) as cluster, subscribed(cluster.url, checkpoint=checkpoint) as scheduler:
+        yield scheduler, cluster
+
+
+@asynccontextmanager
+async def subscribed(url: str, *, checkpoint: bool = False) -> AsyncIterator[SmallScheduler]:
+    endpoint = Endpoint.parse(url).with_path("/api/v1/scheduler")
+    info = task_infos.framework_info("test", "", checkpoint=checkpoint, failover_timeout=60.0)
+    subscription = await Subscription.open(endpoint, calls.subscribe(info).SerializeToString())
+    pipeline = CallPipeline(endpoint, headers=(("Mesos-Stream-Id", subscription.stream_id),))
+    scheduler = SmallScheduler(subscription, pipeline)
+    listening = asyncio.ensure_future(scheduler.listen())
+    try:
+        yield scheduler
+    finally:
+        with contextlib.suppress(Exception):
+            await scheduler.call(calls.teardown())
+        subscription.close()
+        pipeline.close()
+        with contextlib.suppress(StreamBroken):  # TEARDOWN ends the stream
+            await listening
 
 
 @pytest.mark.parametrize("authenticate", [False, True])

@@ -3,6 +3,9 @@
 The scheduler's own book may have a line twice where the process died inside the hook; what it sent there was sent once all the same.
 """
 
+import os
+import signal
+
 import pytest
 
 from tests.system.conftest import HERE, Ledger
@@ -16,6 +19,15 @@ class Talk(Ledger):
 
     def heard(self, by: str) -> list[int]:
         return [int(number) for number, *_ in self.lines(by)]
+
+    def by(self) -> list[str]:
+        """The processes that have heard something, in order."""
+        return [*dict.fromkeys(by for _, by in self.lines("executor"))]
+
+    def is_ahead(self) -> bool:
+        """Whether the executor has answered all that it heard, and the scheduler has said more."""
+        heard = self.heard("executor")
+        return bool(heard) and heard[-1] in self.heard("scheduler")
 
     async def until_heard(self, count: int) -> None:
         await self.until(lambda: len(set(self.heard("executor"))) >= count, f"{count} messages")
@@ -54,3 +66,36 @@ async def test_a_scheduler_killed_again_and_again_goes_on_with_what_was_said(tal
             await framework.kill()
             await framework.start()
         await framework.over()
+
+
+async def test_an_agent_that_restarts_costs_no_message(talk):
+    async with talk() as (framework, cluster):
+        for count in (5, 40):
+            await framework.until_heard(count)
+            await cluster.faults.kill_agent()
+            await cluster.faults.start_agent()
+        await framework.over()
+
+
+async def test_what_a_killed_executor_has_not_acknowledged_is_told_and_the_next_one_is_not_given_it(talk):
+    async with talk() as (framework, _):
+        await framework.until_heard(10)
+        (first,) = framework.pids()
+        os.kill(first, signal.SIGSTOP)
+        await framework.until(framework.is_ahead, "what is on its way")
+        os.kill(first, signal.SIGKILL)
+        await framework.until(lambda: len(framework.lines("undelivered")) >= AHEAD, "what is undelivered")
+        await framework.end()
+        heard = {
+            pid: [int(n) for n, by in framework.lines("executor") if by == pid] for pid in framework.by()
+        }
+        before, after = (heard[pid] for pid in framework.by())
+        assert before == [*range(1, len(before) + 1)]
+        assert after == [*range(1, COUNT + 1)], (
+            "the next executor begins anew, and hears nothing that was not for it"
+        )
+        undelivered = [int(line[0]) for line in framework.lines("undelivered")]
+        assert undelivered == [*range(undelivered[0], len(before) + AHEAD + 1)]
+        assert undelivered[0] <= len(before) + 1, "neither heard nor told"
+        reasons = {" ".join(line[1:]) for line in framework.lines("undelivered")}
+        assert reasons <= {"its executor has ended", "another process of its executor has taken its place"}
