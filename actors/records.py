@@ -137,7 +137,8 @@ class TaskProgress:
     killed: bool = False  # at the author's request
     # when the attempt was first heard to run, in seconds since 1970; None where no run timeout counts
     running_since: float | None = None
-    due: float | None = None  # while it backs off: when the next attempt is due, in seconds since 1970
+    # when the next attempt is due, or one that is unreachable is given up, in seconds since 1970
+    due: float | None = None
     # where the retry policy has a `within`: when each attempt that counts has failed or, if true, was lost
     setbacks: tuple[tuple[float, bool], ...] = ()
 

@@ -265,9 +265,11 @@ class TaskActor(Actor):
             if status is not None:
                 self._acknowledge_again(status)
             return
-        if before is not phase and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if before is not phase:
+            self._due = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         done: m.TaskDone | None = None
         for action in actions:
             if action is TaskAction.DONE:
@@ -360,29 +362,27 @@ class TaskActor(Actor):
 
     def _watch_partition(self) -> None:
         if self._timer is None:  # reconciliation tells it repeatedly
-            self._set_timer(self.spec.unreachable_timeout, E.LOST_RETRY)
+            longest = self.spec.unreachable_timeout
+            self._wait_until_due(longest, longest, E.LOST_RETRY)
 
     def _back_off(self) -> None:
-        self._due = self.clock.time() + self._delay(self.ids.uniform(0.0, 1.0))
-        self._await_due()
+        retry, setbacks = self.spec.retry, max(1, self.failures + self.losses)
+        wait = retry.delay(setbacks, self.ids.uniform(0.0, 1.0))
+        self._wait_until_due(wait, retry.delay(setbacks, 1.0), E.RETRY_DUE)
 
-    def _await_due(self) -> None:
-        """Also after a restart: the wait does not begin again, nor is it longer where somebody has set the clock."""
-        if self._due is None:  # stored by a version that did not know when
-            self._back_off()
-        else:
-            left = max(self._due - self.clock.time(), 0.0)
-            self._set_timer(min(left, self._delay(1.0)), E.RETRY_DUE)
-
-    def _delay(self, draw: float) -> float:
-        return self.spec.retry.delay(max(1, self.failures + self.losses), draw)
+    def _wait_until_due(self, wait: float, longest: float, event: TaskEvent) -> None:
+        """Begin a wait; after a restart go on with it, no longer than it can be where somebody has set the clock."""
+        now = self.clock.time()
+        if self._due is None:
+            self._due = now + wait
+        self._set_timer(min(max(self._due - now, 0.0), longest), event)
 
     def _next_attempt(self) -> None:
         self.attempt += 1
         self.mesos_id = attempt_id(self.spec.task_id, self.attempt)
         self.agent_id = self.executor_id = None
         self._timed_out = self._run_watched = False
-        self._running_since = self._due = None
+        self._running_since = None
         self._moved = ""
         self._kills = 0
         self._last_uuid = b""
@@ -417,7 +417,7 @@ _NEWS_OF_THE_BROKER: Mapping[type, TaskEvent] = {
 }
 _RESUME: Mapping[TaskPhase, Callable[[TaskActor], None]] = {
     P.WAITING: TaskActor._demand,
-    P.BACKING_OFF: TaskActor._await_due,
+    P.BACKING_OFF: TaskActor._back_off,
     P.KILLING: TaskActor._kill,
     P.LAUNCHING: TaskActor._await_news,
     P.RUNNING: TaskActor._watch_run,

@@ -684,6 +684,27 @@ def test_a_wait_for_the_next_attempt_ends_when_it_was_due_before_the_restart(awa
     virtually(work())
 
 
+@pytest.mark.parametrize(("away", "left"), [(100.0, 500.0), (5000.0, 0.0)])
+def test_an_unreachable_attempt_is_given_up_when_it_was_due_before_the_restart(away, left):
+    async def work():
+        async with system() as running:
+            task = Task(running)
+            await task.launch()
+            await task.update("TASK_UNREACHABLE", uuid=b"")
+            stored = task.progress()[-1]
+        await asyncio.sleep(away)
+        async with system() as running:
+            again = Task(running, TaskHistory(spec(), None, stored))
+            for _ in range(2):  # reconciliation tells it repeatedly
+                await again.update("TASK_UNREACHABLE", uuid=b"")
+            await again.settle(max(0.0, left - 1))
+            assert again.phase is (P.UNREACHABLE if left else P.BACKING_OFF)
+            await again.settle(2)
+            assert again.phase is P.BACKING_OFF
+
+    virtually(work())
+
+
 @scenario(
     TaskHistory(
         spec(timeout=30.0),
