@@ -486,7 +486,7 @@ def test_what_was_committed_is_there_and_what_was_refused_is_not_however_often_t
 
     hammering = threading.Thread(target=hammer, args=(place.connect(),))
     hammering.start()
-    for kill in range(3):
+    for kill in range(2):
         reached = len(outcomes)
         while len(outcomes) < reached + 30 or "done" not in list(outcomes.values())[-5:]:
             assert time.monotonic() - began < 60
