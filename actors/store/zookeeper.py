@@ -120,7 +120,7 @@ class ZooKeeperCoordinator:
         """See `Coordinator`."""
         deadline = self._deadline()
         try:
-            value, stat = self._answer(self._connected(deadline).get_async(self._node(key)), deadline)
+            value, stat = self._answer(self._current(deadline).get_async(self._node(key)), deadline)
         except NoNodeError:
             return None
         return Versioned(value, stat.mzxid)
@@ -128,11 +128,11 @@ class ZooKeeperCoordinator:
     def scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """See `Coordinator`."""
         deadline = self._deadline()
-        names = self._answer(self._connected(deadline).get_children_async(self._path), deadline)
+        names = self._answer(self._current(deadline).get_children_async(self._path), deadline)
         keys = sorted(key for name in names if name[0] != "=" and (key := unquote(name)).startswith(prefix))
         for start in range(0, len(keys), PAGE):
             deadline = self._deadline()
-            client = self._connected(deadline)
+            client = self._current(deadline)
             page = [(key, client.get_async(self._node(key))) for key in keys[start : start + PAGE]]
             for key, asked in page:
                 try:
@@ -150,8 +150,7 @@ class ZooKeeperCoordinator:
             client = self._connected(deadline)
             view = self._look(client, batch, deadline)
             if view.changed(batch):  # as far as this server knows: the caller may have heard of more
-                self._answer(client.sync_async(self._path), deadline)
-                view = self._look(client, batch, deadline)
+                view = self._look(self._current(deadline), batch, deadline)
             if view.changed(batch):
                 raise ConflictError(f"{self._where}: {', '.join(view.changed(batch))} changed meanwhile")
             transaction = self._transaction(client, batch, view)
@@ -326,6 +325,12 @@ class ZooKeeperCoordinator:
             raise StorageError(f"{self._where} is not open")
         if not self._alive.wait(max(0.0, deadline - time.monotonic())):
             raise StorageError(f"{self._where} cannot be reached: {self._noise.last or 'no answer'}")
+        return client
+
+    def _current(self, deadline: float) -> KazooClient:
+        """Return a client of which the next answers know all that was committed: a follower may be behind the others."""
+        client = self._connected(deadline)
+        client.sync_async(self._path)  # requests are answered in their order
         return client
 
     def _answer(self, asked: Any, deadline: float) -> Any:
