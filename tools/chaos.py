@@ -28,9 +28,7 @@ def main() -> int:
         "--minutes", type=float, default=HALF_A_MINUTE / 60, help="of chaos in each run (default 0.5)"
     )
     parser.add_argument("--store", choices=STORES, default=STORES[0])
-    parser.add_argument(
-        "--tasks", type=int, default=2000, help="in each run (default 2000 for each half minute)"
-    )
+    parser.add_argument("--tasks", type=int, help="in each run (default 2000 for each half minute)")
     parser.add_argument("--keep", action="store_true", help="keep the folders of good runs, too")
     parser.add_argument(
         "--crash-points", action="store_true", help="instead: let schedulers die at every write and call"
@@ -46,7 +44,9 @@ def main() -> int:
     first, _, last = arguments.seeds.partition("-")
     broken = 0
     for seed in range(int(first), int(last or first) + 1):
-        broken += not one(seed, arguments.store, arguments.minutes * 60, arguments.tasks, keep=arguments.keep)
+        seconds = arguments.minutes * 60
+        tasks = arguments.tasks or round(2000 * seconds / HALF_A_MINUTE)
+        broken += not one(seed, arguments.store, seconds, tasks, keep=arguments.keep)
     return 1 if broken else 0
 
 

@@ -33,6 +33,7 @@ from tests.support.servers import Etcd, Server, ZooKeeper
 
 CONFIG = Path(__file__).with_name("books.toml")
 AGENTS = 3
+SLOTS = AGENTS * 40  # tasks that run at a time
 STUCK = 30.0  # seconds without a result, when nothing is wrong any more
 LEASE = 3.0  # seconds, of a leader that says nothing
 SERVER_OF: dict[str, type[Server]] = {"etcd": Etcd, "zookeeper": ZooKeeper}
@@ -109,10 +110,11 @@ class Part:
 class Run:
     """A run in its folder; `run` returns what was broken."""
 
-    def __init__(
-        self, folder: Path, seed: int, store: str, *, seconds: float, tasks: int, longest: float
-    ) -> None:
-        self.folder, self.store, self.tasks, self.longest = folder, store, tasks, longest
+    def __init__(self, folder: Path, seed: int, store: str, *, seconds: float, tasks: int) -> None:
+        self.folder, self.store, self.tasks = folder, store, tasks
+        self.longest = round(
+            seconds * SLOTS / tasks, 3
+        )  # so that there is work for half of the time at least
         self.plan = plan_of(seed, store, seconds)
         self.done: list[Fault] = []
         self.complaints: list[str] = []
@@ -450,8 +452,7 @@ async def chaos(
     *,
     seconds: float = HALF_A_MINUTE,
     tasks: int = 2000,
-    longest: float = 0.5,
 ) -> tuple[Run, list[Broken]]:
     """Do one run in a new folder; returns it with what was broken."""
-    run = Run(folder, seed, store, seconds=seconds, tasks=tasks, longest=longest)
+    run = Run(folder, seed, store, seconds=seconds, tasks=tasks)
     return run, await run.run()
