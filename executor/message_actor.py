@@ -9,6 +9,7 @@ from threading import Semaphore
 
 from actors.runtime import (
     Actor,
+    ActorDeadError,
     DecodeError,
     Timer,
     message,
@@ -94,8 +95,10 @@ class MessageActor(Actor):
                 self.tell(EXECUTOR, m.Trouble(reason))
                 self.tell(AUTHOR, m.Heard(each.number, str(error) or "it is no message"))
             else:
-                told = m.ForAuthor(envelope.message, each.number)
-                self.system.get(AUTHOR).tell_caused(told, envelope.id)
+                try:
+                    self.ref(AUTHOR).tell_caused(m.ForAuthor(envelope.message, each.number), envelope.id)
+                except ActorDeadError:
+                    pass  # it has failed: nobody is left to hear it, and it is not acknowledged
         if not ready:
             self._say(self._incoming.answer())
 

@@ -4,6 +4,7 @@ The two actors run in virtual time; what they say to each other lies in this tes
 and ends and restarts either side. What the scheduler and the store do around them is played: a hook is called and stored at once.
 """
 
+import asyncio
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -14,15 +15,20 @@ from hypothesis import strategies as st
 
 from actors import messages as m
 from actors import records as r
+from actors.composition import ActorSpec, run
 from actors.framework_settings import Composition, FrameworkSettings
 from actors.message_actor import MessageActor, MessageSettings
-from actors.runtime import ActorSystem, pack, unpack
+from actors.runtime import ActorSystem, message, pack, receive, unpack
 from actors.runtime.testing import ManualIds
+from actors.scheduler_actor import SchedulerActor
 from executor import messages as em
 from executor.message_actor import MessageActor as ExecutorMessageActor
 from executor.message_actor import Room
+from mesos_v1 import pb
 from mesos_v1.values import AgentId, ExecutorId, FrameworkId
+from tests.actors.test_scheduler_actor import composition
 from tests.support.actor_bench import ActorBench, system, virtually
+from tests.support.simulated_master import simulated_master
 from wire.reliable import MAX_WAITING, WINDOW, Numbered, Taken, WhoIsThere
 
 AGENT, EXECUTOR = AgentId("a"), ExecutorId("crawl-12ab")
@@ -500,3 +506,149 @@ def test_the_room_of_an_executor_says_why_there_is_none():
         room.take(b"")
     room.give(1)
     room.take(b"")
+
+
+# --- with a scheduler, a store and a master ---------------------------------------------------------------------------
+
+
+@message
+class Poke:
+    text: str
+
+
+@message
+class Fail:
+    """Makes the actor of messages fail."""
+
+
+class Failing(MessageActor):
+    @receive
+    def handle_fail(self, _asked: Fail) -> None:
+        raise RuntimeError("as a test has it")
+
+
+class Talks(SchedulerActor):
+    """Says one thing when it is registered, and another one whenever it hears something; raises when it has."""
+
+    def on_registered(self, event):
+        self.send_message(AGENT, EXECUTOR, Poke("first"), reliable=True)
+
+    def on_message(self, said, source):
+        self.send_message(AGENT, EXECUTOR, Poke(f"you said {said.text}"), reliable=True)
+        if said.text == "fail":
+            self.tell("messages", Fail())
+        if said.text == "end":
+            self.finish(0, f"{self.hook_failures} hooks failed")
+        raise RuntimeError("when all is said")
+
+    def on_message_undelivered(self, said, target, reason):
+        self.finish(0, f"{said} {target.executor} {reason}")
+
+
+class Peer:
+    """An executor, as a test plays it at the master's end."""
+
+    def __init__(self, master):
+        self.master = master
+        self.read = 0
+
+    async def say(self, said):
+        event = pb.scheduler.Event(type=pb.scheduler.Event.MESSAGE)
+        event.message.agent_id.value, event.message.executor_id.value = AGENT, EXECUTOR
+        event.message.data = pack(said)
+        await self.master.send(event)
+
+    async def next(self, kind):
+        """The next that the scheduler says of that kind."""
+        while True:
+            calls = [call for call, _ in self.master.calls if call.HasField("message")]
+            for call in calls[self.read :]:
+                self.read += 1
+                said = unpack(call.message.data).message
+                if isinstance(said, kind):
+                    return said
+            await self.master.until(lambda: len(self._calls()) > self.read)
+
+    def _calls(self):
+        return [call for call, _ in self.master.calls if call.HasField("message")]
+
+
+@asynccontextmanager
+async def talking(master, cls=Talks):
+    failing = ActorSpec("messages", Failing, MessageSettings())
+    running = asyncio.ensure_future(run(composition(master, cls, extra=(failing,))))
+    try:
+        yield Peer(master), running
+    finally:
+        running.cancel()
+
+
+@pytest.fixture
+async def master():
+    async with simulated_master() as running:
+        yield running
+
+
+def said(text, number, previous=0):
+    return Numbered("one", number, previous, pack(Poke(text)))
+
+
+async def test_a_scheduler_talks_with_an_executor_and_what_its_hook_raises_changes_nothing(master):
+    async with asyncio.timeout(20), talking(master) as (peer, running):
+        await peer.next(WhoIsThere)
+        await peer.say(Taken("one", 0))
+        first = await peer.next(Numbered)
+        assert unpack(first.data).message == Poke("first")
+        await peer.say(Taken("one", first.number))
+        for _ in range(2):  # it comes twice, and is heard once
+            await peer.say(said("hello", 1))
+        while (await peer.next(Taken)).number != 1:
+            pass  # not stored yet
+        answer = await peer.next(Numbered)
+        assert unpack(answer.data).message == Poke("you said hello")
+        assert answer.number > first.number
+        assert answer.previous == 0, "the first one is acknowledged"
+        await peer.say(said("end", 2, previous=1))
+        assert (await running).reason == "1 hooks failed"
+
+
+async def test_an_actor_of_messages_that_fails_goes_on_with_what_is_stored(master):
+    async with asyncio.timeout(20), talking(master) as (peer, running):
+        await peer.next(WhoIsThere)
+        await peer.say(Taken("one", 0))
+        first = await peer.next(Numbered)
+        await peer.say(said("fail", 1))
+        again = await peer.next(Numbered)
+        while again.number == first.number:
+            again = await peer.next(Numbered)
+        assert unpack(again.data).message == Poke("you said fail")
+        await peer.say(said("fail", 1))  # which it has heard
+        await peer.say(Taken("one", again.number))
+        await peer.say(said("end", 2, previous=1))
+        assert (await running).reason == "1 hooks failed"
+
+
+async def test_the_end_of_an_executor_is_told_with_the_message_that_it_did_not_acknowledge(master):
+    async with asyncio.timeout(20), talking(master) as (peer, running):
+        await peer.next(WhoIsThere)
+        event = pb.scheduler.Event(type=pb.scheduler.Event.FAILURE)
+        event.failure.agent_id.value, event.failure.executor_id.value, event.failure.status = (
+            AGENT,
+            EXECUTOR,
+            9,
+        )
+        await master.send(event)
+        assert (await running).reason == "Poke(text='first') crawl its executor has ended"
+
+
+async def test_before_the_framework_is_registered_nothing_is_sent_reliably(master):
+    class Hasty(Talks):
+        def on_start(self):
+            self.send_message(AGENT, EXECUTOR, Poke("too early"), reliable=True)
+
+    outcome = await run(composition(master, Hasty))
+    assert outcome.exit_code == 1
+    assert (
+        "a reliable message can be sent from on_registered or on_reregistered on, not before"
+        in outcome.reason
+    )

@@ -54,6 +54,7 @@ class Worker(Executor):
 
     def on_message(self, letter):
         assert letter.word.reveal() == word("letter")
+        self.send(letter, reliable=True)
 
     @task
     def work(self, work: Work) -> Done:
@@ -71,7 +72,7 @@ class Worker(Executor):
 
 class Boss(SchedulerActor):
     def on_registered(self, event):
-        self.left = 3
+        self.left = 5
         self.launch(Work(word("payload")))
         self.launch(Letter(Secret(word("letter"))), retry=RetryPolicy(attempts=1))
         self.launch(command="sleep 1; test $ONE = $(printf 'hush-%s' command-hush)", environment=(("ONE", word("command")),))
@@ -79,7 +80,13 @@ class Boss(SchedulerActor):
     def on_task_finished(self, finished):
         if isinstance(finished.result, Done):
             assert finished.result.result.reveal() == word("result")
-            self.send_message(finished.agent_id, finished.executor_id, Letter(Secret(word("letter"))))
+            for reliable in (False, True):
+                letter = Letter(Secret(word("letter")))
+                self.send_message(finished.agent_id, finished.executor_id, letter, reliable=reliable)
+        self.over()
+
+    def on_message(self, letter, source):
+        assert letter.word.reveal() == word("letter")
         self.over()
 
     def on_task_failed(self, failed):
