@@ -82,7 +82,7 @@ class Outgoing:
 
     def again(self, instance: str) -> list[Numbered]:
         """Return what is to be sent after a time without acknowledgement; to one who goes on saying nothing, the oldest only."""
-        self.repeats += 1
+        self.repeats += bool(self.waiting)
         window = [*self._window(instance, WINDOW if self.repeats == 1 else 1)]
         for each in window:
             self._mark(each.number)

@@ -547,3 +547,17 @@ class Gated(Executor):
         await self.gate("end")
         self.note("done")
         return Sum(payload.a + payload.b)
+
+
+class Speaks(Executor):
+    """Says what it is given, reliably."""
+
+    contexts: ClassVar[list[TaskContext]] = []
+
+    async def on_message(self, message: Talk) -> None:
+        self.send(message, reliable=True)
+
+    @task
+    async def speak(self, payload: Talk, context: TaskContext) -> None:
+        self.contexts.append(context)
+        context.send(payload, reliable=True)
