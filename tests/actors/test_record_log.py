@@ -57,9 +57,18 @@ STEPS = st.lists(
 
 
 @settings(max_examples=400, deadline=None)
-@given(STEPS)
-def test_whatever_becomes_of_its_batches_the_log_is_what_was_written(steps):
+@given(STEPS, st.booleans())
+def test_whatever_becomes_of_its_batches_the_log_is_what_was_written(steps, cleans_at_once):
     """Requests are lost, answers are lost, requests arrive late or after another process took over; values span segments."""
+    with pytest.MonkeyPatch.context() as limits:
+        if cleans_at_once:
+            limits.setattr("actors.store.log.MANY", 2)
+            limits.setattr("actors.store.log.SLACK", 0)
+            limits.setattr("actors.store.log.SMALL", 100)
+        _follow(steps)
+
+
+def _follow(steps):
     servers = Servers(largest=1500)
     backend = opened(servers)
     model = MemoryBackend()
