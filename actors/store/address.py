@@ -38,7 +38,7 @@ def store_address(url: str, tls: TlsSettings, user: str, password: str) -> Store
     """Take `[store] url` apart (ValueError: one sentence, which repeats no credentials)."""
     scheme, separator, rest = url.partition("://")
     authority, _, path = rest.partition("/")
-    if "@" in authority:
+    if "@" in rest:  # wherever a password may have put its slash
         raise ValueError("url holds credentials; they belong in user and password")
     prefix = path.strip("/")
     if scheme not in PORTS or not separator or not authority or not prefix or set("?#") & set(path):

@@ -262,3 +262,21 @@ def test_what_a_newer_version_wrote_is_refused():
         StorageError, match=r"newer version \(layout 2, this one knows 1\): use that version, or"
     ):
         opened(servers)
+
+
+def test_a_deletion_that_is_written_again_does_not_delete_what_was_written_since(monkeypatch):
+    monkeypatch.setattr("actors.store.log.MANY", 2)
+    monkeypatch.setattr("actors.store.log.SMALL", 100)
+    servers = Servers()
+    backend = opened(servers)
+    large = DICE.randbytes(700)
+    backend.commit([m.Write((record("a", large),))])
+    backend.commit([m.Write((record("b"),))])
+    backend.commit([m.Write((), (("k", "a"), ("k", "b")))])
+    backend.commit([m.Write((record("a", large),))])
+    for number in range(2):  # by then small groups are put together, between which "a" was written
+        backend.commit([m.Write((record(str(number)),))])
+    assert len(segments(servers)) < 6
+    wanted = (record("a", large), record("0"), record("1"))
+    assert backend.load() == wanted
+    assert opened(servers).load() == wanted
