@@ -183,13 +183,10 @@ def _messages_in_order(seen: Evidence) -> Iterator[str]:
         if number not in {last[process], last[process] + 1}:
             yield f"message {number} of {process} came after {last[process]}"
         last[process] = number
-    counted = [note for note in seen.notes if note.startswith("messages ")]
-    different = len(set(seen.heard))
-    yield from (
-        f"{different} messages came, and the state says: {note}"
-        for note in counted
-        if note != f"messages {different}"
-    )
+    # One whose hook was called by a scheduler that died before that was stored, and whose process died then, counts as never said.
+    most = len(set(seen.heard))
+    counted = [int(note.split()[1]) for note in seen.notes if note.startswith("messages ")]
+    yield from (f"{most} messages came, and {count} are counted" for count in counted if count > most)
 
 
 def _counted_once(seen: Evidence) -> Iterator[str]:
