@@ -1096,17 +1096,20 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(STEPS, max_size=25), st.booleans())
-def test_whatever_fails_the_store_is_the_dictionary_that_its_writers_think_of(steps, blocking):
+@given(st.lists(STEPS, max_size=25), st.sampled_from(["at once", "in a thread", "on servers"]))
+def test_whatever_fails_the_store_is_the_dictionary_that_its_writers_think_of(steps, kind):
     """Write, clear and load, with a disk that fails now and then: never another order, never a record too many."""
-    backend = FailingBackend(0)
-    backend.blocking = blocking
+    servers = Servers()
+    disk = FailingBackend(0)
+    disk.blocking = kind == "in a thread"
+    backend: Backend = LogBackend(servers.connect(), "memory://test") if kind == "on servers" else disk
     model: dict[str, bytes] = {}
 
     async def work():
         async with system() as running:
             bench = ActorBench(running, "scheduler", "writer")
             store = running.spawn(StoreOn, backend, name="store")
+            assert await everything(store) == ()
             references = 0
             for step in steps:
                 match step:
@@ -1127,13 +1130,15 @@ def test_whatever_fails_the_store_is_the_dictionary_that_its_writers_think_of(st
                         wanted = {key: model[key]} if key in model else {} if key else model
                         assert [(each.key, each.value) for each in loaded] == list(wanted.items())
                     case "fail", times:
-                        backend.failures = times if blocking else 0
+                        disk.failures = times if disk.blocking else 0
+                        servers.lose_answers, servers.lose_requests = times % 2, times // 2
                     case "wait", seconds:
                         await bench.settle(seconds)
             await bench.settle(120)
             assert [stored.reference for stored in bench.of("writer", m.Stored)] == list(
                 range(1, references + 1)
             )
+            servers.lose_answers = servers.lose_requests = 0
             assert [(each.key, each.value) for each in backend.load()] == list(model.items())
 
     virtually(work())
