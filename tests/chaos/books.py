@@ -161,7 +161,7 @@ class Books(SchedulerActor):
             self.launch_one(number)
 
     def on_message(self, message: Any, source: Any) -> None:
-        write_line(Path(self.settings.folder) / "heard", f"{message.process} {message.number}")
+        write_line(Path(self.settings.folder) / "heard", f"{message.process} {message.number} {os.getpid()}")
         self.state = replace(self.state, messages=self.state.messages + 1)
 
     def on_unknown_task(self, status: Any) -> None:

@@ -46,7 +46,9 @@ class Evidence:
     tasks: int
     effects: list[tuple[int, str, str]] = field(default_factory=list)  # number, Mesos task id, token
     told: list[tuple[str, str, str]] = field(default_factory=list)  # outcome, task id, token
-    heard: list[tuple[str, int]] = field(default_factory=list)  # process, and number of its message
+    heard: list[tuple[str, int, str]] = field(
+        default_factory=list
+    )  # process, number of its message, scheduler's process
     notes: list[str] = field(default_factory=list)
     wire: list[dict[str, Any]] = field(default_factory=list)  # each call that left a scheduler (`tap.py`)
     steps: list[Step] = field(default_factory=list)  # of all runs of schedulers, in order of time
@@ -177,14 +179,18 @@ def _hooks_launch_once(seen: Evidence) -> Iterator[str]:
 
 
 def _messages_in_order(seen: Evidence) -> Iterator[str]:
-    """Of each process the first, the second and so on; the last may come again, to a scheduler whose predecessor died in the hook."""
-    last: dict[str, int] = defaultdict(int)
-    for process, number in seen.heard:
-        if number not in {last[process], last[process] + 1}:
-            yield f"message {number} of {process} came after {last[process]}"
-        last[process] = number
+    """Each scheduler hears of a process one message after the other; the first may be one that its predecessor has not stored."""
+    most_heard: dict[str, int] = defaultdict(int)
+    last: dict[tuple[str, str], int] = {}
+    for process, number, scheduler in seen.heard:
+        before = last.get((process, scheduler))
+        in_turn = number <= most_heard[process] + 1 if before is None else number == before + 1
+        if not in_turn:
+            yield f"message {number} of {process} came after {before or most_heard[process]}"
+        last[process, scheduler] = number
+        most_heard[process] = max(number, most_heard[process])
     # One whose hook was called by a scheduler that died before that was stored, and whose process died then, counts as never said.
-    most = len(set(seen.heard))
+    most = len({(process, number) for process, number, _ in seen.heard})
     counted = [int(note.split()[1]) for note in seen.notes if note.startswith("messages ")]
     yield from (f"{most} messages came, and {count} are counted" for count in counted if count > most)
 
@@ -226,7 +232,7 @@ def evidence(folder: Path) -> Evidence:
         told=[
             (outcome, task, token) for outcome, task, token, *_ in map(str.split, read_book(folder / "told"))
         ],
-        heard=[(process, int(number)) for process, number in map(str.split, read_book(folder / "heard"))],
+        heard=[(who, int(number), to) for who, number, to in map(str.split, read_book(folder / "heard"))],
         notes=read_book(folder / "notes"),
         wire=_calls(list(map(json.loads, read_book(folder / "wire")))),
         steps=list(merge(*map(steps_of, (folder / "traces").glob("*.trace")), key=lambda step: step.at)),

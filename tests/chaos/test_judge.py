@@ -22,7 +22,7 @@ def good() -> Evidence:
             ("killed", "t-5", "-"),
             ("failed", "t-7", "-"),
         ],
-        heard=[("p", 1), ("q", 1), ("p", 2), ("p", 2)],
+        heard=[("p", 1, "001"), ("q", 1, "001"), ("p", 2, "001"), ("p", 1, "002"), ("p", 2, "002")],
         notes=["active 0", "counted 8", "messages 3", "error the store cannot write"],
         wire=[
             {"call": "ACCEPT", "offers": ["o1", "o2"], "tasks": [f"t-{n}.1" for n in range(8)]},
@@ -107,11 +107,15 @@ DOCTORED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a message that was lost": (
         "reliable messages come once and in order",
-        {"heard": [("p", 1), ("q", 1), ("q", 3)]},
+        {"heard": [("p", 1, "001"), ("q", 1, "001"), ("q", 3, "001")]},
     ),
     "a message that came late": (
         "reliable messages come once and in order",
-        {"heard": [("p", 1), ("p", 2), ("p", 1)], "notes": []},
+        {"heard": [("p", 1, "001"), ("p", 2, "001"), ("p", 1, "001")], "notes": []},
+    ),
+    "a message that no scheduler has heard": (
+        "reliable messages come once and in order",
+        {"heard": [("p", 1, "001"), ("p", 3, "002")], "notes": []},
     ),
     "a message that was counted twice": (
         "reliable messages come once and in order",
