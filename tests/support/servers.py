@@ -292,13 +292,23 @@ def _state(task: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports where nothing listens, outside those that the kernel gives to connections: one could take it while a server is down."""
+    """Ports where nothing listens, outside those that the kernel gives to connections: one could take it while a server is down.
+
+    They are this process's until it ends: no other one is given them, although their server may be down for a while.
+    """
     ports: list[int] = []
     while len(ports) < count:
         port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.append(port)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0mesostic test port {port}")  # a name in the kernel, which goes with this process
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()  # stays open
+        ports.append(port)
     return ports
 
 
