@@ -1,4 +1,4 @@
-"""Where records can be kept: in memory, or in an SQLite file. One suite of tests runs on both.
+"""Where records can be kept: in memory, or in an SQLite file (on servers: `log`). One suite of tests runs on all of them.
 
 Nothing that is stored changes in silence: each record has a checksum, and the structure around them is checked when the file
 is opened. Only a file that does not exist is a new store: one that is empty, or of which the header is gone, is damaged.
