@@ -355,8 +355,12 @@ def stores_on(server: Server | None) -> Stores:
 class Crashes:
     """Schedulers on one kind of store; `store_of` makes the settings of a fresh one from a folder."""
 
-    def __init__(self, forker: asyncio.subprocess.Process, folder: Path, store_of: Stores) -> None:
-        self._forker, self._folder, self._store_of = forker, folder, store_of
+    def __init__(self, forkers: list[asyncio.subprocess.Process], folder: Path, store_of: Stores) -> None:
+        self._folder, self._store_of = folder, store_of
+        self._idle: asyncio.LifoQueue[asyncio.subprocess.Process] = asyncio.LifoQueue()
+        for forker in forkers:
+            self._idle.put_nowait(forker)
+        self._lanes = asyncio.Semaphore(len(forkers))
         self.runs = 0
 
     async def points(self) -> list[str]:
@@ -367,17 +371,19 @@ class Crashes:
 
     async def at(self, point: int) -> list[Broken]:
         """Let one die at a point, and another continue; what was broken."""
-        _, broken = await self._run(point)
-        return broken
+        async with self._lanes:
+            _, broken = await self._run(point)
+            return broken
 
     async def sweep(self, every: int = 1) -> dict[int, list[Broken]]:
-        """Crash at each point in turn, or at each n-th; what was broken, by point.
+        """Crash at each point, or at each n-th, several at a time; what was broken, by point.
 
         Which come is known from a run without a crash. They do not always come in the same order, so it goes a little further.
         """
         count = len(await self.points())
-        found = {point: await self.at(point) for point in range(every, count + 1 + every, every)}
-        return {point: broken for point, broken in found.items() if broken}
+        tried = range(every, count + 1 + every, every)
+        found = zip(tried, await asyncio.gather(*map(self.at, tried)), strict=True)
+        return {point: broken for point, broken in found if broken}
 
     async def _run(self, point: int) -> tuple[Path, list[Broken]]:
         self.runs += 1
@@ -420,24 +426,33 @@ class Crashes:
         return folder, judge(seen)
 
     async def _order(self, order: dict[str, Any]) -> int:
-        assert self._forker.stdin is not None
-        assert self._forker.stdout is not None
-        self._forker.stdin.write(json.dumps(order).encode() + b"\n")
-        return int(await self._forker.stdout.readline())
+        forker = await self._idle.get()
+        assert forker.stdin is not None
+        assert forker.stdout is not None
+        forker.stdin.write(json.dumps(order).encode() + b"\n")
+        status = int(await forker.stdout.readline())
+        self._idle.put_nowait(forker)
+        return status
 
 
 @asynccontextmanager
-async def crashes(folder: Path, store_of: Stores) -> Any:
-    forker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chaos.crashes", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+async def crashes(folder: Path, store_of: Stores, *, at_a_time: int = 4) -> Any:
+    command, pipe, root = (
+        (sys.executable, "-m", "tests.chaos.crashes"),
+        asyncio.subprocess.PIPE,
+        Path(__file__).parents[2],
+    )
+    forkers = [  # several, as a crash is mostly waiting
+        await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, cwd=root)
+        for _ in range(at_a_time)
+    ]
     try:
-        yield Crashes(forker, folder, store_of)
+        yield Crashes(forkers, folder, store_of)
     finally:
-        assert forker.stdin is not None
-        forker.stdin.close()
-        await forker.wait()
+        for forker in forkers:
+            assert forker.stdin is not None
+            forker.stdin.close()
+            await forker.wait()
 
 
 if __name__ == "__main__":
