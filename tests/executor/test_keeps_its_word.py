@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,58 +183,82 @@ TOLD = [result_unacknowledged, result_behind_another_update]
 """The moments at which the agent has the result, and has written it down."""
 
 
+async def at_each_moment(folder: Path, tell: Callable[[Path, Any], Awaitable[None]]) -> None:
+    """Have it happen at each of them, all at a time, each on a cluster of its own: they are mostly waiting."""
+
+    async def told(moment: Any) -> None:
+        own = folder / moment.__name__
+        own.mkdir()
+        try:
+            await tell(own, moment)
+        except BaseException as error:
+            error.add_note(f"this was {moment.__name__}")
+            raise
+
+    async with asyncio.TaskGroup() as together:
+        for moment in MOMENTS:
+            together.create_task(told(moment))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("event", [*SURVIVED, *DEADLY], ids=lambda each: each.__name__)
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda each: each.__name__)
-async def test_a_task_has_one_outcome_and_runs_at_most_once(tmp_path: Path, moment: Any, event: Any) -> None:
+async def test_a_task_has_one_outcome_and_runs_at_most_once(tmp_path: Path, event: Any) -> None:
     agent = {
         "recovery_timeout": 1.0 if event is the_recovery_timeout_is_over else 900.0,
         "status_update_retry_interval_min": 0.3,
         "executor_reregistration_timeout": 3.0,
     }
-    async with world(tmp_path, checkpoint=True, **agent) as (scheduler, cluster):
-        story = Story(scheduler, cluster.faults, tmp_path)
-        await scheduler.launch(GATED, {"GATES": str(tmp_path)}, t=Add(2, 3))
-        await moment(story)
-        await event(story)
-        if moment is result_unacknowledged:
-            told = scheduler.states("t").count("TASK_FINISHED")
-            await story.until(lambda: scheduler.states("t").count("TASK_FINISHED") > told, "the result again")
-        outcome = await story.outcome()
-        if event in SURVIVED or moment in TOLD:
-            assert outcome.state.value == "TASK_FINISHED", outcome.message
-            assert unpack(outcome.data).message == Sum(5)
-            assert len(story.pids("begun")) == len(story.pids("done")) == 1
-        else:
-            assert outcome.state.value in {"TASK_FAILED", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
-            assert len(story.pids("begun")) <= 1
-            assert not story.pids("done")
+
+    async def tell(folder: Path, moment: Any) -> None:
+        async with world(folder, checkpoint=True, **agent) as (scheduler, cluster):
+            story = Story(scheduler, cluster.faults, folder)
+            await scheduler.launch(GATED, {"GATES": str(folder)}, t=Add(2, 3))
+            await moment(story)
+            await event(story)
+            if moment is result_unacknowledged:
+                told = scheduler.states("t").count("TASK_FINISHED")
+                again = lambda: scheduler.states("t").count("TASK_FINISHED") > told  # noqa: E731
+                await story.until(again, "the result again")
+            outcome = await story.outcome()
+            if event in SURVIVED or moment in TOLD:
+                assert outcome.state.value == "TASK_FINISHED", outcome.message
+                assert unpack(outcome.data).message == Sum(5)
+                assert len(story.pids("begun")) == len(story.pids("done")) == 1
+            else:
+                assert outcome.state.value in {"TASK_FAILED", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
+                assert len(story.pids("begun")) <= 1
+                assert not story.pids("done")
+
+    await at_each_moment(tmp_path, tell)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda each: each.__name__)
-async def test_a_frozen_agent_loses_nothing_and_runs_nothing_twice(tmp_path: Path, moment: Any) -> None:
+async def test_a_frozen_agent_loses_nothing_and_runs_nothing_twice(tmp_path: Path) -> None:
     """The cluster is a process of its own here, which can be stopped: calls and updates wait in its sockets."""
-    cluster = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "playa", "--exit_with_parent", f"--work_dir={tmp_path}",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert cluster.stdout is not None
-    url = json.loads(await cluster.stdout.readline())["url"]
-    try:
-        async with subscribed(url, checkpoint=True) as scheduler:
-            story = Story(scheduler, None, tmp_path)
-            await scheduler.launch(GATED, {"GATES": str(tmp_path)}, t=Add(2, 3))
-            await moment(story)
-            cluster.send_signal(signal.SIGSTOP)
-            story.open("start", "end")
-            await story.until(lambda: story.pids("done"), "the task's end")
-            await asyncio.sleep(2.0)
+
+    async def tell(folder: Path, moment: Any) -> None:
+        cluster = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "playa", "--exit_with_parent", f"--work_dir={folder}",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert cluster.stdout is not None
+        url = json.loads(await cluster.stdout.readline())["url"]
+        try:
+            async with subscribed(url, checkpoint=True) as scheduler:
+                story = Story(scheduler, None, folder)
+                await scheduler.launch(GATED, {"GATES": str(folder)}, t=Add(2, 3))
+                await moment(story)
+                cluster.send_signal(signal.SIGSTOP)
+                story.open("start", "end")
+                await story.until(lambda: story.pids("done"), "the task's end")
+                await asyncio.sleep(2.0)
+                cluster.send_signal(signal.SIGCONT)
+                outcome = await story.outcome()
+                assert unpack(outcome.data).message == Sum(5)
+                assert len(story.pids("begun")) == len(story.pids("done")) == 1
+        finally:
             cluster.send_signal(signal.SIGCONT)
-            outcome = await story.outcome()
-            assert unpack(outcome.data).message == Sum(5)
-            assert len(story.pids("begun")) == len(story.pids("done")) == 1
-    finally:
-        cluster.send_signal(signal.SIGCONT)
-        cluster.terminate()
-        await cluster.wait()
+            cluster.terminate()
+            await cluster.wait()
+
+    await at_each_moment(tmp_path, tell)
