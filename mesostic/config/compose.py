@@ -280,7 +280,7 @@ def _packages(named: tuple[str, ...], cls: type, path: Path, document: Document)
     packages = []
     path = (*path, "packages")
     for index, package in enumerate(named):
-        file = document.base_folder(path) / FilePath(package).expanduser()
+        file = document.file_at(path, package)
         if file.exists():
             packages.append(str(file.resolve()))
         elif package.replace(".", "").isidentifier() and importlib.util.find_spec(package.partition(".")[0]):

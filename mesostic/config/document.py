@@ -7,6 +7,7 @@ commas between. An error never quotes the value: it may be a secret.
 """
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,9 +60,13 @@ class Document:
         """The override that set this key or a table around it."""
         return _nearest(self.overrides, path)
 
-    def base_folder(self, path: Path) -> FilePath:
-        """What a relative file path at this key is relative to: the file's folder; for `--set`, the current one."""
-        return FilePath.cwd() if self.override_of(path) is not None else self.folder
+    def file_at(self, path: Path, name: str) -> FilePath:
+        """Return the file that the value at this key names: relative to the document's folder; with `--set`, to the current one.
+
+        `~` is a home directory, as in a shell: where there is no such user it is part of the name.
+        """
+        folder = FilePath.cwd() if self.override_of(path) is not None else self.folder
+        return folder / os.path.expanduser(name)  # noqa: PTH111 - pathlib's raises where there is no such user
 
     def problem(self, path: Path, text: str) -> None:
         """Note a problem; the message gets the place and the key in front."""

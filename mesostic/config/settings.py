@@ -166,7 +166,7 @@ class _Place:
         return INVALID
 
     def file(self, name: str) -> FilePath:
-        return self.document.base_folder(self.path) / FilePath(name).expanduser()
+        return self.document.file_at(self.path, name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
