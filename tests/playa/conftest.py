@@ -10,6 +10,7 @@ import pytest
 from mesos_v1 import pb
 from mesos_v1.resources import Resources
 from playa import ClusterSettings, messages
+from playa.faults import FaultPlan
 from playa.master.agents import admission
 from playa.master.agents.registry import Registry
 from playa.master.allocation import offers
@@ -33,6 +34,7 @@ class World(Ports):
     published: list[pb.master.Event] = field(default_factory=list)
     saves: int = 0
     uuids: int = 0
+    plan: FaultPlan = field(default_factory=FaultPlan)
 
     def now(self) -> float:
         return self.time
