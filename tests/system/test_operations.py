@@ -88,7 +88,7 @@ async def test_an_agent_or_a_master_that_dies_again_and_again_loses_no_operation
             else:
                 await cluster.faults.restart_master()
             deaths += 1
-            await asyncio.wait([running], timeout=1.2)
+            await asyncio.wait([running], timeout=0.4)
         code, said = await running
         assert code == 0, said
         assert deaths > 1
